@@ -1,0 +1,162 @@
+"""The hub: the newest moment, merged and encoded once per shape, for every subscriber and every poller."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from blackbox.merge import merge
+from blackbox.model.codec import compress, to_json
+from blackbox.model.snapshot import Moment, Snapshot
+from blackbox.model.view import Encoding, Shape, UnknownGpuError, with_blocks
+
+BLOCKS_MAX = 100_000
+"""Blocks in one answer: 11 MB of JSON. What is above is cut from the answer, never from the sums."""
+HISTORY_MOMENTS_MAX = 120
+"""One minute at the default interval: a stream client that reconnects within it misses nothing."""
+HISTORY_BYTES_MAX = 16 * 1024 * 1024
+"""Memory for that minute; machines with many blocks keep a shorter one."""
+PART_BYTES = 250
+"""A process row or a block in memory, about."""
+SHAPES_MAX = 64
+"""Shapes encoded ahead; askers beyond wait for their own encoding."""
+HOT_SECONDS = 5.0
+"""A shape nobody asked for this long is no longer encoded ahead."""
+
+Subscriber = Callable[[Moment], None]
+
+
+class Published:
+    """One moment and all its encodings made so far."""
+
+    def __init__(self, moment: Moment, blocks_max: int) -> None:
+        self.moment = moment
+        self._blocks_max = blocks_max
+        self._lock = threading.Lock()
+        self._snapshots: dict[Shape, Snapshot] = {}
+        self._bodies: dict[tuple[Shape, Encoding], bytes] = {}
+
+    def snapshot(self, shape: Shape) -> Snapshot:
+        """The moment in one shape. Raises `UnknownGpuError`."""
+        with self._lock:
+            return self._snapshot(shape)
+
+    def body(self, shape: Shape, encoding: Encoding = "identity") -> bytes:
+        """JSON of the moment in one shape and encoding. Raises `UnknownGpuError`."""
+        with self._lock:
+            return self._body(shape, encoding)
+
+    def retire(self) -> None:
+        """Drops what only the newest moment needs."""
+        with self._lock:
+            self._snapshots.clear()
+
+    def weight_bytes(self) -> int:
+        """Memory this moment takes, about."""
+        samples = self.moment.samples
+        parts = sum(len(sample.processes) for sample in samples)
+        parts += sum(len(allocator.blocks or ()) for sample in samples for allocator in sample.allocators)
+        return parts * PART_BYTES + sum(map(len, tuple(self._bodies.values())))
+
+    def made(self, shape: Shape, encoding: Encoding = "identity") -> bytes | None:
+        """The body if it is made already; never waits, so an event loop may ask."""
+        return self._bodies.get((shape, encoding))
+
+    def _snapshot(self, shape: Shape) -> Snapshot:
+        if shape not in self._snapshots:
+            whole = merge(self.moment, shape.gpu, shape.viewer_uid)
+            self._snapshots[shape] = with_blocks(whole, shape.blocks, self._blocks_max)
+        return self._snapshots[shape]
+
+    def _body(self, shape: Shape, encoding: Encoding) -> bytes:
+        key = shape, encoding
+        if key not in self._bodies:
+            plain = to_json(self._snapshot(shape)) if encoding == "identity" else self._body(shape, "identity")
+            self._bodies[key] = compress(plain, encoding)
+        return self._bodies[key]
+
+
+class Hub:
+    """Takes moments from the sampler's thread, serves any thread. Never waits for a subscriber."""
+
+    def __init__(self, clock: Callable[[], float], blocks_max: int = BLOCKS_MAX) -> None:
+        self._clock = clock
+        self._blocks_max = blocks_max
+        self._latest: Published | None = None
+        self._history: deque[Published] = deque(maxlen=HISTORY_MOMENTS_MAX)
+        self._asked_at: dict[tuple[Shape, Encoding], float] = {}
+        self._subscribers: tuple[Subscriber, ...] = ()
+        self._lock = threading.Lock()
+
+    @property
+    def latest(self) -> Published | None:
+        """The newest moment; None before the first."""
+        return self._latest
+
+    def publish(self, moment: Moment) -> None:
+        """Makes `moment` the newest, encodes it in the shapes in demand, and tells every subscriber."""
+        published = Published(moment, self._blocks_max)
+        for shape, encoding in self._hot():
+            try:
+                published.body(shape, encoding)
+            except UnknownGpuError:
+                self._forget(shape)
+        with self._lock:
+            if self._latest is not None:
+                self._latest.retire()
+            self._latest = published
+            self._history.append(published)
+            self._shorten_history()
+        for subscriber in self._subscribers:
+            subscriber(moment)
+
+    def ask(self, shape: Shape, encoding: Encoding = "identity") -> bytes | None:
+        """The newest body in this shape, which stays in demand; None before the first moment.
+
+        Raises `UnknownGpuError`.
+        """
+        latest = self._latest
+        if latest is None:
+            return None
+        body = latest.body(shape, encoding)
+        self.demand(shape, encoding)
+        return body
+
+    def since(self, seq: int) -> list[Published]:
+        """The kept moments after `seq`, oldest first."""
+        with self._lock:
+            return [published for published in self._history if published.moment.seq > seq]
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Calls `subscriber` with every new moment, on the publishing thread; returns the way to stop that.
+
+        A subscriber must neither block nor raise.
+        """
+        with self._lock:
+            self._subscribers += (subscriber,)
+
+        def unsubscribe() -> None:
+            with self._lock:
+                self._subscribers = tuple(other for other in self._subscribers if other is not subscriber)
+
+        return unsubscribe
+
+    def _shorten_history(self) -> None:
+        weight = sum(published.weight_bytes() for published in self._history)
+        while weight > HISTORY_BYTES_MAX and len(self._history) > 1:
+            weight -= self._history.popleft().weight_bytes()
+
+    def demand(self, shape: Shape, encoding: Encoding) -> None:
+        """Keeps a shape encoded ahead for the next `HOT_SECONDS`."""
+        with self._lock:
+            if (shape, encoding) in self._asked_at or len(self._asked_at) < SHAPES_MAX:
+                self._asked_at[shape, encoding] = self._clock()
+
+    def _hot(self) -> Iterator[tuple[Shape, Encoding]]:
+        oldest = self._clock() - HOT_SECONDS
+        with self._lock:
+            self._asked_at = {key: at for key, at in self._asked_at.items() if at >= oldest}
+            return iter(tuple(self._asked_at))
+
+    def _forget(self, shape: Shape) -> None:
+        with self._lock:
+            self._asked_at = {key: at for key, at in self._asked_at.items() if key[0] != shape}

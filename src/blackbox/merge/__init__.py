@@ -1,0 +1,136 @@
+"""Merge: the samples of one moment become one snapshot. Pure; every invariant of the numbers is made here.
+
+The pipeline: choose the parts the asker may see (`selection`), make the rows of each process (`holding`, `blocks`,
+`threads`, `kernels`), add up each GPU (`ledger`), then the machine (this module).
+"""
+
+from datetime import UTC, datetime
+from itertools import chain
+
+from blackbox.merge.blocks import with_distinct_ids
+from blackbox.merge.fragmentation import fragmentation, fragmentation_ratio
+from blackbox.merge.holding import Holding, holdings
+from blackbox.merge.kernels import kernel_metrics
+from blackbox.merge.ledger import gpu_rows
+from blackbox.merge.selection import Selection, select
+from blackbox.model.sample import InferenceEngine
+from blackbox.model.snapshot import SCHEMA_VERSION, Engine, Gpu, Moment, Snapshot
+
+PIDS_NAMED_MAX = 8
+"""Pids listed in one reason; more would bury it."""
+
+MEMORY_KEYS = ("total_bytes", "used_bytes", "free_bytes", "driver_reserved_bytes", "used_percent", "unattributed_bytes")
+INSIDE_KEYS = ("reserved_bytes", "active_blocks", "free_blocks", "atomic_allocations_bytes", "threads", "blocks")
+
+
+def merge(moment: Moment, gpu: str | None = None, viewer_uid: int | None = None) -> Snapshot:
+    """The snapshot of a moment: of all GPUs or one (index or UUID), with the insides of all processes or of one
+    user's. Raises `UnknownGpuError`.
+    """
+    selection = select(moment, gpu, viewer_uid)
+    held = holdings(selection)
+    gpus = gpu_rows(selection, held)
+    whole = [row for row in gpus if row.parent_uuid is None or len(gpus) == 1]
+    total, used = sum(row.total_bytes for row in whole), sum(row.used_bytes for row in whole)
+    blocks = with_distinct_ids(tuple(chain.from_iterable(holding.blocks for holding in held)))
+    utilized = [block.size for block in blocks if block.utilized]
+    return Snapshot(
+        total_bytes=total,
+        used_bytes=used,
+        free_bytes=sum(row.free_bytes for row in whole),
+        reserved_bytes=sum(holding.process.reserved_bytes for holding in held),
+        used_percent=percent(used, total),
+        active_blocks=len(utilized),
+        free_blocks=len(blocks) - len(utilized),
+        atomic_allocations_bytes=sum(utilized),
+        fragmentation_ratio=fragmentation_ratio(held),
+        processes=tuple(holding.process for holding in held),
+        threads=tuple(chain.from_iterable(holding.threads for holding in held)),
+        blocks=blocks,
+        nsight_metrics=kernel_metrics(selection, held),
+        driver_reserved_bytes=sum(row.driver_reserved_bytes for row in whole),
+        unattributed_bytes=sum(row.unattributed_bytes for row in whole),
+        fragmentation=fragmentation(held),
+        gpus=gpus,
+        engines=tuple(engine_row(engine) for engine in selection.engines),
+        sources=moment.sources,
+        blocks_omitted=0,
+        blocks_summary=None,
+        schema=SCHEMA_VERSION,
+        seq=moment.seq,
+        timestamp=rfc3339(moment.timestamp),
+        age_seconds=oldest(selection, moment.taken_at),
+        host=moment.host,
+        simulated=any(sample.simulated for sample in moment.samples),
+        unknown=unknown_of_machine(moment, whole, selection, held),
+    )
+
+
+def percent(part: int, whole: int) -> float:
+    """100 * part / whole with two decimals; 0 when the whole is 0."""
+    return round(100 * part / whole, 2) if whole else 0.0
+
+
+def rfc3339(timestamp: float) -> str:
+    """Unix seconds as UTC text with milliseconds."""
+    return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def oldest(selection: Selection, now: float) -> float:
+    """Age of the oldest part that the snapshot shows; 0 when it shows none."""
+    times = [device.taken_at for device in selection.devices if device.memory is not None]
+    times += [allocator.taken_at for reports in selection.allocators.values() for allocator in reports]
+    if selection.processes and selection.processes_taken_at is not None:
+        times.append(selection.processes_taken_at)
+    return round(max(0.0, now - min(times)), 3) if times else 0.0
+
+
+def unknown_of_machine(moment: Moment, gpus: list[Gpu], selection: Selection, held: list[Holding]) -> dict[str, str]:
+    """Top-level keys that nobody could measure in full, and why."""
+    unknown: dict[str, str] = {}
+    if not gpus:
+        reasons = [f"{status.name}: {status.reason}" for status in moment.sources if status.reason]
+        reason = "; ".join(reasons) or "no GPU found"
+        unknown |= dict.fromkeys((*MEMORY_KEYS, "processes"), reason)
+    blind = [row for row in gpus if "total_bytes" in row.unknown]
+    if blind:
+        reason = "; ".join(f"GPU {row.index}: {row.unknown['total_bytes']}" for row in blind)
+        unknown |= dict.fromkeys(MEMORY_KEYS, reason)
+    unlisted = [
+        f"GPU {device.index}: {device.unknown['processes']}"
+        for device in selection.devices
+        if "processes" in device.unknown
+    ]
+    if unlisted:
+        unknown["processes"] = "; ".join(unlisted)
+    silent = [holding.process.pid for holding in held if holding.opaque]
+    if silent:
+        unknown |= dict.fromkeys(INSIDE_KEYS, f"no allocator reports from {name_pids(silent)}")
+    if not any(holding.allocators for holding in held):
+        unknown["fragmentation_ratio"] = "no allocator reports"
+    return unknown
+
+
+def name_pids(pids: list[int]) -> str:
+    """`pid 1, 2, 3 and 5 more`."""
+    named = ", ".join(str(pid) for pid in pids[:PIDS_NAMED_MAX])
+    rest = len(pids) - PIDS_NAMED_MAX
+    return f"pid {named} and {rest} more" if rest > 0 else f"pid {named}"
+
+
+def engine_row(engine: InferenceEngine) -> Engine:
+    """The engine as its source saw it."""
+    return Engine(
+        kind=engine.kind,
+        pid=engine.pid,
+        model=engine.model,
+        kv_pages_total=engine.kv_pages_total,
+        kv_pages_used=engine.kv_pages_used,
+        kv_pages_cached=engine.kv_pages_cached,
+        kv_usage_ratio=engine.kv_usage_ratio,
+        prefix_hit_ratio=engine.prefix_hit_ratio,
+        requests_running=engine.requests_running,
+        requests_waiting=engine.requests_waiting,
+        preemptions_total=engine.preemptions_total,
+        unknown=engine.unknown,
+    )

@@ -1,0 +1,134 @@
+"""The blocks of one process on one GPU: its allocator's, with KV tensors cut into pages, and one opaque rest."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+
+from msgspec import structs
+
+from blackbox.model.sample import Allocator, AllocatorBlock, KvPage, KvPool
+from blackbox.model.snapshot import Block
+
+BLOCK_ID_BITS = 53
+"""Ids stay exact in JavaScript."""
+
+
+def block_rows(pid: int, gpu: int, allocators: Iterable[Allocator]) -> list[Block]:
+    """The rows of everything that allocators explain."""
+    rows: list[Block] = []
+    for allocator in allocators:
+        if allocator.blocks is None:
+            continue
+        blocks = allocator.blocks
+        if allocator.kv_pools:
+            rows += _page_rows(pid, gpu, allocator.kv_pools)
+            blocks = tuple(_without_pools(blocks, allocator.kv_pools))
+        rows += [_row(pid, gpu, block) for block in blocks]
+    return rows
+
+
+def opaque_row(pid: int, gpu: int, size: int) -> Block:
+    """What the driver gave the process and no allocator explains."""
+    return Block(
+        block_id=block_id(pid, gpu, 0),
+        address=0,
+        size=size,
+        type="other",
+        allocated=True,
+        utilized=True,
+        pid=pid,
+        gpu=gpu,
+        subtype="opaque",
+        type_source="none",
+    )
+
+
+def block_id(pid: int, gpu: int, address: int) -> int:
+    """The same for the same block while it lives. Hashes of integers do not vary between runs."""
+    return hash((pid, gpu, address)) & ((1 << BLOCK_ID_BITS) - 1)
+
+
+def with_distinct_ids(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+    """The blocks, of which those few whose hashes collide get the next free id."""
+    taken: set[int] = {block.block_id for block in blocks}
+    if len(taken) == len(blocks):
+        return blocks
+    taken.clear()
+    distinct: list[Block] = []
+    for block in blocks:
+        free_id = block.block_id
+        while free_id in taken:
+            free_id = (free_id + 1) % (1 << BLOCK_ID_BITS)
+        taken.add(free_id)
+        distinct.append(structs.replace(block, block_id=free_id))
+    return tuple(distinct)
+
+
+def _row(pid: int, gpu: int, block: AllocatorBlock) -> Block:
+    return Block(
+        block_id=block_id(pid, gpu, block.address),
+        address=block.address,
+        size=block.size,
+        type=block.type,
+        allocated=block.state != "inactive",
+        utilized=block.state == "active",
+        pid=pid,
+        gpu=gpu,
+        requested_bytes=block.requested_bytes,
+        subtype=block.subtype,
+        type_source=block.type_source,
+        thread_id=block.thread_id,
+        stream=block.stream,
+    )
+
+
+def _page_rows(pid: int, gpu: int, pools: Iterable[KvPool]) -> Iterator[Block]:
+    for pool in pools:
+        for page in pool.pages:
+            yield _page_row(pid, gpu, page)
+
+
+def _page_row(pid: int, gpu: int, page: KvPage) -> Block:
+    return Block(
+        block_id=block_id(pid, gpu, page.address),
+        address=page.address,
+        size=page.size,
+        type="kv_cache",
+        allocated=page.in_use or page.cached,
+        utilized=page.in_use,
+        pid=pid,
+        gpu=gpu,
+        subtype="kv_page",
+        type_source="framework",
+    )
+
+
+def _without_pools(blocks: Iterable[AllocatorBlock], pools: Iterable[KvPool]) -> Iterator[AllocatorBlock]:
+    """The blocks less the address ranges of the pools: a block that holds a pool leaves its head and its tail."""
+    ranges = sorted(address_range for pool in pools for address_range in pool.ranges)
+    starts = [address for address, _ in ranges]
+    for block in blocks:
+        end = block.address + block.size
+        first, last = bisect_right(starts, block.address - 1), bisect_right(starts, end - 1)
+        if first == last:
+            yield block
+            continue
+        cursor = block.address
+        for address, size in ranges[first:last]:
+            if address > cursor:
+                yield _piece(block, cursor, address - cursor)
+            cursor = address + size
+        if cursor < end:
+            yield _piece(block, cursor, end - cursor)
+
+
+def _piece(block: AllocatorBlock, address: int, size: int) -> AllocatorBlock:
+    return AllocatorBlock(
+        address=address,
+        size=size,
+        state=block.state,
+        type="kv_cache",
+        subtype="kv_padding",
+        type_source="framework",
+        thread_id=block.thread_id,
+        stream=block.stream,
+    )

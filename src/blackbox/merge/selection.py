@@ -1,0 +1,110 @@
+"""Which parts of a moment an asker sees. Done before anything is added up, so that every ledger stays exact."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+
+from msgspec import Struct
+
+from blackbox.model.sample import Allocator, Device, DeviceProcess, InferenceEngine, KernelCounters
+from blackbox.model.snapshot import Moment, Xid
+from blackbox.model.view import UnknownGpuError
+
+Place = tuple[str, int]
+"""(UUID of a device, pid)."""
+
+
+class Selection(Struct, frozen=True, kw_only=True):
+    """The chosen parts, indexed for the merge."""
+
+    devices: tuple[Device, ...]
+    """By GPU index; MIG instances behind their parent."""
+    processes: tuple[DeviceProcess, ...]
+    processes_taken_at: float | None
+    allocators: dict[Place, tuple[Allocator, ...]]
+    withheld: frozenset[Place]
+    """Where allocators report, but not to this asker."""
+    kernels: dict[int, KernelCounters]
+    engines: tuple[InferenceEngine, ...]
+    xids: dict[str, Xid]
+    taken_at: float
+    stale_after_seconds: float
+
+
+def select(moment: Moment, gpu: str | None, viewer_uid: int | None) -> Selection:
+    """The parts on one GPU or all, without the insides of other users' processes. Raises `UnknownGpuError`."""
+    devices = _devices(moment, gpu)
+    uuids = {device.uuid for device in devices}
+    processes = tuple(row for sample in moment.samples for row in sample.processes if row.gpu_uuid in uuids)
+    allocators, withheld = _allocators(moment, processes, uuids, viewer_uid)
+    pids = {row.pid for row in processes} | {pid for _, pid in allocators}
+    return Selection(
+        devices=devices,
+        processes=processes,
+        processes_taken_at=min(
+            (sample.processes_taken_at for sample in moment.samples if sample.processes_taken_at is not None),
+            default=None,
+        ),
+        allocators=allocators,
+        withheld=withheld,
+        kernels={row.pid: row for sample in moment.samples for row in sample.kernels if row.pid in pids},
+        engines=tuple(
+            engine
+            for sample in moment.samples
+            for engine in sample.engines
+            if gpu is None or (engine.pid is not None and engine.pid in pids)
+        ),
+        xids=moment.xids,
+        taken_at=moment.taken_at,
+        stale_after_seconds=moment.stale_after_seconds,
+    )
+
+
+def _devices(moment: Moment, gpu: str | None) -> tuple[Device, ...]:
+    known = [device for sample in moment.samples for device in sample.devices]
+    parents = sorted((device for device in known if device.parent_uuid is None), key=lambda device: device.index)
+    instances: defaultdict[str, list[Device]] = defaultdict(list)
+    for device in known:
+        if device.parent_uuid is not None:
+            instances[device.parent_uuid].append(device)
+    families = [(parent, *instances[parent.uuid]) for parent in parents]
+    if gpu is None:
+        return tuple(device for family in families for device in family)
+    for family in families:
+        if gpu in (family[0].uuid, str(family[0].index)):
+            return family
+        for instance in family[1:]:
+            if instance.uuid == gpu:
+                return (instance,)
+    raise UnknownGpuError(gpu)
+
+
+def _allocators(
+    moment: Moment, processes: Iterable[DeviceProcess], uuids: Collection[str], viewer_uid: int | None
+) -> tuple[dict[Place, tuple[Allocator, ...]], frozenset[Place]]:
+    listed = {(row.gpu_uuid, row.pid): row for row in processes}
+    seen: defaultdict[Place, tuple[Allocator, ...]] = defaultdict(tuple)
+    withheld: set[Place] = set()
+    for sample in moment.samples:
+        for allocator in sample.allocators:
+            place = allocator.gpu_uuid, allocator.pid
+            if allocator.gpu_uuid not in uuids or _is_of_another(allocator, listed.get(place)):
+                continue
+            if sample.simulated or viewer_uid is None or _uid(listed.get(place)) == viewer_uid:
+                seen[place] += (allocator,)
+            else:
+                withheld.add(place)
+    return dict(seen), frozenset(withheld)
+
+
+def _is_of_another(allocator: Allocator, process: DeviceProcess | None) -> bool:
+    """Whether the pid now belongs to another process than the one that reported."""
+    return (
+        process is not None
+        and process.start_time is not None
+        and allocator.start_time is not None
+        and process.start_time != allocator.start_time
+    )
+
+
+def _uid(process: DeviceProcess | None) -> int | None:
+    return process.uid if process is not None else None

@@ -1,0 +1,350 @@
+"""The snapshot: the immutable merge of all samples of one instant, in the shape of the API contract.
+
+A key of the contract is always present and of its documented type. Where nobody could measure a value it is 0 or
+empty **and** named in the `unknown` of the same object, with the reason. Keys beyond the contract may be null.
+All sizes are bytes.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from blackbox.model.sample import BlockType, GpuState, MigInstance, ProcessKind, Sample, SourceState, ThreadState
+
+SCHEMA_VERSION = 1
+
+Bytes = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0)]
+Percent = Annotated[float, Meta(ge=0, le=100)]
+Ratio = Annotated[float, Meta(ge=0, le=1)]
+
+
+class Process(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One process on one GPU or MIG instance."""
+
+    pid: int
+    """Process id, in the server's pid namespace."""
+    name: str
+    """The kernel's name of the process (comm), never its arguments."""
+    used_bytes: Bytes
+    """What the driver gave the process; equals nvidia-smi. Source: NVML, else the allocator's reserved bytes."""
+    reserved_bytes: Bytes
+    """What its allocator holds from the driver. Source: agent, else `used_bytes`."""
+    gpu: int
+    """Index of the GPU (of the parent, for a MIG instance)."""
+    gpu_uuid: str
+    """UUID of the device: the MIG instance where there is one."""
+    allocated_bytes: Bytes | None
+    """Live inside `reserved_bytes`. Source: agent; null without one."""
+    user: str | None
+    """Owner of the process."""
+    container: str | None
+    """Container id from the cgroup; null outside containers."""
+    start_time: float | None
+    """Unix seconds; pid and start time together identify the process."""
+    kind: ProcessKind
+    """Which of the driver's lists names it."""
+    unknown: dict[str, str] = {}
+    """Key of this object -> why its value was not measured. Absent when everything was."""
+
+
+class Thread(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A thread and the live GPU memory it allocated. Without an agent: one row per process, on its main thread."""
+
+    thread_id: int
+    """OS thread id."""
+    allocated_bytes: Bytes
+    """Sums over a process to its `allocated_bytes`, or to its `used_bytes` where that is null."""
+    state: ThreadState
+    """`running`: on a CPU now; `active`: ran or allocated since the last sample; `waiting`: asleep."""
+    pid: int
+    """Process it belongs to."""
+    gpu: int
+    """Index of the GPU (of the parent, for a MIG instance)."""
+    name: str | None
+    """The kernel's name of the thread."""
+    unknown: dict[str, str] = {}
+    """Key of this object -> why its value was not measured. Absent when everything was."""
+
+
+class Block(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A block of GPU memory. Keys beyond the contract are left out of a block where they are unknown."""
+
+    block_id: int
+    """Unique in one snapshot; the same block keeps its id while it lives."""
+    address: int
+    """Device address; 0 if unknown."""
+    size: Bytes
+    """Bytes."""
+    type: BlockType
+    """What it is for. See `type_source` for how that is known."""
+    allocated: bool
+    """Held by a tensor or a page table."""
+    utilized: bool
+    """Holds live data now; implies `allocated`."""
+    pid: int
+    """Process that holds it."""
+    gpu: int
+    """Index of the GPU (of the parent, for a MIG instance)."""
+    requested_bytes: Bytes | None = None
+    """What the program asked for, before the allocator rounded up."""
+    subtype: str | None = None
+    """Finer than `type`: `optimizer`, `gradient`, `kv_page`, `graph_pool`, `opaque`."""
+    type_source: str | None = None
+    """How the type is known: `framework` or `tensor` (told), `residual` (inferred), `none` (not known)."""
+    thread_id: int | None = None
+    """OS thread id of the thread that allocated it."""
+    stream: int | None = None
+    """CUDA stream it was allocated on."""
+
+
+class BlockGroup(Struct, frozen=True, kw_only=True, gc=False):
+    """Blocks of one process and GPU that are alike, counted: the answer to `?blocks=summary`."""
+
+    pid: int
+    """Process that holds them."""
+    gpu: int
+    """Index of the GPU (of the parent, for a MIG instance)."""
+    type: BlockType
+    """As in a block."""
+    allocated: bool
+    """As in a block."""
+    utilized: bool
+    """As in a block."""
+    count: Count
+    """Number of blocks."""
+    size: Bytes
+    """Sum of the sizes."""
+
+
+class KernelMetrics(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What the kernels of one process do. `available: false` means zeros and a `reason`."""
+
+    atomic_operations: Count
+    """Atomic operations of its kernels."""
+    threads_per_block: Count
+    """Threads in a CUDA thread block."""
+    occupancy: Percent
+    """Warps resident on the streaming multiprocessors, % of the most they can hold."""
+    active_blocks: Count
+    """Thread blocks resident."""
+    memory_throughput: Count
+    """Bytes per second between the GPU and its DRAM."""
+    dram_read_bytes: Bytes
+    """Bytes its kernels read from the GPU's DRAM."""
+    dram_write_bytes: Bytes
+    """Bytes its kernels wrote to the GPU's DRAM."""
+    available: bool
+    """Whether anything was measured; false means zeros and a `reason`."""
+    scope: Literal["process", "device", "kernel"] | None
+    """What was measured: this process alone, the whole device while the process was alone on it, or single kernels."""
+    source: str | None
+    """Who measured: `cupti`, `gpm`, `ncu`, `simulated`."""
+    reason: str | None
+    """Why `available` is false."""
+    unknown: dict[str, str] = {}
+    """Key of this object -> why its value was not measured. Absent when everything was."""
+
+
+class Fragmentation(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How the allocators' memory is cut up, over the processes whose allocators report."""
+
+    external_ratio: Ratio | None
+    """1 - largest free block / all free bytes."""
+    internal_ratio: Ratio | None
+    """1 - requested / allocated: lost to rounding."""
+    cached_ratio: Ratio | None
+    """1 - allocated / reserved: held but not in use."""
+    largest_free_bytes: Bytes | None
+    """The largest request that needs no new memory from the driver."""
+    unknown: dict[str, str] = {}
+    """Key of this object -> why its value was not measured. Absent when everything was."""
+
+
+class Xid(Struct, frozen=True, kw_only=True):
+    """The driver's last error report on a GPU."""
+
+    code: int
+    """NVIDIA's number of the error."""
+    timestamp: float
+    """Unix seconds."""
+
+
+class Gpu(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One GPU, or one MIG instance of the GPU `parent_uuid`, with its own ledger."""
+
+    index: int
+    """The driver's index (of the parent, for a MIG instance). A convenience; it may change at a reboot."""
+    uuid: str
+    """Identity of the device."""
+    name: str
+    """Product name."""
+    state: GpuState
+    """`ok`; `stale`: no new figures; `lost`: the driver lost it; `no_access`; `failed`."""
+    reason: str | None
+    """Why `state` is not `ok`."""
+    age_seconds: float
+    """Age of the memory figures when the snapshot was made."""
+    total_bytes: Bytes
+    """Source: NVML memory v2, else v1. `total = used + free + driver_reserved`, exactly."""
+    used_bytes: Bytes
+    """Allocated by programs; equals nvidia-smi's "used"."""
+    free_bytes: Bytes
+    """Not allocated."""
+    driver_reserved_bytes: Bytes
+    """Kept by driver and firmware."""
+    reserved_bytes: Bytes
+    """Sum of `reserved_bytes` of the processes on it."""
+    unattributed_bytes: int
+    """`used_bytes` minus what the processes listed on it use; negative where they share memory."""
+    used_percent: Percent
+    """100 * used / total, two decimals; 0 when total is 0."""
+    memory_source: str | None
+    """Driver call that told its memory: `nvml_v2`, `nvml_v1`, `simulated`."""
+    parent_uuid: str | None
+    """UUID of the GPU it is a slice of; null for a whole GPU."""
+    mig: MigInstance | None
+    """Place inside its parent; null for a whole GPU."""
+    utilization_percent: Percent | None
+    """Share of time in which a kernel ran. Source: NVML."""
+    temperature_celsius: float | None
+    """Temperature of the GPU. Source: NVML."""
+    power_watts: float | None
+    """Power drawn by the GPU. Source: NVML."""
+    xid: Xid | None
+    """Last Xid seen since the server started; null when there was none."""
+    unknown: dict[str, str] = {}
+    """Key of this object -> why its value was not measured. Absent when everything was."""
+
+
+class Engine(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An inference engine and its KV cache."""
+
+    kind: str
+    """`vllm`, `sglang`, `llama.cpp`, `triton`, `ollama`."""
+    pid: int | None
+    """Its process on the GPU; null when not found."""
+    model: str | None
+    """Name of the model it serves."""
+    kv_pages_total: Count | None
+    """Pages of its KV cache."""
+    kv_pages_used: Count | None
+    """Pages referenced by a request."""
+    kv_pages_cached: Count | None
+    """Pages that hold a prefix nobody references now; evictable."""
+    kv_usage_ratio: Ratio | None
+    """Used pages / all pages, in the engine's own words."""
+    prefix_hit_ratio: Ratio | None
+    """Prefix cache hits / queries since the engine started."""
+    requests_running: Count | None
+    """Requests being worked on."""
+    requests_waiting: Count | None
+    """Requests queued."""
+    preemptions_total: Count | None
+    """Requests thrown out of the cache since the engine started."""
+    unknown: dict[str, str] = {}
+    """Key of this object -> why its value was not measured. Absent when everything was."""
+
+
+class SourceStatus(Struct, frozen=True, kw_only=True):
+    """Health of one source, and what it costs."""
+
+    name: str
+    """Such as `nvml`."""
+    state: SourceState
+    """`ok`; `starting`; `degraded`: some of its parts fail; `stale`: late; `failed`; `no_driver`; `no_access`;
+    `version_mismatch`: library and driver differ; `released`: the driver was let go of on request."""
+    reason: str | None
+    """Why `state` is not `ok`, and what to do about it."""
+    age_seconds: float | None
+    """Since its last good sample; null before the first."""
+    duration_seconds: float | None
+    """Wall time its last sample took."""
+    samples_total: Count
+    """Samples taken."""
+    failures_total: Count
+    """Samples that failed."""
+    restarts_total: Count
+    """Times its child process was replaced."""
+    cost: dict[str, float]
+    """What its sampling cost the machine so far; units in the names."""
+    facts: dict[str, str]
+    """What it knows about the machine: driver version and the like."""
+
+
+class Snapshot(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Answer of `GET /vram` and of every event of `GET /vram/stream`."""
+
+    total_bytes: Bytes
+    """VRAM of the selected GPUs. `total = used + free + driver_reserved`, exactly."""
+    used_bytes: Bytes
+    """Allocated by programs; equals nvidia-smi's "used"."""
+    free_bytes: Bytes
+    """Not allocated."""
+    reserved_bytes: Bytes
+    """Held by the processes' allocators: the sum of `processes[].reserved_bytes`."""
+    used_percent: Percent
+    """100 * used / total, two decimals; 0 when total is 0."""
+    active_blocks: Count
+    """Blocks utilized, counted before any are cut from the answer."""
+    free_blocks: Count
+    """Blocks not utilized, counted likewise."""
+    atomic_allocations_bytes: Bytes
+    """Bytes in indivisible live allocations: the sizes of the utilized blocks."""
+    fragmentation_ratio: Ratio
+    """Share of allocator-held memory stranded by its neighbours: inactive split bytes / reserved bytes."""
+    processes: tuple[Process, ...]
+    """One row per process and GPU (or MIG instance)."""
+    threads: tuple[Thread, ...]
+    """Who allocated: one row per owning thread, or one per process where owners are unknown."""
+    blocks: tuple[Block, ...]
+    """Sum of sizes over a process on a GPU = its `used_bytes`."""
+    nsight_metrics: dict[str, KernelMetrics]
+    """Key: pid as text; one entry per GPU process."""
+    driver_reserved_bytes: Bytes
+    """Kept by driver and firmware."""
+    unattributed_bytes: int
+    """`used_bytes` minus the sum of the processes' `used_bytes`; signed."""
+    fragmentation: Fragmentation | None
+    """null when no allocator reports."""
+    gpus: tuple[Gpu, ...]
+    """MIG instances stand behind their parents, which alone count in the sums."""
+    engines: tuple[Engine, ...]
+    """Inference engines found."""
+    sources: tuple[SourceStatus, ...]
+    """Health of every source of numbers."""
+    blocks_omitted: Count
+    """Blocks cut from `blocks` by the cap or by `?blocks=`; the sums and counts include them."""
+    blocks_summary: tuple[BlockGroup, ...] | None
+    """With `?blocks=summary`; null otherwise."""
+    schema: int
+    """Version of this shape."""
+    seq: int
+    """Sample number since the server started; the `id:` of a stream event."""
+    timestamp: str
+    """UTC time of the snapshot, RFC 3339."""
+    age_seconds: float
+    """Age of the oldest part when the snapshot was made."""
+    host: str
+    """Name of the machine."""
+    simulated: bool
+    """True when the numbers come from the simulator (`--demo`)."""
+    unknown: dict[str, str] = {}
+    """Key of this object -> why its value was not measured. Absent when everything was."""
+
+
+class Moment(Struct, frozen=True, kw_only=True):
+    """All samples of one tick, unmerged: what the sampler publishes and every view is merged from."""
+
+    seq: int
+    timestamp: float
+    """Unix seconds."""
+    taken_at: float
+    """The same instant on the monotonic clock, to which the samples' own times compare."""
+    host: str
+    samples: tuple[Sample, ...]
+    sources: tuple[SourceStatus, ...]
+    xids: dict[str, Xid] = {}
+    """GPU UUID -> the last Xid seen on it since the server started."""
+    stale_after_seconds: float = 1.5
+    """Age from which figures no longer pass as fresh."""

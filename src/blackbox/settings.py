@@ -1,0 +1,49 @@
+"""Everything a person can set, as plain data. Reading flags, environment and files is the command line's work."""
+
+from pathlib import Path
+
+from msgspec import Struct
+
+DEFAULT_PORT = 6767
+LOOPBACK = ("127.0.0.1", "::1")
+INTERVAL_SECONDS_MIN = 0.1
+"""Faster sampling would cost the driver more than anyone can read."""
+STREAMS_MAX = 10_000
+"""Streams of one server at once; the next asker gets 503 and Retry-After."""
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Settings of the server."""
+
+    port: int = DEFAULT_PORT
+    """0 picks a free one."""
+    hosts: tuple[str, ...] = LOOPBACK
+    """Addresses to listen on. Any but loopback needs one of `token_file`, `web_config`, `no_auth`."""
+    interval_seconds: float = 0.5
+    """Between samples."""
+    demo: bool = False
+    """Serve the simulated machine."""
+    token_file: Path | None = None
+    """File holding the bearer token that every request must carry."""
+    web_config: Path | None = None
+    """Prometheus web config file: TLS and basic auth."""
+    no_auth: bool = False
+    """Serve a wider bind to anyone."""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    """Names accepted in `Host` besides IP addresses, `localhost` and this machine's name."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins of web pages that may read the answers; `*` for all. Empty: none, and no CORS header."""
+    unix_socket: Path | None = None
+    """Also listen on this Unix socket, where the kernel tells who asks."""
+    socket_group: str | None = None
+    """Group that may connect to it."""
+    streams_max: int = STREAMS_MAX
+    blocks_max: int = 100_000
+    """Blocks in one answer; what is above is cut from the answer, never from the sums."""
+    process_metrics: bool = False
+    """Series per process on `/metrics`."""
+    idle_release_seconds: float | None = None
+    """Let go of the driver when nobody asked for this long; None to hold it always."""
+    log_level: str = "info"

@@ -1,0 +1,47 @@
+"""Where numbers come from: one module per origin, behind one Protocol and one table.
+
+A new source is one module with a class that keeps `Source`'s promises, and one line in `SOURCES`.
+"""
+
+from typing import Literal, NamedTuple, Protocol
+
+from blackbox.model.sample import Sample
+
+
+class Source(Protocol):
+    """One origin of numbers.
+
+    `sample` may block or even crash: a source with `isolation="child"` runs in a process of its own that is killed
+    and replaced when it misses its deadline, any other in a thread of its own.
+    """
+
+    name: str
+
+    def sample(self) -> Sample:
+        """What is there now. Opens what it needs on the first call, and again after a loss.
+
+        A fault of the machine is an answer (`Sample.state`, `Device.state`, `unknown`), not an exception; an
+        exception means a bug in the source and is counted as a failed sample.
+        """
+        ...
+
+    def close(self) -> None:
+        """Lets go of every handle. `sample` may be called again afterwards. Never raises."""
+        ...
+
+
+class SourceSpec(NamedTuple):
+    """How to make and run a source."""
+
+    name: str
+    factory: str
+    """`module:callable`, imported where the source runs; called without arguments."""
+    isolation: Literal["child", "thread"]
+    default: bool
+    """Runs unless the settings say otherwise."""
+
+
+SOURCES: tuple[SourceSpec, ...] = (
+    SourceSpec("nvml", "blackbox.sources.nvml:NvmlSource", isolation="child", default=True),
+    SourceSpec("simulated", "blackbox.sources.simulated:SimulatedSource", isolation="thread", default=False),
+)

@@ -1,0 +1,79 @@
+"""Frames between a process that observes and the daemon: agents over a Unix socket, source children over a pipe.
+
+Standard library only: this module also runs inside other people's programs. A frame is a 12-byte little-endian header
+
+    4 bytes  magic  b"BBOX"
+    2 bytes  version of this layout
+    2 bytes  kind of the payload (`Kind`)
+    4 bytes  length of the payload
+
+and then the payload. A stream that breaks a rule raises `WireError`; the reader must then close it, since nothing
+after the fault can be trusted.
+"""
+
+import struct
+from enum import IntEnum
+from typing import NamedTuple
+
+MAGIC = b"BBOX"
+VERSION = 1
+HEADER = struct.Struct("<4sHHI")
+MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
+"""A report of 100,000 blocks in packed arrays takes 5 MiB; anything above this is a fault or an attack."""
+
+
+class WireError(ValueError):
+    """The peer broke the framing."""
+
+
+class Kind(IntEnum):
+    """What a payload holds. Numbers are never reused."""
+
+    REQUEST = 1
+    """Daemon to source child: take a sample (msgpack)."""
+    SAMPLE = 2
+    """Source child to daemon: the sample (msgpack)."""
+
+
+class Frame(NamedTuple):
+    kind: int
+    payload: bytes
+
+
+def pack(kind: int, payload: bytes) -> bytes:
+    """The bytes of one frame. Raises `WireError` when the payload exceeds `MAX_PAYLOAD_BYTES`."""
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise WireError(f"payload of {len(payload)} bytes exceeds {MAX_PAYLOAD_BYTES}")
+    return HEADER.pack(MAGIC, VERSION, kind, len(payload)) + payload
+
+
+class Unpacker:
+    """Cuts a byte stream into frames, however it arrives. Holds at most one frame and what was fed beyond it."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames completed by `data`, in order. Raises `WireError` at the first broken header."""
+        self._buffer += data
+        frames: list[Frame] = []
+        while (frame := self._next()) is not None:
+            frames.append(frame)
+        return frames
+
+    def _next(self) -> Frame | None:
+        if len(self._buffer) < HEADER.size:
+            return None
+        magic, version, kind, length = HEADER.unpack_from(self._buffer)
+        if magic != MAGIC:
+            raise WireError("not a Blackbox frame")
+        if version != VERSION:
+            raise WireError(f"frame version {version}, this side speaks {VERSION}")
+        if length > MAX_PAYLOAD_BYTES:
+            raise WireError(f"payload of {length} bytes exceeds {MAX_PAYLOAD_BYTES}")
+        end = HEADER.size + length
+        if len(self._buffer) < end:
+            return None
+        payload = bytes(self._buffer[HEADER.size : end])
+        del self._buffer[:end]
+        return Frame(kind, payload)

@@ -1,0 +1,129 @@
+"""The hub: encoded once per shape, bounded, and never waiting for anyone."""
+
+import json
+
+import pytest
+
+from blackbox import hub as hub_module
+from blackbox.hub import Hub
+from blackbox.model.sample import Device, Memory, Sample
+from blackbox.model.snapshot import Moment
+from blackbox.model.view import Shape, UnknownGpuError
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def moment(seq: int, gpus: int = 1) -> Moment:
+    memory = Memory(total_bytes=10, used_bytes=4, free_bytes=5, driver_reserved_bytes=1, source="nvml_v2")
+    devices = tuple(
+        Device(uuid=f"GPU-{index}", index=index, name="Test GPU", taken_at=1.0, memory=memory) for index in range(gpus)
+    )
+    sample = Sample(source="test", taken_at=1.0, devices=devices)
+    return Moment(seq=seq, timestamp=1.8e9, taken_at=1.0, host="testhost", samples=(sample,), sources=())
+
+
+def test_there_is_nothing_before_the_first_moment() -> None:
+    hub = Hub(Clock())
+    assert hub.latest is None
+    assert hub.ask(Shape()) is None
+    assert hub.since(0) == []
+
+
+def test_all_askers_of_one_shape_share_the_same_bytes() -> None:
+    hub = Hub(Clock())
+    hub.publish(moment(1))
+    assert hub.ask(Shape(), "zstd") is hub.ask(Shape(), "zstd")
+    assert hub.ask(Shape()) is not hub.ask(Shape(blocks="none"))
+
+
+def test_a_shape_in_demand_is_ready_before_subscribers_hear_of_the_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    hub = Hub(clock)
+    merges: list[str | None] = []
+    real_merge = hub_module.merge
+
+    def counting_merge(moment: Moment, gpu: str | None, viewer_uid: int | None):
+        merges.append(gpu)
+        return real_merge(moment, gpu, viewer_uid)
+
+    monkeypatch.setattr(hub_module, "merge", counting_merge)
+    hub.publish(moment(1))
+    assert merges == []
+    hub.ask(Shape(gpu="0"))
+    merged_when_told: list[int] = []
+    hub.subscribe(lambda _: merged_when_told.append(len(merges)))
+    hub.publish(moment(2))
+    assert merged_when_told == [2]
+    clock.now += hub_module.HOT_SECONDS + 1
+    hub.publish(moment(3))
+    assert merged_when_told == [2, 2], "nobody asked for the shape any more"
+
+
+def test_a_gpu_that_went_away_is_refused_and_leaves_the_demand() -> None:
+    hub = Hub(Clock())
+    hub.publish(moment(1, gpus=2))
+    hub.ask(Shape(gpu="GPU-1"))
+    hub.publish(moment(2, gpus=1))
+    with pytest.raises(UnknownGpuError):
+        hub.ask(Shape(gpu="GPU-1"))
+    hub.publish(moment(3, gpus=1))
+    body = hub.ask(Shape())
+    assert body is not None
+    assert json.loads(body)["seq"] == 3
+
+
+def test_history_is_bounded_in_number() -> None:
+    hub = Hub(Clock())
+    for seq in range(1, hub_module.HISTORY_MOMENTS_MAX + 50):
+        hub.publish(moment(seq))
+    kept = [published.moment.seq for published in hub.since(0)]
+    assert len(kept) == hub_module.HISTORY_MOMENTS_MAX
+    assert kept == sorted(kept)
+    assert [published.moment.seq for published in hub.since(kept[-3])] == kept[-2:]
+
+
+def test_history_is_bounded_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = Hub(Clock())
+    hub.publish(moment(1))
+    hub.ask(Shape())
+    size = len(hub.ask(Shape()) or b"")
+    monkeypatch.setattr(hub_module, "HISTORY_BYTES_MAX", 3 * size)
+    for seq in range(2, 20):
+        hub.publish(moment(seq))
+        hub.ask(Shape())
+    assert 1 <= len(hub.since(0)) <= 4
+
+
+def test_shapes_encoded_ahead_are_bounded() -> None:
+    hub = Hub(Clock())
+    hub.publish(moment(1))
+    for uid in range(hub_module.SHAPES_MAX + 20):
+        assert hub.ask(Shape(viewer_uid=uid)) is not None
+    assert len(list(hub._hot())) == hub_module.SHAPES_MAX
+
+
+def test_a_subscriber_that_left_hears_nothing_more() -> None:
+    hub = Hub(Clock())
+    heard: list[int] = []
+    leave = hub.subscribe(lambda moment: heard.append(moment.seq))
+    hub.publish(moment(1))
+    leave()
+    hub.publish(moment(2))
+    assert heard == [1]
+
+
+def test_blocks_above_the_cap_are_cut_from_the_answer_and_never_from_the_sums() -> None:
+    from tests.unit.test_view import moment_of_blocks
+
+    hub = Hub(Clock(), blocks_max=3)
+    hub.publish(moment_of_blocks(10))
+    answer = json.loads(hub.ask(Shape()) or b"{}")
+    assert len(answer["blocks"]) == 3
+    assert answer["blocks_omitted"] == 7
+    assert answer["active_blocks"] + answer["free_blocks"] == 10

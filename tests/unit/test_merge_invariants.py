@@ -1,0 +1,190 @@
+"""Every invariant of the numbers, on arbitrary samples."""
+
+from collections import Counter, defaultdict
+from itertools import pairwise
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from blackbox.merge import merge
+from blackbox.model.codec import from_json, to_json
+from blackbox.model.snapshot import Moment, Snapshot
+from blackbox.model.view import UnknownGpuError
+from tests.strategies import moments
+
+arbitrary = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+
+
+@st.composite
+def views(draw: st.DrawFn) -> Snapshot:
+    """A merge of an arbitrary moment, as any asker may see it."""
+    moment = draw(moments())
+    gpu = draw(st.sampled_from([None, *(device.uuid for sample in moment.samples for device in sample.devices)]))
+    return merge(moment, gpu, draw(st.sampled_from([None, 0, 1000])))
+
+
+@arbitrary
+@given(views())
+def test_memory_adds_up_to_the_byte_on_the_machine_and_on_each_gpu(snapshot: Snapshot) -> None:
+    for ledger in (snapshot, *snapshot.gpus):
+        assert ledger.total_bytes == ledger.used_bytes + ledger.free_bytes + ledger.driver_reserved_bytes
+
+
+@arbitrary
+@given(views())
+def test_the_whole_ledger_adds_up_to_the_byte(snapshot: Snapshot) -> None:
+    blocks = sum(block.size for block in snapshot.blocks)
+    parts = snapshot.driver_reserved_bytes + blocks + snapshot.unattributed_bytes + snapshot.free_bytes
+    assert parts == snapshot.total_bytes
+
+
+@arbitrary
+@given(views())
+def test_gpus_sum_to_the_top_level(snapshot: Snapshot) -> None:
+    whole = [gpu for gpu in snapshot.gpus if gpu.parent_uuid is None or len(snapshot.gpus) == 1]
+    keys = ("total_bytes", "used_bytes", "free_bytes", "driver_reserved_bytes", "unattributed_bytes", "reserved_bytes")
+    for key in keys:
+        assert sum(getattr(gpu, key) for gpu in whole) == getattr(snapshot, key)
+
+
+@arbitrary
+@given(views())
+def test_unattributed_is_what_the_listed_processes_do_not_use(snapshot: Snapshot) -> None:
+    assert snapshot.unattributed_bytes == snapshot.used_bytes - sum(row.used_bytes for row in snapshot.processes)
+
+
+@arbitrary
+@given(views())
+def test_blocks_of_a_process_sum_to_what_it_uses(snapshot: Snapshot) -> None:
+    sizes: Counter[tuple[int, int]] = Counter()
+    for block in snapshot.blocks:
+        sizes[block.gpu, block.pid] += block.size
+    used: Counter[tuple[int, int]] = Counter()
+    for process in snapshot.processes:
+        used[process.gpu, process.pid] += process.used_bytes
+    assert {key: size for key, size in sizes.items() if size} == {key: size for key, size in used.items() if size}
+
+
+@arbitrary
+@given(views())
+def test_a_process_has_allocated_at_most_what_it_reserved_at_most_what_it_uses(snapshot: Snapshot) -> None:
+    for process in snapshot.processes:
+        assert (process.allocated_bytes or 0) <= process.reserved_bytes <= process.used_bytes
+    assert snapshot.reserved_bytes == sum(process.reserved_bytes for process in snapshot.processes)
+
+
+@arbitrary
+@given(views())
+def test_threads_of_a_process_sum_to_its_allocated_or_used_bytes(snapshot: Snapshot) -> None:
+    owned: Counter[int] = Counter()
+    for thread in snapshot.threads:
+        owned[thread.pid] += thread.allocated_bytes
+    expected: Counter[int] = Counter()
+    for process in snapshot.processes:
+        expected[process.pid] += process.used_bytes if process.allocated_bytes is None else process.allocated_bytes
+    assert owned == expected
+
+
+@arbitrary
+@given(views())
+def test_counts_of_blocks_agree_with_the_blocks(snapshot: Snapshot) -> None:
+    utilized = [block for block in snapshot.blocks if block.utilized]
+    assert snapshot.active_blocks == len(utilized)
+    assert snapshot.active_blocks + snapshot.free_blocks == len(snapshot.blocks)
+    assert snapshot.atomic_allocations_bytes == sum(block.size for block in utilized)
+    assert all(block.allocated for block in utilized)
+    assert len({block.block_id for block in snapshot.blocks}) == len(snapshot.blocks)
+
+
+@arbitrary
+@given(views())
+def test_blocks_with_addresses_do_not_overlap(snapshot: Snapshot) -> None:
+    by_place: defaultdict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
+    for block in snapshot.blocks:
+        if block.address:
+            by_place[block.gpu, block.pid].append((block.address, block.address + block.size))
+    instances = {gpu.index for gpu in snapshot.gpus if gpu.mig is not None}
+    for (gpu, _), spans in by_place.items():
+        if gpu in instances:
+            continue  # one pid on several instances has an address space on each
+        spans.sort()
+        assert all(end <= start for (_, end), (start, _) in pairwise(spans))
+
+
+@arbitrary
+@given(views())
+def test_ratios_and_percents_stay_in_range(snapshot: Snapshot) -> None:
+    assert 0 <= snapshot.used_percent <= 100
+    assert 0 <= snapshot.fragmentation_ratio <= 1
+    if snapshot.fragmentation is not None:
+        for key in ("external_ratio", "internal_ratio", "cached_ratio"):
+            assert 0 <= (getattr(snapshot.fragmentation, key) or 0) <= 1
+
+
+@arbitrary
+@given(views())
+def test_every_process_has_one_kernel_entry_and_unavailable_means_zeros_and_a_reason(snapshot: Snapshot) -> None:
+    assert set(snapshot.nsight_metrics) == {str(process.pid) for process in snapshot.processes}
+    for entry in snapshot.nsight_metrics.values():
+        if not entry.available:
+            assert entry.reason
+            assert not any((entry.atomic_operations, entry.occupancy, entry.memory_throughput, entry.dram_read_bytes))
+
+
+@arbitrary
+@given(views())
+def test_processes_are_unique_per_device(snapshot: Snapshot) -> None:
+    keys = [(process.gpu_uuid, process.pid) for process in snapshot.processes]
+    assert len(keys) == len(set(keys))
+
+
+@arbitrary
+@given(views())
+def test_what_nobody_measured_is_named(snapshot: Snapshot) -> None:
+    for gpu in snapshot.gpus:
+        assert (gpu.memory_source is None) == ("total_bytes" in gpu.unknown)
+    for process in snapshot.processes:
+        if process.allocated_bytes is None:
+            assert "reserved_bytes" in process.unknown
+        if not process.name:
+            assert "name" in process.unknown
+    if snapshot.fragmentation is None:
+        assert "fragmentation_ratio" in snapshot.unknown
+        assert snapshot.fragmentation_ratio == 0
+    if not snapshot.gpus:
+        assert "total_bytes" in snapshot.unknown
+
+
+@arbitrary
+@given(views())
+def test_json_round_trips_and_unknown_names_keys_of_its_object(snapshot: Snapshot) -> None:
+    assert from_json(to_json(snapshot)) == snapshot
+    for row in (snapshot, *snapshot.processes, *snapshot.threads, *snapshot.gpus, *snapshot.nsight_metrics.values()):
+        assert set(row.unknown) <= set(row.__struct_fields__)
+
+
+@arbitrary
+@given(moments(), st.sampled_from([None, 0, 1000]))
+def test_selections_partition_the_machine(moment: Moment, viewer_uid: int | None) -> None:
+    whole = merge(moment, None, viewer_uid)
+    parts = [merge(moment, gpu.uuid, viewer_uid) for gpu in whole.gpus if gpu.parent_uuid is None]
+    for key in ("total_bytes", "used_bytes", "active_blocks", "free_blocks", "reserved_bytes"):
+        assert sum(getattr(part, key) for part in parts) == getattr(whole, key)
+
+
+@arbitrary
+@given(moments())
+def test_withholding_insides_changes_no_driver_figure(moment: Moment) -> None:
+    everything, nothing = merge(moment), merge(moment, viewer_uid=424242)
+    assert nothing.total_bytes == everything.total_bytes
+    assert nothing.used_bytes == everything.used_bytes
+    assert not any(block.address for block in nothing.blocks)
+    assert all(process.allocated_bytes is None for process in nothing.processes)
+
+
+@given(moments(), st.sampled_from(["7", "GPU-nowhere", "", "-1"]))
+def test_an_unknown_gpu_is_refused(moment: Moment, gpu: str) -> None:
+    with pytest.raises(UnknownGpuError) as refusal:
+        merge(moment, gpu)
+    assert refusal.value.args == (gpu,)

@@ -1,0 +1,58 @@
+"""Framing between processes: any cut of the stream gives the same frames; any broken header is refused."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blackbox import wire
+from blackbox.wire import Kind, Unpacker, WireError, pack
+
+payloads = st.lists(st.tuples(st.sampled_from(list(Kind)), st.binary(max_size=200)), max_size=6)
+
+
+@given(payloads, st.data())
+def test_frames_survive_any_cut_of_the_stream(sent: list[tuple[Kind, bytes]], data: st.DataObject) -> None:
+    stream = b"".join(pack(kind, payload) for kind, payload in sent)
+    unpacker, received = Unpacker(), []
+    while stream:
+        cut = data.draw(st.integers(1, len(stream)))
+        received += unpacker.feed(stream[:cut])
+        stream = stream[cut:]
+    assert received == sent
+
+
+@given(st.binary(min_size=wire.HEADER.size, max_size=64))
+def test_garbage_is_refused_and_never_grows(garbage: bytes) -> None:
+    if garbage.startswith(wire.MAGIC):
+        garbage = b"x" + garbage
+    with pytest.raises(WireError):
+        Unpacker().feed(garbage)
+
+
+def test_a_length_above_the_cap_is_refused_before_it_is_read() -> None:
+    header = wire.HEADER.pack(wire.MAGIC, wire.VERSION, Kind.SAMPLE, wire.MAX_PAYLOAD_BYTES + 1)
+    with pytest.raises(WireError, match="exceeds"):
+        Unpacker().feed(header)
+    with pytest.raises(WireError, match="exceeds"):
+        pack(Kind.SAMPLE, bytes(wire.MAX_PAYLOAD_BYTES + 1))
+
+
+def test_another_version_is_refused_by_name() -> None:
+    header = wire.HEADER.pack(wire.MAGIC, wire.VERSION + 1, Kind.SAMPLE, 0)
+    with pytest.raises(WireError, match="version 2, this side speaks 1"):
+        Unpacker().feed(header)
+
+
+def test_it_imports_the_standard_library_alone() -> None:
+    tree = ast.parse(Path(wire.__file__).read_text(encoding="utf-8"))
+    imported = {
+        name.split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+    }
+    assert imported <= sys.stdlib_module_names
