@@ -1,0 +1,96 @@
+"""The faults Blackbox survives and the tests that show it: `python -m tests.fault_table > docs/reliability.md`."""
+
+import ast
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+
+DRIVER = "Driver and GPU"
+HTTP = "HTTP, streams, shutdown"
+PEOPLE = "People"
+
+FAULTS: dict[int, tuple[str, str, str]] = {
+    1: (DRIVER, "no driver library", "starts, says so, and finds the library when it appears"),
+    2: (DRIVER, "library and driver of different versions", "a named state; a fresh child loads the new library"),
+    3: (DRIVER, "our handles keep the driver loaded", "lets go of every handle on request and when idle"),
+    4: (DRIVER, "a GPU is lost", "that one is marked, the others go on"),
+    5: (DRIVER, "a driver call hangs", "HTTP is not touched; the data is marked stale; the child is replaced"),
+    6: (DRIVER, "the driver library crashes", "the child is replaced, as often as it takes"),
+    7: (DRIVER, "a driver with other struct sizes", "the list is refused, not shown"),
+    8: (DRIVER, "the driver does not tell a process's memory", "the row stays, its memory marked unknown"),
+    9: (DRIVER, "no permission for one figure", "that figure is unknown with its reason, the rest is there"),
+    10: (DRIVER, "pids of another namespace", "no wrong names; what cannot be named is unattributed"),
+    11: (DRIVER, "a process ends while it is read", "never an error"),
+    12: (DRIVER, "a pid is used again", "identity is pid and start time: no wrong name"),
+    13: (DRIVER, "thousands of processes", "the list is complete"),
+    14: (DRIVER, "the process list grows between two calls", "read again with room to spare"),
+    15: (DRIVER, "MIG is reconfigured", "the new layout shows, the old ends, without a restart"),
+    16: (DRIVER, "a GPU is unplugged and returns elsewhere", "identity is the UUID, whatever the index"),
+    17: (DRIVER, "a container loses its GPUs", "a named state with a hint, and recovery"),
+    19: (DRIVER, "the wall clock jumps", "the cadence stays; order is by sequence number"),
+    20: (DRIVER, "old data passed off as fresh", "every sample has its age; health fails with it"),
+    27: (HTTP, "a client that never reads", "bounded memory, dropped in the end; others do not wait"),
+    28: (HTTP, "thousands of idle streams, no file descriptors left", "refused with 503, and recovery"),
+    29: (HTTP, "slow heads, slow bodies, idle sockets", "closed by deadlines"),
+    30: (HTTP, "oversized URL, headers, body", "414, 431, 413, and no memory taken"),
+    31: (HTTP, "malformed requests", "400 and close"),
+    32: (HTTP, "clients gone in the middle of an answer", "the slot is free again"),
+    33: (HTTP, "SIGTERM with streams open", "last event, flush, exit 0"),
+    34: (HTTP, "the port is taken", "one line, exit 1, no GPU opened"),
+    40: (PEOPLE, "DNS rebinding, foreign web pages", "foreign Host or Origin: 403"),
+    41: (PEOPLE, "open to the network without asking", "loopback alone, unless told otherwise"),
+    42: (PEOPLE, "other users of the machine look", "nothing beyond what nvidia-smi shows them"),
+}
+"""Row of the fault catalogue -> part, fault, what Blackbox does."""
+
+HEAD = """\
+# Reliability
+
+<!-- Made by `python -m tests.fault_table > docs/reliability.md`; a test compares. -->
+
+Each row of the fault catalogue that needs no hardware is made to happen by the tests named beside it, mostly on a fake
+driver library that hangs, crashes, refuses and loses GPUs on command. In all of them the server keeps its pid, its JSON
+stays valid, and no client sees a traceback. `./run test -m fault` runs them alone.
+"""
+
+
+def rows_tested() -> dict[int, list[str]]:
+    """Row -> the tests marked with it, as `file::name`."""
+    found: defaultdict[int, list[str]] = defaultdict(list)
+    for path in sorted(TESTS.rglob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+                for row in _rows(node):
+                    found[row].append(f"{path.relative_to(TESTS)}::{node.name}")
+    return found
+
+
+def _rows(test: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[int]:
+    """The rows in `@pytest.mark.fault(row)` above a test."""
+    for decorator in test.decorator_list:
+        match decorator:
+            case ast.Call(func=ast.Attribute(attr="fault"), args=[ast.Constant(value=int() as row)]):
+                yield row
+            case _:
+                pass
+
+
+def page() -> str:
+    """The whole page."""
+    found = rows_tested()
+    lines = [HEAD]
+    for part in (DRIVER, HTTP, PEOPLE):
+        lines.append(f"## {part}\n\n| Row | Fault | What Blackbox does | Tests |\n|---|---|---|---|")
+        for row, (of_part, fault, answer) in FAULTS.items():
+            if of_part == part:
+                tests = "<br>".join(f"`{test}`" for test in found.get(row, [])) or "missing"
+                lines.append(f"| {row} | {fault} | {answer} | {tests} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

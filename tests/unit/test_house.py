@@ -1,0 +1,132 @@
+"""Rules of the house that no linter knows: the shape of the code, and what may stand in a tracked file."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "blackbox"
+LINES_MAX = 400
+"""A longer file holds two nouns."""
+
+REGISTRIES = re.compile(r"pypi[.]org|files[.]pythonhosted[.]org|registry[.]npmjs[.]org|https?://[^\s\"')]+/simple\b")
+MACHINE_PATHS = re.compile(r"(?<![\w.])/(?:work|root|home/\w+)(?=[/\s\"'`)]|$)", re.MULTILINE)
+
+
+def files() -> list[Path]:
+    """What git tracks, or would."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+    if listed.returncode != 0:
+        pytest.skip("this copy of the sources is no git checkout")
+    found = [ROOT / name for name in listed.stdout.decode().split("\0") if name]
+    return [path for path in found if path.is_file()]
+
+
+def texts() -> Iterator[tuple[Path, str]]:
+    for path in files():
+        try:
+            yield path, path.read_text()
+        except UnicodeDecodeError:
+            continue
+
+
+def found(pattern: re.Pattern[str]) -> list[str]:
+    return [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()[:120]}"
+        for path, text in texts()
+        if pattern.search(text)
+        for number, line in enumerate(text.splitlines(), 1)
+        if pattern.search(line)
+    ]
+
+
+def test_no_file_names_a_package_registry() -> None:
+    assert found(REGISTRIES) == []
+
+
+def test_no_file_names_a_path_of_one_machine() -> None:
+    assert found(MACHINE_PATHS) == []
+
+
+def joined(*parts: str) -> str:
+    """A line that must not stand here as it is."""
+    return "/".join(parts)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        joined("url = https:", "", "mirror.example", "pypi", "simple"),
+        joined("see https:", "", ".".join(("pypi", "org")), "project"),
+        joined('"https:', "", "mirror", "simple", '"'),
+    ],
+)
+def test_a_registry_would_be_found(line: str) -> None:
+    assert REGISTRIES.search(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [joined("cd ", "work", "main"), joined("", "root"), joined("`", "home", "me", "x`"), joined("", "home", "me")],
+)
+def test_a_machine_path_would_be_found(line: str) -> None:
+    assert MACHINE_PATHS.search(line)
+
+
+@pytest.mark.parametrize(
+    "line", ["GET /workers", "shared/work", "/homepage", "the /proc/self/root link", "ProtectHome=yes"]
+)
+def test_other_paths_are_left_alone(line: str) -> None:
+    assert not MACHINE_PATHS.search(line)
+
+
+def test_no_source_file_is_too_long() -> None:
+    lengths = {
+        str(path.relative_to(ROOT)): len(text.splitlines())
+        for path, text in texts()
+        if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in ("src", "benchmarks", "examples")
+    }
+    assert {name: length for name, length in lengths.items() if length > LINES_MAX} == {}
+
+
+def test_imports_follow_the_flow_of_the_data() -> None:
+    linter = Path(sys.executable).with_name("lint-imports")
+    checked = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def of_part(part: str) -> list[Path]:
+    """The sources of a module or package of ours."""
+    return [*PACKAGE.glob(f"{part}.py"), *(PACKAGE / part).rglob("*.py")]
+
+
+def test_the_wire_needs_only_the_standard_library() -> None:
+    names = {name for path in of_part("wire") for name in imports(path) if not name.startswith("blackbox.wire")}
+    assert names
+    assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names
+
+
+def test_the_agent_imports_nothing_of_ours_but_the_wire() -> None:
+    ours = {name for path in of_part("agent") for name in imports(path) if name.startswith("blackbox")}
+    assert {name for name in ours if not name.startswith(("blackbox.agent", "blackbox.wire"))} == set()
