@@ -1,0 +1,32 @@
+"""Fixtures of all tests."""
+
+import ctypes
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fake_nvml import FakeDriver, build, compiler
+
+
+@pytest.fixture(scope="session")
+def fake_nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The compiled `libnvidia-ml.so.1`, loaded into this process, where its soname finds it."""
+    if compiler() is None:
+        message = "no C compiler for the fake driver (Debian: apt install gcc libc6-dev)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    library = build(tmp_path_factory.mktemp("nvml"))
+    ctypes.CDLL(str(library))
+    return library
+
+
+@pytest.fixture
+def fake_driver(fake_nvml_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDriver]:
+    """A driver without GPUs yet, seen by this process and by every child that inherits its environment."""
+    with FakeDriver(tmp_path) as driver:
+        for name, value in driver.environment(fake_nvml_library).items():
+            monkeypatch.setenv(name, value)
+        yield driver
