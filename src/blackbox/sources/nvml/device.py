@@ -1,0 +1,150 @@
+"""One GPU or MIG instance over time: its last figures, and whether they can still be trusted."""
+
+from msgspec import structs
+
+from blackbox.model.sample import Device, GpuState, Memory
+from blackbox.sources.nvml.errors import Failure, Fault
+from blackbox.sources.nvml.gauges import GaugeReader, Gauges
+from blackbox.sources.nvml.memory import MemoryReader, MemoryReading
+from blackbox.sources.nvml.process_list import ProcessRow
+from blackbox.sources.nvml.topology import IdentityCheck, Place
+
+FAILURES_MAX = 4
+"""Transient failures in a row that make a device lost: two seconds at the default interval."""
+PROBE_SECONDS = 2.0
+"""How often a lost device is asked whether it is back."""
+
+_NO_INSTANCE_GAUGES = "the driver measures whole GPUs only, no MIG instances"
+_STATES: dict[Fault, GpuState] = {
+    Fault.DENIED: "no_access",
+    Fault.DEVICE_GONE: "lost",
+    Fault.QUARANTINED: "failed",
+    Fault.PERMANENT: "failed",
+}
+_REFUSALS = (Fault.PERMANENT, Fault.DENIED, Fault.QUARANTINED)
+"""A device that will not tell its memory works otherwise."""
+
+
+class TrackedDevice:
+    """A device under its UUID, through loss and return. Filled by `read` and the source, told by `describe`."""
+
+    def __init__(self, place: Place, now: float) -> None:
+        self.place = place
+        self.state: GpuState = "ok"
+        self.reason: str | None = None
+        self.rows: list[ProcessRow] = []
+        """Filled by the source whenever it read the process list."""
+        self.rows_taken_at: float | None = None
+        self.rows_unknown: str | None = None
+        """Why `rows` is not the whole truth."""
+        self._taken_at = now
+        self._memory: Memory | None = None
+        self._memory_unknown: dict[str, str] = {}
+        self._gauges: Gauges | None = None
+        self._failures = 0
+        self._probe_at = now
+        """When a lost device is asked next."""
+        self._connect(place)
+
+    @property
+    def total_bytes(self) -> int | None:
+        return self._memory.total_bytes if self._memory else None
+
+    @property
+    def is_lost(self) -> bool:
+        return self.state == "lost"
+
+    def move(self, place: Place) -> None:
+        """The device stands elsewhere now, or has another handle."""
+        if place.calls is not self.place.calls:
+            self._connect(place)
+        self.place = place
+
+    def read(self, now: float, check: IdentityCheck) -> None:
+        """Reads memory and gauges; a lost device only from time to time. Raises `LibraryGoneError`."""
+        if self.is_lost and now < self._probe_at:
+            return
+        self._probe_at = now + PROBE_SECONDS
+        reading = self._memory_reader.read()
+        if isinstance(reading, Failure) and reading.fault not in _REFUSALS:
+            self.fail(reading)
+            return
+        gauges = self._gauge_reader.read(now) if self._gauge_reader else None
+        failure = check.failure(self.place)
+        if failure is not None:
+            self.fail(failure)
+            return
+        self._accept(reading, now)
+        self._gauges = gauges
+
+    def fail(self, failure: Failure) -> None:
+        """Takes note that the device did not answer."""
+        self.state, self.reason = self._state_after(failure.fault), failure.reason
+        if self.state == "stale":
+            return
+        self._gauges = None
+        self._forget_memory(failure)
+        if self.is_lost:
+            self.rows, self.rows_taken_at, self.rows_unknown = [], None, None
+
+    def describe(self) -> Device:
+        """What is known, with the age and the reasons of what is not."""
+        unknown = dict(self._memory_unknown)
+        if self._memory is None and "memory" not in unknown:
+            unknown["memory"] = self.reason or "not read yet"
+        if self.rows_unknown:
+            unknown["processes"] = self.rows_unknown
+        device = Device(
+            uuid=self.place.uuid,
+            index=self.place.index,
+            name=self.place.name,
+            state=self.state,
+            reason=self.reason,
+            taken_at=self._taken_at,
+            memory=self._memory,
+            parent_uuid=self.place.parent_uuid,
+            mig=self.place.mig,
+            unknown=unknown,
+        )
+        return self._with_gauges(device, unknown)
+
+    def _with_gauges(self, device: Device, unknown: dict[str, str]) -> Device:
+        if self._gauges is None:
+            reason = _NO_INSTANCE_GAUGES if device.mig else self.reason or "not read yet"
+            unknown.update(dict.fromkeys(("utilization_percent", "temperature_celsius", "power_watts"), reason))
+            return device
+        unknown.update(self._gauges.unknown)
+        return structs.replace(
+            device,
+            utilization_percent=self._gauges.utilization_percent,
+            temperature_celsius=self._gauges.temperature_celsius,
+            power_watts=self._gauges.power_watts,
+        )
+
+    def _connect(self, place: Place) -> None:
+        self._memory_reader = MemoryReader(place.calls)
+        self._gauge_reader = GaugeReader(place.calls) if place.mig is None else None
+
+    def _accept(self, reading: MemoryReading | Failure, now: float) -> None:
+        self._failures = 0
+        self._taken_at = now
+        if isinstance(reading, MemoryReading):
+            self.state, self.reason = "ok", None
+            self._memory, self._memory_unknown = reading
+            return
+        self._forget_memory(reading)
+        # a GPU that shares the machine's memory has none of its own to tell of: nothing is wrong with it
+        is_fault = reading.fault is not Fault.PERMANENT
+        self.state = _STATES[reading.fault] if is_fault else "ok"
+        self.reason = reading.reason if is_fault else None
+
+    def _forget_memory(self, failure: Failure) -> None:
+        self._memory, self._memory_unknown = None, {"memory": failure.reason}
+
+    def _state_after(self, fault: Fault) -> GpuState:
+        if fault in _STATES:
+            return _STATES[fault]
+        self._failures += 1
+        if self._failures >= FAILURES_MAX:
+            return "failed" if fault is Fault.INVALID else "lost"
+        return self.state if self.state in ("lost", "failed") else "stale"

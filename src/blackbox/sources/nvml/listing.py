@@ -1,0 +1,107 @@
+"""The process lists of all devices, read as rarely as their cost demands."""
+
+from blackbox.model.sample import DeviceProcess
+from blackbox.sources.nvml.device import TrackedDevice
+from blackbox.sources.nvml.driver import Driver
+from blackbox.sources.nvml.errors import Failure, Fault
+from blackbox.sources.nvml.process_list import ProcessLists, ProcessRow
+from blackbox.sources.nvml.processes import DeviceRow, name_processes
+from blackbox.sources.nvml.roster import Roster
+from blackbox.sources.procfs import Procfs
+
+INTERVAL_SECONDS_MIN = 1.0
+"""The driver walks all its clients under a global lock for a process list, and stalls other programs meanwhile."""
+INTERVAL_SECONDS_MAX = 30.0
+COST_SHARE = 100
+"""The interval is at least this many times what a reading took: 1 % of the time at most."""
+SLACK_SECONDS = 0.05
+"""A tick that comes a little early reads the list all the same; else 1 Hz would become 0.67."""
+
+
+class ProcessListing:
+    """Keeps the newest process list of every device in it, and the processes of all."""
+
+    def __init__(self, driver: Driver) -> None:
+        self.seconds = 0.0
+        """Time in the driver for the last reading of all lists."""
+        self.interval_seconds = INTERVAL_SECONDS_MIN
+        self.processes: tuple[DeviceProcess, ...] = ()
+        self.taken_at: float | None = None
+        """Of the oldest list in `processes`; None when there is none."""
+        self._driver = driver
+        self._lists = ProcessLists()
+        self._due_at: float | None = None
+        self._listed: frozenset[str] = frozenset()
+        """UUIDs of the devices whose lists are in `processes`."""
+
+    @property
+    def retries_total(self) -> int:
+        return self._lists.retries_total
+
+    def read(self, roster: Roster, procfs: Procfs | None, now: float) -> None:
+        """Reads all lists, if it is time. Raises `LibraryGoneError`."""
+        if self._due_at is not None and now < self._due_at - SLACK_SECONDS:
+            return
+        before = self._driver.seconds_total
+        for gpu in roster.gpus:
+            self._read_gpu(roster, gpu, now)
+        self.seconds = self._driver.seconds_total - before
+        self.interval_seconds = min(INTERVAL_SECONDS_MAX, max(INTERVAL_SECONDS_MIN, COST_SHARE * self.seconds))
+        self._due_at = now + self.interval_seconds
+        self._gather(roster, procfs)
+
+    def forget_lost(self, roster: Roster) -> None:
+        """Drops the processes of devices that are no more, or no more to be asked."""
+        listed = _listed(roster)
+        if not listed >= self._listed:
+            self._listed = listed
+            self.processes = tuple(process for process in self.processes if process.gpu_uuid in listed)
+
+    def _read_gpu(self, roster: Roster, gpu: TrackedDevice, now: float) -> None:
+        """One list for the whole GPU, instances included; without the privilege for that, one per instance."""
+        instances = roster.instances(gpu)
+        failure = self._read_device(roster, gpu, now)
+        if failure is None:
+            _hand_down(gpu, instances, now)
+        elif instances and failure.fault in (Fault.DENIED, Fault.PERMANENT):
+            gpu.rows, gpu.rows_taken_at, gpu.rows_unknown = [], now, None
+            for instance in instances.values():
+                self._read_device(roster, instance, now)
+
+    def _read_device(self, roster: Roster, device: TrackedDevice, now: float) -> Failure | None:
+        """Reads one list into the device; a list that cannot be read leaves the last one, with its age."""
+        reading = self._lists.read(device.place.calls, device.total_bytes)
+        if not isinstance(reading, Failure):
+            reading = roster.identity_failure(device) or reading
+        if not isinstance(reading, Failure):
+            device.rows, device.rows_unknown = reading
+            device.rows_taken_at = now
+            return None
+        device.rows_unknown = reading.reason
+        if reading.fault is not Fault.TRANSIENT:
+            device.rows, device.rows_taken_at = [], None
+        return reading
+
+    def _gather(self, roster: Roster, procfs: Procfs | None) -> None:
+        rows = [DeviceRow(device.place.uuid, row) for device in roster for row in device.rows]
+        times = [device.rows_taken_at for device in roster if device.rows_taken_at is not None]
+        self.taken_at = min(times, default=None)
+        self.processes = name_processes(rows, procfs)
+        self._listed = _listed(roster)
+
+
+def _listed(roster: Roster) -> frozenset[str]:
+    return frozenset(device.place.uuid for device in roster if device.rows_taken_at is not None)
+
+
+def _hand_down(gpu: TrackedDevice, instances: dict[tuple[int, int], TrackedDevice], now: float) -> None:
+    """Gives the rows of a GPU's list to the instances they name; a row of an unknown one stays with the GPU."""
+    if not instances:
+        return
+    kept: list[ProcessRow] = []
+    shares: dict[tuple[int, int], list[ProcessRow]] = {place: [] for place in instances}
+    for row in gpu.rows:
+        shares.get((row.gpu_instance_id, row.compute_instance_id), kept).append(row)
+    gpu.rows = kept
+    for place, instance in instances.items():
+        instance.rows, instance.rows_taken_at, instance.rows_unknown = shares[place], now, gpu.rows_unknown

@@ -1,0 +1,151 @@
+"""The devices this machine has, or had: enumerations applied to what was known before."""
+
+from collections.abc import Callable, Iterator
+
+from blackbox.model.sample import Device, Event, GpuState
+from blackbox.sources.nvml.bindings import nvml
+from blackbox.sources.nvml.device import TrackedDevice
+from blackbox.sources.nvml.errors import Failure, Fault
+from blackbox.sources.nvml.topology import IdentityCheck, Place, Topology
+
+_UNLISTED = Failure(Fault.DEVICE_GONE, "the driver lists this GPU no more", nvml.NVML_ERROR_GPU_NOT_FOUND)
+_STATES_UNREADABLE: dict[Fault, GpuState] = {Fault.DEVICE_GONE: "lost", Fault.DENIED: "no_access"}
+
+
+class Roster:
+    """Devices by UUID. A GPU that goes stays, as lost; a MIG instance that goes is gone, since a person removed it."""
+
+    def __init__(self, wall_clock: Callable[[], float]) -> None:
+        self._wall_clock = wall_clock
+        self._gpus: dict[str, TrackedDevice] = {}
+        self._instances: dict[str, dict[str, TrackedDevice]] = {}
+        self._unlisted: set[str] = set()
+        self._strangers: dict[int, Failure] = {}
+        """Index -> why a GPU that nobody ever saw gives no UUID."""
+        self._check = IdentityCheck()
+        self._events: list[Event] = []
+
+    def __iter__(self) -> Iterator[TrackedDevice]:
+        """Every device, each GPU before its instances."""
+        for uuid, gpu in sorted(self._gpus.items(), key=lambda item: item[1].place.index):
+            yield gpu
+            yield from self._instances.get(uuid, {}).values()
+
+    @property
+    def gpus(self) -> list[TrackedDevice]:
+        """The GPUs that can be asked."""
+        return [gpu for uuid, gpu in self._gpus.items() if uuid not in self._unlisted and not gpu.is_lost]
+
+    @property
+    def has_lost(self) -> bool:
+        """Whether a GPU is lost, which may answer again only when the library was opened anew."""
+        return any(gpu.is_lost for gpu in self._gpus.values())
+
+    def instances(self, gpu: TrackedDevice) -> dict[tuple[int, int], TrackedDevice]:
+        """The MIG instances of a GPU, by their two numbers."""
+        return {
+            (device.place.mig.gpu_instance_id, device.place.mig.compute_instance_id): device
+            for device in self._instances.get(gpu.place.uuid, {}).values()
+            if device.place.mig
+        }
+
+    def apply(self, topology: Topology, now: float) -> None:
+        """Takes over an enumeration."""
+        for place in topology.gpus.values():
+            self._admit(self._gpus, place, now)
+        self._strangers = dict(topology.unreadable)
+        connected = self._gpus.keys() - self._unlisted
+        self._unlisted = set()
+        for uuid in self._gpus.keys() - topology.gpus.keys():
+            self._miss(uuid, uuid in connected)
+        for uuid in list(self._instances):
+            if self._gpus[uuid].is_lost:
+                del self._instances[uuid]
+        for uuid, places in topology.instances.items():
+            self._reconfigure(uuid, places, now)
+
+    def disconnect(self) -> None:
+        """All handles are void; the next enumeration brings new ones."""
+        self._unlisted = set(self._gpus)
+        self._instances = {}
+
+    def read(self, now: float) -> None:
+        """Reads all devices. Raises `LibraryGoneError`."""
+        for device in self:
+            if device.place.uuid in self._unlisted:
+                continue
+            was_lost = device.is_lost
+            device.read(now, self._check)
+            if device.place.mig is None:
+                self._note(device, was_lost)
+
+    def identity_failure(self, device: TrackedDevice) -> Failure | None:
+        """Why what was just read through the device's handle may be another's. Raises `LibraryGoneError`."""
+        return self._check.failure(device.place)
+
+    def describe(self, now: float) -> tuple[Device, ...]:
+        """All devices; strangers last."""
+        known = [device.describe() for device in self]
+        return (*known, *(_stranger(index, failure, now) for index, failure in self._strangers.items()))
+
+    def drain_events(self) -> list[Event]:
+        """Losses and returns since the last call."""
+        events, self._events = self._events, []
+        return events
+
+    def _admit(self, devices: dict[str, TrackedDevice], place: Place, now: float) -> None:
+        known = devices.get(place.uuid)
+        if known is None:
+            devices[place.uuid] = TrackedDevice(place, now)
+        else:
+            known.move(place)
+
+    def _miss(self, uuid: str, connected: bool) -> None:
+        """A known GPU did not turn up under its UUID."""
+        gpu = self._gpus[uuid]
+        failure = self._strangers.pop(gpu.place.index, None)
+        if connected and failure is not None and failure.fault is Fault.TRANSIENT:
+            return  # its handle is still good for a reading, which will tell
+        if failure is None:
+            failure = _UNLISTED
+        self._unlisted.add(uuid)
+        was_lost = gpu.is_lost
+        gpu.fail(failure)
+        self._note(gpu, was_lost)
+
+    def _reconfigure(self, uuid: str, places: tuple[Place, ...], now: float) -> None:
+        known = self._instances.get(uuid, {})
+        kept = {place.uuid: known[place.uuid] for place in places if place.uuid in known}
+        for place in places:
+            self._admit(kept, place, now)
+        self._instances[uuid] = kept
+
+    def _note(self, gpu: TrackedDevice, was_lost: bool) -> None:
+        if gpu.is_lost == was_lost:
+            return
+        place = gpu.place
+        text = f"GPU {place.index} lost: {gpu.reason}" if gpu.is_lost else f"GPU {place.index} is back"
+        self._events.append(
+            Event(
+                kind="gpu_lost" if gpu.is_lost else "gpu_back",
+                timestamp=self._wall_clock(),
+                message=text,
+                gpu_uuid=place.uuid,
+            )
+        )
+
+
+def _stranger(index: int, failure: Failure, now: float) -> Device:
+    """A GPU that the driver counts, and that never said who it is."""
+    return Device(
+        uuid=f"unknown-{index}",
+        index=index,
+        name="",
+        state=_STATES_UNREADABLE.get(failure.fault, "failed"),
+        reason=failure.reason,
+        taken_at=now,
+        memory=None,
+        unknown=dict.fromkeys(
+            ("uuid", "name", "memory", "utilization_percent", "temperature_celsius", "power_watts"), failure.reason
+        ),
+    )

@@ -1,0 +1,263 @@
+"""The NVML source: everything the NVIDIA driver tells, as one sample."""
+
+import time
+from collections.abc import Callable
+from ctypes import c_uint, create_string_buffer
+from pathlib import Path
+
+from blackbox.model.sample import Device, Event, Sample, SourceState
+from blackbox.sources.nvml.bindings import nvml
+from blackbox.sources.nvml.driver import INIT_CALL, NO_DEVICE, Breadcrumb, Driver
+from blackbox.sources.nvml.errors import Failure, LibraryGoneError, absence_of
+from blackbox.sources.nvml.events import EventWatch
+from blackbox.sources.nvml.listing import ProcessListing
+from blackbox.sources.nvml.processes import pids_are_ours
+from blackbox.sources.nvml.roster import Roster
+from blackbox.sources.nvml.topology import COUNT_CALL, TopologyReader
+from blackbox.sources.procfs import Procfs, user_name
+
+OPEN_RETRY_SECONDS = 2.0
+"""Between attempts to open a library that is gone: back within five seconds, and no load on a sick driver."""
+TOPOLOGY_SECONDS = 1.0
+"""Between enumerations: a MIG change shows within two seconds."""
+REOPEN_SECONDS_MIN, REOPEN_SECONDS_MAX = 60.0, 3600.0
+"""While a GPU is lost the library is closed and opened this often, more and more rarely: it may answer for the GPU
+only then, and opening it can hold up the other GPUs' figures for a moment."""
+USER_CALL = "getpwuid"
+"""Announced like a driver call, since a directory service behind it can hang as well."""
+
+
+def _no_breadcrumb(function: str, gpu: int) -> None:
+    """Leaves no trace of calls."""
+
+
+class NvmlSource:
+    """Keeps the promises of `Source`. Runs in a process of its own, since the library may hang or crash.
+
+    `breadcrumb(function, device index)` is called before each driver call; `quarantine` maps such pairs to the reason
+    why the call must not be made.
+    """
+
+    name = "nvml"
+    vital_calls = frozenset({INIT_CALL, COUNT_CALL})
+    """Without these there is no answer at all."""
+
+    def __init__(
+        self,
+        *,
+        breadcrumb: Breadcrumb = _no_breadcrumb,
+        library: Path | None = None,
+        procfs: Path = Path("/proc"),
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._breadcrumb = breadcrumb
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._driver = Driver(library, breadcrumb)
+        self._procfs = Procfs(procfs, self._find_user)
+        self._open_at = 0.0
+        """When the library may be opened next, while `_absence` says why it is not open."""
+        self._absence: Failure | None = None
+        self._facts: dict[str, str] = {}
+        self._topology: TopologyReader = TopologyReader(self._driver, clock)
+        self._topology_at: float | None = None
+        """When to enumerate next; None before the first time since the library was opened."""
+        self._named_procfs: Procfs | None = None
+        """None where the driver's pids may mean other processes."""
+        self._reopen_at: float | None = None
+        self._reopen_seconds = REOPEN_SECONDS_MIN
+        self._watch: EventWatch | None = None
+        self._watched: set[tuple[str, int]] | None = None
+        """UUID and handle of the GPUs whose events `_watch` awaits."""
+        self._events: list[Event] = []
+        """Of watches that ended, until the next sample."""
+        self._events_dropped = 0
+        self._forget()
+
+    @property
+    def quarantine(self) -> dict[tuple[str, int], str]:
+        """(function, device index; -1 for any) -> reason why it is not called."""
+        return self._driver.quarantine
+
+    @quarantine.setter
+    def quarantine(self, calls: dict[tuple[str, int], str]) -> None:
+        self._driver.quarantine = calls
+
+    def sample(self) -> Sample:
+        """What the driver tells now. Opens the library at the first call, and again after a loss."""
+        now = self._clock()
+        if self._absence is not None and now < self._open_at:
+            return self._sample_absent(now, self._absence)
+        self._reopen_for_lost(now)
+        try:
+            failure = self._open() or self._enumerate(now)
+            if failure is not None:
+                self._retire(failure, now)
+                return self._sample_absent(now, failure)
+            self._roster.read(now)
+            self._listing.read(self._roster, self._named_procfs, now)
+        except LibraryGoneError as gone:
+            self._retire(gone.failure, now)
+            return self._sample_absent(now, gone.failure)
+        return self._sample_present(now)
+
+    def close(self) -> None:
+        """Lets go of every handle, and of what was known about the devices."""
+        self._close_library()
+        self._absence = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self._roster = Roster(self._wall_clock)
+        self._listing = ProcessListing(self._driver)
+
+    def _open(self) -> Failure | None:
+        if self._driver.is_open:
+            return None
+        failure = self._driver.open()
+        if failure is not None:
+            return failure
+        self._absence = None
+        self._topology = TopologyReader(self._driver, self._clock)
+        driver_version = self._read_text("nvmlSystemGetDriverVersion")
+        is_host = self._procfs.sees_host_pids
+        self._named_procfs = self._procfs if pids_are_ours(driver_version, is_host) else None
+        self._facts = {
+            "driver_version": driver_version,
+            "nvml_version": self._read_text("nvmlSystemGetNVMLVersion"),
+            "pid_scope": "host" if is_host else "namespace",
+        }
+        return None
+
+    def _enumerate(self, now: float) -> Failure | None:
+        """Looks which devices there are, if it is time; a failure leaves those known, if there are any."""
+        if self._topology_at is not None and now < self._topology_at:
+            return None
+        topology = self._topology.read()
+        if isinstance(topology, Failure):
+            return topology if self._topology_at is None else None
+        self._topology_at = now + TOPOLOGY_SECONDS
+        self._roster.apply(topology, now)
+        self._watch_events()
+        return None
+
+    def _watch_events(self) -> None:
+        """Watches the GPUs that can be asked; a change among them needs a new event set."""
+        gpus = [gpu.place for gpu in self._roster.gpus]
+        watched = {(place.uuid, place.calls.handle) for place in gpus}
+        if watched == self._watched:
+            return
+        self._stop_watch()
+        self._watched = watched
+        self._watch = EventWatch(self._driver, self._wall_clock)
+        self._facts["events"] = self._watch.start(gpus) or "watched"
+
+    def _stop_watch(self) -> None:
+        self._watched = None
+        if self._watch is None:
+            return
+        self._watch.stop()
+        self._events += self._watch.drain()
+        self._events_dropped += self._watch.dropped_total
+        self._watch = None
+
+    def _retire(self, failure: Failure, now: float) -> None:
+        """Closes a library that does not answer, and says when to try again."""
+        self._close_library()
+        self._absence = failure
+        self._open_at = now + OPEN_RETRY_SECONDS
+
+    def _close_library(self) -> None:
+        self._stop_watch()
+        self._driver.close()
+        self._roster.disconnect()
+        self._topology_at = None
+
+    def _reopen_for_lost(self, now: float) -> None:
+        """Closes the library from time to time while a GPU is lost."""
+        if not self._roster.has_lost:
+            self._reopen_at, self._reopen_seconds = None, REOPEN_SECONDS_MIN
+        elif self._reopen_at is None:
+            self._reopen_at = now + self._reopen_seconds
+        elif now >= self._reopen_at:
+            self._reopen_seconds = min(2 * self._reopen_seconds, REOPEN_SECONDS_MAX)
+            self._reopen_at = now + self._reopen_seconds
+            self._close_library()
+
+    def _sample_absent(self, now: float, failure: Failure) -> Sample:
+        state, reason = absence_of(failure)
+        return Sample(
+            source=self.name,
+            taken_at=now,
+            state=state,
+            reason=reason,
+            events=self._drain_events(),
+            cost=self._cost(),
+            facts=self._facts,
+        )
+
+    def _sample_present(self, now: float) -> Sample:
+        devices = self._roster.describe(now)
+        self._listing.forget_lost(self._roster)
+        state, reason = _health(devices)
+        if state != "ok":
+            self._topology_at = now  # what is wrong may be the enumeration
+        return Sample(
+            source=self.name,
+            taken_at=now,
+            state=state,
+            reason=reason,
+            devices=devices,
+            processes=self._listing.processes,
+            processes_taken_at=self._listing.taken_at,
+            events=self._drain_events(),
+            cost=self._cost(),
+            facts={**self._facts, "memory_version": _memory_versions(devices)},
+        )
+
+    def _drain_events(self) -> tuple[Event, ...]:
+        events = [*self._events, *self._roster.drain_events()]
+        if self._watch is not None:
+            events += self._watch.drain()
+        self._events = []
+        return tuple(events)
+
+    def _cost(self) -> dict[str, float]:
+        watching = self._watch.dropped_total if self._watch else 0
+        return {
+            "cpu_seconds_total": time.process_time(),
+            "driver_calls_total": self._driver.calls_total,
+            "driver_seconds_total": self._driver.seconds_total,
+            "events_dropped_total": self._events_dropped + watching,
+            "process_list_seconds": self._listing.seconds,
+            "process_list_interval_seconds": self._listing.interval_seconds,
+            "process_list_retries_total": self._listing.retries_total,
+        }
+
+    def _read_text(self, name: str) -> str:
+        text = create_string_buffer(nvml.NVML_SYSTEM_DRIVER_VERSION_BUFFER_SIZE)
+        failure = self._driver.attempt(name, NO_DEVICE, text, c_uint(len(text)))
+        return f"unknown: {failure.reason}" if failure else text.value.decode(errors="replace")
+
+    def _find_user(self, uid: int) -> str:
+        if self._driver.barred(USER_CALL, NO_DEVICE):
+            return str(uid)
+        self._breadcrumb(USER_CALL, NO_DEVICE)
+        return user_name(uid)
+
+
+def _health(devices: tuple[Device, ...]) -> tuple[SourceState, str | None]:
+    """State of the whole: one device in trouble degrades it; one that a person withheld does not."""
+    for device in devices:
+        if device.state in ("stale", "lost", "failed"):
+            return "degraded", f"GPU {device.index}: {device.reason}"
+        if "processes" in device.unknown:
+            return "degraded", f"GPU {device.index}: {device.unknown['processes']}"
+    return "ok", None
+
+
+def _memory_versions(devices: tuple[Device, ...]) -> str:
+    """The versions of the memory call in use, such as `v2`."""
+    sources = sorted({device.memory.source for device in devices if device.memory})
+    return ", ".join(source.removeprefix("nvml_") for source in sources) or "none"

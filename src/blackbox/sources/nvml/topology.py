@@ -1,0 +1,185 @@
+"""Which devices there are: GPUs by UUID, and the MIG instances inside them."""
+
+from collections.abc import Callable
+from ctypes import byref, c_uint, c_void_p, create_string_buffer
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from blackbox.model.sample import MigInstance
+from blackbox.sources.nvml.bindings import nvml
+from blackbox.sources.nvml.device_calls import DeviceCalls
+from blackbox.sources.nvml.driver import NO_DEVICE, Driver
+from blackbox.sources.nvml.errors import Failure, Fault
+
+COUNT_CALL = "nvmlDeviceGetCount_v2"
+GPUS_MAX = 1024
+"""No machine has more; a larger count is a fault of the driver."""
+INSTANCES_MAX = 64
+"""Per GPU; the hardware stops at 7 or 8."""
+
+_HANDLE_BY_INDEX = "nvmlDeviceGetHandleByIndex_v2"
+_UUID = "nvmlDeviceGetUUID"
+_NAME = "nvmlDeviceGetName"
+_MIG_MODE = "nvmlDeviceGetMigMode"
+_MIG_COUNT = "nvmlDeviceGetMaxMigDeviceCount"
+_MIG_HANDLE = "nvmlDeviceGetMigDeviceHandleByIndex"
+_GPU_INSTANCE = "nvmlDeviceGetGpuInstanceId"
+_COMPUTE_INSTANCE = "nvmlDeviceGetComputeInstanceId"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a device stands, and how to ask it."""
+
+    uuid: str
+    index: int
+    name: str
+    calls: DeviceCalls
+    parent_uuid: str | None = None
+    mig: MigInstance | None = None
+
+
+@dataclass(frozen=True)
+class Topology:
+    """One enumeration."""
+
+    gpus: dict[str, Place]
+    """By UUID, in the driver's order."""
+    instances: dict[str, tuple[Place, ...]]
+    """UUID of a GPU -> its MIG instances. A GPU that could not tell is missing."""
+    unreadable: dict[int, Failure]
+    """Index of a GPU that did not even give its UUID -> why."""
+
+
+class _Identity(NamedTuple):
+    handle: int
+    gpu_index: int
+    uuid: str
+    mig: bool
+
+
+class TopologyReader:
+    """Enumerates the devices; remembers what cannot change (name, instance ids) while a device stays where it is."""
+
+    def __init__(self, driver: Driver, clock: Callable[[], float]) -> None:
+        self._driver = driver
+        self._clock = clock
+        self._places: dict[_Identity, Place] = {}
+        self._count = c_uint()
+        self._mode = c_uint()
+        self._pending_mode = c_uint()
+        self._gpu_instance = c_uint()
+        self._compute_instance = c_uint()
+        self._handle = c_void_p()
+        self._text = create_string_buffer(nvml.NVML_DEVICE_UUID_V2_BUFFER_SIZE)
+
+    def read(self) -> Topology | Failure:
+        """The devices now, or why they cannot even be counted. Raises `LibraryGoneError`."""
+        failure = self._driver.attempt(COUNT_CALL, NO_DEVICE, byref(self._count))
+        if failure is not None:
+            return failure
+        count = self._count.value
+        if count > GPUS_MAX:
+            return Failure(Fault.INVALID, f"{COUNT_CALL} answered {count} GPUs")
+        before, self._places = self._places, {}
+        gpus: dict[str, Place] = {}
+        instances: dict[str, tuple[Place, ...]] = {}
+        unreadable: dict[int, Failure] = {}
+        for index in range(count):
+            place = self._gpu(index, before)
+            if isinstance(place, Failure):
+                unreadable[index] = place
+            elif place.uuid not in gpus:  # else the order changed while it was read
+                gpus[place.uuid] = place
+                found = self._instances(place, before)
+                if not isinstance(found, Failure):
+                    instances[place.uuid] = found
+        return Topology(gpus, instances, unreadable)
+
+    def _gpu(self, index: int, before: dict[_Identity, Place]) -> Place | Failure:
+        failure = self._driver.attempt(_HANDLE_BY_INDEX, index, c_uint(index), byref(self._handle))
+        if failure is not None:
+            return failure
+        return self._place(self._handle.value or 0, index, None, before)
+
+    def _instances(self, gpu: Place, before: dict[_Identity, Place]) -> tuple[Place, ...] | Failure:
+        """The MIG instances of a GPU; none when it has no MIG or has it switched off."""
+        failure = gpu.calls.make(_MIG_MODE, byref(self._mode), byref(self._pending_mode))
+        if failure is None and self._mode.value == nvml.NVML_DEVICE_MIG_ENABLE:
+            failure = gpu.calls.make(_MIG_COUNT, byref(self._count))
+        elif failure is None or failure.fault is Fault.PERMANENT:
+            return ()
+        if failure is not None:
+            return failure
+        found: list[Place] = []
+        for slot in range(min(self._count.value, INSTANCES_MAX)):
+            place = self._instance(gpu, slot, before)
+            if isinstance(place, Place):
+                found.append(place)
+            elif place.code != nvml.NVML_ERROR_NOT_FOUND:  # which is an empty slot
+                return place
+        return tuple(found)
+
+    def _instance(self, gpu: Place, slot: int, before: dict[_Identity, Place]) -> Place | Failure:
+        failure = gpu.calls.make(_MIG_HANDLE, c_uint(slot), byref(self._handle))
+        if failure is not None:
+            return failure
+        return self._place(self._handle.value or 0, gpu.index, gpu, before)
+
+    def _place(self, handle: int, index: int, parent: Place | None, before: dict[_Identity, Place]) -> Place | Failure:
+        """The device behind a handle: as known, where the handle still leads to the same one."""
+        calls = DeviceCalls(self._driver, handle, index, self._clock)
+        uuid = self._read_text(calls, _UUID)
+        if isinstance(uuid, Failure):
+            return uuid
+        identity = _Identity(handle, index, uuid, parent is not None)
+        place = before.get(identity) or self._meet(calls, index, uuid, parent)
+        if isinstance(place, Place):
+            self._places[identity] = place
+        return place
+
+    def _meet(self, calls: DeviceCalls, index: int, uuid: str, parent: Place | None) -> Place | Failure:
+        name = self._read_text(calls, _NAME)
+        if isinstance(name, Failure):
+            if name.fault is Fault.DEVICE_GONE:
+                return name
+            name = ""
+        if parent is None:
+            return Place(uuid, index, name, calls)
+        mig = self._read_mig(calls, name)
+        return mig if isinstance(mig, Failure) else Place(uuid, index, name, calls, parent.uuid, mig)
+
+    def _read_mig(self, calls: DeviceCalls, name: str) -> MigInstance | Failure:
+        failure = calls.make(_GPU_INSTANCE, byref(self._gpu_instance))
+        failure = failure or calls.make(_COMPUTE_INSTANCE, byref(self._compute_instance))
+        if failure is not None:
+            return failure
+        _, _, profile = name.partition(" MIG ")
+        return MigInstance(
+            gpu_instance_id=self._gpu_instance.value,
+            compute_instance_id=self._compute_instance.value,
+            profile=profile or None,
+        )
+
+    def _read_text(self, calls: DeviceCalls, name: str) -> str | Failure:
+        failure = calls.make(name, self._text, c_uint(len(self._text)))
+        return failure or self._text.value.decode(errors="replace")
+
+
+class IdentityCheck:
+    """Tells whether a handle still leads to the device that was asked, after it was asked.
+
+    Handles may outlive a change of the machine. Figures read through one count only when the UUID behind it is
+    afterwards still the expected one.
+    """
+
+    def __init__(self) -> None:
+        self._text = create_string_buffer(nvml.NVML_DEVICE_UUID_V2_BUFFER_SIZE)
+        self._length = c_uint(len(self._text))
+
+    def failure(self, place: Place) -> Failure | None:
+        """Why the last reading of `place` must be thrown away; None when it is good."""
+        failure = place.calls.make(_UUID, self._text, self._length)
+        if failure is None and self._text.value != place.uuid.encode():
+            return Failure(Fault.TRANSIENT, "the devices changed places while they were read")
+        return failure

@@ -1,0 +1,216 @@
+"""Facts about processes out of /proc: names but never arguments, start times, owners, containers.
+
+A process may end, and its pid be given to another one, between any two reads. Facts of a new process are therefore read
+through one directory handle, which never leads to a successor; a known one is recognised by its start time.
+"""
+
+import os
+import pwd
+import re
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import NamedTuple
+
+from blackbox.model.sample import ThreadState
+
+HOST_PID_NAMESPACE = "pid:[4026531836]"
+"""The kernel gives its first pid namespace this fixed inode."""
+FILE_BYTES_MAX = 65_536
+"""No file read here is longer; the kernel writes at most a few KiB."""
+
+_START_TICKS, _STATE, _USER_TICKS, _SYSTEM_TICKS = 19, 0, 11, 12
+"""Fields of a stat file, counted from behind the name."""
+
+_CONTAINER_ID = re.compile(r"(?:^|[/:-])(?<!conmon-)([0-9a-f]{64})(?:\.scope)?(?=/|$)", re.MULTILINE)
+"""docker, containerd, cri-o, podman and Kubernetes: 64 hexadecimal digits end a part of the path. The monitor of a
+podman or cri-o container (`libpod-conmon-…`) stands outside it."""
+_LXC_NAME = re.compile(r"/lxc(?:\.payload[./]|/)([^/\n]+)")
+_NSPAWN_NAME = re.compile(r"/machine-(?!qemu)([^/\n]+?)\.scope(?=/|$)", re.MULTILINE)
+
+
+class ProcessFacts(NamedTuple):
+    """A process as it was at one look."""
+
+    pid: int
+    name: str
+    """The kernel's comm of the main thread, at most 15 bytes."""
+    start_ticks: int
+    """Since boot; with the pid, the identity of the process."""
+    start_time: float | None
+    """Unix seconds, exact to about a second: the kernel rounds the time of boot."""
+    uid: int | None
+    user: str | None
+    """Name of the real uid; its number as text where the system has no name for it."""
+    container: str | None
+    state: ThreadState
+    """Of the main thread."""
+
+
+class _Stat(NamedTuple):
+    name: bytes
+    state: bytes
+    start_ticks: int
+    cpu_ticks: int
+
+
+class _Seen(NamedTuple):
+    """A process at the last look. Its owner and container stay while it lives and keeps its name."""
+
+    facts: ProcessFacts
+    stat: _Stat
+
+
+def user_name(uid: int) -> str:
+    """Name of a user, or the number as text."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def container_id(cgroup: str) -> str | None:
+    """Id or name of the innermost container in the text of a cgroup file (version 1 or 2); None outside of any."""
+    for pattern in (_CONTAINER_ID, _LXC_NAME, _NSPAWN_NAME):
+        if found := pattern.findall(cgroup):
+            return found[-1]
+    return None
+
+
+class Procfs:
+    """Looks at processes, and remembers those it was asked to keep."""
+
+    def __init__(self, root: Path = Path("/proc"), find_user: Callable[[int], str] = user_name) -> None:
+        self._root = str(root)
+        self._find_user = find_user
+        self._ticks_per_second = os.sysconf("SC_CLK_TCK")
+        self._boot_time: float | None = None
+        self._users: dict[int, str] = {}
+        self._seen: dict[int, _Seen] = {}
+
+    @property
+    def sees_host_pids(self) -> bool:
+        """Whether pids here are those of the machine, and not of a container."""
+        try:
+            return str(Path(self._root, "self/ns/pid").readlink()) == HOST_PID_NAMESPACE
+        except OSError:
+            return False
+
+    def look(self, pid: int) -> ProcessFacts | None:
+        """The process that has this pid now; None when there is none to be seen."""
+        stat = _read_stat(f"{self._root}/{pid}/task/{pid}/stat", None)
+        seen = self._seen.get(pid)
+        if stat is not None and seen is not None and _is_same(seen.stat, stat):
+            facts, state = seen.facts, _state(stat, seen.stat.cpu_ticks)
+            facts = facts if facts.state == state else facts._replace(state=state)
+        elif stat is not None:
+            stat, facts = self._meet(pid)
+        else:
+            facts = None
+        if stat is None or facts is None:
+            self._seen.pop(pid, None)
+            return None
+        self._seen[pid] = _Seen(facts, stat)
+        return facts
+
+    def keep(self, pids: Collection[int]) -> None:
+        """Forgets every process but these."""
+        for pid in self._seen.keys() - set(pids):
+            del self._seen[pid]
+
+    def _meet(self, pid: int) -> tuple[_Stat, ProcessFacts] | tuple[None, None]:
+        """Reads all of a process that is new, or has become another program."""
+        try:
+            directory = os.open(f"{self._root}/{pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            return None, None
+        try:
+            stat = _read_stat(f"task/{pid}/stat", directory)
+            status = _read("status", directory)
+            cgroup = _read("cgroup", directory)
+        finally:
+            os.close(directory)
+        if stat is None:
+            return None, None
+        uid = _uid(_text(status))
+        facts = ProcessFacts(
+            pid=pid,
+            name=_text(stat.name),
+            start_ticks=stat.start_ticks,
+            start_time=self._start_time(stat.start_ticks),
+            uid=uid,
+            user=None if uid is None else self._user(uid),
+            container=container_id(_text(cgroup)),
+            state=_state(stat, stat.cpu_ticks),
+        )
+        return stat, facts
+
+    def _user(self, uid: int) -> str:
+        if uid not in self._users:
+            self._users[uid] = self._find_user(uid)
+        return self._users[uid]
+
+    def _start_time(self, start_ticks: int) -> float | None:
+        if self._boot_time is None:
+            # kept from then on: the kernel moves it when the clock is set, and start times must not move with it
+            self._boot_time = _boot_time(self._root)
+        return None if self._boot_time is None else self._boot_time + start_ticks / self._ticks_per_second
+
+
+def _is_same(before: _Stat, now: _Stat) -> bool:
+    return before.start_ticks == now.start_ticks and before.name == now.name
+
+
+def _state(stat: _Stat, cpu_ticks_before: int) -> ThreadState:
+    if stat.state == b"R":
+        return "running"
+    return "active" if stat.cpu_ticks > cpu_ticks_before else "waiting"
+
+
+def _boot_time(root: str) -> float | None:
+    try:
+        text = Path(root, "stat").read_text()
+    except OSError:
+        return None
+    match = re.search(r"^btime (\d+)", text, re.MULTILINE)
+    return float(match[1]) if match else None
+
+
+def _uid(status: str) -> int | None:
+    match = re.search(r"^Uid:\s+(\d+)", status, re.MULTILINE)
+    return int(match[1]) if match else None
+
+
+def _read_stat(path: str, directory: int | None) -> _Stat | None:
+    data = _read(path, directory)
+    if data is None:
+        return None
+    # the name may hold blanks and parentheses; nothing behind it does
+    head, _, tail = data.rpartition(b") ")
+    fields = tail.split(b" ", _START_TICKS + 1)
+    try:
+        return _Stat(
+            name=head.partition(b"(")[2],
+            state=fields[_STATE],
+            start_ticks=int(fields[_START_TICKS]),
+            cpu_ticks=int(fields[_USER_TICKS]) + int(fields[_SYSTEM_TICKS]),
+        )
+    except (IndexError, ValueError):
+        return None
+
+
+def _read(path: str, directory: int | None) -> bytes | None:
+    """The content of a file; None when it, or its process, is not there or not to be read."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+    except OSError:
+        return None
+    try:
+        return os.read(file, FILE_BYTES_MAX)
+    except OSError:
+        return None
+    finally:
+        os.close(file)
+
+
+def _text(data: bytes | None) -> str:
+    return (data or b"").decode(errors="replace")

@@ -1,0 +1,292 @@
+"""Facts about processes, out of a /proc tree on disk and out of the real one."""
+
+import os
+import pwd
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blackbox.sources.procfs import HOST_PID_NAMESPACE, Procfs, container_id, user_name
+
+BOOT_SECONDS = 1_700_000_000
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+ID = "0123456789abcdef" * 4
+OUTER_ID = "f" * 64
+
+
+class ProcTree:
+    """A /proc on disk."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        (root / "stat").write_text(f"cpu  1 2 3 4\nintr 5\nbtime {BOOT_SECONDS}\nprocesses 6\n")
+
+    def write(
+        self,
+        pid: int,
+        *,
+        name: str = "python3",
+        state: str = "S",
+        cpu_ticks: int = 0,
+        start_ticks: int = 100,
+        uid: int = 0,
+        cgroup: str = "0::/",
+    ) -> Path:
+        folder = self.root / str(pid)
+        (folder / "task" / str(pid)).mkdir(parents=True, exist_ok=True)
+        fields = [state, *["0"] * 10, str(cpu_ticks), *["0"] * 7, str(start_ticks), *["0"] * 30]
+        (folder / "task" / str(pid) / "stat").write_text(f"{pid} ({name}) {' '.join(fields)}\n")
+        (folder / "status").write_text(f"Name:\t{name}\nUid:\t{uid}\t1\t1\t1\nGid:\t0\t0\t0\t0\n")
+        (folder / "cgroup").write_text(cgroup + "\n")
+        (folder / "cmdline").write_text("python3\0--token=canary\0")
+        return folder
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> ProcTree:
+    return ProcTree(tmp_path)
+
+
+def test_a_process_with_all_its_facts(tree: ProcTree) -> None:
+    tree.write(7, name="trainer", start_ticks=250, uid=1234, cgroup=f"0::/system.slice/docker-{ID}.scope")
+    facts = Procfs(tree.root, find_user=lambda uid: f"user{uid}").look(7)
+    assert facts is not None
+    assert (facts.pid, facts.name, facts.start_ticks) == (7, "trainer", 250)
+    assert facts.start_time == BOOT_SECONDS + 250 / TICKS_PER_SECOND
+    assert (facts.uid, facts.user, facts.container) == (1234, "user1234", ID)
+    assert facts.state == "waiting"
+
+
+@pytest.mark.parametrize("name", ["a b", "x) S 1 (y", "((", "))", ""])
+def test_names_with_blanks_and_parentheses(tree: ProcTree, name: str) -> None:
+    tree.write(7, name=name, start_ticks=42)
+    facts = Procfs(tree.root).look(7)
+    assert facts is not None
+    assert (facts.name, facts.start_ticks) == (name, 42)
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"), [("R", "running"), ("S", "waiting"), ("D", "waiting"), ("T", "waiting"), ("Z", "waiting")]
+)
+def test_state_of_the_main_thread(tree: ProcTree, state: str, expected: str) -> None:
+    tree.write(7, state=state)
+    facts = Procfs(tree.root).look(7)
+    assert facts is not None
+    assert facts.state == expected
+
+
+def test_active_means_cpu_time_since_the_last_look(tree: ProcTree) -> None:
+    procfs = Procfs(tree.root)
+    states: list[str] = []
+    for ticks in (5, 5, 6, 6):
+        tree.write(7, cpu_ticks=ticks)
+        facts = procfs.look(7)
+        assert facts is not None
+        states.append(facts.state)
+    assert states == ["waiting", "waiting", "active", "waiting"]
+
+
+def test_no_process_is_none(tree: ProcTree) -> None:
+    assert Procfs(tree.root).look(7) is None
+
+
+def test_a_process_that_is_gone_is_forgotten(tree: ProcTree) -> None:
+    procfs = Procfs(tree.root)
+    folder = tree.write(7, name="first")
+    assert procfs.look(7)
+    shutil.rmtree(folder)
+    assert procfs.look(7) is None
+    tree.write(7, name="first", uid=5)
+    facts = procfs.look(7)
+    assert facts is not None
+    assert facts.uid == 5
+
+
+def test_another_process_under_the_same_pid_is_read_anew(tree: ProcTree) -> None:
+    procfs = Procfs(tree.root)
+    tree.write(7, name="python3", start_ticks=100, uid=1, cpu_ticks=50)
+    procfs.look(7)
+    tree.write(7, name="python3", start_ticks=101, uid=2, cpu_ticks=60, cgroup=f"0::/docker/{ID}")
+    facts = procfs.look(7)
+    assert facts is not None
+    assert (facts.uid, facts.container, facts.state) == (2, ID, "waiting")
+
+
+def test_another_program_in_the_same_process_is_read_anew(tree: ProcTree) -> None:
+    procfs = Procfs(tree.root)
+    tree.write(7, name="sudo", uid=0)
+    procfs.look(7)
+    tree.write(7, name="python3", uid=1000)
+    facts = procfs.look(7)
+    assert facts is not None
+    assert (facts.name, facts.uid) == ("python3", 1000)
+
+
+def test_a_known_process_is_not_read_anew(tree: ProcTree) -> None:
+    procfs = Procfs(tree.root)
+    folder = tree.write(7, uid=1)
+    procfs.look(7)
+    (folder / "status").unlink()
+    (folder / "cgroup").unlink()
+    facts = procfs.look(7)
+    assert facts is not None
+    assert facts.uid == 1
+
+
+def test_keep_forgets_all_others(tree: ProcTree) -> None:
+    procfs = Procfs(tree.root)
+    for pid in (7, 8):
+        tree.write(pid, uid=1)
+        procfs.look(pid)
+    procfs.keep([7])
+    for pid in (7, 8):
+        tree.write(pid, uid=2)
+    assert [facts.uid for pid in (7, 8) if (facts := procfs.look(pid))] == [1, 2]
+
+
+@pytest.mark.parametrize("content", ["", "7 (x", "7 (x) S", "7 (x) S " + "0 " * 10, "7 (x) S " + "y " * 40])
+def test_a_broken_stat_is_none(tree: ProcTree, content: str) -> None:
+    (tree.write(7) / "task" / "7" / "stat").write_text(content)
+    assert Procfs(tree.root).look(7) is None
+
+
+@pytest.mark.parametrize("missing", ["status", "cgroup"])
+def test_a_file_that_vanishes_leaves_a_gap_and_no_error(tree: ProcTree, missing: str) -> None:
+    (tree.write(7) / missing).unlink()
+    facts = Procfs(tree.root).look(7)
+    assert facts is not None
+    assert facts.container is None
+    assert (facts.uid is None) == (missing == "status")
+
+
+def test_without_a_boot_time_the_start_is_unknown(tree: ProcTree) -> None:
+    (tree.root / "stat").unlink()
+    tree.write(7, start_ticks=100)
+    facts = Procfs(tree.root).look(7)
+    assert facts is not None
+    assert (facts.start_time, facts.start_ticks) == (None, 100)
+
+
+def test_start_times_do_not_move_when_the_clock_is_set(tree: ProcTree) -> None:
+    procfs = Procfs(tree.root)
+    tree.write(7)
+    before = procfs.look(7)
+    (tree.root / "stat").write_text(f"btime {BOOT_SECONDS + 3600}\n")
+    assert procfs.look(7) == before
+
+
+def test_users_are_looked_up_once(tree: ProcTree) -> None:
+    asked: list[int] = []
+
+    def find_user(uid: int) -> str:
+        asked.append(uid)
+        return "somebody"
+
+    procfs = Procfs(tree.root, find_user)
+    for pid in (7, 8, 9):
+        tree.write(pid, uid=5)
+        procfs.look(pid)
+    assert asked == [5]
+
+
+def test_user_names() -> None:
+    assert user_name(os.getuid()) == pwd.getpwuid(os.getuid()).pw_name
+    nobody_has = max(entry.pw_uid for entry in pwd.getpwall()) + 12345
+    assert user_name(nobody_has) == str(nobody_has)
+
+
+@pytest.mark.parametrize(("inode", "is_host"), [(HOST_PID_NAMESPACE, True), ("pid:[4026532000]", False)])
+def test_pid_namespace(tree: ProcTree, inode: str, is_host: bool) -> None:
+    (tree.root / "self" / "ns").mkdir(parents=True)
+    (tree.root / "self" / "ns" / "pid").symlink_to(inode)
+    assert Procfs(tree.root).sees_host_pids is is_host
+
+
+def test_an_unknown_pid_namespace_is_not_the_host(tree: ProcTree) -> None:
+    assert not Procfs(tree.root).sees_host_pids
+
+
+def test_this_process_in_the_real_proc() -> None:
+    facts = Procfs().look(os.getpid())
+    assert facts is not None
+    assert facts.name == Path("/proc/self/comm").read_text().strip()
+    assert facts.uid == os.getuid()
+    assert facts.start_time is not None
+    assert facts.start_time <= time.time() + 2
+
+
+def test_a_zombie_and_a_reaped_process_are_no_errors() -> None:
+    process = subprocess.Popen(["true"])
+    procfs = Procfs()
+    try:
+        facts = procfs.look(process.pid)
+        assert facts is None or facts.pid == process.pid
+    finally:
+        process.wait()
+    assert procfs.look(process.pid) is None
+
+
+@pytest.mark.parametrize(
+    "cgroup",
+    [
+        f"0::/system.slice/docker-{ID}.scope",
+        f"12:memory:/docker/{ID}\n11:pids:/docker/{ID}",
+        f"0::/../{ID}",
+        f"0::/kubepods/burstable/pod0b1c2d3e-aaaa-bbbb-cccc-0123456789ab/{ID}",
+        f"0::/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-podabc_def.slice/cri-containerd-{ID}.scope",
+        f"0::/kubepods.slice/kubepods-pod1.slice/crio-{ID}.scope",
+        f"5:cpu:/system.slice/containerd.service/kubepods-burstable-pod1.slice:cri-containerd:{ID}",
+        f"0::/machine.slice/libpod-{ID}.scope",
+        f"0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope/container",
+        f"0::/docker/{OUTER_ID}/kubelet/kubepods/pod1/cri-containerd-{ID}.scope",
+        f"0::/docker/{ID}/system.slice/sshd.service",
+        f"0::/ecs/1a2b3c/{ID}",
+    ],
+)
+def test_container_ids(cgroup: str) -> None:
+    assert container_id(cgroup) == ID
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "name"),
+    [
+        ("0::/lxc/101/ns/system.slice/cron.service", "101"),
+        ("0::/lxc.payload.web-1/init.scope", "web-1"),
+        ("0::/lxc.payload/web", "web"),
+        ("4:devices:/lxc/web", "web"),
+        ("0::/machine.slice/machine-bookworm.scope/payload", "bookworm"),
+    ],
+)
+def test_containers_known_by_name(cgroup: str, name: str) -> None:
+    assert container_id(cgroup) == name
+
+
+@pytest.mark.parametrize(
+    "cgroup",
+    [
+        "",
+        "0::/",
+        "0::/user.slice/user-1000.slice/session-3.scope",
+        "0::/system.slice/docker.service",
+        "0::/system.slice/containerd.service",
+        f"0::/machine.slice/libpod-conmon-{ID}.scope",
+        f"0::/system.slice/crio-conmon-{ID}.scope",
+        "0::/lxc.monitor.web",
+        r"0::/machine.slice/machine-qemu\x2d1\x2dvm.scope",
+        f"0::/system.slice/{ID}0.service",
+        f"0::/app.slice/{ID[:63]}",
+    ],
+)
+def test_outside_of_containers(cgroup: str) -> None:
+    assert container_id(cgroup) is None
+
+
+@given(st.text())
+def test_any_cgroup_text_is_taken(cgroup: str) -> None:
+    found = container_id(cgroup)
+    assert found is None or found in cgroup
