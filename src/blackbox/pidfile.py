@@ -1,0 +1,97 @@
+"""How a person's command finds the running servers: one file per server, locked for as long as the server lives.
+
+The lock, not the file, says that a server runs: it ends with the process however that ends, so a stale file or a
+reused pid misleads nobody.
+"""
+
+import fcntl
+import os
+import stat
+import tempfile
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from blackbox.errors import FailureError
+
+_PREFIX = "server-"
+_SUFFIX = ".pid"
+_SYSTEM_DIRECTORY = Path("/run/blackbox")
+
+
+class RunningServer(NamedTuple):
+    pid: int
+    port: int
+
+
+def runtime_directory(environ: Mapping[str, str] = os.environ, uid: int | None = None) -> Path:
+    """Where servers of this user keep what ends with the boot: systemd's choice, the session's, the machine's."""
+    uid = os.getuid() if uid is None else uid
+    if given := environ.get("RUNTIME_DIRECTORY"):
+        return Path(given.split(":")[0])
+    if session := environ.get("XDG_RUNTIME_DIR"):
+        return Path(session, "blackbox")
+    return _SYSTEM_DIRECTORY if uid == 0 else Path(tempfile.gettempdir(), f"blackbox-{uid}")
+
+
+@contextmanager
+def announced(directory: Path, port: int) -> Generator[Path, None, None]:
+    """Announces this process as the server on `port` while the context lasts. Raises `FailureError`."""
+    file = directory / f"{_PREFIX}{port}{_SUFFIX}"
+    try:
+        _make_private(directory)
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise FailureError(f"cannot write {file}: {error.strerror}") from error
+    try:
+        _lock(handle, file)
+        os.truncate(handle, 0)
+        os.write(handle, f"{os.getpid()}\n".encode())
+        yield file
+        file.unlink(missing_ok=True)
+    finally:
+        os.close(handle)
+
+
+def running_servers(directory: Path) -> list[RunningServer]:
+    """The servers announced in `directory` that are alive, by port."""
+    found = [_read(file) for file in directory.glob(f"{_PREFIX}*{_SUFFIX}")]
+    return sorted((server for server in found if server is not None), key=lambda server: server.port)
+
+
+def _make_private(directory: Path) -> None:
+    directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+    status = directory.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+        raise PermissionError(0, f"{directory} is not a directory of this user")
+
+
+def _lock(handle: int, file: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise FailureError(f"{file} is held by another server") from None
+
+
+def _read(file: Path) -> RunningServer | None:
+    port = file.name.removeprefix(_PREFIX).removesuffix(_SUFFIX)
+    try:
+        handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        text = os.read(handle, 32).decode("ascii", "replace").strip()
+        if _is_locked(handle) and text.isdigit() and port.isdigit():
+            return RunningServer(int(text), int(port))
+    finally:
+        os.close(handle)
+    return None
+
+
+def _is_locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False

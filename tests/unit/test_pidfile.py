@@ -1,0 +1,68 @@
+"""Servers announce themselves; only those alive are found."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from blackbox.errors import FailureError
+from blackbox.pidfile import RunningServer, announced, running_servers, runtime_directory
+
+
+def test_a_server_is_found_while_it_runs(tmp_path: Path) -> None:
+    with announced(tmp_path, 7001), announced(tmp_path, 7000):
+        assert running_servers(tmp_path) == [RunningServer(os.getpid(), 7000), RunningServer(os.getpid(), 7001)]
+    assert running_servers(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_server_is_not_found(tmp_path: Path) -> None:
+    script = (
+        "import os, pathlib, sys; from blackbox.pidfile import announced\n"
+        "with announced(pathlib.Path(sys.argv[1]), 7000): print('up', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as server:
+        assert server.stdout
+        assert server.stdout.readline() == b"up\n"
+        assert running_servers(tmp_path) == [RunningServer(server.pid, 7000)]
+        server.kill()
+    assert running_servers(tmp_path) == []
+    with announced(tmp_path, 7000):
+        assert len(running_servers(tmp_path)) == 1
+
+
+def test_the_second_server_of_a_port_is_refused(tmp_path: Path) -> None:
+    with (
+        announced(tmp_path, 7000),
+        pytest.raises(FailureError, match="held by another server"),
+        announced(tmp_path, 7000),
+    ):
+        pass
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "server-7000.pid").symlink_to(victim)
+    with pytest.raises(FailureError, match="cannot write"), announced(tmp_path, 7000):
+        pass
+    assert victim.read_text() == "precious"
+    assert running_servers(tmp_path) == []
+
+
+def test_files_that_are_none_of_ours_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "server-x.pid").write_text("1")
+    (tmp_path / "server-7000.pid").write_bytes(b"\xff")
+    assert running_servers(tmp_path) == []
+    assert running_servers(tmp_path / "missing") == []
+
+
+def test_where_servers_announce_themselves() -> None:
+    assert runtime_directory({"RUNTIME_DIRECTORY": "/run/a:/run/b", "XDG_RUNTIME_DIR": "/x"}, 1) == Path("/run/a")
+    assert runtime_directory({"XDG_RUNTIME_DIR": "/x"}, 1) == Path("/x/blackbox")
+    assert runtime_directory({}, 0) == Path("/run/blackbox")
+    assert runtime_directory({}, 1000).name == "blackbox-1000"
