@@ -1,0 +1,153 @@
+"""The command line. A new command is one module with `configure` and `run`, and one line in `COMMANDS`.
+
+Modules are imported when their command is chosen, and import what is heavy when they run, so `--help` stays quick.
+"""
+
+import importlib
+import os
+import signal
+import sys
+from argparse import Action, ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from typing import Any, NamedTuple, NoReturn, Protocol, cast
+
+from blackbox.errors import FailureError, UsageError
+
+EXIT_OK = 0
+EXIT_FAILURE = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 128 + signal.SIGINT
+EXIT_BROKEN_PIPE = 128 + signal.SIGPIPE
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+class CommandModule(Protocol):
+    """What a command's module offers."""
+
+    def configure(self, parser: ArgumentParser) -> None:
+        """Adds the command's own arguments."""
+        ...
+
+    def run(self, arguments: Namespace) -> int:
+        """Does the work; returns the exit code, or raises one of `blackbox.errors`."""
+        ...
+
+
+class Command(NamedTuple):
+    name: str
+    module: str
+    help: str
+
+
+COMMANDS = (
+    Command("serve", "blackbox.cli.serve", "watch this machine's GPUs and answer over HTTP"),
+    Command("stat", "blackbox.cli.stat", "print a snapshot as JSON"),
+    Command("stream", "blackbox.cli.stream", "print every new snapshot as a line of JSON"),
+    Command("import", "blackbox.cli.import_", "print what a recorded file holds: a PyTorch memory snapshot"),
+    Command("doctor", "blackbox.cli.doctor", "tell what works on this machine, what does not, and what to do"),
+    Command("release", "blackbox.cli.release", "have the server let go of the GPU driver"),
+    Command("resume", "blackbox.cli.resume", "have the server take up the GPU driver again"),
+    Command("completion", "blackbox.cli.completion", "print a script that completes this command line"),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `blackbox`; returns its exit code."""
+    return _run("blackbox", sys.argv[1:] if argv is None else argv)
+
+
+def main_server(argv: Sequence[str] | None = None) -> int:
+    """Runs `blackbox-server`, which is `blackbox serve`."""
+    return _run("blackbox-server", ["serve", *(sys.argv[1:] if argv is None else argv)])
+
+
+def build_parser(chosen: Sequence[str], prog: str = "blackbox") -> ArgumentParser:
+    """The parser of the whole command line, knowing the arguments of the `chosen` commands only."""
+    parser = _Parser(prog=prog, description="The flight recorder for GPU memory.", allow_abbrev=False)
+    _add_version(parser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
+    for command in COMMANDS:
+        if command.name in chosen:
+            module = _load(command)
+            description = (cast(Any, module).__doc__ or "").strip()
+            sub = commands.add_parser(
+                command.name,
+                prog=prog if prog != "blackbox" else None,
+                help=command.help,
+                description=description,
+                formatter_class=RawDescriptionHelpFormatter,
+                allow_abbrev=False,
+            )
+            _add_version(sub)
+            sub.add_argument("--log-level", choices=LOG_LEVELS, help="least to log on stderr (default: info)")
+            module.configure(sub)
+        else:
+            commands.add_parser(command.name, help=command.help)
+    return parser
+
+
+def _run(prog: str, argv: Sequence[str]) -> int:
+    try:
+        code = _dispatch(prog, argv)
+        sys.stdout.flush()
+    except UsageError as error:
+        return _fail(prog, error, EXIT_USAGE)
+    except FailureError as error:
+        return _fail(prog, error, EXIT_FAILURE)
+    except BrokenPipeError:
+        # Whoever read our output has left; Python would complain when it flushes the rest at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        return _fail_unexpectedly(prog, argv, error)
+    return code
+
+
+def _dispatch(prog: str, argv: Sequence[str]) -> int:
+    chosen = next((word for word in argv if not word.startswith("-")), None)
+    arguments = build_parser([chosen] if chosen else [], prog).parse_args(argv)
+    return next(_load(command).run(arguments) for command in COMMANDS if command.name == arguments.command)
+
+
+def _load(command: Command) -> CommandModule:
+    return cast(CommandModule, importlib.import_module(command.module))
+
+
+def _fail(prog: str, error: Exception, code: int) -> int:
+    print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)
+    return code
+
+
+def _fail_unexpectedly(prog: str, argv: Sequence[str], error: Exception) -> int:
+    if _debugging(argv):
+        import traceback
+
+        traceback.print_exception(error)
+    text = f"{prog}: fault in Blackbox: {type(error).__name__}: {error} (--log-level debug tells where)"
+    print(" ".join(text.split()), file=sys.stderr)
+    return EXIT_FAILURE
+
+
+def _debugging(argv: Sequence[str]) -> bool:
+    flags = " ".join(argv).replace("=", " ")
+    return "--log-level debug" in flags or os.environ.get("BLACKBOX_LOG_LEVEL") == "debug"
+
+
+class _Parser(ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+class _Version(Action):
+    def __call__(self, parser: ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import version
+
+        print(f"blackbox {version('blackbox-vram')}")
+        parser.exit()
+
+
+def _add_version(parser: ArgumentParser) -> None:
+    parser.add_argument("-V", "--version", action=_Version, nargs=0, help="print the version and leave")

@@ -1,0 +1,180 @@
+"""The client for programs that await."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
+from pathlib import Path
+
+from blackbox.client.errors import ClientError, UnreachableError, unreachable
+from blackbox.client.exchange import READ_BYTES, SILENCE_SECONDS_MAX, TIMEOUT_SECONDS, Exchange
+from blackbox.client.resume import Loss, Progress, StreamEvent, decode
+from blackbox.client.target import DEFAULT_URL, Target, path, target
+from blackbox.model.snapshot import Snapshot
+from blackbox.model.view import BlockDetail
+
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class AsyncClient:
+    """Asks one server. Holds no connection between calls, so tasks may share it."""
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        token: str | None = None,
+        unix_socket: str | Path | None = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """`tls` defaults to the system's trusted authorities. Raises `UsageError` when `url` is no HTTP URL."""
+        self._target = target(url, token, Path(unix_socket) if unix_socket is not None else None, tls)
+        self._timeout_seconds = timeout_seconds
+
+    async def snapshot(self, *, gpu: str | int | None = None, blocks: BlockDetail = "full") -> Snapshot:
+        """The newest snapshot, of all GPUs or of one (index or UUID). Raises `ClientError`."""
+        return decode(await self.snapshot_json(gpu=gpu, blocks=blocks))
+
+    async def snapshot_json(self, *, gpu: str | int | None = None, blocks: BlockDetail = "full") -> bytes:
+        """The same as the server's own JSON."""
+        exchange = Exchange(self._target)
+        wanted = path(self._target, "/vram", None if gpu is None else str(gpu), blocks)
+        async with (
+            _time_limit(self._target, self._timeout_seconds),
+            _connection(self._target, self._timeout_seconds) as (reader, writer),
+        ):
+            await _send(self._target, writer, exchange.request(wanted, {"Accept": "application/json"}))
+            while not exchange.complete:
+                await _receive(self._target, reader, exchange)
+        exchange.raise_refusal()
+        exchange.require_type("application/json")
+        return exchange.take_body()
+
+    def stream(
+        self,
+        *,
+        gpu: str | int | None = None,
+        blocks: BlockDetail = "full",
+        on_loss: Callable[[Loss], None] | None = None,
+    ) -> "AsyncStream":
+        """Every new snapshot, across restarts of the server. `on_loss` hears of each lost connection."""
+        wanted = path(self._target, "/vram/stream", None if gpu is None else str(gpu), blocks)
+        return AsyncStream(self._target, wanted, self._timeout_seconds, on_loss)
+
+
+class AsyncStream(AsyncIterator[StreamEvent]):
+    """Iterates over events until closed. Connects at the first event; once connected it reconnects for ever.
+
+    Raises `UnreachableError` where the first connection fails, `StatusError` where the server refuses.
+    """
+
+    def __init__(
+        self, server: Target, wanted: str, timeout_seconds: float, on_loss: Callable[[Loss], None] | None
+    ) -> None:
+        self._target = server
+        self._path = wanted
+        self._timeout_seconds = timeout_seconds
+        self._on_loss = on_loss
+        self._progress = Progress()
+        self._events = self._run()
+
+    @property
+    def missed_total(self) -> int:
+        """Samples that never reached us, so far."""
+        return self._progress.missed_total
+
+    @property
+    def reconnects_total(self) -> int:
+        """Connections made after the first."""
+        return self._progress.reconnects_total
+
+    async def __anext__(self) -> StreamEvent:
+        return await anext(self._events)
+
+    async def __aenter__(self) -> "AsyncStream":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Ends the stream and its connection."""
+        await self._events.aclose()
+
+    async def _run(self) -> AsyncGenerator[StreamEvent, None]:
+        while True:
+            try:
+                async with aclosing(self._read_connection()) as events:
+                    async for event in events:
+                        yield event
+            except ClientError as error:
+                loss = self._progress.lost(error)
+                if self._on_loss is not None:
+                    self._on_loss(loss)
+                await asyncio.sleep(loss.retry_in_seconds)
+
+    async def _read_connection(self) -> AsyncGenerator[StreamEvent, None]:
+        exchange = Exchange(self._target)
+        async with _connection(self._target, self._timeout_seconds) as (reader, writer):
+            async with _time_limit(self._target, self._timeout_seconds):
+                await _send(self._target, writer, exchange.request(self._path, self._progress.headers()))
+                while not exchange.headers_complete or (exchange.refused and not exchange.complete):
+                    await _receive(self._target, reader, exchange)
+            exchange.raise_refusal()
+            exchange.require_type("text/event-stream")
+            self._progress.connected()
+            while True:
+                for event in self._progress.feed(exchange.take_body()):
+                    yield event
+                if exchange.complete:
+                    raise UnreachableError(f"{self._target.label} ended the stream")
+                async with _time_limit(self._target, SILENCE_SECONDS_MAX):
+                    await _receive(self._target, reader, exchange)
+
+
+@asynccontextmanager
+async def _time_limit(server: Target, seconds: float) -> AsyncGenerator[None, None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise UnreachableError(f"no answer from {server.label} within {seconds:g} s") from None
+
+
+@asynccontextmanager
+async def _connection(server: Target, timeout_seconds: float) -> AsyncGenerator[Connection, None]:
+    async with _time_limit(server, timeout_seconds):
+        reader, writer = await _connect(server)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
+async def _connect(server: Target) -> Connection:
+    try:
+        if server.unix_socket is not None:
+            name = server.host if server.tls is not None else None
+            return await asyncio.open_unix_connection(server.unix_socket, ssl=server.tls, server_hostname=name)
+        return await asyncio.open_connection(server.host, server.port, ssl=server.tls)
+    except OSError as error:
+        raise unreachable(server.label, error) from error
+
+
+async def _send(server: Target, writer: asyncio.StreamWriter, request: bytes) -> None:
+    try:
+        writer.write(request)
+        await writer.drain()
+    except OSError as error:
+        raise unreachable(server.label, error) from error
+
+
+async def _receive(server: Target, reader: asyncio.StreamReader, exchange: Exchange) -> None:
+    try:
+        data = await reader.read(READ_BYTES)
+    except OSError as error:
+        raise unreachable(server.label, error) from error
+    exchange.feed(data)

@@ -1,0 +1,75 @@
+"""Where a server is, and what to say to get in."""
+
+import base64
+import ssl
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urlencode, urlsplit
+
+from blackbox.errors import UsageError
+from blackbox.model.view import BlockDetail
+
+DEFAULT_URL = "http://localhost:6767"
+
+
+class Target(NamedTuple):
+    """A server. `host` and `port` are not connected to where `unix_socket` is set."""
+
+    url: str
+    """As given, without user and password: fit for messages."""
+    host: str
+    port: int
+    host_header: str
+    base_path: str
+    tls: ssl.SSLContext | None
+    unix_socket: Path | None
+    authorization: str | None
+
+    @property
+    def label(self) -> str:
+        """The server's name in messages."""
+        return self.url if self.unix_socket is None else f"unix socket {self.unix_socket}"
+
+
+def target(url: str, token: str | None, unix_socket: Path | None, tls: ssl.SSLContext | None) -> Target:
+    """The server at `url`; user and password in it become basic auth. Raises `UsageError` when it is no HTTP URL."""
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == -1 or parts.query or parts.fragment:
+        raise UsageError(f"not the URL of a server: {_without_password(url)!r} (example: {DEFAULT_URL})")
+    secure = parts.scheme == "https"
+    location = parts.netloc.rpartition("@")[2]
+    return Target(
+        url=f"{parts.scheme}://{location}{parts.path}",
+        host=parts.hostname,
+        port=port or (443 if secure else 80),
+        host_header=location,
+        base_path=parts.path.rstrip("/"),
+        tls=(tls or ssl.create_default_context()) if secure else None,
+        unix_socket=unix_socket,
+        authorization=_authorization(token, parts.username, parts.password),
+    )
+
+
+def path(server: Target, endpoint: str, gpu: str | None, blocks: BlockDetail) -> str:
+    """The path and query that ask `endpoint` for this GPU and this much about blocks."""
+    query = {"gpu": gpu} if gpu is not None else {}
+    if blocks != "full":
+        query["blocks"] = blocks
+    return server.base_path + endpoint + ("?" + urlencode(query) if query else "")
+
+
+def _authorization(token: str | None, user: str | None, password: str | None) -> str | None:
+    if token is not None:
+        return f"Bearer {token}"
+    if user is not None:
+        return "Basic " + base64.b64encode(f"{unquote(user)}:{unquote(password or '')}".encode()).decode()
+    return None
+
+
+def _without_password(url: str) -> str:
+    scheme, separator, rest = url.rpartition("://")
+    return scheme + separator + rest.rpartition("@")[2]

@@ -1,0 +1,103 @@
+"""`blackbox serve` in a process of its own, for tests that ask it as users do."""
+
+import os
+import re
+import signal
+import ssl
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+START_SECONDS_MAX = 20.0
+STOP_SECONDS_MAX = 10.0
+POLL_SECONDS = 0.02
+TRUSTING = ssl._create_unverified_context()  # the certificate is the test's own
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """The variables of a user whose files all lie in `home`; nothing of the person who runs the tests leaks in."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("BLACKBOX_", "XDG_"))}
+    return kept | {"HOME": str(home), "XDG_RUNTIME_DIR": str(home), "XDG_CONFIG_HOME": str(home), **more}
+
+
+def blackbox(*words: str, env: Mapping[str, str], seconds: float = 30.0) -> subprocess.CompletedProcess[str]:
+    """Runs a command to its end."""
+    command = [sys.executable, "-m", "blackbox", *words]
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=seconds, check=False)
+
+
+class RunningServer:
+    """`blackbox serve 0` and the words given; ready when the context is entered, gone when it is left."""
+
+    def __init__(self, home: Path, *words: str, port: int = 0, token: str = "") -> None:
+        self._command = [sys.executable, "-m", "blackbox", "serve", str(port), *words]
+        self._env = environment(home)
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._log = home / "server.log"
+        self.exit_code: int | None = None
+
+    def __enter__(self) -> Self:
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(self._command, env=self._env, stdin=subprocess.DEVNULL, stderr=log)
+        try:
+            self.port = self._await_port()
+            self._await_answer()
+        except BaseException:
+            self._process.kill()
+            self._process.wait()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._process.poll() is None:
+            self.stop()
+
+    @property
+    def url(self) -> str:
+        """Where it answers, by the name that certificates of tests are made for."""
+        return f"{self._scheme}://localhost:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> int:
+        """Tells it to stop; returns its exit code."""
+        self._process.send_signal(with_signal)
+        try:
+            self.exit_code = self._process.wait(STOP_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise
+        return self.exit_code
+
+    def _await_port(self) -> int:
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while (found := re.search(r"(https?)://[^\s/]+:(\d+)", self.log)) is None:
+            self._check(deadline)
+        self._scheme = found[1]
+        return int(found[2])
+
+    def _await_answer(self) -> None:
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while True:
+            request = urllib.request.Request(f"{self.url}/readyz", headers=self._headers)
+            with suppress(OSError), urllib.request.urlopen(request, timeout=5, context=TRUSTING):
+                return
+            self._check(deadline)
+
+    def _check(self, deadline: float) -> None:
+        assert self._process.poll() is None, f"the server left with {self._process.returncode}: {self.log}"
+        assert time.monotonic() < deadline, f"the server is not ready: {self.log}"
+        time.sleep(POLL_SECONDS)

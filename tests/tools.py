@@ -1,0 +1,19 @@
+"""Programs that tests need and pip cannot give."""
+
+import os
+import shutil
+
+import pytest
+
+SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
+
+
+def tool(name: str, package: str) -> str:
+    """The path of a program. Where it is missing the test is skipped, or fails where nothing may be (CI=true)."""
+    found = shutil.which(name, path=SEARCH_PATH)
+    if found is not None:
+        return found
+    message = f"no {name} (Debian: apt install {package})"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)

@@ -1,0 +1,143 @@
+"""The doctor's checks, on machines in every state."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from blackbox.cli import checks
+from blackbox.cli.checks import Finding, Machine
+from blackbox.merge import merge
+from blackbox.model.codec import to_json
+from blackbox.model.sample import Device, DeviceProcess, Memory, Sample, SourceState
+from blackbox.settings import Settings
+from tests.scripted_server import Script, ScriptedServer, json_answer, text_answer
+from tests.unit.test_view import moment_of_blocks
+
+GIB = 1024**3
+
+
+def machine(
+    sample: Sample | None = None, proc: Path = Path("/nowhere"), port: int = 1, streams_max: int = 10
+) -> Machine:
+    return Machine(
+        sample=lambda: sample or Sample(source="nvml", taken_at=0.0),
+        settings=Settings(port=port, streams_max=streams_max),
+        environ={},
+        proc=proc,
+        dev=Path("/nowhere"),
+    )
+
+
+def device(state: str = "ok", with_memory: bool = True, unknown: dict[str, str] | None = None) -> Device:
+    memory = Memory(total_bytes=3 * GIB, used_bytes=GIB, free_bytes=2 * GIB, driver_reserved_bytes=0, source="nvml_v2")
+    return Device(
+        uuid="GPU-1",
+        index=0,
+        name="Test GPU",
+        state=state,  # pyright: ignore[reportArgumentType]
+        reason="fell off the bus",
+        taken_at=0.0,
+        memory=memory if with_memory else None,
+        unknown=unknown or {},
+    )
+
+
+def process(used_bytes: int | None) -> DeviceProcess:
+    return DeviceProcess(
+        pid=1,
+        gpu_uuid="GPU-1",
+        used_bytes=used_bytes,
+        kind="compute",
+        name="python",
+        user=None,
+        uid=None,
+        container=None,
+        start_time=None,
+        unknown={} if used_bytes is not None else {"used_bytes": "WDDM keeps it back"},
+    )
+
+
+def found(findings: list[Finding], subject: str) -> Finding:
+    return next(finding for finding in findings if finding.subject == subject)
+
+
+@pytest.mark.parametrize("state", ["no_driver", "no_access", "version_mismatch", "stale", "failed"])
+def test_every_state_of_the_driver_has_a_remedy(state: SourceState) -> None:
+    sample = Sample(source="nvml", taken_at=0.0, state=state, reason="because")
+    (finding,) = checks.driver(machine(sample))
+    assert (finding.subject, finding.level) == ("driver", "fail")
+    assert "because" in finding.text
+    assert finding.remedy
+
+
+def test_a_healthy_driver() -> None:
+    facts = {"driver_version": "580.1"}
+    sample = Sample(source="nvml", taken_at=0.0, devices=(device(),), processes=(process(1),), facts=facts)
+    findings = list(checks.driver(machine(sample)))
+    assert [finding.level for finding in findings] == ["ok", "ok", "ok"]
+    assert "driver version 580.1" in findings[0].text
+    assert "1024 of 3072 MiB" in findings[1].text
+
+
+def test_a_driver_without_gpus_fails() -> None:
+    findings = list(checks.driver(machine(Sample(source="nvml", taken_at=0.0))))
+    assert found(findings, "gpu").level == "fail"
+
+
+def test_a_sick_gpu_and_one_that_keeps_its_memory_secret() -> None:
+    assert checks.gpu(device("lost")).level == "fail"
+    assert "fell off the bus" in checks.gpu(device("lost")).text
+    secret = checks.gpu(device(with_memory=False, unknown={"memory": "no permission"}))
+    assert (secret.level, "no permission" in secret.text) == ("warn", True)
+
+
+def test_processes_of_unknown_size_and_lists_that_are_refused() -> None:
+    silent = checks.processes(Sample(source="nvml", taken_at=0.0, devices=(device(),), processes=(process(None),)))
+    assert (silent.level, "WDDM" in silent.text) == ("warn", True)
+    refused = device(unknown={"processes": "no permission"})
+    finding = checks.processes(Sample(source="nvml", taken_at=0.0, devices=(refused,)))
+    assert (finding.level, finding.text) == ("warn", "no permission")
+
+
+def test_the_pid_namespace(tmp_path: Path) -> None:
+    link = tmp_path / "self/ns/pid"
+    link.parent.mkdir(parents=True)
+    assert checks.pid_namespace(machine(proc=tmp_path)).level == "warn"
+    link.symlink_to("pid:[4026531836]")
+    assert checks.pid_namespace(machine(proc=tmp_path)).level == "ok"
+    link.unlink()
+    link.symlink_to("pid:[4026532501]")
+    finding = checks.pid_namespace(machine(proc=tmp_path))
+    assert (finding.level, "--pid=host" in (finding.remedy or "")) == ("warn", True)
+
+
+@pytest.mark.parametrize(("parameter", "uid", "level"), [("0", 1000, "ok"), ("1", 0, "ok"), ("1", 1000, "warn")])
+def test_profiling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parameter: str, uid: int, level: str) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    assert checks.profiling(machine(proc=tmp_path)).level == "warn"
+    params = tmp_path / "driver/nvidia/params"
+    params.parent.mkdir(parents=True)
+    params.write_text(f"ResmanDebugLevel: 4294967295\nRmProfilingAdminOnly: {parameter}\n")
+    assert checks.profiling(machine(proc=tmp_path)).level == level
+
+
+def test_the_file_limit() -> None:
+    assert checks.file_limit(machine(streams_max=1000), 20_000).level == "ok"
+    assert checks.file_limit(machine(streams_max=1000), -1).level == "ok"
+    assert checks.file_limit(machine(streams_max=1000), 1000).level == "warn"
+
+
+def test_who_has_the_port() -> None:
+    def ask(*scripts: Script) -> Finding:
+        with ScriptedServer(scripts) as server:
+            return checks.server(machine(port=int(server.url.rpartition(":")[2])))
+
+    snapshot = to_json(merge(moment_of_blocks(1)))
+    assert ask(Script(json_answer(snapshot))).level == "ok"
+    assert ask(Script(text_answer("401 Unauthorized", "token wanted"))).level == "ok"
+    assert ask(Script(b"SSH-2.0\r\n")).level == "fail"
+    assert ask().level == "fail"
+    with ScriptedServer([]) as server:
+        port = int(server.url.rpartition(":")[2])
+    assert "free" in checks.server(machine(port=port)).text

@@ -1,0 +1,36 @@
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blackbox.cli import values
+from blackbox.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("0.5", 0.5), ("500ms", 0.5), ("2s", 2.0), (".25 s", 0.25), ("5m", 300.0), ("1h", 3600.0), ("1.", 1.0)],
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert values.duration_seconds(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "0", "0ms", "-1", "1d", "nan", "inf", "1e3", "1 2", "s", "٣", "9" * 400])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(UsageError):
+        values.duration_seconds(text)
+
+
+@given(st.text())
+def test_any_text_is_a_value_or_a_usage_error(text: str) -> None:
+    for parse in (values.port, values.count, values.duration_seconds, values.switch, values.name, values.log_level):
+        with suppress(UsageError):
+            assert parse(text) is not None
+
+
+def test_the_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/h")
+    assert str(values.path("~/x")) == "/h/x"
+    with pytest.raises(UsageError, match="no home directory"):
+        values.path("~nobody-of-that-name/x")
