@@ -377,7 +377,7 @@ static const struct event *next_event(nvmlEventSet_t set, nvmlDevice_t *device) 
 
 EXPORT nvmlReturn_t nvmlEventSetWait_v2(nvmlEventSet_t set, struct event_data *data, unsigned timeout_ms) {
     ENTER(nvmlEventSetWait_v2);
-    for (long left_us = timeout_ms * 1000l;; left_us -= POLL_US) {
+    for (long left_us = timeout_ms * 1000l;; left_us -= EVENT_POLL_US) {
         nvmlDevice_t device;
         const struct event *event = next_event(set, &device);
         if (event) {
@@ -387,7 +387,7 @@ EXPORT nvmlReturn_t nvmlEventSetWait_v2(nvmlEventSet_t set, struct event_data *d
         }
         if (left_us <= 0) return TIMEOUT;
         pthread_mutex_unlock(&lock);
-        sleep_us(left_us < POLL_US ? left_us : POLL_US);
+        sleep_us(left_us < EVENT_POLL_US ? left_us : EVENT_POLL_US);
         pthread_mutex_lock(&lock);
         if (refresh()) return DRIVER_NOT_LOADED;
     }

@@ -9,7 +9,7 @@ enum {
     OK = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7,
     DRIVER_NOT_LOADED = 9, TIMEOUT = 10, GPU_IS_LOST = 15, VERSION_MISMATCH = 25,
 };
-enum { POLL_US = 10000 };
+enum { POLL_US = 10000, EVENT_POLL_US = 100000 }; /* a real driver is woken for events; looking rarely costs as little */
 
 /* A handle stays valid while its UUID is in the machine, wherever it moved to; it is never freed. */
 typedef struct handle {
