@@ -5,7 +5,9 @@ import pwd
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,8 +24,10 @@ OUTER_ID = "f" * 64
 class ProcTree:
     """A /proc on disk."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, files_max: int) -> None:
         self.root = root
+        self.files_max = files_max
+        self.views: list[Procfs] = []
         (root / "stat").write_text(f"cpu  1 2 3 4\nintr 5\nbtime {BOOT_SECONDS}\nprocesses 6\n")
 
     def write(
@@ -46,15 +50,30 @@ class ProcTree:
         (folder / "cmdline").write_text("python3\0--token=canary\0")
         return folder
 
+    def open(self, **options: Any) -> Procfs:
+        """A view of the tree, closed with it."""
+        view = Procfs(self.root, files_max=self.files_max, **options)
+        self.views.append(view)
+        return view
 
-@pytest.fixture
-def tree(tmp_path: Path) -> ProcTree:
-    return ProcTree(tmp_path)
+    def end(self, pid: int) -> None:
+        """A file of a process that ended has nothing to read, for those who hold it open, too."""
+        folder = self.root / str(pid)
+        (folder / "task" / str(pid) / "stat").write_text("")
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(params=[0, 1, 100], ids=["opens", "holds-one", "holds-all"])
+def tree(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[ProcTree]:
+    tree = ProcTree(tmp_path, request.param)
+    yield tree
+    for view in tree.views:
+        view.close()
 
 
 def test_a_process_with_all_its_facts(tree: ProcTree) -> None:
     tree.write(7, name="trainer", start_ticks=250, uid=1234, cgroup=f"0::/system.slice/docker-{ID}.scope")
-    facts = Procfs(tree.root, find_user=lambda uid: f"user{uid}").look(7)
+    facts = tree.open(find_user=lambda uid: f"user{uid}").look(7)
     assert facts is not None
     assert (facts.pid, facts.name, facts.start_ticks) == (7, "trainer", 250)
     assert facts.start_time == BOOT_SECONDS + 250 / TICKS_PER_SECOND
@@ -65,7 +84,7 @@ def test_a_process_with_all_its_facts(tree: ProcTree) -> None:
 @pytest.mark.parametrize("name", ["a b", "x) S 1 (y", "((", "))", ""])
 def test_names_with_blanks_and_parentheses(tree: ProcTree, name: str) -> None:
     tree.write(7, name=name, start_ticks=42)
-    facts = Procfs(tree.root).look(7)
+    facts = tree.open().look(7)
     assert facts is not None
     assert (facts.name, facts.start_ticks) == (name, 42)
 
@@ -75,13 +94,13 @@ def test_names_with_blanks_and_parentheses(tree: ProcTree, name: str) -> None:
 )
 def test_state_of_the_main_thread(tree: ProcTree, state: str, expected: str) -> None:
     tree.write(7, state=state)
-    facts = Procfs(tree.root).look(7)
+    facts = tree.open().look(7)
     assert facts is not None
     assert facts.state == expected
 
 
 def test_active_means_cpu_time_since_the_last_look(tree: ProcTree) -> None:
-    procfs = Procfs(tree.root)
+    procfs = tree.open()
     states: list[str] = []
     for ticks in (5, 5, 6, 6):
         tree.write(7, cpu_ticks=ticks)
@@ -92,14 +111,14 @@ def test_active_means_cpu_time_since_the_last_look(tree: ProcTree) -> None:
 
 
 def test_no_process_is_none(tree: ProcTree) -> None:
-    assert Procfs(tree.root).look(7) is None
+    assert tree.open().look(7) is None
 
 
 def test_a_process_that_is_gone_is_forgotten(tree: ProcTree) -> None:
-    procfs = Procfs(tree.root)
-    folder = tree.write(7, name="first")
+    procfs = tree.open()
+    tree.write(7, name="first")
     assert procfs.look(7)
-    shutil.rmtree(folder)
+    tree.end(7)
     assert procfs.look(7) is None
     tree.write(7, name="first", uid=5)
     facts = procfs.look(7)
@@ -108,7 +127,7 @@ def test_a_process_that_is_gone_is_forgotten(tree: ProcTree) -> None:
 
 
 def test_another_process_under_the_same_pid_is_read_anew(tree: ProcTree) -> None:
-    procfs = Procfs(tree.root)
+    procfs = tree.open()
     tree.write(7, name="python3", start_ticks=100, uid=1, cpu_ticks=50)
     procfs.look(7)
     tree.write(7, name="python3", start_ticks=101, uid=2, cpu_ticks=60, cgroup=f"0::/docker/{ID}")
@@ -118,7 +137,7 @@ def test_another_process_under_the_same_pid_is_read_anew(tree: ProcTree) -> None
 
 
 def test_another_program_in_the_same_process_is_read_anew(tree: ProcTree) -> None:
-    procfs = Procfs(tree.root)
+    procfs = tree.open()
     tree.write(7, name="sudo", uid=0)
     procfs.look(7)
     tree.write(7, name="python3", uid=1000)
@@ -128,7 +147,7 @@ def test_another_program_in_the_same_process_is_read_anew(tree: ProcTree) -> Non
 
 
 def test_a_known_process_is_not_read_anew(tree: ProcTree) -> None:
-    procfs = Procfs(tree.root)
+    procfs = tree.open()
     folder = tree.write(7, uid=1)
     procfs.look(7)
     (folder / "status").unlink()
@@ -139,7 +158,7 @@ def test_a_known_process_is_not_read_anew(tree: ProcTree) -> None:
 
 
 def test_keep_forgets_all_others(tree: ProcTree) -> None:
-    procfs = Procfs(tree.root)
+    procfs = tree.open()
     for pid in (7, 8):
         tree.write(pid, uid=1)
         procfs.look(pid)
@@ -152,13 +171,13 @@ def test_keep_forgets_all_others(tree: ProcTree) -> None:
 @pytest.mark.parametrize("content", ["", "7 (x", "7 (x) S", "7 (x) S " + "0 " * 10, "7 (x) S " + "y " * 40])
 def test_a_broken_stat_is_none(tree: ProcTree, content: str) -> None:
     (tree.write(7) / "task" / "7" / "stat").write_text(content)
-    assert Procfs(tree.root).look(7) is None
+    assert tree.open().look(7) is None
 
 
 @pytest.mark.parametrize("missing", ["status", "cgroup"])
 def test_a_file_that_vanishes_leaves_a_gap_and_no_error(tree: ProcTree, missing: str) -> None:
     (tree.write(7) / missing).unlink()
-    facts = Procfs(tree.root).look(7)
+    facts = tree.open().look(7)
     assert facts is not None
     assert facts.container is None
     assert (facts.uid is None) == (missing == "status")
@@ -167,13 +186,13 @@ def test_a_file_that_vanishes_leaves_a_gap_and_no_error(tree: ProcTree, missing:
 def test_without_a_boot_time_the_start_is_unknown(tree: ProcTree) -> None:
     (tree.root / "stat").unlink()
     tree.write(7, start_ticks=100)
-    facts = Procfs(tree.root).look(7)
+    facts = tree.open().look(7)
     assert facts is not None
     assert (facts.start_time, facts.start_ticks) == (None, 100)
 
 
 def test_start_times_do_not_move_when_the_clock_is_set(tree: ProcTree) -> None:
-    procfs = Procfs(tree.root)
+    procfs = tree.open()
     tree.write(7)
     before = procfs.look(7)
     (tree.root / "stat").write_text(f"btime {BOOT_SECONDS + 3600}\n")
@@ -187,7 +206,7 @@ def test_users_are_looked_up_once(tree: ProcTree) -> None:
         asked.append(uid)
         return "somebody"
 
-    procfs = Procfs(tree.root, find_user)
+    procfs = tree.open(find_user=find_user)
     for pid in (7, 8, 9):
         tree.write(pid, uid=5)
         procfs.look(pid)
@@ -204,11 +223,11 @@ def test_user_names() -> None:
 def test_pid_namespace(tree: ProcTree, inode: str, is_host: bool) -> None:
     (tree.root / "self" / "ns").mkdir(parents=True)
     (tree.root / "self" / "ns" / "pid").symlink_to(inode)
-    assert Procfs(tree.root).sees_host_pids is is_host
+    assert tree.open().sees_host_pids is is_host
 
 
 def test_an_unknown_pid_namespace_is_not_the_host(tree: ProcTree) -> None:
-    assert not Procfs(tree.root).sees_host_pids
+    assert not tree.open().sees_host_pids
 
 
 def test_this_process_in_the_real_proc() -> None:
@@ -290,3 +309,32 @@ def test_outside_of_containers(cgroup: str) -> None:
 def test_any_cgroup_text_is_taken(cgroup: str) -> None:
     found = container_id(cgroup)
     assert found is None or found in cgroup
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_held_files_are_counted_and_given_back(tmp_path: Path) -> None:
+    tree = ProcTree(tmp_path, files_max=3)
+    for pid in range(1, 6):
+        tree.write(pid)
+    held_before = open_files()
+    procfs = tree.open()
+    for pid in range(1, 6):
+        assert procfs.look(pid)
+    assert open_files() == held_before + 3
+    procfs.keep([1])
+    assert open_files() == held_before + 1
+    procfs.close()
+    assert open_files() == held_before
+
+
+def test_a_held_file_of_a_process_that_ended_does_not_show_its_successor() -> None:
+    procfs = Procfs(files_max=10)
+    child = subprocess.Popen(["sleep", "60"])
+    assert procfs.look(child.pid)
+    child.kill()
+    child.wait()
+    assert procfs.look(child.pid) is None
+    procfs.close()

@@ -58,6 +58,10 @@ class _Seen(NamedTuple):
 
     facts: ProcessFacts
     stat: _Stat
+    raw: bytes
+    """What `stat` was read from: a process that did nothing since reads the same."""
+    file: int | None
+    """Its stat file, held open: it never shows another process, and costs a third of opening it again."""
 
 
 def user_name(uid: int) -> str:
@@ -79,9 +83,14 @@ def container_id(cgroup: str) -> str | None:
 class Procfs:
     """Looks at processes, and remembers those it was asked to keep."""
 
-    def __init__(self, root: Path = Path("/proc"), find_user: Callable[[int], str] = user_name) -> None:
+    def __init__(
+        self, root: Path = Path("/proc"), find_user: Callable[[int], str] = user_name, files_max: int = 0
+    ) -> None:
+        """`files_max`: how many processes' stat files may be held open."""
         self._root = str(root)
         self._find_user = find_user
+        self._files_max = files_max
+        self._files = 0
         self._ticks_per_second = os.sysconf("SC_CLK_TCK")
         self._boot_time: float | None = None
         self._users: dict[int, str] = {}
@@ -97,52 +106,74 @@ class Procfs:
 
     def look(self, pid: int) -> ProcessFacts | None:
         """The process that has this pid now; None when there is none to be seen."""
-        stat = _read_stat(f"{self._root}/{pid}/task/{pid}/stat", None)
         seen = self._seen.get(pid)
-        if stat is not None and seen is not None and _is_same(seen.stat, stat):
-            facts, state = seen.facts, _state(stat, seen.stat.cpu_ticks)
-            facts = facts if facts.state == state else facts._replace(state=state)
-        elif stat is not None:
-            stat, facts = self._meet(pid)
-        else:
-            facts = None
-        if stat is None or facts is None:
-            self._seen.pop(pid, None)
-            return None
-        self._seen[pid] = _Seen(facts, stat)
+        if seen is None:
+            return self._meet(pid)
+        raw = _read(f"{self._root}/{pid}/task/{pid}/stat", None) if seen.file is None else _read_again(seen.file)
+        if raw == seen.raw and seen.facts.state == "waiting":
+            return seen.facts
+        stat = _parse_stat(raw)
+        if stat is None or not _is_same(seen.stat, stat):
+            self._forget(pid)
+            return self._meet(pid)
+        state = _state(stat, seen.stat.cpu_ticks)
+        facts = seen.facts if seen.facts.state == state else seen.facts._replace(state=state)
+        self._seen[pid] = _Seen(facts, stat, raw or b"", seen.file)
         return facts
 
     def keep(self, pids: Collection[int]) -> None:
         """Forgets every process but these."""
         for pid in self._seen.keys() - set(pids):
-            del self._seen[pid]
+            self._forget(pid)
 
-    def _meet(self, pid: int) -> tuple[_Stat, ProcessFacts] | tuple[None, None]:
+    def close(self) -> None:
+        """Forgets every process."""
+        self.keep(())
+
+    def _forget(self, pid: int) -> None:
+        file = self._seen.pop(pid).file
+        if file is not None:
+            os.close(file)
+            self._files -= 1
+
+    def _meet(self, pid: int) -> ProcessFacts | None:
         """Reads all of a process that is new, or has become another program."""
         try:
             directory = os.open(f"{self._root}/{pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError:
-            return None, None
+            return None
         try:
-            stat = _read_stat(f"task/{pid}/stat", directory)
+            raw = _read(f"task/{pid}/stat", directory)
             status = _read("status", directory)
             cgroup = _read("cgroup", directory)
+            stat = _parse_stat(raw)
+            if stat is None:
+                return None
+            facts = self._facts(pid, stat, _text(status), _text(cgroup))
+            self._seen[pid] = _Seen(facts, stat, raw or b"", self._hold(f"task/{pid}/stat", directory))
         finally:
             os.close(directory)
-        if stat is None:
-            return None, None
-        uid = _uid(_text(status))
-        facts = ProcessFacts(
+        return facts
+
+    def _facts(self, pid: int, stat: _Stat, status: str, cgroup: str) -> ProcessFacts:
+        uid = _uid(status)
+        return ProcessFacts(
             pid=pid,
             name=_text(stat.name),
             start_ticks=stat.start_ticks,
             start_time=self._start_time(stat.start_ticks),
             uid=uid,
             user=None if uid is None else self._user(uid),
-            container=container_id(_text(cgroup)),
+            container=container_id(cgroup),
             state=_state(stat, stat.cpu_ticks),
         )
-        return stat, facts
+
+    def _hold(self, path: str, directory: int) -> int | None:
+        if self._files >= self._files_max:
+            return None
+        file = _open(path, directory)
+        self._files += file is not None
+        return file
 
     def _user(self, uid: int) -> str:
         if uid not in self._users:
@@ -180,9 +211,8 @@ def _uid(status: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def _read_stat(path: str, directory: int | None) -> _Stat | None:
-    data = _read(path, directory)
-    if data is None:
+def _parse_stat(data: bytes | None) -> _Stat | None:
+    if not data:
         return None
     # the name may hold blanks and parentheses; nothing behind it does
     head, _, tail = data.rpartition(b") ")
@@ -200,16 +230,27 @@ def _read_stat(path: str, directory: int | None) -> _Stat | None:
 
 def _read(path: str, directory: int | None) -> bytes | None:
     """The content of a file; None when it, or its process, is not there or not to be read."""
-    try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
-    except OSError:
+    file = _open(path, directory)
+    if file is None:
         return None
     try:
-        return os.read(file, FILE_BYTES_MAX)
-    except OSError:
-        return None
+        return _read_again(file)
     finally:
         os.close(file)
+
+
+def _open(path: str, directory: int | None) -> int | None:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+    except OSError:
+        return None
+
+
+def _read_again(file: int) -> bytes | None:
+    try:
+        return os.pread(file, FILE_BYTES_MAX, 0)
+    except OSError:
+        return None
 
 
 def _text(data: bytes | None) -> str:

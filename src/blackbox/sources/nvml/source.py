@@ -23,6 +23,8 @@ TOPOLOGY_SECONDS = 1.0
 REOPEN_SECONDS_MIN, REOPEN_SECONDS_MAX = 60.0, 3600.0
 """While a GPU is lost the library is closed and opened this often, more and more rarely: it may answer for the GPU
 only then, and opening it can hold up the other GPUs' figures for a moment."""
+STAT_FILES_MAX = 512
+"""Processes' stat files held open, half of the lowest common limit on open files."""
 USER_CALL = "getpwuid"
 """Announced like a driver call, since a directory service behind it can hang as well."""
 
@@ -55,7 +57,7 @@ class NvmlSource:
         self._clock = clock
         self._wall_clock = wall_clock
         self._driver = Driver(library, breadcrumb)
-        self._procfs = Procfs(procfs, self._find_user)
+        self._procfs = Procfs(procfs, self._find_user, STAT_FILES_MAX)
         self._open_at = 0.0
         """When the library may be opened next, while `_absence` says why it is not open."""
         self._absence: Failure | None = None
@@ -106,6 +108,7 @@ class NvmlSource:
         """Lets go of every handle, and of what was known about the devices."""
         self._close_library()
         self._absence = None
+        self._procfs.close()
         self._forget()
 
     def _forget(self) -> None:

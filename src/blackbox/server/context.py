@@ -1,0 +1,71 @@
+"""What a route may use, and what it may answer."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
+
+from blackbox.hub import Hub
+from blackbox.server.limits import Limits
+from blackbox.server.request import Request
+from blackbox.server.response import Fields, Response
+from blackbox.server.stats import Stats
+from blackbox.server.stream import Broadcaster, Client
+from blackbox.settings import Settings
+
+if TYPE_CHECKING:
+    from blackbox.exporters.prometheus import PrometheusExporter
+    from blackbox.server.questions import Questions
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Asker(NamedTuple):
+    """Who asks, as far as it matters to the answer."""
+
+    viewer_uid: int | None = None
+    """May see inside the processes of this user only; None: inside all."""
+
+
+class Streaming(NamedTuple):
+    """An answer that goes on."""
+
+    client: Client | None
+    """None for HEAD, which gets the head alone."""
+    data: bytes = b""
+    seq: int = 0
+    fields: Fields = ()
+
+
+Answer = Response | Streaming
+Answering = Answer | Coroutine[Any, Any, Answer]
+"""A coroutine where the answer takes more than an event loop can spare."""
+
+
+class Context(NamedTuple):
+    """The parts of the server that routes share."""
+
+    hub: Hub
+    settings: Settings
+    limits: Limits
+    stats: Stats
+    broadcaster: Broadcaster
+    clock: Callable[[], float]
+    """The machine's monotonic clock, as in `Moment.taken_at`."""
+    start_id: str
+    """Different for every start of the server, so that entity tags of another start never match."""
+    exporter: "asyncio.Future[PrometheusExporter]"
+    """Being made while the server starts."""
+    workers: Executor
+    questions: "Questions | None"
+    """About the recording; None where nothing is recorded."""
+
+
+async def off_loop(workers: Executor, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+    """What `work` returns, on a worker thread."""
+    return await asyncio.get_running_loop().run_in_executor(workers, partial(work, *arguments, **options))
+
+
+Handler = Callable[[Context, Request, Asker], Answering]

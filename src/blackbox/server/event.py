@@ -1,0 +1,47 @@
+"""The framing of an event stream: Server-Sent Events, plain or in gzip, in HTTP chunks or bare."""
+
+import zlib
+from typing import NamedTuple
+
+from blackbox.model.codec import GZIP_LEVEL
+
+_GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+_LAST_CHUNK = b"0\r\n\r\n"
+
+
+def event(seq: int, body: bytes) -> bytes:
+    """An event. `body` must be one line."""
+    return b"id: %d\ndata: %b\n\n" % (seq, body)
+
+
+def comment(line: str) -> bytes:
+    """Something every client skips over, and a person reading along understands."""
+    return f": {line}\n\n".encode()
+
+
+class Framing(NamedTuple):
+    """How a stream's text becomes bytes. Every piece stands alone, so all clients of a framing share its bytes.
+
+    There is no zstd: an event would be a frame, and some clients that accept zstd (httpx 0.28) read one frame only.
+    """
+
+    gzip: bool = False
+    chunked: bool = True
+
+    def opening(self) -> bytes:
+        """Goes before the first piece."""
+        return self._chunk(_GZIP_HEADER) if self.gzip else b""
+
+    def piece(self, text: bytes) -> bytes:
+        """One event or comment. In gzip: a deflate fragment that refers to nothing before it and ends on a byte."""
+        if self.gzip:
+            packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+            return self._chunk(packer.compress(text) + packer.flush(zlib.Z_FULL_FLUSH))
+        return self._chunk(text)
+
+    def ending(self) -> bytes:
+        """Goes after the last piece. gzip gets no checksum: each client's would differ."""
+        return _LAST_CHUNK if self.chunked else b""
+
+    def _chunk(self, data: bytes) -> bytes:
+        return b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data

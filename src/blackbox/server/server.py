@@ -1,0 +1,164 @@
+"""The server: puts sockets, access, routes and streams together, and takes them apart again."""
+
+import asyncio
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from platform import python_version
+from typing import TYPE_CHECKING
+
+from blackbox.hub import Hub
+from blackbox.recorder import Recording
+from blackbox.server.access import Access
+from blackbox.server.app import App
+from blackbox.server.connection import Connection
+from blackbox.server.context import Context, off_loop
+from blackbox.server.crowd import Crowd
+from blackbox.server.limits import Limits
+from blackbox.server.listener import BACKLOG, open_tcp, open_unix, room
+from blackbox.server.questions import Questions
+from blackbox.server.stats import Stats
+from blackbox.server.stream import Broadcaster
+from blackbox.server.tls import Tls, tls_config
+from blackbox.settings import Settings
+
+if TYPE_CHECKING:
+    from blackbox.exporters.prometheus import PrometheusExporter
+
+WORKERS = 4
+"""Threads for what an event loop cannot spare: encodings nobody asked for before, passwords, scrapes."""
+
+
+class Server:
+    """Serves a hub over HTTP. All but the hub's publishing happens on the event loop that starts it."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        settings: Settings,
+        limits: Limits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        recording: Recording | None = None,
+    ) -> None:
+        """`clock` is the one that `Moment.taken_at` was read from; `recording` is None where nothing is recorded."""
+        self._hub = hub
+        self._settings = settings
+        self._limits = limits or Limits()
+        self._clock = clock
+        self._questions = None if recording is None else Questions(recording)
+        self.stats = Stats()
+        self.port = settings.port
+        """The TCP port. Where the settings say 0: the one picked, once started."""
+
+    async def start(self) -> None:
+        """Returns once connections are accepted. Raises `UsageError`, `FailureError`, and then leaves nothing open."""
+        settings, limits = self._settings, self._limits
+        self._loop = asyncio.get_running_loop()
+        self._workers = ThreadPoolExecutor(WORKERS, "blackbox-http")
+        self._access = Access(settings, socket.gethostname(), limits, self._workers)
+        config = tls_config(settings, self._access.web_config)
+        self._tls = None if config is None else Tls(config)
+        tcp, unix = self._open_sockets()
+        self.port = tcp[0].getsockname()[1]
+        self._crowd = Crowd(limits, self.stats, room(limits.spare_fds))
+        self._broadcaster = Broadcaster(self._hub, self.stats, limits, settings.streams_max)
+        self._broadcaster.start(self._loop)
+        self._exporter = asyncio.ensure_future(off_loop(self._workers, self._make_exporter))
+        app = App(self._make_context(), self._access)
+        plain = partial(Connection, app, self._crowd, tls=False)
+        secure = plain if self._tls is None else partial(Connection, app, self._crowd, tls=True)
+        ssl = None if self._tls is None else self._tls.context
+        handshake = None if ssl is None else limits.head_seconds
+        self._listening = [
+            await self._loop.create_server(
+                secure, sock=opened, backlog=BACKLOG, ssl=ssl, ssl_handshake_timeout=handshake
+            )
+            for opened in tcp
+        ]
+        if unix is not None:
+            self._listening.append(await self._loop.create_unix_server(plain, sock=unix, backlog=BACKLOG))
+        self._sweeping = self._loop.call_later(limits.sweep_seconds, self._sweep)
+
+    async def stop(self) -> None:
+        """Accepts no more, gives every stream its last event, and returns when all connections are closed."""
+        for listening in self._listening:
+            listening.close()
+        self._remove_unix_path()
+        self._broadcaster.stop("server stopping")
+        await self._crowd.disperse()
+        self._sweeping.cancel()
+        if self._exporter.done() and self._exporter.exception() is None:
+            self._exporter.result().close()
+        self._exporter.cancel()
+        self._workers.shutdown(wait=False, cancel_futures=True)
+        if self._questions is not None:
+            self._questions.close()
+
+    @property
+    def is_secure(self) -> bool:
+        """TCP connections speak TLS; known once started."""
+        return self._tls is not None
+
+    def _open_sockets(self) -> tuple[list[socket.socket], socket.socket | None]:
+        settings = self._settings
+        tcp = open_tcp(settings.hosts, settings.port)
+        if settings.unix_socket is None:
+            return tcp, None
+        try:
+            unix = open_unix(settings.unix_socket, settings.socket_group)
+        except BaseException:
+            for opened in tcp:
+                opened.close()
+            raise
+        self._unix_inode = settings.unix_socket.stat().st_ino
+        return tcp, unix
+
+    def _make_context(self) -> Context:
+        return Context(
+            hub=self._hub,
+            settings=self._settings,
+            limits=self._limits,
+            stats=self.stats,
+            broadcaster=self._broadcaster,
+            clock=self._clock,
+            start_id=secrets.token_hex(4),
+            exporter=self._exporter,
+            workers=self._workers,
+            questions=self._questions,
+        )
+
+    def _make_exporter(self) -> "PrometheusExporter":
+        """Takes a while for its imports, so it happens beside the first requests."""
+        from importlib.metadata import version
+
+        from blackbox.exporters.condition import Build
+        from blackbox.exporters.prometheus import PrometheusExporter
+
+        build = Build(version("blackbox-vram"), python_version())
+        return PrometheusExporter(self._hub, self.stats, build, self._clock, self._settings.process_metrics)
+
+    def _sweep(self) -> None:
+        now = self._loop.time()
+        self._sweeping = self._loop.call_at(now + self._limits.sweep_seconds, self._sweep)
+        self._crowd.sweep(now)
+        self._broadcaster.sweep(now)
+        self._access.refresh()
+        if self._tls is not None:
+            self._tls.refresh()
+
+    def _remove_unix_path(self) -> None:
+        """Unless another server has put its own there."""
+        path = self._settings.unix_socket
+        if path is not None and _inode(path) == self._unix_inode:
+            path.unlink(missing_ok=True)
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None

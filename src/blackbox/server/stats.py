@@ -1,0 +1,32 @@
+"""What the server counted since it started, for `/metrics`."""
+
+from collections import Counter
+
+from msgspec import Struct, field
+
+
+class Stats(Struct, kw_only=True):
+    """Counters and gauges of one server. Written on the event loop alone; reading from anywhere is safe."""
+
+    requests_total: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])
+    """(route, status) -> answers. The route is a path of the table, or `other`."""
+    connections_open: int = 0
+    connections_total: int = 0
+    connections_refused_total: int = 0
+    """Over the cap: answered 503 or closed unanswered."""
+    connections_expired_total: int = 0
+    """Closed at a deadline: slow head, slow body, idle."""
+    connections_stalled_total: int = 0
+    """Dropped because the peer took no bytes."""
+    streams_open: int = 0
+    streams_total: int = 0
+    streams_refused_total: int = 0
+    """Over `streams_max`."""
+    frames_sent_total: int = 0
+    """Events handed to streams."""
+    frames_missed_total: int = 0
+    """Events that slow or late stream clients did not get; each client was told."""
+    bytes_sent_total: int = 0
+    """Bytes of answers and events, before TLS."""
+    errors_total: int = 0
+    """Answers 500; the causes are in the log."""

@@ -1,0 +1,55 @@
+"""A file that is read again when it changes."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from blackbox.errors import BlackboxError, FailureError
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+class WatchedFiles(Generic[T]):
+    """What `load` makes of some files. A change that cannot be loaded leaves the last good value in force."""
+
+    def __init__(self, paths: Callable[[], tuple[Path, ...]], load: Callable[[], T]) -> None:
+        """Loads. Raises `BlackboxError`."""
+        self._paths = paths
+        self._load = load
+        self.value = load()
+        self._seen = self._stamp()
+
+    def refresh(self) -> None:
+        """Loads again if a file has changed since."""
+        stamp = self._stamp()
+        if stamp == self._seen:
+            return
+        self._seen = stamp
+        try:
+            self.value = self._load()
+        except BlackboxError as error:
+            logger.error("%s; the last good one stays in force", error)
+
+    def _stamp(self) -> tuple[tuple[int, int, int] | None, ...]:
+        return tuple(map(_stamp, self._paths()))
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def read_text(path: Path, what: str) -> str:
+    """The text of a file. Raises `FailureError` naming `what` it is."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise FailureError(f"cannot read {what} {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise FailureError(f"cannot read {what} {path}: not UTF-8 text") from None

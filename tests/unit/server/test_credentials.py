@@ -1,0 +1,109 @@
+"""Proofs of identity."""
+
+from base64 import b64encode
+from pathlib import Path
+
+import bcrypt
+import pytest
+
+from blackbox.errors import FailureError, UsageError
+from blackbox.server import credentials
+from blackbox.server.credentials import Passwords
+
+HASH = bcrypt.hashpw(b"pass:word", bcrypt.gensalt(4)).decode()
+USERS = {"ada": HASH}
+
+
+def test_a_token_is_a_line_of_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("  s3cret\n")
+    assert credentials.load_token(path) == b"s3cret"
+
+
+@pytest.mark.parametrize("text", ["", " \n", "two words", "two\nlines", "ümlaut"])
+def test_an_unusable_token_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "token"
+    path.write_text(text)
+    with pytest.raises(UsageError, match="token file"):
+        credentials.load_token(path)
+
+
+def test_a_token_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FailureError, match=r"cannot read token file .*missing: No such file"):
+        credentials.load_token(tmp_path / "missing")
+    (tmp_path / "binary").write_bytes(b"\xff")
+    with pytest.raises(FailureError, match="not UTF-8"):
+        credentials.load_token(tmp_path / "binary")
+
+
+@pytest.mark.parametrize(
+    ("authorization", "token"),
+    [(b"Bearer abc", b"abc"), (b"bearer  abc ", b"abc"), (b"Basic abc", None), (b"abc", None), (b"", None)],
+)
+def test_a_bearer_shows_its_token(authorization: bytes, token: bytes | None) -> None:
+    assert credentials.bearer_of(authorization) == token
+
+
+@pytest.mark.parametrize(
+    ("authorization", "login"),
+    [
+        (b"Basic " + b64encode(b"ada:pass:word"), ("ada", b"pass:word")),
+        (b"basic " + b64encode(b":"), ("", b"")),
+        (b"Basic " + b64encode(b"ada"), None),
+        (b"Basic " + b64encode(b"\xff:x"), None),
+        (b"Basic !!!", None),
+        (b"Bearer x", None),
+        (b"", None),
+    ],
+)
+def test_a_login_is_user_and_password(authorization: bytes, login: tuple[str, bytes] | None) -> None:
+    assert credentials.basic_of(authorization) == login
+
+
+def test_the_cookie_is_not_the_token_and_ends_with_it() -> None:
+    cookie = f"blackbox={credentials.cookie_of(b'old')}".encode()
+    assert b"old" not in cookie
+    assert credentials.has_cookie(b"a=b; " + cookie, b"old")
+    assert not credentials.has_cookie(cookie, b"new")
+    assert not credentials.has_cookie(b"blackbox=old", b"old")
+    assert not credentials.has_cookie(b"", b"old")
+
+
+@pytest.mark.parametrize(
+    ("user", "password", "right"),
+    [
+        ("ada", b"pass:word", True),
+        ("ada", b"wrong", False),
+        ("bob", b"pass:word", False),
+        ("ada", b"", False),
+        ("ada", b"pass:word" + b"x" * 80, False),
+        ("bob", b"nobody", False),
+    ],
+)
+def test_a_password_is_checked_against_its_hash(user: str, password: bytes, right: bool) -> None:
+    assert credentials.verify(USERS, user, password) is right
+
+
+def test_a_long_password_never_matches_in_part() -> None:
+    long = b"x" * 72
+    users = {"ada": bcrypt.hashpw(long, bcrypt.gensalt(4)).decode()}
+    assert credentials.verify(users, "ada", long)
+    assert not credentials.verify(users, "ada", long + b"y")
+
+
+def test_a_right_password_is_remembered_for_its_user_and_hash_alone() -> None:
+    passwords = Passwords(USERS)
+    assert not passwords.remembers("ada", b"pass:word")
+    passwords.remember("ada", b"pass:word")
+    assert passwords.remembers("ada", b"pass:word")
+    assert not passwords.remembers("ada", b"pass")
+    assert not passwords.remembers("bob", b"pass:word")
+    assert not passwords.remembers("ad", b"apass:word")
+
+
+def test_the_memory_of_passwords_is_bounded() -> None:
+    passwords = Passwords(USERS)
+    for number in range(credentials.VERIFIED_MAX + 1):
+        passwords.remember("ada", str(number).encode())
+    assert not passwords.remembers("ada", b"0")
+    assert passwords.remembers("ada", b"1")

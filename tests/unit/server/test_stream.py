@@ -1,0 +1,233 @@
+"""The slot of a stream client: in time it gets every event, late the newest and the number it missed."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from blackbox.hub import Hub
+from blackbox.model.view import Shape
+from blackbox.server.event import Framing
+from blackbox.server.limits import Limits
+from blackbox.server.stats import Stats
+from blackbox.server.stream import BEFORE_FIRST, Broadcaster, Client, Kind
+from tests.moments import moment
+
+STREAMS_MAX = 2
+KIND = Kind(Shape(blocks="none"), Framing(gzip=False, chunked=False))
+
+
+class Paper:
+    """A transport that keeps what is written on it."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        assert not self.closed
+        self.text += data.decode()
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    @property
+    def lines(self) -> list[str]:
+        """Ids and comments."""
+        return [line for line in self.text.splitlines() if line.startswith(("id:", ":"))]
+
+
+class Stage:
+    """A hub, its broadcaster, and a loop that is turned by hand."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.hub = Hub(time.monotonic)
+        self.stats = Stats()
+        self.broadcaster = Broadcaster(self.hub, self.stats, Limits(heartbeat_seconds=15), STREAMS_MAX)
+        self.broadcaster.start(self.loop)
+        self.seq = 0
+
+    def close(self) -> None:
+        self.loop.close()
+
+    def turn(self) -> None:
+        self.loop.run_until_complete(asyncio.sleep(0))
+
+    def publish(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.seq += 1
+            self.hub.publish(moment(seq=self.seq))
+            self.turn()
+
+    def join(self) -> tuple[Client, Paper]:
+        client = self.broadcaster.join(KIND)
+        assert client is not None
+        paper = Paper()
+        client.start(cast("asyncio.WriteTransport", paper), b"", self.seq or BEFORE_FIRST)
+        return client, paper
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    with closing(Stage()) as made:
+        yield made
+
+
+def test_a_client_in_time_gets_every_event(stage: Stage) -> None:
+    _, paper = stage.join()
+    stage.publish(3)
+    assert paper.lines == ["id: 1", "id: 2", "id: 3"]
+    assert stage.stats.frames_sent_total == 3
+
+
+def test_all_clients_of_a_kind_share_one_frame(stage: Stage) -> None:
+    first, _ = stage.join()
+    second, _ = stage.join()
+    stage.publish()
+    assert first.group is second.group
+
+
+def test_a_slow_client_gets_the_newest_event_and_is_told_what_it_missed(stage: Stage) -> None:
+    client, paper = stage.join()
+    stage.publish(2)
+    client.pause()
+    stage.publish(4)
+    assert paper.lines == ["id: 1", "id: 2"]
+    client.resume()
+    assert paper.lines == ["id: 1", "id: 2", ": missed 3", "id: 6"]
+    assert stage.stats.frames_missed_total == 3
+
+
+def test_a_client_that_was_slow_for_less_than_an_event_misses_nothing(stage: Stage) -> None:
+    client, paper = stage.join()
+    stage.publish()
+    client.pause()
+    client.resume()
+    stage.publish()
+    client.pause()
+    stage.publish()
+    client.resume()
+    assert paper.lines == ["id: 1", "id: 2", "id: 3"]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.sampled_from(["publish", "pause", "resume"]), max_size=30))
+def test_what_is_sent_and_what_is_missed_add_up(actions: list[str]) -> None:
+    """Ids rise; every gap is told, exactly."""
+    with closing(Stage()) as stage:
+        stage.publish()
+        client, paper = stage.join()
+        for action in actions:
+            {"publish": stage.publish, "pause": client.pause, "resume": client.resume}[action]()
+        client.resume()
+        expected = 1
+        for line in paper.lines:
+            mark, number = line.split(" ", 1)
+            if mark == "id:":
+                expected += 1
+                assert int(number) == expected
+            else:
+                expected += int(number.removeprefix("missed "))
+        assert expected == stage.seq
+
+
+def test_an_event_between_the_opening_and_the_start_is_not_lost(stage: Stage) -> None:
+    stage.publish()
+    client = stage.broadcaster.join(KIND)
+    assert client is not None
+    stage.publish()
+    paper = Paper()
+    client.start(cast("asyncio.WriteTransport", paper), b"id: 1\n", 1)
+    assert paper.lines == ["id: 1", "id: 2"]
+
+
+def test_an_event_that_was_in_the_opening_is_not_sent_again(stage: Stage) -> None:
+    client = stage.broadcaster.join(KIND)
+    assert client is not None
+    stage.seq += 1
+    stage.hub.publish(moment(seq=1))  # framed, not yet delivered
+    paper = Paper()
+    client.start(cast("asyncio.WriteTransport", paper), b"id: 1\n", 1)
+    stage.turn()
+    assert paper.lines == ["id: 1"]
+
+
+def test_silence_is_broken_by_a_comment(stage: Stage) -> None:
+    client, paper = stage.join()
+    slow, slow_paper = stage.join()
+    slow.pause()
+    now = client.group.wrote_at
+    stage.broadcaster.sweep(now + 14)
+    assert paper.lines == []
+    stage.broadcaster.sweep(now + 15)
+    stage.broadcaster.sweep(now + 16)
+    assert paper.lines == [": heartbeat"]
+    assert slow_paper.lines == []
+
+
+def test_there_is_room_for_so_many_streams_and_no_more(stage: Stage) -> None:
+    client, _ = stage.join()
+    stage.join()
+    assert stage.broadcaster.join(KIND) is None
+    assert stage.stats.streams_refused_total == 1
+    client.leave()
+    client.leave()
+    assert stage.stats.streams_open == 1
+    assert stage.broadcaster.join(KIND) is not None
+
+
+def test_a_moment_that_cannot_be_framed_is_logged_and_the_next_one_is_sent(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, paper = stage.join()
+    with monkeypatch.context() as broken:
+        broken.setattr("blackbox.server.stream.event", None)
+        stage.publish()
+    stage.publish()
+    assert paper.lines == ["id: 2"]
+    assert "moment 1 cannot be streamed" in caplog.text
+
+
+def test_nothing_is_framed_for_nobody(stage: Stage) -> None:
+    client, _ = stage.join()
+    client.leave()
+    stage.publish()
+    assert client.group.frame == b""
+
+
+def test_the_end_brings_the_newest_event_and_says_why(stage: Stage) -> None:
+    client, paper = stage.join()
+    stage.publish()
+    client.pause()
+    stage.publish(2)
+    stage.broadcaster.stop("server stopping")
+    assert paper.lines == ["id: 1", ": missed 1", "id: 3", ": server stopping"]
+    assert paper.closed
+    stage.publish()
+    assert paper.lines[-1] == ": server stopping"
+
+
+def test_a_stream_of_a_gpu_that_is_gone_ends(stage: Stage) -> None:
+    client = stage.broadcaster.join(KIND._replace(shape=Shape(gpu="GPU-7")))
+    assert client is not None
+    paper = Paper()
+    client.start(cast("asyncio.WriteTransport", paper), b"", BEFORE_FIRST)
+    stage.publish()
+    assert paper.lines == [": GPU GPU-7 is gone"]
+    assert paper.closed
+
+
+def test_a_closed_loop_ends_the_subscription(stage: Stage) -> None:
+    stage.join()
+    stage.loop.close()
+    stage.hub.publish(moment(seq=1))
+    stage.hub.publish(moment(seq=2))
