@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from blackbox.merge import merge
+from blackbox.merge import blocks, merge
 from blackbox.model.codec import from_json, to_json
 from blackbox.model.snapshot import Moment, Snapshot
 from blackbox.model.view import UnknownGpuError
@@ -188,3 +188,13 @@ def test_an_unknown_gpu_is_refused(moment: Moment, gpu: str) -> None:
     with pytest.raises(UnknownGpuError) as refusal:
         merge(moment, gpu)
     assert refusal.value.args == (gpu,)
+
+
+@given(st.integers(1, 2**22), st.integers(1, 2**22), st.integers(0, 8), st.integers(1, 2**40))
+def test_processes_with_a_block_at_the_same_address_have_different_ids(
+    one: int, other: int, gpu: int, page: int
+) -> None:
+    same = one % blocks.ALIGNMENT_BYTES == other % blocks.ALIGNMENT_BYTES
+    address = page * blocks.ALIGNMENT_BYTES
+    assert (blocks.block_id(one, gpu, address) == blocks.block_id(other, gpu, address)) == same
+    assert blocks.block_id(one, gpu, address) < blocks.BLOCK_ID_MAX

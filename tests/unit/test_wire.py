@@ -1,9 +1,5 @@
 """Framing between processes: any cut of the stream gives the same frames; any broken header is refused."""
 
-import ast
-import sys
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,14 +41,3 @@ def test_another_version_is_refused_by_name() -> None:
     header = wire.HEADER.pack(wire.MAGIC, wire.VERSION + 1, Kind.SAMPLE, 0)
     with pytest.raises(WireError, match="version 2, this side speaks 1"):
         Unpacker().feed(header)
-
-
-def test_it_imports_the_standard_library_alone() -> None:
-    tree = ast.parse(Path(wire.__file__).read_text(encoding="utf-8"))
-    imported = {
-        name.split(".")[0]
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
-    }
-    assert imported <= sys.stdlib_module_names

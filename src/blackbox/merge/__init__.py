@@ -4,6 +4,7 @@ The pipeline: choose the parts the asker may see (`selection`), make the rows of
 `threads`, `kernels`), add up each GPU (`ledger`), then the machine (this module).
 """
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import chain
 
@@ -47,7 +48,7 @@ def merge(moment: Moment, gpu: str | None = None, viewer_uid: int | None = None)
         processes=tuple(holding.process for holding in held),
         threads=tuple(chain.from_iterable(holding.threads for holding in held)),
         blocks=blocks,
-        nsight_metrics=kernel_metrics(selection, held),
+        nsight_metrics=kernel_metrics(selection, held, moment.sources),
         driver_reserved_bytes=sum(row.driver_reserved_bytes for row in whole),
         unattributed_bytes=sum(row.unattributed_bytes for row in whole),
         fragmentation=fragmentation(held),
@@ -106,9 +107,23 @@ def unknown_of_machine(moment: Moment, gpus: list[Gpu], selection: Selection, he
     silent = [holding.process.pid for holding in held if holding.opaque]
     if silent:
         unknown |= dict.fromkeys(INSIDE_KEYS, f"no allocator reports from {name_pids(silent)}")
+    if doubts := list(doubted_blocks(selection, held)):
+        more = [f"and {len(doubts) - PIDS_NAMED_MAX} more"] if len(doubts) > PIDS_NAMED_MAX else []
+        unknown["blocks"] = "; ".join([*filter(None, [unknown.get("blocks")]), *doubts[:PIDS_NAMED_MAX], *more])
     if not any(holding.allocators for holding in held):
         unknown["fragmentation_ratio"] = "no allocator reports"
     return unknown
+
+
+def doubted_blocks(selection: Selection, held: list[Holding]) -> Iterator[str]:
+    """What is wrong with the blocks of each process that tells some, or should: a reason, or their age."""
+    for holding in held:
+        for allocator in holding.allocators:
+            age = selection.taken_at - (allocator.details_taken_at or allocator.taken_at)
+            if "blocks" in allocator.unknown:
+                yield f"pid {allocator.pid}: {allocator.unknown['blocks']}"
+            elif allocator.blocks is not None and age > selection.stale_after_seconds:
+                yield f"pid {allocator.pid}: as of {age:.1f} s ago"
 
 
 def name_pids(pids: list[int]) -> str:

@@ -5,25 +5,37 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import structs
 
+from blackbox.merge.remembered import Remembered
 from blackbox.model.sample import Allocator, AllocatorBlock, KvPage, KvPool
 from blackbox.model.snapshot import Block
 
-BLOCK_ID_BITS = 53
+BLOCK_ID_MAX = 2**53
 """Ids stay exact in JavaScript."""
+GPU_ID_STRIDE = 10**15
+"""An id is the digits of its address behind one for the GPU: people recognise it, and it compresses well."""
+GPU_DIGITS = 9
+ALIGNMENT_BYTES = 512
+"""Of what allocators hand out: the room below tells apart processes that have a block at the same address."""
+ROWS_KEPT_MAX = 400_000
+"""Rows of reports that have not changed since the last snapshot: about 100 MB."""
+
+_rows: Remembered[list[Block]] = Remembered(ROWS_KEPT_MAX)
 
 
 def block_rows(pid: int, gpu: int, allocators: Iterable[Allocator]) -> list[Block]:
     """The rows of everything that allocators explain."""
     rows: list[Block] = []
     for allocator in allocators:
-        if allocator.blocks is None:
-            continue
-        blocks = allocator.blocks
-        if allocator.kv_pools:
-            rows += _page_rows(pid, gpu, allocator.kv_pools)
-            blocks = tuple(_without_pools(blocks, allocator.kv_pools))
-        rows += [_row(pid, gpu, block) for block in blocks]
+        if allocator.blocks is not None or allocator.kv_pools:
+            rows += _rows.get(
+                (pid, gpu), (allocator.blocks, *allocator.kv_pools), lambda of=allocator: _make_rows(pid, gpu, of)
+            )
     return rows
+
+
+def blocks_bytes(blocks: Iterable[AllocatorBlock]) -> int:
+    """What the blocks sum to."""
+    return sum(block.size for block in blocks)
 
 
 def opaque_row(pid: int, gpu: int, size: int) -> Block:
@@ -43,12 +55,13 @@ def opaque_row(pid: int, gpu: int, size: int) -> Block:
 
 
 def block_id(pid: int, gpu: int, address: int) -> int:
-    """The same for the same block while it lives. Hashes of integers do not vary between runs."""
-    return hash((pid, gpu, address)) & ((1 << BLOCK_ID_BITS) - 1)
+    """The same for the same block while it lives; nearly always another than that of any other block."""
+    below = address + pid % ALIGNMENT_BYTES if address else pid
+    return (gpu % GPU_DIGITS * GPU_ID_STRIDE + below) % BLOCK_ID_MAX
 
 
 def with_distinct_ids(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
-    """The blocks, of which those few whose hashes collide get the next free id."""
+    """The blocks; of those with the same id, all but the first get the next free one."""
     taken: set[int] = {block.block_id for block in blocks}
     if len(taken) == len(blocks):
         return blocks
@@ -57,10 +70,19 @@ def with_distinct_ids(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
     for block in blocks:
         free_id = block.block_id
         while free_id in taken:
-            free_id = (free_id + 1) % (1 << BLOCK_ID_BITS)
+            free_id = (free_id + 1) % BLOCK_ID_MAX
         taken.add(free_id)
-        distinct.append(structs.replace(block, block_id=free_id))
+        distinct.append(block if free_id == block.block_id else structs.replace(block, block_id=free_id))
     return tuple(distinct)
+
+
+def _make_rows(pid: int, gpu: int, allocator: Allocator) -> list[Block]:
+    blocks: Iterable[AllocatorBlock] = allocator.blocks or ()
+    if not allocator.kv_pools:
+        return [_row(pid, gpu, block) for block in blocks]
+    rows = list(_page_rows(pid, gpu, allocator.kv_pools))
+    rows += [_row(pid, gpu, block) for block in _without_pools(blocks, allocator.kv_pools)]
+    return rows
 
 
 def _row(pid: int, gpu: int, block: AllocatorBlock) -> Block:
@@ -97,7 +119,7 @@ def _page_row(pid: int, gpu: int, page: KvPage) -> Block:
         utilized=page.in_use,
         pid=pid,
         gpu=gpu,
-        subtype="kv_page",
+        subtype="kv_page" if page.pages == 1 else "kv_pages",
         type_source="framework",
     )
 

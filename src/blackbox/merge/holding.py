@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from msgspec import Struct, structs
 
-from blackbox.merge.blocks import block_rows, opaque_row
+from blackbox.merge.blocks import block_rows, blocks_bytes, opaque_row
 from blackbox.merge.selection import Selection
-from blackbox.merge.threads import main_thread, thread_rows
+from blackbox.merge.threads import main_thread, owned_bytes, thread_rows
 from blackbox.model.sample import Allocator, DeviceProcess
 from blackbox.model.snapshot import Block, Process, Thread
 
@@ -60,15 +60,18 @@ def _agreeing(allocators: tuple[Allocator, ...]) -> Iterator[Allocator]:
     """The reports, less any detail that contradicts its own totals."""
     for allocator in allocators:
         agreed = allocator
-        if agreed.blocks is not None and sum(block.size for block in agreed.blocks) != agreed.reserved_bytes:
-            agreed = structs.replace(agreed, blocks=None, kv_pools=())
-        if agreed.threads is not None:
-            owned = sum(thread.allocated_bytes for thread in agreed.threads)
-            if owned != agreed.allocated_bytes:
-                agreed = structs.replace(agreed, threads=None)
         if agreed.allocated_bytes > agreed.reserved_bytes:
-            agreed = structs.replace(agreed, allocated_bytes=agreed.reserved_bytes, threads=None)
+            agreed = structs.replace(agreed, allocated_bytes=agreed.reserved_bytes)
+        if agreed.blocks is not None and not _may_hold(agreed, blocks_bytes(agreed.blocks), agreed.reserved_bytes):
+            agreed = structs.replace(agreed, blocks=None, kv_pools=())
+        if agreed.threads is not None and not _may_hold(agreed, owned_bytes(agreed), agreed.allocated_bytes):
+            agreed = structs.replace(agreed, threads=None)
         yield agreed
+
+
+def _may_hold(allocator: Allocator, parts: int, whole: int) -> bool:
+    """Whether details sum to their total; older ones may sum to less, since more has been allocated meanwhile."""
+    return parts == whole if allocator.details_taken_at is None else parts <= whole
 
 
 def _holding(
@@ -119,7 +122,9 @@ def _told_from_inside(
     driver_says = listed.used_bytes if listed is not None else None
     used = claimed if driver_says is None else max(driver_says, claimed)
     allocated = sum(allocator.allocated_bytes for allocator in allocators)
-    unknown = {} if used == driver_says else {"used_bytes": _why_claimed(driver_says)}
+    unknown = {key: why for one in allocators for key, why in one.unknown.items() if key in PROCESS_KEYS}
+    if used != driver_says:
+        unknown["used_bytes"] = _why_claimed(driver_says)
     return _row(pid, gpu, uuid, listed, used, claimed, allocated, unknown)
 
 

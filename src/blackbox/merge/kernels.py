@@ -1,11 +1,14 @@
 """The `nsight_metrics` object: one entry per GPU process, honest about what nobody measured."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from msgspec import structs
 
 from blackbox.merge.holding import Holding
 from blackbox.merge.selection import Selection
 from blackbox.model.sample import KernelCounters
-from blackbox.model.snapshot import KernelMetrics
+from blackbox.model.snapshot import KernelMetrics, SourceStatus
 
 COUNTERS = (
     "atomic_operations",
@@ -32,16 +35,66 @@ UNAVAILABLE = KernelMetrics(
 )
 
 
-def kernel_metrics(selection: Selection, held: Iterable[Holding]) -> dict[str, KernelMetrics]:
+def kernel_metrics(
+    selection: Selection, held: Iterable[Holding], sources: Iterable[SourceStatus]
+) -> dict[str, KernelMetrics]:
     """An entry per process, keyed by pid as text."""
-    pids = dict.fromkeys(holding.process.pid for holding in held)
-    return {str(pid): _entry(selection.kernels.get(pid)) for pid in pids}
+    pids: dict[int, list[Neighbourhood]] = {}
+    for gpu, on_it in _by_gpu(held).items():
+        for pid in on_it:
+            pids.setdefault(pid, []).append(Neighbourhood(gpu, len(on_it)))
+    facts = {name: text for source in sources for name, text in source.facts.items()}
+    unmeasured = _Unmeasured(facts)
+    return {
+        str(pid): kernel_entry(counters) if (counters := selection.kernels.get(pid)) else unmeasured.entry(around)
+        for pid, around in pids.items()
+    }
 
 
-def _entry(counters: KernelCounters | None) -> KernelMetrics:
-    if counters is None:
-        return UNAVAILABLE
+class Neighbourhood(NamedTuple):
+    """A GPU that a process is on."""
+
+    gpu: int
+    processes: int
+    """On it, this one included."""
+
+
+class _Unmeasured:
+    """Entries of processes that no source counts, made once per reason: a crowded GPU has hundreds alike."""
+
+    def __init__(self, facts: Mapping[str, str]) -> None:
+        self._facts = facts
+        self._entries: dict[str, KernelMetrics] = {}
+
+    def entry(self, around: Sequence[Neighbourhood]) -> KernelMetrics:
+        reason = self._reason(max(around, key=lambda one: one.processes))
+        if reason not in self._entries:
+            self._entries[reason] = structs.replace(UNAVAILABLE, reason=reason)
+        return self._entries[reason]
+
+    def _reason(self, around: Neighbourhood) -> str:
+        if around.processes > 1:
+            why = f"GPU {around.gpu} runs {around.processes} processes, and live counters are of the whole GPU"
+        elif self._facts.get("gpm") == "on":
+            why = "the driver has not listed it yet"
+        else:
+            why = "live counters are off (blackbox serve --gpm)"
+        limited = " as root, to whom this driver keeps them" if self._facts.get("profiling") == "administrators" else ""
+        return f"{UNAVAILABLE.reason}: {why}; counters of its kernels: blackbox run --ncu{limited}"
+
+
+def _by_gpu(held: Iterable[Holding]) -> dict[int, dict[int, None]]:
+    """The pids on each GPU, in order; the instances of a GPU count as that GPU."""
+    gpus: dict[int, dict[int, None]] = {}
+    for holding in held:
+        gpus.setdefault(holding.process.gpu, {})[holding.process.pid] = None
+    return gpus
+
+
+def kernel_entry(counters: KernelCounters) -> KernelMetrics:
+    """What was counted; zeros and their reasons for what was not."""
     missing = {name: "not measured by this source" for name in COUNTERS if getattr(counters, name) is None}
+    available = len(missing) < len(COUNTERS)
     return KernelMetrics(
         atomic_operations=counters.atomic_operations or 0,
         threads_per_block=counters.threads_per_block or 0,
@@ -50,9 +103,15 @@ def _entry(counters: KernelCounters | None) -> KernelMetrics:
         memory_throughput=counters.memory_throughput or 0,
         dram_read_bytes=counters.dram_read_bytes or 0,
         dram_write_bytes=counters.dram_write_bytes or 0,
-        available=len(missing) < len(COUNTERS),
+        available=available,
         scope=counters.scope,
         source=counters.source,
-        reason=None if len(missing) < len(COUNTERS) else "its source measured nothing",
+        reason=None if available else _common_reason(counters),
         unknown=missing | counters.unknown,
     )
+
+
+def _common_reason(counters: KernelCounters) -> str:
+    """Why nothing was measured, where that is the same for all."""
+    reasons = {counters.unknown.get(name) for name in COUNTERS}
+    return (reasons.pop() if len(reasons) == 1 else None) or "its source measured nothing"

@@ -5,10 +5,13 @@ from collections.abc import Collection, Iterable
 
 from msgspec import Struct
 
+from blackbox.merge.engines import joined
 from blackbox.model.sample import Allocator, Device, DeviceProcess, InferenceEngine, KernelCounters
 from blackbox.model.snapshot import Moment, Xid
 from blackbox.model.view import UnknownGpuError
 
+START_SECONDS_APART_MAX = 2.0
+"""The kernel tells the time of boot in whole seconds, and moves it when the clock is set: two sources may read two."""
 Place = tuple[str, int]
 """(UUID of a device, pid)."""
 
@@ -47,7 +50,7 @@ def select(moment: Moment, gpu: str | None, viewer_uid: int | None) -> Selection
         allocators=allocators,
         withheld=withheld,
         kernels={row.pid: row for sample in moment.samples for row in sample.kernels if row.pid in pids},
-        engines=tuple(
+        engines=joined(
             engine
             for sample in moment.samples
             for engine in sample.engines
@@ -102,7 +105,7 @@ def _is_of_another(allocator: Allocator, process: DeviceProcess | None) -> bool:
         process is not None
         and process.start_time is not None
         and allocator.start_time is not None
-        and process.start_time != allocator.start_time
+        and abs(process.start_time - allocator.start_time) > START_SECONDS_APART_MAX
     )
 
 

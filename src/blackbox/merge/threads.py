@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from msgspec import structs
+
 from blackbox.model.sample import Allocator, DeviceProcess, OwningThread, ThreadState
 from blackbox.model.snapshot import Thread
 
@@ -13,7 +15,7 @@ def thread_rows(
     pid: int, gpu: int, allocators: Sequence[Allocator], listed: DeviceProcess | None
 ) -> tuple[Thread, ...]:
     """Rows that sum to what the allocators have allocated."""
-    ownerless = sum(allocator.allocated_bytes for allocator in allocators if allocator.threads is None)
+    ownerless = sum(allocator.allocated_bytes - owned_bytes(allocator) for allocator in allocators)
     owners: dict[int, OwningThread] = {}
     for allocator in allocators:
         for thread in allocator.threads or ():
@@ -29,9 +31,21 @@ def thread_rows(
         )
         for owner in owners.values()
     ]
+    if pid in owners and ownerless:
+        return tuple(_with_ownerless(row, ownerless) if row.thread_id == pid else row for row in rows)
     if ownerless or not rows:
         rows.append(main_thread(pid, gpu, listed, ownerless))
     return tuple(rows)
+
+
+def _with_ownerless(row: Thread, ownerless: int) -> Thread:
+    unknown = {"allocated_bytes": f"{ownerless} bytes of it are of unknown owner"}
+    return structs.replace(row, allocated_bytes=row.allocated_bytes + ownerless, unknown=unknown)
+
+
+def owned_bytes(allocator: Allocator) -> int:
+    """What the allocator's threads own, of its allocated bytes."""
+    return sum(thread.allocated_bytes for thread in allocator.threads or ())
 
 
 def _joined(known: OwningThread | None, more: OwningThread) -> OwningThread:

@@ -1,6 +1,6 @@
 """Frames between a process that observes and the daemon: agents over a Unix socket, source children over a pipe.
 
-Standard library only: this module also runs inside other people's programs. A frame is a 12-byte little-endian header
+A frame is a 12-byte little-endian header
 
     4 bytes  magic  b"BBOX"
     2 bytes  version of this layout
@@ -10,6 +10,8 @@ Standard library only: this module also runs inside other people's programs. A f
 and then the payload. A stream that breaks a rule raises `WireError`; the reader must then close it, since nothing
 after the fault can be trusted.
 """
+
+from __future__ import annotations
 
 import struct
 from enum import IntEnum
@@ -33,6 +35,16 @@ class Kind(IntEnum):
     """Daemon to source child: take a sample (msgpack)."""
     SAMPLE = 2
     """Source child to daemon: the sample (msgpack)."""
+    HELLO = 3
+    """Agent to daemon, first of all: who it is (JSON of `Hello`)."""
+    REPORT = 4
+    """Agent to daemon: what one probe sees (see `blackbox.wire.message`)."""
+    OOM = 5
+    """Agent to daemon: an allocation failed; the allocator's state and its last steps."""
+    GOODBYE = 6
+    """Agent to daemon, last of all: the program ends by itself (empty)."""
+    TAKEN = 7
+    """Daemon to agent: the OOM has arrived, the program may die of it now (empty)."""
 
 
 class Frame(NamedTuple):
@@ -50,8 +62,15 @@ def pack(kind: int, payload: bytes) -> bytes:
 class Unpacker:
     """Cuts a byte stream into frames, however it arrives. Holds at most one frame and what was fed beyond it."""
 
-    def __init__(self) -> None:
+    def __init__(self, payload_bytes_max: int = MAX_PAYLOAD_BYTES) -> None:
+        self.payload_bytes_max = payload_bytes_max
+        """May be changed between feeds: a peer that has not said who it is needs little."""
         self._buffer = bytearray()
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory held for a frame that is not complete."""
+        return len(self._buffer)
 
     def feed(self, data: bytes) -> list[Frame]:
         """The frames completed by `data`, in order. Raises `WireError` at the first broken header."""
@@ -69,8 +88,8 @@ class Unpacker:
             raise WireError("not a Blackbox frame")
         if version != VERSION:
             raise WireError(f"frame version {version}, this side speaks {VERSION}")
-        if length > MAX_PAYLOAD_BYTES:
-            raise WireError(f"payload of {length} bytes exceeds {MAX_PAYLOAD_BYTES}")
+        if length > self.payload_bytes_max:
+            raise WireError(f"payload of {length} bytes exceeds {self.payload_bytes_max}")
         end = HEADER.size + length
         if len(self._buffer) < end:
             return None

@@ -1,0 +1,118 @@
+"""The door of the agent: waits, without a trace in the program, for a framework to be imported.
+
+Runs at the start of every Python under `blackbox run`, so it imports nothing that is not loaded anyway.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False  # `typing` takes 5 ms to import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from importlib.abc import Loader, MetaPathFinder
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+VARIABLE = "BLACKBOX_AGENT"
+"""Unset: only `attach` starts the agent. A word of `OFF`: nothing does. Anything else: it starts by itself."""
+PROBES_VARIABLE = "BLACKBOX_AGENT_PROBES"
+"""Probes of the user's own: `module=module of the probe`, separated by commas."""
+OFF = ("0", "off", "false", "no")
+
+
+def start() -> None:
+    """What the interpreter calls at its start. Never raises."""
+    if os.environ.get(VARIABLE):
+        attach()
+
+
+def attach() -> None:
+    """Begins to watch imports, and wakes the probes of what is imported already. Never raises."""
+    try:
+        if os.environ.get(VARIABLE, "").strip().lower() in OFF:
+            return
+        if not any(isinstance(finder, ImportWatch) for finder in sys.meta_path):
+            watch = ImportWatch(_table(), _wake)
+            sys.meta_path.insert(0, watch)
+            watch.wake_loaded()
+    except Exception:  # noqa: S110 - the program must not notice
+        pass
+
+
+class ImportWatch:
+    """A finder that finds nothing of its own: it passes on what the others find, and is told when that has run."""
+
+    def __init__(self, probes: dict[str, list[str]], wake: Callable[[ModuleType, Sequence[str]], None]) -> None:
+        self._probes = probes
+        self._wake = wake
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """What the finders behind this one say, with a loader that wakes the probes afterwards."""
+        if name not in self._probes:
+            return None
+        for finder in _behind(self):
+            spec = finder.find_spec(name, path, target) if hasattr(finder, "find_spec") else None
+            if spec is not None:
+                if spec.loader is not None and hasattr(spec.loader, "exec_module"):
+                    spec.loader = _WakingLoader(spec.loader, self._woken)  # pyright: ignore[reportAttributeAccessIssue]
+                return spec
+        return None
+
+    def wake_loaded(self) -> None:
+        """Wakes the probes of modules whose import is over."""
+        for name in self._probes:
+            module = sys.modules.get(name)
+            if module is not None and not getattr(getattr(module, "__spec__", None), "_initializing", False):
+                self._woken(module)
+
+    def _woken(self, module: ModuleType) -> None:
+        self._wake(module, self._probes[module.__name__])
+
+
+class _WakingLoader:
+    """Stands in for a module's loader until the module runs; the module itself never sees it."""
+
+    def __init__(self, loader: Loader, woken: Callable[[ModuleType], None]) -> None:
+        self._loader = loader
+        self._woken = woken
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        module.__loader__ = self._loader
+        self._loader.exec_module(module)
+        self._woken(module)
+
+
+def _behind(finder: ImportWatch) -> Sequence[MetaPathFinder]:
+    place = next((place for place, other in enumerate(sys.meta_path) if other is finder), -1)
+    return sys.meta_path[place + 1 :]  # pyright: ignore[reportReturnType]
+
+
+def _wake(module: ModuleType, probes: Sequence[str]) -> None:
+    try:
+        from blackbox.agent import life
+
+        life.wake(module, probes)
+    except Exception:  # noqa: S110 - the program must not notice
+        pass
+
+
+def _table() -> dict[str, list[str]]:
+    from blackbox.agent.probes import PROBES
+
+    own = (pair.partition("=") for pair in os.environ.get(PROBES_VARIABLE, "").split(",") if "=" in pair)
+    table: dict[str, list[str]] = {}
+    for module, probe in (*PROBES, *((module.strip(), probe.strip()) for module, _, probe in own)):
+        table.setdefault(module, []).append(probe)
+    return table

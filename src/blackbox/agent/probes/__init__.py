@@ -1,0 +1,12 @@
+"""The table of probes. A new one is a module with `make` (see `blackbox.agent.probe`), and one line here.
+
+Read when a program starts, so nothing is imported here.
+"""
+
+PROBES: tuple[tuple[str, str], ...] = (
+    ("torch", "blackbox.agent.probes.torch"),
+    ("transformers.cache_utils", "blackbox.agent.probes.torch"),
+    ("vllm.v1.core.sched.scheduler", "blackbox.agent.probes.vllm"),
+    ("vllm.v1.worker.worker_base", "blackbox.agent.probes.vllm"),
+)
+"""(module whose import wakes the probe, module of the probe)"""

@@ -1,0 +1,112 @@
+"""PyTorch's caching allocator, asked without ever initialising CUDA."""
+
+from __future__ import annotations
+
+import inspect
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from blackbox.agent import devices
+
+NATIVE = "native"
+
+
+class BlocksUnknownError(Exception):
+    """Its text says why, for people."""
+
+
+class Counters(NamedTuple):
+    """What the allocator counts on one device."""
+
+    reserved_bytes: int
+    allocated_bytes: int
+    inactive_split_bytes: int | None
+    requested_bytes: int | None
+    unknown: dict[str, str]
+    """Field -> why it is None."""
+
+
+class TorchAllocator:
+    """The functions of one version of PyTorch."""
+
+    def __init__(self, torch: ModuleType) -> None:
+        self._torch = torch
+        self._cuda = torch.cuda
+        self._uuids: dict[int, str | None] = {}
+        self._can_leave_out_traces = "include_traces" in inspect.signature(torch.cuda.memory_snapshot).parameters
+
+    @property
+    def initialized(self) -> bool:
+        """Whether the program has set up CUDA in this very process."""
+        return self._cuda.is_initialized()
+
+    @property
+    def backend(self) -> str:
+        """`native`, `cudaMallocAsync`, or the name of what replaces them."""
+        ask = getattr(self._cuda.memory, "get_allocator_backend", None)
+        return NATIVE if ask is None else ask()
+
+    def counters(self) -> dict[int, Counters]:
+        """Of every device that holds memory. Costs little however many blocks there are."""
+        read = _counters if self.backend == NATIVE else _foreign_counters
+        found: dict[int, Counters] = {}
+        for device in range(self._cuda.device_count()):
+            counters = read(self._cuda.memory_stats_as_nested_dict(device))
+            if counters.reserved_bytes:
+                found[device] = counters
+        return found
+
+    def segments(self) -> list[dict[str, Any]]:
+        """Every segment with its blocks. Raises `BlocksUnknownError` where that is not to be had, or not cheaply."""
+        if self.backend != NATIVE:
+            raise BlocksUnknownError(f"the allocator {self.backend} does not list its blocks")
+        if self._can_leave_out_traces:
+            return self._cuda.memory_snapshot(include_traces=False)
+        if self.records_history:
+            raise BlocksUnknownError("while it records its history, this version of PyTorch lists blocks too slowly")
+        return self._cuda.memory_snapshot()
+
+    def uuid_of(self, device: int) -> str | None:
+        """The UUID of a GPU, from the driver, else from PyTorch (2.5 and newer); None where neither tells."""
+        if device not in self._uuids:
+            uuid = devices.uuid_of(device)
+            if uuid is None:
+                told = getattr(self._cuda.get_device_properties(device), "uuid", None)
+                uuid = None if told is None else f"GPU-{told}"
+            self._uuids[device] = uuid
+        return self._uuids[device]
+
+    @property
+    def records_history(self) -> bool:
+        """Whether the allocator remembers its steps, for the program or for us."""
+        ask = getattr(self._torch._C, "_cuda_isHistoryEnabled", None)
+        return ask is not None and bool(ask())
+
+
+def _counters(stats: dict[str, Any]) -> Counters:
+    unknown: dict[str, str] = {}
+    requested = None
+    if "requested_bytes" not in stats:
+        unknown["requested_bytes"] = "this version of PyTorch does not count it"
+    elif _current(stats, "active_bytes") != _current(stats, "allocated_bytes"):
+        unknown["requested_bytes"] = "PyTorch counts blocks that were freed and wait for a stream, too"
+    else:
+        requested = _current(stats, "requested_bytes")
+    return Counters(
+        _current(stats, "reserved_bytes"),
+        _current(stats, "allocated_bytes"),
+        _current(stats, "inactive_split_bytes"),
+        requested,
+        unknown,
+    )
+
+
+def _foreign_counters(stats: dict[str, Any]) -> Counters:
+    """Of a backend that leaves what it does not count at 0."""
+    why = "this allocator does not count it"
+    unknown = {"inactive_split_bytes": why, "requested_bytes": why}
+    return Counters(_current(stats, "reserved_bytes"), _current(stats, "allocated_bytes"), None, None, unknown)
+
+
+def _current(stats: dict[str, Any], name: str) -> int:
+    return stats[name]["all"]["current"]

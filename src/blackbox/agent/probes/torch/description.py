@@ -1,0 +1,98 @@
+"""Blocks and what is known of the tensors become the report of one device. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from blackbox.agent.probes.torch import kinds
+from blackbox.agent.probes.torch.allocator import Counters
+from blackbox.agent.probes.torch.owners import sums
+from blackbox.wire.message import BLOCKS_MAX
+from blackbox.wire.report import NO_THREAD, AllocatorReport
+from blackbox.wire.segments import ACTIVE, INACTIVE, DeviceMemory
+
+NOT_NAMED = ""
+"""Until the probe says which GPU it is."""
+
+
+class Purposes(NamedTuple):
+    """What is known of the program's tensors at one instant."""
+
+    places: list[tuple[int, int]]
+    """(address, code of `kinds`) of tensors whose purpose is known."""
+    has_modules: bool
+    """Whether what is left over is likely to belong to the work of a network."""
+
+
+def with_blocks(memory: DeviceMemory, purposes: Purposes, threads: list[int] | None) -> AllocatorReport:
+    """The whole report. `threads`: who allocated at each block's address."""
+    report = AllocatorReport(
+        NOT_NAMED,
+        memory.reserved_bytes,
+        memory.allocated_bytes,
+        inactive_split_bytes=memory.inactive_split_bytes,
+        requested_bytes=memory.requested_bytes,
+        largest_free_bytes=memory.largest_free_bytes,
+    )
+    if memory.requested_bytes is None:
+        report = report._replace(unknown={"requested_bytes": "this version of PyTorch does not tell it"})
+    count = len(memory.blocks.address)
+    if count > BLOCKS_MAX:
+        return report._replace(unknown={**report.unknown, "blocks": f"{count} blocks are more than a report can hold"})
+    state, size = memory.blocks.state, memory.blocks.size
+    label = kinds_of(memory, purposes)
+    blocks = memory.blocks._replace(type=[kinds.TYPE_OF[kind] for kind in label], label=label, labels=kinds.LABELS)
+    if threads is None:
+        return report._replace(blocks=blocks)
+    live = [thread if state[place] == ACTIVE else NO_THREAD for place, thread in enumerate(threads)]
+    return report._replace(blocks=blocks._replace(thread=live), threads=sums(live, size))
+
+
+def without_blocks(counters: Counters, sleeping: DeviceMemory | None) -> AllocatorReport:
+    """The counters alone, less what sleeps."""
+    if sleeping is None:
+        return AllocatorReport(
+            NOT_NAMED,
+            counters.reserved_bytes,
+            counters.allocated_bytes,
+            inactive_split_bytes=counters.inactive_split_bytes,
+            requested_bytes=counters.requested_bytes,
+            unknown=counters.unknown,
+        )
+    return AllocatorReport(
+        NOT_NAMED,
+        max(0, counters.reserved_bytes - sleeping.reserved_bytes),
+        max(0, counters.allocated_bytes - sleeping.allocated_bytes),
+        inactive_split_bytes=_less(counters.inactive_split_bytes, sleeping.inactive_split_bytes),
+        requested_bytes=_less(counters.requested_bytes, sleeping.requested_bytes),
+        unknown=counters.unknown,
+    )
+
+
+def kinds_of(memory: DeviceMemory, purposes: Purposes) -> list[int]:
+    """The code of `kinds` of each block."""
+    left_over = kinds.RESIDUAL if purposes.has_modules else kinds.UNTOLD
+    pool = memory.in_default_pool
+    found = [
+        (left_over if pool[place] else kinds.POOL)
+        if state == ACTIVE
+        else (kinds.FREE if state == INACTIVE else kinds.PENDING)
+        for place, state in enumerate(memory.blocks.state)
+    ]
+    starts, sizes = memory.blocks.address, memory.blocks.size
+    for address, kind in _distinct(purposes.places):
+        place = bisect_right(starts, address) - 1
+        if place >= 0 and address < starts[place] + sizes[place] and found[place] >= kinds.UNTOLD:
+            found[place] = max(found[place], kind)
+    return found
+
+
+def _distinct(places: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:
+    """Tied weights and views share a storage."""
+    return dict.fromkeys(places)
+
+
+def _less(whole: int | None, part: int | None) -> int | None:
+    return None if whole is None or part is None else max(0, whole - part)

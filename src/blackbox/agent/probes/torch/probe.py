@@ -1,0 +1,88 @@
+"""The probe: puts the allocator's blocks, their purposes and their owners into reports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import Optional
+
+from blackbox.agent.probe import Desk
+from blackbox.agent.probes.torch.allocator import BlocksUnknownError, TorchAllocator
+from blackbox.agent.probes.torch.description import Purposes, with_blocks, without_blocks
+from blackbox.agent.probes.torch.out_of_memory import OutOfMemoryWatch
+from blackbox.agent.probes.torch.owners import Owners
+from blackbox.agent.probes.torch.sleep import Sleepers
+from blackbox.agent.probes.torch.tensors import Tensors
+from blackbox.wire.report import AllocatorReport, Report
+from blackbox.wire.segments import read_segments
+
+
+class TorchProbe:
+    """Eyes in the PyTorch of this process."""
+
+    source = "pytorch"
+
+    def __init__(self, torch: ModuleType, desk: Desk) -> None:
+        self._torch = torch
+        self._desk = desk
+        self._allocator = TorchAllocator(torch)
+        self._tensors = Tensors(torch, desk)
+        self._owners = Owners(desk)
+        self._sleepers = Sleepers()
+        self._out_of_memory = OutOfMemoryWatch(torch, desk, self._allocator, self._now)
+
+    def watch(self, late: bool) -> None:
+        """Places the hooks. Late: the program may have set up models already."""
+        steps: list[Callable[[], object]] = [self._tensors.watch, self._out_of_memory.watch]
+        if late:
+            steps.append(self._tensors.search)
+        if "threads" in self._desk.extras:
+            steps.append(lambda: self._owners.switch_on(self._torch))
+        for step in steps:
+            try:
+                step()
+            except Exception:  # noqa: S112 - another version of PyTorch: less to see
+                continue
+
+    def report(self, full: bool) -> Optional[Report]:  # noqa: UP045 - the Protocol's spelling
+        """See `Probe`."""
+        if not self._allocator.initialized:
+            return None
+        taken_at = time.monotonic()
+        if self._owners.on:
+            self._owners.tell_cost()
+        allocators = self._now() if full or self._sleepers.changed else self._counted()
+        return Report(self.source, taken_at, tuple(allocators.values()))
+
+    def _now(self) -> dict[int, AllocatorReport]:
+        """Every allocator by device, with its blocks where they are to be had."""
+        try:
+            segments = self._allocator.segments()
+        except BlocksUnknownError as reason:
+            return {
+                device: report._replace(unknown={**report.unknown, "blocks": str(reason)})
+                for device, report in self._counted().items()
+            }
+        memories = read_segments(self._sleepers.take_out(segments))
+        purposes = Purposes(list(self._tensors.places()), self._tensors.has_modules)
+        return self._named(
+            (device, with_blocks(memory, purposes, self._owners.threads_of(memory.blocks.address)))
+            for device, memory in memories.items()
+        )
+
+    def _counted(self) -> dict[int, AllocatorReport]:
+        """Every allocator by device, without its blocks."""
+        return self._named(
+            (device, without_blocks(counters, self._sleepers.of(device)))
+            for device, counters in self._allocator.counters().items()
+        )
+
+    def _named(self, reports: Iterable[tuple[int, AllocatorReport]]) -> dict[int, AllocatorReport]:
+        """With the GPU's UUID; without those whose UUID nobody tells, since nobody could place them."""
+        named: dict[int, AllocatorReport] = {}
+        for device, report in reports:
+            uuid = self._allocator.uuid_of(device)
+            if uuid is not None:
+                named[device] = report._replace(gpu_uuid=uuid)
+        return named

@@ -1,0 +1,34 @@
+"""The probe in vLLM: the pages of its KV cache - what they hold, told by the engine; where they lie, by its workers.
+
+Both may be one process (one GPU) or several. Hooks stand on methods that run once; nothing is called for a step of the
+engine. What a version lacks means less to tell, never a fault.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any, Optional
+
+from blackbox.agent.probe import Desk, Probe
+from blackbox.agent.probes.vllm.hooks import after
+from blackbox.agent.probes.vllm.probe import VllmProbe
+
+_probe: Optional[VllmProbe] = None  # noqa: UP045 - as below
+"""The one of this process: its hooks are placed module by module, as those are imported."""
+
+
+def make(module: ModuleType, desk: Desk) -> Optional[Probe]:  # noqa: UP045 - the Protocol's spelling, for Python 3.9
+    """The probe, for the first of vLLM's modules; hooks only for the others."""
+    global _probe
+    known, _probe = _probe, _probe or VllmProbe(desk)
+    _place_hooks(module, _probe)
+    return None if known else _probe
+
+
+def _place_hooks(module: ModuleType, probe: VllmProbe) -> None:
+    scheduler: Any = getattr(module, "Scheduler", None)
+    if scheduler is not None:
+        after(scheduler, "__init__", probe.engine_made)
+    worker: Any = getattr(module, "WorkerWrapperBase", None)
+    if worker is not None:
+        after(worker, "initialize_from_config", probe.cache_made)

@@ -1,0 +1,88 @@
+"""The probe: engines and workers of this process, put into reports."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from typing import Any, Optional
+
+from blackbox.agent.probe import Desk
+from blackbox.agent.probes.vllm.cpu import allocator_of
+from blackbox.agent.probes.vllm.engine import Engine
+from blackbox.agent.probes.vllm.worker import Worker
+from blackbox.wire.report import AllocatorReport, KvLayout, KvStates, Report
+
+
+class VllmProbe:
+    """Eyes in the vLLM of this process: an engine, a worker, or both."""
+
+    source = "vllm"
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._engines: list[Engine] = []
+        self._workers: list[Worker] = []
+        self._slept = False
+        """Whether a KV cache was asleep when that was last told."""
+
+    def engine_made(self, scheduler: Any) -> None:
+        """Called by the hook."""
+        self._engines = [engine for engine in self._engines if engine.is_alive] + [Engine(scheduler)]
+        self._desk.awake()
+
+    def cache_made(self, wrapper: Any) -> None:
+        """Called by the hook."""
+        self._workers = [worker for worker in self._workers if worker.is_alive] + [Worker(wrapper)]
+        self._desk.awake()
+
+    def report(self, full: bool) -> Optional[Report]:  # noqa: UP045 - the Protocol's spelling
+        """See `Probe`."""
+        engines = [engine for engine in self._engines if engine.is_alive]
+        workers = [worker for worker in self._workers if worker.is_alive]
+        if not engines and not workers:
+            return None
+        now = time.monotonic()
+        slept, self._slept = self._slept, any(worker.asleep for worker in workers)
+        return Report(
+            self.source,
+            now,
+            allocators=_allocators(workers, full),
+            kv_layouts=_layouts(workers, engine_pid(engines)) if full or slept != self._slept else None,
+            kv_states=_states(engines, now) if full else None,
+            engines=tuple(engine.report(now) for engine in engines),
+        )
+
+
+def engine_pid(engines: list[Engine]) -> int:
+    """The process of the engine, by which it and its workers are joined: this one, or the one that started this one."""
+    if engines:
+        return os.getpid()
+    parent = multiprocessing.parent_process()
+    return os.getppid() if parent is None else parent.pid or 0
+
+
+def _layouts(workers: list[Worker], engine: int) -> tuple[KvLayout, ...]:
+    return tuple(layout for worker in workers if (layout := worker.layout(str(engine))) is not None)
+
+
+def _states(engines: list[Engine], now: float) -> tuple[KvStates, ...] | None:
+    """None where the pages could not be told this time: what was said last stands.
+
+    Of several engines in one process none is told, since nobody knows which tensors are whose.
+    """
+    if len(engines) != 1 or not engines[0].has_pages:
+        return ()
+    states = engines[0].walk(now)
+    return None if states is None else (KvStates(str(engine_pid(engines)), states),)
+
+
+def _allocators(workers: list[Worker], full: bool) -> tuple[AllocatorReport, ...]:
+    """Of a CPU, where the user has it stand for a GPU; GPUs have allocators of their own that tell."""
+    reports: list[AllocatorReport] = []
+    for worker in workers:
+        uuid, place = worker.gpu_uuid(), worker.place()
+        if worker.on_cpu and uuid is not None and place is not None:
+            report = allocator_of(worker.model, place, uuid)
+            reports.append(report if full else report._replace(blocks=None))
+    return tuple(reports)

@@ -1,0 +1,70 @@
+"""One worker: the GPU it works on, and its part of the engine's KV cache."""
+
+from __future__ import annotations
+
+import os
+import sys
+import weakref
+from typing import Any
+
+from blackbox.agent.probes.torch.allocator import TorchAllocator
+from blackbox.agent.probes.vllm.layout import Place, place_of
+from blackbox.agent.probes.vllm.sleep import sleeping
+from blackbox.wire.report import KvLayout
+
+CPU_VARIABLE = "BLACKBOX_AGENT_CPU_AS"
+"""UUID of the GPU that stands for the memory of a CPU-only vLLM. For tests: nothing else should set it."""
+
+
+class Worker:
+    """Looks at a worker's tensors from another thread."""
+
+    def __init__(self, wrapper: Any) -> None:
+        self._worker = weakref.ref(wrapper.worker)
+
+    @property
+    def is_alive(self) -> bool:
+        return self._worker() is not None
+
+    @property
+    def model(self) -> Any:
+        """The network, where the worker has loaded one."""
+        return getattr(self._runner(), "model", None)
+
+    @property
+    def asleep(self) -> bool:
+        """Whether its KV cache is unmapped at present."""
+        unmapped = sleeping()
+        place = self.place() if unmapped else None
+        if place is None:
+            return False
+        return any(start <= address < start + size for start, size in unmapped for address, _ in place.ranges)
+
+    @property
+    def on_cpu(self) -> bool:
+        return self._device().type == "cpu"
+
+    def gpu_uuid(self) -> str | None:
+        """Of the GPU it works on; None where that cannot be told."""
+        if self.on_cpu:
+            return os.environ.get(CPU_VARIABLE)
+        return TorchAllocator(sys.modules["torch"]).uuid_of(self._device().index or 0)
+
+    def layout(self, engine: str) -> KvLayout | None:
+        """Of its part of the engine's KV cache; None while it has none, and while that sleeps."""
+        uuid, place = self.gpu_uuid(), self.place()
+        if uuid is None or place is None or self.asleep:
+            return None
+        return KvLayout(engine, uuid, place.ranges, place.pages, place.pieces)
+
+    def place(self) -> Place | None:
+        """Where its KV cache lies."""
+        runner = self._runner()
+        tensors = getattr(runner, "kv_caches", None)
+        return place_of(runner.kv_cache_config, list(tensors)) if tensors else None
+
+    def _runner(self) -> Any:
+        return getattr(self._worker(), "model_runner", None)
+
+    def _device(self) -> Any:
+        return self._runner().device

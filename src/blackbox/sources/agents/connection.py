@@ -1,0 +1,107 @@
+"""One agent: what arrives on its socket, and what it has said so far."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+
+from blackbox.sources.agents.decode import Message, OomMessage, ReportMessage, decode
+from blackbox.sources.agents.meter import FRAME_BYTES, READ_BYTES_BURST, READ_BYTES_PER_SECOND, Meter
+from blackbox.sources.agents.peer import Peer, check_hello
+from blackbox.sources.agents.threads import ThreadIds
+from blackbox.sources.agents.word import Word
+from blackbox.sources.tasks import Tasks
+from blackbox.wire import MAX_PAYLOAD_BYTES, Unpacker, WireError
+from blackbox.wire.message import HELLO_BYTES_MAX, pack_taken
+from blackbox.wire.report import Cost, Hello
+
+RECEIVE_BYTES = 256 * 1024
+"""At a time, so that no agent keeps the others waiting."""
+PROBES_MAX = 16
+HELLO_SECONDS_MAX = 5.0
+"""Agents say who they are in the moment they connect."""
+
+
+class Connection:
+    """Takes in frames. Any error it raises means that the agent must be cut off."""
+
+    def __init__(self, connected: socket.socket, peer: Peer, tasks: Tasks, now: float) -> None:
+        self.socket = connected
+        self.peer = peer
+        self.ids = ThreadIds(peer, tasks)
+        self.words: dict[str, Word] = {}
+        """By name of the probe."""
+        self.cost = Cost(0.0, 0, 0)
+        self.frames = 0
+        self.bytes = 0
+        self._connected_at = now
+        self._greeted = False
+        self._unpacker = Unpacker(HELLO_BYTES_MAX)
+        self._meter = Meter(READ_BYTES_PER_SECOND, READ_BYTES_BURST, now)
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory held for a frame that is not complete."""
+        return self._unpacker.held_bytes
+
+    @property
+    def rows(self) -> int:
+        """Blocks held in memory."""
+        return sum(word.rows for word in self.words.values())
+
+    def drop_blocks(self, reason: str) -> None:
+        """Makes room."""
+        for word in self.words.values():
+            word.drop_blocks(reason)
+
+    def due_in(self, now: float) -> float:
+        """Seconds until it may be read again."""
+        return self._meter.due_in(now)
+
+    def is_mute(self, now: float) -> bool:
+        """Whether it should have said who it is."""
+        return not self._greeted and now - self._connected_at > HELLO_SECONDS_MAX
+
+    def receive(self, now: float) -> Iterator[OomMessage]:
+        """Takes in what has arrived, and gives out failed allocations.
+
+        Raises `EOFError` where the agent has closed, `WireError` or `RefusedError` where it broke a rule, `OSError`.
+        """
+        data = self.socket.recv(RECEIVE_BYTES)
+        if not data:
+            raise EOFError
+        self.bytes += len(data)
+        self._meter.take(len(data), now)
+        for frame in self._unpacker.feed(data):
+            self.frames += 1
+            self._meter.take(FRAME_BYTES, now)
+            message = decode(frame)
+            if isinstance(message, OomMessage) and self._greeted:
+                with contextlib.suppress(BlockingIOError):  # an agent that does not listen does without
+                    self.socket.send(pack_taken(), socket.MSG_NOSIGNAL)
+                yield message
+            else:
+                self._take_in(message, now)
+
+    def _take_in(self, message: Message, now: float) -> None:
+        if isinstance(message, Hello):
+            if self._greeted:
+                raise WireError("a second hello")
+            check_hello(self.peer, message)
+            self._greeted = True
+            self._unpacker.payload_bytes_max = MAX_PAYLOAD_BYTES
+        elif not self._greeted:
+            raise WireError("no hello")
+        elif isinstance(message, ReportMessage):
+            self._take_report(message, now)
+        else:
+            raise EOFError
+
+    def _take_report(self, message: ReportMessage, now: float) -> None:
+        self.cost = message.cost
+        source = message.report.source
+        if word := self.words.get(source):
+            word.update(message, now, self.ids)
+        elif len(self.words) < PROBES_MAX:
+            self.words[source] = Word(message, now, self.ids)
+        else:
+            raise WireError(f"more than {PROBES_MAX} probes")

@@ -1,0 +1,276 @@
+"""Frames of agents to messages. Total: any bytes give a message that keeps every limit below, or a `WireError`."""
+
+from __future__ import annotations  # arrays take no parameter at run time before Python 3.12
+
+import re
+from array import array
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from blackbox.wire import Frame, Kind, WireError
+from blackbox.wire.message import (
+    BLOCKS_MAX,
+    COLUMNS,
+    HELLO_BYTES_MAX,
+    LABELS_MAX,
+    OOM_HEADER_BYTES_MAX,
+    PAGES_MAX,
+    REPORT_HEADER_BYTES_MAX,
+    THREADS_MAX,
+    BlockShape,
+    OomHeader,
+    ReportHeader,
+    read_column,
+    split,
+)
+from blackbox.wire.report import (
+    STATES,
+    TYPES,
+    AllocatorReport,
+    Cost,
+    Hello,
+    KvLayout,
+    KvStates,
+    OwnerThread,
+    Report,
+)
+
+BYTES_MAX = 1 << 50
+"""A pebibyte: no memory is larger, and sums of many stay whole in JSON."""
+ADDRESS_MAX = 1 << 63
+COUNT_MAX = 1 << 53
+TID_MAX = 1 << 31
+DEVICES_MAX = 64
+"""Devices one process holds memory on: 8 GPUs in 7 slices each."""
+KEYS_MAX = 32
+"""Entries of an `unknown`; there are fewer fields."""
+PARTS_MAX = 1024
+"""Tensors of a KV cache on one device: several per layer."""
+ENGINES_MAX = 16
+_SOURCE = re.compile(r"[a-z][a-z0-9_]{0,31}")
+
+_hello = msgspec.json.Decoder(Hello)
+_report = msgspec.json.Decoder(ReportHeader)
+_oom = msgspec.json.Decoder(OomHeader)
+T = TypeVar("T")
+
+
+class Columns(NamedTuple):
+    """The blocks of an allocator, packed; None where no block tells."""
+
+    address: array[int]
+    size: array[int]
+    state: array[int]
+    type: array[int] | None
+    requested: array[int] | None
+    stream: array[int] | None
+    thread: array[int] | None
+    label: array[int] | None
+    labels: tuple[tuple[str | None, str | None], ...]
+
+
+class ReportMessage(NamedTuple):
+    report: Report
+    """Its page states in place; its blocks beside it."""
+    blocks: tuple[Columns | None, ...]
+    """Of each allocator."""
+    cost: Cost
+
+
+class OomMessage(NamedTuple):
+    header: OomHeader
+    blocks: Columns | None
+
+
+class Goodbye(NamedTuple):
+    """The program ends by itself."""
+
+
+Message = Hello | ReportMessage | OomMessage | Goodbye
+
+
+def decode(frame: Frame) -> Message:
+    """The message in a frame. Raises `WireError`."""
+    match frame.kind:
+        case Kind.HELLO:
+            return _decode_hello(frame.payload)
+        case Kind.REPORT:
+            return _decode_report(frame.payload)
+        case Kind.OOM:
+            return _decode_oom(frame.payload)
+        case Kind.GOODBYE:
+            _require(not frame.payload, "goodbye with a payload")
+            return Goodbye()
+        case _:
+            raise WireError(f"frame of kind {frame.kind}, which no agent sends")
+
+
+def _decode_hello(payload: bytes) -> Hello:
+    _require(len(payload) <= HELLO_BYTES_MAX, "hello too long")
+    hello = _parse(_hello.decode, payload)
+    _require(all(0 <= number < ADDRESS_MAX for number in hello), "hello out of range")
+    return hello
+
+
+def _decode_report(payload: bytes) -> ReportMessage:
+    text, packed = split(payload, REPORT_HEADER_BYTES_MAX)
+    header = _parse(_report.decode, text)
+    report = header.report
+    _check_report(report)
+    _check_cost(header.cost)
+    _require(len(header.shapes) == len(report.allocators), "not one shape per allocator")
+    blocks: list[Columns | None] = []
+    for shape in header.shapes:
+        columns, packed = _read_blocks(shape, packed)
+        blocks.append(columns)
+    states: list[KvStates] = []
+    _require(len(header.pages) == len(report.kv_states or ()), "not one number of pages per states")
+    for told, pages in zip(report.kv_states or (), header.pages, strict=True):
+        _require(0 <= pages <= min(PAGES_MAX, len(packed)), "page states out of range")
+        states.append(told._replace(states=bytes(packed[:pages])))
+        packed = packed[pages:]
+    _require(not packed, "bytes behind the last column")
+    if report.kv_states is not None:
+        report = report._replace(kv_states=tuple(states))
+    return ReportMessage(report, tuple(blocks), header.cost)
+
+
+def _decode_oom(payload: bytes) -> OomMessage:
+    text, packed = split(payload, OOM_HEADER_BYTES_MAX)
+    header = _parse(_oom.decode, text)
+    oom = header.oom
+    _check_source(oom.source)
+    _check_uuid(oom.gpu_uuid)
+    _check_bytes(oom.requested_bytes, oom.device_total_bytes, oom.device_free_bytes)
+    _require(0 <= oom.thread_id < TID_MAX, "thread id out of range")
+    if oom.allocator is not None:
+        _check_allocator(oom.allocator)
+    for step in oom.trace:
+        _require(0 <= step.address < ADDRESS_MAX and 0 <= step.size <= BYTES_MAX, "step out of range")
+        _require(0 <= step.stream <= 2 * ADDRESS_MAX and 0 <= (step.time_us or 0) <= COUNT_MAX, "step out of range")
+        _require(step.stack is None or 0 <= step.stack < len(oom.stacks), "step without its stack")
+    blocks, packed = _read_blocks(header.shape, packed)
+    _require(blocks is None or oom.allocator is not None, "blocks without an allocator")
+    _require(not packed, "bytes behind the last column")
+    return OomMessage(header, blocks)
+
+
+def _read_blocks(shape: BlockShape | None, packed: memoryview) -> tuple[Columns | None, memoryview]:
+    if shape is None:
+        return None, packed
+    _require(0 <= shape.rows <= BLOCKS_MAX, f"{shape.rows} blocks")
+    _require(len(shape.labels) <= LABELS_MAX, f"{len(shape.labels)} labels")
+    _require({"address", "size", "state"} <= set(shape.columns) <= COLUMNS.keys(), "columns that are not known")
+    found: dict[str, array[int]] = {}
+    for name in COLUMNS:
+        if name in shape.columns:
+            found[name], packed = read_column(COLUMNS[name], shape.rows, packed)
+    columns = Columns(
+        address=found["address"],
+        size=found["size"],
+        state=found["state"],
+        type=found.get("type"),
+        requested=found.get("requested"),
+        stream=found.get("stream"),
+        thread=found.get("thread"),
+        label=found.get("label"),
+        labels=shape.labels,
+    )
+    _check_below(columns.address, ADDRESS_MAX, "address")
+    _check_below(columns.size, BYTES_MAX, "size")
+    _check_below(columns.state, len(STATES), "state")
+    _check_below(columns.type, len(TYPES), "type")
+    _check_below(columns.label, len(shape.labels), "label")
+    return columns, packed
+
+
+def _check_below(column: array[int] | None, limit: int, name: str) -> None:
+    _require(not column or max(column) < limit, f"{name} of a block out of range")
+
+
+def _check_report(report: Report) -> None:
+    _check_source(report.source)
+    _require(len(report.allocators) <= DEVICES_MAX, "too many allocators")
+    _require(len({one.gpu_uuid for one in report.allocators}) == len(report.allocators), "a device told twice")
+    for allocator in report.allocators:
+        _check_allocator(allocator)
+    _require(len(report.kv_layouts or ()) <= DEVICES_MAX, "too many layouts")
+    for layout in report.kv_layouts or ():
+        _check_layout(layout)
+    _require(len(report.kv_states or ()) <= ENGINES_MAX, "too many engines")
+    _require(len(report.kernels or ()) <= 1, "kernels told twice")
+    for kernels in report.kernels or ():
+        _check_numbers(kernels[1:-1])
+        _require((kernels.occupancy or 0) <= 100, "occupancy above 100 %")
+        _check_unknown(kernels.unknown)
+    _require(len(report.engines or ()) <= ENGINES_MAX, "too many engines")
+    for engine in report.engines or ():
+        _check_numbers(engine[2:-1])
+        _check_unknown(engine.unknown)
+
+
+def _check_allocator(allocator: AllocatorReport) -> None:
+    _check_uuid(allocator.gpu_uuid)
+    _check_bytes(*allocator[1:6])
+    _require(allocator.blocks is None, "blocks outside of columns")
+    _require(len(allocator.threads or ()) <= THREADS_MAX, "too many threads")
+    for thread in allocator.threads or ():
+        _check_thread(thread)
+    _check_unknown(allocator.unknown)
+
+
+def _check_thread(thread: OwnerThread) -> None:
+    _require(0 < thread.thread_id < TID_MAX, "thread id out of range")
+    _check_bytes(thread.allocated_bytes)
+
+
+def _check_layout(layout: KvLayout) -> None:
+    _check_uuid(layout.gpu_uuid)
+    _require(0 <= layout.pages <= PAGES_MAX, "too many pages")
+    _require(len(layout.ranges) <= PARTS_MAX and len(layout.pieces) <= PARTS_MAX, "too many tensors")
+    for address, size in layout.ranges:
+        _require(0 <= address < ADDRESS_MAX and 0 <= size <= BYTES_MAX, "range out of range")
+    for piece in layout.pieces:
+        _require(0 <= piece.address < ADDRESS_MAX, "piece out of range")
+        _require(0 <= piece.stride <= BYTES_MAX and 0 <= piece.size <= BYTES_MAX, "piece out of range")
+        _require(piece.address + piece.stride * layout.pages < ADDRESS_MAX, "piece out of range")
+
+
+def _check_cost(cost: Cost) -> None:
+    _check_numbers(cost)
+
+
+def _check_source(source: str) -> None:
+    _require(_SOURCE.fullmatch(source) is not None, "a source without a proper name")
+
+
+def _check_uuid(uuid: str) -> None:
+    _require(0 < len(uuid) <= 96 and uuid.isprintable(), "a device without a proper name")
+
+
+def _check_unknown(unknown: dict[str, str]) -> None:
+    _require(len(unknown) <= KEYS_MAX, "too many unknowns")
+
+
+def _check_bytes(*sizes: int | None) -> None:
+    _require(all(size is None or 0 <= size <= BYTES_MAX for size in sizes), "bytes out of range")
+
+
+def _check_numbers(numbers: Iterable[object]) -> None:
+    for number in numbers:
+        if isinstance(number, int | float):
+            _require(0 <= number <= COUNT_MAX, "number out of range")
+
+
+def _require(kept: bool, otherwise: str) -> None:
+    if not kept:
+        raise WireError(otherwise)
+
+
+def _parse(parse: Callable[[bytes], T], text: bytes) -> T:
+    try:
+        return parse(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise WireError(f"header: {error}") from None

@@ -1,0 +1,81 @@
+"""The source of everything that agents tell from inside the programs."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from blackbox.model.sample import Sample
+from blackbox.sources.agents.door import Door, DoorError
+from blackbox.sources.agents.parts import Allocators, engines, kernels, oom_event
+from blackbox.sources.agents.pools import Pools
+from blackbox.sources.agents.reception import Reception
+from blackbox.sources.procfs import Procfs
+from blackbox.sources.tasks import Tasks
+
+
+class AgentSource:
+    """Listens from the first sample until `close`; agents find it by themselves, again and again."""
+
+    name = "agents"
+
+    def __init__(
+        self,
+        path: Path,
+        mode: int,
+        proc: Path = Path("/proc"),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Listens at `path`, a socket with permissions `mode`."""
+        self._path = path
+        self._mode = mode
+        self._procfs = Procfs(proc)
+        self._tasks = Tasks(proc)
+        self._clock = clock
+        self._door: Door | None = None
+        self._reception: Reception | None = None
+        self._pools = Pools()
+        self._allocators = Allocators(self._tasks)
+
+    def sample(self) -> Sample:
+        """What all agents have said so far, with its age."""
+        try:
+            reception = self._reception or self._open()
+        except DoorError as error:
+            # the figures of the driver are whole without agents: nobody should be told to restart the server
+            return Sample(source=self.name, taken_at=self._clock(), state="degraded", reason=str(error))
+        with reception.lock:
+            now = self._clock()
+            reception.drop_gone()
+            connections = tuple(reception.connections.values())
+            return Sample(
+                source=self.name,
+                taken_at=now,
+                allocators=tuple(self._allocators.parts(self._pools.join(connections), now)),
+                kernels=tuple(kernels(connections)),
+                engines=tuple(engines(connections, now)),
+                events=tuple(oom_event(connection, oom) for connection, oom in reception.take_ooms()),
+                cost={
+                    "agents": len(connections),
+                    "agents_cut_off_total": reception.cut_off,
+                    "agents_cpu_seconds": sum(connection.cost.cpu_seconds for connection in connections),
+                    "agents_dropped": sum(connection.cost.dropped for connection in connections),
+                    "frames_total": reception.frames_gone + sum(connection.frames for connection in connections),
+                    "bytes_total": reception.bytes_gone + sum(connection.bytes for connection in connections),
+                },
+                facts={"socket": os.fspath(self._path)},
+            )
+
+    def close(self) -> None:
+        """Stops listening; agents go on looking for us."""
+        if self._reception is not None:
+            self._reception.close()
+            self._reception = None
+        if self._door is not None:
+            self._door.close()
+            self._door = None
+
+    def _open(self) -> Reception:
+        self._door = Door(self._path, self._mode)
+        self._reception = Reception(self._door.socket, self._procfs, self._tasks, self._clock)
+        return self._reception

@@ -1,0 +1,75 @@
+"""What one probe of one process has said so far: counters of now, details as old as they are."""
+
+from typing import NamedTuple
+
+from blackbox.model.sample import AllocatorBlock
+from blackbox.sources.agents.decode import Columns, ReportMessage
+from blackbox.sources.agents.rows import block_rows
+from blackbox.sources.agents.threads import ThreadIds
+from blackbox.wire.report import AllocatorReport, OwnerThread, Report
+
+CLOCKS_APART_SECONDS_MAX = 5.0
+"""Agents stamp with the machine's own clock. One that is further off than a report can be on its way has another."""
+
+
+class Details(NamedTuple):
+    """What only full reports tell of an allocator."""
+
+    taken_at: float
+    blocks: tuple[AllocatorBlock, ...] | None
+    threads: tuple[OwnerThread, ...] | None
+    refused: str | None
+    """Why there are no blocks, though they were told."""
+
+
+class Word:
+    """The newest report of a probe, with what it left out taken from the ones before."""
+
+    def __init__(self, message: ReportMessage, now: float, ids: ThreadIds) -> None:
+        self.report = message.report
+        self.taken_at = 0.0
+        self.details: dict[str, Details] = {}
+        """By device."""
+        self.rows = 0
+        """Blocks held in memory."""
+        self.update(message, now, ids)
+
+    def update(self, message: ReportMessage, now: float, ids: ThreadIds) -> None:
+        """Takes in a newer report."""
+        told = message.report
+        self.taken_at = told.taken_at if 0 <= now - told.taken_at <= CLOCKS_APART_SECONDS_MAX else now
+        self.report = _over(self.report, told)
+        before, self.details = self.details, {}
+        for allocator, columns in zip(told.allocators, message.blocks, strict=True):
+            self.details[allocator.gpu_uuid] = self._details(allocator, columns, before.get(allocator.gpu_uuid), ids)
+        self.rows = sum(len(details.blocks or ()) for details in self.details.values())
+
+    def drop_blocks(self, reason: str) -> None:
+        """Makes room."""
+        self.rows = 0
+        self.details = {uuid: details._replace(blocks=None, refused=reason) for uuid, details in self.details.items()}
+
+    def _details(
+        self, allocator: AllocatorReport, columns: Columns | None, before: Details | None, ids: ThreadIds
+    ) -> Details:
+        if before is None:
+            before = Details(self.taken_at, None, None, None)
+        threads = before.threads if allocator.threads is None else allocator.threads
+        if columns is None:
+            told_why = "blocks" in allocator.unknown
+            return before._replace(blocks=None if told_why else before.blocks, threads=threads)
+        held = sum(columns.size)
+        if held != allocator.reserved_bytes:
+            refused = f"its blocks sum to {held} bytes, not to the {allocator.reserved_bytes} it holds"
+            return Details(self.taken_at, None, threads, refused)
+        return Details(self.taken_at, block_rows(columns, ids), threads, None)
+
+
+def _over(before: Report, told: Report) -> Report:
+    """The newer report, completed with what it has no news of."""
+    return told._replace(
+        kv_layouts=before.kv_layouts if told.kv_layouts is None else told.kv_layouts,
+        kv_states=before.kv_states if told.kv_states is None else told.kv_states,
+        kernels=before.kernels if told.kernels is None else told.kernels,
+        engines=before.engines if told.engines is None else told.engines,
+    )

@@ -1,0 +1,213 @@
+"""What an agent says: plain tuples that both sides know. Sizes in bytes; `None` where the agent cannot tell.
+
+On the wire they are JSON arrays, field by field, with the long columns packed behind (see `blackbox.wire.message`).
+A new field goes last and has a default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+STATES = ("inactive", "active", "pending_free")
+"""States of a block, by code: free in its segment; holding live data; freed, but a stream still waits for it."""
+TYPES = ("other", "weight", "activation", "kv_cache")
+"""Types of a block, by code."""
+NOT_KNOWN = 2**64 - 1
+"""A requested size or a stream that is not known for one block of a column."""
+NO_THREAD = 0
+"""A thread that is not known for one block of a column."""
+PAGE_IN_USE = 1
+"""Bit of a page's state: referenced by a request."""
+PAGE_CACHED = 2
+"""Bit of a page's state: holds a prefix that a later request may hit."""
+
+
+class Hello(NamedTuple):
+    """Who speaks, as the agent sees itself. The daemon believes the kernel instead, where the two could differ."""
+
+    pid: int
+    """In the agent's own pid namespace."""
+    pid_namespace: int
+    """Inode of `/proc/self/ns/pid`; 0 where it cannot be read."""
+    start_ticks: int
+    """Field 22 of `/proc/self/stat`; 0 where it cannot be read."""
+
+
+class Cost(NamedTuple):
+    """What the agent has cost its program since it started, and what it could not deliver."""
+
+    cpu_seconds: float
+    """CPU time of its thread, and of the program's threads inside its hooks where they say so."""
+    reports: int
+    dropped: int
+    """Reports replaced by newer ones because the daemon was slow or away, or too large to send."""
+
+
+class BlockColumns(NamedTuple):
+    """The blocks of an allocator, one column per property, all of the same length; None: not known for any block.
+
+    Columns are any sequences of whole numbers; comprehensions over the allocator's own list are fastest.
+    """
+
+    address: Sequence[int]
+    size: Sequence[int]
+    state: Sequence[int]
+    """Index into `STATES`."""
+    type: Sequence[int] | None = None
+    """Index into `TYPES`."""
+    requested: Sequence[int] | None = None
+    """`NOT_KNOWN` where a block does not tell."""
+    stream: Sequence[int] | None = None
+    """`NOT_KNOWN` where a block does not tell."""
+    thread: Sequence[int] | None = None
+    """OS thread id in the agent's pid namespace; `NO_THREAD` where a block does not tell."""
+    label: Sequence[int] | None = None
+    """Index into `labels`."""
+    labels: Sequence[tuple[str | None, str | None]] = ((None, None),)
+    """(subtype, type_source) pairs, at most 256."""
+
+
+class OwnerThread(NamedTuple):
+    """A thread and the live bytes it allocated."""
+
+    thread_id: int
+    """OS thread id in the agent's pid namespace."""
+    allocated_bytes: int
+    name: str | None = None
+
+
+class AllocatorReport(NamedTuple):
+    """What one allocator holds on one device. Fields mean what they mean in `blackbox.model.sample.Allocator`."""
+
+    gpu_uuid: str
+    """As the driver spells it: `GPU-…`, or `MIG-…` (see `blackbox.agent.devices`)."""
+    reserved_bytes: int
+    """Held from the driver, less what was put to sleep."""
+    allocated_bytes: int
+    inactive_split_bytes: int | None = None
+    requested_bytes: int | None = None
+    largest_free_bytes: int | None = None
+    blocks: BlockColumns | None = None
+    """They tile `reserved_bytes` exactly. None: no news; what was last said still stands."""
+    threads: tuple[OwnerThread, ...] | None = None
+    """At most `allocated_bytes` in sum. None: no news."""
+    unknown: dict[str, str] = {}  # noqa: RUF012 - never changed
+    """Field -> why it is not known."""
+
+
+class KvPiece(NamedTuple):
+    """Where the pages of one tensor lie: page i at `address + i * stride`, `size` bytes."""
+
+    address: int
+    stride: int
+    size: int
+
+
+class KvLayout(NamedTuple):
+    """Where the KV cache of an engine lies on one device, told by the process that holds the memory."""
+
+    engine: str
+    """A key that the process with the layout and the one with the states both know; compared within one user and
+    one pid namespace."""
+    gpu_uuid: str
+    ranges: tuple[tuple[int, int], ...]
+    """(address, size) of each backing tensor. The pages tile them."""
+    pages: int
+    """Page ids 0 to `pages - 1`."""
+    pieces: tuple[KvPiece, ...]
+    """Every page has a part in each: one per layer where layers are apart."""
+
+
+class KvStates(NamedTuple):
+    """What the pages of an engine hold, told by the process that hands them out."""
+
+    engine: str
+    states: bytes
+    """One byte per page id: `PAGE_IN_USE`, `PAGE_CACHED`."""
+
+
+class KernelReport(NamedTuple):
+    """What the kernels of this process do. Fields mean what they mean in `blackbox.model.sample.KernelCounters`."""
+
+    scope: Literal["process", "device", "kernel"]
+    atomic_operations: int | None = None
+    threads_per_block: int | None = None
+    occupancy: float | None = None
+    active_blocks: int | None = None
+    memory_throughput: int | None = None
+    dram_read_bytes: int | None = None
+    dram_write_bytes: int | None = None
+    unknown: dict[str, str] = {}  # noqa: RUF012
+
+
+class EngineReport(NamedTuple):
+    """An inference engine in this process. Fields mean what they mean in `blackbox.model.sample.InferenceEngine`."""
+
+    kind: str
+    model: str | None = None
+    kv_pages_total: int | None = None
+    kv_pages_used: int | None = None
+    kv_pages_cached: int | None = None
+    kv_usage_ratio: float | None = None
+    prefix_hit_ratio: float | None = None
+    requests_running: int | None = None
+    requests_waiting: int | None = None
+    preemptions_total: int | None = None
+    unknown: dict[str, str] = {}  # noqa: RUF012
+
+
+class Report(NamedTuple):
+    """All that one probe sees at one instant; it takes the place of what that probe said before.
+
+    For every field that may be None, None is "no news" and an empty one "there is none".
+    """
+
+    source: str
+    """The probe: `pytorch`, `vllm`, `jax`, `cupy`, `rmm`, `cupti`."""
+    taken_at: float
+    """`time.monotonic()`."""
+    allocators: tuple[AllocatorReport, ...] = ()
+    """Of every device it holds memory on; one that is missing has let go."""
+    kv_layouts: tuple[KvLayout, ...] | None = None
+    kv_states: tuple[KvStates, ...] | None = None
+    kernels: tuple[KernelReport, ...] | None = None
+    """At most one."""
+    engines: tuple[EngineReport, ...] | None = None
+
+
+class TraceStep(NamedTuple):
+    """One step in the history of an allocator."""
+
+    action: str
+    """In the allocator's own words: `alloc`, `free_completed`, `segment_alloc`, `oom`."""
+    address: int
+    size: int
+    stream: int = NOT_KNOWN
+    time_us: int | None = None
+    """Unix time in microseconds."""
+    stack: int | None = None
+    """Index into the stacks beside it."""
+
+
+class Oom(NamedTuple):
+    """An allocation that failed, with all that is needed to say why."""
+
+    source: str
+    taken_at: float
+    """`time.monotonic()`."""
+    timestamp: float
+    """`time.time()`."""
+    gpu_uuid: str
+    requested_bytes: int
+    thread_id: int
+    """Who asked: OS thread id in the agent's pid namespace."""
+    device_total_bytes: int | None = None
+    device_free_bytes: int | None = None
+    allocator: AllocatorReport | None = None
+    """With its blocks, where they could be had."""
+    trace: tuple[TraceStep, ...] = ()
+    """The last steps, oldest first."""
+    stacks: tuple[tuple[str, ...], ...] = ()
+    """Distinct stacks of the steps, each innermost first, as `file:line function`."""
+    message: str = ""

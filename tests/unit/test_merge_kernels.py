@@ -1,0 +1,61 @@
+"""Why a process has no kernel counters, told for each by itself."""
+
+from msgspec import structs
+
+from blackbox.merge import merge
+from blackbox.merge.kernels import COUNTERS
+from blackbox.model.sample import KernelCounters
+from blackbox.model.snapshot import KernelMetrics
+from tests import moments
+from tests.moments import SERVER, SILENT, TRAINER
+
+
+def entries(**facts: str) -> dict[str, KernelMetrics]:
+    return merge(moments.moment(sources=(moments.status(facts=facts),))).nsight_metrics
+
+
+def alone(**facts: str) -> KernelMetrics:
+    """The entry of the only process on the only GPU."""
+    sample = moments.sample((moments.device(0),), (moments.process(SILENT),))
+    moment = moments.moment(sample, sources=(moments.status(facts=facts),))
+    return merge(moment).nsight_metrics[str(SILENT)]
+
+
+def reason(entry: KernelMetrics) -> str:
+    assert not entry.available
+    assert not any(getattr(entry, name) for name in COUNTERS)
+    assert entry.reason is not None
+    return entry.reason
+
+
+def test_a_crowded_gpu_is_the_reason() -> None:
+    told = reason(entries()[str(SERVER)])
+    assert "GPU 0 runs 3 processes, and live counters are of the whole GPU" in told
+    assert "--gpm" not in told
+
+
+def test_alone_on_its_gpu_live_counters_need_only_be_switched_on() -> None:
+    assert "live counters are off (blackbox serve --gpm)" in reason(alone())
+    assert "--gpm" not in reason(alone(gpm="on"))
+
+
+def test_where_counters_are_for_administrators_the_way_to_them_says_so() -> None:
+    assert "blackbox run --ncu as root" in reason(alone(profiling="administrators"))
+    assert reason(alone(profiling="everyone")).endswith("blackbox run --ncu")
+
+
+def test_a_source_tells_its_own_reason() -> None:
+    silent = KernelCounters(
+        pid=SILENT, scope="device", source="gpm", unknown=dict.fromkeys(COUNTERS, "busy"), **dict.fromkeys(COUNTERS)
+    )
+    sample = moments.sample((moments.device(0),), (moments.process(SILENT),), kernels=(silent,))
+    entry = merge(moments.moment(sample)).nsight_metrics[str(SILENT)]
+    assert reason(entry) == "busy"
+    mixed = structs.replace(silent, unknown={**silent.unknown, "occupancy": "other"})
+    entry = merge(moments.moment(structs.replace(sample, kernels=(mixed,)))).nsight_metrics[str(SILENT)]
+    assert reason(entry) == "its source measured nothing"
+
+
+def test_what_was_measured_has_no_reason() -> None:
+    entry = entries()[str(TRAINER)]
+    assert (entry.available, entry.reason, entry.unknown) == (True, None, {})

@@ -1,0 +1,232 @@
+"""What agents say survives the wire; whatever else arrives is refused, in bounded time and memory."""
+
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blackbox.sources.agents.decode import BYTES_MAX, Columns, OomMessage, ReportMessage, decode
+from blackbox.wire import Frame, Kind, Unpacker, WireError
+from blackbox.wire.message import (
+    BLOCKS_MAX,
+    OOM_HEADER_BYTES_MAX,
+    REPORT_HEADER_BYTES_MAX,
+    pack_goodbye,
+    pack_hello,
+    pack_oom,
+    pack_report,
+)
+from blackbox.wire.report import (
+    NOT_KNOWN,
+    AllocatorReport,
+    BlockColumns,
+    Cost,
+    EngineReport,
+    Hello,
+    KernelReport,
+    KvLayout,
+    KvPiece,
+    KvStates,
+    Oom,
+    OwnerThread,
+    Report,
+    TraceStep,
+)
+from tests.mutations import mutated
+
+COST = Cost(0.5, 7, 1)
+HELLO = Hello(4711, 4026531836, 123456)
+MUTATIONS = 100_000
+
+
+def frame(packed: bytes) -> Frame:
+    (one,) = Unpacker().feed(packed)
+    return one
+
+
+def blocks(rows: int = 3) -> BlockColumns:
+    return BlockColumns(
+        address=range(0x7F00, 0x7F00 + 512 * rows, 512),
+        size=[512] * rows,
+        state=[1] * rows,
+        type=[2] * rows,
+        requested=[500, NOT_KNOWN, *[500] * rows][:rows],
+        stream=[0] * rows,
+        thread=[4711] * rows,
+        label=[1] * rows,
+        labels=((None, None), ("gradient", "tensor")),
+    )
+
+
+def allocator(columns: BlockColumns | None = None, **changes: Any) -> AllocatorReport:
+    fields: dict[str, Any] = {
+        "gpu_uuid": "GPU-0",
+        "reserved_bytes": 1536,
+        "allocated_bytes": 1536,
+        "blocks": columns,
+        "threads": (OwnerThread(4711, 1536, "main"),),
+    }
+    return AllocatorReport(**(fields | changes))
+
+
+def report(*allocators: AllocatorReport, **changes: Any) -> Report:
+    return Report(**({"source": "heap", "taken_at": 1000.0, "allocators": allocators} | changes))
+
+
+WHOLE = report(
+    allocator(blocks()),
+    allocator(None, gpu_uuid="GPU-1", unknown={"blocks": "too many"}),
+    kv_layouts=(KvLayout("0", "GPU-0", ((0x7F00, 1024),), 2, (KvPiece(0x7F00, 512, 512),)),),
+    kv_states=(KvStates("0", b"\1\2"), KvStates("1", b"")),
+    kernels=(KernelReport("process", threads_per_block=256, occupancy=50.5),),
+    engines=(EngineReport("vllm", "tiny", kv_pages_total=2),),
+)
+OOM = Oom(
+    "heap", 1000.0, 1.8e9, "GPU-0", 1 << 30, 4711, 80 << 30, 0, allocator(blocks()),
+    (TraceStep("alloc", 0x7F00, 512, 0, 1, 0), TraceStep("oom", 0, 1 << 30)), (("train.py:1 step",),), "no",
+)  # fmt: skip
+
+
+def test_a_report_arrives_as_it_was_said() -> None:
+    told = decode(frame(pack_report(WHOLE, COST)))
+    assert isinstance(told, ReportMessage)
+    bare = WHOLE._replace(allocators=tuple(one._replace(blocks=None) for one in WHOLE.allocators))
+    assert told.report == bare
+    assert told.cost == COST
+    columns, nothing = told.blocks
+    assert nothing is None
+    assert as_lists(columns) == as_lists(blocks())
+
+
+def test_an_oom_arrives_as_it_was_said() -> None:
+    told = decode(frame(pack_oom(OOM)))
+    assert isinstance(told, OomMessage)
+    assert told.header.oom == OOM._replace(allocator=allocator())
+    assert as_lists(told.blocks) == as_lists(blocks())
+
+
+def test_hello_and_goodbye_arrive() -> None:
+    assert decode(frame(pack_hello(HELLO))) == HELLO
+    assert decode(frame(pack_goodbye())) == ()
+
+
+@given(st.lists(st.integers(0, 3), max_size=5), st.booleans())
+def test_any_number_of_allocators_with_any_number_of_blocks_arrives(rows: list[int], thin: bool) -> None:
+    columns = [BlockColumns([0] * count, [1] * count, [0] * count) if thin else blocks(count) for count in rows]
+    sent = report(*(allocator(one, gpu_uuid=f"GPU-{place}") for place, one in enumerate(columns)))
+    told = decode(frame(pack_report(sent, COST)))
+    assert isinstance(told, ReportMessage)
+    assert [len(one.address) for one in told.blocks if one] == rows
+
+
+def test_the_oldest_steps_of_a_long_trace_stay_behind() -> None:
+    steps = tuple(TraceStep("alloc", number, 512, 0, 1_700_000_000_000_000, 0) for number in range(100_000))
+    packed = pack_oom(OOM._replace(trace=steps))
+    told = decode(frame(packed))
+    assert isinstance(told, OomMessage)
+    assert len(packed) < OOM_HEADER_BYTES_MAX + 4096
+    kept = told.header.oom.trace
+    assert 1000 < len(kept) < len(steps)
+    assert kept == steps[-len(kept) :]
+
+
+def test_odd_text_does_not_cut_the_agent_off() -> None:
+    odd = report(allocator(threads=(OwnerThread(1, 0, "lone \udc80 surrogate"),)))
+    assert isinstance(decode(frame(pack_report(odd, COST))), ReportMessage)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        report(allocator(blocks()._replace(size=[1]))),
+        report(allocator(blocks(BLOCKS_MAX + 1))),
+        report(allocator(unknown={"blocks": "x" * REPORT_HEADER_BYTES_MAX})),
+    ],
+    ids=["uneven columns", "too many blocks", "too long a header"],
+)
+def test_what_the_daemon_would_refuse_is_not_sent(said: Report) -> None:
+    with pytest.raises(WireError):
+        pack_report(said, COST)
+
+
+REFUSED: dict[str, Callable[[], bytes]] = {
+    "bytes below 0": lambda: pack_report(report(allocator(reserved_bytes=-1)), COST),
+    "bytes beyond all memory": lambda: pack_report(report(allocator(reserved_bytes=BYTES_MAX + 1)), COST),
+    "a number beyond JSON": lambda: pack_report(report(allocator(reserved_bytes=10**40)), COST),
+    "a state that is not known": lambda: pack_report(report(allocator(blocks()._replace(state=[9] * 3))), COST),
+    "a type that is not known": lambda: pack_report(report(allocator(blocks()._replace(type=[9] * 3))), COST),
+    "a label that is not there": lambda: pack_report(report(allocator(blocks()._replace(label=[2] * 3))), COST),
+    "a block too large": lambda: pack_report(report(allocator(blocks()._replace(size=[NOT_KNOWN] * 3))), COST),
+    "a device twice": lambda: pack_report(report(allocator(), allocator()), COST),
+    "too many devices": lambda: pack_report(report(*(allocator(gpu_uuid=str(n)) for n in range(65))), COST),
+    "too many keys": lambda: pack_report(report(allocator(unknown={str(n): "" for n in range(33)})), COST),
+    "a nameless source": lambda: pack_report(report(source=""), COST),
+    "a terminal's command as source": lambda: pack_report(report(source="\x1b[2J"), COST),
+    "a terminal's command as device": lambda: pack_report(report(allocator(gpu_uuid="\x1b[2J")), COST),
+    "occupancy of 101": lambda: pack_report(report(kernels=(KernelReport("process", occupancy=101.0),)), COST),
+    "an unknown scope": lambda: pack_report(report(kernels=(KernelReport("galaxy"),)), COST),  # pyright: ignore
+    "pages that overflow": lambda: pack_report(
+        report(kv_layouts=(KvLayout("0", "GPU-0", (), 9, (KvPiece(1 << 62, 1 << 60, 1),)),)), COST
+    ),
+    "a thread beyond the kernel's": lambda: pack_report(report(allocator(threads=(OwnerThread(1 << 31, 0),))), COST),
+    "a step without its stack": lambda: pack_oom(OOM._replace(stacks=())),
+    "a goodbye with more": lambda: pack_goodbye()[:8] + b"\1\0\0\0x",
+    "a negative pid": lambda: pack_hello(HELLO._replace(pid=-1)),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_values_out_of_range_are_refused(name: str) -> None:
+    one = frame(REFUSED[name]())
+    with pytest.raises(WireError):
+        decode(one)
+
+
+@pytest.mark.parametrize("kind", [Kind.REQUEST, Kind.SAMPLE, 0, 65535])
+def test_kinds_that_no_agent_sends_are_refused(kind: int) -> None:
+    with pytest.raises(WireError, match="no agent sends"):
+        decode(Frame(kind, b""))
+
+
+@pytest.mark.parametrize("kind", [Kind.HELLO, Kind.REPORT, Kind.OOM])
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"[" * 100_000, b"{", b'"\xff"', b"null", b"[" + b"9" * 5000 + b"]", json.dumps([[]] * 50_000).encode()],
+)
+def test_headers_that_are_no_such_json_are_refused(kind: Kind, text: bytes) -> None:
+    payload = text if kind == Kind.HELLO else len(text).to_bytes(4, "little") + text
+    with pytest.raises(WireError):
+        decode(Frame(kind, payload))
+
+
+@given(st.sampled_from(list(Kind)), st.binary(max_size=300))
+def test_any_payload_gives_a_message_or_is_refused(kind: Kind, payload: bytes) -> None:
+    try:
+        decode(Frame(kind, payload))
+    except WireError:
+        return
+
+
+@pytest.mark.fault(36)
+def test_row_36_mutated_frames_give_a_message_or_are_refused() -> None:
+    seeds = [pack_report(WHOLE, COST), pack_oom(OOM), pack_hello(HELLO), pack_goodbye()]
+    refused = sum(_is_refused(data) for data in mutated(random.Random(36), seeds, MUTATIONS))
+    assert MUTATIONS / 4 < refused < MUTATIONS
+
+
+def _is_refused(data: bytes) -> bool:
+    try:
+        for one in Unpacker().feed(data):
+            decode(one)
+    except WireError:
+        return True
+    return False
+
+
+def as_lists(columns: BlockColumns | Columns | None) -> list[list[Any]]:
+    assert columns is not None
+    return [[*column] for column in columns]
