@@ -28,6 +28,7 @@ class Importer(NamedTuple):
 
 IMPORTERS = (
     Importer((".pickle", ".pkl"), "blackbox.cli.import_pickle", "PyTorch memory snapshot: prints the object of /vram"),
+    Importer((".ncu-rep", ".csv"), "blackbox.cli.import_ncu", "report of Nsight Compute: prints its nsight_metrics"),
 )
 """A new kind of file is one module with `read`, and one line here."""
 

@@ -1,0 +1,40 @@
+from tests import torch_format
+from torch import _machine
+
+
+def memory_stats_as_nested_dict(device):
+    return torch_format.stats(_machine.gpus[device].allocator, _machine.VERSION)
+
+
+def _segments():
+    if _machine.BACKEND != "native":
+        raise RuntimeError(f"{_machine.BACKEND} does not yet support snapshot")
+    return [
+        segment
+        for gpu in _machine.gpus
+        for segment in torch_format.segments(gpu.allocator, gpu.number, _machine.VERSION)
+    ]
+
+
+if _machine.VERSION >= (2, 11):
+
+    def memory_snapshot(mempool_id=None, include_traces=True):
+        return _segments()
+else:
+
+    def memory_snapshot(mempool_id=None):
+        return _segments()
+
+
+def _snapshot(device=None):
+    return {"segments": _segments(), "device_traces": [list(gpu.trace) for gpu in _machine.gpus]}
+
+
+def _record_memory_history(enabled="all", context="all", stacks="all", max_entries=2**63 - 1):
+    _machine.history = {"max_entries": max_entries} if enabled else {}
+
+
+if _machine.VERSION >= (2, 0):
+
+    def get_allocator_backend():
+        return _machine.BACKEND

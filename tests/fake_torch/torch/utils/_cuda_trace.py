@@ -1,0 +1,1 @@
+from torch.cuda._gpu_trace import register_callback_for_memory_allocation, register_callback_for_memory_deallocation

@@ -1,0 +1,87 @@
+"""Run by an interpreter that has PyTorch: whether what the probe relies on is still there. Prints JSON."""
+
+import inspect
+import json
+import sys
+
+import torch
+
+from blackbox.agent.probes import torch as probes
+from blackbox.agent.probes.torch import kinds
+from blackbox.agent.probes.torch.tensors import Tensors
+
+
+class Desk:
+    extras = frozenset()
+    awakenings = 0
+
+    def awake(self):
+        self.awakenings += 1
+
+    def spent(self, seconds):
+        pass
+
+    def out_of_memory(self, oom):
+        pass
+
+
+def owned(tensors):
+    """Address of each tensor -> its kind; None where it has no memory."""
+    return {tensor.untyped_storage().data_ptr(): kind for kind, tensor in tensors._owned() if tensor is not None}
+
+
+def pointer(tensor):
+    return tensor.untyped_storage().data_ptr()
+
+
+def train(model):
+    optimizer = torch.optim.Adam(model.parameters())
+    model(torch.ones(2, 8)).sum().backward()
+    optimizer.step()
+    return optimizer
+
+
+def as_expected(found, model, optimizer):
+    weights = {pointer(tensor): kinds.WEIGHT for tensor in (*model.parameters(), *model.buffers())}
+    gradients = {pointer(parameter.grad): kinds.GRADIENT for parameter in model.parameters()}
+    states = {pointer(t): kinds.OPTIMIZER for state in optimizer.state.values() for t in state.values()}
+    return found == weights | gradients | states
+
+
+def main():
+    facts = {}
+    early = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.BatchNorm1d(8))
+    early_optimizer = train(early)
+
+    searching = Tensors(torch, Desk())
+    searching.search()
+    facts["late attach finds models and optimizers"] = as_expected(owned(searching), early, early_optimizer)
+
+    desk = Desk()
+    watching = Tensors(torch, desk)
+    watching.watch()
+    model = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.BatchNorm1d(8))
+    optimizer = train(model)
+    facts["hooks find models and optimizers"] = as_expected(owned(watching), model, optimizer)
+    facts["hooks wake the agent"] = desk.awakenings == 3
+    model.to(torch.float64)
+    facts["tensors that move are followed"] = {pointer(p) for p in model.parameters()} <= owned(watching).keys()
+    facts["nothing lies on a GPU"] = list(watching.places()) == []
+    del model, optimizer
+    facts["models die as before"] = not watching.has_modules
+
+    facts["a build for CPUs gets no probe"] = torch.version.cuda is not None or probes.make(torch, Desk()) is None
+    torch.version.cuda = torch.version.cuda or "none"
+    desk.extras = frozenset(("threads", "history"))
+    probe = probes.make(torch, desk)
+    facts["a build for GPUs gets one, silent until CUDA is set up"] = probe is not None and probe.report(True) is None
+    facts["allocations can be listened to"] = probe._owners.on
+    facts["snapshots without traces"] = "include_traces" in inspect.signature(torch.cuda.memory_snapshot).parameters
+    facts["deferred calls"] = callable(torch.cuda._lazy_call)
+    facts["name of the backend"] = callable(torch.cuda.memory.get_allocator_backend)
+    facts["overrides can be switched off"] = hasattr(torch._C, "DisableTorchFunctionSubclass")
+    facts["CUDA is left alone"] = not torch.cuda.is_initialized()
+    json.dump(facts, sys.stdout)
+
+
+main()

@@ -1,0 +1,199 @@
+"""Programs that use PyTorch, with the agent in them: from their allocator to the answer of the server."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blackbox.model.sample import Allocator, Sample
+from tests import genuine, record_torch
+from tests.agent_rig import ROOT, SHIM, AgentServer, agent_environment, run, wait_until
+from tests.contract.assertions import assert_honours_the_contract
+from tests.fake_nvml import GIB, FakeDriver, Gpu, Memory, Process
+from tests.running_server import RunningServer
+
+FAKE_TORCH = ROOT / "tests" / "fake_torch"
+GPU = "GPU-00000000-1111-2222-3333-444444444444"
+SECONDS = "30"
+TRAIN = """
+import os, signal, sys, time
+import torch
+model = torch.nn.Linear(1000, 1000, device=0)
+optimizer = torch.optim.Adam(model.parameters())
+optimizer.step()
+work = torch.empty(50_000, 0)
+"""
+OUT_OF_MEMORY = "\ntry:\n    torch.empty(1 << 30, 0)\nexcept torch.cuda.OutOfMemoryError:\n    "
+REPLAY = """
+import pickle, sys, time
+import torch
+from tests.torch_format import stats_of
+segments = pickle.load(open(sys.argv[1], "rb"))["segments"]
+torch.cuda.memory_snapshot = lambda include_traces=True: segments
+torch.cuda.memory_stats_as_nested_dict = lambda device: stats_of(segments, device)
+torch.cuda.init()
+time.sleep(30)
+"""
+
+
+def environment(socket: Path, **more: str) -> dict[str, str]:
+    """Of a program that imports the PyTorch which is not there."""
+    path = os.pathsep.join(map(str, (SHIM, FAKE_TORCH, ROOT, ROOT / "src")))
+    return agent_environment(socket) | {"PYTHONPATH": path, **more}
+
+
+def told_blocks(sample: Sample) -> Allocator | None:
+    return next((one for one in sample.allocators if one.blocks is not None), None)
+
+
+def types(allocator: Allocator) -> Counter[tuple[str, str | None]]:
+    return Counter((block.type, block.subtype) for block in allocator.blocks or () if block.state == "active")
+
+
+def test_a_training_program_tells_what_its_blocks_are_for(tmp_path: Path) -> None:
+    with AgentServer(tmp_path) as server:
+        variables = environment(server.socket, BLACKBOX_AGENT_EXTRAS="threads")
+        with server.program(["-c", TRAIN + f"time.sleep({SECONDS})"], **variables) as program:
+            sample = server.wait_for(lambda sample: told_blocks(sample) is not None)
+            allocator = told_blocks(sample)
+            assert allocator is not None
+            assert (allocator.pid, allocator.gpu_uuid, allocator.source) == (program.pid, GPU, "pytorch")
+            assert sum(block.size for block in allocator.blocks or ()) == allocator.reserved_bytes
+            assert types(allocator) == {
+                ("weight", None): 2,
+                ("other", "optimizer"): 4,
+                ("activation", None): 1,
+            }
+            assert allocator.threads is not None
+            assert [(one.thread_id, one.allocated_bytes) for one in allocator.threads] == [
+                (program.pid, allocator.allocated_bytes)
+            ]
+
+
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [
+        ("os._exit(3)", 3),
+        ("os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL),
+        ("os.abort()", -signal.SIGABRT),
+        ("sys.exit(4)", 4),
+    ],
+)
+def test_an_out_of_memory_arrives_even_if_the_program_dies_of_it(ending: str, code: int, tmp_path: Path) -> None:
+    with AgentServer(tmp_path) as server:
+        done = run(["-c", TRAIN + OUT_OF_MEMORY + ending], environment(server.socket))
+        assert done.returncode == code, done.stderr
+        seen: list[Any] = []
+        wait_until(lambda: seen.extend(e for e in server.sample().events if e.kind == "oom") or seen)
+        (event,) = seen
+        oom = event.oom
+        assert (event.gpu_uuid, oom.requested_bytes, oom.device_total_bytes) == (GPU, 4 << 30, 1 << 30)
+        assert types(oom.allocator)["weight", None] == 2
+        assert sum(block.size for block in oom.allocator.blocks) == oom.allocator.reserved_bytes
+        assert oom.trace[-1].action == "oom"
+        assert any("<string>" in line for line in oom.stacks[oom.trace[-1].stack])
+
+
+def test_an_out_of_memory_without_a_server_costs_the_program_nothing_but_time(tmp_path: Path) -> None:
+    code = TRAIN + OUT_OF_MEMORY + "print('handled')"
+    done = run(["-c", code], environment(tmp_path / "nobody.sock"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"handled\n", b"")
+
+
+def test_a_forked_child_speaks_for_itself(tmp_path: Path) -> None:
+    code = f"import os, time, torch\nchild = os.fork()\nif child == 0:{TRAIN.replace(chr(10), chr(10) + '    ')}\n"
+    code += f"    time.sleep({SECONDS})\nprint(child, flush=True)\nos.waitpid(child, 0)"
+    with AgentServer(tmp_path) as server, server.program(["-c", code], **environment(server.socket)) as program:
+        sample = server.wait_for(lambda sample: told_blocks(sample) is not None)
+        assert program.stdout is not None
+        child = int(program.stdout.readline())
+        try:
+            assert {allocator.pid for allocator in sample.allocators} == {child}
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+def test_a_child_that_may_not_use_cuda_says_nothing(tmp_path: Path) -> None:
+    code = TRAIN + "if os.fork() == 0:\n    torch.nn.Linear(2, 2)\n    time.sleep(.5)\n    os._exit(0)\n"
+    code += f"os.wait()\nprint('over', flush=True)\ntime.sleep({SECONDS})"
+    with AgentServer(tmp_path) as server, server.program(["-c", code], **environment(server.socket)) as program:
+        assert program.stdout is not None
+        pids: set[int] = set()
+        while not select.select([program.stdout], [], [], 0.05)[0]:
+            pids |= {allocator.pid for allocator in server.sample().allocators}
+        assert pids == {program.pid}
+
+
+def snapshots() -> list[Any]:
+    names = [pytest.param(lambda name=name: record_torch.FOLDER / name, id=name) for name in ("simulated-2.13.pickle",)]
+    name = "torch-memory-snapshot-user-metadata.pickle"
+    return [*names, pytest.param(lambda: genuine.sample(name), id="genuine")]
+
+
+@pytest.mark.parametrize("path_of", snapshots())
+def test_a_snapshot_goes_through_agent_and_socket_to_the_answer(
+    path_of: Callable[[], Path], tmp_path: Path, fake_driver: FakeDriver
+) -> None:
+    path, socket = path_of(), tmp_path / "agent.sock"
+    imported = json.loads(
+        run(["-m", "blackbox", "import", str(path)], {**os.environ, "PYTHONPATH": str(ROOT / "src")}).stdout
+    )
+    gpus = [
+        Gpu(uuid=GPU.replace("00000000", f"{number:08x}", 1), memory=Memory(total_bytes=80 * GIB, used_bytes=20 * GIB))
+        for number in (0, 1)
+    ]
+    fake_driver.set_gpus(gpus)
+    server_words = ("--agent-socket", str(socket))
+    with RunningServer(tmp_path, *server_words) as server, replaying(path, socket) as pid:
+        overheads = 3 * GIB
+        for gpu, row in zip(gpus, imported["processes"], strict=False):
+            gpu.processes.append(Process(pid=pid, used_bytes=row["used_bytes"] + overheads))
+        fake_driver.set_gpus(gpus)
+        answers: list[dict[str, Any]] = []
+
+        def whole() -> bool:
+            answers.append(vram(server))
+            return len(answers[-1]["blocks"]) > len(imported["blocks"])
+
+        wait_until(whole)
+        answer = answers[-1]
+    assert_honours_the_contract(answer)
+    assert [row["reserved_bytes"] for row in answer["processes"]] == [
+        row["reserved_bytes"] for row in imported["processes"]
+    ]
+    for row in answer["processes"]:
+        blocks = [block for block in answer["blocks"] if block["gpu"] == row["gpu"]]
+        assert sum(block["size"] for block in blocks) == row["used_bytes"] == row["reserved_bytes"] + overheads
+        assert row["allocated_bytes"] == sum(b["size"] for b in blocks if b["utilized"] and b["address"])
+    mapped = ("gpu", "address", "size", "allocated", "utilized", "requested_bytes", "stream")
+    assert {tuple(block.get(key) for key in mapped) for block in answer["blocks"] if block["address"]} == {
+        tuple(block.get(key) for key in mapped) for block in imported["blocks"]
+    }
+    assert answer["fragmentation_ratio"] == imported["fragmentation_ratio"]
+    assert answer["fragmentation"] == imported["fragmentation"]
+
+
+@contextmanager
+def replaying(path: Path, socket: Path) -> Iterator[int]:
+    """A program whose PyTorch holds what a snapshot tells; gives its pid."""
+    program = subprocess.Popen([sys.executable, "-c", REPLAY, path], env=environment(socket))
+    try:
+        yield program.pid
+    finally:
+        program.kill()
+        program.wait()
+
+
+def vram(server: RunningServer) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{server.url}/vram", timeout=10) as answer:
+        return json.load(answer)

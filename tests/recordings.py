@@ -1,0 +1,29 @@
+"""Recordings made by the real recorder, as fast as it writes."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from blackbox.model.sample import Event
+from blackbox.model.snapshot import Moment
+from blackbox.recorder import Recorder
+from tests.serving import until
+
+CLOSE_SECONDS = 5
+
+
+@contextmanager
+def recorded(directory: Path, moments: Iterable[Moment], events: Iterable[Event] = ()) -> Iterator[Recorder]:
+    """A recorder at work that has written all of these."""
+    recorder = Recorder(directory)
+    recorder.start()
+    try:
+        for number, moment in enumerate(moments, 1):
+            recorder.take(moment)
+            until(lambda: recorder.status().moments_total == number)  # noqa: B023 - called at once
+        for number, event in enumerate(events, 1):
+            recorder.note(event)
+            until(lambda: recorder.status().events_total == number)  # noqa: B023
+        yield recorder
+    finally:
+        recorder.close(CLOSE_SECONDS)

@@ -1,0 +1,498 @@
+"""The probe in PyTorch, on a PyTorch that is not there."""
+
+import gc
+import importlib
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from blackbox.sources.simulated.allocator import ACTIVATION
+from blackbox.wire import Unpacker
+from blackbox.wire.message import pack_oom, pack_report
+from blackbox.wire.report import NO_THREAD, STATES, TYPES, AllocatorReport, Cost, Oom, Report
+
+FAKE = Path(__file__).parents[1] / "fake_torch"
+VERSIONS = ("1.13", "2.0", "2.1", "2.10", "2.13")
+GPU = "GPU-00000000-1111-2222-3333-444444444444"
+MIB = 1 << 20
+
+
+class Counter:
+    """A desk that notes what it is told."""
+
+    def __init__(self, extras: frozenset[str]) -> None:
+        self.extras = extras
+        self.awakenings = 0
+        self.seconds = 0.0
+        self.ooms: list[Oom] = []
+
+    def awake(self) -> None:
+        self.awakenings += 1
+
+    def spent(self, seconds: float) -> None:
+        self.seconds += seconds
+
+    def out_of_memory(self, oom: Oom) -> None:
+        pack_oom(oom)
+        self.ooms.append(oom)
+
+
+class Program:
+    """PyTorch as one program has it, and the probe in it."""
+
+    def __init__(self, extras: frozenset[str], late: Callable[[ModuleType], object] | None = None) -> None:
+        self.torch: Any = importlib.import_module("torch")
+        self.kept = late(self.torch) if late is not None else None
+        self.desk = Counter(extras)
+        probes: Any = importlib.import_module("blackbox.agent.probes.torch")
+        self.torch.__spec__._initializing = late is None  # as while it is being imported
+        self.probe = probes.make(self.torch, self.desk)
+        self.torch.__spec__._initializing = False
+
+    def report(self, full: bool = True) -> Report:
+        report = self.probe.report(full)
+        assert report is not None
+        assert len(Unpacker().feed(pack_report(report, Cost(0, 0, 0)))) == 1
+        return report
+
+    def allocator(self, full: bool = True) -> AllocatorReport:
+        (allocator,) = self.report(full).allocators
+        return allocator
+
+    def live(self) -> list[tuple[str, str | None, str | None, int]]:
+        """(type, subtype, type_source, requested bytes) of the blocks in use, sorted."""
+        return sorted(
+            (TYPES[kind], *blocks.labels[label], requested)
+            for blocks in [self.allocator().blocks]
+            if blocks is not None
+            for state, kind, label, requested in zip(
+                blocks.state,
+                blocks.type or (),
+                blocks.label or (),
+                blocks.requested or blocks.size,
+                strict=True,
+            )
+            if STATES[state] == "active"
+        )
+
+
+Start = Callable[..., Program]
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Starts a program with a version of PyTorch."""
+    monkeypatch.syspath_prepend(FAKE)
+    doubles = ("torch", "blackbox.agent.probes.torch", "vllm")
+
+    def forget() -> None:
+        for name in [name for name in sys.modules if name.startswith(doubles)]:
+            del sys.modules[name]
+
+    def begin(version: str = "2.13", *extras: str, late: Any = None, **variables: str) -> Program:
+        monkeypatch.setenv("FAKE_TORCH_VERSION", version)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        return Program(frozenset(extras), late)
+
+    forget()
+    yield begin
+    forget()
+    gc.collect()
+
+
+def test_nothing_is_said_before_the_program_sets_up_cuda(start: Start) -> None:
+    program = start()
+    assert program.probe.report(True) is None
+    program.torch.nn.Linear(10, 10)
+    assert program.probe.report(False) is None
+    assert not program.torch.cuda._initialized
+
+
+def test_a_pytorch_for_cpus_needs_no_probe(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = start()
+    program.torch.version.cuda = None
+    assert sys.modules["blackbox.agent.probes.torch"].make(program.torch, program.desk) is None
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_blocks_of_every_version_sum_to_what_it_reserves(start: Start, version: str) -> None:
+    program = start(version)
+    tensors = [program.torch.empty(size, 0) for size in (100, 70_000, 3_000_000, 9_000_000)]
+    del tensors[1]
+    allocator = program.allocator()
+    gpu = sys.modules["torch._machine"].gpus[0].allocator
+    blocks = allocator.blocks
+    assert blocks is not None
+    assert sum(blocks.size) == allocator.reserved_bytes == gpu.reserved_bytes
+    assert allocator.allocated_bytes == gpu.allocated_bytes
+    assert allocator.inactive_split_bytes == gpu.inactive_split_bytes
+    assert allocator.requested_bytes == (None if version < "2.1" else gpu.requested_bytes)
+    assert allocator.largest_free_bytes == gpu.largest_free_bytes
+    assert allocator.gpu_uuid == GPU
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_counters_alone_agree_with_the_blocks(start: Start, version: str) -> None:
+    program = start(version)
+    kept = program.torch.empty(300_000, 0)
+    counted, listed = program.allocator(full=False), program.allocator()
+    assert counted.blocks is None
+    assert counted.threads is None
+    assert counted.reserved_bytes == listed.reserved_bytes
+    assert counted.allocated_bytes == listed.allocated_bytes
+    assert counted.inactive_split_bytes == listed.inactive_split_bytes
+    assert counted.requested_bytes == (None if version < "2.0" else 1_200_000)
+    del kept
+
+
+def test_each_gpu_is_told_by_its_uuid(start: Start) -> None:
+    program = start()
+    kept = [program.torch.empty(10, 0), program.torch.empty(10, 1)]
+    assert [one.gpu_uuid for one in program.report().allocators] == [GPU, GPU.replace("0000000-", "0000001-", 1)]
+    assert [one.gpu_uuid for one in program.report(full=False).allocators] == [
+        one.gpu_uuid for one in program.report().allocators
+    ]
+    del kept
+
+
+def test_types_follow_the_owners_of_the_tensors(start: Start) -> None:
+    program = start()
+    torch = program.torch
+    model = torch.nn.Linear(1000, 1000, device=0)
+    model.register_buffer("mask", torch.empty(500, 0))
+    model.register_parameter("nothing", None)
+    optimizer = torch.optim.Adam([model._parameters["weight"]])
+    optimizer.step()
+    model._parameters["weight"].grad = torch.empty(1_000_000, 0)
+    work = torch.empty(7, 0)
+    assert program.live() == [
+        ("activation", None, "residual", 28),
+        ("other", "gradient", "tensor", 4_000_000),
+        ("other", "optimizer", "tensor", 4_000_000),
+        ("other", "optimizer", "tensor", 4_000_000),
+        ("weight", None, "tensor", 2_000),
+        ("weight", None, "tensor", 4_000),
+        ("weight", None, "tensor", 4_000_000),
+    ]
+    del work
+
+
+def test_a_program_without_modules_has_no_activations(start: Start) -> None:
+    program = start()
+    work = program.torch.empty(7, 0)
+    assert program.live() == [("other", None, "none", 28)]
+    del work
+
+
+def test_a_parameter_that_moves_is_found_where_it_is(start: Start) -> None:
+    program = start()
+    model = program.torch.nn.Linear(1000, 10)
+    for parameter in model.parameters():
+        parameter.to_(0)
+    assert program.live() == [("weight", None, "tensor", 40), ("weight", None, "tensor", 40_000)]
+
+
+def test_tensors_made_of_tensors_are_weights_too(start: Start) -> None:
+    program = start()
+    torch = program.torch
+
+    class Quantized(torch.Tensor):
+        is_cuda = True
+
+        def __init__(self) -> None:
+            self.scales, self.values = torch.empty(8, 0), torch.empty(64, 0)
+            self.grad = None
+
+        def __tensor_flatten__(self) -> tuple[list[str], None]:
+            return ["scales", "values"], None
+
+    model = torch.nn.Module()
+    model.register_parameter("weight", Quantized())
+    assert program.live() == [("weight", None, "tensor", 32), ("weight", None, "tensor", 256)]
+
+
+def test_a_tensor_that_refuses_to_say_where_it_lies_costs_nobody_else(start: Start) -> None:
+    program = start()
+    torch = program.torch
+
+    class Refusing(torch.Tensor):
+        def untyped_storage(self) -> Any:
+            raise RuntimeError("no storage here")
+
+    model = torch.nn.Linear(10, 10, device=0)
+    model.register_buffer("odd", Refusing(3, 0))
+    assert program.live() == [
+        ("activation", None, "residual", 12),
+        ("weight", None, "tensor", 40),
+        ("weight", None, "tensor", 400),
+    ]
+
+
+def test_models_die_as_they_would_without_us(start: Start) -> None:
+    program = start()
+    model = program.torch.nn.Linear(1000, 1000, device=0)
+    program.report()
+    del model
+    gc.collect()
+    assert program.allocator().allocated_bytes == 0
+    assert not program.probe._tensors.has_modules
+
+
+def test_models_made_before_a_late_attach_are_found(start: Start) -> None:
+    def already(torch: Any) -> object:
+        model = torch.nn.Linear(10, 10, device=0)
+        optimizer = torch.optim.Adam(model.parameters())
+        optimizer.step()
+        return optimizer, model
+
+    program = start(late=already)
+    types = [(kind, subtype) for kind, subtype, _, _ in program.live()]
+    assert types == [("other", "optimizer")] * 4 + [("weight", None)] * 2
+    assert program.desk.seconds > 0
+
+
+def test_hooks_wake_the_agent_once_per_owner(start: Start) -> None:
+    program = start()
+    before = program.desk.awakenings
+    model = program.torch.nn.Linear(10, 10)
+    optimizer = program.torch.optim.Adam(model.parameters())
+    optimizer.step()
+    optimizer.step()
+    assert program.desk.awakenings == before + 2
+
+
+@pytest.mark.parametrize("version", ["2.0", "2.13"])
+def test_threads_that_allocate_are_named_where_asked_for(start: Start, version: str) -> None:
+    program = start(version, "threads")
+    kept = [program.torch.empty(1000, 0)]
+
+    def work() -> None:
+        kept.append(program.torch.empty(5000, 0))
+        ids.append(threading.get_native_id())
+
+    ids: list[int] = []
+    worker = threading.Thread(target=work)
+    worker.start()
+    worker.join()
+    allocator = program.allocator()
+    assert {owner.thread_id: owner.allocated_bytes for owner in allocator.threads or ()} == {
+        threading.get_native_id(): 4096,
+        ids[0]: 20_480,
+    }
+    blocks = allocator.blocks
+    assert blocks is not None
+    assert blocks.thread is not None
+    assert {thread for thread, state in zip(blocks.thread, blocks.state, strict=True) if state == 0} == {NO_THREAD}
+    assert program.desk.seconds >= 2e-6
+
+
+def test_owners_of_freed_memory_are_forgotten(start: Start) -> None:
+    program = start("2.13", "threads")
+    kept = program.torch.empty(1000, 0)
+    assert len(program.probe._owners._owner) == 1
+    del kept
+    assert program.probe._owners._owner == {}
+
+
+def test_memory_allocated_before_anybody_listened_belongs_to_nobody(start: Start) -> None:
+    program = start(late=lambda torch: torch.empty(1000, 0))
+    program.probe._owners.switch_on(program.torch)
+    more = program.torch.empty(5000, 0)
+    assert sum(owner.allocated_bytes for owner in program.allocator().threads or ()) == 20_480
+    del more
+
+
+def test_without_being_asked_threads_are_no_news(start: Start) -> None:
+    program = start()
+    kept = program.torch.empty(1000, 0)
+    allocator = program.allocator()
+    assert allocator.threads is None
+    assert allocator.blocks is not None
+    assert allocator.blocks.thread is None
+    assert not sys.modules["torch._machine"].tracing
+    del kept
+
+
+@pytest.mark.parametrize("version", ["2.0", "2.13"])
+def test_the_allocator_is_described_before_the_program_unwinds(start: Start, version: str) -> None:
+    program = start(version)
+    model = program.torch.nn.Linear(1000, 1000, device=0)
+    with pytest.raises(program.torch.cuda.OutOfMemoryError):
+        program.torch.empty(1 << 30, 0)
+    (oom,) = program.desk.ooms
+    assert (oom.requested_bytes, oom.gpu_uuid) == (4 << 30, GPU)
+    assert oom.device_total_bytes == 1 << 30
+    assert oom.thread_id == threading.get_native_id()
+    assert oom.allocator is not None
+    assert oom.allocator.blocks is not None
+    assert sum(oom.allocator.blocks.size) == oom.allocator.reserved_bytes == 22 * MIB
+    (step,) = oom.trace
+    assert (step.action, step.size) == ("oom", 4 << 30)
+    stack = oom.stacks[step.stack or 0]
+    assert any("test_the_allocator_is_described" in line for line in stack)
+    assert not any("out_of_memory.py" in line for line in stack)
+    del model
+
+
+def test_the_history_is_shipped_where_asked_for(start: Start) -> None:
+    program = start("2.13", "history")
+    kept = program.torch.empty(1000, 0)
+    with pytest.raises(program.torch.cuda.OutOfMemoryError):
+        program.torch.empty(1 << 30, 0)
+    (oom,) = program.desk.ooms
+    assert [step.action for step in oom.trace] == ["alloc", "oom"]
+    assert oom.stacks == (("train.py:7 step",),)
+    del kept
+
+
+def test_the_programs_own_history_is_left_alone(start: Start) -> None:
+    def recording(torch: Any) -> object:
+        torch.cuda.init()
+        torch.cuda.memory._record_memory_history(max_entries=3)
+        return torch.empty(10, 0)
+
+    program = start("2.13", "history", late=recording)
+    with pytest.raises(program.torch.cuda.OutOfMemoryError):
+        program.torch.empty(1 << 30, 0)
+    assert sys.modules["torch._machine"].history == {"max_entries": 3}
+    assert [step.action for step in program.desk.ooms[0].trace] == ["oom"]
+
+
+def test_a_program_that_fails_in_a_loop_is_described_once_a_second(start: Start) -> None:
+    program = start()
+    kept = program.torch.empty(10, 0)
+    for _ in range(3):
+        with pytest.raises(program.torch.cuda.OutOfMemoryError):
+            program.torch.empty(1 << 30, 0)
+    assert [oom.allocator is not None for oom in program.desk.ooms] == [True, False, False]
+    del kept
+
+
+def test_a_failed_allocation_is_told_even_if_the_allocator_cannot_be_asked(start: Start) -> None:
+    program = start()
+    program.torch.cuda.init()
+    program.torch.cuda.memory_snapshot = lambda **_: 1 / 0
+    with pytest.raises(program.torch.cuda.OutOfMemoryError):
+        program.torch.empty(1 << 30, 0)
+    assert program.desk.ooms[0].allocator is None
+    assert program.desk.ooms[0].requested_bytes == 4 << 30
+
+
+def test_another_backend_has_counters_and_a_reason(start: Start) -> None:
+    program = start(FAKE_TORCH_BACKEND="cudaMallocAsync")
+    kept = program.torch.empty(1000, 0)
+    for full in (True, False):
+        allocator = program.allocator(full)
+        assert allocator.blocks is None
+        assert allocator.allocated_bytes == 4096
+        assert allocator.inactive_split_bytes is None
+        assert {"inactive_split_bytes", "requested_bytes"} <= allocator.unknown.keys()
+        assert ("blocks" in allocator.unknown) is full
+    del kept
+
+
+def test_an_older_version_lists_no_blocks_while_it_records(start: Start) -> None:
+    program = start("2.10")
+    kept = program.torch.empty(1000, 0)
+    assert program.allocator().blocks is not None
+    program.torch.cuda.memory._record_memory_history(max_entries=3)
+    allocator = program.allocator()
+    assert allocator.blocks is None
+    assert "history" in allocator.unknown["blocks"]
+    assert allocator.reserved_bytes == 2 * MIB
+    del kept
+
+
+def test_requested_bytes_are_not_guessed_while_blocks_wait(start: Start) -> None:
+    program = start()
+    kept = program.torch.empty(300_000, 0)
+    gpu = sys.modules["torch._machine"].gpus[0].allocator
+    gpu.free_later(gpu.allocate(400, ACTIVATION, thread_id=1))
+    counted = program.allocator(full=False)
+    assert counted.requested_bytes is None
+    assert "wait" in counted.unknown["requested_bytes"]
+    assert program.allocator().requested_bytes == 1_200_000
+    gpu.finish_pending()
+    assert program.allocator(full=False).requested_bytes == 1_200_000
+    del kept
+
+
+def test_memory_put_to_sleep_is_not_held(start: Start) -> None:
+    program = start()
+    awake, sleeping = program.torch.empty(3_000_000, 0), program.torch.empty(9_000_000, 0)
+    address = sleeping._storage.block.segment.address
+    piece = SimpleNamespace(is_asleep=False)
+    module: Any = ModuleType("vllm.device_allocator.cumem")
+    module.CuMemAllocator = SimpleNamespace(instance=SimpleNamespace(pointer_to_data={address: piece}))
+    sys.modules[module.__name__] = module
+    before = program.allocator()
+    piece.is_asleep = True
+    for full in (False, False, True, False):
+        allocator = program.allocator(full)
+        assert allocator.reserved_bytes == before.reserved_bytes - 36 * MIB
+        assert allocator.allocated_bytes == 12 * MIB
+        assert allocator.blocks is None or sum(allocator.blocks.size) == allocator.reserved_bytes
+    piece.is_asleep = False
+    assert program.allocator(full=False).reserved_bytes == before.reserved_bytes
+    assert program.allocator() == before
+    del awake
+
+
+def test_more_blocks_than_a_report_holds_are_counters_with_a_reason(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = start()
+    monkeypatch.setattr(sys.modules["blackbox.agent.probes.torch.description"], "BLOCKS_MAX", 3)
+    kept = [program.torch.empty(1000, 0) for _ in range(4)]
+    allocator = program.allocator()
+    assert allocator.blocks is None
+    assert allocator.unknown["blocks"].startswith("5 blocks")
+    assert allocator.allocated_bytes == 4 * 4096
+    del kept
+
+
+def test_a_version_without_hooks_still_tells_its_blocks(start: Start) -> None:
+    import torch.nn.modules.module as modules
+    import torch.optim.optimizer as optimizers
+
+    del modules.register_module_parameter_registration_hook
+    del modules.register_module_buffer_registration_hook
+    del optimizers.register_optimizer_step_post_hook
+    import torch
+
+    del torch._C._cuda_attach_out_of_memory_observer
+    program = start("2.13", "threads", "history")
+    kept = torch.empty(1000, 0)
+    assert [kind for kind, _, _, _ in program.live()] == ["other"]
+    del kept
+
+
+def test_caches_of_transformers_are_kv_caches(start: Start) -> None:
+    program = start()
+    torch = program.torch
+
+    class Cache:
+        """As in `transformers.cache_utils`."""
+
+        def __init__(self, layers: list[Any]) -> None:
+            self.layers = layers
+
+    class OldCache(Cache):
+        def __init__(self) -> None:
+            super().__init__([])
+            self.key_cache, self.value_cache = [torch.empty(3000, 0)], [torch.empty(4000, 0)]
+
+    module = SimpleNamespace(__name__="transformers.cache_utils", Cache=Cache)
+    assert sys.modules["blackbox.agent.probes.torch"].make(module, program.desk) is None
+    cache = Cache([SimpleNamespace(keys=torch.empty(1000, 0), values=torch.empty(2000, 0)), SimpleNamespace()])
+    old = OldCache()
+    assert program.live() == [("kv_cache", None, "tensor", size) for size in (4000, 8000, 12_000, 16_000)]
+    del cache, old
+    gc.collect()
+    assert program.allocator().allocated_bytes == 0
