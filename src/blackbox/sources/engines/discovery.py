@@ -1,0 +1,113 @@
+"""Finds servers worth asking: ports that listen in the company of a process on the GPU.
+
+Only where the company's command lines name an engine is any port asked at all: an unexpected question may harm
+a port that does not speak HTTP, such as those by which workers of a training job meet.
+"""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from blackbox.sources.engines.adapters import ADAPTERS
+from blackbox.sources.engines.address import Address
+from blackbox.sources.engines.kin import Processes
+from blackbox.sources.engines.listeners import listening, network, ports
+
+CANDIDATES_MAX = 64
+"""Ports asked at the same time."""
+INNER = re.compile(r"(?:VLLM|sglang)::(?!.*(?:API|HTTP))", re.IGNORECASE)
+"""Titles of workers, whose ports are for each other."""
+ENGINE_CORE = re.compile(r"VLLM::EngineCore(?:_DP(\d+))?")
+"""Title of the process that runs one vLLM engine, with its data-parallel rank."""
+
+Identity = tuple[Address, int, int]
+
+
+class Candidate(NamedTuple):
+    """A port that may be an engine's."""
+
+    address: Address
+    pid: int
+    """Who listens there."""
+    start_ticks: int
+    kinds: tuple[str, ...]
+    """Of engines named by the command lines around it."""
+    gpu_pids: tuple[int, ...]
+    """The processes on the GPU that it belongs to."""
+    engine_pids: Mapping[str, int]
+    """Rank -> the process that runs this vLLM engine, where titles tell."""
+
+    @property
+    def identity(self) -> Identity:
+        """Which server on which port."""
+        return self.address, self.pid, self.start_ticks
+
+
+class Discovery(NamedTuple):
+    candidates: tuple[Candidate, ...]
+    unseen: int
+    """Processes whose ports cannot be seen, or are in another network namespace."""
+
+
+def discover(gpu_pids: Collection[int], root: Path = Path("/proc")) -> Discovery:
+    """The ports to ask, by the processes on the GPU."""
+    if not gpu_pids:
+        return Discovery((), 0)
+    processes = Processes(root)
+    near: set[int] = set()
+    for pid in gpu_pids:
+        near |= processes.kin(pid)
+    words = {pid: processes.words(pid) for pid in near}
+    servers = {pid: kinds for pid in sorted(near - {os.getpid()}) if (kinds := _kinds(pid, words, processes))}
+    return _candidates(servers, gpu_pids, processes, root) if servers else Discovery((), 0)
+
+
+def _candidates(
+    servers: Mapping[int, tuple[str, ...]], gpu_pids: Collection[int], processes: Processes, root: Path
+) -> Discovery:
+    sockets, here = listening(root), network(root, "self")
+    candidates: dict[Address, Candidate] = {}
+    unseen = 0
+    for pid, kinds in servers.items():
+        found = ports(root, pid, sockets) if network(root, pid) == here else None
+        if found is None:
+            unseen += 1
+            continue
+        company = _company(pid, gpu_pids, processes)
+        for address in sorted(found - candidates.keys()):
+            candidates[address] = Candidate(
+                address=address,
+                pid=pid,
+                start_ticks=processes.start_ticks(pid),
+                kinds=kinds,
+                gpu_pids=tuple(sorted(company.intersection(gpu_pids))),
+                engine_pids=_engine_pids(company, processes),
+            )
+    return Discovery(tuple(candidates.values())[:CANDIDATES_MAX], unseen)
+
+
+def _kinds(pid: int, words: Mapping[int, str], processes: Processes) -> tuple[str, ...]:
+    """The engines that a process may serve: those named by its own command line or by what it started."""
+    if INNER.match(words[pid]):
+        return ()
+    texts = [words.get(member) or processes.words(member) for member in processes.tree(pid)]
+    return tuple(adapter.kind for adapter in ADAPTERS if any(adapter.programs.search(text) for text in texts))
+
+
+def _company(pid: int, gpu_pids: Collection[int], processes: Processes) -> frozenset[int]:
+    """The smallest family of a server that is on the GPU; else its session, which outlives the family tree."""
+    for above in (pid, *processes.ancestors(pid)):
+        family = frozenset(processes.tree(above))
+        if not family.isdisjoint(gpu_pids):
+            return family
+    return frozenset(processes.session(pid))
+
+
+def _engine_pids(company: Collection[int], processes: Processes) -> Mapping[str, int]:
+    titles = [(pid, ENGINE_CORE.match(processes.words(pid))) for pid in company]
+    ranks = [(title[1] or "0", pid) for pid, title in titles if title]
+    often = Counter(rank for rank, _ in ranks)
+    return {rank: pid for rank, pid in ranks if often[rank] == 1}

@@ -1,0 +1,86 @@
+"""What an adapter makes of an engine's answers."""
+
+from collections.abc import Callable, Mapping
+from re import Pattern
+from typing import NamedTuple, Protocol, TypeVar
+
+from msgspec import structs
+
+from blackbox.model.sample import InferenceEngine
+from blackbox.sources.engines.metrics import Metrics
+
+T = TypeVar("T")
+TEXT_CHARS_MAX = 200
+"""Of a model's name."""
+FIGURES = (
+    "kv_pages_total",
+    "kv_pages_used",
+    "kv_pages_cached",
+    "kv_usage_ratio",
+    "prefix_hit_ratio",
+    "requests_running",
+    "requests_waiting",
+    "preemptions_total",
+)
+
+
+class Found(NamedTuple):
+    """An engine behind one address; its `pid` is yet to be found."""
+
+    engine: InferenceEngine
+    rank: str | None = None
+    """Which of several engines that share the address, in the engine's own words."""
+
+
+class Visit(Protocol):
+    """Asks one address. Each page is fetched once per visit. Raises `NoAnswerError`."""
+
+    def metrics(self) -> Metrics:
+        """The known lines of `/metrics`; none where there is no such page."""
+        ...
+
+    def json(self, path: str, shape: type[T]) -> T | None:
+        """A page of JSON; None where there is no such page, or it has another shape."""
+        ...
+
+    def lasting(self, path: str, shape: type[T]) -> T | None:
+        """A page of JSON that does not change while the engine lives."""
+        ...
+
+
+class Adapter(NamedTuple):
+    """One kind of engine."""
+
+    kind: str
+    programs: Pattern[str]
+    """Found in the command lines of its processes."""
+    read: Callable[[Visit], tuple[Found, ...] | None]
+    """The engines behind the address; None when it is none of this kind. Raises `NoAnswerError`."""
+    names: frozenset[str] = frozenset()
+    """The lines of `/metrics` that it reads."""
+    namespace: str | None = None
+    """What all its names begin with: by that it is recognised, whatever its version."""
+
+
+def explained(engine: InferenceEngine, reasons: Mapping[str, str], otherwise: str) -> InferenceEngine:
+    """The engine with a reason for each figure that it lacks."""
+    lacking = [field for field in FIGURES if getattr(engine, field) is None]
+    return structs.replace(engine, unknown=engine.unknown | {field: reasons.get(field, otherwise) for field in lacking})
+
+
+def unsupported(kind: str, why: str) -> InferenceEngine:
+    """An engine of a known kind whose figures nobody can read."""
+    return explained(InferenceEngine(kind=kind, pid=None, model=None), {}, f"unsupported version of {kind}: {why}")
+
+
+def silent(engine: InferenceEngine, reason: str) -> InferenceEngine:
+    """The engine without its figures, which are no longer those of now."""
+    known = InferenceEngine(kind=engine.kind, pid=engine.pid, model=engine.model)
+    return explained(known, {}, reason)
+
+
+def printable(text: str | None) -> str | None:
+    """A name that an engine gives, fit for a log and a screen."""
+    if text is None:
+        return None
+    return "".join(char if char.isprintable() else "?" for char in text[:TEXT_CHARS_MAX])

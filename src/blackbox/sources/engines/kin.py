@@ -1,0 +1,93 @@
+"""Which processes belong together: a server, its workers, and who started them."""
+
+import os
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ANCESTORS_MAX = 4
+"""Above a process on the GPU: worker, engine core, server, launcher."""
+FILE_BYTES_MAX = 4096
+"""Of a stat file, and of a command line."""
+WORDS_MAX = 5
+"""Of a command line that are looked at: an interpreter, its flags, a module. The rest may hold secrets."""
+INIT = 1
+_PARENT, _SESSION, _START = 1, 3, 19
+"""Fields of a stat file, counted from behind the name."""
+
+
+class Process(NamedTuple):
+    pid: int
+    parent: int
+    session: int
+    start_ticks: int
+    """Since boot; with the pid, the identity of the process."""
+
+
+class Processes:
+    """All processes as they were at one look."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._all = {process.pid: process for process in _scan(root)}
+        self._children: defaultdict[int, list[int]] = defaultdict(list)
+        self._sessions: defaultdict[int, list[int]] = defaultdict(list)
+        for process in self._all.values():
+            self._children[process.parent].append(process.pid)
+            self._sessions[process.session].append(process.pid)
+
+    def start_ticks(self, pid: int) -> int:
+        return self._all[pid].start_ticks
+
+    def kin(self, pid: int) -> frozenset[int]:
+        """The process with its ancestors, descendants, and the rest of its session."""
+        return frozenset((*self.ancestors(pid), *self.tree(pid), *self.session(pid)))
+
+    def session(self, pid: int) -> Collection[int]:
+        """The processes of its session."""
+        process = self._all.get(pid)
+        return self._sessions[process.session] if process and process.session else ()
+
+    def ancestors(self, pid: int) -> Iterator[int]:
+        """Those above it, but init, nearest first."""
+        for _ in range(ANCESTORS_MAX):
+            process = self._all.get(pid)
+            if process is None or process.parent <= INIT:
+                return
+            pid = process.parent
+            yield pid
+
+    def tree(self, pid: int) -> Collection[int]:
+        """The process and its descendants."""
+        found = {pid: None} if pid in self._all else {}
+        left = list(found)
+        while left:
+            for child in self._children.get(left.pop(), ()):
+                if child not in found:
+                    found[child] = None
+                    left.append(child)
+        return found
+
+    def words(self, pid: int) -> str:
+        """The first words of its command line, which is its title where it has set one."""
+        data = _read(self._root / str(pid) / "cmdline")
+        return " ".join(data.decode(errors="replace").split("\0")[:WORDS_MAX]).strip()
+
+
+def _scan(root: Path) -> Iterator[Process]:
+    for name in os.listdir(root):  # noqa: PTH208 - a Path per process would cost as much as reading it
+        if name.isdigit():
+            # the name may hold blanks and parentheses; nothing behind it does
+            fields = _read(root / name / "stat").rpartition(b") ")[2].split()
+            if len(fields) > _START:
+                yield Process(int(name), int(fields[_PARENT]), int(fields[_SESSION]), int(fields[_START]))
+
+
+def _read(path: Path) -> bytes:
+    """What a file begins with; nothing when its process has ended."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            return file.read(FILE_BYTES_MAX) or b""
+    except OSError:
+        return b""

@@ -1,0 +1,79 @@
+"""Which process listens on which TCP port, out of /proc."""
+
+import re
+import socket
+import struct
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from blackbox.sources.engines.address import Address
+
+LISTENING = "0A"
+"""A socket's state, as the kernel writes it."""
+TABLES = {"tcp": socket.AF_INET, "tcp6": socket.AF_INET6}
+TABLE_BYTES_MAX = 16 * 1024 * 1024
+"""Of one table: 100,000 sockets."""
+FILES_MAX = 10_000
+"""Open files looked at in one process. A server opens its port early, and files are listed in order."""
+ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - told apart, not bound
+"""A socket that listens on every address is asked on loopback."""
+MAPPED = "::ffff:"
+_SOCKET = re.compile(r"socket:\[(\d+)\]")
+
+
+def listening(root: Path) -> dict[int, Address]:
+    """Inode of each listening TCP socket of our network namespace -> where to reach it."""
+    return {inode: address for name, family in TABLES.items() for inode, address in _table(root, name, family)}
+
+
+def ports(root: Path, pid: int, sockets: Mapping[int, Address]) -> frozenset[Address] | None:
+    """Where a process listens, of `sockets`; None when its open files cannot be seen."""
+    found: set[Address] = set()
+    try:
+        for number, file in enumerate((root / str(pid) / "fd").iterdir()):
+            if number == FILES_MAX:
+                break
+            inode = _inode(file)
+            if inode is not None and inode in sockets:
+                found.add(sockets[inode])
+    except OSError:
+        return None
+    return frozenset(found)
+
+
+def network(root: Path, pid: int | str) -> str | None:
+    """Network namespace of a process; None when it cannot be seen."""
+    try:
+        return str((root / str(pid) / "ns/net").readlink())
+    except OSError:
+        return None
+
+
+def _inode(file: Path) -> int | None:
+    try:
+        match = _SOCKET.fullmatch(str(file.readlink()))
+    except OSError:  # closed meanwhile
+        return None
+    return int(match[1]) if match else None
+
+
+def _table(root: Path, name: str, family: int) -> Iterator[tuple[int, Address]]:
+    try:
+        with (root / "self/net" / name).open() as file:
+            text = file.read(TABLE_BYTES_MAX)
+    except OSError:
+        return
+    for line in text.splitlines()[1:]:
+        fields = line.split()
+        if len(fields) > 9 and fields[3] == LISTENING:
+            yield int(fields[9]), _address(fields[1], family)
+
+
+def _address(text: str, family: int) -> Address:
+    host, _, port = text.partition(":")
+    words = [int(host[start : start + 8], 16) for start in range(0, len(host), 8)]
+    order = "<" if sys.byteorder == "little" else ">"
+    name = socket.inet_ntop(family, struct.pack(f"{order}{len(words)}I", *words))
+    name = name.removeprefix(MAPPED) if "." in name else name
+    return Address(ANY.get(name, name), int(port, 16))

@@ -1,0 +1,34 @@
+"""Ollama: which models are loaded. It tells nothing of their caches."""
+
+import re
+
+from msgspec import Struct
+
+from blackbox.model.sample import InferenceEngine
+from blackbox.sources.engines.found import Adapter, Found, Visit, explained, printable
+
+
+class LoadedModel(Struct):
+    name: str
+    size_vram: int
+    """By this key it is told from others' lists of models. Part of an estimate, so it is not passed on."""
+
+
+class Loaded(Struct):
+    models: list[LoadedModel]
+
+
+def read(visit: Visit) -> tuple[Found, ...] | None:
+    """One engine per loaded model."""
+    loaded = visit.json("/api/ps", Loaded)
+    if loaded is None:
+        return None
+    return tuple(Found(_engine(model.name), model.name) for model in loaded.models)
+
+
+def _engine(model: str) -> InferenceEngine:
+    engine = InferenceEngine(kind="ollama", pid=None, model=printable(model))
+    return explained(engine, {}, "Ollama tells which models are loaded, and nothing of their caches")
+
+
+ADAPTER = Adapter(kind="ollama", programs=re.compile(r"\bollama\b"), read=read)

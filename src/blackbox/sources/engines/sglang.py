@@ -1,0 +1,128 @@
+"""SGLang: its pool is counted in tokens; pages follow where it tells their size."""
+
+import re
+
+from blackbox.model.sample import InferenceEngine
+from blackbox.sources.engines.found import Adapter, Found, Visit, explained, printable, unsupported
+from blackbox.sources.engines.metrics import Metrics, Reading, share
+
+RUNNING = "sglang:num_running_reqs"
+WAITING = "sglang:num_queue_reqs"
+USAGE = "sglang:token_usage"
+USED_TOKENS = ("sglang:kv_used_tokens", "sglang:num_used_tokens")
+CACHED_TOKENS = "sglang:kv_evictable_tokens"
+PAGES = "sglang:num_pages"
+PAGE_TOKENS = "sglang:page_size"
+CONFIG = "sglang:cache_config_info"
+"""Before 0.5.11, with page size and count as labels."""
+PROMPT_TOKENS = "sglang:prompt_tokens_total"
+HIT_TOKENS = "sglang:cached_tokens_total"
+RETRACTIONS = ("sglang:num_retracted_requests_total", "sglang:total_retracted_reqs")
+"""Not `num_retracted_reqs`, which versions count differently."""
+FIRST = ("", "0")
+"""Each rank of a tensor-parallel engine may tell the same; the first does always."""
+
+
+def read(visit: Visit) -> tuple[Found, ...] | None:
+    """One engine per data-parallel rank."""
+    metrics = visit.metrics()
+    if ADAPTER.namespace not in metrics.namespaces:
+        return None
+    first = _of_first_ranks(metrics)
+    told = [line for name in (USAGE, RUNNING) for line in first.series.get(name, ())]
+    ranks = sorted({line.labels.get("dp_rank", "") for line in told}, key=lambda rank: (len(rank), rank))
+    if not ranks:
+        return (Found(unsupported("sglang", f"/metrics has neither {USAGE} nor {RUNNING}")),)
+    return tuple(Found(_engine(first, rank, len(ranks)), rank or None) for rank in ranks)
+
+
+def _of_first_ranks(metrics: Metrics) -> Metrics:
+    return metrics._replace(
+        series={
+            name: [
+                line
+                for line in lines
+                if line.labels.get("tp_rank", "") in FIRST and line.labels.get("pp_rank", "") in FIRST
+            ]
+            for name, lines in metrics.series.items()
+        }
+    )
+
+
+def _engine(metrics: Metrics, rank: str, ranks: int) -> InferenceEngine:
+    reading = Reading(metrics, dp_rank=rank)
+    page_tokens = _page_figure(reading, metrics, rank, PAGE_TOKENS, "page_size")
+    engine = InferenceEngine(
+        kind="sglang",
+        pid=None,
+        model=_model(metrics, rank),
+        kv_pages_total=_page_figure(reading, metrics, rank, PAGES, "num_pages"),
+        kv_pages_used=_pages(reading, "kv_pages_used", page_tokens, USED_TOKENS),
+        kv_pages_cached=_pages(reading, "kv_pages_cached", page_tokens, (CACHED_TOKENS,)),
+        kv_usage_ratio=reading.ratio("kv_usage_ratio", USAGE),
+        prefix_hit_ratio=_hit_ratio(reading, metrics, ranks),
+        requests_running=reading.count("requests_running", RUNNING),
+        requests_waiting=reading.count("requests_waiting", WAITING),
+        preemptions_total=reading.count("preemptions_total", *RETRACTIONS),
+    )
+    return explained(engine, reading.reasons, "/metrics does not tell")
+
+
+def _model(metrics: Metrics, rank: str) -> str | None:
+    lines = [line for name in (USAGE, RUNNING) for line in metrics.of(name, {"dp_rank": rank})]
+    return next((printable(name) for line in lines if (name := line.labels.get("model_name"))), None)
+
+
+def _page_figure(reading: Reading, metrics: Metrics, rank: str, name: str, label: str) -> int | None:
+    if metrics.of(name, {"dp_rank": rank}):
+        return reading.count("kv_pages_total", name)
+    told = {line.labels.get(label, "") for line in metrics.of(CONFIG, {"dp_rank": rank})}
+    text = told.pop() if len(told) == 1 else ""
+    if text.isascii() and text.isdigit():
+        return int(text)
+    return reading.none("kv_pages_total", f"/metrics has neither {name} nor {CONFIG}")
+
+
+def _pages(reading: Reading, field: str, page_tokens: int | None, names: tuple[str, ...]) -> int | None:
+    tokens = reading.count(field, *names)
+    if tokens is None:
+        return None
+    if not page_tokens:
+        return reading.none(field, f"{tokens} tokens, in pages of unknown size")
+    if tokens % page_tokens:
+        return reading.none(field, f"{tokens} tokens are no whole number of pages of {page_tokens}")
+    return tokens // page_tokens
+
+
+def _hit_ratio(reading: Reading, metrics: Metrics, ranks: int) -> float | None:
+    field = "prefix_hit_ratio"
+    if ranks > 1:
+        return reading.none(field, f"counted for {ranks} engines together")
+    whole = Reading(metrics)  # counted in front of the engine, without its rank
+    hits, tokens = whole.sum(field, HIT_TOKENS), whole.sum(field, PROMPT_TOKENS)
+    ratio = share(whole, field, hits, tokens)
+    reading.reasons |= whole.reasons
+    return ratio
+
+
+ADAPTER = Adapter(
+    kind="sglang",
+    programs=re.compile(r"\bsglang\b", re.IGNORECASE),
+    read=read,
+    names=frozenset(
+        (
+            RUNNING,
+            WAITING,
+            USAGE,
+            *USED_TOKENS,
+            CACHED_TOKENS,
+            PAGES,
+            PAGE_TOKENS,
+            CONFIG,
+            PROMPT_TOKENS,
+            HIT_TOKENS,
+            *RETRACTIONS,
+        )
+    ),
+    namespace="sglang:",
+)

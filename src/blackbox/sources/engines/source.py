@@ -1,0 +1,116 @@
+"""The source of what inference engines tell over HTTP."""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from blackbox.model.sample import Sample
+from blackbox.sources.engines.address import Address
+from blackbox.sources.engines.discovery import Candidate, Discovery, Identity, discover
+from blackbox.sources.engines.watch import Watch
+
+DISCOVER_SECONDS = 10.0
+"""Between looks for new ports. New processes on the GPU are looked at in the next sample."""
+VISITS_MAX = 4
+"""At the same time, each of another engine."""
+FAULTS_NAMED_MAX = 3
+"""In the reason; `facts` has them all."""
+
+
+class EngineSource:
+    """Asks in threads of its own; a sample is what is known so far, and never waits for an engine."""
+
+    name = "engines"
+
+    def __init__(
+        self,
+        gpu_pids: Callable[[], Collection[int]],
+        named: Sequence[Address] = (),
+        proc: Path = Path("/proc"),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`gpu_pids` are those of our own pid namespace; `named` are asked besides what is discovered."""
+        self._gpu_pids = gpu_pids
+        self._proc = proc
+        self._clock = clock
+        self._named = [Watch(address, clock=clock) for address in named]
+        self._discovered: dict[Identity, Watch] = {}
+        self._discovery = Discovery((), 0)
+        self._looked_for: frozenset[int] = frozenset()
+        self._look_at = clock()
+        self._visits_total = 0
+        self._cancelled = threading.Event()
+        self._visitors: ThreadPoolExecutor | None = None
+
+    def sample(self) -> Sample:
+        """The engines found so far."""
+        self._look()
+        watches = self._watches()
+        for watch in watches:
+            if watch.is_due:
+                self._send(watch)
+        faults = [watch.fault for watch in watches if watch.fault]
+        return Sample(
+            source=self.name,
+            taken_at=self._clock(),
+            state="degraded" if faults else "ok",
+            reason=_in_one_line(faults),
+            engines=tuple(engine for watch in watches for engine in watch.engines()),
+            cost={
+                "addresses": len(watches),
+                "processes_unseen": self._discovery.unseen,
+                "visits_total": self._visits_total,
+            },
+            facts={str(watch.address): watch.status for watch in watches},
+        )
+
+    def close(self) -> None:
+        """Gives up every question that is open."""
+        self._cancelled.set()
+        if self._visitors is not None:
+            self._visitors.shutdown(cancel_futures=True)
+            self._visitors = None
+        self._cancelled = threading.Event()
+        self._discovered.clear()
+        self._looked_for = frozenset()
+        self._named = [Watch(watch.address, clock=self._clock) for watch in self._named]
+
+    def _look(self) -> None:
+        pids = frozenset(self._gpu_pids())
+        if pids == self._looked_for and self._clock() < self._look_at:
+            return
+        self._discovery = discover(pids, self._proc)
+        self._looked_for = pids
+        self._look_at = self._clock() + DISCOVER_SECONDS
+        self._discovered = {candidate.identity: self._watch(candidate) for candidate in self._discovery.candidates}
+
+    def _watch(self, candidate: Candidate) -> Watch:
+        """Of the same server as before, with its present company; or a new one."""
+        watch = self._discovered.get(candidate.identity) or Watch(candidate.address, clock=self._clock)
+        watch.candidate = candidate
+        return watch
+
+    def _watches(self) -> list[Watch]:
+        discovered = list(self._discovered.values())
+        addresses = {(host, watch.address.port) for watch in discovered for host in watch.address.hosts}
+        named = [
+            watch
+            for watch in self._named
+            if not any((host, watch.address.port) in addresses for host in watch.address.hosts)
+        ]
+        return named + discovered
+
+    def _send(self, watch: Watch) -> None:
+        if self._visitors is None:
+            self._visitors = ThreadPoolExecutor(VISITS_MAX, thread_name_prefix="engine-visit")
+        watch.start()
+        self._visits_total += 1
+        self._visitors.submit(watch.ask, self._cancelled)
+
+
+def _in_one_line(faults: Sequence[str]) -> str | None:
+    more = len(faults) - FAULTS_NAMED_MAX
+    named = [*faults[:FAULTS_NAMED_MAX], *([f"and {more} more"] if more > 0 else [])]
+    return "; ".join(named) or None

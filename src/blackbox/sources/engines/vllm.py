@@ -1,0 +1,123 @@
+"""vLLM: V0, the first V1, and what came after them.
+
+`/metrics` tells pages and their use, and no byte. What it tells of the pool is checked against the usage it tells,
+so that a version that counts differently shows as unknown and not as a wrong number.
+"""
+
+import re
+
+from blackbox.model.sample import InferenceEngine
+from blackbox.sources.engines.found import Adapter, Found, Visit, explained, printable, unsupported
+from blackbox.sources.engines.metrics import Metrics, Reading, share
+
+USAGE = ("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc")
+"""A share from 0 to 1, whatever its name says."""
+QUERIES = (
+    "vllm:prefix_cache_queries_total",
+    "vllm:gpu_prefix_cache_queries_total",
+    "vllm:gpu_prefix_cache_queries",
+)
+HITS = ("vllm:prefix_cache_hits_total", "vllm:gpu_prefix_cache_hits_total", "vllm:gpu_prefix_cache_hits")
+HIT_RATE_V0 = "vllm:gpu_prefix_cache_hit_rate"
+RUNNING = "vllm:num_requests_running"
+WAITING = "vllm:num_requests_waiting"
+PREEMPTIONS = ("vllm:num_preemptions_total", "vllm:num_preemptions")
+CONFIG = "vllm:cache_config_info"
+ONLY_V0 = ("vllm:num_requests_swapped", "vllm:cpu_cache_usage_perc")
+WHOLE_WITHIN = 1e-6
+"""How far usage times pages may be off a whole number: usage is told with 16 digits."""
+
+
+def read(visit: Visit) -> tuple[Found, ...] | None:
+    """One engine per data-parallel rank."""
+    metrics = visit.metrics()
+    if ADAPTER.namespace not in metrics.namespaces:
+        return None
+    told = [line for name in (*USAGE, RUNNING) for line in metrics.series.get(name, ())]
+    ranks = sorted({line.labels.get("engine", "") for line in told}, key=lambda rank: (len(rank), rank))
+    if not ranks:
+        return (Found(unsupported("vllm", f"/metrics has none of {', '.join((*USAGE, RUNNING))}")),)
+    return tuple(Found(_engine(metrics, rank, len(ranks)), rank or "0") for rank in ranks)
+
+
+def _engine(metrics: Metrics, rank: str, ranks: int) -> InferenceEngine:
+    reading = Reading(metrics, engine=rank)
+    usage = reading.ratio("kv_usage_ratio", *USAGE)
+    total = _pages(reading, metrics, rank, ranks)
+    is_v0 = not rank and any(name in metrics.series for name in ONLY_V0)
+    engine = InferenceEngine(
+        kind="vllm",
+        pid=None,
+        model=_model(metrics, rank),
+        kv_pages_total=total,
+        kv_pages_used=_used(reading, usage, total, is_v0),
+        kv_usage_ratio=usage,
+        prefix_hit_ratio=_hit_ratio(reading, metrics),
+        requests_running=reading.count("requests_running", RUNNING),
+        requests_waiting=reading.count("requests_waiting", WAITING),
+        preemptions_total=reading.count("preemptions_total", *PREEMPTIONS),
+    )
+    reading.none("kv_pages_cached", "/metrics counts cached pages as free; the agent inside tells them apart")
+    return explained(engine, reading.reasons, "/metrics does not tell")
+
+
+def _model(metrics: Metrics, rank: str) -> str | None:
+    lines = [line for name in (*USAGE, RUNNING) for line in metrics.of(name, {"engine": rank})]
+    return next((printable(name) for line in lines if (name := line.labels.get("model_name"))), None)
+
+
+def _pages(reading: Reading, metrics: Metrics, rank: str, ranks: int) -> int | None:
+    """Pages of one engine's pool: `num_gpu_blocks` is the sum of all engines behind the address."""
+    field = "kv_pages_total"
+    lines = metrics.of(CONFIG, {"engine": rank}) or metrics.of(CONFIG, {"engine": ""})
+    if len(lines) != 1:
+        return reading.none(field, f"/metrics has {len(lines)} lines of {CONFIG} for this engine")
+    labels = lines[0].labels
+    total = _number(labels.get("num_gpu_blocks"))
+    if total is None:
+        return reading.none(field, f"num_gpu_blocks is {printable(labels.get('num_gpu_blocks'))}")
+    if ranks == 1:
+        return total
+    tokens, page_tokens = _number(labels.get("kv_cache_size_tokens")), _number(labels.get("block_size"))
+    if tokens and page_tokens and tokens * ranks == total * page_tokens:
+        return total // ranks
+    return reading.none(field, f"{ranks} engines have {total} pages together, and not as many each")
+
+
+def _used(reading: Reading, usage: float | None, total: int | None, is_v0: bool) -> int | None:
+    """Pages referenced by requests: usage is a share of the whole pool, in later versions less the null page."""
+    field = "kv_pages_used"
+    if usage is None or not total:
+        return reading.none(field, "follows from kv_usage_ratio and kv_pages_total, which are not both known")
+    without_null, with_null = usage * (total - 1), usage * total
+    if is_v0 and _is_whole(with_null):
+        return round(with_null)
+    if not is_v0 and _is_whole(without_null):
+        return round(without_null)
+    if not is_v0 and _is_whole(with_null):
+        return round(with_null) - 1  # the null page counted as used
+    return reading.none(field, f"a usage of {usage:g} is no whole number of {total} pages")
+
+
+def _hit_ratio(reading: Reading, metrics: Metrics) -> float | None:
+    field = "prefix_hit_ratio"
+    if HIT_RATE_V0 in metrics.series and not any(name in metrics.series for name in QUERIES):
+        return reading.ratio(field, HIT_RATE_V0)
+    return share(reading, field, reading.count(field, *HITS), reading.count(field, *QUERIES))
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() else None
+
+
+def _is_whole(value: float) -> bool:
+    return abs(value - round(value)) < WHOLE_WITHIN
+
+
+ADAPTER = Adapter(
+    kind="vllm",
+    programs=re.compile(r"\bvllm\b", re.IGNORECASE),
+    read=read,
+    names=frozenset((*USAGE, *QUERIES, *HITS, HIT_RATE_V0, RUNNING, WAITING, *PREEMPTIONS, CONFIG, *ONLY_V0)),
+    namespace="vllm:",
+)

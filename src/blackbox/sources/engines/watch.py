@@ -1,0 +1,146 @@
+"""One address under watch: when to ask it again, and what it said."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from msgspec import structs
+
+from blackbox.model.sample import InferenceEngine
+from blackbox.sources.engines.adapters import ADAPTERS
+from blackbox.sources.engines.address import Address
+from blackbox.sources.engines.discovery import Candidate
+from blackbox.sources.engines.fetch import NoAnswerError
+from blackbox.sources.engines.found import Adapter, Found, silent
+from blackbox.sources.engines.visit import Visit
+
+ASK_SECONDS = 2.0
+"""Between visits. An engine's own monitoring asks every 15 s; some answer in the thread that serves requests."""
+ANSWER_SHARE = 0.05
+"""Of its time that an engine may spend on answering us; a slower one is asked less often."""
+ASK_SECONDS_MAX = 10.0
+"""Between visits of an engine that answers: figures are never much older."""
+RETRY_SECONDS_MAX = 60.0
+"""Between visits where nobody, or nobody known, answers; doubled from `ASK_SECONDS`."""
+DOUBLINGS_MAX = 5
+
+log = logging.getLogger(__name__)
+
+
+class Outcome(NamedTuple):
+    """Of the visits so far. Replaced, never changed: it is read while the next visit is on."""
+
+    adapter: Adapter | None = None
+    """Whose engine answered, once."""
+    found: tuple[Found, ...] = ()
+    failure: str | None = None
+    """Why the last visit came to nothing."""
+    failures: int = 0
+    """In a row."""
+
+
+class Watch:
+    """Asks one address, never twice at the same time. Its owner calls `start` and then, in any thread, `ask`."""
+
+    def __init__(self, address: Address, clock: Callable[[], float] = time.monotonic) -> None:
+        self.address = address
+        self.candidate: Candidate | None = None
+        """Whose address it is; set by who discovered it. None where a person named it."""
+        self.outcome = Outcome()
+        self._clock = clock
+        self._due_at = clock()
+        self._busy = False
+        self._kept: dict[str, bytes | None] = {}
+
+    @property
+    def is_due(self) -> bool:
+        """Whether to ask now."""
+        return not self._busy and self._clock() >= self._due_at
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with an engine known to be here, in one line."""
+        unsupported = next((text for found in self.outcome.found for text in _unsupported(found.engine)), None)
+        what = self.outcome.failure or unsupported
+        is_known = self.candidate is None or self.outcome.adapter is not None
+        return f"{self.address}: {what}" if what and is_known else None
+
+    @property
+    def status(self) -> str:
+        """How it stands, in a few words."""
+        adapter, failure = self.outcome.adapter, self.outcome.failure
+        if adapter is None:
+            return failure or "asked for the first time"
+        return f"{adapter.kind}: {failure}" if failure else adapter.kind
+
+    def start(self) -> None:
+        """Keeps everybody else from asking until `ask` is done."""
+        self._busy = True
+
+    def ask(self, cancelled: threading.Event) -> None:
+        """One visit, some seconds at most. Never raises."""
+        began_at = self._clock()
+        try:
+            self.outcome = self._visit(Visit(self.address, self._kept, cancelled))
+        except NoAnswerError as error:
+            self.outcome = self._failed(str(error))
+        except Exception:
+            log.exception("%s: fault in reading its answer", self.address)
+            self.outcome = self._failed("its answer could not be read")
+        self._due_at = self._clock() + self._pause(self._clock() - began_at)
+        self._busy = False
+
+    def engines(self) -> tuple[InferenceEngine, ...]:
+        """What is known of the engines behind the address."""
+        return tuple(self._placed(found) for found in self.outcome.found)
+
+    def _visit(self, visit: Visit) -> Outcome:
+        for adapter in self._adapters():
+            found = adapter.read(visit)
+            if found is not None:
+                return Outcome(adapter, found)
+        answers = ", ".join(f"{path} {status}" for path, status in visit.statuses.items())
+        return self._failed(f"no engine that is known: {answers}")
+
+    def _adapters(self) -> Sequence[Adapter]:
+        if self.outcome.adapter is not None:
+            return (self.outcome.adapter,)
+        if self.candidate is not None:
+            return [adapter for adapter in ADAPTERS if adapter.kind in self.candidate.kinds]
+        return ADAPTERS
+
+    def _failed(self, reason: str) -> Outcome:
+        self._kept.clear()
+        found = tuple(found._replace(engine=silent(found.engine, reason)) for found in self.outcome.found)
+        return Outcome(self.outcome.adapter, found, reason, self.outcome.failures + 1)
+
+    def _pause(self, visit_seconds: float) -> float:
+        failures = self.outcome.failures
+        if failures:
+            return min(RETRY_SECONDS_MAX, ASK_SECONDS * 2 ** min(failures, DOUBLINGS_MAX))
+        return min(ASK_SECONDS_MAX, max(ASK_SECONDS, visit_seconds / ANSWER_SHARE))
+
+    def _placed(self, found: Found) -> InferenceEngine:
+        pid, reason = _place(self.candidate, found, len(self.outcome.found))
+        if pid is not None:
+            return structs.replace(found.engine, pid=pid)
+        return structs.replace(found.engine, unknown=found.engine.unknown | {"pid": reason})
+
+
+def _place(candidate: Candidate | None, found: Found, engines: int) -> tuple[int | None, str]:
+    """The process that runs an engine, or why it is not known."""
+    if candidate is None:
+        return None, "found by its address, not among the processes on the GPU"
+    pid = candidate.engine_pids.get(found.rank or "") if found.engine.kind == "vllm" else None
+    if pid is not None:
+        return pid, ""
+    if engines == 1 and len(candidate.gpu_pids) == 1:
+        return candidate.gpu_pids[0], ""
+    pids = ", ".join(map(str, candidate.gpu_pids))
+    return None, f"{engines} engine(s) behind this address, on the GPU in process(es) {pids}"
+
+
+def _unsupported(engine: InferenceEngine) -> list[str]:
+    return [reason for reason in engine.unknown.values() if reason.startswith("unsupported")]

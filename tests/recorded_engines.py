@@ -1,0 +1,48 @@
+"""Recorded answers of engines, and a visit that gives them."""
+
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from blackbox.sources.engines.adapters import METRIC_NAMES, NAMESPACES
+from blackbox.sources.engines.metrics import KnownLines, Metrics
+
+T = TypeVar("T")
+RECORDED = Path(__file__).parent / "recorded" / "engines"
+PIECE_BYTES = 997
+"""Of a page at a time, so that lines are torn."""
+
+
+def recorded(name: str) -> bytes:
+    return (RECORDED / name).read_bytes()
+
+
+def metrics(page: bytes) -> Metrics:
+    """A /metrics page as it is read from a socket."""
+    lines = KnownLines(METRIC_NAMES, NAMESPACES)
+    for start in range(0, len(page), PIECE_BYTES):
+        lines.take(page[start : start + PIECE_BYTES])
+    return lines.metrics()
+
+
+class Recording:
+    """An engine that answers each path with a page; any other is not found."""
+
+    def __init__(self, **pages: bytes) -> None:
+        """Path, without the slash and with `_` for others -> page."""
+        self._pages = {"/" + path.replace("_", "/"): page for path, page in pages.items()}
+        self.asked: list[str] = []
+
+    def metrics(self) -> Metrics:
+        return metrics(self._page("/metrics") or b"")
+
+    def json(self, path: str, shape: type[T]) -> T | None:
+        page = self._page(path)
+        return None if page is None else msgspec.json.decode(page, type=shape)
+
+    lasting = json
+
+    def _page(self, path: str) -> bytes | None:
+        self.asked.append(path)
+        return self._pages.get(path)

@@ -1,0 +1,230 @@
+"""What each kind of engine's answers mean."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blackbox.model.sample import InferenceEngine
+from blackbox.sources.engines.adapters import ADAPTERS
+from blackbox.sources.engines.found import FIGURES
+from tests.genuine import sample
+from tests.recorded_engines import Recording, recorded
+
+READ = {adapter.kind: adapter.read for adapter in ADAPTERS}
+
+
+def engines(kind: str, visit: Recording) -> list[InferenceEngine]:
+    found = READ[kind](visit)
+    assert found is not None
+    return [one.engine for one in found]
+
+
+def of_page(kind: str, name: str) -> list[InferenceEngine]:
+    return engines(kind, Recording(metrics=recorded(name)))
+
+
+def figures(engine: InferenceEngine) -> dict[str, object]:
+    """The known ones; each other has a reason."""
+    known = {field: value for field in FIGURES if (value := getattr(engine, field)) is not None}
+    assert set(engine.unknown) == set(FIGURES) - set(known)
+    return known
+
+
+def genuine(name: str) -> list[InferenceEngine]:
+    return engines("vllm", Recording(metrics=sample(f"vllm-0.32.0-{name}.prom").read_bytes()))
+
+
+@pytest.mark.parametrize(
+    ("name", "total", "used", "running", "waiting", "preemptions"),
+    [
+        ("idle", 96, 0, 0, 0, 0),
+        ("busy", 96, 82, 7, 0, 0),
+        ("after", 96, 0, 0, 0, 0),
+        ("kvmetrics-idle", 64, 0, 0, 0, 0),
+        ("kvmetrics-busy", 64, 62, 5, 19, 0),
+        ("kvmetrics-after", 64, 0, 0, 0, 21),
+    ],
+)
+def test_a_genuine_vllm(name: str, total: int, used: int, running: int, waiting: int, preemptions: int) -> None:
+    (engine,) = genuine(name)
+    known = figures(engine)
+    assert engine.model == "tiny"
+    assert known["kv_pages_total"] == total
+    assert known["kv_pages_used"] == used
+    assert known["requests_running"] == running
+    assert known["requests_waiting"] == waiting
+    assert known["preemptions_total"] == preemptions
+
+
+def test_a_genuine_vllm_tells_its_hits_once_there_are_any() -> None:
+    assert genuine("idle")[0].prefix_hit_ratio is None
+    assert genuine("busy")[0].prefix_hit_ratio == 1056 / 2052
+
+
+def test_each_genuine_data_parallel_engine_has_its_own_pool_not_the_sum() -> None:
+    first, second = genuine("dp2-busy")
+    assert (first.kv_pages_total, first.kv_pages_used) == (96, 61)
+    assert (second.kv_pages_total, second.kv_pages_used) == (96, 89)
+
+
+def test_no_genuine_vllm_tells_cached_pages() -> None:
+    assert [genuine(name)[0].kv_pages_cached for name in ("busy", "after")] == [None, None]
+
+
+def test_vllm_v0_counts_usage_of_the_whole_pool() -> None:
+    (engine,) = of_page("vllm", "vllm-v0.prom")
+    assert figures(engine) == {
+        "kv_pages_total": 1000,
+        "kv_pages_used": 251,
+        "kv_usage_ratio": 0.251,
+        "prefix_hit_ratio": 0.625,
+        "requests_running": 3,
+        "requests_waiting": 1,
+        "preemptions_total": 4,
+    }
+
+
+def test_early_vllm_v1_counts_the_null_page_as_used_and_we_do_not() -> None:
+    (engine,) = of_page("vllm", "vllm-v1-early.prom")
+    assert (engine.kv_pages_total, engine.kv_pages_used, engine.prefix_hit_ratio) == (1000, 250, 0.25)
+
+
+def test_vllm_with_old_and_new_names() -> None:
+    (engine,) = of_page("vllm", "vllm-v0.10.prom")
+    assert (engine.kv_pages_total, engine.kv_pages_used, engine.prefix_hit_ratio) == (1001, 250, 0.25)
+
+
+def test_a_vllm_with_no_known_name_is_loudly_unsupported() -> None:
+    (engine,) = of_page("vllm", "vllm-unknown.prom")
+    assert figures(engine) == {}
+    assert all(reason.startswith("unsupported version of vllm: ") for reason in engine.unknown.values())
+
+
+@given(pages=st.integers(2, 2_000_000), data=st.data(), null=st.booleans())
+def test_used_pages_are_exact_whichever_way_a_version_counts(pages: int, data: st.DataObject, null: bool) -> None:
+    free = data.draw(st.integers(0, pages - 1))
+    usage = 1.0 - free / (pages if null else pages - 1)
+    page = f"""vllm:kv_cache_usage_perc{{engine="0"}} {usage!r}
+vllm:cache_config_info{{engine="0",num_gpu_blocks="{pages}"}} 1
+"""
+    (engine,) = engines("vllm", Recording(metrics=page.encode()))
+    assert engine.kv_pages_used == pages - 1 - free
+
+
+@pytest.mark.parametrize("usage", ["0.12345", "0.999"])
+def test_a_usage_that_fits_no_count_of_pages_is_unknown_not_rounded(usage: str) -> None:
+    page = f'vllm:kv_cache_usage_perc{{engine="0"}} {usage}\nvllm:cache_config_info{{num_gpu_blocks="96"}} 1\n'
+    (engine,) = engines("vllm", Recording(metrics=page.encode()))
+    assert engine.kv_pages_used is None
+    assert "no whole number of 96 pages" in engine.unknown["kv_pages_used"]
+
+
+def test_data_parallel_engines_with_unlike_pools_are_unknown_not_averaged() -> None:
+    lines = [
+        f'vllm:{name}{{engine="{rank}"{labels}}} {value}\n'
+        for rank in (0, 1)
+        for name, labels, value in (
+            ("kv_cache_usage_perc", "", 0.5),
+            ("cache_config_info", ',num_gpu_blocks="200",kv_cache_size_tokens="3072",block_size="32"', 1),
+        )
+    ]
+    found = engines("vllm", Recording(metrics="".join(lines).encode()))
+    assert [(engine.kv_pages_total, engine.kv_pages_used) for engine in found] == [(None, None)] * 2
+    assert "not as many each" in found[0].unknown["kv_pages_total"]
+
+
+@pytest.mark.parametrize("value", ["NaN", "+Inf", "-1", "1.5", "1e308"])
+@pytest.mark.fault(35)
+def test_row_35_a_figure_that_is_no_figure_is_unknown(value: str) -> None:
+    text = recorded("vllm-v0.prom").decode().replace(" 0.251", f" {value}").replace(" 3.0", f" {value}")
+    (engine,) = engines("vllm", Recording(metrics=text.encode()))
+    assert engine.kv_usage_ratio is None
+    assert engine.kv_pages_used is None
+    assert engine.requests_running is None
+    assert engine.requests_waiting == 1
+
+
+def test_sglang_counts_pages_where_their_size_is_told_and_one_rank_of_many() -> None:
+    (engine,) = of_page("sglang", "sglang-0.5.23.prom")
+    assert figures(engine) == {
+        "kv_pages_total": 1000,
+        "kv_pages_used": 250,
+        "kv_pages_cached": 100,
+        "kv_usage_ratio": 0.25,
+        "prefix_hit_ratio": 0.25,
+        "requests_running": 4,
+        "requests_waiting": 2,
+        "preemptions_total": 5,
+    }
+    assert engine.model == "qwen"
+
+
+def test_sglang_without_page_sizes_has_no_pages() -> None:
+    (engine,) = of_page("sglang", "sglang-0.4.prom")
+    assert figures(engine) == {"kv_usage_ratio": 0.28, "requests_running": 4, "requests_waiting": 0}
+    assert "pages of unknown size" in engine.unknown["kv_pages_used"]
+
+
+def test_sglang_data_parallel_ranks_are_engines() -> None:
+    first, second = of_page("sglang", "sglang-dp2.prom")
+    assert (first.kv_pages_total, first.kv_pages_used, first.requests_running) == (10, 1, 1)
+    assert (second.kv_pages_total, second.kv_pages_used, second.requests_running) == (10, None, 2)
+    assert second.unknown["kv_pages_used"] == "65 tokens are no whole number of pages of 64"
+    assert first.unknown["prefix_hit_ratio"] == "counted for 2 engines together"
+
+
+def test_triton_with_tensorrt_llm() -> None:
+    (engine,) = of_page("triton", "triton-trtllm.prom")
+    assert engine.model == "tensorrt_llm"
+    assert figures(engine) == {
+        "kv_pages_total": 8000,
+        "kv_pages_used": 2000,
+        "kv_usage_ratio": 0.25,
+        "requests_running": 6,
+        "requests_waiting": 1,
+    }
+
+
+def test_triton_with_other_backends_is_unsupported_but_for_who_waits() -> None:
+    (engine,) = of_page("triton", "triton-plain.prom")
+    assert engine.model is None
+    assert figures(engine) == {"requests_waiting": 3}
+    assert engine.unknown["kv_pages_total"].startswith("unsupported backend of Triton")
+
+
+def test_llama_cpp_is_asked_for_its_slots_and_its_metrics_are_left_alone() -> None:
+    visit = Recording(slots=recorded("llama-cpp-slots.json"), props=recorded("llama-cpp-props.json"))
+    (engine,) = engines("llama.cpp", visit)
+    assert figures(engine) == {"requests_running": 2}
+    assert engine.model == "Qwen3-8B-Q4_K_M.gguf"
+    assert "/metrics" not in visit.asked
+
+
+@pytest.mark.parametrize(("name", "usage"), [("llama-cpp-2024.prom", 0.375), ("llama-cpp-2026.prom", None)])
+def test_llama_cpp_without_slots(name: str, usage: float | None) -> None:
+    (engine,) = of_page("llama.cpp", name)
+    assert (engine.requests_running, engine.requests_waiting, engine.kv_usage_ratio) == (2, 1, usage)
+    assert engine.unknown["kv_pages_total"] == "llama.cpp keeps its cache in no pages"
+
+
+def test_ollama_tells_its_models_and_no_figure_is_made_of_their_sizes() -> None:
+    found = engines("ollama", Recording(api_ps=recorded("ollama-ps.json")))
+    assert [engine.model for engine in found] == ["mistral:latest", "gemma3:4b"]
+    assert [figures(engine) for engine in found] == [{}, {}]
+
+
+def test_ollama_without_a_model() -> None:
+    assert engines("ollama", Recording(api_ps=b'{"models": []}')) == []
+
+
+@pytest.mark.parametrize("kind", READ)
+def test_nobody_takes_anothers_answers_for_its_own(kind: str) -> None:
+    pages = {
+        "vllm": Recording(metrics=recorded("vllm-v0.10.prom")),
+        "sglang": Recording(metrics=recorded("sglang-0.4.prom")),
+        "triton": Recording(metrics=recorded("triton-plain.prom")),
+        "llama.cpp": Recording(slots=recorded("llama-cpp-slots.json")),
+        "ollama": Recording(api_ps=recorded("ollama-ps.json")),
+        "none": Recording(metrics=b"# TYPE up gauge\nup 1\nmy_vllm:x 3\n"),
+    }
+    assert [other for other, visit in pages.items() if READ[kind](visit) is not None] == [kind]
