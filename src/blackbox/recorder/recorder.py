@@ -1,0 +1,172 @@
+"""The recorder: takes every moment from the hub and writes it in a thread of its own; nobody waits for the disk."""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from blackbox.model.sample import Event
+from blackbox.model.snapshot import Moment
+from blackbox.recorder.recording import Recording
+from blackbox.recorder.store import LIMIT_BYTES, RecordingError, Store
+
+MOMENTS_QUEUED_MAX = 20
+"""Ten seconds of a disk that does not answer; a moment with many blocks takes megabytes."""
+QUEUE_MAX = 2000
+"""Events are small and come even when moments are dropped."""
+RETRY_SECONDS = 1.0
+"""After a failure: a full disk should not be asked twice a second."""
+
+log = logging.getLogger(__name__)
+
+RecorderState = Literal["recording", "paused", "off"]
+
+
+class RecorderStatus(Struct, frozen=True, kw_only=True):
+    """How the recording goes."""
+
+    state: RecorderState
+    """`paused`: the disk does not take anything; tried again every second. `off`: not started, or closed."""
+    reason: str | None
+    """Why it is not `recording`."""
+    directory: str
+    bytes: int
+    """Disk taken, as of the last minute."""
+    limit_bytes: int
+    moments_total: int
+    """Committed since the start."""
+    events_total: int
+    """On the disk since the start."""
+    dropped_total: int
+    """Moments and events lost because the disk was too slow."""
+    failures_total: int
+    """Moments lost because the disk did not take them. Events are tried again."""
+    damaged_total: int
+    """Records and files that could not be read."""
+
+
+class Recorder:
+    """Feed `take` with moments and `note` with events, from any thread; neither blocks or raises."""
+
+    def __init__(
+        self, directory: Path, limit_bytes: int = LIMIT_BYTES, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Touches nothing yet."""
+        self.directory = directory
+        self.recording = Recording(directory)
+        """The read side."""
+        self._limit_bytes = limit_bytes
+        self._clock = clock
+        self._store: Store | None = None
+        self._queue: queue.Queue[Moment | Event | None] = queue.Queue(QUEUE_MAX)
+        """None wakes the thread to stop."""
+        self._stopping = False
+        self._reason: str | None = None
+        self._retry_at = float("-inf")
+        self._moments_total = self._dropped_total = self._failures_total = 0
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begins to record. Raises `FailureError`, and of these `HeldError` where another process records there."""
+        store = self._store = Store(self.directory, self._limit_bytes, self._clock)
+        self._thread = threading.Thread(target=self._run, args=(store,), name="recorder", daemon=True)
+        self._thread.start()
+
+    def take(self, moment: Moment) -> None:
+        """Records a moment, and the events in its samples."""
+        if self._queue.qsize() < MOMENTS_QUEUED_MAX:
+            self._put(moment)
+        else:
+            self._drop()
+
+    def note(self, event: Event) -> None:
+        """Records an event that no source reported."""
+        self._put(event)
+
+    def status(self) -> RecorderStatus:
+        """How it goes."""
+        store = self._store
+        state: RecorderState = "paused" if self._reason else "recording"
+        return RecorderStatus(
+            state=state if self._thread is not None and self._thread.is_alive() else "off",
+            reason=self._reason,
+            directory=str(self.directory),
+            bytes=store.bytes if store else 0,
+            limit_bytes=self._limit_bytes,
+            moments_total=self._moments_total,
+            events_total=store.events_total if store else 0,
+            dropped_total=self._dropped_total,
+            failures_total=self._failures_total,
+            damaged_total=store.damaged if store else 0,
+        )
+
+    def close(self, seconds: float) -> None:
+        """Writes what is queued and lets go of the directory; gives up after `seconds`."""
+        self._stopping = True
+        if self._thread is None:
+            return
+        self._put(None)
+        self._thread.join(seconds)
+        if self._thread.is_alive():
+            log.warning("the recording did not close within %.1f s", seconds)
+
+    def _put(self, item: Moment | Event | None) -> None:
+        try:
+            self._queue.put_nowait(item)
+        except queue.Full:
+            self._drop()
+
+    def _drop(self) -> None:
+        if not self._dropped_total:
+            log.warning("the disk is too slow: moments are dropped from the recording")
+        self._dropped_total += 1
+
+    def _run(self, store: Store) -> None:
+        try:
+            while not (self._stopping and self._queue.empty()):
+                item = self._queue.get()
+                if item is not None:
+                    self._write(store, item)
+        finally:
+            store.close()
+
+    def _write(self, store: Store, item: Moment | Event) -> None:
+        moments = int(isinstance(item, Moment))
+        if self._clock() < self._retry_at and not _has_events(item):
+            self._failures_total += moments
+            return
+        try:
+            if isinstance(item, Moment):
+                store.append(item)
+            else:
+                store.note([item], item.timestamp)
+        except RecordingError as error:
+            self._failures_total += moments
+            self._pause(str(error))
+        except Exception as error:
+            log.exception("fault in the recorder")
+            self._failures_total += moments
+            self._pause(f"fault in the recorder: {type(error).__name__}: {error}")
+        else:
+            self._moments_total += moments
+            self._resume()
+
+    def _pause(self, reason: str) -> None:
+        self._retry_at = self._clock() + RETRY_SECONDS
+        if self._reason is None:
+            log.warning("recording is paused: %s", reason)
+        self._reason = reason
+
+    def _resume(self) -> None:
+        if self._reason is not None:
+            log.warning("recording goes on; %d moments were lost so far", self._failures_total)
+        self._reason = None
+
+
+def _has_events(item: Moment | Event) -> bool:
+    return isinstance(item, Event) or any(sample.events for sample in item.samples)

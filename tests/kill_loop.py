@@ -1,0 +1,102 @@
+"""Kills a recording process again and again, and looks for records that it had acknowledged and that are gone.
+
+python -m tests.kill_loop 10000
+"""
+
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from blackbox.recorder.recording import Recording
+from blackbox.recorder.store import Store
+from tests.recorded_moments import INTERVAL, moment_at
+
+START = 1_799_996_400.0
+LIFE_SECONDS_MAX = 0.06
+"""From its start on: at most a few dozen records, and with luck the seal of a minute or the end of a chunk."""
+LOOK_BACK = 1200
+"""Records before those of this life that are looked for, too: ten minutes, never older than the full-rate hour."""
+
+
+class Outcome(NamedTuple):
+    kills: int
+    acknowledged: int
+    lost: int
+    damaged: int
+    """Records that were there and could not be read."""
+    unopened: int
+    """Lives that ended by themselves: the data could not be opened."""
+
+
+def run(kills: int, directory: Path, seed: int = 1) -> Outcome:
+    """Kills `kills` writers of one directory, one after the other."""
+    chance = random.Random(seed)
+    acknowledged: set[int] = set()
+    total = lost = damaged = unopened = 0
+    next_seq = 1
+    for _ in range(kills):
+        told, ended_by_itself = live_and_die(directory, next_seq, chance.random() * LIFE_SECONDS_MAX)
+        unopened += ended_by_itself
+        total += len(told)
+        acknowledged |= set(told)
+        next_seq = max(told, default=next_seq) + 2  # the one after the last may be there without acknowledgement
+        recording = Recording(directory)
+        since = next_seq - LOOK_BACK
+        found = {one.seq for one in recording.moments(time_of(since), time_of(next_seq))}
+        acknowledged = {seq for seq in acknowledged if seq >= since}
+        lost += len(acknowledged - found)
+        damaged += recording.damaged
+    return Outcome(kills, total, lost, damaged, unopened)
+
+
+def live_and_die(directory: Path, seq: int, seconds: float) -> tuple[list[int], bool]:
+    """One life: what it acknowledged, and whether it ended before it was killed."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        record_for_ever(directory, seq, writing)
+    os.close(writing)
+    time.sleep(seconds)
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    with os.fdopen(reading) as told:
+        return [int(line) for line in told], not os.WIFSIGNALED(status)
+
+
+def record_for_ever(directory: Path, seq: int, acknowledge: int) -> None:
+    """Says each number once it is committed."""
+    try:
+        store = Store(directory)
+        while True:
+            store.append(moment_at(time_of(seq), seq))
+            os.write(acknowledge, b"%d\n" % seq)
+            seq += 1
+    finally:
+        os._exit(1)
+
+
+def time_of(seq: int) -> float:
+    """When the moment of that number was."""
+    return START + seq * INTERVAL
+
+
+def main(kills: int) -> int:
+    """1 when anything was lost."""
+    directory = Path(tempfile.mkdtemp())
+    try:
+        outcome = run(kills, directory)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    print(outcome)
+    return 1 if outcome.lost or outcome.damaged or outcome.unopened else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000))

@@ -1,0 +1,238 @@
+"""Chunks: what was appended is read, sealed or not, whole or damaged."""
+
+import contextlib
+import math
+import random
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from blackbox.recorder import chunk_writer, database
+from blackbox.recorder.chunk_reader import NEVER, ChunkReader
+from blackbox.recorder.chunk_writer import ChunkWriter
+from blackbox.recorder.frames import Frame, to_bytes
+from blackbox.recorder.layout import Layout
+from blackbox.recorder.metrics import Subject, read
+from tests.recorded_moments import INTERVAL, moment_at, series
+
+START = 1_800_000_000.0
+ONE, TWO = Subject("process", gpu_uuid="GPU-0", pid=1), Subject("process", gpu_uuid="GPU-0", pid=2)
+
+
+@contextlib.contextmanager
+def writer_of(path: Path) -> Iterator[ChunkWriter]:
+    with contextlib.closing(ChunkWriter(path, 1)) as writer:
+        yield writer
+
+
+def append(writer: ChunkWriter, seconds: float, *, since: float = START, **more: bool) -> list[Frame]:
+    """Moments from `since` on, and what was stored of them."""
+    frames: list[Frame] = []
+    for one in series(since, seconds, **more):
+        subjects, values = read(one)
+        frames.append(Frame(one.timestamp, to_bytes(one)))
+        writer.append(one.timestamp, Layout(subjects), values, frames[-1], synced=False)
+    return frames
+
+
+def frames_in(path: Path) -> list[Frame]:
+    with ChunkReader(path) as reader:
+        return sorted(reader.frames(*NEVER))
+
+
+def used(path: Path) -> dict[float, float]:
+    """Time -> bytes the process used."""
+    found: dict[float, float] = {}
+    with ChunkReader(path) as reader:
+        for run in reader.runs(*NEVER):
+            place = [(key.subject.holder, key.metric.name) for key in run.layout.keys].index(("process", "used_bytes"))
+            found |= dict(zip(run.times, run.column(place), strict=True))
+    return found
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=["tail", "block"])
+def test_what_was_appended_is_read(tmp_path: Path, sealed: bool) -> None:
+    path = tmp_path / "chunk.db"
+    with writer_of(path) as writer:
+        frames = append(writer, 20, blocks=True)
+        if sealed:
+            writer.seal()
+        assert frames_in(path) == frames
+        expected = {one.timestamp: float(one.samples[0].processes[0].used_bytes or 0) for one in series(START, 20)}
+        assert used(path) == expected
+
+
+def test_a_reader_sees_what_is_committed_while_it_is_written(tmp_path: Path) -> None:
+    with writer_of(tmp_path / "chunk.db") as writer:
+        append(writer, 5)
+        with ChunkReader(tmp_path / "chunk.db") as reader:
+            before = list(reader.frames(*NEVER))
+            writer.seal()
+            append(writer, 5, since=START + 5)
+            assert list(reader.frames(*NEVER)) == before, "one reader sees one state"
+        assert len(frames_in(tmp_path / "chunk.db")) == 20
+
+
+def test_a_finished_chunk_is_one_file_and_smaller(tmp_path: Path) -> None:
+    writer = ChunkWriter(tmp_path / "chunk.db", 1)
+    frames = append(writer, 60)
+    writer.finish()
+    assert [path.name for path in tmp_path.iterdir()] == ["chunk.db"]
+    assert frames_in(tmp_path / "chunk.db") == frames
+
+
+def test_a_reader_at_work_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.01)
+    path = tmp_path / "chunk.db"
+    writer = ChunkWriter(path, 1)
+    frames = append(writer, 5)
+    with ChunkReader(path) as reader:
+        assert list(reader.frames(*NEVER)) == frames
+        writer.finish()
+        assert list(reader.frames(*NEVER)) == frames
+    assert frames_in(path) == frames
+
+
+def test_going_on_with_a_chunk_keeps_what_is_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "chunk.db"
+    frames: list[Frame] = []
+    for number in range(4):
+        with writer_of(path) as writer:
+            frames += append(writer, 3, since=START + 3 * number)
+            if number == 2:
+                writer.seal()
+    assert frames_in(path) == frames
+
+
+def test_rows_of_several_layouts_are_sealed_into_one_block(tmp_path: Path) -> None:
+    path = tmp_path / "chunk.db"
+    frame = Frame(START, to_bytes(moment_at(START, 1)))
+    nothing = math.nan
+    with writer_of(path) as writer:
+        writer.append(START, Layout((ONE,)), [1.0, nothing, nothing], frame, synced=False)
+        writer.append(START + 1, Layout((ONE, TWO)), [2.0, nothing, nothing, 5.0, nothing, 7.0], frame, synced=False)
+        writer.seal()
+    with ChunkReader(path) as reader:
+        (run,) = reader.runs(*NEVER)
+    assert run.layout.subjects == (ONE, TWO)
+    assert run.times == [START, START + 1]
+    assert run.column(0) == [1.0, 2.0]
+    assert math.isnan(run.column(3)[0])
+    assert run.column(5)[1] == 7.0
+
+
+def test_many_blocks_of_memory_make_shorter_blocks_of_moments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with writer_of(tmp_path / "chunk.db") as writer:
+        frames = append(writer, 1)
+        monkeypatch.setattr(chunk_writer, "BLOCK_BYTES_MAX", sum(len(frame.body) for frame in frames))
+        assert writer.is_full_block
+        writer.seal()
+        assert not writer.is_full_block
+
+
+def test_the_newest_frame_by_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "chunk.db"
+    with writer_of(path) as writer:
+        frames = append(writer, 10)
+        writer.seal()
+        frames += append(writer, 10, since=START + 10)
+    with ChunkReader(path) as reader:
+        assert reader.newest_frame(START - 1) is None
+        assert reader.newest_frame(START) == frames[0]
+        assert reader.newest_frame(START + 9.9) == frames[19]
+        assert reader.newest_frame(START + 10.2) == frames[20]
+        assert reader.newest_frame(START + 1000) == frames[-1]
+
+
+def test_a_file_that_is_none_of_ours_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "chunk.db"
+    with contextlib.closing(sqlite3.connect(path)) as foreign:
+        foreign.execute("CREATE TABLE mine (x)")
+    with pytest.raises(sqlite3.DatabaseError):
+        ChunkWriter(path, 1)
+    with ChunkReader(path) as reader:
+        assert list(reader.frames(*NEVER)) == []
+        assert reader.damaged == 1
+    with contextlib.closing(sqlite3.connect(path)) as foreign:
+        assert foreign.execute("SELECT count(*) FROM mine").fetchone() == (0,)
+
+
+def small_chunk(path: Path) -> list[Frame]:
+    """Six blocks and a tail, in one file."""
+    with writer_of(path) as writer:
+        frames: list[Frame] = []
+        for number in range(7):
+            frames += append(writer, 5, since=START + 5 * number)
+            if number < 6:
+                writer.seal()
+    return frames
+
+
+def read_damaged(path: Path, frames: list[Frame]) -> int:
+    """How many moments are lost; those that are read must be true, and any loss must be counted."""
+    with ChunkReader(path) as reader:
+        found = list(reader.frames(*NEVER))
+        assert set(found) <= set(frames)
+        assert len(set(found)) == len(found)
+        for run in reader.runs(*NEVER):
+            assert set(run.times) <= {frame.time for frame in frames}
+        lost = len(frames) - len(found)
+        only_the_last = lost == 1 and frames[-1] not in found
+        assert not lost or reader.damaged or only_the_last, "what is gone behind the last row leaves no trace"
+        return lost
+
+
+def flip(path: Path, place: int, bit: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(place)
+        (byte,) = file.read(1)
+        file.seek(place)
+        file.write(bytes([byte ^ 1 << bit]))
+
+
+def sweep_flips(tmp_path: Path, step: int) -> None:
+    frames = small_chunk(tmp_path / "whole.db")
+    chance = random.Random(1)
+    damaged = tmp_path / "damaged.db"
+    size = (tmp_path / "whole.db").stat().st_size
+    losses: list[int] = []
+    for place in range(chance.randrange(step), size, step):
+        shutil.copyfile(tmp_path / "whole.db", damaged)
+        flip(damaged, place, chance.randrange(8))
+        losses.append(read_damaged(damaged, frames))
+    block = round(5 / INTERVAL)
+    assert sum(loss <= block for loss in losses) >= 0.75 * len(losses), "most damage costs one block at most"
+    assert losses.count(0) > 0
+
+
+def sweep_truncations(tmp_path: Path, step: int) -> None:
+    frames = small_chunk(tmp_path / "whole.db")
+    damaged = tmp_path / "damaged.db"
+    for length in range(0, (tmp_path / "whole.db").stat().st_size, step):
+        damaged.write_bytes((tmp_path / "whole.db").read_bytes()[:length])
+        read_damaged(damaged, frames)
+
+
+@pytest.mark.fault(23)
+def test_row_23_a_flipped_byte_costs_what_it_damages_and_no_more(tmp_path: Path) -> None:
+    sweep_flips(tmp_path, step=97)
+
+
+@pytest.mark.fault(23)
+def test_row_23_a_truncated_chunk_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    sweep_truncations(tmp_path, step=211)
+
+
+@pytest.mark.slow
+@pytest.mark.fault(23)
+def test_row_23_every_byte_flipped(tmp_path: Path) -> None:
+    sweep_flips(tmp_path, step=1)
+
+
+@pytest.mark.slow
+@pytest.mark.fault(23)
+def test_row_23_truncated_at_every_offset(tmp_path: Path) -> None:
+    sweep_truncations(tmp_path, step=1)

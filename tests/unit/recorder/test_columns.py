@@ -1,0 +1,60 @@
+"""Columns come back as they went in, and take little room."""
+
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blackbox.recorder.columns import Columns, encode
+from blackbox.recorder.packing import DamageError
+
+NUMBERS = st.one_of(
+    st.integers(-(2**60), 2**60).map(float),
+    st.integers(0, 10_000).map(lambda number: number / 100),
+    st.floats(allow_infinity=False, allow_nan=False),
+    st.just(math.nan),
+)
+STEP = 2 * 1024 * 1024
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> list[list[float]]:
+    rows = draw(st.integers(1, 30))
+    return draw(st.lists(st.lists(NUMBERS, min_size=rows, max_size=rows), min_size=1, max_size=5))
+
+
+def alike(left: list[float], right: list[float]) -> bool:
+    return [repr(number + 0.0) for number in left] == [repr(number + 0.0) for number in right]
+
+
+@given(tables())
+def test_every_number_and_every_gap_comes_back(table: list[list[float]]) -> None:
+    columns = Columns(encode(table))
+    assert len(columns) == len(table)
+    assert columns.rows == len(table[0])
+    assert all(alike(columns[place], column) for place, column in enumerate(table))
+
+
+def test_a_column_that_stands_still_takes_no_room() -> None:
+    still = [80.0 * 2**30] * 120
+    assert len(encode([still] * 500)) - len(encode([still])) < 200
+
+
+def test_memory_that_moves_in_pages_takes_less_than_a_byte_per_number() -> None:
+    chance = random.Random(1)
+    pages = [2 * 2**30 + chance.randrange(-8, 9) * STEP for _ in range(1200)]
+    assert len(encode([list(map(float, pages))])) < 1200
+
+
+def test_decimal_fractions_are_stored_as_integers() -> None:
+    chance = random.Random(1)
+    celsius = [round(60 + chance.random(), 2) for _ in range(1200)]
+    assert len(encode([celsius])) < 2 * 1200
+
+
+def test_damage_is_told_apart_from_numbers() -> None:
+    blob = encode([[1.0, 2.0, 3.0]])
+    with pytest.raises(DamageError):
+        Columns(blob[:-1])

@@ -1,0 +1,65 @@
+"""The data directory: where it is, who holds it, what is in it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from blackbox.errors import FailureError
+from blackbox.recorder.directory import DirectoryLock, HeldError, chunk_file, chunk_files, data_directory, prepare
+
+
+def test_the_services_directory_comes_before_the_users() -> None:
+    environ = {"STATE_DIRECTORY": "/s/blackbox:/other", "XDG_STATE_HOME": "/x", "HOME": "/h"}
+    assert data_directory(environ) == Path("/s/blackbox")
+    del environ["STATE_DIRECTORY"]
+    assert data_directory(environ) == Path("/x/blackbox")
+    environ["XDG_STATE_HOME"] = "relative"
+    assert data_directory(environ) == Path("/h/.local/state/blackbox")
+
+
+def test_chunks_are_listed_by_start_and_number(tmp_path: Path) -> None:
+    wanted = [chunk_file(tmp_path, "full", start, number) for start, number in [(0, 0), (600, 0), (600, 1)]]
+    for chunk in reversed(wanted):
+        chunk.path.touch()
+    for name in ("full-yesterday-0.db", "minute-19700101T000000Z-0.db", "full-19700101T000000Z-0.db-wal", "notes.txt"):
+        (tmp_path / name).touch()
+    assert chunk_files(tmp_path, "full") == wanted
+
+
+def test_a_chunk_counts_and_goes_with_its_companions(tmp_path: Path) -> None:
+    chunk = chunk_file(tmp_path, "full", 0, 0)
+    chunk.path.write_bytes(b"12345")
+    chunk.path.with_name(chunk.path.name + "-wal").write_bytes(b"123")
+    assert chunk.bytes() == 8
+    chunk.delete()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.fault(26)
+def test_row_26_the_second_is_told_who_holds_the_directory(tmp_path: Path) -> None:
+    first = DirectoryLock(tmp_path)
+    with pytest.raises(HeldError, match=f"process {os.getpid()} "):
+        DirectoryLock(tmp_path)
+    first.close()
+    DirectoryLock(tmp_path).close()
+
+
+@pytest.mark.fault(26)
+def test_row_26_a_stale_lock_file_holds_nobody_up(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_text("1\n")
+    DirectoryLock(tmp_path).close()
+    assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
+
+
+@pytest.mark.fault(25)
+def test_row_25_a_directory_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(FailureError, match="cannot record in") as caught:
+        prepare(tmp_path / "file" / "data")
+    assert "\n" not in str(caught.value)
+
+
+def test_only_the_owner_can_look_inside(tmp_path: Path) -> None:
+    prepare(tmp_path / "new" / "data")
+    assert (tmp_path / "new" / "data").stat().st_mode & 0o077 == 0

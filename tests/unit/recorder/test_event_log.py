@@ -1,0 +1,79 @@
+"""Events: numbered, on the disk, and found again."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from blackbox.recorder.event_log import EventReader, EventWriter
+from tests.recorded_moments import DAY, event
+
+START = 1_800_000_000.0
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> Iterator[EventWriter]:
+    with closing(EventWriter(tmp_path)) as log:
+        yield log
+
+
+def test_events_are_found_by_time_and_kind(tmp_path: Path, writer: EventWriter) -> None:
+    kinds = ["xid", "gpu_lost", "gpu_back", "xid"]
+    for number, kind in enumerate(kinds):
+        writer.append([event(kind, START + number)], START + number)
+    reader = EventReader(tmp_path)
+    assert [one.event.kind for one in reader.between(START, START + 10)] == kinds
+    assert [one.event.timestamp for one in reader.between(START, START + 10, {"xid"})] == [START, START + 3]
+    assert [one.event.kind for one in reader.between(START + 1, START + 2)] == ["gpu_lost", "gpu_back"]
+    assert [one.event.kind for one in reader.between(START, START + 10, limit=2)] == ["gpu_back", "xid"]
+
+
+def test_ids_grow_through_restarts_and_chunks(tmp_path: Path) -> None:
+    for number in range(4):
+        with closing(EventWriter(tmp_path)) as writer:
+            writer.append([event(), event()], START + number * 20 * DAY)
+    reader = EventReader(tmp_path)
+    ids = [one.id for one in reader.after(0)]
+    assert len(ids) == 8
+    assert ids == sorted(set(ids))
+    assert [one.id for one in reader.after(ids[2], limit=3)] == ids[3:6]
+
+
+def test_ids_grow_when_the_clock_is_set_back(tmp_path: Path, writer: EventWriter) -> None:
+    (first,) = writer.append([event()], START)
+    (second,) = writer.append([event()], START - 3600)
+    assert second.id > first.id
+    assert EventReader(tmp_path).after(first.id) == [second]
+
+
+@pytest.mark.fault(24)
+def test_row_24_events_are_synced_one_by_one(tmp_path: Path, writer: EventWriter) -> None:
+    writer.append([event()], START)
+    database = writer._open[1] if writer._open else None  # the promise is this one setting of SQLite's
+    assert database is not None
+    assert database.execute("PRAGMA synchronous").fetchone() == (2,), "2 is FULL: a commit waits for the disk"
+
+
+@pytest.mark.fault(23)
+def test_row_23_a_changed_event_is_skipped_and_counted(tmp_path: Path, writer: EventWriter) -> None:
+    writer.append([event(message="first"), event(message="second")], START)
+    writer.close()
+    (path,) = tmp_path.glob("events-*.db")
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("UPDATE event SET body = replace(body, 'first', 'fist')")
+    reader = EventReader(tmp_path)
+    assert [one.event.message for one in reader.after(0)] == ["second"]
+    assert reader.damaged == 1
+
+
+@pytest.mark.fault(23)
+def test_row_23_a_damaged_log_is_kept_and_another_one_begun(tmp_path: Path, writer: EventWriter) -> None:
+    writer.append([event(message="lost")], START)
+    writer.close()
+    (path,) = tmp_path.glob("events-*.db")
+    path.write_bytes(b"not a database, by now" * 1000)
+    writer.append([event(message="kept")], START + 1)
+    assert [one.event.message for one in EventReader(tmp_path).after(0)] == ["kept"]
+    assert len(list(tmp_path.glob("events-*.db"))) == 2

@@ -1,0 +1,101 @@
+"""Which numbers of a moment are kept, of whom."""
+
+import math
+
+import pytest
+
+from blackbox.merge import merge
+from blackbox.model.snapshot import Moment
+from blackbox.recorder.metrics import KEPT, METRICS, Reading, Subject, read
+from tests.moments import (
+    GIB,
+    SERVER,
+    SILENT,
+    TRAINER,
+    allocator,
+    device,
+    engine,
+    moment,
+    paged_allocator,
+    process,
+    sample,
+)
+
+
+def numbers(reading: Reading, **wanted: object) -> dict[str, float]:
+    """The numbers of the one subject that has these fields."""
+    start = 0
+    for subject in reading.subjects:
+        end = start + len(subject.metrics)
+        if all(getattr(subject, name) == value for name, value in wanted.items()):
+            return dict(zip((metric.name for metric in subject.metrics), reading.values[start:end], strict=True))
+        start = end
+    raise AssertionError(f"nobody is {wanted}")
+
+
+def test_the_numbers_are_those_of_the_snapshot() -> None:
+    whole = moment()
+    reading, snapshot = read(whole), merge(whole)
+    machine = numbers(reading, holder="machine")
+    assert machine["used_bytes"] == snapshot.used_bytes
+    trainer = next(row for row in snapshot.processes if row.pid == TRAINER)
+    assert numbers(reading, holder="process", pid=TRAINER) == {
+        "used_bytes": trainer.used_bytes,
+        "reserved_bytes": trainer.reserved_bytes,
+        "allocated_bytes": trainer.allocated_bytes,
+    }
+    assert numbers(reading, holder="engine", pid=SERVER)["kv_pages_used"] == 1
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        moment(),
+        moment(sample((device(0),), (process(TRAINER),), allocators=(allocator(reserved_bytes=3 * GIB),))),
+        moment(sample((device(0),), (process(SERVER, used_bytes=None),), allocators=(paged_allocator(),))),
+    ],
+    ids=["whole", "contradicting blocks", "driver does not say"],
+)
+def test_leaving_the_block_maps_out_changes_no_number(whole: Moment) -> None:
+    snapshot = merge(whole)
+    for row in snapshot.processes:
+        kept = numbers(read(whole), holder="process", pid=row.pid, gpu_uuid=row.gpu_uuid)
+        if "used_bytes" not in row.unknown:
+            assert kept["used_bytes"] == row.used_bytes
+        if "reserved_bytes" not in row.unknown:
+            assert kept["reserved_bytes"] == row.reserved_bytes
+
+
+def test_what_nobody_measured_is_a_gap_and_no_number() -> None:
+    lost = device(0, state="lost", reason="gone", memory=None, power_watts=None)
+    reading = read(moment(sample((lost,), (process(SILENT),))))
+    gpu = numbers(reading, holder="gpu")
+    assert math.isnan(gpu["used_bytes"])
+    assert math.isnan(gpu["power_watts"])
+    assert math.isnan(numbers(reading, holder="machine")["used_bytes"])
+    assert math.isnan(numbers(reading, holder="process")["reserved_bytes"])
+
+
+def test_an_engine_belongs_to_the_user_of_its_process() -> None:
+    reading = read(moment(sample((device(0),), (process(SERVER, uid=1234),), engines=(engine(),))))
+    assert next(subject.uid for subject in reading.subjects if subject.holder == "engine") == 1234
+
+
+def test_identity_is_not_a_matter_of_names() -> None:
+    one = Subject("process", gpu_uuid="GPU-0", pid=1, start_time=5.0, gpu=0, name="python", uid=7)
+    other = Subject("process", gpu_uuid="GPU-0", pid=1, start_time=5.0, gpu=3, name="renamed", uid=None)
+    assert one.identity == other.identity
+    assert one.identity != Subject("process", gpu_uuid="GPU-0", pid=1, start_time=6.0).identity
+
+
+def test_metrics_are_fields_of_their_rows() -> None:
+    snapshot = merge(moment())
+    rows = {
+        "machine": snapshot,
+        "gpu": snapshot.gpus[0],
+        "process": snapshot.processes[0],
+        "engine": snapshot.engines[0],
+    }
+    for holder, metrics in KEPT.items():
+        assert all(hasattr(rows[holder], metric.name) for metric in metrics)
+    assert set(METRICS) == {metric.name for metrics in KEPT.values() for metric in metrics}

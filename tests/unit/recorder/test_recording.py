@@ -1,0 +1,116 @@
+"""Questions over a recording: as of then, all of a range, what happened."""
+
+from pathlib import Path
+
+import pytest
+
+from blackbox.merge import merge
+from blackbox.model.view import UnknownGpuError
+from blackbox.recorder.directory import chunk_files
+from blackbox.recorder.recording import Recording
+from tests.moments import TRAINER, moment
+from tests.recorded_moments import HOUR, MINUTE, event, moment_at, record, series
+
+START = 1_799_996_400.0
+"""The start of an hour."""
+
+
+def test_nothing_recorded_is_no_answer(tmp_path: Path) -> None:
+    recording = Recording(tmp_path / "not there")
+    assert recording.at(START) is None
+    assert recording.span() is None
+    assert recording.events() == []
+    assert list(recording.moments(0, 1e12)) == []
+
+
+def test_the_snapshot_as_of_then_has_its_own_seq_and_time(tmp_path: Path) -> None:
+    moments = list(series(START, MINUTE, blocks=True))
+    record(tmp_path, *moments)
+    found = Recording(tmp_path).at(START + 30.2)
+    assert found == merge(moments[60])
+    assert found is not None
+    assert (found.seq, found.timestamp) == (61, "2027-01-15T07:00:30.000Z")
+
+
+def test_before_the_first_and_in_a_gap_there_is_nothing(tmp_path: Path) -> None:
+    first, second = list(series(START, 10)), list(series(START + 20, 10, first_seq=100))
+    record(tmp_path, *first, *second)
+    recording = Recording(tmp_path)
+    assert recording.moment_at(START - 0.1) is None
+    assert recording.moment_at(START + 10.5) == first[-1], "as fresh as the live answer would have passed for"
+    assert recording.moment_at(START + 15) is None
+    assert recording.moment_at(START + 20) == second[0]
+    assert recording.moment_at(START + 60) is None
+
+
+def test_where_it_is_thinned_the_last_moment_of_the_minute_stands_for_it(tmp_path: Path) -> None:
+    moments = list(series(START, 1.5 * HOUR, interval=20.0))
+    record(tmp_path, *moments)
+    recording = Recording(tmp_path)
+    assert recording.moment_at(START + 5 * MINUTE + 30) == moments[14]
+    assert recording.moment_at(START + 5 * MINUTE + 30).timestamp == START + 4 * MINUTE + 40  # pyright: ignore
+    late = START + 1.5 * HOUR - 10
+    assert recording.moment_at(late) is None, "at full rate, the last moment was too old by then"
+
+
+def test_who_asks_sees_then_what_he_would_have_seen_live(tmp_path: Path) -> None:
+    whole = moment(timestamp=START)
+    record(tmp_path, whole)
+    recording = Recording(tmp_path)
+    assert recording.at(START, viewer_uid=4321) == merge(whole, viewer_uid=4321)
+    assert recording.at(START, gpu="1") == merge(whole, gpu="1")
+    assert any(row.pid == TRAINER and row.allocated_bytes for row in recording.at(START).processes)  # pyright: ignore
+    with pytest.raises(UnknownGpuError):
+        recording.at(START, gpu="7")
+
+
+def test_all_of_a_range_comes_in_order_from_coarse_to_fine(tmp_path: Path) -> None:
+    moments = list(series(START, 2 * HOUR, interval=30.0))
+    record(tmp_path, *moments)
+    found = list(Recording(tmp_path).moments(START, START + 2 * HOUR))
+    times = [one.timestamp for one in found]
+    assert times == sorted(set(times))
+    full_from = chunk_files(tmp_path, "full")[0].start
+    assert [one for one in found if one.timestamp >= full_from] == [
+        one for one in moments if one.timestamp >= full_from
+    ]
+    assert len([time for time in times if time < full_from]) == round((full_from - START) / MINUTE)
+
+
+def test_a_range_ends_where_it_is_told(tmp_path: Path) -> None:
+    moments = list(series(START, MINUTE))
+    record(tmp_path, *moments)
+    assert list(Recording(tmp_path).moments(START + 10, START + 20)) == moments[20:41]
+
+
+def test_events_of_moments_are_recorded_too(tmp_path: Path) -> None:
+    happened = event("oom", START + 1)
+    record(tmp_path, moment_at(START, 1), moment_at(START + 1, 2, events=(happened,)))
+    recording = Recording(tmp_path)
+    assert [one.event for one in recording.events(kind="oom")] == [happened]
+    assert recording.events(kind=["xid", "ecc"]) == []
+    assert recording.events(since=START + 2) == []
+    assert recording.events_after(recording.events()[0].id) == []
+
+
+def test_a_copied_directory_answers_the_same(tmp_path: Path) -> None:
+    import shutil
+
+    moments = list(series(START, 2 * MINUTE))
+    record(tmp_path / "live", *moments)
+    shutil.copytree(tmp_path / "live", tmp_path / "copy")
+    assert list(Recording(tmp_path / "copy").moments(0, 1e12)) == moments
+    assert Recording(tmp_path / "copy").span() == (START, moments[-1].timestamp)
+
+
+@pytest.mark.fault(23)
+def test_row_23_a_ruined_chunk_costs_its_own_time_and_is_told(tmp_path: Path) -> None:
+    moments = list(series(START, 30 * MINUTE, interval=5.0))
+    record(tmp_path, *moments)
+    ruined = chunk_files(tmp_path, "full")[1]
+    ruined.path.write_bytes(b"\0" * 5000)
+    recording = Recording(tmp_path)
+    assert list(recording.moments(START, START + HOUR)) == [
+        one for one in moments if not START + 600 <= one.timestamp < START + 1200
+    ]
+    assert recording.damaged > 0
