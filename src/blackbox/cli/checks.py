@@ -174,7 +174,7 @@ def profiling(machine: Machine) -> Finding:
         return Finding(subject="profiling", level="ok", text="hardware counters are open to every user")
     if os.geteuid() == 0:
         return Finding(subject="profiling", level="ok", text="hardware counters are open to root, which we are")
-    text = "hardware counters are for root only: nsight_metrics stay unavailable"
+    text = "counters of kernels (blackbox run --ncu) are for root only"
     return Finding(subject="profiling", level="warn", text=text, remedy=ALLOW_PROFILING)
 
 

@@ -35,6 +35,8 @@ def load_settings(arguments: Namespace, environ: Mapping[str, str] = os.environ)
     settings = Settings(**found)  # pyright: ignore[reportArgumentType]
     if settings.socket_group is not None and settings.unix_socket is None:
         raise UsageError("--socket-group needs --unix-socket")
+    if settings.require_record and settings.no_record:
+        raise UsageError("--require-record and --no-record exclude each other")
     return settings
 
 

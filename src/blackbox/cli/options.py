@@ -86,8 +86,36 @@ OPTIONS = (
         "let go of the driver when nobody asked for this long (default: never)",
         "DURATION",
     ),
-    Option("agent_socket", "agent_socket", values.path, "Unix socket where agents report (default: found by both)", "PATH"),
+    Option(
+        "agent_socket", "agent_socket", values.path, "Unix socket where agents report (default: found by both)", "PATH"
+    ),
     Option("no_agents", "no_agents", values.switch, "listen to no agents"),
+    Option(
+        "engine",
+        "engines",
+        values.engine,
+        "inference engine of this machine to ask, as http://HOST:PORT, besides those found beside GPU processes",
+        "URL",
+        many=True,
+    ),
+    Option("no_engines", "no_engines", values.switch, "ask no inference engine"),
+    Option("data_dir", "data_dir", values.path, "where the recording goes (default: XDG state directory)", "DIRECTORY"),
+    Option(
+        "data_limit", "data_limit_bytes", values.data_limit_bytes, "disk the recording may take (default: 2G)", "SIZE"
+    ),
+    Option("no_record", "no_record", values.switch, "keep no recording"),
+    Option("replay", "replay", values.path, "play a dump instead of watching this machine", "DUMP"),
+    Option("speed", "replay_speed", values.speed, "of the replay: 10 is ten times as fast (default: 1)", "FACTOR"),
+    Option("require_record", "require_record", values.switch, "do not start where recording is impossible"),
+    Option(
+        "threshold",
+        "thresholds_percent",
+        values.percent,
+        "percent of a GPU's memory in use whose crossing is an event (default: 95)",
+        "PERCENT",
+        many=True,
+    ),
+    Option("gpm", "gpm", values.switch, "read counters of whole GPUs (Hopper and later) for nsight_metrics"),
     Option("log_level", "log_level", values.log_level, "least to log on stderr (default: info)", "LEVEL"),
 )
 

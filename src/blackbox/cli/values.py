@@ -9,8 +9,13 @@ from typing import TypeVar
 from blackbox.errors import UsageError
 
 PORT_MAX = 65535
+SPEED_MIN, SPEED_MAX = 0.01, 10_000.0
+"""Of a replay: an hour in a third of a second is as fast as anyone can use."""
 T = TypeVar("T")
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+) ?(ms|s|m|h|)")
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]*)?) ?([KMGTkmgt]?)(?:i?B)?")
+_UNIT_BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%?")
 _WHOLE = re.compile(r"[0-9]{1,9}")
 _UNIT_SECONDS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SWITCH_TEXTS = {
@@ -49,6 +54,15 @@ def count(text: str) -> int:
     return number
 
 
+def percent(text: str) -> float:
+    """Above 0, at most 100, with or without the sign."""
+    match = _PERCENT.fullmatch(text.strip())
+    number = float(match[1]) if match else 0.0
+    if not 0 < number <= 100:
+        raise UsageError(f"{text!r} is not a percentage above 0 and up to 100")
+    return number
+
+
 def duration_seconds(text: str) -> float:
     """Seconds, or a number with `ms`, `s`, `m` or `h`."""
     match = _DURATION.fullmatch(text.strip())
@@ -56,6 +70,17 @@ def duration_seconds(text: str) -> float:
     if not 0 < seconds < math.inf:
         raise UsageError(f"{text!r} is not a duration (examples: 0.5, 500ms, 2s, 5m)")
     return seconds
+
+
+def speed(text: str) -> float:
+    """A factor: `10`, `10x`, `0.5`."""
+    try:
+        factor = float(text.strip().removesuffix("x"))
+    except ValueError:
+        factor = math.nan
+    if not SPEED_MIN <= factor <= SPEED_MAX:
+        raise UsageError(f"{text!r} is not a speed from {SPEED_MIN:g} to {SPEED_MAX:g}")
+    return factor
 
 
 def interval_seconds(text: str) -> float:
@@ -66,6 +91,17 @@ def interval_seconds(text: str) -> float:
     if seconds < INTERVAL_SECONDS_MIN:
         raise UsageError(f"{text!r} is below the shortest interval, {INTERVAL_SECONDS_MIN * 1000:g}ms")
     return seconds
+
+
+def data_limit_bytes(text: str) -> int:
+    """Bytes, or a number with `K`, `M`, `G` or `T` (1024 each); no less than a recording needs."""
+    from blackbox.settings import DATA_LIMIT_BYTES_MIN
+
+    match = _SIZE.fullmatch(text.strip())
+    size = int(float(match[1]) * _UNIT_BYTES[match[2].upper()]) if match else 0
+    if size < DATA_LIMIT_BYTES_MIN:
+        raise UsageError(f"{text!r} is not a size of at least {DATA_LIMIT_BYTES_MIN >> 20}M (examples: 500M, 2G)")
+    return size
 
 
 def path(text: str) -> Path:
@@ -83,6 +119,16 @@ def name(text: str) -> str:
     if not text.strip():
         raise UsageError("an empty name")
     return text.strip()
+
+
+def engine(text: str) -> str:
+    """Address of an inference engine on this machine."""
+    from blackbox.sources.engines.address import parse_url
+
+    try:
+        return str(parse_url(text))
+    except ValueError:
+        raise UsageError(f"{text!r} is not of the form http://HOST:PORT, HOST an IP address or localhost") from None
 
 
 def switch(text: str) -> bool:

@@ -2,17 +2,22 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
+from typing import Generic, Self, TypeVar
 
+from blackbox.client import questions
 from blackbox.client.errors import ClientError, UnreachableError, unreachable
 from blackbox.client.exchange import READ_BYTES, SILENCE_SECONDS_MAX, TIMEOUT_SECONDS, Exchange
-from blackbox.client.resume import Loss, Progress, StreamEvent, decode
+from blackbox.client.questions import Question, Time
+from blackbox.client.resume import EventProgress, Loss, Progress, SnapshotProgress, StreamEvent, decode
 from blackbox.client.target import DEFAULT_URL, Target, path, target
+from blackbox.model.answers import Aggregate, Aggregated, Comparison, EventList, Forecast, History, NumberedEvent
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.view import BlockDetail
 
+T = TypeVar("T")
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -38,8 +43,65 @@ class AsyncClient:
 
     async def snapshot_json(self, *, gpu: str | int | None = None, blocks: BlockDetail = "full") -> bytes:
         """The same as the server's own JSON."""
+        return await self._get(path(self._target, "/vram", None if gpu is None else str(gpu), blocks))
+
+    async def history(
+        self,
+        *,
+        since: Time | None = None,
+        until: Time | None = None,
+        gpu: str | int | None = None,
+        pid: int | None = None,
+        metric: str | None = None,
+        points: int | None = None,
+    ) -> History:
+        """A metric (default `used_bytes`) over time (default the last hour). Raises `ClientError`."""
+        question = questions.history(since, until, gpu, pid, metric, points)
+        return questions.answer(await self.ask(question), History)
+
+    async def at(self, time: Time, *, gpu: str | int | None = None, blocks: BlockDetail = "full") -> Snapshot:
+        """The snapshot as of a time. Raises `StatusError` (404) where nothing was recorded."""
+        return decode(await self.ask(questions.at(time, gpu, blocks)))
+
+    async def events(
+        self,
+        *,
+        since: Time | None = None,
+        until: Time | None = None,
+        kind: str | Collection[str] | None = None,
+        limit: int | None = None,
+    ) -> tuple[NumberedEvent, ...]:
+        """What happened, oldest first."""
+        question = questions.events(since, until, kind, limit)
+        return questions.answer(await self.ask(question), EventList).events
+
+    async def compare(self, a: Time, b: Time | None = None, *, gpu: str | int | None = None) -> Comparison:
+        """What is new, gone, grown or shrunk between two times; `b` defaults to now."""
+        return questions.answer(await self.ask(questions.compare(a, b, gpu)), Comparison)
+
+    async def aggregated(
+        self,
+        window: str | None = None,
+        *,
+        until: Time | None = None,
+        gpu: str | int | None = None,
+        pid: int | None = None,
+        metric: str | None = None,
+    ) -> tuple[Aggregate, ...]:
+        """What each series came to over a window (`15m`, `7d`; default five minutes)."""
+        question = questions.aggregated(window, until, gpu, pid, metric)
+        return questions.answer(await self.ask(question), Aggregated).aggregates
+
+    async def forecast(self) -> Forecast:
+        """When memory will be full, where it steadily fills. Predictions, with their evidence."""
+        return questions.answer(await self.ask(questions.forecast()), Forecast)
+
+    async def ask(self, question: Question) -> bytes:
+        """The answer to any question, as the server's own JSON. Raises `ClientError`."""
+        return await self._get(question.path(self._target))
+
+    async def _get(self, wanted: str) -> bytes:
         exchange = Exchange(self._target)
-        wanted = path(self._target, "/vram", None if gpu is None else str(gpu), blocks)
         async with (
             _time_limit(self._target, self._timeout_seconds),
             _connection(self._target, self._timeout_seconds) as (reader, writer),
@@ -57,26 +119,42 @@ class AsyncClient:
         gpu: str | int | None = None,
         blocks: BlockDetail = "full",
         on_loss: Callable[[Loss], None] | None = None,
-    ) -> "AsyncStream":
+    ) -> "AsyncStream[StreamEvent]":
         """Every new snapshot, across restarts of the server. `on_loss` hears of each lost connection."""
         wanted = path(self._target, "/vram/stream", None if gpu is None else str(gpu), blocks)
-        return AsyncStream(self._target, wanted, self._timeout_seconds, on_loss)
+        return AsyncStream(self._target, wanted, self._timeout_seconds, on_loss, SnapshotProgress())
+
+    def event_stream(
+        self,
+        *,
+        kind: str | Collection[str] | None = None,
+        after: int | None = None,
+        on_loss: Callable[[Loss], None] | None = None,
+    ) -> "AsyncStream[NumberedEvent]":
+        """Every event from now on (or behind the id `after`), across restarts of the server: none is missed."""
+        wanted = questions.event_stream(kind).path(self._target)
+        return AsyncStream(self._target, wanted, self._timeout_seconds, on_loss, EventProgress(after))
 
 
-class AsyncStream(AsyncIterator[StreamEvent]):
+class AsyncStream(AsyncIterator[T], Generic[T]):
     """Iterates over events until closed. Connects at the first event; once connected it reconnects for ever.
 
     Raises `UnreachableError` where the first connection fails, `StatusError` where the server refuses.
     """
 
     def __init__(
-        self, server: Target, wanted: str, timeout_seconds: float, on_loss: Callable[[Loss], None] | None
+        self,
+        server: Target,
+        wanted: str,
+        timeout_seconds: float,
+        on_loss: Callable[[Loss], None] | None,
+        progress: Progress[T],
     ) -> None:
         self._target = server
         self._path = wanted
         self._timeout_seconds = timeout_seconds
         self._on_loss = on_loss
-        self._progress = Progress()
+        self._progress = progress
         self._events = self._run()
 
     @property
@@ -89,10 +167,10 @@ class AsyncStream(AsyncIterator[StreamEvent]):
         """Connections made after the first."""
         return self._progress.reconnects_total
 
-    async def __anext__(self) -> StreamEvent:
+    async def __anext__(self) -> T:
         return await anext(self._events)
 
-    async def __aenter__(self) -> "AsyncStream":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -102,7 +180,7 @@ class AsyncStream(AsyncIterator[StreamEvent]):
         """Ends the stream and its connection."""
         await self._events.aclose()
 
-    async def _run(self) -> AsyncGenerator[StreamEvent, None]:
+    async def _run(self) -> AsyncGenerator[T, None]:
         while True:
             try:
                 async with aclosing(self._read_connection()) as events:
@@ -114,7 +192,7 @@ class AsyncStream(AsyncIterator[StreamEvent]):
                     self._on_loss(loss)
                 await asyncio.sleep(loss.retry_in_seconds)
 
-    async def _read_connection(self) -> AsyncGenerator[StreamEvent, None]:
+    async def _read_connection(self) -> AsyncGenerator[T, None]:
         exchange = Exchange(self._target)
         async with _connection(self._target, self._timeout_seconds) as (reader, writer):
             async with _time_limit(self._target, self._timeout_seconds):

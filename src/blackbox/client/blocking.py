@@ -4,16 +4,22 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Generic, Self, TypeVar
 
+from blackbox.client import questions
 from blackbox.client.errors import ClientError, UnreachableError, unreachable
 from blackbox.client.exchange import READ_BYTES, SILENCE_SECONDS_MAX, TIMEOUT_SECONDS, Exchange
-from blackbox.client.resume import Loss, Progress, StreamEvent, decode
+from blackbox.client.questions import Question, Time
+from blackbox.client.resume import EventProgress, Loss, Progress, SnapshotProgress, StreamEvent, decode
 from blackbox.client.target import DEFAULT_URL, Target, path, target
+from blackbox.model.answers import Aggregate, Aggregated, Comparison, EventList, Forecast, History, NumberedEvent
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.view import BlockDetail
+
+T = TypeVar("T")
 
 
 class Client:
@@ -38,9 +44,66 @@ class Client:
 
     def snapshot_json(self, *, gpu: str | int | None = None, blocks: BlockDetail = "full") -> bytes:
         """The same as the server's own JSON."""
+        return self._get(path(self._target, "/vram", None if gpu is None else str(gpu), blocks))
+
+    def history(
+        self,
+        *,
+        since: Time | None = None,
+        until: Time | None = None,
+        gpu: str | int | None = None,
+        pid: int | None = None,
+        metric: str | None = None,
+        points: int | None = None,
+    ) -> History:
+        """A metric (default `used_bytes`) over time (default the last hour). Raises `ClientError`."""
+        question = questions.history(since, until, gpu, pid, metric, points)
+        return questions.answer(self.ask(question), History)
+
+    def at(self, time: Time, *, gpu: str | int | None = None, blocks: BlockDetail = "full") -> Snapshot:
+        """The snapshot as of a time. Raises `StatusError` (404) where nothing was recorded."""
+        return decode(self.ask(questions.at(time, gpu, blocks)))
+
+    def events(
+        self,
+        *,
+        since: Time | None = None,
+        until: Time | None = None,
+        kind: str | Collection[str] | None = None,
+        limit: int | None = None,
+    ) -> tuple[NumberedEvent, ...]:
+        """What happened, oldest first."""
+        question = questions.events(since, until, kind, limit)
+        return questions.answer(self.ask(question), EventList).events
+
+    def compare(self, a: Time, b: Time | None = None, *, gpu: str | int | None = None) -> Comparison:
+        """What is new, gone, grown or shrunk between two times; `b` defaults to now."""
+        return questions.answer(self.ask(questions.compare(a, b, gpu)), Comparison)
+
+    def aggregated(
+        self,
+        window: str | None = None,
+        *,
+        until: Time | None = None,
+        gpu: str | int | None = None,
+        pid: int | None = None,
+        metric: str | None = None,
+    ) -> tuple[Aggregate, ...]:
+        """What each series came to over a window (`15m`, `7d`; default five minutes)."""
+        question = questions.aggregated(window, until, gpu, pid, metric)
+        return questions.answer(self.ask(question), Aggregated).aggregates
+
+    def forecast(self) -> Forecast:
+        """When memory will be full, where it steadily fills. Predictions, with their evidence."""
+        return questions.answer(self.ask(questions.forecast()), Forecast)
+
+    def ask(self, question: Question) -> bytes:
+        """The answer to any question, as the server's own JSON. Raises `ClientError`."""
+        return self._get(question.path(self._target))
+
+    def _get(self, wanted: str) -> bytes:
         deadline = time.monotonic() + self._timeout_seconds
         exchange = Exchange(self._target)
-        wanted = path(self._target, "/vram", None if gpu is None else str(gpu), blocks)
         with closing(_connect(self._target, self._timeout_seconds)) as connection:
             _send(self._target, connection, exchange.request(wanted, {"Accept": "application/json"}))
             while not exchange.complete:
@@ -55,26 +118,42 @@ class Client:
         gpu: str | int | None = None,
         blocks: BlockDetail = "full",
         on_loss: Callable[[Loss], None] | None = None,
-    ) -> "Stream":
+    ) -> "Stream[StreamEvent]":
         """Every new snapshot, across restarts of the server. `on_loss` hears of each lost connection."""
         wanted = path(self._target, "/vram/stream", None if gpu is None else str(gpu), blocks)
-        return Stream(self._target, wanted, self._timeout_seconds, on_loss)
+        return Stream(self._target, wanted, self._timeout_seconds, on_loss, SnapshotProgress())
+
+    def event_stream(
+        self,
+        *,
+        kind: str | Collection[str] | None = None,
+        after: int | None = None,
+        on_loss: Callable[[Loss], None] | None = None,
+    ) -> "Stream[NumberedEvent]":
+        """Every event from now on (or behind the id `after`), across restarts of the server: none is missed."""
+        wanted = questions.event_stream(kind).path(self._target)
+        return Stream(self._target, wanted, self._timeout_seconds, on_loss, EventProgress(after))
 
 
-class Stream(Iterator[StreamEvent]):
+class Stream(Iterator[T], Generic[T]):
     """Iterates over events until closed. Connects at the first `next`; once connected it reconnects for ever.
 
     Raises `UnreachableError` where the first connection fails, `StatusError` where the server refuses.
     """
 
     def __init__(
-        self, server: Target, wanted: str, timeout_seconds: float, on_loss: Callable[[Loss], None] | None
+        self,
+        server: Target,
+        wanted: str,
+        timeout_seconds: float,
+        on_loss: Callable[[Loss], None] | None,
+        progress: Progress[T],
     ) -> None:
         self._target = server
         self._path = wanted
         self._timeout_seconds = timeout_seconds
         self._on_loss = on_loss
-        self._progress = Progress()
+        self._progress = progress
         self._connection: socket.socket | None = None
         self._closed = threading.Event()
         self._events = self._run()
@@ -89,10 +168,10 @@ class Stream(Iterator[StreamEvent]):
         """Connections made after the first."""
         return self._progress.reconnects_total
 
-    def __next__(self) -> StreamEvent:
+    def __next__(self) -> T:
         return next(self._events)
 
-    def __enter__(self) -> "Stream":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -107,7 +186,7 @@ class Stream(Iterator[StreamEvent]):
                 connection.shutdown(socket.SHUT_RDWR)
             connection.close()
 
-    def _run(self) -> Iterator[StreamEvent]:
+    def _run(self) -> Iterator[T]:
         while not self._closed.is_set():
             try:
                 yield from self._read_connection()
@@ -119,7 +198,7 @@ class Stream(Iterator[StreamEvent]):
                     self._on_loss(loss)
                 self._closed.wait(loss.retry_in_seconds)
 
-    def _read_connection(self) -> Iterator[StreamEvent]:
+    def _read_connection(self) -> Iterator[T]:
         exchange = Exchange(self._target)
         with closing(_connect(self._target, self._timeout_seconds)) as connection:
             self._connection = connection

@@ -1,16 +1,20 @@
 """What a stream knows across connections: where it was, what it missed, how long to wait before it tries again."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from blackbox.client.errors import AnswerError, ClientError, StatusError, UnreachableError
-from blackbox.client.sse import EventStreamParser, EventTooLargeError
+from blackbox.client.sse import EventStreamParser, EventTooLargeError, ServerSentEvent
+from blackbox.model.answers import NumberedEvent
 from blackbox.model.codec import from_json
 from blackbox.model.snapshot import Snapshot
+
+T = TypeVar("T")
 
 BACKOFF_SECONDS_MIN = 0.5
 """The default interval: a server that restarts is found again within an event or two."""
@@ -49,7 +53,7 @@ class StreamEvent:
         return json.loads(self.data)
 
 
-class Progress:
+class Progress(ABC, Generic[T]):
     """State of one stream; `feed` and `connected` move it on, `lost` says when to try again."""
 
     def __init__(self) -> None:
@@ -73,16 +77,17 @@ class Progress:
         self._ever_connected = True
         self._parser = EventStreamParser()
 
-    def feed(self, data: bytes) -> Iterator[StreamEvent]:
+    def feed(self, data: bytes) -> Iterator[T]:
         """The events completed by `data`. Raises `AnswerError`."""
         try:
             arrived = self._parser.feed(data)
         except EventTooLargeError as error:
             raise AnswerError(str(error)) from None
         for sent in arrived:
-            if sent.event == "message":
+            taken = self._take(sent, int(sent.id) if sent.id.isdigit() else None)
+            if taken is not None:
                 self._failures = 0
-                yield self._event(int(sent.id) if sent.id.isdigit() else None, sent.data)
+                yield taken
 
     def lost(self, error: ClientError) -> Loss:
         """How to go on after `error`; raises it where trying again is of no use."""
@@ -94,6 +99,17 @@ class Progress:
         asked = error.retry_after_seconds if isinstance(error, StatusError) else self._parser.retry_seconds
         return Loss(error, max(delay, min(asked or 0.0, RETRY_AFTER_SECONDS_MAX)))
 
+    @abstractmethod
+    def _take(self, sent: ServerSentEvent, number: int | None) -> T | None:
+        """What the stream yields for an event; None for one that it passes over."""
+
+
+class SnapshotProgress(Progress[StreamEvent]):
+    """Of `GET /vram/stream`: counts what it missed."""
+
+    def _take(self, sent: ServerSentEvent, number: int | None) -> StreamEvent | None:
+        return self._event(number, sent.data) if sent.event == "message" else None
+
     def _event(self, seq: int | None, data: bytes) -> StreamEvent:
         missed = 0
         if seq is not None and self._seq is not None:
@@ -101,6 +117,24 @@ class Progress:
         self._seq = seq
         self.missed_total += missed
         return StreamEvent(seq, data, missed)
+
+
+class EventProgress(Progress[NumberedEvent]):
+    """Of `GET /vram/events/stream`, which misses nothing."""
+
+    def __init__(self, after: int | None) -> None:
+        """Begins behind the event `after`, or with the next one."""
+        super().__init__()
+        self._seq = after
+
+    def _take(self, sent: ServerSentEvent, number: int | None) -> NumberedEvent | None:
+        if number is None:
+            return None
+        self._seq = number
+        try:
+            return msgspec.json.decode(sent.data, type=NumberedEvent)
+        except msgspec.DecodeError as error:
+            raise AnswerError(f"not an event: {error}") from None
 
 
 def decode(body: bytes) -> Snapshot:

@@ -4,8 +4,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from blackbox.model.routes import PATHS
-from blackbox.model.schema import snapshot_schema
+from blackbox.model.schema import ALL_PATHS, answer_definitions, snapshot_schema
 
 HEAD = """\
 # API reference
@@ -24,13 +23,14 @@ FLOAT = "float"
 
 def page() -> str:
     """The whole page."""
-    schema = snapshot_schema()
-    return "\n".join([HEAD, *_routes(), *_objects(schema["$defs"])])
+    snapshot = snapshot_schema()["$defs"]
+    answers = {name: definition for name, definition in answer_definitions().items() if name not in snapshot}
+    return "\n".join([HEAD, *_routes(), *_objects(snapshot), *_objects(answers)])
 
 
 def _routes() -> Iterator[str]:
     yield "## Routes\n"
-    for path, methods in PATHS.items():
+    for path, methods in ALL_PATHS.items():
         for method, route in methods.items():
             yield f"### {method.upper()} {path}\n"
             yield " ".join(filter(None, [route["summary"], route.get("description")])) + "\n"
@@ -61,10 +61,16 @@ def _objects(definitions: dict[str, Any]) -> Iterator[str]:
         yield f"## {name}\n"
         yield definition["description"] + "\n"
         yield "| Field | Type | Meaning |\n|---|---|---|"
-        for field, schema in definition["properties"].items():
+        for field, schema in definition.get("properties", {}).items():
             absent = "" if field in definition["required"] else " May be absent."
-            yield f"| `{field}` | {_type(schema)} | {' '.join(schema['description'].split())}{absent} |"
+            yield f"| `{field}` | {_type(schema)} | {_text(schema)}{absent} |"
+        for place, schema in enumerate(definition.get("prefixItems", ())):
+            yield f"| [{place}] `{schema['title']}` | {_type(schema)} | {_text(schema)} |"
         yield ""
+
+
+def _text(schema: dict[str, Any]) -> str:
+    return " ".join(schema.get("description", "").split())
 
 
 def _type(schema: dict[str, Any]) -> str:
@@ -75,6 +81,8 @@ def _type(schema: dict[str, Any]) -> str:
         return f"[{name}](#{name.lower()})"
     if "enum" in schema:
         return f"string: {_choices(schema)}" + (" or null" if None in schema["enum"] else "")
+    if "prefixItems" in schema:
+        return f"array of {len(schema['prefixItems'])}"
     if schema["type"] == "array":
         return f"array of {_type(schema['items'])}"
     if "additionalProperties" in schema:

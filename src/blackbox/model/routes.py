@@ -33,18 +33,18 @@ LAST_EVENT_ID = {
 RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
 
 
-def _text(description: str, headers: dict[str, Any] | None = None) -> dict[str, Any]:
+def text_answer(description: str, headers: dict[str, Any] | None = None) -> dict[str, Any]:
     return {"description": description, "content": TEXT} | ({"headers": headers} if headers else {})
 
 
 REFUSALS: dict[str, Any] = {
-    "401": _text("A token or password is needed.", {"WWW-Authenticate": {"schema": {"type": "string"}}}),
-    "403": _text("Foreign `Host` or `Origin`."),
-    "500": _text("`Internal Server Error`; the cause is in the server's log."),
+    "401": text_answer("A token or password is needed.", {"WWW-Authenticate": {"schema": {"type": "string"}}}),
+    "403": text_answer("Foreign `Host` or `Origin`."),
+    "500": text_answer("`Internal Server Error`; the cause is in the server's log."),
 }
-BAD_QUERY = {"400": _text("A parameter is unknown or has no such value.")}
-NO_GPU = {"404": _text("The machine has no such GPU.")}
-NO_SAMPLE = {"503": _text("No sample yet.", RETRY_AFTER)}
+BAD_QUERY = {"400": text_answer("A parameter is unknown or has no such value.")}
+NO_GPU = {"404": text_answer("The machine has no such GPU.")}
+NO_SAMPLE = {"503": text_answer("No sample yet.", RETRY_AFTER)}
 
 HEALTH = {
     "type": "object",
@@ -60,6 +60,10 @@ HEALTH = {
             "items": {"$ref": "#/components/schemas/SourceStatus"},
             "description": "As of now: ages have grown since the last sample.",
         },
+        "recorder": {
+            "type": ["object", "null"],
+            "description": "How the recording goes, which `status` does not depend on; null where nothing is recorded.",
+        },
     },
 }
 
@@ -68,7 +72,7 @@ PATHS: dict[str, Any] = {
         "get": {
             "operationId": "index",
             "summary": "What there is to ask for.",
-            "responses": {"200": _text("The routes, one a line."), **REFUSALS},
+            "responses": {"200": text_answer("The routes, one a line."), **REFUSALS},
         }
     },
     "/vram": {
@@ -104,7 +108,7 @@ PATHS: dict[str, Any] = {
                 },
                 **BAD_QUERY,
                 **NO_GPU,
-                "503": _text("As many streams are open as are allowed.", RETRY_AFTER),
+                "503": text_answer("As many streams are open as are allowed.", RETRY_AFTER),
                 **REFUSALS,
             },
         }
@@ -113,7 +117,7 @@ PATHS: dict[str, Any] = {
         "get": {
             "operationId": "metrics",
             "summary": "Prometheus text exposition. docs/metrics.md lists the names.",
-            "responses": {"200": _text("Metrics."), **REFUSALS},
+            "responses": {"200": text_answer("Metrics."), **REFUSALS},
         }
     },
     "/healthz": {
@@ -131,7 +135,7 @@ PATHS: dict[str, Any] = {
         "get": {
             "operationId": "ready",
             "summary": "Whether the first sample has been taken.",
-            "responses": {"200": _text("It has."), **NO_SAMPLE, **REFUSALS},
+            "responses": {"200": text_answer("It has."), **NO_SAMPLE, **REFUSALS},
         }
     },
     "/openapi.json": {

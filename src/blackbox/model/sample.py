@@ -8,12 +8,27 @@ from typing import Literal
 
 from msgspec import Struct
 
+from blackbox.model.event import Crossing, Growth, ProcessLife
+
 GpuState = Literal["ok", "stale", "lost", "no_access", "failed"]
 ProcessKind = Literal["compute", "graphics", "mps"]
 BlockType = Literal["kv_cache", "activation", "weight", "other"]
 BlockState = Literal["active", "pending_free", "inactive"]
 ThreadState = Literal["active", "running", "waiting"]
-EventKind = Literal["xid", "ecc", "gpu_lost", "gpu_back", "source_lost", "source_back"]
+EventKind = Literal[
+    "xid",
+    "ecc",
+    "gpu_lost",
+    "gpu_back",
+    "source_lost",
+    "source_back",
+    "oom",
+    "process_start",
+    "process_exit",
+    "memory_growth",
+    "memory_orphaned",
+    "threshold",
+]
 
 
 class Part(Struct, frozen=True, kw_only=True):
@@ -99,21 +114,25 @@ class AllocatorBlock(Struct, frozen=True, array_like=True, gc=False):
 
 
 class KvPage(Struct, frozen=True, array_like=True, gc=False):
-    """A page of an inference engine's KV cache."""
+    """A page of an inference engine's KV cache, its part in one layer, or several of a kind as one."""
 
     page_id: int
+    """Of the first."""
     address: int
     size: int
     in_use: bool
     """Referenced by a request."""
     cached: bool
     """Holds a prefix that a later request may hit; evictable when not in use."""
+    pages: int = 1
+    """Neighbours that hold the same. With address 0, all that hold the same, wherever they lie."""
 
 
 class KvPool(Struct, frozen=True, kw_only=True):
     """The KV cache of one engine on one device: the address range it takes from the allocator, and its pages.
 
-    Pages lie inside `ranges`, do not overlap, and together are as large as the ranges.
+    Pages lie inside `ranges`, do not overlap, and together are as large as the ranges. Where they would be too many,
+    they are one row per state instead, without addresses, and just as large.
     """
 
     ranges: tuple[tuple[int, int], ...]
@@ -153,6 +172,8 @@ class Allocator(Part, frozen=True, kw_only=True):
     kv_pools: tuple[KvPool, ...] = ()
     threads: tuple[OwningThread, ...] | None = None
     """None: owners unknown. Sums to `allocated_bytes` otherwise."""
+    details_taken_at: float | None = None
+    """When `blocks` and `threads` were seen, where that is earlier than the counters; they may then sum to less."""
 
 
 class KernelCounters(Part, frozen=True, kw_only=True):
@@ -186,17 +207,60 @@ class InferenceEngine(Part, frozen=True, kw_only=True):
     preemptions_total: int | None = None
 
 
-class Event(Struct, frozen=True, kw_only=True):
-    """Something that happened, with the wall time at which it was noticed."""
+class TraceStep(Struct, frozen=True, array_like=True, gc=False):
+    """One step in the history of an allocator, in its own words."""
+
+    action: str
+    address: int
+    size: int
+    stream: int | None = None
+    time_us: int | None = None
+    """Unix time in microseconds."""
+    stack: int | None = None
+    """Index into the `stacks` beside it."""
+
+
+class OutOfMemory(Struct, frozen=True, kw_only=True):
+    """An allocation that failed, and the state of the allocator that could not serve it."""
+
+    source: str
+    requested_bytes: int
+    thread_id: int | None
+    """Who asked."""
+    device_total_bytes: int | None
+    device_free_bytes: int | None
+    allocator: Allocator | None
+    trace: tuple[TraceStep, ...]
+    """The last steps, oldest first."""
+    stacks: tuple[tuple[str, ...], ...]
+    """Innermost first, as `file:line function`."""
+
+
+class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that happened, with the wall time at which it was noticed. Keys that do not apply are absent."""
 
     kind: EventKind
+    """What sort of thing."""
     timestamp: float
     """Unix seconds."""
     message: str
+    """The same in words."""
     gpu_uuid: str | None = None
+    """Device it happened on."""
     pid: int | None = None
+    """Process it happened to."""
     code: int | None = None
     """The driver's number, such as the Xid."""
+    uid: int | None = None
+    """Owner of the process."""
+    oom: OutOfMemory | None = None
+    """What an agent saw, for an event of this kind."""
+    process: ProcessLife | None = None
+    """The process that started, ended, or left memory behind."""
+    growth: Growth | None = None
+    """For `memory_growth`."""
+    threshold: Crossing | None = None
+    """For `threshold`."""
 
 
 SourceState = Literal[

@@ -9,25 +9,36 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from blackbox.model import answers, event, sample
 from blackbox.model import snapshot as snapshot_module
 from blackbox.model.docstrings import field_texts
 from blackbox.model.routes import PATHS
+from blackbox.model.routes_recorded import RECORDED_PATHS
 from blackbox.model.snapshot import SCHEMA_VERSION, Snapshot
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 OPENAPI_VERSION = "3.1.0"
+ANSWERS: tuple[type[Struct], ...] = (
+    answers.History,
+    answers.EventList,
+    answers.Comparison,
+    answers.Aggregated,
+    answers.Forecast,
+)
+"""Bodies of the routes that ask the recording."""
+ALL_PATHS = PATHS | RECORDED_PATHS
 
 
 def snapshot_schema() -> dict[str, Any]:
     """JSON Schema of `GET /vram` and of the data of every stream event."""
-    root, definitions = _described("#/$defs/{name}")
+    (root,), definitions = _described("#/$defs/{name}", Snapshot)
     return {"$schema": DIALECT, "title": "Blackbox snapshot", **root, "$defs": definitions}
 
 
 @cache
 def openapi() -> bytes:
     """OpenAPI description of all routes, as JSON."""
-    _, schemas = _described("#/components/schemas/{name}")
+    _, schemas = _described("#/components/schemas/{name}", Snapshot, *ANSWERS)
     return msgspec.json.encode(
         {
             "openapi": OPENAPI_VERSION,
@@ -37,7 +48,7 @@ def openapi() -> bytes:
                 "version": str(SCHEMA_VERSION),
                 "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             },
-            "paths": PATHS,
+            "paths": ALL_PATHS,
             "components": {
                 "schemas": schemas,
                 "securitySchemes": {
@@ -50,22 +61,34 @@ def openapi() -> bytes:
     )
 
 
-def _described(reference: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Schema of the snapshot as a reference, and of all structs in it, by name."""
-    (root,), definitions = msgspec.json.schema_components((Snapshot,), ref_template=reference)
+def answer_definitions() -> dict[str, Any]:
+    """The structs in answers about the recording, by name."""
+    return _described("#/$defs/{name}", *ANSWERS)[1]
+
+
+def _described(reference: str, *roots: type[Struct]) -> tuple[tuple[dict[str, Any], ...], dict[str, Any]]:
+    """Schemas of the `roots` as references, and of all structs in them, by name."""
+    schemas, definitions = msgspec.json.schema_components(roots, ref_template=reference)
     for name, definition in definitions.items():
-        texts = field_texts(_structs()[name])
-        for field, schema in definition["properties"].items():
+        struct = _structs()[name]
+        texts = field_texts(struct)
+        for field, schema in definition.get("properties", {}).items():
+            text = texts.get(field) or texts.get(f"{field}_")  # `from` is no name for a field
+            if text is not None:
+                schema["description"] = text
+        for field, schema in zip(struct.__struct_fields__, definition.get("prefixItems", ()), strict=False):
+            schema["title"] = field
             if field in texts:
                 schema["description"] = texts[field]
-    return root, definitions
+    return schemas, definitions
 
 
 @cache
 def _structs() -> dict[str, type[Struct]]:
-    """The structs that snapshots are made of, by name."""
+    """The structs that answers are made of, by name."""
     return {
         name: value
-        for name, value in vars(snapshot_module).items()
+        for module in (sample, event, snapshot_module, answers)
+        for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, Struct)
     }

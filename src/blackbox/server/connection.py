@@ -9,12 +9,11 @@ from typing import cast
 
 from blackbox.server.access import Peer
 from blackbox.server.app import ANSWERS, App
-from blackbox.server.context import Answer, Streaming
+from blackbox.server.context import Answer, StreamClient, Streaming
 from blackbox.server.crowd import Crowd
 from blackbox.server.reader import RequestReader
 from blackbox.server.request import Refusal, Request
 from blackbox.server.response import Response, head, stream_head, unavailable
-from blackbox.server.stream import Client
 
 COPY_BYTES = 64 * 1024
 """Up to this size head and body are joined into one write; above, the copy would cost more than it saves."""
@@ -60,7 +59,7 @@ class Connection(asyncio.Protocol):
         """Bytes wait here because the peer is slow."""
         self._waiting_bytes = 0
         """How many waited when it last took some."""
-        self._client: Client | None = None
+        self._client: StreamClient | None = None
         self._deadline = inf
 
     # Called by the event loop
@@ -207,7 +206,7 @@ class Connection(asyncio.Protocol):
         connection = "keep-alive" if chunked and request.keep_alive else "close"
         return stream_head(self._crowd.date, streaming.fields, connection, chunked=chunked)
 
-    def _stream(self, start: bytes, streaming: Streaming, client: Client) -> None:
+    def _stream(self, start: bytes, streaming: Streaming, client: StreamClient) -> None:
         self._stop_reading()
         self._queue.clear()
         self._client = client

@@ -4,18 +4,20 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from blackbox.hub import Hub
 from blackbox.server.limits import Limits
 from blackbox.server.request import Request
 from blackbox.server.response import Fields, Response
 from blackbox.server.stats import Stats
-from blackbox.server.stream import Broadcaster, Client
+from blackbox.server.stream import Broadcaster
 from blackbox.settings import Settings
 
 if TYPE_CHECKING:
     from blackbox.exporters.prometheus import PrometheusExporter
+    from blackbox.recorder import RecorderStatus
+    from blackbox.server.event_stream import EventStreams
     from blackbox.server.questions import Questions
 
 P = ParamSpec("P")
@@ -29,10 +31,34 @@ class Asker(NamedTuple):
     """May see inside the processes of this user only; None: inside all."""
 
 
+class StreamClient(Protocol):
+    """What a connection needs of a stream that it carries."""
+
+    def start(self, transport: asyncio.WriteTransport, opening: bytes, seq: int) -> None:
+        """Sends what the stream opens with, up to and with the event `seq`; more follows from then on."""
+        ...
+
+    def pause(self) -> None:
+        """The peer is slow: bytes wait here."""
+        ...
+
+    def resume(self) -> None:
+        """Nothing waits here any more."""
+        ...
+
+    def finish(self, reason: str) -> None:
+        """Sends the reason and the end of the stream."""
+        ...
+
+    def leave(self) -> None:
+        """Forgets the stream; a second time does nothing."""
+        ...
+
+
 class Streaming(NamedTuple):
     """An answer that goes on."""
 
-    client: Client | None
+    client: StreamClient | None
     """None for HEAD, which gets the head alone."""
     data: bytes = b""
     seq: int = 0
@@ -61,6 +87,10 @@ class Context(NamedTuple):
     workers: Executor
     questions: "Questions | None"
     """About the recording; None where nothing is recorded."""
+    event_streams: "EventStreams | None"
+    """Likewise."""
+    recorder_status: "Callable[[], RecorderStatus] | None"
+    """Likewise."""
 
 
 async def off_loop(workers: Executor, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:

@@ -14,6 +14,11 @@ def event(seq: int, body: bytes) -> bytes:
     return b"id: %d\ndata: %b\n\n" % (seq, body)
 
 
+def named_event(number: int, name: str, body: bytes) -> bytes:
+    """An event of a kind of its own, which browsers hand to the listener of that name. `body` must be one line."""
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (number, name.encode(), body)
+
+
 def comment(line: str) -> bytes:
     """Something every client skips over, and a person reading along understands."""
     return f": {line}\n\n".encode()

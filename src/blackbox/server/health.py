@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from blackbox.model.snapshot import Moment, SourceStatus
+from blackbox.recorder import RecorderStatus
 from blackbox.server.context import Answering, Asker, Context
 from blackbox.server.request import Request
 from blackbox.server.response import JSON, Response, text, unavailable
@@ -18,12 +19,16 @@ class Health(Struct, frozen=True, kw_only=True):
     """`ok` only while the data of every source is fresh."""
     sources: tuple[SourceStatus, ...]
     """As of now: ages have grown since the sample, and a source that has grown too old is `stale`."""
+    recorder: RecorderStatus | None = None
+    """How the recording goes, which `status` does not depend on; null where nothing is recorded."""
 
 
 def healthz(context: Context, _request: Request, _asker: Asker) -> Answering:
     """200 while every source's data is fresh, else 503; the state of each source either way."""
     latest = context.hub.latest
     health = judge(None if latest is None else latest.moment, context.clock())
+    if context.recorder_status is not None:
+        health = structs.replace(health, recorder=context.recorder_status())
     status = 200 if health.status == "ok" else 503
     return Response(status, msgspec.json.encode(health), JSON, (("Cache-Control", "no-store"),))
 

@@ -1,6 +1,7 @@
 """The table of routes. A new route is one line."""
 
 from blackbox.server.context import Answering, Asker, Context, Handler, off_loop
+from blackbox.server.event_stream import events_stream
 from blackbox.server.health import healthz, readyz
 from blackbox.server.recorded import aggregated, at, compared, events, forecasted, history
 from blackbox.server.request import Request
@@ -43,6 +44,7 @@ ROUTES: dict[str, Handler] = {
     "/vram/history": history,
     "/vram/at": at,
     "/vram/events": events,
+    "/vram/events/stream": events_stream,
     "/vram/compare": compared,
     "/vram/aggregated": aggregated,
     "/vram/forecast": forecasted,

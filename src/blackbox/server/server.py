@@ -12,12 +12,13 @@ from platform import python_version
 from typing import TYPE_CHECKING
 
 from blackbox.hub import Hub
-from blackbox.recorder import Recording
+from blackbox.recorder import RecorderStatus, Recording
 from blackbox.server.access import Access
 from blackbox.server.app import App
 from blackbox.server.connection import Connection
 from blackbox.server.context import Context, off_loop
 from blackbox.server.crowd import Crowd
+from blackbox.server.event_stream import EventStreams
 from blackbox.server.limits import Limits
 from blackbox.server.listener import BACKLOG, open_tcp, open_unix, room
 from blackbox.server.questions import Questions
@@ -43,12 +44,16 @@ class Server:
         limits: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
         recording: Recording | None = None,
+        recorder_status: Callable[[], RecorderStatus] | None = None,
     ) -> None:
-        """`clock` is the one that `Moment.taken_at` was read from; `recording` is None where nothing is recorded."""
+        """`clock` is the one that `Moment.taken_at` was read from; `recording` and `recorder_status` are None where
+        nothing is recorded.
+        """
         self._hub = hub
         self._settings = settings
         self._limits = limits or Limits()
         self._clock = clock
+        self._recorder_status = recorder_status
         self._questions = None if recording is None else Questions(recording)
         self.stats = Stats()
         self.port = settings.port
@@ -67,6 +72,7 @@ class Server:
         self._crowd = Crowd(limits, self.stats, room(limits.spare_fds))
         self._broadcaster = Broadcaster(self._hub, self.stats, limits, settings.streams_max)
         self._broadcaster.start(self._loop)
+        self._event_streams = self._make_event_streams()
         self._exporter = asyncio.ensure_future(off_loop(self._workers, self._make_exporter))
         app = App(self._make_context(), self._access)
         plain = partial(Connection, app, self._crowd, tls=False)
@@ -89,6 +95,8 @@ class Server:
             listening.close()
         self._remove_unix_path()
         self._broadcaster.stop("server stopping")
+        if self._event_streams is not None:
+            self._event_streams.stop("server stopping")
         await self._crowd.disperse()
         self._sweeping.cancel()
         if self._exporter.done() and self._exporter.exception() is None:
@@ -129,7 +137,14 @@ class Server:
             exporter=self._exporter,
             workers=self._workers,
             questions=self._questions,
+            event_streams=self._event_streams,
+            recorder_status=self._recorder_status,
         )
+
+    def _make_event_streams(self) -> EventStreams | None:
+        if self._questions is None:
+            return None
+        return EventStreams(self._questions, self.stats, self._limits, self._settings.streams_max)
 
     def _make_exporter(self) -> "PrometheusExporter":
         """Takes a while for its imports, so it happens beside the first requests."""

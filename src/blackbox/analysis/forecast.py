@@ -1,0 +1,141 @@
+"""When memory will be full, if it goes on rising as it does: a range, with the rise it follows from.
+
+Without a steady rise there is no prediction, and none reaches further ahead than a few times what it looks back on.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from blackbox.analysis.advice import advise
+from blackbox.analysis.trend import NOTEWORTHY_BYTES, POINTS_MAX, Point, Trend, rising_trend
+from blackbox.analysis.words import duration, rate, who
+from blackbox.model.answers import Evidence, Forecast, History, Outlook, Series
+from blackbox.model.snapshot import Gpu, Process, Snapshot
+
+WINDOWS_SECONDS = (600.0, 3600.0, 86_400.0)
+"""Stretches of the past that are searched for a trend: what happens now comes before what happens all day."""
+REACH = 10
+"""A prediction reaches no further ahead than this many times the length of its evidence."""
+WINDOWS_TEXT = "ten minutes, hour or day"
+
+Subject = tuple[str | None, int | None, float | None]
+"""(UUID of a device, pid, start time)."""
+
+
+class Rise(NamedTuple):
+    """A trend, and where it begins."""
+
+    trend: Trend
+    from_: float
+
+
+def forecast(now: float, snapshot: Snapshot, histories: Sequence[History], kv_history: History) -> Forecast:
+    """What lies ahead of the machine that `snapshot` shows, by the `used_bytes` of each window (shortest first).
+
+    `kv_history` is a week of `kv_usage_ratio`.
+    """
+    rises = _rises(histories)
+    gpus = {gpu.uuid: gpu for gpu in snapshot.gpus}
+    processes = [
+        outlook
+        for process in snapshot.processes
+        if process.gpu_uuid in gpus and (outlook := _of_process(process, gpus[process.gpu_uuid], rises)) is not None
+    ]
+    return Forecast(
+        timestamp=now,
+        gpus=tuple(_of_gpu(gpu, rises) for gpu in snapshot.gpus),
+        processes=tuple(sorted(processes, key=_urgency)),
+        advice=tuple(advise(snapshot, kv_history)),
+    )
+
+
+def _urgency(outlook: Outlook) -> float:
+    return float("inf") if outlook.full_in_seconds is None else outlook.full_in_seconds
+
+
+def _rises(histories: Sequence[History]) -> dict[Subject, list[Rise]]:
+    """The trends of every subject, those of short windows first."""
+    found: dict[Subject, list[Rise]] = {}
+    for history in histories:
+        for series in history.series:
+            points = list(_lows(series))[-POINTS_MAX:]
+            trend = rising_trend(points)
+            if trend is not None and trend.rise >= NOTEWORTHY_BYTES:
+                found.setdefault(_subject(series), []).append(Rise(trend, points[0][0]))
+    return found
+
+
+def _lows(series: Series) -> Iterator[Point]:
+    """What is held even in the quietest moment of each stretch."""
+    for time, low, _mean, _high in series.points:
+        if low is not None:
+            yield time, float(low)
+
+
+def _subject(series: Series) -> Subject:
+    return series.gpu_uuid, series.pid, series.start_time
+
+
+def _of_gpu(gpu: Gpu, rises: dict[Subject, list[Rise]]) -> Outlook:
+    name = f"GPU {gpu.index}" if gpu.parent_uuid is None else f"{gpu.uuid} on GPU {gpu.index}"
+    found = rises.get((gpu.uuid, None, None), [])
+    return _outlook(gpu, None, name, gpu.used_bytes, found)
+
+
+def _of_process(process: Process, gpu: Gpu, rises: dict[Subject, list[Rise]]) -> Outlook | None:
+    """None where it does not rise."""
+    found = rises.get((process.gpu_uuid, process.pid, process.start_time), [])
+    if not found or "used_bytes" in process.unknown:
+        return None
+    return _outlook(gpu, process, who(process.name, process.pid), process.used_bytes, found)
+
+
+def _outlook(gpu: Gpu, process: Process | None, name: str, used: int, found: Sequence[Rise]) -> Outlook:
+    blind = gpu.unknown.get("free_bytes") or (gpu.reason if gpu.state != "ok" else None)
+    within = next((rise for rise in found if _ahead(gpu, rise.trend.rate) <= REACH * rise.trend.seconds), None)
+    rise = within or (found[-1] if found else None)
+    certain = None if blind or within is None else within.trend
+    return Outlook(
+        gpu=gpu.index,
+        gpu_uuid=gpu.uuid,
+        pid=process.pid if process else None,
+        name=process.name if process else gpu.name,
+        start_time=process.start_time if process else None,
+        used_bytes=used,
+        headroom_bytes=gpu.free_bytes,
+        full_in_seconds_min=_ahead(gpu, certain.rate_high) if certain else None,
+        full_in_seconds=_ahead(gpu, certain.rate) if certain else None,
+        full_in_seconds_max=_ahead(gpu, certain.rate_low) if certain else None,
+        evidence=_evidence(rise) if rise else None,
+        message=f"{name}: no prediction: {blind}" if blind else _message(gpu, process, name, rise, certain),
+    )
+
+
+def _ahead(gpu: Gpu, bytes_per_second: float) -> float:
+    return round(gpu.free_bytes / bytes_per_second, 1)
+
+
+def _evidence(rise: Rise) -> Evidence:
+    trend = rise.trend
+    return Evidence(
+        from_=rise.from_,
+        to=rise.from_ + trend.seconds,
+        points=trend.points,
+        rise_bytes=round(trend.rise),
+        rate_bytes_per_second=trend.rate,
+        rate_low_bytes_per_second=trend.rate_low,
+        rate_high_bytes_per_second=trend.rate_high,
+    )
+
+
+def _message(gpu: Gpu, process: Process | None, name: str, rise: Rise | None, certain: Trend | None) -> str:
+    if rise is None:
+        return f"{name}: no trend in the last {WINDOWS_TEXT}, so no prediction"
+    growing = f"by {rate(rise.trend.rate)} as for the last {duration(rise.trend.seconds)}"
+    if certain is None:
+        return f"{name}: grows {growing}, but would not fill the GPU soon enough to predict when"
+    sooner, likely, later = (
+        duration(_ahead(gpu, speed)) for speed in (certain.rate_high, certain.rate, certain.rate_low)
+    )
+    end = f"would fill GPU {gpu.index}" if process else "would be full"
+    return f"{name}: prediction: {end} in {likely} ({sooner} to {later}), if it goes on growing {growing}"

@@ -1,0 +1,64 @@
+"""Print what is new, gone, grown or shrunk between two times, by process and by type of block."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from blackbox.cli import asking, questions
+
+if TYPE_CHECKING:
+    from blackbox.model.answers import Comparison, ProcessChange
+
+TYPES_MAX = 5
+"""Types of blocks per process; the largest differences come first, and --json has all."""
+
+
+def configure(parser: ArgumentParser) -> None:
+    """What to compare, and whom to ask."""
+    parser.epilog = questions.TIMES
+    parser.add_argument("a", metavar="A", help="the earlier time")
+    parser.add_argument("b", nargs="?", metavar="B", help="the later time (default: now)")
+    parser.add_argument("--gpu", metavar="GPU", help="one GPU only: its index or UUID")
+    questions.add_json_flags(parser)
+    asking.add_server_flags(parser)
+
+
+def run(arguments: Namespace) -> int:
+    """Prints the differences."""
+    from blackbox.client.questions import answer, compare
+    from blackbox.model.answers import Comparison
+
+    before, after = questions.time_text(arguments.a) or "", questions.time_text(arguments.b)
+    body = questions.ask(arguments, compare(before, after, arguments.gpu))
+    if arguments.json:
+        questions.print_json(body, compact=True)
+    else:
+        print("\n".join(lines(answer(body, Comparison))))
+    return 0
+
+
+def lines(found: "Comparison") -> Iterator[str]:
+    """The comparison for people."""
+    from blackbox.analysis.words import signed, size
+
+    yield f"{found.a.timestamp} to {found.b.timestamp}: used {size(found.a.used_bytes)}, then " + (
+        f"{size(found.b.used_bytes)} ({signed(found.delta_bytes)})"
+    )
+    for change in found.processes:
+        yield from _change(change)
+    yield f"{found.unchanged} unchanged"
+
+
+def _change(change: "ProcessChange") -> Iterator[str]:
+    from blackbox.analysis.words import signed, size, who
+
+    sides = f"{size(change.before_bytes)}, then {size(change.after_bytes)}"
+    place = f"GPU {change.gpu}  {who(change.name, change.pid)}"
+    yield f"{signed(change.delta_bytes):>12}  {change.change:<7}  {place}: {sides}"
+    for reason in dict.fromkeys(change.unknown.values()):
+        yield f"{'':>12}  not measured: {reason}"
+    if change.change in ("new", "gone"):
+        return
+    for kind in change.types[:TYPES_MAX]:
+        name = kind.type if kind.subtype is None else f"{kind.type} ({kind.subtype})"
+        yield f"{signed(kind.delta_bytes):>24}  {name}, {kind.before_blocks} blocks, then {kind.after_blocks}"

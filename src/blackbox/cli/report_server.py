@@ -1,0 +1,58 @@
+"""Evidence from a running server, through the questions that everyone may ask it."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from blackbox.client import StatusError
+from blackbox.report import Evidence, from_readings
+from blackbox.report.readings import Reading, read
+
+if TYPE_CHECKING:
+    from blackbox.client import Client
+
+INSTANTS = 40
+"""Asked for one by one, with their blocks summed up."""
+NO_RECORDING = "the server keeps no recording: only the present instant is known"
+HTTP_NOT_FOUND = 404
+
+
+def of_server(client: "Client", url: str, seconds: float) -> Evidence:
+    """The last failure the server recorded and the `seconds` before it, or those before now. Raises `ClientError`."""
+    newest = client.snapshot()
+    now = datetime.fromisoformat(newest.timestamp).timestamp()
+    origin = f"server {url.rpartition('@')[2]}"
+    try:
+        failures = client.events(kind="oom", limit=1)
+        until = failures[-1].timestamp if failures else now
+        events = client.events(since=until - seconds, until=until)
+        last = client.at(until) if failures else newest
+    except StatusError as error:
+        if error.status != HTTP_NOT_FOUND:
+            raise
+        return from_readings(origin, [], newest, [], [NO_RECORDING])
+    since = _recorded_since(client, until - seconds, until)
+    return from_readings(origin, list(_readings(client, since, until)), last, events, are_coarse=True)
+
+
+def _recorded_since(client: "Client", since: float, until: float) -> float:
+    """Where in the range the recording begins."""
+    series = client.history(since=since, until=until, points=INSTANTS).series
+    starts = [start for one in series for start, *_ in one.points[:1]]
+    return max(since, min(starts, default=since))
+
+
+def _readings(client: "Client", since: float, until: float) -> Iterator[Reading]:
+    """The instants that were recorded, each once."""
+    before = 0.0
+    for place in range(INSTANTS):
+        try:
+            snapshot = client.at(since + (until - since) * place / INSTANTS, blocks="summary")
+        except StatusError as error:
+            if error.status != HTTP_NOT_FOUND:
+                raise
+            continue
+        reading = read(snapshot)
+        if reading.time > before:
+            before = reading.time
+            yield reading

@@ -1,0 +1,79 @@
+"""A program under NVIDIA's Nsight Compute: every kernel of it is counted, which takes many times as long as running it.
+
+`ncu` profiles what it starts, and nothing else: a program that already runs cannot be looked into this way.
+"""
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+
+from blackbox.errors import FailureError
+
+REPORTS = "rep_*.ncu-rep"
+SECTIONS = (
+    "LaunchStats",
+    "Occupancy",
+    "SpeedOfLight",
+    "MemoryWorkloadAnalysis",
+    "MemoryWorkloadAnalysis_Chart",
+    "MemoryWorkloadAnalysis_Tables",
+)
+"""Sections rather than metrics: each knows what its metrics are called on the GPU at hand."""
+EXIT_SIGNAL_BASE = 128
+_FORWARDED = (signal.SIGTERM, signal.SIGHUP)
+
+
+def run(program: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Runs it to its end, and tells what to do with the report. Raises `FailureError` where there is no `ncu`."""
+    ncu = shutil.which("ncu")
+    if ncu is None:
+        raise FailureError("no ncu on PATH: Nsight Compute comes with the CUDA toolkit, or by itself from NVIDIA")
+    before = _reports()
+    code = _run_to_end([ncu, *_flags(), *program], {**environ, "LC_ALL": "C"})
+    written = sorted(path for path, changed in _reports().items() if before.get(path) != changed)
+    for path in written:
+        print(f"blackbox run: see its nsight_metrics with: blackbox import {path}", file=sys.stderr)
+    if not written:
+        print("blackbox run: ncu wrote no report; if it said nothing, no kernel ran", file=sys.stderr)
+    return code
+
+
+def _flags() -> list[str]:
+    sections = [word for section in SECTIONS for word in ("--section", section)]
+    return ["--target-processes", "all", *sections, "-o", "rep_%p"]
+
+
+def _reports() -> dict[Path, int]:
+    """The reports in this folder, and when they were written."""
+    return {path: path.stat().st_mtime_ns for path in Path().glob(REPORTS)}
+
+
+def _run_to_end(command: Sequence[str], environ: Mapping[str, str]) -> int:
+    child: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
+
+    def forward(number: int, _: FrameType | None) -> None:
+        if child is None:
+            early.append(number)
+        else:
+            child.send_signal(number)
+
+    for number in _FORWARDED:
+        signal.signal(number, forward)
+    signal.signal(signal.SIGINT, _leave_it_to_the_program)
+    try:
+        child = subprocess.Popen(command, env=environ)
+    except OSError as error:
+        raise FailureError(f"{command[0]}: {error.strerror}") from None
+    for number in early:
+        child.send_signal(number)
+    code = child.wait()
+    return code if code >= 0 else EXIT_SIGNAL_BASE - code
+
+
+def _leave_it_to_the_program(_number: int, _frame: FrameType | None) -> None:
+    """The terminal sends it to the program as well."""

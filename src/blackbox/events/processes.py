@@ -1,0 +1,96 @@
+"""Processes that begin to hold memory of a GPU, and those that stop, with the most they held."""
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from blackbox.analysis.words import size, who
+from blackbox.events.holders import Holder, Holders, Place
+from blackbox.model.event import ProcessLife
+from blackbox.model.sample import DeviceProcess, Event, EventKind
+from blackbox.model.snapshot import Moment
+
+
+class _Life(Struct):
+    """A process seen on a device."""
+
+    gpu: int
+    row: DeviceProcess
+    used_bytes: int | None = None
+    peak_used_bytes: int | None = None
+    peak_at: float | None = None
+
+    def see(self, holder: Holder, timestamp: float) -> None:
+        """Takes the newest figures."""
+        used = holder.row.used_bytes
+        self.gpu, self.used_bytes = holder.gpu, used
+        if holder.row.start_time is not None or self.row.start_time is None:
+            self.row = holder.row
+        if used is not None and (self.peak_used_bytes is None or used > self.peak_used_bytes):
+            self.peak_used_bytes, self.peak_at = used, timestamp
+
+    def told(self) -> ProcessLife:
+        """What an event says about it."""
+        return ProcessLife(
+            name=self.row.name,
+            start_time=self.row.start_time,
+            used_bytes=self.used_bytes,
+            peak_used_bytes=self.peak_used_bytes,
+            peak_at=self.peak_at,
+        )
+
+
+class ProcessWatch:
+    """Whoever is there when a device is first seen has not just started; whoever cannot be seen has not ended."""
+
+    def __init__(self) -> None:
+        self._lives: dict[Place, _Life] = {}
+        self._met: set[str] = set()
+        """Devices whose processes are known."""
+
+    def observe(self, moment: Moment, held: Holders) -> Iterator[Event]:
+        """Starts and exits since the last moment."""
+        yield from self._ended(moment.timestamp, held)
+        for place, holder in held.by_place.items():
+            life = self._lives.get(place)
+            if life is None:
+                life = self._lives[place] = _Life(holder.gpu, holder.row)
+                life.see(holder, moment.timestamp)
+                if place[0] in self._met:
+                    yield _event("process_start", life, moment.timestamp, f"began to use GPU {life.gpu}")
+            else:
+                life.see(holder, moment.timestamp)
+        self._met |= held.listed
+
+    def _ended(self, timestamp: float, held: Holders) -> Iterator[Event]:
+        for place, life in tuple(self._lives.items()):
+            if _has_ended(place, life, held):
+                del self._lives[place]
+                peak = "" if life.peak_used_bytes is None else f"; held {size(life.peak_used_bytes)} at most"
+                yield _event("process_exit", life, timestamp, f"no longer uses GPU {life.gpu}{peak}")
+
+
+def _has_ended(place: Place, life: _Life, held: Holders) -> bool:
+    holder = held.by_place.get(place)
+    if holder is not None:
+        return is_another(life.row, holder.row)
+    uuid = place[0]
+    return uuid in held.listed or (uuid not in held.devices and bool(held.listed))
+
+
+def is_another(before: DeviceProcess, now: DeviceProcess) -> bool:
+    """Whether the pid has been given to another process."""
+    return before.start_time is not None and now.start_time is not None and before.start_time != now.start_time
+
+
+def _event(kind: EventKind, life: _Life, timestamp: float, what: str) -> Event:
+    row = life.row
+    return Event(
+        kind=kind,
+        timestamp=timestamp,
+        message=f"{who(row.name, row.pid)} {what}",
+        gpu_uuid=row.gpu_uuid,
+        pid=row.pid,
+        uid=row.uid,
+        process=life.told(),
+    )

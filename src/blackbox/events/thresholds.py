@@ -1,0 +1,52 @@
+"""GPUs whose memory fills beyond what the settings allow without a word."""
+
+from collections.abc import Iterator, Sequence
+
+from blackbox.events.holders import Holders
+from blackbox.model.event import Crossing
+from blackbox.model.sample import Device, Event
+from blackbox.model.snapshot import Moment
+
+HYSTERESIS_PERCENT = 2.0
+"""A GPU is below again only this far under the threshold, so that it does not tell the same story every second."""
+
+
+class ThresholdWatch:
+    """Tells when a GPU or MIG instance gets above a threshold, and when it is below again."""
+
+    def __init__(self, thresholds_percent: Sequence[float]) -> None:
+        self._thresholds = tuple(sorted(set(thresholds_percent)))
+        self._above: set[tuple[str, float]] = set()
+
+    def observe(self, moment: Moment, held: Holders) -> Iterator[Event]:
+        """Crossings since the last moment; a device that cannot be read stays where it was."""
+        for device in held.devices.values():
+            if device.state != "ok" or device.memory is None or not device.memory.total_bytes:
+                continue
+            used = 100 * device.memory.used_bytes / device.memory.total_bytes
+            for threshold in self._thresholds:
+                key = device.uuid, threshold
+                if key not in self._above and used >= threshold:
+                    self._above.add(key)
+                    yield _event(device, threshold, used, moment.timestamp, above=True)
+                elif key in self._above and used < threshold - HYSTERESIS_PERCENT:
+                    self._above.remove(key)
+                    yield _event(device, threshold, used, moment.timestamp, above=False)
+
+
+def _event(device: Device, threshold: float, used: float, timestamp: float, *, above: bool) -> Event:
+    what = "above" if above else "below again:"
+    return Event(
+        kind="threshold",
+        timestamp=timestamp,
+        message=f"{_name(device)} uses {used:.1f} % of its memory, {what} {threshold:g} %",
+        gpu_uuid=device.uuid,
+        threshold=Crossing(threshold_percent=threshold, used_percent=round(used, 2), above=above),
+    )
+
+
+def _name(device: Device) -> str:
+    if device.parent_uuid is None:
+        return f"GPU {device.index}"
+    profile = device.mig.profile if device.mig else None
+    return f"MIG instance {profile or device.uuid} of GPU {device.index}"

@@ -1,0 +1,266 @@
+"""Answers to questions about the recording. Times are Unix seconds, sizes bytes; what follows from other numbers by
+reasoning stands in a forecast or an advice, never beside measured ones."""
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+from blackbox.model.sample import BlockType, Event
+
+Number = int | float
+Point = tuple[float, Number | None, Number | None, Number | None]
+"""Start of a stretch, then least, mean and largest in it; null where nothing was measured."""
+
+
+class Series(Struct, frozen=True, kw_only=True):
+    """One metric of one subject. Without `gpu` and `pid`: the machine; without `pid`: a GPU."""
+
+    gpu: int | None
+    """Index of the GPU (of the parent, for a MIG instance)."""
+    pid: int | None
+    """Process, in the server's pid namespace."""
+    metric: str
+    """Key of the snapshot that is followed."""
+    points: list[Point]
+    """[start, least, mean, largest] of each step from its first to its last sample; a gap between stays a gap."""
+    gpu_uuid: str | None
+    """UUID of the device: the MIG instance where there is one."""
+    name: str | None
+    """Of the process, the GPU, or the model an engine serves."""
+    start_time: float | None
+    """Of the process: with the pid its identity."""
+    engine: str | None
+    """Kind of the inference engine whose metric it is."""
+
+
+class History(Struct, frozen=True, kw_only=True):
+    """Answer of `GET /vram/history`."""
+
+    from_: float = field(name="from")
+    """Start of the range."""
+    to: float
+    """End of the range."""
+    step_seconds: float
+    """Length of the stretch that each point sums up; never shorter than the recording is fine."""
+    series: tuple[Series, ...]
+    """The machine, then the GPUs, each with its processes."""
+    series_omitted: int
+    """Beyond the most that one answer holds."""
+
+
+class Aggregate(Struct, frozen=True, kw_only=True):
+    """What one series came to over a range."""
+
+    gpu: int | None
+    """Index of the GPU (of the parent, for a MIG instance)."""
+    pid: int | None
+    """Process, in the server's pid namespace."""
+    metric: str
+    """Key of the snapshot that is followed."""
+    min: Number
+    """Least."""
+    max: Number
+    """Largest."""
+    mean: float
+    """Over the samples."""
+    p95: Number
+    """95 % of the samples are not above."""
+    p99: Number
+    """99 % of the samples are not above."""
+    count: int
+    """Samples."""
+    exact: bool
+    """Made from every sample; otherwise the percentiles are upper bounds, from the roll-ups."""
+    gpu_uuid: str | None
+    """UUID of the device: the MIG instance where there is one."""
+    name: str | None
+    """Of the process, the GPU, or the model an engine serves."""
+    start_time: float | None
+    """Of the process: with the pid its identity."""
+    engine: str | None
+    """Kind of the inference engine whose metric it is."""
+
+
+class Aggregated(Struct, frozen=True, kw_only=True):
+    """Answer of `GET /vram/aggregated`."""
+
+    from_: float = field(name="from")
+    """Start of the window."""
+    to: float
+    """End of the window."""
+    aggregates: tuple[Aggregate, ...]
+    """One per series with a sample in the window."""
+
+
+class NumberedEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """An event and its place in the recording. Keys that do not apply are absent."""
+
+    id: int
+    """Grows from event to event; the `id:` on the event stream."""
+
+
+class EventList(Struct, frozen=True, kw_only=True):
+    """Answer of `GET /vram/events`."""
+
+    events: tuple[NumberedEvent, ...]
+    """The newest that fit, oldest first."""
+
+
+Change = Literal["new", "gone", "grown", "shrunk", "shifted"]
+
+
+class Side(Struct, frozen=True, kw_only=True):
+    """One of the two snapshots compared."""
+
+    seq: int
+    """Sample number since the server started."""
+    timestamp: str
+    """UTC time of the snapshot, RFC 3339."""
+    used_bytes: int
+    """Of all GPUs."""
+
+
+class TypeChange(Struct, frozen=True, kw_only=True):
+    """Blocks of one type in one process, then and later."""
+
+    type: BlockType
+    """What the blocks are for."""
+    subtype: str | None
+    """Finer than `type`, where it is known."""
+    before_bytes: int
+    """Sum of their sizes in `a`."""
+    after_bytes: int
+    """Sum of their sizes in `b`."""
+    delta_bytes: int
+    """After - before."""
+    before_blocks: int
+    """Their number in `a`."""
+    after_blocks: int
+    """Their number in `b`."""
+
+
+class ProcessChange(Struct, frozen=True, kw_only=True):
+    """A process on one GPU whose memory differs."""
+
+    change: Change
+    """`new` and `gone`: it holds memory in one of the two only. `shifted`: as much, but for other purposes."""
+    gpu: int
+    """Index of the GPU (of the parent, for a MIG instance)."""
+    gpu_uuid: str
+    """UUID of the device: the MIG instance where there is one."""
+    pid: int
+    """Process, in the server's pid namespace."""
+    name: str
+    """The kernel's name of the process."""
+    start_time: float | None
+    """Unix seconds; with the pid, its identity."""
+    before_bytes: int
+    """`used_bytes` in `a`; 0 for a new one."""
+    after_bytes: int
+    """`used_bytes` in `b`; 0 for one that is gone."""
+    delta_bytes: int
+    """After - before."""
+    types: tuple[TypeChange, ...]
+    """Which types of blocks differ, the largest difference first."""
+    unknown: dict[str, str]
+    """Key of this object -> why its value was not measured."""
+
+
+class Comparison(Struct, frozen=True, kw_only=True):
+    """Answer of `GET /vram/compare`."""
+
+    a: Side
+    """The snapshot as of `a`."""
+    b: Side
+    """The snapshot as of `b`."""
+    delta_bytes: int
+    """Used bytes of all GPUs, b - a."""
+    processes: tuple[ProcessChange, ...]
+    """Those that differ, the largest difference first."""
+    unchanged: int
+    """Processes that do not differ."""
+
+
+class Evidence(Struct, frozen=True, kw_only=True):
+    """The measured rise that a prediction rests on."""
+
+    from_: float = field(name="from")
+    """First point."""
+    to: float
+    """Last point."""
+    points: int
+    """Least values of equal stretches of time."""
+    rise_bytes: int
+    """Between the medians of the first and the last sixth."""
+    rate_bytes_per_second: float
+    """Median of the slopes between all pairs of points (Theil-Sen)."""
+    rate_low_bytes_per_second: float
+    """Lower end of the 95 % interval of the rate."""
+    rate_high_bytes_per_second: float
+    """Upper end."""
+
+
+class Outlook(Struct, frozen=True, kw_only=True):
+    """What becomes of a GPU, or of a process on it, if the rise goes on. A prediction."""
+
+    gpu: int
+    """Index of the GPU (of the parent, for a MIG instance)."""
+    gpu_uuid: str
+    """UUID of the device: the MIG instance where there is one."""
+    pid: int | None
+    """null: all of the GPU's memory."""
+    name: str | None
+    """Of the process or the GPU."""
+    start_time: float | None
+    """Of the process."""
+    used_bytes: int
+    """Measured: held by the newest sample."""
+    headroom_bytes: int
+    """Measured: free on the GPU, which is what a process may still get while all others stand still."""
+    full_in_seconds_min: float | None
+    """Predicted: the GPU is full no sooner, at the upper end of the rate; null without a trend."""
+    full_in_seconds: float | None
+    """Predicted: at the median rate."""
+    full_in_seconds_max: float | None
+    """Predicted: no later, at the lower end of the rate."""
+    evidence: Evidence | None
+    """null where there is no trend, and so no prediction."""
+    message: str
+    """The same in words."""
+
+
+class Advice(Struct, frozen=True, kw_only=True):
+    """An inference engine that reserves far more KV cache than it uses. A conclusion, with its evidence."""
+
+    engine: str
+    """Kind of the engine."""
+    pid: int | None
+    """Its process on the GPU."""
+    model: str | None
+    """What it serves."""
+    used_ratio_max: float
+    """Measured: the largest share of the pool in use."""
+    seen_seconds: float
+    """Measured over this long."""
+    pool_bytes: int | None
+    """Measured: size of the pool's blocks in the newest snapshot; null where nobody told them."""
+    spare_bytes: int | None
+    """What the pool could give back and still hold one and a half times the most it ever held."""
+    setting: str
+    """The engine's setting to change."""
+    message: str
+    """The same in words."""
+
+
+class Forecast(Struct, frozen=True, kw_only=True):
+    """Answer of `GET /vram/forecast`: predictions and advice, from what was recorded. Nothing here was measured
+    unless it says so."""
+
+    timestamp: float
+    """When it was made."""
+    gpus: tuple[Outlook, ...]
+    """Every GPU and MIG instance, with or without a trend."""
+    processes: tuple[Outlook, ...]
+    """Processes with a trend, the soonest first."""
+    advice: tuple[Advice, ...]
+    """Settings worth changing."""
