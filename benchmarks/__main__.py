@@ -5,7 +5,7 @@ import os
 import sys
 from datetime import UTC, datetime
 
-from benchmarks import encode, fanout, get, http_libraries, idle, report, startup, tick
+from benchmarks import agents, encode, fanout, faults, get, http_libraries, idle, recording, report, startup, tick
 from benchmarks.harness import BrokenRunError, PeerMissingError
 from benchmarks.machine import describe
 from benchmarks.plan import Benchmark, Plan, Row
@@ -16,7 +16,10 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     tick.BENCHMARK,
     encode.BENCHMARK,
     idle.BENCHMARK,
+    faults.BENCHMARK,
     startup.BENCHMARK,
+    agents.BENCHMARK,
+    recording.BENCHMARK,
     http_libraries.BENCHMARK,
 )
 

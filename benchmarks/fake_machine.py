@@ -10,15 +10,12 @@ from typing import NamedTuple
 from benchmarks.harness import PeerMissingError
 from tests.fake_nvml import FakeDriver, Gpu, Process, build, compiler, gpu_uuid
 
-NOT_SUPPORTED = 3
-"""A real driver sleeps while it waits for an event. The fake one looks 100 times a second, at the caller's cost, so
-it says it has none."""
-
 
 class FakeMachine(NamedTuple):
-    """What a program needs in its environment to see the machine."""
+    """A machine, and what a program needs in its environment to see it."""
 
     environment: dict[str, str]
+    driver: FakeDriver
 
 
 @contextlib.contextmanager
@@ -37,8 +34,8 @@ def fake_machine(gpus: int, processes: int) -> Iterator[FakeMachine]:
             )
             for number in range(gpus)
         ]
-        driver.fail("nvmlEventSetCreate", NOT_SUPPORTED)
-        yield FakeMachine(driver.environment(build(folder)))
+        driver.write()
+        yield FakeMachine(driver.environment(build(folder)), driver)
 
 
 def _sleeper(stack: contextlib.ExitStack) -> int:

@@ -10,6 +10,19 @@ import pytest
 from tests.fake_nvml import FakeDriver, build, compiler
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--vllm", action="store_true", help="run the tests on a real vLLM, and only those")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests marked `vllm` are a run of their own: what they need takes minutes to install."""
+    wanted = config.getoption("--vllm")
+    left_out = [item for item in items if (item.get_closest_marker("vllm") is not None) != wanted]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(scope="session")
 def fake_nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The compiled `libnvidia-ml.so.1`, loaded into this process, where its soname finds it."""

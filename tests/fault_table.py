@@ -10,6 +10,8 @@ TESTS = Path(__file__).parent
 
 DRIVER = "Driver and GPU"
 HTTP = "HTTP, streams, shutdown"
+RECORDS = "Recording"
+ENGINES = "Engines"
 PEOPLE = "People"
 
 FAULTS: dict[int, tuple[str, str, str]] = {
@@ -30,8 +32,15 @@ FAULTS: dict[int, tuple[str, str, str]] = {
     15: (DRIVER, "MIG is reconfigured", "the new layout shows, the old ends, without a restart"),
     16: (DRIVER, "a GPU is unplugged and returns elsewhere", "identity is the UUID, whatever the index"),
     17: (DRIVER, "a container loses its GPUs", "a named state with a hint, and recovery"),
+    18: (DRIVER, "profiling tools freeze GPUs", "no profiling call is made unless --gpm asks for it"),
     19: (DRIVER, "the wall clock jumps", "the cadence stays; order is by sequence number"),
     20: (DRIVER, "old data passed off as fresh", "every sample has its age; health fails with it"),
+    21: (RECORDS, "the disk is full", "the live view goes on; recording pauses, says so, resumes; the gap stays a gap"),
+    22: (RECORDS, "killed while it writes", "nothing that was committed is lost"),
+    23: (RECORDS, "flipped and missing bytes in a file", "what is damaged is skipped and counted, the rest is read"),
+    24: (RECORDS, "a power cut", "at most five seconds of history, no event"),
+    25: (RECORDS, "no place to record", "serves and says so; with --require-record one line, exit 1"),
+    26: (RECORDS, "two servers, one directory", "the second names the first and exits; a killed one holds nobody up"),
     27: (HTTP, "a client that never reads", "bounded memory, dropped in the end; others do not wait"),
     28: (HTTP, "thousands of idle streams, no file descriptors left", "refused with 503, and recovery"),
     29: (HTTP, "slow heads, slow bodies, idle sockets", "closed by deadlines"),
@@ -40,6 +49,11 @@ FAULTS: dict[int, tuple[str, str, str]] = {
     32: (HTTP, "clients gone in the middle of an answer", "the slot is free again"),
     33: (HTTP, "SIGTERM with streams open", "last event, flush, exit 0"),
     34: (HTTP, "the port is taken", "one line, exit 1, no GPU opened"),
+    35: (ENGINES, "an engine is down, slow, endless, or talks nonsense", "asked within limits; nobody waits"),
+    36: (PEOPLE, "an agent sends garbage, or floods", "it is cut off; memory stays bounded; the others are heard"),
+    37: (PEOPLE, "an agent speaks for another user's process", "who speaks is what the kernel says, never the agent"),
+    38: (PEOPLE, "links put in the place of the agents' socket", "nothing outside its folder is touched"),
+    39: (PEOPLE, "secrets in command lines", "no argument of a program reaches an answer or the log"),
     40: (PEOPLE, "DNS rebinding, foreign web pages", "foreign Host or Origin: 403"),
     41: (PEOPLE, "open to the network without asking", "loopback alone, unless told otherwise"),
     42: (PEOPLE, "other users of the machine look", "nothing beyond what nvidia-smi shows them"),
@@ -82,7 +96,7 @@ def page() -> str:
     """The whole page."""
     found = rows_tested()
     lines = [HEAD]
-    for part in (DRIVER, HTTP, PEOPLE):
+    for part in (DRIVER, RECORDS, HTTP, ENGINES, PEOPLE):
         lines.append(f"## {part}\n\n| Row | Fault | What Blackbox does | Tests |\n|---|---|---|---|")
         for row, (of_part, fault, answer) in FAULTS.items():
             if of_part == part:

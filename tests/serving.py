@@ -16,6 +16,7 @@ import uvloop
 
 from blackbox.hub import Hub
 from blackbox.model.sample import Sample
+from blackbox.recorder import Recording
 from blackbox.server import Limits, Server
 from blackbox.settings import Settings
 from tests import moments
@@ -40,9 +41,11 @@ QUICK = Limits(
 class Serving:
     """A hub and its server; nothing is published but by `publish`."""
 
-    def __init__(self, settings: Settings | None = None, limits: Limits | None = None) -> None:
+    def __init__(
+        self, settings: Settings | None = None, limits: Limits | None = None, recording: Recording | None = None
+    ) -> None:
         self.hub = Hub(time.monotonic)
-        self.server = Server(self.hub, settings or Settings(port=0), limits)
+        self.server = Server(self.hub, settings or Settings(port=0), limits, recording=recording)
         self.seq = 0
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import importlib
+import inspect
 import logging
 import os
 import signal
@@ -10,13 +11,20 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Generator
+from pathlib import Path
 
 import uvloop
 
 from blackbox.errors import FailureError
+from blackbox.events import Detector, Watch
 from blackbox.hub import Hub
-from blackbox.model.snapshot import Moment
+from blackbox.model.sample import Event
 from blackbox.pidfile import announced, runtime_directory
+from blackbox.recorder import HeldError, Recorder, data_directory
+from blackbox.recorder.dump import Dump
+from blackbox.recorder.dumps import DIRECTORY as DUMPS_DIRECTORY
+from blackbox.recorder.dumps import DumpKeeper
+from blackbox.replay import Replay
 from blackbox.runner import ChildRunner, Runner
 from blackbox.sampler import Bell, Idle, Sampler
 from blackbox.server import Server
@@ -26,6 +34,10 @@ from blackbox.sources import SOURCES, Source, SourceSpec
 
 SAMPLER_STOP_SECONDS = 1.5
 """A source that hangs is killed well within this."""
+RECORDER_STOP_SECONDS = 1.0
+"""What is queued is written in milliseconds; a disk that hangs may keep the rest."""
+DEMO_DIRECTORY = "demo"
+"""Inside the data directory: simulated numbers never stand among measured ones."""
 STOP_SECONDS_MAX = 2.7
 """What is not closed by then ends with the process; 3 s promised in all."""
 WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104 - told apart, not bound
@@ -50,33 +62,85 @@ async def _run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     hub = Hub(time.monotonic, settings.blocks_max)
-    server = Server(hub, settings)
+    recorder = _make_recorder(settings)
+    server = Server(
+        hub,
+        settings,
+        recording=None if recorder is None else recorder.recording,
+        recorder_status=None if recorder is None else recorder.status,
+    )
     await server.start()  # first of all, so that a taken port is found before any GPU is opened
-    sampler = _make_sampler(settings, hub.publish, Demand(server.stats, time.monotonic))
+    if settings.replay is not None:
+        sampler: Sampler | Replay = _make_replay(settings, settings.replay, hub)
+    else:
+        sampler = _make_sampler(settings, hub, Demand(server.stats, time.monotonic))
     loop.add_signal_handler(signal.SIGUSR1, sampler.release)
     loop.add_signal_handler(signal.SIGUSR2, sampler.resume)
+    dumps = None if recorder is None else _start_recording(recorder, hub, settings)
+    hub.subscribe(Watch(Detector(settings.thresholds_percent), _noter(recorder, dumps)).take)
     sampler.start()
     with _announcement(server.port):
         _log_start(settings, server)
         await stopping.wait()
         log.info("stopping")
-        await _stop(server, sampler)
+        await _stop(server, sampler, recorder, dumps)
 
 
-async def _stop(server: Server, sampler: Sampler) -> None:
+async def _stop(server: Server, sampler: Sampler | Replay, recorder: Recorder | None, dumps: DumpKeeper | None) -> None:
     try:
         async with asyncio.timeout(STOP_SECONDS_MAX):
             await asyncio.gather(server.stop(), asyncio.to_thread(sampler.close, SAMPLER_STOP_SECONDS))
+            if recorder is not None:
+                await asyncio.to_thread(recorder.close, RECORDER_STOP_SECONDS)
+            if dumps is not None:
+                await asyncio.to_thread(dumps.close, RECORDER_STOP_SECONDS)
     except TimeoutError:
         log.warning("not everything was closed within %g s", STOP_SECONDS_MAX)
 
 
-def _make_sampler(settings: Settings, publish: Callable[[Moment], None], demand: "Demand") -> Sampler:
+def _make_recorder(settings: Settings) -> Recorder | None:
+    if settings.no_record or settings.replay is not None:
+        return None
+    directory = settings.data_dir or data_directory()
+    return Recorder(directory / DEMO_DIRECTORY if settings.demo else directory, settings.data_limit_bytes)
+
+
+def _start_recording(recorder: Recorder, hub: Hub, settings: Settings) -> DumpKeeper | None:
+    """Records what the hub publishes, and keeps dumps of what goes wrong. Raises `FailureError` where another server
+    records there, or must record."""
+    try:
+        recorder.start()
+    except HeldError:
+        raise
+    except FailureError as error:
+        if settings.require_record:
+            raise
+        log.warning("nothing is recorded: %s", error)
+        return None
+    hub.subscribe(recorder.take)
+    dumps = DumpKeeper(Path(recorder.status().directory) / DUMPS_DIRECTORY, recorder.recording)
+    hub.subscribe(dumps.take)
+    return dumps
+
+
+def _noter(recorder: Recorder | None, dumps: DumpKeeper | None) -> Callable[[Event], None]:
+    """Where detected events go, beside the log."""
+    if recorder is None or dumps is None:
+        return lambda _: None
+
+    def note(event: Event) -> None:
+        recorder.note(event)
+        dumps.note(event)
+
+    return note
+
+
+def _make_sampler(settings: Settings, hub: Hub, demand: "Demand") -> Sampler:
     bell = Bell()
-    specs = [spec for spec in SOURCES if (spec.name == "simulated" if settings.demo else spec.default)]
+    offers: dict[str, object] = {"settings": settings, "gpu_pids": lambda: _gpu_pids(hub)}
     return Sampler(
-        [_make_runner(spec, settings.interval_seconds, bell) for spec in specs],
-        publish,
+        [_make_runner(spec, settings, bell, offers) for spec in SOURCES if _is_wanted(spec, settings)],
+        hub.publish,
         interval_seconds=settings.interval_seconds,
         host=socket.gethostname(),
         bell=bell,
@@ -84,12 +148,33 @@ def _make_sampler(settings: Settings, publish: Callable[[Moment], None], demand:
     )
 
 
-def _make_runner(spec: SourceSpec, interval_seconds: float, bell: Bell) -> Runner:
+def _make_replay(settings: Settings, path: Path, hub: Hub) -> Replay:
+    return Replay(Dump(path).moments(), hub.publish, name=path.name, speed=settings.replay_speed)
+
+
+def _is_wanted(spec: SourceSpec, settings: Settings) -> bool:
+    if settings.demo:
+        return spec.name == "simulated"
+    return spec.default and not (spec.off_switch and getattr(settings, spec.off_switch))
+
+
+def _gpu_pids(hub: Hub) -> set[int]:
+    """The processes on a GPU in the newest moment, of those that have their pid in our namespace: only they are found
+    in /proc."""
+    samples = () if hub.latest is None else hub.latest.moment.samples
+    return {process.pid for sample in samples for process in sample.processes if process.start_time is not None}
+
+
+def _make_runner(spec: SourceSpec, settings: Settings, bell: Bell, offers: dict[str, object]) -> Runner:
+    if spec.variant and getattr(settings, spec.variant[0]):
+        spec = spec._replace(factory=spec.variant[1])
     if spec.isolation == "child":
-        return ChildRunner(spec, interval_seconds=interval_seconds, answered=bell.ring)
+        return ChildRunner(spec, interval_seconds=settings.interval_seconds, answered=bell.ring)
     module, _, name = spec.factory.partition(":")
-    make: Callable[[], Source] = getattr(importlib.import_module(module), name)
-    return Runner(make(), interval_seconds=interval_seconds, answered=bell.ring)
+    make: Callable[..., Source] = getattr(importlib.import_module(module), name)
+    wanted = inspect.signature(make).parameters.keys() & offers.keys()
+    source = make(**{parameter: offers[parameter] for parameter in wanted})
+    return Runner(source, interval_seconds=settings.interval_seconds, answered=bell.ring)
 
 
 class Demand:

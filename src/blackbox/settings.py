@@ -8,6 +8,8 @@ DEFAULT_PORT = 6767
 LOOPBACK = ("127.0.0.1", "::1")
 INTERVAL_SECONDS_MIN = 0.1
 """Faster sampling would cost the driver more than anyone can read."""
+DATA_LIMIT_BYTES_MIN = 16 * 1024**2
+"""An hour at the full rate of a common machine, and its roll-ups."""
 STREAMS_MAX = 10_000
 """Streams of one server at once; the next asker gets 503 and Retry-After."""
 
@@ -46,4 +48,28 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Series per process on `/metrics`."""
     idle_release_seconds: float | None = None
     """Let go of the driver when nobody asked for this long; None to hold it always."""
+    agent_socket: Path | None = None
+    """Where agents find the server; None for the place where they look by themselves."""
+    no_agents: bool = False
+    """Listen to no agents."""
+    engines: tuple[str, ...] = ()
+    """Inference engines of this machine to ask, as `http://HOST:PORT`, besides those found by themselves."""
+    no_engines: bool = False
+    """Ask no inference engine."""
+    data_dir: Path | None = None
+    """Where the recording goes; None for the state directory of the service or the user."""
+    data_limit_bytes: int = 2 * 1024**3
+    """Disk the recording may take; what is oldest goes first."""
+    no_record: bool = False
+    """Keep no recording."""
+    require_record: bool = False
+    """Do not start where recording is impossible."""
+    replay: Path | None = None
+    """Play this dump instead of watching the machine; nothing is recorded meanwhile."""
+    replay_speed: float = 1.0
+    """How many times as fast as it was."""
+    thresholds_percent: tuple[float, ...] = (95.0,)
+    """Shares of a GPU's memory in use whose crossing is an event."""
+    gpm: bool = False
+    """Read the counters of whole GPUs (GPM, Hopper and later), which are profiling calls."""
     log_level: str = "info"

@@ -405,7 +405,81 @@ struct gpm_support { unsigned version, is_supported; };
 
 EXPORT nvmlReturn_t nvmlGpmQueryDeviceSupport(nvmlDevice_t handle, struct gpm_support *support) {
     ENTER_DEVICE(nvmlGpmQueryDeviceSupport, handle);
-    support->is_supported = 0;
+    if (support->version != 1) return VERSION_MISMATCH;
+    support->is_supported = device->gpm;
+    return OK;
+}
+
+/* A sample remembers of which device and how late it is; figures are those of the machine when they are asked for. */
+typedef struct gpm_sample {
+    char uuid[TEXT_SIZE];
+    unsigned long long sequence; /* 0: nothing in it */
+} *nvmlGpmSample_t;
+
+struct gpm_metric {
+    unsigned id;
+    nvmlReturn_t code;
+    double value;
+    const char *texts[3];
+};
+
+struct gpm_request {
+    unsigned version, count;
+    nvmlGpmSample_t earlier, later;
+    struct gpm_metric metrics[];
+};
+
+enum { GPM_OCCUPANCY = 3, GPM_DRAM = 10 };
+
+EXPORT nvmlReturn_t nvmlGpmSampleAlloc(nvmlGpmSample_t *sample) {
+    ENTER(nvmlGpmSampleAlloc);
+    *sample = calloc(1, sizeof **sample);
+    return OK;
+}
+
+EXPORT nvmlReturn_t nvmlGpmSampleFree(nvmlGpmSample_t sample) {
+    ENTER(nvmlGpmSampleFree);
+    free(sample);
+    return OK;
+}
+
+EXPORT nvmlReturn_t nvmlGpmSampleGet(nvmlDevice_t handle, nvmlGpmSample_t sample) {
+    static unsigned long long sequence;
+    ENTER_DEVICE(nvmlGpmSampleGet, handle);
+    if (!device->gpm || IS_MIG) return NOT_SUPPORTED;
+    snprintf(sample->uuid, TEXT_SIZE, "%s", device->uuid);
+    sample->sequence = ++sequence;
+    return OK;
+}
+
+EXPORT nvmlReturn_t nvmlGpmMetricsGet(struct gpm_request *request) {
+    ENTER(nvmlGpmMetricsGet);
+    nvmlGpmSample_t earlier = request->earlier, later = request->later;
+    if (request->version != 1) return VERSION_MISMATCH;
+    if (!earlier->sequence || earlier->sequence >= later->sequence || strcmp(earlier->uuid, later->uuid))
+        return INVALID_ARGUMENT;
+    const struct device *device = find(later->uuid, 0);
+    if (!device) return GPU_IS_LOST;
+    for (struct gpm_metric *metric = request->metrics; metric < request->metrics + request->count; metric++) {
+        metric->code = metric->id == GPM_OCCUPANCY || metric->id == GPM_DRAM ? OK : NOT_SUPPORTED;
+        metric->value = metric->id == GPM_OCCUPANCY ? device->gpm_occupancy : device->gpm_dram;
+    }
+    return OK;
+}
+
+enum { CLOCK_MEMORY = 2 };
+
+EXPORT nvmlReturn_t nvmlDeviceGetMaxClockInfo(nvmlDevice_t handle, unsigned clock, unsigned *mhz) {
+    ENTER_DEVICE(nvmlDeviceGetMaxClockInfo, handle);
+    if (clock != CLOCK_MEMORY || !device->memory_clock) return NOT_SUPPORTED;
+    *mhz = device->memory_clock;
+    return OK;
+}
+
+EXPORT nvmlReturn_t nvmlDeviceGetMemoryBusWidth(nvmlDevice_t handle, unsigned *bits) {
+    ENTER_DEVICE(nvmlDeviceGetMemoryBusWidth, handle);
+    if (!device->bus_width) return NOT_SUPPORTED;
+    *bits = device->bus_width;
     return OK;
 }
 

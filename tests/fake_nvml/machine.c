@@ -86,6 +86,11 @@ static void parse_device(struct machine *machine, const char *line, int is_mig) 
     device->memory_utilization = number(line, "mem_util", 0);
     device->temperature = number(line, "temp", 30);
     device->power = number(line, "power", 50000);
+    device->memory_clock = number(line, "memory_clock", 0);
+    device->bus_width = number(line, "bus_width", 0);
+    device->gpm = field(line, "gpm_occupancy") != NULL;
+    device->gpm_occupancy = number(line, "gpm_occupancy", 0);
+    device->gpm_dram = number(line, "gpm_dram", 0);
     device->processes_start = device->processes_end = machine->process_count;
 }
 

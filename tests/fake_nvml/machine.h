@@ -31,6 +31,7 @@ struct device {
     unsigned gpu_instance, compute_instance, slices;
     unsigned long long total, reserved, used, free, v1_used, v1_free;
     unsigned utilization, memory_utilization, temperature, power;
+    unsigned memory_clock, bus_width, gpm, gpm_occupancy, gpm_dram; /* gpm: the GPU has that unit */
     int processes_start, processes_end; /* a GPU's range spans those of its MIG instances */
 };
 

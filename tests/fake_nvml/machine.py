@@ -43,6 +43,15 @@ class Mig(Struct, kw_only=True):
     processes: list[Process] = field(default_factory=list)
 
 
+class Gpm(Struct, kw_only=True):
+    """What GPM measures, and what the peak bandwidth follows from; the figures of an H100."""
+
+    occupancy_percent: int = 40
+    dram_percent: int = 25
+    memory_clock_mhz: int | None = 2619
+    bus_width_bits: int | None = 5120
+
+
 class Gpu(Struct, kw_only=True):
     """A GPU; its place in the machine's list is its index."""
 
@@ -54,6 +63,8 @@ class Gpu(Struct, kw_only=True):
     memory_utilization_percent: int = 0
     temperature_celsius: int = 30
     power_milliwatts: int = 70_000
+    gpm: Gpm | None = None
+    """None: older than Hopper."""
     mig_mode: Literal["none", "off", "on"] = "none"
     """`none`: the GPU cannot do MIG, and the call says so."""
     instances: list[Mig] = field(default_factory=list)
@@ -170,6 +181,7 @@ def _gpu_lines(gpu: Gpu) -> Iterator[str]:
         mem_util=gpu.memory_utilization_percent,
         temp=gpu.temperature_celsius,
         power=gpu.power_milliwatts,
+        **_gpm_fields(gpu.gpm),
         mig={"none": None, "off": 0, "on": 1}[gpu.mig_mode],
         name=gpu.name,
     )
@@ -186,6 +198,17 @@ def _gpu_lines(gpu: Gpu) -> Iterator[str]:
             name=f"{gpu.name} MIG {instance.profile}",
         )
         yield from map(_process_line, instance.processes)
+
+
+def _gpm_fields(gpm: Gpm | None) -> dict[str, int | None]:
+    if gpm is None:
+        return {}
+    return {
+        "gpm_occupancy": gpm.occupancy_percent,
+        "gpm_dram": gpm.dram_percent,
+        "memory_clock": gpm.memory_clock_mhz,
+        "bus_width": gpm.bus_width_bits,
+    }
 
 
 def _memory_fields(device: Gpu | Mig) -> dict[str, int | None]:

@@ -223,7 +223,7 @@ def test_a_cancelled_task_ends_its_stream() -> None:
 
 
 def test_back_off_grows_to_a_limit_and_honours_the_server() -> None:
-    progress = resume.Progress()
+    progress = resume.SnapshotProgress()
     progress.connected()
     waits = [progress.lost(UnreachableError("gone")).retry_in_seconds for _ in range(40)]
     assert waits == sorted(waits)

@@ -32,6 +32,7 @@ def test_the_help_tells_the_true_defaults() -> None:
     assert str(defaults.port) in helps["port"]
     assert str(defaults.streams_max) in helps["streams_max"]
     assert str(defaults.blocks_max) in helps["blocks_max"]
+    assert f"{defaults.data_limit_bytes >> 30}G" in helps["data_limit"]
     assert f"{defaults.interval_seconds * 1000:g}ms" in helps["interval"]
     assert " and ".join(defaults.hosts) in helps["host"]
     assert "serve" in text
@@ -63,6 +64,17 @@ def test_every_option_can_be_written_in_every_place(tmp_path: Path) -> None:
         "cors_origin": "https://a",
         "no_auth": "true",
         "process_metrics": "true",
+        "data_dir": "/d",
+        "data_limit": "500M",
+        "require_record": "true",
+        "agent_socket": "/a",
+        "no_agents": "true",
+        "threshold": "80",
+        "engine": "http://127.0.0.1:8000",
+        "no_engines": "true",
+        "gpm": "true",
+        "replay": "/r.bbdump",
+        "speed": "10x",
     }
     file = tmp_path / "c.toml"
     file.write_text("".join(f"{key} = {'true' if text == 'true' else repr(text)}\n" for key, text in texts.items()))
@@ -77,7 +89,25 @@ def test_every_option_can_be_written_in_every_place(tmp_path: Path) -> None:
     assert from_file == from_variables == from_flags
     defaults = structs.asdict(Settings())
     changed = {field for field, value in structs.asdict(from_file).items() if value != defaults[field]}
-    assert changed == set(defaults) - {"tls_cert", "tls_key"}
+    assert changed == set(defaults) - {"tls_cert", "tls_key", "no_record"}
+
+
+def test_to_record_and_not_to_record_exclude_each_other() -> None:
+    with pytest.raises(UsageError, match="exclude each other"):
+        load_settings(parse("--no-record", "--require-record"), {})
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("64M", 64 << 20), ("2G", 2 << 30), ("1.5GiB", 3 << 29), ("20000000", 20_000_000)]
+)
+def test_sizes(text: str, size: int) -> None:
+    assert load_settings(parse("--data-limit", text), {}).data_limit_bytes == size
+
+
+@pytest.mark.parametrize("text", ["1M", "-2G", "much", "2X", ""])
+def test_sizes_that_are_none_or_too_small(text: str) -> None:
+    with pytest.raises(UsageError, match="at least 16M"):
+        load_settings(parse(f"--data-limit={text}"), {})
 
 
 def test_lists(tmp_path: Path) -> None:
@@ -99,6 +129,8 @@ def test_lists(tmp_path: Path) -> None:
         (["--streams-max", "0"], "--streams-max: '0' is not a whole number above 0"),
         (["--token-file", ""], "--token-file: an empty path"),
         (["--socket-group", "x"], "needs --unix-socket"),
+        (["--engine", "gpu1:8000"], "--engine: 'gpu1:8000' is not of the form http://HOST:PORT"),
+        (["--engine", "http://example.com:80"], "HOST an IP address or localhost"),
         (["--nonsense"], "unrecognized arguments: --nonsense"),
         (["--log-level", "loud"], "invalid choice"),
     ],

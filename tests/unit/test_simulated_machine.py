@@ -200,9 +200,26 @@ def test_unchanged_parts_are_the_same_objects() -> None:
 
 
 def test_the_hardware_fault_is_told_once(life: list[Sample]) -> None:
-    events = [event for sample in life for event in sample.events]
+    events = [event for sample in life for event in sample.events if event.kind != "oom"]
     assert [(event.kind, event.code) for event in events] == [("xid", 63)]
     assert events[0].gpu_uuid in {device.uuid for device in life[0].devices}
+
+
+def test_every_death_of_the_notebook_is_told_as_its_agent_saw_it(life: list[Sample]) -> None:
+    deaths = [event for sample in life for event in sample.events if event.kind == "oom"]
+    assert deaths
+    assert len({event.pid for event in deaths}) == len(deaths)
+    for event in deaths:
+        oom = event.oom
+        assert oom is not None
+        assert oom.allocator is not None
+        assert oom.device_free_bytes is not None
+        assert oom.allocator.largest_free_bytes is not None
+        assert oom.requested_bytes > max(oom.device_free_bytes, oom.allocator.largest_free_bytes)
+        live = {step.address: step.size for step in oom.trace if step.action == "alloc"}
+        active = {block.address: block.size for block in oom.allocator.blocks or () if block.state == "active"}
+        assert active.items() <= live.items()
+        assert all(step.stack is not None and step.stack < len(oom.stacks) for step in oom.trace)
 
 
 def test_the_engine_lives_through_load_and_calm(life: list[Sample]) -> None:

@@ -34,3 +34,14 @@ def test_the_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(values.path("~/x")) == "/h/x"
     with pytest.raises(UsageError, match="no home directory"):
         values.path("~nobody-of-that-name/x")
+
+
+@pytest.mark.parametrize(("text", "factor"), [("10", 10.0), ("10x", 10.0), (" 0.5 ", 0.5)])
+def test_a_speed_is_a_factor(text: str, factor: float) -> None:
+    assert values.speed(text) == factor
+
+
+@pytest.mark.parametrize("text", ["", "x", "0", "-1", "nan", "inf", "1e9", "fast"])
+def test_other_words_are_no_speed(text: str) -> None:
+    with pytest.raises(UsageError):
+        values.speed(text)

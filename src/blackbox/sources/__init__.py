@@ -35,13 +35,26 @@ class SourceSpec(NamedTuple):
 
     name: str
     factory: str
-    """`module:callable`, imported where the source runs; called without arguments."""
+    """`module:callable`, imported where the source runs. In a thread, called with what it has parameters for, of
+    `settings` and `gpu_pids` (a way to ask which processes are on a GPU now); otherwise without arguments."""
     isolation: Literal["child", "thread"]
     default: bool
     """Runs unless the settings say otherwise."""
+    off_switch: str | None = None
+    """The setting that keeps it from running."""
+    variant: tuple[str, str] | None = None
+    """(setting, factory in place of `factory` where that is on)"""
 
 
 SOURCES: tuple[SourceSpec, ...] = (
-    SourceSpec("nvml", "blackbox.sources.nvml:NvmlSource", isolation="child", default=True),
+    SourceSpec(
+        "nvml",
+        "blackbox.sources.nvml:NvmlSource",
+        isolation="child",
+        default=True,
+        variant=("gpm", "blackbox.sources.nvml:with_gpm"),
+    ),
+    SourceSpec("agents", "blackbox.sources.agents:make", isolation="thread", default=True, off_switch="no_agents"),
+    SourceSpec("engines", "blackbox.sources.engines:make", isolation="thread", default=True, off_switch="no_engines"),
     SourceSpec("simulated", "blackbox.sources.simulated:SimulatedSource", isolation="thread", default=False),
 )

@@ -12,7 +12,9 @@ from blackbox.sources.nvml.errors import Failure, LibraryGoneError, absence_of
 from blackbox.sources.nvml.events import EventWatch
 from blackbox.sources.nvml.listing import ProcessListing
 from blackbox.sources.nvml.processes import pids_are_ours
+from blackbox.sources.nvml.profiling import profiling_access
 from blackbox.sources.nvml.roster import Roster
+from blackbox.sources.nvml.sole import SoleProcesses
 from blackbox.sources.nvml.topology import COUNT_CALL, TopologyReader
 from blackbox.sources.procfs import Procfs, user_name
 
@@ -37,7 +39,7 @@ class NvmlSource:
     """Keeps the promises of `Source`. Runs in a process of its own, since the library may hang or crash.
 
     `breadcrumb(function, device index)` is called before each driver call; `quarantine` maps such pairs to the reason
-    why the call must not be made.
+    why the call must not be made. With `gpm` it reads the counters of whole GPUs, too.
     """
 
     name = "nvml"
@@ -50,6 +52,7 @@ class NvmlSource:
         breadcrumb: Breadcrumb = _no_breadcrumb,
         library: Path | None = None,
         procfs: Path = Path("/proc"),
+        gpm: bool = False,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -58,6 +61,9 @@ class NvmlSource:
         self._wall_clock = wall_clock
         self._driver = Driver(library, breadcrumb)
         self._procfs = Procfs(procfs, self._find_user, STAT_FILES_MAX)
+        self._procfs_path = procfs
+        self._sole = SoleProcesses(self._driver) if gpm else None
+        """None: no profiling call is made."""
         self._open_at = 0.0
         """When the library may be opened next, while `_absence` says why it is not open."""
         self._absence: Failure | None = None
@@ -99,6 +105,8 @@ class NvmlSource:
                 return self._sample_absent(now, failure)
             self._roster.read(now)
             self._listing.read(self._roster, self._named_procfs, now)
+            if self._sole is not None:
+                self._sole.read(self._roster, self._facts["pid_scope"] == "host")
         except LibraryGoneError as gone:
             self._retire(gone.failure, now)
             return self._sample_absent(now, gone.failure)
@@ -130,6 +138,8 @@ class NvmlSource:
             "driver_version": driver_version,
             "nvml_version": self._read_text("nvmlSystemGetNVMLVersion"),
             "pid_scope": "host" if is_host else "namespace",
+            "profiling": profiling_access(self._procfs_path),
+            "gpm": "off" if self._sole is None else "on",
         }
         return None
 
@@ -173,6 +183,8 @@ class NvmlSource:
 
     def _close_library(self) -> None:
         self._stop_watch()
+        if self._sole is not None:
+            self._sole.close()
         self._driver.close()
         self._roster.disconnect()
         self._topology_at = None
@@ -214,6 +226,7 @@ class NvmlSource:
             devices=devices,
             processes=self._listing.processes,
             processes_taken_at=self._listing.taken_at,
+            kernels=self._sole.rows if self._sole else (),
             events=self._drain_events(),
             cost=self._cost(),
             facts={**self._facts, "memory_version": _memory_versions(devices)},

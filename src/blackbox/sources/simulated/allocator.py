@@ -29,6 +29,10 @@ ADDRESS_FIRST = 0x7F00_0000_0000
 class OutOfMemoryError(Exception):
     """Neither the cache nor the driver has this much."""
 
+    def __init__(self, requested_bytes: int) -> None:
+        super().__init__(f"tried to allocate {requested_bytes} bytes")
+        self.requested_bytes = requested_bytes
+
 
 class DriverMemory(Protocol):
     """Where segments come from."""
@@ -206,7 +210,7 @@ class CachingAllocator:
         if not self._memory.claim(segment_size):
             self.empty_cache()
             if not self._memory.claim(segment_size):
-                raise OutOfMemoryError(f"tried to allocate {size} bytes")
+                raise OutOfMemoryError(size)
         segment = Segment(self._unused_address(segment_size), segment_size, pool)
         segment.first = Block(segment, segment.address, segment_size)
         insort(self._segments, segment, key=attrgetter("address"))

@@ -34,7 +34,7 @@ class Gpu:
         self.busy_ratio = 0.0
         """Share of the last step in which kernels ran; the machine sets it."""
         self._name = name
-        self._total_bytes = total_bytes
+        self.total_bytes = total_bytes
         self._driver_reserved_bytes = driver_reserved_bytes
         self._parent = parent
         self._mig = mig
@@ -49,7 +49,7 @@ class Gpu:
 
     @property
     def free_bytes(self) -> int:
-        return self._total_bytes - self._driver_reserved_bytes - self.used_bytes
+        return self.total_bytes - self._driver_reserved_bytes - self.used_bytes
 
     def claim(self, size: int) -> bool:
         """Takes `size` bytes; False when there is not enough."""
@@ -82,7 +82,7 @@ class Gpu:
             name=self._name,
             taken_at=taken_at,
             memory=Memory(
-                total_bytes=self._total_bytes,
+                total_bytes=self.total_bytes,
                 used_bytes=self.used_bytes,
                 free_bytes=self.free_bytes,
                 driver_reserved_bytes=self._driver_reserved_bytes,

@@ -1,10 +1,13 @@
 """A simulated notebook that keeps every loss with its graph: it leaks until an allocation fails, dies, and is
 started again under a new pid."""
 
+from collections import deque
 from collections.abc import Callable
 from random import Random
+from typing import NamedTuple
 
-from blackbox.sources.simulated.allocator import ACTIVATION, WEIGHT, OutOfMemoryError
+from blackbox.model.sample import Allocator, TraceStep
+from blackbox.sources.simulated.allocator import ACTIVATION, WEIGHT, Block, OutOfMemoryError
 from blackbox.sources.simulated.process import Process
 from blackbox.sources.simulated.units import KIB, MIB
 
@@ -19,6 +22,29 @@ SCRATCH_BYTES = (40 * MIB, 900 * MIB)
 """What a run lets go."""
 PAUSE_SECONDS = 15.0
 """From its death to the next start: a person reads the traceback."""
+TRACE_STEPS_MAX = 2000
+"""What an agent would keep of an allocator's history; one life takes some hundred."""
+
+CELL = ("notebook.py:31 <cell>", "notebook.py:1 <module>")
+STACKS = (
+    ("layers.py:18 __init__", "model.py:9 build_model", "notebook.py:4 <module>"),
+    ("layers.py:44 forward", "model.py:27 forward", *CELL),
+    ("layers.py:52 attention", "model.py:27 forward", *CELL),
+    ("losses.py:7 cross_entropy", *CELL),
+)
+WEIGHTS, SCRATCH, KEPT, LOSS = range(len(STACKS))
+
+
+class Failure(NamedTuple):
+    """An allocation that killed the program, as an agent inside would have seen it."""
+
+    at: float
+    """Of the machine's time, as are the times in `allocator` and `trace`."""
+    requested_bytes: int
+    device_total_bytes: int
+    device_free_bytes: int
+    allocator: Allocator
+    trace: tuple[TraceStep, ...]
 
 
 class Notebook:
@@ -28,6 +54,9 @@ class Notebook:
         self.busy_ratio = 0.0
         self.deaths = 0
         self.process: Process | None = None
+        self.failure: Failure | None = None
+        """How it died last."""
+        self._trace: deque[TraceStep] = deque(maxlen=TRACE_STEPS_MAX)
         self._start = start
         self._rng = rng
         self._next_at = now
@@ -44,22 +73,40 @@ class Notebook:
         self._next_at = now + CELL_SECONDS
         try:
             self._run_cell(self.process, now)
-        except OutOfMemoryError:
+        except OutOfMemoryError as error:
+            self.failure = self._failure(self.process, now, error.requested_bytes)
             self.process.exit()
             self.process = None
             self.deaths += 1
             self._next_at = now + PAUSE_SECONDS
 
+    def _failure(self, process: Process, now: float, requested_bytes: int) -> Failure:
+        return Failure(
+            at=now,
+            requested_bytes=requested_bytes,
+            device_total_bytes=process.gpu.total_bytes,
+            device_free_bytes=process.gpu.free_bytes,
+            allocator=process.report(0.0, now, now),
+            trace=tuple(self._trace),
+        )
+
     def _started(self, now: float) -> Process:
         process = self._start(now)
+        self._trace.clear()
         for size in LAYER_WEIGHT_BYTES * LAYERS:
-            process.allocator.allocate(size, WEIGHT, process.pid)
+            self._log("alloc", process.allocator.allocate(size, WEIGHT, process.pid), now, WEIGHTS)
         return process
 
     def _run_cell(self, process: Process, now: float) -> None:
         process.run(process.pid, now)
         self.busy_ratio = self._rng.uniform(0.5, 0.9)
-        scratch = process.allocator.allocate(self._rng.randint(*SCRATCH_BYTES), ACTIVATION, process.pid)
-        process.allocator.allocate(self._rng.randint(*KEPT_BYTES), ACTIVATION, process.pid)
-        process.allocator.allocate(LOSS_BYTES, ACTIVATION, process.pid)
+        allocate = process.allocator.allocate
+        scratch = allocate(self._rng.randint(*SCRATCH_BYTES), ACTIVATION, process.pid)
+        self._log("alloc", scratch, now, SCRATCH)
+        self._log("alloc", allocate(self._rng.randint(*KEPT_BYTES), ACTIVATION, process.pid), now, KEPT)
+        self._log("alloc", allocate(LOSS_BYTES, ACTIVATION, process.pid), now, LOSS)
+        self._log("free_completed", scratch, now, SCRATCH)
         process.allocator.free(scratch)
+
+    def _log(self, action: str, block: Block, now: float, stack: int) -> None:
+        self._trace.append(TraceStep(action, block.address, block.size, 0, int(now * 1e6), stack))

@@ -3,9 +3,12 @@
 import time
 from collections.abc import Callable, Iterator
 
-from blackbox.model.sample import Allocator, Event, KernelCounters, Sample
+from msgspec import structs
+
+from blackbox.model.sample import Allocator, Event, KernelCounters, OutOfMemory, Sample
 from blackbox.sources.simulated.kernels import counters
 from blackbox.sources.simulated.machine import STEP_SECONDS, Machine
+from blackbox.sources.simulated.notebook import STACKS, Failure
 from blackbox.sources.simulated.process import Process
 
 WARM_UP_SECONDS = 40.0
@@ -94,6 +97,34 @@ class SimulatedSource:
                     gpu_uuid=fault.gpu.uuid,
                     code=fault.xid,
                 )
+        failure = machine.notebook.failure
+        if failure is not None and self._told < failure.at <= machine.now:
+            yield self._out_of_memory(failure)
+
+    def _out_of_memory(self, failure: Failure) -> Event:
+        allocator, born_unix = failure.allocator, failure.allocator.start_time or 0.0
+        return Event(
+            kind="oom",
+            timestamp=self._started_unix + failure.at,
+            message=f"out of memory: tried to allocate {failure.requested_bytes} bytes",
+            gpu_uuid=allocator.gpu_uuid,
+            pid=allocator.pid,
+            oom=OutOfMemory(
+                source=self.name,
+                requested_bytes=failure.requested_bytes,
+                thread_id=allocator.pid,
+                device_total_bytes=failure.device_total_bytes,
+                device_free_bytes=failure.device_free_bytes,
+                allocator=structs.replace(
+                    allocator, start_time=self._started_unix + born_unix, taken_at=self._begun + failure.at
+                ),
+                trace=tuple(
+                    structs.replace(step, time_us=int(self._started_unix * 1e6) + (step.time_us or 0))
+                    for step in failure.trace
+                ),
+                stacks=STACKS,
+            ),
+        )
 
 
 def _processes(machine: Machine) -> Iterator[Process]:

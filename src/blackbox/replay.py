@@ -1,0 +1,119 @@
+"""A recording played in the sampler's place: everything downstream works as if it happened now."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from msgspec import structs
+
+from blackbox.model.sample import Sample
+from blackbox.model.snapshot import Moment, SourceStatus
+
+GAP_SECONDS_MAX = 5.0
+"""Nobody watches a server that shows nothing for longer: gaps in the recording are cut to this."""
+
+log = logging.getLogger(__name__)
+
+
+class Replay:
+    """Publishes recorded moments as fast as they were taken, or faster. Their timestamps stay as recorded."""
+
+    def __init__(
+        self,
+        moments: Iterable[Moment],
+        publish: Callable[[Moment], None],
+        *,
+        name: str,
+        speed: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`name` is of the recording; every published moment names it among its sources."""
+        self._moments = moments
+        self._publish = publish
+        self._name = name
+        self._speed = speed
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self.run, name="replay", daemon=True)
+
+    def start(self) -> None:
+        """Begins to play, in a thread of its own."""
+        self._thread.start()
+
+    def close(self, seconds: float) -> None:
+        """Stops playing, within about `seconds`."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
+
+    def release(self) -> None:
+        """Holds no driver that it could let go of."""
+
+    def resume(self) -> None:
+        """Holds no driver that it could take back."""
+
+    def run(self) -> None:
+        """Plays to the end or until `close`."""
+        due = self._clock()
+        before: float | None = None
+        seq = 0
+        try:
+            for moment in self._moments:
+                if before is not None:
+                    due += min(GAP_SECONDS_MAX, max(0.0, moment.timestamp - before) / self._speed)
+                before = moment.timestamp
+                if self._stopping.wait(max(0.0, due - self._clock())):
+                    return
+                seq += 1
+                self._publish(self._as_now(moment, seq))
+        except Exception:
+            log.exception("the replay broke off after %d moments", seq)
+        else:
+            log.info("the replay of %s is over after %d moments; the last one stays", self._name, seq)
+
+    def _as_now(self, moment: Moment, seq: int) -> Moment:
+        """The moment, with its places on the monotonic clock moved to now."""
+        now = self._clock()
+        later = now - moment.taken_at
+        status = SourceStatus(
+            name="replay",
+            state="ok",
+            reason=None,
+            age_seconds=0.0,
+            duration_seconds=None,
+            samples_total=seq,
+            failures_total=0,
+            restarts_total=0,
+            cost={},
+            facts={"recording": self._name, "speed": f"{self._speed:g}"},
+        )
+        return structs.replace(
+            moment,
+            seq=seq,
+            taken_at=now,
+            samples=tuple(_moved(sample, later) for sample in moment.samples),
+            sources=(status, *moment.sources),
+            stale_after_seconds=moment.stale_after_seconds / min(1.0, self._speed),
+        )
+
+
+def _moved(sample: Sample, seconds: float) -> Sample:
+    return structs.replace(
+        sample,
+        taken_at=sample.taken_at + seconds,
+        processes_taken_at=_later(sample.processes_taken_at, seconds),
+        devices=tuple(structs.replace(device, taken_at=device.taken_at + seconds) for device in sample.devices),
+        allocators=tuple(
+            structs.replace(
+                allocator,
+                taken_at=allocator.taken_at + seconds,
+                details_taken_at=_later(allocator.details_taken_at, seconds),
+            )
+            for allocator in sample.allocators
+        ),
+    )
+
+
+def _later(time: float | None, seconds: float) -> float | None:
+    return None if time is None else time + seconds

@@ -1,0 +1,293 @@
+"""Evidence to findings. Pure: every number is in the evidence, or is a difference of two that are."""
+
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+
+from msgspec import Struct
+
+from blackbox.analysis.words import size, who
+from blackbox.merge.blocks import block_rows
+from blackbox.model.sample import Allocator, BlockState, Event
+from blackbox.model.snapshot import Block, Snapshot
+from blackbox.report.causes import Failed, cause_of, why
+from blackbox.report.evidence import Evidence, Inside
+from blackbox.report.findings import Cache, Change, Party, Report, Request
+from blackbox.report.readings import GpuReading, Held, Holder, Reading, use_of, uses_of
+from blackbox.report.remedies import remedies
+from blackbox.report.stacks import Growth, growth_by_stack
+
+INACTIVE: BlockState = "inactive"
+
+
+class Subject(Struct, frozen=True):
+    """The process that the report is about."""
+
+    holder: Holder
+    held: Held
+    """As of the last reading."""
+
+
+def analyse(evidence: Evidence) -> Report:
+    """What the evidence says."""
+    subject = _subject(evidence)
+    uuid = subject.holder.gpu_uuid if subject else _fullest_gpu(evidence.readings[-1])
+    gpu = evidence.readings[-1].gpus.get(uuid) if uuid else None
+    parties = tuple(_parties(evidence, uuid, subject))
+    cache = _cache(evidence, subject)
+    request = _request(evidence, gpu, subject)
+    uses = _uses(evidence, subject)
+    blocks = _blocks(evidence, subject)
+    growth = _growth(evidence.inside, blocks)
+    failed = Failed(
+        request=request, cache=cache, parties=parties, uses=uses, growth=growth, gpu=gpu, engines=evidence.last.engines
+    )
+    return Report(
+        title=_title(evidence, request, subject, gpu),
+        origin=evidence.origin,
+        host=evidence.last.host,
+        simulated=evidence.last.simulated,
+        time=request.time if request else evidence.readings[-1].time,
+        since=evidence.readings[0].time,
+        gpu_uuid=uuid,
+        gpu=gpu,
+        request=request,
+        cause=cause_of(failed),
+        why=tuple(why(failed)),
+        cache=cache,
+        subject=_name(subject.held.name, subject.holder.pid) if subject else None,
+        parties=parties,
+        uses=uses,
+        growth=growth,
+        remedies=tuple(remedies(failed)),
+        blocks=blocks,
+        readings=evidence.readings,
+        subject_pid=subject.holder.pid if subject else None,
+        engines=evidence.last.engines,
+        events=evidence.events,
+        last=evidence.last,
+        notes=(*evidence.notes, *_unknowns(evidence, subject, growth)),
+    )
+
+
+def _title(evidence: Evidence, request: Request | None, subject: Subject | None, gpu: GpuReading | None) -> str:
+    where = f" on GPU {gpu.index}" if gpu else ""
+    if evidence.failure is not None:
+        name = _name(subject.held.name, subject.holder.pid) if subject else _failed_name(evidence.failure)
+        asked = f": it asked for {size(request.requested_bytes)}" if request is not None else ""
+        return f"{name} ran out of memory{where}{asked}"
+    if gpu is None:
+        return _title_from_inside(evidence)
+    return f"{size(gpu.used_bytes)} of {size(gpu.total_bytes)} are in use{where}"
+
+
+def _title_from_inside(evidence: Evidence) -> str:
+    inside = evidence.inside
+    if inside is None:
+        return "No GPU memory was measured"
+    allocator = inside.allocator
+    hole = _largest_hole(allocator)
+    largest = f"; its largest hole is {size(hole)}" if hole is not None else ""
+    return (
+        f"{_name(None, allocator.pid).capitalize()} holds {size(allocator.reserved_bytes)}, "
+        f"{size(allocator.allocated_bytes)} of it in use{largest}"
+    )
+
+
+def _name(name: str | None, pid: int) -> str:
+    """A process in words; files tell of one that has no pid."""
+    return who(name or None, pid) if pid else name or "the recorded process"
+
+
+def _failed_name(failure: Event) -> str:
+    return "A process" if failure.pid is None else f"pid {failure.pid}"
+
+
+def _subject(evidence: Evidence) -> Subject | None:
+    """The failed process; without a failure the one whose inside is known, or else that holds the most."""
+    holders = evidence.readings[-1].holders
+    wanted = _wanted(evidence)
+    if wanted is not None:
+        uuid, pid = wanted
+        found = [holder for holder in holders if holder.pid == pid and uuid in (None, holder.gpu_uuid)]
+        if found:
+            return Subject(found[0], holders[found[0]])
+    if evidence.failure is not None:
+        return _absent_subject(evidence)
+    largest = max(holders, key=lambda holder: holders[holder].used_bytes, default=None)
+    return Subject(largest, holders[largest]) if largest else None
+
+
+def _wanted(evidence: Evidence) -> tuple[str | None, int] | None:
+    if evidence.failure is not None:
+        return None if evidence.failure.pid is None else (evidence.failure.gpu_uuid, evidence.failure.pid)
+    if evidence.inside is not None:
+        return evidence.inside.allocator.gpu_uuid, evidence.inside.allocator.pid
+    return None
+
+
+def _absent_subject(evidence: Evidence) -> Subject | None:
+    """A failed process that no sample caught: known from what its agent sent alone."""
+    inside = evidence.inside
+    if inside is None:
+        return None
+    allocator = inside.allocator
+    uses = uses_of(block_rows(allocator.pid, 0, (allocator,)))
+    return Subject(
+        Holder(allocator.gpu_uuid, allocator.pid, allocator.start_time), Held("", None, allocator.reserved_bytes, uses)
+    )
+
+
+def _fullest_gpu(reading: Reading) -> str | None:
+    return max(reading.gpus, key=lambda uuid: reading.gpus[uuid].used_bytes, default=None)
+
+
+def _request(evidence: Evidence, gpu: GpuReading | None, subject: Subject | None) -> Request | None:
+    failure = evidence.failure
+    oom = failure.oom if failure is not None else None
+    if failure is None or oom is None:
+        return None
+    free = oom.device_free_bytes if oom.device_free_bytes is not None else (gpu.free_bytes if gpu else None)
+    others = None
+    if gpu is not None and subject is not None:
+        others = sum(
+            held.used_bytes
+            for holder, held in evidence.readings[-1].holders.items()
+            if holder.gpu_uuid == subject.holder.gpu_uuid and holder != subject.holder
+        )
+    return Request(
+        time=failure.timestamp,
+        requested_bytes=oom.requested_bytes,
+        device_free_bytes=free,
+        missing_bytes=None if free is None else max(0, oom.requested_bytes - free),
+        others_bytes=others,
+        thread=_thread(evidence, oom.thread_id),
+    )
+
+
+def _thread(evidence: Evidence, thread_id: int | None) -> str | None:
+    if thread_id is None:
+        return None
+    inside = evidence.inside
+    threads = (inside.allocator.threads or ()) if inside else ()
+    name = next((thread.name for thread in threads if thread.thread_id == thread_id), None)
+    return f"{name} ({thread_id})" if name else str(thread_id)
+
+
+def _allocator(evidence: Evidence) -> Allocator | None:
+    return evidence.inside.allocator if evidence.inside else None
+
+
+def _cache(evidence: Evidence, subject: Subject | None) -> Cache | None:
+    allocator = _allocator(evidence)
+    if allocator is not None:
+        return Cache(
+            reserved_bytes=allocator.reserved_bytes,
+            allocated_bytes=allocator.allocated_bytes,
+            free_bytes=allocator.reserved_bytes - allocator.allocated_bytes,
+            stranded_bytes=allocator.inactive_split_bytes,
+            largest_hole_bytes=_largest_hole(allocator),
+        )
+    row = _row(evidence.last, subject)
+    if row is None:
+        return None
+    reserved, allocated = row
+    holes = [block.size for block in _blocks(evidence, subject) if not block.allocated and block.type != "kv_cache"]
+    return Cache(
+        reserved_bytes=reserved,
+        allocated_bytes=allocated,
+        free_bytes=reserved - allocated,
+        stranded_bytes=None,
+        largest_hole_bytes=max(holes, default=None),
+    )
+
+
+def _row(last: Snapshot, subject: Subject | None) -> tuple[int, int] | None:
+    for row in last.processes:
+        if subject and (row.pid, row.gpu_uuid) == (subject.holder.pid, subject.holder.gpu_uuid):
+            return None if row.allocated_bytes is None else (row.reserved_bytes, row.allocated_bytes)
+    return None
+
+
+def _largest_hole(allocator: Allocator) -> int | None:
+    if allocator.largest_free_bytes is not None or allocator.blocks is None:
+        return allocator.largest_free_bytes
+    return max((block.size for block in allocator.blocks if block.state == INACTIVE), default=0)
+
+
+def _blocks(evidence: Evidence, subject: Subject | None) -> tuple[Block, ...]:
+    allocator = _allocator(evidence)
+    if allocator is not None and allocator.blocks is not None:
+        gpu = next((row.gpu for row in evidence.last.processes if row.pid == allocator.pid), 0)
+        return tuple(block_rows(allocator.pid, gpu, (allocator,)))
+    if subject is None:
+        return ()
+    gpu = evidence.readings[-1].gpus.get(subject.holder.gpu_uuid)
+    return tuple(
+        block
+        for block in evidence.last.blocks
+        if block.pid == subject.holder.pid and block.subtype != "opaque" and (gpu is None or block.gpu == gpu.index)
+    )
+
+
+def _growth(inside: Inside | None, blocks: Iterable[Block]) -> Growth | None:
+    if inside is None or not inside.trace:
+        return None
+    return growth_by_stack(inside.trace, inside.stacks, {block.address: use_of(block) for block in blocks})
+
+
+def _parties(evidence: Evidence, uuid: str | None, subject: Subject | None) -> list[Party]:
+    holders = {holder: held for holder, held in evidence.readings[-1].holders.items() if holder.gpu_uuid == uuid}
+    if subject is not None:
+        holders.setdefault(subject.holder, subject.held)
+    parties = [
+        Party(
+            pid=holder.pid,
+            name=held.name,
+            label=_name(held.name, holder.pid),
+            user=held.user,
+            used_bytes=held.used_bytes,
+            uses=held.uses,
+            change=_change(_name(held.name, holder.pid), _levels(evidence.readings, holder), held.used_bytes),
+            is_failed=evidence.failure is not None and subject is not None and holder == subject.holder,
+        )
+        for holder, held in holders.items()
+    ]
+    return sorted(parties, key=lambda party: -party.used_bytes)
+
+
+def _levels(readings: Sequence[Reading], holder: Holder) -> list[int | None]:
+    """Bytes held at each reading; None while the process was not there."""
+    return [held.used_bytes if (held := reading.holders.get(holder)) else None for reading in readings]
+
+
+def _uses(evidence: Evidence, subject: Subject | None) -> tuple[Change, ...]:
+    if subject is None:
+        return ()
+    rows = [reading.holders.get(subject.holder) for reading in evidence.readings]
+    told = [row for row in rows if row is not None and row.uses]
+    names = dict.fromkeys(name for row in (subject.held, *told) for name in row.uses)
+    changes = [_change(name, [row.uses.get(name, 0) for row in told], subject.held.uses.get(name, 0)) for name in names]
+    return tuple(sorted(changes, key=lambda change: (-change.after_bytes, -change.before_bytes)))
+
+
+def _change(what: str, levels: Sequence[int | None], after: int) -> Change:
+    seen = [*(level for level in levels if level is not None), after]
+    return Change(
+        what=what,
+        before_bytes=seen[0],
+        after_bytes=after,
+        fell_bytes=max(peak - level for peak, level in zip(accumulate(seen, max), seen, strict=True)),
+        is_new=bool(levels) and levels[0] is None,
+    )
+
+
+def _unknowns(evidence: Evidence, subject: Subject | None, growth: Growth | None) -> Iterable[str]:
+    failure = evidence.failure
+    if failure is not None and failure.oom is None:
+        yield "what was asked for, and the allocator's state: no agent told of it, or not to everyone who asks"
+    elif subject is not None and _cache(evidence, subject) is None:
+        yield f"no agent looked inside {_name(subject.held.name, subject.holder.pid)}: only the driver's view"
+    if subject is not None and growth is None:
+        yield "no allocation history: memory cannot be told by stack"
+    if len(evidence.readings) == 1:
+        yield "one instant only: what grew before it is not known"

@@ -1,0 +1,122 @@
+"""Figures as SVG: bars on one scale, bands over time."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from xml.etree.ElementTree import Element
+
+from blackbox.analysis.words import size
+from blackbox.report.markup import tag
+
+WIDTH = 920.0
+BAR_HEIGHT, BAR_STEP = 18.0, 30.0
+LABEL_WIDTH, VALUE_WIDTH = 200.0, 90.0
+CHART_HEIGHT, CHART_LEFT, CHART_BOTTOM = 220.0, 64.0, 22.0
+GRID_LINES = 4
+SHORT_SECONDS = 2.0
+
+
+class Bar(NamedTuple):
+    label: str
+    bytes: int
+    colour: str
+
+
+class Band(NamedTuple):
+    """One layer of a stacked chart; levels in bytes, one per time."""
+
+    label: str
+    colour: str
+    levels: Sequence[int]
+
+
+class Mark(NamedTuple):
+    time: float
+    text: str
+
+
+def bars(rows: Sequence[Bar], limit: int | None, title: str) -> Element:
+    """Horizontal bars on one scale, with a line at `limit`."""
+    scale_max = max([*(row.bytes for row in rows), limit or 0, 1])
+    span = WIDTH - LABEL_WIDTH - VALUE_WIDTH
+    height = BAR_STEP * len(rows) + 6
+    picture = _picture(height, title)
+    if limit is not None:
+        at = LABEL_WIDTH + span * limit / scale_max
+        picture.append(tag("line", x1=at, x2=at, y1=0.0, y2=height, class_="limit"))
+    for place, row in enumerate(rows):
+        top = 4 + place * BAR_STEP
+        length = span * row.bytes / scale_max
+        middle = top + BAR_HEIGHT * 0.72
+        picture.append(tag("text", row.label, x=LABEL_WIDTH - 10, y=middle, text_anchor="end", class_="label"))
+        picture.append(tag("rect", x=LABEL_WIDTH, y=top, width=max(length, 1.0), height=BAR_HEIGHT, class_=row.colour))
+        picture.append(tag("text", size(row.bytes), x=LABEL_WIDTH + length + 8, y=middle, class_="value"))
+    return picture
+
+
+def strip(parts: Sequence[Bar], total: int, title: str) -> Element:
+    """One bar cut into parts of a whole."""
+    picture = _picture(34.0, title)
+    left = 0.0
+    for part in parts:
+        width = WIDTH * part.bytes / max(total, 1)
+        box = tag("rect", x=left, y=0.0, width=max(0.0, width - 1), height=34.0, class_=part.colour)
+        box.append(tag("title", f"{part.label}: {size(part.bytes)}"))
+        picture.append(box)
+        left += width
+    return picture
+
+
+def bands(times: Sequence[float], layers: Sequence[Band], top: int, marks: Sequence[Mark], title: str) -> Element:
+    """Layers stacked over time, from the first time to the last; `top` is the scale's end in bytes."""
+    picture = _picture(CHART_HEIGHT, title)
+    span, floor = WIDTH - CHART_LEFT, CHART_HEIGHT - CHART_BOTTOM
+    begin, length = times[0], max(times[-1] - times[0], 1e-9)
+
+    def x_of(time: float) -> float:
+        return CHART_LEFT + span * (time - begin) / length
+
+    def y_of(level: float) -> float:
+        return floor - (floor - 8) * level / max(top, 1)
+
+    for step in range(GRID_LINES + 1):
+        level = top * step / GRID_LINES
+        picture.append(tag("line", x1=CHART_LEFT, x2=WIDTH, y1=y_of(level), y2=y_of(level), class_="grid"))
+        picture.append(tag("text", size(level), x=CHART_LEFT - 8, y=y_of(level) + 4, text_anchor="end", class_="tick"))
+    below = [0] * len(times)
+    for layer in layers:
+        above = [low + level for low, level in zip(below, layer.levels, strict=True)]
+        edge = [f"{x_of(time):.1f} {y_of(level):.1f}" for time, level in zip(times, above, strict=True)]
+        back = [f"{x_of(time):.1f} {y_of(level):.1f}" for time, level in zip(times, below, strict=True)]
+        area = tag("path", d="M" + "L".join([*edge, *reversed(back)]) + "Z", class_=layer.colour)
+        area.append(tag("title", layer.label))
+        picture.append(area)
+        below = above
+    for mark in marks:
+        if begin <= mark.time <= times[-1]:
+            line = tag("line", x1=x_of(mark.time), x2=x_of(mark.time), y1=4.0, y2=floor, class_="mark")
+            line.append(tag("title", mark.text))
+            picture.append(line)
+    for text, at, anchor in _time_labels(length):
+        picture.append(
+            tag("text", text, x=CHART_LEFT + span * at, y=CHART_HEIGHT - 4, text_anchor=anchor, class_="tick")
+        )
+    return picture
+
+
+def _time_labels(seconds: float) -> list[tuple[str, float, str]]:
+    """Times before the end, at shares of the width."""
+    anchors = ("start", "middle", "middle", "middle", "end")
+    return [(_before(seconds * (4 - place) / 4), place / 4, anchor) for place, anchor in enumerate(anchors)]
+
+
+def _before(seconds: float) -> str:
+    if seconds == 0:
+        return "the instant"
+    if seconds < SHORT_SECONDS:
+        return f"−{seconds * 1000:.0f} ms"
+    whole = round(seconds)
+    return f"−{whole // 60}:{whole % 60:02d}" if whole < 7200 else f"−{whole / 3600:.1f} h"
+
+
+def _picture(height: float, title: str) -> Element:
+    return tag("svg", tag("title", title), viewBox=f"0 0 {WIDTH:g} {height:g}", role="img", class_="figure")

@@ -1,0 +1,41 @@
+"""Elements of a page. Everything becomes text or an attribute of a tree: nothing recorded can turn into markup."""
+
+import re
+from xml.etree.ElementTree import Element, tostring
+
+Child = Element | str | None
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def tag(name: str, /, *children: Child, **attributes: str | float | None) -> Element:
+    """An element. `class_` is `class`, underscores are dashes; attributes that are None are left out."""
+    element = Element(name)
+    for key, value in attributes.items():
+        if value is not None:
+            element.set(key.rstrip("_").replace("_", "-"), clean(number(value)))
+    last: Element | None = None
+    for child in children:
+        if isinstance(child, str):
+            if last is None:
+                element.text = (element.text or "") + clean(child)
+            else:
+                last.tail = (last.tail or "") + clean(child)
+        elif child is not None:
+            element.append(child)
+            last = child
+    return element
+
+
+def number(value: str | float) -> str:
+    """Coordinates to a tenth of a pixel."""
+    return value if isinstance(value, str) else f"{value:.1f}".removesuffix(".0")
+
+
+def clean(text: str) -> str:
+    """Without characters that no page may hold."""
+    return _CONTROL.sub("�", text)
+
+
+def to_bytes(element: Element) -> bytes:
+    """The element as HTML."""
+    return tostring(element, encoding="unicode", method="html").encode()

@@ -1,0 +1,254 @@
+"""The report as one HTML page: no script, no request to anywhere, nothing but itself."""
+
+from base64 import b64encode
+from collections.abc import Iterator
+from hashlib import sha256
+from importlib.resources import files
+from xml.etree.ElementTree import Element
+
+from blackbox.analysis.words import duration, size
+from blackbox.model.snapshot import Gpu
+from blackbox.report import figures
+from blackbox.report.findings import Report
+from blackbox.report.markup import clean, tag, to_bytes
+from blackbox.report.stacks import own_frame
+from blackbox.report.text import CAUSES, moment_text, moved, stacks_text, told
+
+STACKS_MAX = 20
+EVENTS_MAX = 200
+PARTIES_MAX = 50
+
+
+def to_html(report: Report) -> bytes:
+    """The page, encoded."""
+    style = (files("blackbox.report") / "page.css").read_text()
+    digest = b64encode(sha256(style.encode()).digest()).decode()
+    page = tag(
+        "html",
+        tag(
+            "head",
+            tag("meta", charset="utf-8"),
+            tag(
+                "meta", http_equiv="Content-Security-Policy", content=f"default-src 'none'; style-src 'sha256-{digest}'"
+            ),
+            tag("meta", name="viewport", content="width=device-width"),
+            tag("meta", name="referrer", content="no-referrer"),
+            tag("title", f"{report.title} - Blackbox"),
+            tag("style", style),
+        ),
+        tag("body", *_body(report)),
+        lang="en",
+    )
+    return b"<!doctype html>\n" + to_bytes(page) + b"\n"
+
+
+def _body(report: Report) -> Iterator[Element]:
+    yield tag("p", " · ".join(filter(None, (report.host, moment_text(report.time), report.origin))), class_="over")
+    yield tag("h1", report.title)
+    if report.cause is not None:
+        yield tag("p", CAUSES[report.cause].capitalize(), class_="cause")
+    if report.simulated:
+        yield tag("p", "Simulated machine: no figure on this page is real.", class_="simulated")
+    for sentence in report.why:
+        yield tag("p", sentence, class_="why")
+    for title, parts in (
+        ("What was asked, and what there was", _asked(report)),
+        ("The minutes before", _before(report)),
+        ("Who held the memory", _parties(report)),
+        ("What for", _uses(report)),
+        ("By stack", _stacks(report)),
+        ("Its memory, block by block", _map(report)),
+        ("What would have helped", _remedies(report)),
+        ("Events", _events(report)),
+        ("The machine", _machine(report)),
+        ("What is not known", _notes(report)),
+    ):
+        found = list(parts)
+        if found:
+            yield tag("h2", title)
+            yield from found
+
+
+def _asked(report: Report) -> Iterator[Element]:
+    if report.request is not None or report.cache is not None:
+        yield figures.asked(report)
+    request, cache = report.request, report.cache
+    if request is not None and request.thread is not None:
+        yield tag("p", f"Asked by thread {request.thread}.", class_="hint")
+    if cache is not None:
+        stranded = f", {told(cache.stranded_bytes)} stranded by live neighbours" if cache.stranded_bytes else ""
+        yield tag(
+            "p",
+            f"Its allocator held {size(cache.reserved_bytes)}; {size(cache.allocated_bytes)} were in use{stranded}.",
+            class_="hint",
+        )
+
+
+def _before(report: Report) -> Iterator[Element]:
+    if len(report.readings) < 2:
+        return
+    machine = figures.by_process(report)
+    if machine is not None:
+        yield tag("p", f"GPU {report.gpu.index if report.gpu else '?'}, by process", class_="hint")
+        yield from machine
+    inside = figures.by_use(report)
+    if inside is not None:
+        yield tag("p", f"{report.subject}, by what it is for", class_="hint")
+        yield from inside
+
+
+def _parties(report: Report) -> Iterator[Element]:
+    if report.gpu is not None and report.parties:
+        yield figures.ledger(report)
+    if report.parties:
+        over = f" in {duration(report.time - report.since)}" if report.time > report.since else ""
+        yield _table(
+            ("Process", "User", "#Held", f"#Change{over}"),
+            [
+                (
+                    party.is_failed,
+                    (
+                        party.label,
+                        party.user or "",
+                        size(party.used_bytes),
+                        moved(party.change, report),
+                    ),
+                )
+                for party in report.parties[:PARTIES_MAX]
+            ],
+        )
+
+
+def _uses(report: Report) -> Iterator[Element]:
+    if report.uses:
+        yield tag("p", report.subject or "", class_="hint")
+        yield _table(
+            ("What for", "#Held", "#Change", "#Deepest fall in between"),
+            [
+                (
+                    False,
+                    (
+                        use.what,
+                        size(use.after_bytes),
+                        moved(use, report),
+                        size(use.fell_bytes),
+                    ),
+                )
+                for use in report.uses
+            ],
+        )
+
+
+def _stacks(report: Report) -> Iterator[Element]:
+    growth = report.growth
+    if growth is None or not growth.shares:
+        return
+    yield tag("p", f"{stacks_text(growth)}.", class_="hint")
+    yield from figures.history(growth)
+    for place, share in enumerate(growth.shares[:STACKS_MAX]):
+        head = own_frame(share.frames) if share.frames else "stack not recorded"
+        uses = f" · {', '.join(share.uses)}" if share.uses else ""
+        if not share.frames:
+            yield tag("p", tag("b", size(share.bytes)), f" in {share.count} blocks{uses} · {head}")
+            continue
+        yield tag(
+            "details",
+            tag("summary", tag("b", size(share.bytes)), f" in {share.count} blocks{uses} · ", tag("code", head)),
+            tag("pre", "\n".join(share.frames)),
+            open="" if place == 0 else None,
+        )
+    left = growth.shares[STACKS_MAX:]
+    if left:
+        yield tag("p", f"{len(left)} more stacks hold {size(sum(share.bytes for share in left))}.", class_="hint")
+
+
+def _map(report: Report) -> Iterator[Element]:
+    if report.blocks:
+        yield tag("p", f"{len(report.blocks)} blocks by address; each cell shows what fills most of it.", class_="hint")
+        yield from figures.blocks(report)
+
+
+def _remedies(report: Report) -> Iterator[Element]:
+    if not report.remedies:
+        return
+    items: list[Element] = []
+    for remedy in report.remedies:
+        gain = f" ({size(remedy.bytes)})" if remedy.bytes is not None else ""
+        items += (tag("dt", f"{remedy.title}{gain}"), tag("dd", remedy.text))
+    yield tag("dl", *items)
+
+
+def _events(report: Report) -> Iterator[Element]:
+    if report.events:
+        yield _table(
+            ("Time", "Kind", "What"),
+            [
+                (
+                    event is report.events[-1] and event.kind == "oom",
+                    (moment_text(event.timestamp), event.kind, event.message),
+                )
+                for event in report.events[-EVENTS_MAX:]
+            ],
+        )
+
+
+def _machine(report: Report) -> Iterator[Element]:
+    rows = [(False, (f"GPU {gpu.index}", gpu.name, _gpu_use(gpu), gpu.state)) for gpu in report.last.gpus]
+    rows += [
+        (
+            False,
+            (
+                source.name,
+                ", ".join(f"{key} {value}" for key, value in source.facts.items()),
+                source.reason or "",
+                source.state,
+            ),
+        )
+        for source in report.last.sources
+    ]
+    rows += [
+        (False, (engine.kind, engine.model or "", _engine(engine.kv_usage_ratio, engine.requests_running), ""))
+        for engine in report.engines
+    ]
+    if rows:
+        yield _table(("", "", "", "State"), rows)
+
+
+def _gpu_use(gpu: Gpu) -> str:
+    if "total_bytes" in gpu.unknown:
+        return gpu.unknown["total_bytes"]
+    return f"{size(gpu.used_bytes)} of {size(gpu.total_bytes)} used"
+
+
+def _engine(usage: float | None, running: int | None) -> str:
+    parts = [
+        None if usage is None else f"{usage:.0%} of the KV cache in use",
+        None if running is None else f"{running} requests running",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _notes(report: Report) -> Iterator[Element]:
+    if report.notes:
+        yield tag("ul", *(tag("li", note) for note in report.notes))
+
+
+def _table(heads: tuple[str, ...], rows: list[tuple[bool, tuple[str, ...]]]) -> Element:
+    """Heads that begin with # are of numbers."""
+    numeric = [head.startswith("#") for head in heads]
+    head = tag(
+        "tr",
+        *(
+            tag("th", clean(text.lstrip("#")), class_="n" if n else None)
+            for text, n in zip(heads, numeric, strict=True)
+        ),
+    )
+    body = [
+        tag(
+            "tr",
+            *(tag("td", text, class_="n" if n else None) for text, n in zip(cells, numeric, strict=True)),
+            class_="failed" if failed else None,
+        )
+        for failed, cells in rows
+    ]
+    return tag("table", tag("thead", head), tag("tbody", *body))

@@ -1,0 +1,36 @@
+"""Colours, by name of a class in `page.css`: the same thing has the same colour in every figure."""
+
+from collections.abc import Iterable
+
+from blackbox.report.readings import FREE_IN_CACHE, OUTSIDE
+
+USES = {
+    "weights": "blue",
+    "activations": "orange",
+    "KV cache in use": "teal",
+    "KV cache, cached prefixes": "aqua",
+    "KV cache, free pages": "pale",
+    "gradient": "violet",
+    "gradients": "violet",
+    "optimizer state": "pink",
+    "graph pool": "olive",
+    "waiting to be freed": "sand",
+    FREE_IN_CACHE: "pale",
+    OUTSIDE: "grey",
+    "other": "brown",
+}
+OTHER = "brown"
+FAILED = "red"
+HOLDERS = ("blue", "teal", "violet", "olive", "pink", "brown")
+
+
+def use_colour(use: str) -> str:
+    """Of a use of memory."""
+    return USES.get(use, OTHER)
+
+
+def holder_colours(names: Iterable[str], failed: str | None) -> dict[str, str]:
+    """Of processes: red for the one that failed."""
+    others = [name for name in names if name != failed]
+    colours = {name: HOLDERS[place % len(HOLDERS)] for place, name in enumerate(others)}
+    return colours | ({failed: FAILED} if failed is not None else {})

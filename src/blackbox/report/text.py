@@ -1,0 +1,150 @@
+"""The report as text for a terminal."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from blackbox.analysis.words import duration, size
+from blackbox.report.findings import Change, Report
+from blackbox.report.markup import clean
+from blackbox.report.stacks import Growth
+
+CAUSES = {
+    "fragmentation": "FRAGMENTATION",
+    "neighbour": "ANOTHER PROCESS",
+    "shortage": "TOO LITTLE MEMORY",
+    "limit": "A LIMIT",
+    "unknown": "UNKNOWN",
+}
+STACKS_MAX = 5
+FRAMES_MAX = 6
+EVENTS_MAX = 12
+PARTIES_MAX = 12
+NOT_TOLD = "not told"
+
+
+def to_text(report: Report) -> str:
+    """Some dozens of lines."""
+    return "".join(f"{clean(line)}\n" for line in _lines(report))
+
+
+def moment_text(time: float) -> str:
+    """`2026-11-22 12:03:07 UTC`."""
+    return f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def told(count: int | None) -> str:
+    """A size, or that nobody told."""
+    return NOT_TOLD if count is None else size(count)
+
+
+def short(seconds: float) -> str:
+    """A duration that may be less than a second."""
+    return duration(seconds) if seconds >= 1 else f"{seconds * 1000:.0f} ms"
+
+
+def signed(count: int) -> str:
+    """A difference."""
+    return f"{'+' if count > 0 else ''}{size(count)}"
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield report.title
+    yield ", ".join(filter(None, (report.host, moment_text(report.time), report.origin)))
+    if report.simulated:
+        yield "SIMULATED: no figure is real"
+    if report.cause is not None:
+        yield ""
+        yield f"Cause: {CAUSES[report.cause]}"
+    yield from (f"  {sentence}" for sentence in report.why)
+    yield from _figures(report)
+    yield from _parties(report)
+    yield from _uses(report)
+    yield from _stacks(report)
+    yield from _remedies(report)
+    yield from _events(report)
+    if report.notes:
+        yield from ("", "Not known")
+        yield from (f"  {note}" for note in report.notes)
+
+
+def _figures(report: Report) -> Iterator[str]:
+    rows: list[tuple[str, str]] = []
+    request, cache, gpu = report.request, report.cache, report.gpu
+    if request is not None:
+        rows.append(("asked for", size(request.requested_bytes)))
+        rows.append(("free on the GPU", told(request.device_free_bytes)))
+    if cache is not None:
+        rows.append(("largest hole in the cache", told(cache.largest_hole_bytes)))
+        rows.append(("free in the cache", size(cache.free_bytes)))
+        rows.append(("stranded by live neighbours", told(cache.stranded_bytes)))
+        rows.append(("allocated / reserved", f"{size(cache.allocated_bytes)} / {size(cache.reserved_bytes)}"))
+    if gpu is not None:
+        rows.append((f"GPU {gpu.index}, {gpu.name}", f"{size(gpu.used_bytes)} of {size(gpu.total_bytes)} used"))
+    if rows:
+        yield ""
+        width = max(len(name) for name, _ in rows)
+        yield from (f"  {name:{width}}  {value}" for name, value in rows)
+
+
+def _parties(report: Report) -> Iterator[str]:
+    if not report.parties:
+        return
+    over = f" (and the change in {duration(report.time - report.since)})" if report.time > report.since else ""
+    yield from ("", f"Who held it{over}")
+    for party in report.parties[:PARTIES_MAX]:
+        mark = "*" if party.is_failed else " "
+        name = party.label + (f", {party.user}" if party.user else "")
+        yield f" {mark} {size(party.used_bytes):>10}  {moved(party.change, report):>11}  {name}"
+
+
+def _uses(report: Report) -> Iterator[str]:
+    if not report.uses:
+        return
+    yield from ("", f"What for, in {report.subject}")
+    for use in report.uses:
+        yield f"   {size(use.after_bytes):>10}  {moved(use, report):>11}  {use.what}"
+
+
+def moved(change: Change, report: Report) -> str:
+    """How much it grew; nothing where only one instant is known."""
+    if len(report.readings) == 1:
+        return ""
+    return "new" if change.is_new and change.rise_bytes == 0 else signed(change.rise_bytes)
+
+
+def _stacks(report: Report) -> Iterator[str]:
+    growth = report.growth
+    if growth is None or not growth.shares:
+        return
+    yield from ("", f"By stack: {stacks_text(growth)}")
+    for share in growth.shares[:STACKS_MAX]:
+        uses = f"  ({', '.join(share.uses)})" if share.uses else ""
+        yield f"   {size(share.bytes):>10}  in {share.count} blocks{uses}"
+        yield from (f"                 {frame}" for frame in share.frames[:FRAMES_MAX] or ("stack not recorded",))
+
+
+def stacks_text(growth: Growth) -> str:
+    """What the shares of the stacks are shares of."""
+    span = f"{short(growth.seconds)}, " if growth.seconds else ""
+    trace = f"the trace ({span}{growth.steps} steps)"
+    if growth.recent_bytes == growth.live_bytes:
+        return f"{size(growth.live_bytes)} allocated within {trace} and not freed"
+    return f"{size(growth.live_bytes)} live, {size(growth.recent_bytes)} of it allocated within {trace}"
+
+
+def _remedies(report: Report) -> Iterator[str]:
+    if not report.remedies:
+        return
+    yield from ("", "What would have helped")
+    for remedy in report.remedies:
+        gain = f" ({size(remedy.bytes)})" if remedy.bytes is not None else ""
+        yield f"  - {remedy.title}{gain}"
+        yield f"    {remedy.text}"
+
+
+def _events(report: Report) -> Iterator[str]:
+    if not report.events:
+        return
+    yield from ("", "Events")
+    for event in report.events[-EVENTS_MAX:]:
+        yield f"  {moment_text(event.timestamp)}  {event.kind}: {event.message}"

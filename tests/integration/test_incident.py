@@ -1,0 +1,186 @@
+"""From a recording to a dump, a report, a replay and an export, through the commands."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from blackbox.cli import main
+from blackbox.client import Client, ClientError
+from blackbox.model.snapshot import Snapshot
+from blackbox.recorder import Recording
+from tests import genuine, incidents
+from tests.recordings import recorded
+from tests.serving import Serving
+
+SNAPSHOT = "torch-memory-snapshot-user-metadata.pickle"
+PAGE_BYTES_MAX = 2_000_000
+DEADLINE_SECONDS = 30.0
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("data")
+    with recorded(directory, incidents.leak()[::4] + incidents.leak()[-3:]):
+        pass
+    return directory
+
+
+@pytest.fixture(scope="module")
+def dump(data: Path) -> Path:
+    path = data.parent / "incident.bbdump"
+    assert main(["dump", "--data-dir", str(data), "-o", str(path)]) == 0
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def assert_the_leak_is_told(text: str) -> None:
+    assert "python (pid 48211) ran out of memory on GPU 2" in text
+    assert "activations" in text
+    assert "layers.py:52 attention" in text
+    assert re.search(r"largest hole in the cache +[0-9.]+ MiB", text)
+
+
+@pytest.mark.parametrize("words", [["--data-dir", "{data}"], ["{data}"], ["{dump}"]])
+def test_the_leaking_process_is_named_wherever_it_is_read_from(
+    words: list[str], data: Path, dump: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    given = [word.format(data=data, dump=dump) for word in words]
+    assert main(["report", *given, "-o", str(page)]) == 0
+    assert_the_leak_is_told(capsys.readouterr().out)
+    assert b"layers.py:52 attention" in page.read_bytes()
+    assert page.stat().st_size < PAGE_BYTES_MAX
+
+
+def test_text_alone_writes_no_page(dump: Path, tmp_path: Path) -> None:
+    assert main(["report", str(dump), "--text"]) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_name_the_page_is_called_after_the_dump(dump: Path, tmp_path: Path) -> None:
+    assert main(["report", str(dump)]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["incident.html"]
+
+
+def test_a_kept_dump_is_preferred_to_what_thinning_left(
+    data: Path, dump: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "copy"
+    (copy / "dumps").mkdir(parents=True)
+    for path in data.glob("events-*"):
+        (copy / path.name).write_bytes(path.read_bytes())
+    (copy / "dumps" / "oom-48211-20270115T080000Z.bbdump").write_bytes(dump.read_bytes())
+    assert main(["report", str(copy), "--text"]) == 0
+    assert_the_leak_is_told(capsys.readouterr().out)
+
+
+def test_a_genuine_snapshot_is_told_by_stack_and_largest_hole(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["report", str(genuine.sample(SNAPSHOT)), "-o", "page.html"]) == 0
+    out = capsys.readouterr().out
+    assert "The recorded process holds 3.9 GiB, 2.9 GiB of it in use; its largest hole is 148.0 MiB" in out
+    assert "optimizer.py:74 step" in out
+    assert (tmp_path / "page.html").stat().st_size < PAGE_BYTES_MAX
+
+
+def test_a_running_server_is_told_like_a_file(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Serving(recording=_recording(data)) as serving:
+        serving.publish()
+        assert main(["report", serving.url, "--text"]) == 0
+    assert_the_leak_is_told(capsys.readouterr().out)
+
+
+def test_a_server_without_a_recording_is_told_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with Serving() as serving:
+        serving.publish()
+        assert main(["report", serving.url, "--text"]) == 0
+    assert "keeps no recording" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["report", "dump", "export"])
+def test_where_nothing_is_recorded_one_line_says_so(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for directory in (tmp_path / "missing", tmp_path):
+        assert main([command, "--data-dir", str(directory)]) == 1
+        err = capsys.readouterr().err
+        assert "nothing" in err
+        assert err.count("\n") == 1
+
+
+def test_what_is_neither_dump_nor_snapshot_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.txt").write_text("hello")
+    assert main(["report", "x.txt"]) == 1
+    assert main(["report", "missing.bbdump"]) == 1
+    assert capsys.readouterr().err.count("\n") == 2
+
+
+def test_bad_flags_are_usage_errors(data: Path) -> None:
+    assert main(["dump", "--minutes", "0", "--data-dir", str(data)]) == 2
+    assert main(["export", "--from", "yesterday", "--data-dir", str(data)]) == 2
+    assert main(["export", "--from", "1h", "--to", "2h", "--data-dir", str(data)]) == 2
+    assert main(["serve", "--speed", "fast"]) == 2
+
+
+def test_a_range_is_exported_in_the_format_its_name_says(data: Path, tmp_path: Path) -> None:
+    span = ["--from", "2027-01-15T08:00:00Z", "--to", "2027-01-15T09:00:00Z"]
+    assert main(["export", *span, "--data-dir", str(data), "-o", "x.jsonl"]) == 0
+    rows = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text().splitlines()]
+    assert {row["metric"] for row in rows} >= {"used_bytes", "allocated_bytes", "kv_usage_ratio"}
+
+
+def test_a_dump_is_replayed_in_the_samplers_place(dump: Path, tmp_path: Path) -> None:
+    port_file = tmp_path / "run"
+    port_file.mkdir()
+    environ = os.environ | {"XDG_RUNTIME_DIR": str(port_file)}
+    server = subprocess.Popen(
+        [sys.executable, "-m", "blackbox", "serve", "--port", "0", "--replay", str(dump), "--speed", "1000"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environ,
+    )
+    assert server.stderr is not None
+    try:
+        url = next(match[1] for line in server.stderr if (match := re.search(r"serving (http://\S+:\d+)/vram", line)))
+        snapshot = _when_over(Client(url))
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=DEADLINE_SECONDS)
+    assert server.returncode == 0
+    assert snapshot.simulated
+    assert snapshot.host == "testhost"
+    assert snapshot.timestamp.startswith("2027-01-15T08:0")
+    assert snapshot.sources[0].name == "replay"
+
+
+def _when_over(client: Client) -> Snapshot:
+    """The last snapshot of the replay."""
+    until = time.monotonic() + DEADLINE_SECONDS
+    before = None
+    while time.monotonic() < until:
+        try:
+            snapshot = client.snapshot(blocks="none")
+        except ClientError:
+            time.sleep(0.05)
+            continue
+        if before is not None and snapshot.seq == before.seq:
+            return snapshot
+        before = snapshot
+        time.sleep(0.3)
+    raise AssertionError("the replay does not end")
+
+
+def _recording(data: Path) -> Recording:
+    return Recording(data)

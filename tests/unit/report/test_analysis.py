@@ -1,0 +1,186 @@
+"""From evidence to findings: who, why, what grew, and what would have helped."""
+
+import pytest
+from msgspec import structs
+
+from blackbox.model.sample import Event, OutOfMemory
+from blackbox.report import Report, analyse, from_moments
+from tests import incidents
+from tests.moments import (
+    GIB,
+    MIB,
+    SERVER,
+    SILENT,
+    TIMESTAMP,
+    TRAINER,
+    allocator,
+    device,
+    memory,
+    moment,
+    process,
+    sample,
+)
+
+
+@pytest.fixture(scope="module")
+def leak() -> Report:
+    moments = incidents.leak()
+    evidence = from_moments("test", moments, incidents.events(moments), incidents.span(moments))
+    assert evidence is not None
+    return analyse(evidence)
+
+
+def oom(requested: int, free: int | None, **changes: object) -> Event:
+    """The trainer fails, its allocator holding 4 GiB with 1 GiB free in one piece."""
+    return Event(
+        kind="oom",
+        timestamp=TIMESTAMP + 0.1,
+        message="out of memory",
+        gpu_uuid="GPU-0",
+        pid=TRAINER,
+        oom=OutOfMemory(
+            source="pytorch",
+            requested_bytes=requested,
+            thread_id=TRAINER,
+            device_total_bytes=80 * GIB,
+            device_free_bytes=free,
+            allocator=allocator(**changes),
+            trace=(),
+            stacks=(),
+        ),
+    )
+
+
+def report_on(event: Event | None, neighbour_used: int = 60 * GIB, before: int | None = None) -> Report:
+    """A GPU with the trainer and a silent neighbour, `before` being what that held a minute ago."""
+
+    def at(used: int, seconds: float) -> object:
+        machine = sample(
+            (device(0, memory=memory(used=min(79 * GIB, used + 5 * GIB))),),
+            (process(TRAINER, used_bytes=5 * GIB), process(SILENT, used_bytes=used, name="other")),
+            allocators=(allocator(),),
+        )
+        return moment(machine, timestamp=TIMESTAMP + seconds)
+
+    moments = [at(neighbour_used if before is None else before, -60), at(neighbour_used, 0)]
+    events = [] if event is None else [event]
+    evidence = from_moments("test", moments, events, (TIMESTAMP - 60, TIMESTAMP))  # type: ignore[arg-type]
+    assert evidence is not None
+    return analyse(evidence)
+
+
+def test_the_leaking_process_is_named_with_what_it_asked_for(leak: Report) -> None:
+    assert leak.title.startswith("python (pid 48211) ran out of memory on GPU 2: it asked for ")
+    assert leak.simulated
+    failed = next(party for party in leak.parties if party.is_failed)
+    assert (failed.pid, failed.user) == (48211, "bob")
+    assert failed is leak.parties[0]
+
+
+def test_what_grew_is_named_by_type_and_by_stack(leak: Report) -> None:
+    activations = next(use for use in leak.uses if use.what == "activations")
+    assert activations.rise_bytes > 20 * GIB
+    assert activations.fell_bytes == 0
+    assert leak.growth is not None
+    largest = leak.growth.shares[0]
+    assert largest.frames[0] == "layers.py:52 attention"
+    assert list(largest.uses) == ["activations"]
+    assert largest.bytes == pytest.approx(activations.after_bytes, rel=0.01)
+
+
+def test_the_largest_hole_is_that_of_the_allocator_when_it_failed(leak: Report) -> None:
+    failure = next(event for event in incidents.events(incidents.leak()) if event.kind == "oom")
+    assert failure.oom is not None
+    state = failure.oom.allocator
+    assert state is not None
+    assert leak.cache is not None
+    assert leak.cache.largest_hole_bytes == state.largest_free_bytes
+    assert leak.request is not None
+    assert leak.request.requested_bytes > (leak.cache.largest_hole_bytes or 0)
+    assert leak.cause == "fragmentation"
+
+
+def test_a_leak_is_told_first_of_what_would_have_helped(leak: Report) -> None:
+    assert leak.remedies[0].title == "Let go of the activations that pile up"
+    assert "layers.py:52 attention" in leak.remedies[0].text
+
+
+def test_the_uses_of_the_failed_process_sum_to_what_it_held(leak: Report) -> None:
+    assert leak.cache is not None
+    outside = next(use.after_bytes for use in leak.uses if use.what == "outside the allocator")
+    assert sum(use.after_bytes for use in leak.uses) - outside == leak.cache.reserved_bytes
+
+
+def test_nothing_after_the_failure_counts(leak: Report) -> None:
+    assert leak.request is not None
+    assert all(reading.time <= leak.request.time for reading in leak.readings)
+    assert any(holder.pid == 48211 for holder in leak.readings[-1].holders)
+
+
+def test_enough_in_too_small_pieces_is_fragmentation() -> None:
+    report = report_on(oom(2 * GIB, GIB + 512 * MIB))
+    assert report.cause == "fragmentation"
+    assert "expandable_segments" in " ".join(remedy.text for remedy in report.remedies)
+
+
+def test_others_that_hold_more_are_to_blame() -> None:
+    report = report_on(oom(8 * GIB, 2 * GIB))
+    assert report.cause == "neighbour"
+    assert "other (pid 4713) with 60.0 GiB" in report.why[0]
+    assert report.remedies[0].title == "Move other (pid 4713) elsewhere"
+    assert report.request is not None
+    assert (report.request.missing_bytes, report.request.others_bytes) == (6 * GIB, 60 * GIB)
+
+
+def test_a_small_neighbour_that_took_the_missing_memory_just_now_is_to_blame() -> None:
+    assert report_on(oom(6 * GIB, 2 * GIB), neighbour_used=4 * GIB, before=GIB).cause == "neighbour"
+
+
+def test_alone_on_the_gpu_it_is_a_shortage() -> None:
+    report = report_on(oom(90 * GIB, 2 * GIB), neighbour_used=MIB)
+    assert report.cause == "shortage"
+    assert "It held 5.0 GiB itself." in report.why[0]
+
+
+def test_a_device_with_enough_did_not_refuse() -> None:
+    assert report_on(oom(GIB, 2 * GIB)).cause == "limit"
+
+
+def test_an_empty_cache_is_no_fragmentation() -> None:
+    full = oom(2 * GIB, GIB, reserved_bytes=4 * GIB, allocated_bytes=4 * GIB, blocks=None, largest_free_bytes=0)
+    assert report_on(full).cause == "neighbour"
+
+
+def test_what_nobody_told_is_not_known() -> None:
+    bare = Event(kind="oom", timestamp=TIMESTAMP, message="killed", gpu_uuid="GPU-0", pid=SILENT)
+    report = report_on(bare)
+    assert report.title == "other (pid 4713) ran out of memory on GPU 0"
+    assert (report.request, report.cause, report.cache) == (None, None, None)
+    assert any("no agent told of it" in note for note in report.notes)
+
+
+def test_a_failed_process_that_no_sample_saw_is_known_from_its_agent() -> None:
+    event = structs.replace(oom(GIB, 0), pid=SERVER)
+    assert event.oom is not None
+    event = structs.replace(event, oom=structs.replace(event.oom, allocator=allocator(SERVER)))
+    report = report_on(event)
+    assert report.subject == f"pid {SERVER}"
+    assert report.parties[-1].used_bytes == 4 * GIB
+
+
+def test_without_a_failure_it_shows_the_state() -> None:
+    report = report_on(None)
+    assert report.title == "65.0 GiB of 80.0 GiB are in use on GPU 0"
+    assert (report.cause, report.request) == (None, None)
+    assert report.subject == "other (pid 4713)"
+    assert not any(party.is_failed for party in report.parties)
+
+
+def test_nothing_recorded_is_no_evidence() -> None:
+    assert from_moments("test", [], [], (0, 1)) is None
+
+
+def test_a_machine_without_gpus_can_be_reported_on() -> None:
+    evidence = from_moments("test", [moment(sample(()))], [], (TIMESTAMP, TIMESTAMP))
+    assert evidence is not None
+    assert analyse(evidence).title == "No GPU memory was measured"

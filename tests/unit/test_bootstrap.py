@@ -1,0 +1,95 @@
+"""Watching imports changes nothing about them."""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from blackbox.agent.bootstrap import ImportWatch
+
+NAMES = ("watched_one", "watched_package", "watched_package.inner", "watched_broken", "unwatched")
+
+
+@pytest.fixture
+def woken() -> list[tuple[str, Sequence[str]]]:
+    return []
+
+
+@pytest.fixture
+def watch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, woken: list[tuple[str, Sequence[str]]]
+) -> Iterator[ImportWatch]:
+    (tmp_path / "watched_one.py").write_text("value = 1\nloader_while_running = __loader__\nspec = __spec__")
+    (tmp_path / "watched_package").mkdir()
+    (tmp_path / "watched_package" / "__init__.py").write_text("from watched_package import inner")
+    (tmp_path / "watched_package" / "inner.py").write_text("")
+    (tmp_path / "watched_broken.py").write_text("raise LookupError('mine')")
+    (tmp_path / "unwatched.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def wake(module: ModuleType, probes: Sequence[str]) -> None:
+        woken.append((module.__name__, probes))
+
+    watch = ImportWatch({name: [f"probe of {name}"] for name in NAMES[:-1]}, wake)
+    monkeypatch.setattr(sys, "meta_path", [watch, *sys.meta_path])
+    yield watch
+    for name in NAMES:
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.usefixtures("watch")
+def test_a_module_is_told_of_after_it_has_run(woken: list[tuple[str, Sequence[str]]]) -> None:
+    module = importlib.import_module("watched_one")
+    importlib.import_module("unwatched")
+    assert woken == [("watched_one", ["probe of watched_one"])]
+    assert module.value == 1
+
+
+@pytest.mark.usefixtures("watch")
+def test_the_module_never_sees_a_loader_that_is_not_its_own() -> None:
+    module = importlib.import_module("watched_one")
+    loader = module.__loader__
+    assert type(loader).__name__ == "SourceFileLoader"
+    assert module.loader_while_running is loader
+    assert module.spec.loader is loader
+    assert importlib.util.find_spec("watched_one") is module.spec
+
+
+@pytest.mark.usefixtures("watch")
+def test_a_package_wakes_after_its_parts(woken: list[tuple[str, Sequence[str]]]) -> None:
+    importlib.import_module("watched_package")
+    assert [name for name, _ in woken] == ["watched_package.inner", "watched_package"]
+
+
+@pytest.mark.usefixtures("watch")
+def test_an_import_that_fails_fails_as_it_would(woken: list[tuple[str, Sequence[str]]]) -> None:
+    with pytest.raises(LookupError, match="mine"):
+        importlib.import_module("watched_broken")
+    assert woken == []
+    assert "watched_broken" not in sys.modules
+
+
+@pytest.mark.usefixtures("watch")
+def test_looking_for_a_module_wakes_nobody(woken: list[tuple[str, Sequence[str]]]) -> None:
+    spec = importlib.util.find_spec("watched_one")
+    assert spec is not None
+    assert spec.loader is not None
+    assert spec.loader.get_source("watched_one").startswith("value = 1")  # type: ignore[attr-defined]
+    assert woken == []
+
+
+def test_a_module_that_is_nowhere_is_not_found(watch: ImportWatch) -> None:
+    watch._probes["nowhere_at_all"] = []
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("nowhere_at_all")
+
+
+def test_what_is_loaded_already_is_woken_late(watch: ImportWatch, woken: list[tuple[str, Sequence[str]]]) -> None:
+    importlib.import_module("watched_one")
+    woken.clear()
+    watch.wake_loaded()
+    assert [name for name, _ in woken] == ["watched_one"]

@@ -1,0 +1,86 @@
+"""What differs between two snapshots."""
+
+from hypothesis import HealthCheck, given, settings
+
+from blackbox.analysis.compare import compare
+from blackbox.merge import merge
+from blackbox.model.sample import AllocatorBlock, DeviceProcess
+from blackbox.model.snapshot import Moment, Snapshot
+from tests.moments import GIB, allocator, device, instance, memory, moment, process, sample
+from tests.strategies import moments
+
+
+def snapshot(*rows: DeviceProcess, seq: int = 1) -> Snapshot:
+    used = sum(row.used_bytes or 0 for row in rows)
+    return merge(moment(sample([device(memory=memory(used=used))], rows), seq=seq))
+
+
+def test_new_gone_grown_shrunk_and_unchanged() -> None:
+    before = snapshot(
+        process(1, used_bytes=GIB),
+        process(2, used_bytes=5 * GIB),
+        process(3, used_bytes=5 * GIB),
+        process(5, used_bytes=GIB),
+    )
+    after = snapshot(
+        process(1, used_bytes=GIB), process(2, used_bytes=9 * GIB), process(3, used_bytes=2 * GIB), process(4), seq=9
+    )
+    found = compare(before, after)
+    assert [(row.pid, row.change, row.delta_bytes) for row in found.processes] == [
+        (4, "new", 6 * GIB),
+        (2, "grown", 4 * GIB),
+        (3, "shrunk", -3 * GIB),
+        (5, "gone", -GIB),
+    ]
+    assert (found.unchanged, found.delta_bytes) == (1, 6 * GIB)
+    assert (found.a.seq, found.b.seq) == (1, 9)
+
+
+def test_a_pid_that_was_given_away_is_gone_and_new() -> None:
+    found = compare(snapshot(process(1, start_time=1.0)), snapshot(process(1, start_time=2.0)))
+    assert sorted((row.change, row.delta_bytes) for row in found.processes) == [("gone", -6 * GIB), ("new", 6 * GIB)]
+
+
+def blocks(*sizes: int) -> Snapshot:
+    parts = tuple(
+        AllocatorBlock(place * GIB, size, "active", "activation" if place else "weight", size, None, "tensor", 1, 0)
+        for place, size in enumerate(sizes)
+    )
+    total = sum(sizes)
+    reports = allocator(1, reserved_bytes=total, allocated_bytes=total, blocks=parts, threads=None)
+    rows = [process(1, used_bytes=10 * GIB)]
+    return merge(moment(sample([device()], rows, allocators=(reports,))))
+
+
+def test_growth_inside_a_process_is_told_by_type() -> None:
+    found = compare(blocks(1000, 500), blocks(1000, 500, 300, 200))
+    (row,) = found.processes
+    assert (row.change, row.delta_bytes) == ("shifted", 0)
+    by_type = {one.type: (one.delta_bytes, one.before_blocks, one.after_blocks) for one in row.types}
+    assert by_type == {"activation": (500, 1, 3), "other": (-500, 1, 1)}
+
+
+def test_a_process_on_two_instances_of_a_gpu_is_two() -> None:
+    def of(used: int) -> Snapshot:
+        rows = [process(1, "MIG-0-1", used_bytes=GIB), process(1, "MIG-0-2", used_bytes=used)]
+        return merge(moment(sample([device(0), instance(0, 1), instance(0, 2)], rows)))
+
+    found = compare(of(GIB), of(3 * GIB))
+    assert [(row.gpu_uuid, row.delta_bytes, row.types) for row in found.processes] == [("MIG-0-2", 2 * GIB, ())]
+    assert found.unchanged == 1
+
+
+def test_a_figure_that_was_not_measured_is_named() -> None:
+    (row,) = compare(snapshot(process(1, used_bytes=None)), snapshot(process(1, used_bytes=GIB))).processes
+    assert row.unknown.keys() == {"before_bytes", "delta_bytes"}
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(moments(), moments())
+def test_the_differences_add_up(first: Moment, second: Moment) -> None:
+    before, after = merge(first), merge(second)
+    found = compare(before, after)
+    delta = sum(row.used_bytes for row in after.processes) - sum(row.used_bytes for row in before.processes)
+    assert sum(row.delta_bytes for row in found.processes) == delta
+    same = compare(before, before)
+    assert (same.processes, same.delta_bytes, same.unchanged) == ((), 0, len(before.processes))

@@ -1,0 +1,259 @@
+"""Events out of moments: what happened is told once, what cannot be seen is not claimed."""
+
+import logging
+from collections.abc import Iterable
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blackbox.events import Detector, Watch
+from blackbox.events.detector import SINGLY_MAX
+from blackbox.events.growth import BUCKET_SECONDS, WINDOW_SECONDS
+from blackbox.events.orphans import CERTAIN_SECONDS, is_alive
+from blackbox.model.sample import Device, DeviceProcess, Event
+from blackbox.model.snapshot import Moment
+from tests.moments import GIB, MIB, NOW, TIMESTAMP, device, instance, memory, moment, process, sample
+
+HOST = {"pid_scope": "host"}
+
+
+def at(seconds: float, devices: Iterable[Device] | None = None, *processes: DeviceProcess, **changes: Any) -> Moment:
+    """A moment `seconds` after the first."""
+    facts = {"facts": HOST, **changes}
+    part = sample([device()] if devices is None else devices, processes, **facts)
+    return moment(part, taken_at=NOW + seconds, timestamp=TIMESTAMP + seconds)
+
+
+def detector(*thresholds: float, living: Iterable[int] = ()) -> Detector:
+    alive = set(living)
+    return Detector(thresholds, alive.__contains__)
+
+
+def kinds(events: Iterable[Event]) -> list[str]:
+    return [event.kind for event in events]
+
+
+def test_whoever_is_there_at_first_has_not_just_started() -> None:
+    assert detector().observe(at(0, None, process(1))) == []
+
+
+def test_a_start_and_an_exit_with_its_peak() -> None:
+    watching = detector()
+    watching.observe(at(0))
+    (start,) = watching.observe(at(1, None, process(7, used_bytes=GIB, name="train")))
+    assert (start.kind, start.pid, start.gpu_uuid, start.uid) == ("process_start", 7, "GPU-0", 1000)
+    assert start.message == "train (pid 7) began to use GPU 0"
+    assert watching.observe(at(2, None, process(7, used_bytes=5 * GIB, name="train"))) == []
+    assert watching.observe(at(3, None, process(7, used_bytes=2 * GIB, name="train"))) == []
+    (end,) = watching.observe(at(4))
+    assert (end.kind, end.pid, end.timestamp) == ("process_exit", 7, TIMESTAMP + 4)
+    assert end.process is not None
+    assert (end.process.used_bytes, end.process.peak_used_bytes) == (2 * GIB, 5 * GIB)
+    assert end.process.peak_at == TIMESTAMP + 2
+    assert "5.0 GiB" in end.message
+    assert watching.observe(at(5)) == []
+
+
+def test_a_pid_given_to_another_process_is_an_exit_and_a_start() -> None:
+    watching = detector()
+    watching.observe(at(0, None, process(7, start_time=1.0, used_bytes=9 * GIB)))
+    events = watching.observe(at(1, None, process(7, start_time=2.0, used_bytes=GIB)))
+    assert kinds(events) == ["process_exit", "process_start"]
+    assert [event.process.peak_used_bytes for event in events if event.process] == [9 * GIB, GIB]
+
+
+def test_a_start_time_that_cannot_be_read_once_is_no_other_process() -> None:
+    watching = detector(living=[7])
+    watching.observe(at(0, None, process(7, start_time=1.0)))
+    assert watching.observe(at(1, None, process(7, start_time=None, name=None))) == []
+    assert watching.observe(at(2, None, process(7, start_time=1.0))) == []
+    assert kinds(watching.observe(at(3, None, process(7, start_time=2.0)))) == ["process_exit", "process_start"]
+
+
+@pytest.mark.parametrize(
+    "blind",
+    [
+        at(1, [device(state="lost", memory=None)]),
+        at(1, [device(unknown={"processes": "no permission"})]),
+        at(1, [device()], state="stale"),
+        at(1, [], state="failed", processes_taken_at=None),
+        moment(taken_at=NOW + 1, samples=()),
+    ],
+    ids=["lost", "forbidden", "stale", "failed", "nothing"],
+)
+def test_who_cannot_be_seen_has_not_ended(blind: Moment) -> None:
+    watching = detector()
+    watching.observe(at(0, None, process(7)))
+    assert watching.observe(blind) == []
+    assert watching.observe(at(2, None, process(7))) == []
+    assert kinds(watching.observe(at(3))) == ["process_exit"]
+
+
+def test_an_exit_behind_our_back_is_told_when_sight_returns() -> None:
+    watching = detector()
+    watching.observe(at(0, None, process(7)))
+    assert watching.observe(at(1, [device(unknown={"processes": "no permission"})])) == []
+    assert kinds(watching.observe(at(2))) == ["process_exit"]
+
+
+def test_processes_of_a_device_that_is_no_more_have_ended() -> None:
+    watching = detector()
+    watching.observe(at(0, [device(0), device(1)], process(7, "GPU-1")))
+    assert kinds(watching.observe(at(1, [device(0)]))) == ["process_exit"]
+
+
+def test_a_new_device_comes_with_its_processes() -> None:
+    watching = detector()
+    watching.observe(at(0, [device(0)]))
+    assert watching.observe(at(1, [device(0), device(1)], process(7, "GPU-1"))) == []
+    assert kinds(watching.observe(at(2, [device(0), device(1)], process(7, "GPU-1"), process(8, "GPU-1")))) == [
+        "process_start"
+    ]
+
+
+def test_a_crowd_of_short_programs_is_counted() -> None:
+    watching = detector()
+    watching.observe(at(0))
+    started = watching.observe(at(1, None, *(process(pid) for pid in range(1, 301))))
+    assert kinds(started) == ["process_start"] * (SINGLY_MAX + 1)
+    assert (started[-1].message, started[-1].pid) == (f"{300 - SINGLY_MAX} more processes began to use GPUs", None)
+    ended = watching.observe(at(2))
+    assert kinds(ended) == ["process_exit"] * (SINGLY_MAX + 1)
+    assert watching.observe(at(3)) == []
+
+
+def grow(watching: Detector, used: Iterable[int], seconds: float = BUCKET_SECONDS) -> list[Event]:
+    """One moment per bucket."""
+    found: list[Event] = []
+    for place, size in enumerate(used):
+        found += watching.observe(at(place * seconds, None, process(7, used_bytes=size, name="leaky")))
+    return found
+
+
+def test_memory_that_keeps_growing_is_told_once_with_its_rate() -> None:
+    (event,) = grow(detector(), [GIB + place * 20 * MIB for place in range(100)])
+    assert (event.kind, event.pid, event.gpu_uuid) == ("memory_growth", 7, "GPU-0")
+    growth = event.growth
+    assert growth is not None
+    assert growth.rate_bytes_per_second == pytest.approx(2 * MIB)
+    assert growth.rate_low_bytes_per_second <= 2 * MIB <= growth.rate_high_bytes_per_second
+    assert event.timestamp == pytest.approx(TIMESTAMP + WINDOW_SECONDS, abs=2 * BUCKET_SECONDS)
+    assert event.message.startswith("leaky (pid 7) has grown on GPU 0 by 2.0 MiB/s for 10 min, to ")
+
+
+def test_growth_that_stopped_and_begins_again_is_told_again() -> None:
+    rise = [place * 20 * MIB for place in range(80)]
+    rest = [rise[-1]] * 80
+    again = [rise[-1] + size for size in rise]
+    assert kinds(grow(detector(), rise + rest + again)) == ["memory_growth"] * 2
+
+
+def test_growth_below_what_matters_is_not_told() -> None:
+    assert grow(detector(), [GIB + place * MIB for place in range(70)]) == []
+
+
+@given(st.integers(0, 2**32))
+def test_a_busy_program_that_does_not_grow_raises_no_alarm(seed: int) -> None:
+    rng = Random(seed)
+    assert grow(detector(), [4 * GIB + rng.randrange(16 * GIB) for _ in range(90)]) == []
+
+
+def test_a_new_process_under_the_pid_starts_its_own_history() -> None:
+    watching = detector()
+    for place in range(100):
+        one = process(7, used_bytes=GIB + place * 20 * MIB, start_time=float(place // 50))
+        assert "memory_growth" not in kinds(watching.observe(at(place * BUCKET_SECONDS, None, one)))
+
+
+def orphan(pid: int = 7, **changes: Any) -> DeviceProcess:
+    return process(pid, name=None, start_time=None, user=None, uid=None, **changes)
+
+
+def test_memory_of_the_dead_is_told_once_when_it_is_certain() -> None:
+    watching = detector()
+    assert watching.observe(at(0, None, orphan())) == []
+    assert watching.observe(at(CERTAIN_SECONDS - 1, None, orphan())) == []
+    (event,) = watching.observe(at(CERTAIN_SECONDS, None, orphan()))
+    assert (event.kind, event.pid, event.gpu_uuid) == ("memory_orphaned", 7, "GPU-0")
+    assert event.message == "6.0 GiB on GPU 0 belong to pid 7, which no longer lives"
+    assert watching.observe(at(CERTAIN_SECONDS + 1, None, orphan())) == []
+
+
+@pytest.mark.parametrize(
+    ("row", "facts", "living"),
+    [
+        (orphan(), {"pid_scope": "namespace"}, []),
+        (orphan(), {}, []),
+        (orphan(), HOST, [7]),
+        (orphan(used_bytes=0), HOST, []),
+        (orphan(used_bytes=None), HOST, []),
+        (process(7), HOST, []),
+    ],
+    ids=["another namespace", "namespace unknown", "hidden by /proc", "holds nothing", "unknown", "named"],
+)
+def test_nobody_else_is_called_dead(row: DeviceProcess, facts: dict[str, str], living: list[int]) -> None:
+    watching = detector(living=living)
+    for seconds in (0, CERTAIN_SECONDS, 2 * CERTAIN_SECONDS):
+        assert watching.observe(at(seconds, None, row, facts=facts)) == []
+
+
+def test_a_process_that_ends_between_two_looks_is_no_orphan() -> None:
+    watching = detector()
+    watching.observe(at(0, None, process(7)))
+    assert watching.observe(at(1, None, orphan())) == []
+    assert kinds(watching.observe(at(2))) == ["process_exit"]
+    assert watching.observe(at(2 * CERTAIN_SECONDS)) == []
+
+
+def test_every_process_that_is_there_is_alive_and_no_other() -> None:
+    assert is_alive(1)
+    assert not is_alive(2**22 + 1)  # above the kernel's largest pid
+
+
+def full(percent: float, index: int = 0) -> Device:
+    return device(index, memory=memory(total=1000, used=round(10 * percent), driver_reserved=0))
+
+
+def test_a_threshold_is_crossed_once_each_way() -> None:
+    watching = detector(90, 95)
+    story = [(89, []), (91, [(90, True)]), (89, []), (96, [(95, True)]), (95, []), (87, [(90, False), (95, False)])]
+    for second, (percent, expected) in enumerate(story):
+        crossings = [event.threshold for event in watching.observe(at(second, [full(percent)]))]
+        assert [(one.threshold_percent, one.above) for one in crossings if one] == expected
+
+
+def test_a_slice_of_a_gpu_is_called_by_its_own_name() -> None:
+    slices = [full(10), instance(0, 1, memory=memory(total=100, used=99, driver_reserved=0))]
+    (event,) = detector(90).observe(at(0, slices))
+    assert (event.gpu_uuid, event.message) == (
+        "MIG-0-1",
+        "MIG instance 1g.10gb of GPU 0 uses 99.0 % of its memory, above 90 %",
+    )
+
+
+def test_a_gpu_that_cannot_be_read_stays_where_it_was() -> None:
+    watching = detector(90)
+    assert kinds(watching.observe(at(0, [full(95)]))) == ["threshold"]
+    assert watching.observe(at(1, [device(state="lost", memory=None)])) == []
+    assert watching.observe(at(2, [full(95)])) == []
+
+
+def test_a_watch_notes_events_and_survives_its_own_faults(caplog: pytest.LogCaptureFixture) -> None:
+    noted: list[Event] = []
+    watch = Watch(detector(90), noted.append)
+    with caplog.at_level(logging.INFO):
+        watch.take(at(0, [full(95)]))
+        watch.take(at(1, [full(95)], process(7)))
+    assert kinds(noted) == ["threshold", "process_start"]
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+    def fail(_: Event) -> None:
+        raise ValueError("oops")
+
+    failing = Watch(detector(90), fail)
+    for second in range(3):
+        failing.take(at(second, [full(95 - 10 * second)]))
+    assert sum("fault in the detection" in record.message for record in caplog.records) == 1

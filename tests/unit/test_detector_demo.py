@@ -1,0 +1,28 @@
+"""The detector on the simulated machine: every death of its leaking program is told, and nothing else is blamed."""
+
+from collections import Counter
+
+import pytest
+
+from blackbox.events import Detector
+from blackbox.sources.simulated import SimulatedSource
+from tests.clocks import ManualClock
+from tests.moments import TIMESTAMP, moment
+
+MINUTES = 15
+
+
+@pytest.mark.slow
+def test_a_quarter_of_an_hour_of_the_demo() -> None:
+    clock = ManualClock()
+    source = SimulatedSource(clock, lambda: TIMESTAMP + clock.now)
+    detector = Detector()
+    counts: Counter[str] = Counter()
+    for seq in range(MINUTES * 60):
+        clock.advance(1.0)
+        sample = source.sample()
+        found = detector.observe(moment(sample, seq=seq, taken_at=clock.now, timestamp=TIMESTAMP + clock.now))
+        counts.update(event.kind for event in (*sample.events, *found))
+    assert counts["oom"] == counts["process_exit"] >= 2
+    assert counts["process_start"] in (counts["process_exit"], counts["process_exit"] - 1)
+    assert counts.keys() <= {"oom", "process_exit", "process_start", "xid"}

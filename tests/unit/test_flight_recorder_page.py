@@ -1,0 +1,22 @@
+"""docs/flight-recorder.md names everything that can be asked, and everything that can happen."""
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from blackbox.model.routes_recorded import RECORDED_PATHS
+from blackbox.model.sample import EventKind
+
+PAGE = (Path(__file__).parents[2] / "docs" / "flight-recorder.md").read_text()
+
+
+@pytest.mark.parametrize("kind", get_args(EventKind))
+def test_every_kind_of_event_is_explained(kind: str) -> None:
+    rows = [line for line in PAGE.splitlines() if line.startswith("| `")]
+    assert any(f"`{kind}`" in row.split("|")[1] for row in rows)
+
+
+@pytest.mark.parametrize("path", RECORDED_PATHS)
+def test_every_question_is_listed(path: str) -> None:
+    assert f"GET {path}" in PAGE

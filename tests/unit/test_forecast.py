@@ -1,0 +1,236 @@
+"""Predictions: a range where memory steadily rises, and nothing where it does not. Advice likewise."""
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blackbox.analysis.forecast import REACH, WINDOWS_SECONDS, forecast
+from blackbox.merge import merge
+from blackbox.model.answers import Forecast, History, Outlook, Point, Series
+from blackbox.model.snapshot import Snapshot
+from blackbox.model.view import with_blocks
+from tests.moments import (
+    GIB,
+    MIB,
+    SERVER,
+    TIMESTAMP,
+    device,
+    engine,
+    memory,
+    moment,
+    paged_allocator,
+    process,
+    sample,
+)
+
+POINTS = 60
+PID = 7
+START_TIME = TIMESTAMP - 3600
+DAY, WEEK = 86_400, 7 * 86_400
+Curve = Callable[[float], float]
+
+
+def machine(used: float = 20 * GIB, total: int = 80 * GIB, **changes: Any) -> Snapshot:
+    one = device(memory=memory(total=total, used=round(used), driver_reserved=0), **changes)
+    return merge(moment(sample([one], [process(PID, used_bytes=round(used), name="leaky")])))
+
+
+def series(points: Sequence[Point], **changes: Any) -> Series:
+    fields: dict[str, Any] = {
+        "gpu": 0,
+        "pid": None,
+        "metric": "used_bytes",
+        "points": list(points),
+        "gpu_uuid": "GPU-0",
+        "name": None,
+        "start_time": None,
+        "engine": None,
+    }
+    return Series(**(fields | changes))
+
+
+def history(*found: Series, seconds: float = 600) -> History:
+    return History(
+        from_=TIMESTAMP - seconds, to=TIMESTAMP, step_seconds=seconds / POINTS, series=found, series_omitted=0
+    )
+
+
+NOTHING = history()
+
+
+def curve(of: Curve, seconds: float) -> list[Point]:
+    """`of` at each step; the argument is the age in seconds, negative."""
+    ages = [-seconds + place * seconds / POINTS for place in range(POINTS)]
+    return [(TIMESTAMP + age, of(age), of(age) + 10 * MIB, of(age) + 100 * MIB) for age in ages]
+
+
+def look(of: Curve, snapshot: Snapshot | None = None) -> Forecast:
+    """The forecast for a GPU and its one process that both follow `of`."""
+    windows: list[History] = []
+    for seconds in WINDOWS_SECONDS:
+        points = curve(of, seconds)
+        windows.append(
+            history(series(points), series(points, pid=PID, start_time=START_TIME, name="leaky"), seconds=seconds)
+        )
+    return forecast(TIMESTAMP, snapshot or machine(of(0)), windows, NOTHING)
+
+
+def test_a_leak_is_told_as_a_range_with_its_evidence() -> None:
+    rate = 10 * MIB
+    found = look(lambda age: 60 * GIB + rate * age)
+    (gpu,), (leaky,) = found.gpus, found.processes
+    for outlook in (gpu, leaky):
+        assert outlook.headroom_bytes == 20 * GIB
+        assert outlook.full_in_seconds == pytest.approx(20 * GIB / rate, rel=0.01)
+        assert outlook.full_in_seconds_min is not None
+        assert outlook.full_in_seconds_max is not None
+        assert outlook.full_in_seconds_min <= outlook.full_in_seconds <= outlook.full_in_seconds_max
+        assert outlook.evidence is not None
+        assert outlook.evidence.rate_bytes_per_second == pytest.approx(rate, rel=0.01)
+        assert outlook.evidence.to - outlook.evidence.from_ == pytest.approx(590)
+    assert (leaky.pid, leaky.name) == (PID, "leaky")
+    assert gpu.message.startswith("GPU 0: prediction: would be full in 34 min (34 min to 34 min), if it goes on")
+    assert "leaky (pid 7): prediction: would fill GPU 0 in 34 min" in leaky.message
+
+
+def test_a_slow_leak_shows_in_the_long_window() -> None:
+    rate = 20 * GIB / (5 * DAY)
+    rng = Random(0)
+    (gpu,) = look(lambda age: 60 * GIB + rate * age + rng.uniform(0, 20 * MIB)).gpus
+    assert gpu.full_in_seconds == pytest.approx(5 * DAY, rel=0.1)
+    assert gpu.evidence is not None
+    assert gpu.evidence.to - gpu.evidence.from_ > 0.9 * DAY
+
+
+def test_no_prediction_reaches_further_than_its_evidence_carries() -> None:
+    rate = 200 * MIB / DAY
+    (gpu,) = look(lambda age: 60 * GIB + rate * age).gpus
+    assert (gpu.full_in_seconds_min, gpu.full_in_seconds, gpu.full_in_seconds_max) == (None, None, None)
+    assert gpu.evidence is not None
+    assert "not fill the GPU soon enough to predict" in gpu.message
+
+
+def no_prediction(found: Forecast) -> bool:
+    return found.processes == () and all(_is_blank(gpu) for gpu in found.gpus)
+
+
+def _is_blank(gpu: Outlook) -> bool:
+    return (gpu.evidence, gpu.full_in_seconds_min, gpu.full_in_seconds, gpu.full_in_seconds_max) == (None,) * 4
+
+
+@given(st.integers(0, 2**32), st.floats(0, 20 * GIB))
+def test_noise_is_no_alarm(seed: int, amplitude: float) -> None:
+    rng = Random(seed)
+    assert no_prediction(look(lambda _: 30 * GIB + rng.uniform(0, amplitude)))
+
+
+@given(st.lists(st.tuples(st.floats(-DAY, 0), st.floats(0, 10 * GIB)), max_size=3))
+def test_steps_are_no_alarm(steps: list[tuple[float, float]]) -> None:
+    assert no_prediction(look(lambda age: 30 * GIB + sum(height for since, height in steps if age >= since)))
+
+
+@pytest.mark.parametrize("period", [3.0, 60.0, 300.0])
+def test_a_sawtooth_is_no_alarm(period: float) -> None:
+    assert no_prediction(look(lambda age: 30 * GIB + 20 * GIB * (age % period) / period))
+
+
+def test_what_does_not_change_is_no_alarm() -> None:
+    found = look(lambda _: 79.9 * GIB)
+    assert no_prediction(found)
+    assert found.gpus[0].message == "GPU 0: no trend in the last ten minutes, hour or day, so no prediction"
+
+
+def test_growth_too_small_to_matter_is_no_alarm() -> None:
+    assert no_prediction(look(lambda age: 79.99 * GIB + 40 * MIB / DAY * age))
+
+
+def test_a_gpu_that_cannot_be_read_gets_no_prediction() -> None:
+    lost = merge(moment(sample([device(state="lost", memory=None, reason="fell off the bus")])))
+    (gpu,) = look(lambda age: 60 * GIB + 10 * MIB * age, lost).gpus
+    assert gpu.full_in_seconds is None
+    assert gpu.message == "GPU 0: no prediction: fell off the bus"
+
+
+def test_a_process_that_has_ended_is_not_predicted() -> None:
+    empty = merge(moment(sample([device()])))
+    assert look(lambda age: 60 * GIB + 10 * MIB * age, empty).processes == ()
+
+
+def test_gaps_in_the_recording_are_no_falls() -> None:
+    points = curve(lambda age: 60 * GIB + 10 * MIB * age, 600)
+    gappy: list[Point] = [
+        (time, None, None, None) if 20 < place < 30 else (time, low, mean, high)
+        for place, (time, low, mean, high) in enumerate(points)
+    ]
+    found = forecast(TIMESTAMP, machine(60 * GIB), [history(series(gappy))], NOTHING)
+    assert found.gpus[0].full_in_seconds == pytest.approx(20 * GIB / (10 * MIB), rel=0.02)
+
+
+@given(st.floats(1 * MIB, 500 * MIB), st.floats(0.1, 79))
+def test_whatever_is_predicted_follows_from_what_was_measured(rate: float, used_gib: float) -> None:
+    (gpu,) = look(lambda age: max(0.0, used_gib * GIB + rate * age)).gpus
+    if gpu.full_in_seconds is not None:
+        assert gpu.evidence is not None
+        assert gpu.full_in_seconds == pytest.approx(gpu.headroom_bytes / gpu.evidence.rate_bytes_per_second, abs=0.1)
+        assert gpu.full_in_seconds <= REACH * (gpu.evidence.to - gpu.evidence.from_) + 0.1
+
+
+def serving_machine() -> Snapshot:
+    whole = merge(moment(sample([device()], [process(SERVER)], allocators=(paged_allocator(),), engines=(engine(),))))
+    return with_blocks(whole, "summary", 10)
+
+
+def usage(high: float, seconds: float, **changes: Any) -> Series:
+    points: list[Point] = [
+        (TIMESTAMP - seconds + hour * 3600, 0.0, high / 2, high if hour == 5 else high / 2)
+        for hour in range(int(seconds // 3600) + 1)
+    ]
+    fields: dict[str, Any] = {
+        "gpu": None,
+        "gpu_uuid": None,
+        "metric": "kv_usage_ratio",
+        "engine": "vllm",
+        "name": "test-model",
+        "pid": SERVER,
+    }
+    return series(points, **(fields | changes))
+
+
+def advice_on(*found: Series) -> list[Any]:
+    return list(forecast(TIMESTAMP, serving_machine(), [], history(*found, seconds=WEEK)).advice)
+
+
+def test_a_pool_that_a_week_never_filled_is_too_large() -> None:
+    (advice,) = advice_on(usage(0.3, WEEK))
+    assert (advice.engine, advice.pid, advice.model) == ("vllm", SERVER, "test-model")
+    assert (advice.used_ratio_max, advice.seen_seconds) == (0.3, WEEK)
+    assert advice.pool_bytes == 3 * GIB
+    assert advice.spare_bytes == round(3 * GIB * (1 - 1.5 * 0.3))
+    assert advice.setting == "--gpu-memory-utilization"
+    assert advice.message.startswith(
+        "vllm (pid 4712) never used more than 30 % of its KV cache in 7.0 days: lowering --gpu-memory-utilization"
+    )
+
+
+def test_restarts_do_not_hide_a_busy_hour() -> None:
+    assert advice_on(usage(0.3, WEEK), usage(0.9, DAY, pid=1)) == []
+    assert len(advice_on(usage(0.3, WEEK, pid=1), usage(0.2, DAY))) == 1
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        [],
+        [usage(0.41, WEEK)],
+        [usage(0.1, 2 * DAY)],
+        [usage(0.1, WEEK, engine="sglang")],
+        [usage(0.1, WEEK, name="another-model")],
+    ],
+    ids=["nothing known", "used", "not seen for long", "another engine", "another model"],
+)
+def test_no_advice_without_a_week_of_evidence(found: list[Series]) -> None:
+    assert advice_on(*found) == []

@@ -1,0 +1,57 @@
+"""A recording in the sampler's place."""
+
+from blackbox.merge import merge
+from blackbox.model.snapshot import Moment
+from blackbox.replay import Replay
+from tests import incidents
+from tests.clocks import ManualClock
+
+FAST = 1e9
+
+
+def play(moments: tuple[Moment, ...], clock: ManualClock | None = None) -> list[Moment]:
+    published: list[Moment] = []
+    Replay(moments, published.append, name="x.bbdump", speed=FAST, clock=clock or ManualClock()).run()
+    return published
+
+
+def test_every_moment_is_published_as_it_was() -> None:
+    moments = incidents.leak()[:6]
+    clock = ManualClock()
+    clock.now = 5e6
+    published = play(moments, clock)
+    assert [moment.timestamp for moment in published] == [moment.timestamp for moment in moments]
+    assert [moment.seq for moment in published] == list(range(1, 7))
+    for shown, moment in zip(published, moments, strict=True):
+        assert shown.taken_at == clock.now
+        now, then = merge(shown), merge(moment)
+        assert (now.used_bytes, now.processes, now.blocks) == (then.used_bytes, then.processes, then.blocks)
+        assert now.age_seconds == then.age_seconds
+        assert shown.samples[0].events == moment.samples[0].events
+
+
+def test_it_says_that_it_is_a_replay() -> None:
+    status = play(incidents.leak()[:1])[0].sources[0]
+    assert (status.name, status.facts["recording"]) == ("replay", "x.bbdump")
+
+
+def test_it_stops_between_moments_when_told() -> None:
+    moments = incidents.leak()[:50]
+    published: list[Moment] = []
+
+    def publish(moment: Moment) -> None:
+        published.append(moment)
+        replay._stopping.set()
+
+    replay = Replay(moments, publish, name="x", speed=1.0, clock=ManualClock())
+    replay.run()
+    assert len(published) == 1
+
+
+def test_a_subscriber_that_fails_ends_the_replay_and_not_the_server() -> None:
+    def publish(_: Moment) -> None:
+        raise RuntimeError("fault in a subscriber")
+
+    replay = Replay(incidents.leak()[:2], publish, name="x", speed=FAST)
+    replay.start()
+    replay.close(5)
