@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 import time
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,8 +19,10 @@ from blackbox.recorder.store import Store
 from tests.recorded_moments import INTERVAL, moment_at
 
 START = 1_799_996_400.0
-LIFE_SECONDS_MAX = 0.06
-"""From its start on: at most a few dozen records, and with luck the seal of a minute or the end of a chunk."""
+LIFE_RECORDS_MAX = 24
+"""Acknowledged before the kill: a few lives meet the seal of a minute, a hundred the end of a chunk."""
+AFTER_SECONDS_MAX = 0.004
+"""From the last of them to the kill, which so strikes anywhere in the work that follows."""
 LOOK_BACK = 1200
 """Records before those of this life that are looked for, too: ten minutes, never older than the full-rate hour."""
 
@@ -41,7 +44,9 @@ def run(kills: int, directory: Path, seed: int = 1) -> Outcome:
     total = lost = damaged = unopened = 0
     next_seq = 1
     for _ in range(kills):
-        told, ended_by_itself = live_and_die(directory, next_seq, chance.random() * LIFE_SECONDS_MAX)
+        told, ended_by_itself = live_and_die(
+            directory, next_seq, chance.randrange(LIFE_RECORDS_MAX + 1), chance.random() * AFTER_SECONDS_MAX
+        )
         unopened += ended_by_itself
         total += len(told)
         acknowledged |= set(told)
@@ -55,7 +60,7 @@ def run(kills: int, directory: Path, seed: int = 1) -> Outcome:
     return Outcome(kills, total, lost, damaged, unopened)
 
 
-def live_and_die(directory: Path, seq: int, seconds: float) -> tuple[list[int], bool]:
+def live_and_die(directory: Path, seq: int, records: int, seconds: float) -> tuple[list[int], bool]:
     """One life: what it acknowledged, and whether it ended before it was killed."""
     reading, writing = os.pipe()
     child = os.fork()
@@ -63,11 +68,13 @@ def live_and_die(directory: Path, seq: int, seconds: float) -> tuple[list[int], 
         os.close(reading)
         record_for_ever(directory, seq, writing)
     os.close(writing)
-    time.sleep(seconds)
-    os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    with os.fdopen(reading) as told:
-        return [int(line) for line in told], not os.WIFSIGNALED(status)
+    with os.fdopen(reading) as lines:
+        told = [int(line) for line in islice(lines, records)]
+        time.sleep(seconds)
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        told += map(int, lines)
+    return told, not os.WIFSIGNALED(status)
 
 
 def record_for_ever(directory: Path, seq: int, acknowledge: int) -> None:

@@ -51,7 +51,6 @@ WEIGHT_BYTES_MIN = 2 * 259 * 256
 """Of the embedding alone."""
 START_SECONDS_MAX = 240.0
 STOP_SECONDS_MAX = 30.0
-WORKER_TITLE = re.compile(r"VLLM::Worker|VLLM::EngineCore")
 
 
 class VllmServer:
@@ -75,6 +74,7 @@ class VllmServer:
             VLLM_CPU_KVCACHE_SPACE="1",
             VLLM_HOST_IP="127.0.0.1",
             GLOO_SOCKET_IFNAME="lo",
+            VLLM_SERVER_DEV_MODE="1",  # for `frozen`
         )
         self._command = [str(word) for word in (*(_RUN if agent else ()), *_serve(self._temporary, self.port))]
 
@@ -134,6 +134,20 @@ class VllmServer:
         finally:
             for thread in threads:
                 thread.join()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """No step of the engine, while its requests keep their pages."""
+        self._post("/pause?mode=keep&clear_cache=false")
+        try:
+            yield
+        finally:
+            self._post("/resume")
+
+    def _post(self, path: str) -> None:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method="POST")
+        with urllib.request.urlopen(request, timeout=START_SECONDS_MAX) as answer:
+            answer.read()
 
     def _await_health(self) -> None:
         deadline = time.monotonic() + START_SECONDS_MAX

@@ -32,6 +32,7 @@ class Published:
         self.moment = moment
         self._blocks_max = blocks_max
         self._lock = threading.Lock()
+        self._is_newest = True
         self._snapshots: dict[Shape, Snapshot] = {}
         self._bodies: dict[tuple[Shape, Encoding], bytes] = {}
 
@@ -46,8 +47,9 @@ class Published:
             return self._body(shape, encoding)
 
     def retire(self) -> None:
-        """Drops what only the newest moment needs."""
+        """Drops what only the newest moment needs. Waits for an encoding under way."""
         with self._lock:
+            self._is_newest = False
             self._snapshots.clear()
 
     def weight_bytes(self) -> int:
@@ -62,10 +64,12 @@ class Published:
         return self._bodies.get((shape, encoding))
 
     def _snapshot(self, shape: Shape) -> Snapshot:
-        if shape not in self._snapshots:
-            whole = merge(self.moment, shape.gpu, shape.viewer_uid)
-            self._snapshots[shape] = with_blocks(whole, shape.blocks, self._blocks_max)
-        return self._snapshots[shape]
+        if (known := self._snapshots.get(shape)) is not None:
+            return known
+        snapshot = with_blocks(merge(self.moment, shape.gpu, shape.viewer_uid), shape.blocks, self._blocks_max)
+        if self._is_newest:
+            self._snapshots[shape] = snapshot
+        return snapshot
 
     def _body(self, shape: Shape, encoding: Encoding) -> bytes:
         key = shape, encoding
@@ -101,13 +105,13 @@ class Hub:
             except UnknownGpuError:
                 self._forget(shape)
         with self._lock:
-            if self._latest is not None:
-                self._latest.retire()
-            self._latest = published
+            previous, self._latest = self._latest, published
             self._history.append(published)
             self._shorten_history()
         for subscriber in self._subscribers:
             subscriber(moment)
+        if previous is not None:
+            previous.retire()
 
     def ask(self, shape: Shape, encoding: Encoding = "identity") -> bytes | None:
         """The newest body in this shape, which stays in demand; None before the first moment.

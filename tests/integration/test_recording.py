@@ -183,11 +183,12 @@ def test_row_21_pollers_never_notice_a_full_disk(disk: Path, tmp_path: Path) -> 
 @pytest.mark.fault(22)
 def test_row_22_a_killed_recorder_loses_nothing_it_acknowledged(tmp_path: Path) -> None:
     outcome = kill_loop.run(40, tmp_path)
-    assert outcome.acknowledged > 100
+    assert outcome.acknowledged > 120, "a minute is sealed among what is killed"
     assert outcome == outcome._replace(lost=0, damaged=0, unopened=0)
 
 
 @pytest.mark.fault(22)
+@pytest.mark.slow
 def test_row_22_killed_while_it_finishes_a_file_it_loses_nothing(tmp_path: Path) -> None:
     """What the loop above meets once in thousands of kills."""
     moments = list(series(START, 4 * MINUTE))
@@ -226,7 +227,7 @@ def test_row_22_killed_while_it_finishes_a_file_it_loses_nothing(tmp_path: Path)
 @pytest.mark.slow
 def test_row_22_hundreds_of_kills_lose_nothing(tmp_path: Path) -> None:
     outcome = kill_loop.run(400, tmp_path, seed=2)
-    assert outcome.acknowledged > 1200, "the end of a chunk is among what is killed"
+    assert outcome.acknowledged > 3600, "the end of a chunk is among what is killed"
     assert outcome == outcome._replace(lost=0, damaged=0, unopened=0)
 
 

@@ -1,6 +1,7 @@
 """The hub: encoded once per shape, bounded, and never waiting for anyone."""
 
 import json
+import threading
 
 import pytest
 
@@ -98,6 +99,48 @@ def test_history_is_bounded_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
         hub.publish(moment(seq))
         hub.ask(Shape())
     assert 1 <= len(hub.since(0)) <= 4
+
+
+def test_a_moment_of_the_past_keeps_bytes_and_no_snapshots() -> None:
+    hub = Hub(Clock())
+    hub.publish(moment(1))
+    past = hub.latest
+    assert past is not None
+    assert past.snapshot(Shape()) is past.snapshot(Shape())
+    hub.publish(moment(2))
+    assert past.snapshot(Shape()) is not past.snapshot(Shape())
+    assert past.body(Shape()) is past.body(Shape())
+
+
+def test_nobody_waits_for_a_slow_encoding_of_the_moment_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = Hub(Clock())
+    hub.publish(moment(1))
+    real_merge, begun, may_end = hub_module.merge, threading.Event(), threading.Event()
+
+    def slow_merge(moment: Moment, gpu: str | None, viewer_uid: int | None):
+        begun.set()
+        may_end.wait(10)
+        return real_merge(moment, gpu, viewer_uid)
+
+    monkeypatch.setattr(hub_module, "merge", slow_merge)
+    told = threading.Event()
+    hub.subscribe(lambda _: told.set())
+    threads = [
+        threading.Thread(target=hub.ask, args=(Shape(),)),
+        threading.Thread(target=hub.publish, args=(moment(2),)),
+    ]
+    threads[0].start()
+    assert begun.wait(5)
+    threads[1].start()
+    try:
+        assert told.wait(5)
+        hub.demand(Shape(), "gzip")
+        assert [published.moment.seq for published in hub.since(1)] == [2]
+        assert not may_end.is_set()
+    finally:
+        may_end.set()
+        for thread in threads:
+            thread.join(10)
 
 
 def test_shapes_encoded_ahead_are_bounded() -> None:

@@ -253,6 +253,12 @@ def test_a_cpu_stands_for_a_gpu_only_where_it_is_told_to(program: Program, monke
     del wrapper
 
 
+def test_a_cache_that_is_made_anew_is_told_once(program: Program) -> None:
+    wrapper = program.worker(*layer_by_layer(program, PAGES, 2))
+    wrapper.initialize_from_config(*layer_by_layer(program, 2 * PAGES, 2))
+    assert the_layout(program.report()).pages == 2 * PAGES
+
+
 def test_nothing_is_said_before_there_is_an_engine_and_after_it(program: Program) -> None:
     assert program.probe.report(True) is None
     engine = program.engine()
@@ -272,3 +278,15 @@ def test_an_engine_with_its_pages_elsewhere_tells_the_rest(program: Program) -> 
     assert told.kv_pages_total is None
     assert set(told.unknown) >= {"kv_pages_total", "kv_pages_used", "kv_pages_cached"}
     assert told.requests_running == 0
+
+
+def test_what_another_version_lacks_costs_only_what_it_would_tell(program: Program) -> None:
+    engine = program.engine()
+    wrapper = program.worker(*layer_by_layer(program, PAGES, 2))
+    wrapper.worker.model_runner.kv_cache_config = SimpleNamespace(kv_cache_tensors=[object()])
+    for block in engine.kv_cache_manager.block_pool.blocks:
+        del block._block_hash
+    report = program.report()
+    assert (report.kv_layouts, report.kv_states) == ((), ())
+    assert report.engines is not None
+    assert [told.kv_pages_total for told in report.engines] == [PAGES]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import chain
 
 from blackbox.merge.blocks import with_distinct_ids
-from blackbox.merge.fragmentation import fragmentation, fragmentation_ratio
+from blackbox.merge.fragmentation import fragmentation, fragmentation_ratio, fragmentation_unknown
 from blackbox.merge.holding import Holding, holdings
 from blackbox.merge.kernels import kernel_metrics
 from blackbox.merge.ledger import gpu_rows
@@ -22,6 +22,8 @@ PIDS_NAMED_MAX = 8
 
 MEMORY_KEYS = ("total_bytes", "used_bytes", "free_bytes", "driver_reserved_bytes", "used_percent", "unattributed_bytes")
 INSIDE_KEYS = ("reserved_bytes", "active_blocks", "free_blocks", "atomic_allocations_bytes", "threads", "blocks")
+PROCESSES_KEYS = ("processes", *INSIDE_KEYS, "nsight_metrics")
+"""What is told of processes, and so of none that nobody lists."""
 
 
 def merge(moment: Moment, gpu: str | None = None, viewer_uid: int | None = None) -> Snapshot:
@@ -92,7 +94,7 @@ def unknown_of_machine(moment: Moment, gpus: list[Gpu], selection: Selection, he
     if not gpus:
         reasons = [f"{status.name}: {status.reason}" for status in moment.sources if status.reason]
         reason = "; ".join(reasons) or "no GPU found"
-        unknown |= dict.fromkeys((*MEMORY_KEYS, "processes"), reason)
+        unknown |= dict.fromkeys((*MEMORY_KEYS, *PROCESSES_KEYS), reason)
     blind = [row for row in gpus if "total_bytes" in row.unknown]
     if blind:
         reason = "; ".join(f"GPU {row.index}: {row.unknown['total_bytes']}" for row in blind)
@@ -103,15 +105,15 @@ def unknown_of_machine(moment: Moment, gpus: list[Gpu], selection: Selection, he
         if "processes" in device.unknown
     ]
     if unlisted:
-        unknown["processes"] = "; ".join(unlisted)
+        unknown = dict.fromkeys((*PROCESSES_KEYS, "unattributed_bytes"), "; ".join(unlisted)) | unknown
     silent = [holding.process.pid for holding in held if holding.opaque]
     if silent:
         unknown |= dict.fromkeys(INSIDE_KEYS, f"no allocator reports from {name_pids(silent)}")
     if doubts := list(doubted_blocks(selection, held)):
         more = [f"and {len(doubts) - PIDS_NAMED_MAX} more"] if len(doubts) > PIDS_NAMED_MAX else []
         unknown["blocks"] = "; ".join([*filter(None, [unknown.get("blocks")]), *doubts[:PIDS_NAMED_MAX], *more])
-    if not any(holding.allocators for holding in held):
-        unknown["fragmentation_ratio"] = "no allocator reports"
+    if (why := fragmentation_unknown(held)) is not None:
+        unknown["fragmentation_ratio"] = why
     return unknown
 
 

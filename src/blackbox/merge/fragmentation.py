@@ -16,6 +16,16 @@ def fragmentation_ratio(held: Iterable[Holding]) -> float:
     return _share(stranded, sum(allocator.reserved_bytes for allocator in telling)) or 0.0
 
 
+def fragmentation_unknown(held: Iterable[Holding]) -> str | None:
+    """Why nobody could tell the ratio; None where somebody does."""
+    allocators = _allocators(held)
+    if not allocators:
+        return "no allocator reports"
+    if all(allocator.inactive_split_bytes is None for allocator in allocators):
+        return "no allocator that reports tells it"
+    return None
+
+
 def fragmentation(held: Iterable[Holding]) -> Fragmentation | None:
     """The other measures; None when no allocator reports."""
     allocators = _allocators(held)

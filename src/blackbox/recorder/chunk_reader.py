@@ -16,6 +16,9 @@ from blackbox.recorder.runs import LAYOUT, Run, loose_runs, sealed_run, unpack_r
 SALVAGED_IDS_MAX = 2000
 """Rows of a damaged table are asked for one by one: a chunk has few blocks, and a tail of some hundred rows."""
 NEVER = -1e300, 1e300
+TOUCHING = """(until >= ? AND since <= ?) OR typeof(since) <> 'real' OR typeof(until) <> 'real'
+OR since NOT BETWEEN 0 AND 1e11 OR until NOT BETWEEN 0 AND 1e11"""
+"""Rows of a range. Those whose times make no sense are looked at, too: what is damaged must not hide."""
 
 Row = tuple[Any, ...]
 
@@ -154,9 +157,8 @@ class ChunkReader:
         if self._database is None:
             return []
         wanted = f"SELECT {columns} FROM {table}"  # noqa: S608 - names from this file
-        touching = "(until >= ? AND since <= ?) IS NOT FALSE"  # times that are lost must not hide a loss
         try:
-            return self._database.execute(f"{wanted} WHERE {touching}", (since, until)).fetchall()
+            return self._database.execute(f"{wanted} WHERE {TOUCHING}", (since, until)).fetchall()
         except READ_ERRORS:
             self.damaged += 1
         found: list[Row] = []

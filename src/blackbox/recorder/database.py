@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -64,14 +65,14 @@ def open_for_writing(path: Path, schema: str) -> sqlite3.Connection:
     Commits are not synced to the disk one by one: a killed process loses none of them, and `synced` bounds what a power
     cut may cost.
     """
+    if not path.exists():
+        _create(path, schema)
     database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
         database.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        if not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            _create(database, schema)
         _check(database)
         if database.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("damaged")
@@ -120,10 +121,17 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def _create(database: sqlite3.Connection, schema: str) -> None:
-    database.executescript(
-        f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT_VERSION}; {schema} COMMIT;"
-    )
+def _create(path: Path, schema: str) -> None:
+    """Makes it beside, so that a file of that name is never without its tables, whenever the maker is killed."""
+    beside = path.with_name(path.name + BESIDE_SUFFIX)
+    beside.unlink(missing_ok=True)
+    with closing(sqlite3.connect(beside, isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        database.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+        database.executescript(f"BEGIN; {schema} COMMIT;")
+    beside.rename(path)
+    sync(path.parent)
 
 
 def _check(database: sqlite3.Connection) -> None:

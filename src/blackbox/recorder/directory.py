@@ -67,7 +67,7 @@ def chunk_file(directory: Path, tier: str, start: float, number: int) -> ChunkFi
 
 def tidy(directory: Path) -> None:
     """Removes what a killed process was making. For the holder of the lock alone."""
-    for path in directory.glob(f"*{SUFFIX}{BESIDE_SUFFIX}"):
+    for path in directory.glob(f"*{SUFFIX}{BESIDE_SUFFIX}*"):
         path.unlink(missing_ok=True)
 
 

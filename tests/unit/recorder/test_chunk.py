@@ -180,9 +180,20 @@ def read_damaged(path: Path, frames: list[Frame]) -> int:
         for run in reader.runs(*NEVER):
             assert set(run.times) <= {frame.time for frame in frames}
         lost = len(frames) - len(found)
-        only_the_last = lost == 1 and frames[-1] not in found
-        assert not lost or reader.damaged or only_the_last, "what is gone behind the last row leaves no trace"
+        missing = set(frames) - set(found)
+        assert not lost or reader.damaged or missing in (last_row(frames), last_block(frames))
         return lost
+
+
+def last_row(frames: list[Frame]) -> set[Frame]:
+    """Of the tail. A page that tells one row too few hides its last one; behind the last of a table nothing tells."""
+    return set(frames[-1:])
+
+
+def last_block(frames: list[Frame]) -> set[Frame]:
+    """Likewise of the blocks, before the tail."""
+    block = round(5 / INTERVAL)
+    return set(frames[-2 * block : -block])
 
 
 def flip(path: Path, place: int, bit: int) -> None:
@@ -204,7 +215,7 @@ def sweep_flips(tmp_path: Path, step: int) -> None:
         flip(damaged, place, chance.randrange(8))
         losses.append(read_damaged(damaged, frames))
     block = round(5 / INTERVAL)
-    assert sum(loss <= block for loss in losses) >= 0.75 * len(losses), "most damage costs one block at most"
+    assert sum(loss <= block for loss in losses) >= 0.95 * len(losses), "but for SQLite's own pages, one block at most"
     assert losses.count(0) > 0
 
 

@@ -8,5 +8,6 @@ PROBES: tuple[tuple[str, str], ...] = (
     ("transformers.cache_utils", "blackbox.agent.probes.torch"),
     ("vllm.v1.core.sched.scheduler", "blackbox.agent.probes.vllm"),
     ("vllm.v1.worker.worker_base", "blackbox.agent.probes.vllm"),
+    ("vllm.worker.worker_base", "blackbox.agent.probes.vllm"),  # where that was before
 )
 """(module whose import wakes the probe, module of the probe)"""

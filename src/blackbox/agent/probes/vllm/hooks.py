@@ -9,8 +9,10 @@ from typing import Any
 
 
 def after(cls: type[Any], name: str, tell: Callable[[Any], None]) -> None:
-    """Calls `tell` with the object each time that its method `name` has run without an error."""
-    original = getattr(cls, name)
+    """Calls `tell` with the object each time that its method `name` has run without an error, if it has that."""
+    original = getattr(cls, name, None)
+    if original is None:
+        return
 
     @functools.wraps(original)
     def hooked(self: Any, *arguments: Any, **keywords: Any) -> Any:

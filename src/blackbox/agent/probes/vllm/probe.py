@@ -33,7 +33,8 @@ class VllmProbe:
 
     def cache_made(self, wrapper: Any) -> None:
         """Called by the hook."""
-        self._workers = [worker for worker in self._workers if worker.is_alive] + [Worker(wrapper)]
+        others = [worker for worker in self._workers if worker.is_alive and not worker.is_of(wrapper)]
+        self._workers = [*others, Worker(wrapper)]
         self._desk.awake()
 
     def report(self, full: bool) -> Optional[Report]:  # noqa: UP045 - the Protocol's spelling
@@ -73,7 +74,10 @@ def _states(engines: list[Engine], now: float) -> tuple[KvStates, ...] | None:
     """
     if len(engines) != 1 or not engines[0].has_pages:
         return ()
-    states = engines[0].walk(now)
+    try:
+        states = engines[0].walk(now)
+    except Exception:  # another version of vLLM: counts only
+        return ()
     return None if states is None else (KvStates(str(engine_pid(engines)), states),)
 
 
@@ -81,8 +85,10 @@ def _allocators(workers: list[Worker], full: bool) -> tuple[AllocatorReport, ...
     """Of a CPU, where the user has it stand for a GPU; GPUs have allocators of their own that tell."""
     reports: list[AllocatorReport] = []
     for worker in workers:
+        if not worker.on_cpu:
+            continue
         uuid, place = worker.gpu_uuid(), worker.place()
-        if worker.on_cpu and uuid is not None and place is not None:
+        if uuid is not None and place is not None:
             report = allocator_of(worker.model, place, uuid)
             reports.append(report if full else report._replace(blocks=None))
     return tuple(reports)

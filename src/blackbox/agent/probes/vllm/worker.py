@@ -22,6 +22,10 @@ class Worker:
     def __init__(self, wrapper: Any) -> None:
         self._worker = weakref.ref(wrapper.worker)
 
+    def is_of(self, wrapper: Any) -> bool:
+        """Whether this is the worker in there."""
+        return self._worker() is wrapper.worker
+
     @property
     def is_alive(self) -> bool:
         return self._worker() is not None
@@ -42,13 +46,13 @@ class Worker:
 
     @property
     def on_cpu(self) -> bool:
-        return self._device().type == "cpu"
+        return getattr(self._device(), "type", None) == "cpu"
 
     def gpu_uuid(self) -> str | None:
         """Of the GPU it works on; None where that cannot be told."""
         if self.on_cpu:
             return os.environ.get(CPU_VARIABLE)
-        return TorchAllocator(sys.modules["torch"]).uuid_of(self._device().index or 0)
+        return TorchAllocator(sys.modules["torch"]).uuid_of(getattr(self._device(), "index", None) or 0)
 
     def layout(self, engine: str) -> KvLayout | None:
         """Of its part of the engine's KV cache; None while it has none, and while that sleeps."""
@@ -58,13 +62,16 @@ class Worker:
         return KvLayout(engine, uuid, place.ranges, place.pages, place.pieces)
 
     def place(self) -> Place | None:
-        """Where its KV cache lies."""
+        """Where its KV cache lies; None where this version of vLLM does not tell."""
         runner = self._runner()
         tensors = getattr(runner, "kv_caches", None)
-        return place_of(runner.kv_cache_config, list(tensors)) if tensors else None
+        try:
+            return place_of(runner.kv_cache_config, list(tensors)) if tensors else None
+        except Exception:
+            return None
 
     def _runner(self) -> Any:
         return getattr(self._worker(), "model_runner", None)
 
     def _device(self) -> Any:
-        return self._runner().device
+        return getattr(self._runner(), "device", None)
