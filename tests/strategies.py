@@ -83,11 +83,13 @@ def kv_pools(draw: st.DrawFn, blocks: tuple[AllocatorBlock, ...]) -> tuple[KvPoo
         pages_count = draw(st.integers(1, 4))
         page_size = block.size // pages_count
         start = block.address + draw(st.integers(0, block.size - page_size * pages_count))
+        start += draw(st.sampled_from([0, 0, 0, 512]))  # now and then across the edge of the block
         pages = tuple(
             KvPage(number, start + number * page_size, page_size, draw(st.booleans()), draw(st.booleans()))
             for number in range(pages_count)
         )
-        pools.append(KvPool(ranges=((start, page_size * pages_count),), pages=pages))
+        missing = draw(st.sampled_from([0, 0, 0, 1]))
+        pools.append(KvPool(ranges=((start, page_size * pages_count),), pages=pages[missing:]))
     return tuple(pools)
 
 

@@ -13,13 +13,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
+import requests
 
 from blackbox.merge import merge
 from blackbox.model.snapshot import Moment, Snapshot
 from blackbox.sources.nvml import NvmlSource
+from tests.contract.assertions import assert_honours_the_contract
 from tests.fake_nvml import GIB, FakeDriver, Gpu, Memory, Mig, Process, gpu_uuid, mig_uuid
 from tests.fake_nvml.idlers import idle_processes
+from tests.running_server import RunningServer
 
 MIB = 1 << 20
 PIDS = 16
@@ -182,3 +186,30 @@ def test_gpustat_command_says_the_same(fake_driver, pids, seed):
 def gpustat_row(gpu: dict[str, Any]) -> Reading:
     processes = {process["pid"]: process["gpu_memory_usage"] for process in gpu["processes"]}
     return Reading(gpu["memory.total"], gpu["memory.used"], processes)
+
+
+def test_eight_gpus_with_32_processes_each_over_http_equal_the_peers(fake_driver, peers, tmp_path):
+    with idle_processes(8 * 32) as pids:
+        fake_driver.set_gpus(
+            [
+                Gpu(
+                    uuid=gpu_uuid(number),
+                    processes=[
+                        Process(pid=pid, used_bytes=(number + 1) * pid * 1024)
+                        for pid in pids[32 * number : 32 * number + 32]
+                    ],
+                )
+                for number in range(8)
+            ]
+        )
+        answers = peers.ask()
+        with RunningServer(tmp_path, "--no-record", "--no-agents", "--no-engines") as server:
+            answer = requests.get(f"{server.url}/vram", timeout=ANSWER_SECONDS).json()
+    assert_honours_the_contract(answer)
+    readings = ours(msgspec.convert(answer, Snapshot))
+    assert sum(len(gpu.processes) for gpu in readings.values()) == 8 * 32
+    assert readings == answers["nvitop"]
+    assert in_mib(readings) == answers["gpustat"]
+    blocks = sum(block["size"] for block in answer["blocks"])
+    ledger = answer["driver_reserved_bytes"] + blocks + answer["unattributed_bytes"] + answer["free_bytes"]
+    assert ledger == answer["total_bytes"]

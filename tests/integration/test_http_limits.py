@@ -298,8 +298,8 @@ def test_row_28_without_any_file_descriptor_left_no_core_burns_and_it_recovers(t
         for _ in range(100):
             stack.enter_context(Raw.tcp(server.port))
         before = cpu_seconds(server.pid)
-        time.sleep(1.0)
-        assert cpu_seconds(server.pid) - before < 0.5
+        time.sleep(2.0)
+        assert cpu_seconds(server.pid) - before < 1.2, "a loop that spins burns two seconds"
         server.lower(1024)
         stack.close()
         until(lambda: answers(server.port))

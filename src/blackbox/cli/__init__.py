@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, NoReturn, Protocol, cast
 
 from blackbox.errors import FailureError, UsageError
 
-EXIT_OK = 0
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT

@@ -4,6 +4,7 @@ The pipeline: choose the parts the asker may see (`selection`), make the rows of
 `threads`, `kernels`), add up each GPU (`ledger`), then the machine (this module).
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import chain
@@ -106,9 +107,11 @@ def unknown_of_machine(moment: Moment, gpus: list[Gpu], selection: Selection, he
     ]
     if unlisted:
         unknown = dict.fromkeys((*PROCESSES_KEYS, "unattributed_bytes"), "; ".join(unlisted)) | unknown
-    silent = [holding.process.pid for holding in held if holding.opaque]
-    if silent:
-        unknown |= dict.fromkeys(INSIDE_KEYS, f"no allocator reports from {name_pids(silent)}")
+    if silent := silence(held):
+        unknown |= dict.fromkeys(INSIDE_KEYS, silent)
+    if unmeasured := [holding.process.pid for holding in held if holding.unmeasured]:
+        why = f"the driver does not say what {name_pids(unmeasured)} uses"
+        unknown = {"unattributed_bytes": why} | unknown
     if doubts := list(doubted_blocks(selection, held)):
         more = [f"and {len(doubts) - PIDS_NAMED_MAX} more"] if len(doubts) > PIDS_NAMED_MAX else []
         unknown["blocks"] = "; ".join([*filter(None, [unknown.get("blocks")]), *doubts[:PIDS_NAMED_MAX], *more])
@@ -126,6 +129,15 @@ def doubted_blocks(selection: Selection, held: list[Holding]) -> Iterator[str]:
                 yield f"pid {allocator.pid}: {allocator.unknown['blocks']}"
             elif allocator.blocks is not None and age > selection.stale_after_seconds:
                 yield f"pid {allocator.pid}: as of {age:.1f} s ago"
+
+
+def silence(held: list[Holding]) -> str | None:
+    """Whose blocks nobody tells, by reason."""
+    pids: defaultdict[str, list[int]] = defaultdict(list)
+    for holding in held:
+        if holding.opaque:
+            pids[holding.opaque].append(holding.process.pid)
+    return "; ".join(f"{why} ({name_pids(silent)})" for why, silent in pids.items()) or None
 
 
 def name_pids(pids: list[int]) -> str:

@@ -1,7 +1,7 @@
 """The blocks of one process on one GPU: its allocator's, with KV tensors cut into pages, and one opaque rest."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import structs
 
@@ -77,12 +77,33 @@ def with_distinct_ids(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
 
 
 def _make_rows(pid: int, gpu: int, allocator: Allocator) -> list[Block]:
-    blocks: Iterable[AllocatorBlock] = allocator.blocks or ()
-    if not allocator.kv_pools:
-        return [_row(pid, gpu, block) for block in blocks]
-    rows = list(_page_rows(pid, gpu, allocator.kv_pools))
-    rows += [_row(pid, gpu, block) for block in _without_pools(blocks, allocator.kv_pools)]
+    blocks = sorted(allocator.blocks or (), key=_address)
+    pools = [pool for pool in allocator.kv_pools if _fits(pool, blocks)]
+    if not pools:
+        return [_row(pid, gpu, block) for block in allocator.blocks or ()]
+    rows = list(_page_rows(pid, gpu, pools))
+    rows += [_row(pid, gpu, block) for block in _without_pools(blocks, pools)]
     return rows
+
+
+def _fits(pool: KvPool, blocks: Sequence[AllocatorBlock]) -> bool:
+    """Whether the pages sum to the ranges, and no range crosses the edge of one of the blocks, sorted by address."""
+    if sum(page.size for page in pool.pages) != sum(size for _, size in pool.ranges):
+        return False
+    return all(_lies_within(blocks, address, address + size) for address, size in pool.ranges)
+
+
+def _lies_within(blocks: Sequence[AllocatorBlock], start: int, end: int) -> bool:
+    """Whether the range lies in one block, or in none."""
+    behind = bisect_right(blocks, start, key=_address)
+    holder = blocks[behind - 1] if behind else None
+    if holder is not None and start < holder.address + holder.size:
+        return end <= holder.address + holder.size
+    return behind == len(blocks) or end <= blocks[behind].address
+
+
+def _address(block: AllocatorBlock) -> int:
+    return block.address
 
 
 def _row(pid: int, gpu: int, block: AllocatorBlock) -> Block:

@@ -11,7 +11,10 @@ from blackbox.model.sample import Allocator, DeviceProcess
 from blackbox.model.snapshot import Block, Process, Thread
 
 PROCESS_KEYS = frozenset(Process.__struct_fields__)
-NO_AGENT = {"reserved_bytes": "no allocator reports; equals used_bytes"}
+NO_REPORT = "no allocator reports"
+OTHER_USER = "another user's process: ask with a token or over the Unix socket"
+COUNTERS_ONLY = "the allocator told its totals alone"
+RESERVED_UNKNOWN = {why: {"reserved_bytes": f"{why}; equals used_bytes"} for why in (NO_REPORT, OTHER_USER)}
 UNLISTED = DeviceProcess(
     pid=0,
     gpu_uuid="",
@@ -24,7 +27,6 @@ UNLISTED = DeviceProcess(
     start_time=None,
     unknown={"name": "the driver does not list this process"},
 )
-OTHER_USER = {"reserved_bytes": "another user's process: ask with a token or over the Unix socket; equals used_bytes"}
 
 
 class Holding(Struct, frozen=True, kw_only=True):
@@ -34,8 +36,10 @@ class Holding(Struct, frozen=True, kw_only=True):
     blocks: list[Block]
     threads: tuple[Thread, ...]
     allocators: tuple[Allocator, ...]
-    opaque: bool
-    """No allocator tells its blocks."""
+    opaque: str | None
+    """Why nobody tells its blocks; None where an allocator does."""
+    unmeasured: bool
+    """The driver does not say what the process uses."""
 
 
 def holdings(selection: Selection) -> list[Holding]:
@@ -83,7 +87,7 @@ def _holding(
     withheld: bool,
 ) -> Holding:
     if not allocators and listed is not None:
-        return _seen_from_outside(pid, gpu, listed, OTHER_USER if withheld else NO_AGENT)
+        return _seen_from_outside(pid, gpu, listed, OTHER_USER if withheld else NO_REPORT)
     blocks = block_rows(pid, gpu, allocators)
     explained = sum(block.size for block in blocks)
     process = _told_from_inside(pid, gpu, uuid, listed, allocators, explained)
@@ -94,19 +98,21 @@ def _holding(
         blocks=blocks,
         threads=thread_rows(pid, gpu, allocators, listed),
         allocators=allocators,
-        opaque=not any(allocator.blocks is not None for allocator in allocators),
+        opaque=None if any(allocator.blocks is not None for allocator in allocators) else COUNTERS_ONLY,
+        unmeasured=listed is None or listed.used_bytes is None,
     )
 
 
-def _seen_from_outside(pid: int, gpu: int, listed: DeviceProcess, why: dict[str, str]) -> Holding:
+def _seen_from_outside(pid: int, gpu: int, listed: DeviceProcess, why: str) -> Holding:
     """A process of which only the driver tells: one block, one thread."""
     used = listed.used_bytes or 0
     return Holding(
-        process=_row(pid, gpu, listed.gpu_uuid, listed, used, used, None, why),
+        process=_row(pid, gpu, listed.gpu_uuid, listed, used, used, None, RESERVED_UNKNOWN[why]),
         blocks=[opaque_row(pid, gpu, used)] if used else [],
         threads=(main_thread(pid, gpu, listed, used),),
         allocators=(),
-        opaque=True,
+        opaque=why,
+        unmeasured=listed.used_bytes is None,
     )
 
 

@@ -89,7 +89,7 @@ class Block(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     requested_bytes: Bytes | None = None
     """What the program asked for, before the allocator rounded up."""
     subtype: str | None = None
-    """Finer than `type`: `optimizer`, `gradient`, `kv_page`, `kv_pages`, `graph_pool`, `opaque`."""
+    """Finer than `type`: `optimizer`, `gradient`, `kv_page`, `kv_pages`, `kv_padding`, `graph_pool`, `opaque`."""
     type_source: str | None = None
     """How the type is known: `framework` or `tensor` (told), `residual` (inferred), `none` (not known)."""
     thread_id: int | None = None
