@@ -8,13 +8,13 @@ from msgspec import structs
 from blackbox.errors import FailureError
 from blackbox.merge import merge
 from blackbox.model.sample import Allocator, Event, OutOfMemory
-from blackbox.model.snapshot import Moment, SourceStatus
+from blackbox.model.snapshot import Moment
 from blackbox.recorder import Recording
 from blackbox.recorder.dump import Dump
 from blackbox.report.evidence import READINGS_MAX, Evidence, Inside, from_moments, from_readings, pace
-from blackbox.sources.snapshot_file import Contents
 from blackbox.sources.snapshot_file import read as read_snapshot_file
 from blackbox.sources.snapshot_file.history import History
+from blackbox.sources.snapshot_file.moment import moment_of
 
 AFTER_SECONDS = 10.0
 """After a failure: the exit of the process and what else fell with it."""
@@ -54,7 +54,7 @@ def of_snapshot_file(path: Path) -> Evidence:
         if (history := histories.get(allocator.gpu_uuid)) is not None and history.refusal is not None
     ]
     shown = max(allocators, key=lambda allocator: allocator.reserved_bytes)
-    evidence = from_readings(f"PyTorch snapshot {path.name}", [], merge(_moment(path, contents)), failures)
+    evidence = from_readings(f"PyTorch snapshot {path.name}", [], merge(moment_of(path, contents)), failures)
     if evidence.inside is None:
         history = histories.get(shown.gpu_uuid)
         evidence = _with_inside(evidence, shown, history)
@@ -97,29 +97,6 @@ def _failure(allocator: Allocator, history: History, time_us: int | None) -> Eve
             trace=history.trace,
             stacks=history.stacks,
         ),
-    )
-
-
-def _moment(path: Path, contents: Contents) -> Moment:
-    status = SourceStatus(
-        name=contents.sample.source,
-        state="ok",
-        reason=None,
-        age_seconds=None,
-        duration_seconds=None,
-        samples_total=1,
-        failures_total=0,
-        restarts_total=0,
-        cost={},
-        facts={"file": path.name},
-    )
-    return Moment(
-        seq=0,
-        timestamp=path.stat().st_mtime if contents.timestamp is None else contents.timestamp,
-        taken_at=contents.sample.taken_at,
-        host="",
-        samples=(contents.sample,),
-        sources=(status,),
     )
 
 
