@@ -5,7 +5,7 @@ import os
 import sys
 from datetime import UTC, datetime
 
-from benchmarks import agents, encode, fanout, faults, get, http_libraries, idle, recording, report, startup, tick
+from benchmarks import agents, encode, fanout, faults, get, gpu, http_libraries, idle, recording, report, startup, tick
 from benchmarks.harness import BrokenRunError, PeerMissingError
 from benchmarks.machine import describe
 from benchmarks.plan import Benchmark, Plan, Row
@@ -20,6 +20,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     startup.BENCHMARK,
     agents.BENCHMARK,
     recording.BENCHMARK,
+    gpu.BENCHMARK,
     http_libraries.BENCHMARK,
 )
 

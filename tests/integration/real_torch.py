@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import subprocess
 import sys
 
 import torch
@@ -48,6 +49,18 @@ def as_expected(found, model, optimizer):
     return found == weights | gradients | states
 
 
+def stacks_bring_no_compiler():
+    """Optimizers of this PyTorch import the compiler, so a fresh interpreter has to tell."""
+    code = (
+        "import sys, torch; from blackbox.agent.probes.torch.lazy_imports import held_off; "
+        "profiler = torch._C._profiler; stack = profiler.gather_traceback(True, False, False)\n"
+        "with held_off(torch): told = profiler.symbolize_tracebacks([stack])\n"
+        "before = 'torch._inductor' in sys.modules; profiler.symbolize_tracebacks([stack])\n"
+        "sys.exit(not (told[0] and not before and 'torch._inductor' in sys.modules))"
+    )
+    return subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def main():
     facts = {}
     early = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.BatchNorm1d(8))
@@ -80,6 +93,7 @@ def main():
     facts["deferred calls"] = callable(torch.cuda._lazy_call)
     facts["name of the backend"] = callable(torch.cuda.memory.get_allocator_backend)
     facts["overrides can be switched off"] = hasattr(torch._C, "DisableTorchFunctionSubclass")
+    facts["stacks bring no compiler"] = stacks_bring_no_compiler()
     facts["CUDA is left alone"] = not torch.cuda.is_initialized()
     json.dump(facts, sys.stdout)
 

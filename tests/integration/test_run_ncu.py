@@ -51,7 +51,7 @@ def test_the_program_runs_under_ncu_and_the_report_is_named(ncu: Path, tmp_path:
     assert done.stderr == f"blackbox run: see its nsight_metrics with: blackbox import {report}\n"
     seen = json.loads((tmp_path / "seen.json").read_text())
     assert seen["locale"] == "C"
-    assert seen["arguments"][:2] == ["--target-processes", "all"]
+    assert seen["arguments"][:4] == ["--target-processes", "all", "--clock-control", "none"]
     assert seen["arguments"][-3:] == ["sh", "-c", "echo ran; exit 7"]
     sections = [
         after for word, after in zip(seen["arguments"], seen["arguments"][1:], strict=False) if word == "--section"

@@ -496,3 +496,29 @@ def test_caches_of_transformers_are_kv_caches(start: Start) -> None:
     del cache, old
     gc.collect()
     assert program.allocator().allocated_bytes == 0
+
+
+def test_stacks_do_not_bring_the_compiler_into_the_program(start: Start) -> None:
+    program = start("2.13", "history")
+    program.torch.empty(50_000, 0)
+    assert sys.modules["torch._machine"].history
+    program.report()
+    with pytest.raises(program.torch.cuda.OutOfMemoryError):
+        program.torch.empty(1 << 30, 0)
+    assert program.desk.ooms[0].trace
+    assert "torch._inductor" not in sys.modules
+    assert program.torch._inductor is sys.modules["torch._inductor"], "the program itself gets it"
+
+
+def test_meanwhile_other_threads_get_the_compiler(start: Start) -> None:
+    torch = start("2.13").torch
+    lazy_imports: Any = importlib.import_module("blackbox.agent.probes.torch.lazy_imports")
+    before, seen = torch.__getattr__, []
+    with lazy_imports.held_off(torch):
+        assert not hasattr(torch, "_inductor")
+        other = threading.Thread(target=lambda: seen.append(hasattr(torch, "_inductor")))
+        other.start()
+        other.join()
+        assert seen == [True]
+        assert hasattr(torch, "_inductor"), "imported by now"
+    assert torch.__getattr__ is before

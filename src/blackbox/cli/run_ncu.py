@@ -43,8 +43,9 @@ def run(program: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 def _flags() -> list[str]:
+    """Without `--clock-control none`, ncu locks the clocks of the GPU, which slows whatever else runs on it."""
     sections = [word for section in SECTIONS for word in ("--section", section)]
-    return ["--target-processes", "all", *sections, "-o", "rep_%p"]
+    return ["--target-processes", "all", "--clock-control", "none", *sections, "-o", "rep_%p"]
 
 
 def _reports() -> dict[Path, int]:

@@ -6,7 +6,16 @@ def memory_stats_as_nested_dict(device):
     return torch_format.stats(_machine.gpus[device].allocator, _machine.VERSION)
 
 
+def _put_stacks_into_words():
+    """As PyTorch's C++ does: with any stack at hand it looks for the compiler."""
+    import torch
+
+    if _machine.history:
+        hasattr(torch, "_inductor")
+
+
 def _segments():
+    _put_stacks_into_words()
     if _machine.BACKEND != "native":
         raise RuntimeError(f"{_machine.BACKEND} does not yet support snapshot")
     return [

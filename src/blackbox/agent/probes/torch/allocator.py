@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from blackbox.agent import devices
+from blackbox.agent.probes.torch.lazy_imports import held_off
 
 NATIVE = "native"
 
@@ -61,7 +62,8 @@ class TorchAllocator:
         if self.backend != NATIVE:
             raise BlocksUnknownError(f"the allocator {self.backend} does not list its blocks")
         if self._can_leave_out_traces:
-            return self._cuda.memory_snapshot(include_traces=False)
+            with held_off(self._torch):
+                return self._cuda.memory_snapshot(include_traces=False)
         if self.records_history:
             raise BlocksUnknownError("while it records its history, this version of PyTorch lists blocks too slowly")
         return self._cuda.memory_snapshot()

@@ -12,6 +12,7 @@ from typing import Any
 
 from blackbox.agent.probe import Desk
 from blackbox.agent.probes.torch.allocator import TorchAllocator
+from blackbox.agent.probes.torch.lazy_imports import held_off
 from blackbox.wire.report import NOT_KNOWN, AllocatorReport, Oom, TraceStep
 
 HISTORY_STEPS = 20_000
@@ -102,7 +103,8 @@ class OutOfMemoryWatch:
     def _history(self, device: int) -> list[dict[str, Any]]:
         if not self._records_for_us:
             return []  # it may be endless, or take minutes to put into words
-        traces = self._torch.cuda.memory._snapshot()["device_traces"]
+        with held_off(self._torch):
+            traces = self._torch.cuda.memory._snapshot()["device_traces"]
         return traces[device][-TRACE_STEPS_MAX:] if device < len(traces) else []
 
 

@@ -1,0 +1,1 @@
+"""The compiler: what imports it pays for it."""
