@@ -12,6 +12,7 @@ from blackbox.model.sample import (
     KvPool,
     Memory,
     MigInstance,
+    OwningStack,
     OwningThread,
     Sample,
 )
@@ -105,6 +106,11 @@ def allocators(draw: st.DrawFn, pid: int, gpu_uuid: str) -> Allocator:
         OwningThread(thread_id=pid, allocated_bytes=first, state="running"),
         OwningThread(thread_id=pid + 1, allocated_bytes=allocated - first, state="waiting"),
     )
+    shares = draw(st.lists(st.integers(0, allocated), max_size=3))
+    stacks = tuple(
+        OwningStack((f"f.py:{line} f",), size, 1, draw(st.sampled_from(["weight", "other"])))
+        for line, size in enumerate(shares)
+    )
     return Allocator(
         pid=pid,
         start_time=None,
@@ -119,6 +125,7 @@ def allocators(draw: st.DrawFn, pid: int, gpu_uuid: str) -> Allocator:
         blocks=None if counters_only else blocks,
         kv_pools=() if counters_only else draw(kv_pools(blocks)),
         threads=draw(st.sampled_from([None, threads])),
+        stacks=draw(st.sampled_from([None, stacks])),
     )
 
 

@@ -1,5 +1,6 @@
 """Writes the simulated allocator's state the way versions of PyTorch write theirs."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from blackbox.sources.simulated.allocator import Block, CachingAllocator, Segment
@@ -9,12 +10,17 @@ Version = tuple[int, int]
 STATES = {"active": "active_allocated", "pending_free": "active_pending_free", "inactive": "inactive"}
 
 
-def segments(allocator: CachingAllocator, device: int, version: Version) -> list[dict[str, Any]]:
-    """What `torch.cuda.memory_snapshot()` lists for one device."""
-    return [_segment(segment, device, version) for segment in allocator._segments]
+Frames = list[dict[str, Any]]
 
 
-def _segment(segment: Segment, device: int, version: Version) -> dict[str, Any]:
+def segments(
+    allocator: CachingAllocator, device: int, version: Version, frames: Mapping[int, Frames] | None = None
+) -> list[dict[str, Any]]:
+    """What `torch.cuda.memory_snapshot()` lists for one device; `frames` by the address of a live block."""
+    return [_segment(segment, device, version, frames or {}) for segment in allocator._segments]
+
+
+def _segment(segment: Segment, device: int, version: Version, frames: Mapping[int, Frames]) -> dict[str, Any]:
     blocks = list(segment.blocks())
     live = [block for block in blocks if block.state != "inactive"]
     written: dict[str, Any] = {
@@ -24,7 +30,7 @@ def _segment(segment: Segment, device: int, version: Version) -> dict[str, Any]:
         "allocated_size": sum(block.size for block in blocks if block.state == "active"),
         "active_size": sum(block.size for block in live),
         "segment_type": "small" if segment.pool.small else "large",
-        "blocks": [_block(block, version) for block in blocks],
+        "blocks": [_block(block, version, frames) for block in blocks],
     }
     if version >= (2, 0):
         written |= {"stream": segment.pool.stream, "requested_size": sum(block.requested_bytes for block in live)}
@@ -35,13 +41,14 @@ def _segment(segment: Segment, device: int, version: Version) -> dict[str, Any]:
     return written
 
 
-def _block(block: Block, version: Version) -> dict[str, Any]:
+def _block(block: Block, version: Version, frames: Mapping[int, Frames]) -> dict[str, Any]:
     written: dict[str, Any] = {"size": block.size, "state": STATES[block.state]}
     if version < (2, 1):
         return written | {"history": [{"addr": block.address, "real_size": block.requested_bytes, "frames": []}]}
     # of a free block, PyTorch still tells the request that it served last
     asked = block.requested_bytes or block.size
-    return {"address": block.address, "requested_size": asked, "frames": [], **written}
+    recorded = frames.get(block.address, []) if block.state != "inactive" else []
+    return {"address": block.address, "requested_size": asked, "frames": recorded, **written}
 
 
 def stats(allocator: CachingAllocator, version: Version) -> dict[str, Any]:

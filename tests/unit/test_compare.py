@@ -3,8 +3,9 @@
 from hypothesis import HealthCheck, given, settings
 
 from blackbox.analysis.compare import compare
+from blackbox.cli import compare as compare_command
 from blackbox.merge import merge
-from blackbox.model.sample import AllocatorBlock, DeviceProcess
+from blackbox.model.sample import AllocatorBlock, DeviceProcess, OwningStack
 from blackbox.model.snapshot import Moment, Snapshot
 from tests.moments import GIB, allocator, device, instance, memory, moment, process, sample
 from tests.strategies import moments
@@ -60,6 +61,38 @@ def test_growth_inside_a_process_is_told_by_type() -> None:
     assert by_type == {"activation": (500, 1, 3), "other": (-500, 1, 1)}
 
 
+def stacked(**live: int) -> Snapshot:
+    """A process with so many live bytes from each function; those that no stack explains are of the rest."""
+    total = 10 * GIB
+    stacks = tuple(OwningStack((f"train.py:1 {name}",), size, 1, "activation") for name, size in live.items())
+    told = allocator(1, reserved_bytes=total, allocated_bytes=total, blocks=None, threads=None, stacks=stacks or None)
+    return merge(moment(sample([device()], [process(1, used_bytes=total)], allocators=(told,))))
+
+
+def test_growth_inside_a_process_is_told_by_stack() -> None:
+    (row,) = compare(stacked(step=100, build=7, gone=5), stacked(step=400, build=7, new=1)).processes
+    found = {change.frames: (change.before_bytes, change.after_bytes, change.delta_bytes) for change in row.stacks}
+    assert found == {
+        ("train.py:1 step",): (100, 400, 300),
+        (): (10 * GIB - 112, 10 * GIB - 408, -296),
+        ("train.py:1 gone",): (5, 0, -5),
+        ("train.py:1 new",): (0, 1, 1),
+    }
+    assert [abs(change.delta_bytes) for change in row.stacks] == [300, 296, 5, 1]
+    assert "stacks" not in row.unknown
+
+
+def test_stacks_told_on_one_side_only_are_no_difference() -> None:
+    found = compare(stacked(), stacked(step=400))
+    assert (found.processes, found.unchanged) == ((), 1)
+    after = stacked(step=400)
+    (row,) = compare(snapshot(process(1, used_bytes=GIB)), after).processes
+    assert row.stacks == ()
+    assert "history" in row.unknown["stacks"]
+    (new,) = compare(snapshot(), after).processes
+    assert sum(change.after_bytes for change in new.stacks) == 10 * GIB
+
+
 def test_a_process_on_two_instances_of_a_gpu_is_two() -> None:
     def of(used: int) -> Snapshot:
         rows = [process(1, "MIG-0-1", used_bytes=GIB), process(1, "MIG-0-2", used_bytes=used)]
@@ -72,7 +105,7 @@ def test_a_process_on_two_instances_of_a_gpu_is_two() -> None:
 
 def test_a_figure_that_was_not_measured_is_named() -> None:
     (row,) = compare(snapshot(process(1, used_bytes=None)), snapshot(process(1, used_bytes=GIB))).processes
-    assert row.unknown.keys() == {"before_bytes", "delta_bytes"}
+    assert row.unknown.keys() == {"before_bytes", "delta_bytes", "stacks"}
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow], deadline=None)
@@ -84,3 +117,11 @@ def test_the_differences_add_up(first: Moment, second: Moment) -> None:
     assert sum(row.delta_bytes for row in found.processes) == delta
     same = compare(before, before)
     assert (same.processes, same.delta_bytes, same.unchanged) == ((), 0, len(before.processes))
+
+
+def test_people_read_the_line_of_the_program_that_grew() -> None:
+    lines = list(compare_command.lines(compare(stacked(step=100), stacked(step=GIB))))
+    assert [line.split() for line in lines if "from" in line] == [
+        ["+1024.0", "MiB", "activation,", "from", "train.py:1", "step"],
+        ["-1024.0", "MiB", "from", "unknown", "stacks"],
+    ]

@@ -76,6 +76,21 @@ def test_a_process_has_allocated_at_most_what_it_reserved_at_most_what_it_uses(s
 
 @arbitrary
 @given(views())
+def test_stacks_of_a_process_sum_to_its_allocated_bytes_or_are_not_told(snapshot: Snapshot) -> None:
+    told: Counter[tuple[int, int]] = Counter()
+    for stack in snapshot.stacks or ():
+        assert stack.allocated_bytes >= 0
+        told[stack.gpu, stack.pid] += stack.allocated_bytes
+    allocated: Counter[tuple[int, int]] = Counter()
+    for process in snapshot.processes:
+        allocated[process.gpu, process.pid] += process.allocated_bytes or 0
+    for place, size in told.items():
+        on_instances = [row for row in snapshot.processes if (row.gpu, row.pid) == place]
+        assert size == allocated[place] or (len(on_instances) > 1 and size < allocated[place])
+
+
+@arbitrary
+@given(views())
 def test_threads_of_a_process_sum_to_its_allocated_or_used_bytes(snapshot: Snapshot) -> None:
     owned: Counter[int] = Counter()
     for thread in snapshot.threads:

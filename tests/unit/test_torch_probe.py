@@ -522,3 +522,61 @@ def test_meanwhile_other_threads_get_the_compiler(start: Start) -> None:
         assert seen == [True]
         assert hasattr(torch, "_inductor"), "imported by now"
     assert torch.__getattr__ is before
+
+
+def test_a_recorded_history_tells_which_stacks_hold_the_memory(start: Start) -> None:
+    program = start("2.13", "history")
+    kept = [program.torch.empty(1000, 0) for _ in range(3)]
+    dropped = program.torch.empty(900_000, 0)
+    del dropped
+    allocator = program.allocator()
+    assert allocator.stacks is not None
+    (stack,) = allocator.stacks
+    assert (stack.frames, stack.blocks) == (("train.py:7 step",), 3)
+    assert stack.allocated_bytes == allocator.allocated_bytes
+    assert program.allocator(full=False).stacks is None, "no news between full reports"
+    del kept
+
+
+def test_blocks_older_than_the_history_have_no_stack(start: Start) -> None:
+    program = start("2.13")
+    old = program.torch.empty(1000, 0)
+    assert program.allocator().stacks is None
+    program.torch.cuda.memory._record_memory_history(stacks="python", max_entries=10)
+    new = program.torch.empty(500, 0)
+    allocator = program.allocator()
+    assert allocator.stacks is not None
+    assert [stack.blocks for stack in allocator.stacks] == [1]
+    assert allocator.stacks[0].allocated_bytes < allocator.allocated_bytes
+    del old, new
+
+
+def test_stacks_of_c_are_not_put_into_words(start: Start) -> None:
+    program = start("2.13")
+    kept = program.torch.empty(1000, 0)
+    program.torch.cuda.memory._record_memory_history(max_entries=10)
+    allocator = program.allocator()
+    assert allocator.blocks is None
+    assert "stacks='python'" in allocator.unknown["blocks"]
+    program.torch.cuda.memory._record_memory_history(enabled=None)
+    assert program.allocator().blocks is not None
+    del kept
+
+
+@pytest.mark.parametrize(
+    ("stacks", "max_entries", "allocations", "shipped"),
+    [("python", 10, 0, True), ("python", 10**6, 0, True), ("python", 10**6, 10**6, False), ("all", 10, 0, False)],
+)
+def test_the_history_that_the_program_records_is_shipped_if_it_is_short_and_of_python(
+    stacks: str, max_entries: int, allocations: int, shipped: bool, start: Start
+) -> None:
+    program = start("2.13")
+    program.torch.cuda.init()
+    program.torch.cuda.memory._record_memory_history(stacks=stacks, max_entries=max_entries)
+    kept = program.torch.empty(1000, 0)
+    sys.modules["torch._machine"].allocations += allocations
+    with pytest.raises(program.torch.cuda.OutOfMemoryError):
+        program.torch.empty(1 << 30, 0)
+    (oom,) = program.desk.ooms
+    assert [step.action for step in oom.trace] == (["alloc", "oom"] if shipped else ["oom"])
+    del kept

@@ -1,9 +1,11 @@
-"""What is new, gone, grown or shrunk between two snapshots, by process and by type of block."""
+"""What is new, gone, grown or shrunk between two snapshots, by process, by type of block, and by stack."""
 
 from collections import defaultdict
 from collections.abc import Iterator
 
-from blackbox.model.answers import Change, Comparison, ProcessChange, Side, TypeChange
+from msgspec import Struct
+
+from blackbox.model.answers import Change, Comparison, ProcessChange, Side, StackChange, TypeChange
 from blackbox.model.sample import BlockType
 from blackbox.model.snapshot import Process, Snapshot
 
@@ -12,6 +14,18 @@ Kind = tuple[BlockType, str | None]
 """(type, subtype) of a block."""
 Sums = dict[Kind, tuple[int, int]]
 """(bytes, count) by kind."""
+Origin = tuple[tuple[str, ...], BlockType, str | None]
+"""(frames, type, subtype) of live memory."""
+NO_STACKS = "no history of its allocator was recorded"
+
+
+class Held(Struct, frozen=True):
+    """A process, with the sums of what it holds."""
+
+    process: Process
+    kinds: Sums
+    stacks: dict[Origin, int] | None
+    """Live bytes by stack; None where nobody told."""
 
 
 def compare(before: Snapshot, after: Snapshot) -> Comparison:
@@ -31,14 +45,11 @@ def _side(snapshot: Snapshot) -> Side:
     return Side(seq=snapshot.seq, timestamp=snapshot.timestamp, used_bytes=snapshot.used_bytes)
 
 
-Held = tuple[Process, Sums]
-
-
 def _pairs(before: Snapshot, after: Snapshot) -> Iterator[tuple[Held | None, Held | None]]:
     then, later = _held(before), _held(after)
     for place in dict.fromkeys((*then, *later)):
         old, new = then.get(place), later.get(place)
-        if old is not None and new is not None and _is_another(old[0], new[0]):
+        if old is not None and new is not None and _is_another(old.process, new.process):
             yield old, None
             yield None, new
         else:
@@ -59,14 +70,19 @@ def _held(snapshot: Snapshot) -> dict[Place, Held]:
         total = sums[block.gpu, block.pid][block.type, block.subtype]
         total[0] += block.size
         total[1] += 1
-    return {
-        (process.gpu_uuid, process.pid): (
-            process,
-            # a block does not say on which MIG instance of its GPU it lies
-            _sums(sums[process.gpu, process.pid]) if len(devices[process.gpu, process.pid]) == 1 else {},
-        )
-        for process in snapshot.processes
-    }
+    stacks: defaultdict[tuple[int, int], dict[Origin, int]] = defaultdict(dict)
+    for stack in snapshot.stacks or ():
+        origin: Origin = stack.frames, stack.type, stack.subtype
+        of_process = stacks[stack.gpu, stack.pid]
+        of_process[origin] = of_process.get(origin, 0) + stack.allocated_bytes
+    held: dict[Place, Held] = {}
+    for process in snapshot.processes:
+        place = process.gpu, process.pid
+        if len(devices[place]) == 1:
+            held[process.gpu_uuid, process.pid] = Held(process, _sums(sums[place]), stacks.get(place))
+        else:  # a block does not say on which MIG instance of its GPU it lies
+            held[process.gpu_uuid, process.pid] = Held(process, {}, None)
+    return held
 
 
 def _sums(found: dict[Kind, list[int]]) -> Sums:
@@ -77,10 +93,11 @@ def _difference(old: Held | None, new: Held | None) -> ProcessChange | None:
     """None where nothing differs."""
     one = new or old
     assert one is not None
-    process = one[0]
-    before, after = old[0].used_bytes if old else 0, new[0].used_bytes if new else 0
-    types = tuple(_types(old[1] if old else {}, new[1] if new else {}))
-    if old and new and before == after and not types:
+    process = one.process
+    before, after = old.process.used_bytes if old else 0, new.process.used_bytes if new else 0
+    types = tuple(_types(old.kinds if old else {}, new.kinds if new else {}))
+    stacks = tuple(_stacks(old, new))
+    if old and new and before == after and not types and not stacks:
         return None
     return ProcessChange(
         change=_change(old, new, after - before),
@@ -93,6 +110,7 @@ def _difference(old: Held | None, new: Held | None) -> ProcessChange | None:
         after_bytes=after,
         delta_bytes=after - before,
         types=types,
+        stacks=stacks,
         unknown=_unknown(old, new),
     )
 
@@ -126,7 +144,37 @@ def _types(old: Sums, new: Sums) -> list[TypeChange]:
     return sorted(found, key=lambda change: -abs(change.delta_bytes))
 
 
+def _stacks(old: Held | None, new: Held | None) -> list[StackChange]:
+    before, after = _told(old), _told(new)
+    if before is None or after is None:
+        return []
+    changes = [
+        StackChange(
+            frames=origin[0],
+            type=origin[1],
+            subtype=origin[2],
+            before_bytes=before.get(origin, 0),
+            after_bytes=after.get(origin, 0),
+            delta_bytes=after.get(origin, 0) - before.get(origin, 0),
+        )
+        for origin in dict.fromkeys((*before, *after))
+        if before.get(origin, 0) != after.get(origin, 0)
+    ]
+    return sorted(changes, key=lambda change: -abs(change.delta_bytes))
+
+
+def _told(held: Held | None) -> dict[Origin, int] | None:
+    """What is live by stack; of a process that is not there nothing is."""
+    return {} if held is None else held.stacks
+
+
 def _unknown(old: Held | None, new: Held | None) -> dict[str, str]:
     sides = (("before_bytes", old), ("after_bytes", new))
-    found = {key: held[0].unknown["used_bytes"] for key, held in sides if held and "used_bytes" in held[0].unknown}
-    return found | {"delta_bytes": "; ".join(dict.fromkeys(found.values()))} if found else {}
+    found = {
+        key: held.process.unknown["used_bytes"] for key, held in sides if held and "used_bytes" in held.process.unknown
+    }
+    if found:
+        found["delta_bytes"] = "; ".join(dict.fromkeys(found.values()))
+    if _told(old) is None or _told(new) is None:
+        found["stacks"] = NO_STACKS
+    return found

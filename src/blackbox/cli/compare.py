@@ -1,4 +1,4 @@
-"""Print what is new, gone, grown or shrunk between two times, by process and by type of block."""
+"""Print what is new, gone, grown or shrunk between two times, by process, by type of block and by stack."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from blackbox.cli import asking, questions
 
 if TYPE_CHECKING:
-    from blackbox.model.answers import Comparison, ProcessChange
+    from blackbox.model.answers import Comparison, ProcessChange, StackChange
 
 TYPES_MAX = 5
 """Types of blocks per process; the largest differences come first, and --json has all."""
+STACKS_MAX = 5
+"""Stacks per process, likewise."""
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -55,10 +57,20 @@ def _change(change: "ProcessChange") -> Iterator[str]:
     sides = f"{size(change.before_bytes)}, then {size(change.after_bytes)}"
     place = f"GPU {change.gpu}  {who(change.name, change.pid)}"
     yield f"{signed(change.delta_bytes):>12}  {change.change:<7}  {place}: {sides}"
-    for reason in dict.fromkeys(change.unknown.values()):
+    for reason in dict.fromkeys(reason for key, reason in change.unknown.items() if key != "stacks"):
         yield f"{'':>12}  not measured: {reason}"
     if change.change in ("new", "gone"):
         return
     for kind in change.types[:TYPES_MAX]:
         name = kind.type if kind.subtype is None else f"{kind.type} ({kind.subtype})"
         yield f"{signed(kind.delta_bytes):>24}  {name}, {kind.before_blocks} blocks, then {kind.after_blocks}"
+    for stack in change.stacks[:STACKS_MAX]:
+        yield f"{signed(stack.delta_bytes):>24}  {_origin(stack)}"
+
+
+def _origin(stack: "StackChange") -> str:
+    """What for, and the line of the program's own code."""
+    from blackbox.report.stacks import own_frame
+
+    what = stack.type if stack.subtype is None else f"{stack.type} ({stack.subtype})"
+    return f"{what}, from {own_frame(stack.frames)}" if stack.frames else "from unknown stacks"

@@ -32,7 +32,7 @@ def of_server(client: "Client", url: str, seconds: float) -> Evidence:
             raise
         return from_readings(origin, [], newest, [], [NO_RECORDING])
     since = _recorded_since(client, until - seconds, until)
-    return from_readings(origin, list(_readings(client, since, until)), last, events, are_coarse=True)
+    return from_readings(origin, list(_readings(client, since, until)), last, events)
 
 
 def _recorded_since(client: "Client", since: float, until: float) -> float:

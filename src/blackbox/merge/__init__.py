@@ -1,7 +1,7 @@
 """Merge: the samples of one moment become one snapshot. Pure; every invariant of the numbers is made here.
 
 The pipeline: choose the parts the asker may see (`selection`), make the rows of each process (`holding`, `blocks`,
-`threads`, `kernels`), add up each GPU (`ledger`), then the machine (this module).
+`threads`, `stacks`, `kernels`), add up each GPU (`ledger`), then the machine (this module).
 """
 
 from collections import defaultdict
@@ -60,6 +60,7 @@ def merge(moment: Moment, gpu: str | None = None, viewer_uid: int | None = None)
         sources=moment.sources,
         blocks_omitted=0,
         blocks_summary=None,
+        stacks=tuple(chain.from_iterable(holding.stacks for holding in held)) or None,
         schema=SCHEMA_VERSION,
         seq=moment.seq,
         timestamp=rfc3339(moment.timestamp),

@@ -6,9 +6,10 @@ from msgspec import Struct, structs
 
 from blackbox.merge.blocks import block_rows, blocks_bytes, opaque_row
 from blackbox.merge.selection import Selection
+from blackbox.merge.stacks import stack_rows, stacks_bytes
 from blackbox.merge.threads import main_thread, owned_bytes, thread_rows
 from blackbox.model.sample import Allocator, DeviceProcess
-from blackbox.model.snapshot import Block, Process, Thread
+from blackbox.model.snapshot import Block, Process, Stack, Thread
 
 PROCESS_KEYS = frozenset(Process.__struct_fields__)
 NO_REPORT = "no allocator reports"
@@ -30,11 +31,13 @@ UNLISTED = DeviceProcess(
 
 
 class Holding(Struct, frozen=True, kw_only=True):
-    """A process on a GPU. `blocks` sum to `process.used_bytes`, `threads` to its allocated (or used) bytes."""
+    """A process on a GPU. `blocks` sum to `process.used_bytes`, `threads` to its allocated (or used) bytes, and so do
+    `stacks`, where there are any."""
 
     process: Process
     blocks: list[Block]
     threads: tuple[Thread, ...]
+    stacks: tuple[Stack, ...]
     allocators: tuple[Allocator, ...]
     opaque: str | None
     """Why nobody tells its blocks; None where an allocator does."""
@@ -70,6 +73,8 @@ def _agreeing(allocators: tuple[Allocator, ...]) -> Iterator[Allocator]:
             agreed = structs.replace(agreed, blocks=None, kv_pools=())
         if agreed.threads is not None and not _may_hold(agreed, owned_bytes(agreed), agreed.allocated_bytes):
             agreed = structs.replace(agreed, threads=None)
+        if stacks_bytes(agreed) > agreed.allocated_bytes:
+            agreed = structs.replace(agreed, stacks=None)
         yield agreed
 
 
@@ -97,6 +102,7 @@ def _holding(
         process=process,
         blocks=blocks,
         threads=thread_rows(pid, gpu, allocators, listed),
+        stacks=stack_rows(pid, gpu, allocators),
         allocators=allocators,
         opaque=None if any(allocator.blocks is not None for allocator in allocators) else COUNTERS_ONLY,
         unmeasured=listed is None or listed.used_bytes is None,
@@ -110,6 +116,7 @@ def _seen_from_outside(pid: int, gpu: int, listed: DeviceProcess, why: str) -> H
         process=_row(pid, gpu, listed.gpu_uuid, listed, used, used, None, RESERVED_UNKNOWN[why]),
         blocks=[opaque_row(pid, gpu, used)] if used else [],
         threads=(main_thread(pid, gpu, listed, used),),
+        stacks=(),
         allocators=(),
         opaque=why,
         unmeasured=listed.used_bytes is None,

@@ -139,6 +139,23 @@ class TypeChange(Struct, frozen=True, kw_only=True):
     """Their number in `b`."""
 
 
+class StackChange(Struct, frozen=True, kw_only=True):
+    """Live memory of one process from one stack, then and later."""
+
+    frames: tuple[str, ...]
+    """Innermost first; empty for what is of unknown stack."""
+    type: BlockType
+    """What the memory is for."""
+    subtype: str | None
+    """Finer than `type`, where it is known."""
+    before_bytes: int
+    """Live in `a`."""
+    after_bytes: int
+    """Live in `b`."""
+    delta_bytes: int
+    """After - before."""
+
+
 class ProcessChange(Struct, frozen=True, kw_only=True):
     """A process on one GPU whose memory differs."""
 
@@ -162,6 +179,9 @@ class ProcessChange(Struct, frozen=True, kw_only=True):
     """After - before."""
     types: tuple[TypeChange, ...]
     """Which types of blocks differ, the largest difference first."""
+    stacks: tuple[StackChange, ...]
+    """From which stacks more or less is live, the largest difference first; of a process that is new or gone, all.
+    Empty, and named in `unknown`, where the process did not tell its stacks in both."""
     unknown: dict[str, str]
     """Key of this object -> why its value was not measured."""
 

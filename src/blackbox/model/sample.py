@@ -149,6 +149,17 @@ class OwningThread(Struct, frozen=True, kw_only=True):
     name: str | None = None
 
 
+class OwningStack(Struct, frozen=True, array_like=True, gc=False):
+    """A stack and the live bytes it allocated, of one purpose."""
+
+    frames: tuple[str, ...]
+    """Innermost first, as `file:line function`."""
+    allocated_bytes: int
+    blocks: int
+    type: BlockType = "other"
+    subtype: str | None = None
+
+
 class Allocator(Part, frozen=True, kw_only=True):
     """What one process's allocator holds on one device, told from inside the process."""
 
@@ -173,7 +184,11 @@ class Allocator(Part, frozen=True, kw_only=True):
     threads: tuple[OwningThread, ...] | None = None
     """None: owners unknown. Sums to `allocated_bytes` otherwise."""
     details_taken_at: float | None = None
-    """When `blocks` and `threads` were seen, where that is earlier than the counters; they may then sum to less."""
+    """When `blocks`, `threads` and `stacks` were seen, where that is earlier than the counters; they may then sum to
+    less."""
+    stacks: tuple[OwningStack, ...] | None = None
+    """None: nobody records who allocates. Sums to at most `allocated_bytes`: the largest are told, and those of blocks
+    older than the recording are not known."""
 
 
 class KernelCounters(Part, frozen=True, kw_only=True):

@@ -115,6 +115,27 @@ class BlockGroup(Struct, frozen=True, kw_only=True, gc=False):
     """Number of blocks."""
     size: Bytes
     """Sum of the sizes."""
+    subtype: str | None = None
+    """As in a block."""
+
+
+class Stack(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Live memory of one process on one GPU by the stack that allocated it."""
+
+    pid: int
+    """Process that holds it."""
+    gpu: int
+    """Index of the GPU (of the parent, for a MIG instance)."""
+    frames: tuple[str, ...]
+    """Innermost first, as `file:line function`; empty for all that is of unknown stack, or of one too small to tell."""
+    type: BlockType
+    """What the memory is for, as in a block."""
+    allocated_bytes: Bytes
+    """Sum of the sizes of its live blocks."""
+    subtype: str | None = None
+    """Finer than `type`, as in a block."""
+    blocks: Count | None = None
+    """Number of its live blocks; left out where it is not known."""
 
 
 class KernelMetrics(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -317,6 +338,9 @@ class Snapshot(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Blocks cut from `blocks` by the cap or by `?blocks=`; the sums and counts include them."""
     blocks_summary: tuple[BlockGroup, ...] | None
     """With `?blocks=summary`; null otherwise."""
+    stacks: tuple[Stack, ...] | None
+    """Who allocated, in the program's code: rows of a process on a GPU sum to its `allocated_bytes`. null where no
+    program records the history of its allocator, and without `?blocks=full`."""
     schema: int
     """Version of this shape."""
     seq: int

@@ -38,11 +38,12 @@ def with_blocks(snapshot: Snapshot, detail: BlockDetail, blocks_max: int) -> Sna
         blocks=(),
         blocks_omitted=len(snapshot.blocks),
         blocks_summary=summarise(snapshot.blocks) if detail == "summary" else None,
+        stacks=None,
     )
 
 
 def summarise(blocks: Collection[Block]) -> tuple[BlockGroup, ...]:
-    """Blocks counted by GPU, process, type and use."""
+    """Blocks counted by GPU, process, type, subtype and use."""
     groups: list[BlockGroup] = []
     for _, alike in groupby(sorted(blocks, key=_likeness), key=_likeness):
         members = list(alike)
@@ -56,10 +57,11 @@ def summarise(blocks: Collection[Block]) -> tuple[BlockGroup, ...]:
                 utilized=first.utilized,
                 count=len(members),
                 size=sum(block.size for block in members),
+                subtype=first.subtype,
             )
         )
     return tuple(groups)
 
 
-def _likeness(block: Block) -> tuple[int, int, str, bool, bool]:
-    return block.gpu, block.pid, block.type, block.allocated, block.utilized
+def _likeness(block: Block) -> tuple[int, int, str, str, bool, bool]:
+    return block.gpu, block.pid, block.type, block.subtype or "", block.allocated, block.utilized

@@ -8,13 +8,13 @@ from msgspec import Struct
 from blackbox.analysis.words import size, who
 from blackbox.merge.blocks import block_rows
 from blackbox.model.sample import Allocator, BlockState, Event
-from blackbox.model.snapshot import Block, Snapshot
+from blackbox.model.snapshot import Block, Snapshot, Stack
 from blackbox.report.causes import Failed, cause_of, why
-from blackbox.report.evidence import Evidence, Inside
+from blackbox.report.evidence import Evidence
 from blackbox.report.findings import Cache, Change, Party, Report, Request
 from blackbox.report.readings import GpuReading, Held, Holder, Reading, use_of, uses_of
 from blackbox.report.remedies import remedies
-from blackbox.report.stacks import Growth, growth_by_stack
+from blackbox.report.stacks import Growth, growth_by_stack, live_by_stack
 
 INACTIVE: BlockState = "inactive"
 
@@ -37,7 +37,7 @@ def analyse(evidence: Evidence) -> Report:
     request = _request(evidence, gpu, subject)
     uses = _uses(evidence, subject)
     blocks = _blocks(evidence, subject)
-    growth = _growth(evidence.inside, blocks)
+    growth = _growth(evidence, subject, blocks)
     failed = Failed(
         request=request, cache=cache, parties=parties, uses=uses, growth=growth, gpu=gpu, engines=evidence.last.engines
     )
@@ -229,10 +229,16 @@ def _blocks(evidence: Evidence, subject: Subject | None) -> tuple[Block, ...]:
     )
 
 
-def _growth(inside: Inside | None, blocks: Iterable[Block]) -> Growth | None:
+def _growth(evidence: Evidence, subject: Subject | None, blocks: Iterable[Block]) -> Growth | None:
+    inside = evidence.inside
     if inside is None or not inside.trace:
-        return None
+        return None if subject is None else live_by_stack(_stacks_of(evidence, subject))
     return growth_by_stack(inside.trace, inside.stacks, {block.address: use_of(block) for block in blocks})
+
+
+def _stacks_of(evidence: Evidence, subject: Subject) -> Iterable[Stack]:
+    gpus = {row.gpu for row in evidence.last.processes if row.gpu_uuid == subject.holder.gpu_uuid}
+    return [stack for stack in evidence.last.stacks or () if stack.pid == subject.holder.pid and stack.gpu in gpus]
 
 
 def _parties(evidence: Evidence, uuid: str | None, subject: Subject | None) -> list[Party]:

@@ -126,9 +126,7 @@ def _largest_stack(failed: Failed) -> Iterator[str]:
     known = [share for share in growth.shares if share.frames]
     if known and known[0].bytes >= SIGNIFICANT_SHARE * growth.live_bytes:
         share = known[0]
-        yield (
-            f"{size(share.bytes)} of what lives, in {share.count} blocks, were allocated at {own_frame(share.frames)}."
-        )
+        yield f"{size(share.bytes)} of what lives,{share.blocks}, were allocated at {own_frame(share.frames)}."
 
 
 def _without_falling(change: Change) -> str:

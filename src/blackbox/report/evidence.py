@@ -8,7 +8,7 @@ from blackbox.merge import merge
 from blackbox.merge.blocks import block_rows
 from blackbox.model.sample import Allocator, Event, TraceStep
 from blackbox.model.snapshot import Moment, Snapshot
-from blackbox.report.readings import OUTSIDE, Reading, coarse, read, uses_of
+from blackbox.report.readings import OUTSIDE, Reading, read, uses_of
 
 READINGS_MAX = 80
 """Instants compared: one per ten pixels of the chart."""
@@ -97,16 +97,11 @@ def from_readings(
     last: Snapshot,
     events: Sequence[Event],
     notes: Sequence[str] = (),
-    *,
-    are_coarse: bool = False,
 ) -> Evidence:
-    """Evidence of the last failure among the events, or of the instant `last`. `are_coarse`: the readings are of
-    summed-up blocks."""
+    """Evidence of the last failure among the events, or of the instant `last`."""
     failure = newest_failure(events)
     inside = inside_of(failure)
     final = _with_inside(read(last), inside)
-    if are_coarse:
-        final = coarse(final)
     return Evidence(
         origin=origin,
         last=last,

@@ -149,11 +149,11 @@ def _stacks(report: Report) -> Iterator[Element]:
         head = own_frame(share.frames) if share.frames else "stack not recorded"
         uses = f" · {', '.join(share.uses)}" if share.uses else ""
         if not share.frames:
-            yield tag("p", tag("b", size(share.bytes)), f" in {share.count} blocks{uses} · {head}")
+            yield tag("p", tag("b", size(share.bytes)), f"{share.blocks}{uses} · {head}")
             continue
         yield tag(
             "details",
-            tag("summary", tag("b", size(share.bytes)), f" in {share.count} blocks{uses} · ", tag("code", head)),
+            tag("summary", tag("b", size(share.bytes)), f"{share.blocks}{uses} · ", tag("code", head)),
             tag("pre", "\n".join(share.frames)),
             open="" if place == 0 else None,
         )

@@ -14,9 +14,6 @@ FREE_IN_CACHE = "free in the cache"
 OUTSIDE = "outside the allocator"
 KV_USED, KV_CACHED, KV_FREE = "KV cache in use", "KV cache, cached prefixes", "KV cache, free pages"
 PENDING = "waiting to be freed"
-OTHER = "other"
-TYPES = frozenset(("weights", "activations", KV_USED, KV_CACHED, KV_FREE, PENDING, FREE_IN_CACHE, OUTSIDE, OTHER))
-"""Uses that need no subtype to be known."""
 WORDS = {"weight": "weights", "activation": "activations", "gradient": "gradients", "optimizer": "optimizer state"}
 
 
@@ -77,12 +74,6 @@ def read(snapshot: Snapshot) -> Reading:
     )
 
 
-def coarse(reading: Reading) -> Reading:
-    """The reading in the words of summed-up blocks, which know no subtypes."""
-    holders = {holder: held._replace(uses=_coarse(held.uses)) for holder, held in reading.holders.items()}
-    return reading._replace(holders=holders)
-
-
 def uses_of(blocks: Iterable[Block | BlockGroup]) -> dict[str, int]:
     """Bytes by what they are for, largest first."""
     sums: dict[str, int] = defaultdict(int)
@@ -93,8 +84,7 @@ def uses_of(blocks: Iterable[Block | BlockGroup]) -> dict[str, int]:
 
 def use_of(block: Block | BlockGroup) -> str:
     """What a block is for, in words."""
-    subtype = block.subtype if isinstance(block, Block) else None
-    return _words(block.type, subtype, block.allocated, block.utilized)
+    return _words(block.type, block.subtype, block.allocated, block.utilized)
 
 
 @cache
@@ -107,28 +97,18 @@ def _words(kind: str, subtype: str | None, allocated: bool, utilized: bool) -> s
         return FREE_IN_CACHE
     if not utilized:
         return PENDING
-    if subtype == "opaque":
-        return OUTSIDE
+    return OUTSIDE if subtype == "opaque" else words(kind, subtype)
+
+
+def words(kind: str, subtype: str | None) -> str:
+    """What live memory is for."""
     name = subtype or kind
     return WORDS.get(name, name.replace("_", " "))
 
 
 def _uses(row: Process, uses: dict[str, int]) -> dict[str, int]:
-    """Without what no allocator explains where a summary adds it to `other`; empty where no allocator tells."""
-    if row.allocated_bytes is None:
-        return {}
-    outside = row.used_bytes - row.reserved_bytes
-    if outside == 0 or OUTSIDE in uses or uses.get(OTHER, 0) < outside:
-        return uses
-    rest = uses | {OTHER: uses[OTHER] - outside, OUTSIDE: outside}
-    return {use: count for use, count in rest.items() if count}
-
-
-def _coarse(uses: dict[str, int]) -> dict[str, int]:
-    sums: dict[str, int] = defaultdict(int)
-    for use, count in uses.items():
-        sums[use if use in TYPES else OTHER] += count
-    return dict(sums)
+    """Empty where no allocator tells."""
+    return {} if row.allocated_bytes is None else uses
 
 
 def _uses_by_process(snapshot: Snapshot) -> dict[tuple[int, int], dict[str, int]]:

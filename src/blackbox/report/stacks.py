@@ -1,4 +1,4 @@
-"""Live memory by the stack that allocated it, out of an allocator's trace."""
+"""Live memory by the stack that allocated it: out of an allocator's trace, else as the agent summed it up."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from blackbox.model.sample import TraceStep
+from blackbox.model.snapshot import Stack
+from blackbox.report.readings import words
 
 ALLOCATING = "alloc"
 FREEING = frozenset(("free", "free_requested", "free_completed"))
@@ -22,16 +24,22 @@ class StackShare(Struct, frozen=True, kw_only=True):
     frames: tuple[str, ...]
     """Innermost first."""
     bytes: int
-    count: int
+    count: int | None
+    """Blocks; None where that is not known."""
     uses: dict[str, int]
     """What for -> bytes, as far as the block map tells."""
     first_at: float | None
     """Unix seconds of the oldest of these allocations."""
     last_at: float | None
 
+    @property
+    def blocks(self) -> str:
+        """Their number in words, as in `5 GiB in 3 blocks`."""
+        return "" if self.count is None else f" in {self.count} blocks"
+
 
 class Growth(Struct, frozen=True, kw_only=True):
-    """What the trace covers."""
+    """What the trace covers; without one, what was live at an instant, with no steps."""
 
     shares: tuple[StackShare, ...]
     """Largest first."""
@@ -79,6 +87,32 @@ def growth_by_stack(trace: Iterable[TraceStep], stacks: tuple[tuple[str, ...], .
         seconds=levels[-1][0] - levels[0][0] if levels else None,
         steps=steps,
         levels=_thinned([(time, before + freed_bytes) for time, before in levels]),
+    )
+
+
+def live_by_stack(stacks: Iterable[Stack]) -> Growth | None:
+    """Live allocations at one instant, by stack; None where nobody told."""
+    shares = tuple(
+        StackShare(
+            frames=stack.frames,
+            bytes=stack.allocated_bytes,
+            count=stack.blocks,
+            uses={words(stack.type, stack.subtype): stack.allocated_bytes} if stack.frames else {},
+            first_at=None,
+            last_at=None,
+        )
+        for stack in stacks
+    )
+    if not shares:
+        return None
+    return Growth(
+        shares=tuple(sorted(shares, key=lambda share: -share.bytes)),
+        live_bytes=sum(share.bytes for share in shares),
+        recent_bytes=0,
+        freed_bytes=0,
+        seconds=None,
+        steps=0,
+        levels=(),
     )
 
 

@@ -119,12 +119,14 @@ def _stacks(report: Report) -> Iterator[str]:
     yield from ("", f"By stack: {stacks_text(growth)}")
     for share in growth.shares[:STACKS_MAX]:
         uses = f"  ({', '.join(share.uses)})" if share.uses else ""
-        yield f"   {size(share.bytes):>10}  in {share.count} blocks{uses}"
+        yield f"   {size(share.bytes):>10} {share.blocks}{uses}"
         yield from (f"                 {frame}" for frame in share.frames[:FRAMES_MAX] or ("stack not recorded",))
 
 
 def stacks_text(growth: Growth) -> str:
     """What the shares of the stacks are shares of."""
+    if not growth.steps:
+        return f"{size(growth.live_bytes)} live"
     span = f"{short(growth.seconds)}, " if growth.seconds else ""
     trace = f"the trace ({span}{growth.steps} steps)"
     if growth.recent_bytes == growth.live_bytes:

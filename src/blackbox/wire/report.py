@@ -77,6 +77,18 @@ class OwnerThread(NamedTuple):
     name: str | None = None
 
 
+class OwnerStack(NamedTuple):
+    """A stack and the live bytes it allocated, of one purpose."""
+
+    frames: tuple[str, ...]
+    """Innermost first, as `file:line function`."""
+    allocated_bytes: int
+    blocks: int
+    type: int = 0
+    """Index into `TYPES`."""
+    subtype: str | None = None
+
+
 class AllocatorReport(NamedTuple):
     """What one allocator holds on one device. Fields mean what they mean in `blackbox.model.sample.Allocator`."""
 
@@ -94,6 +106,8 @@ class AllocatorReport(NamedTuple):
     """At most `allocated_bytes` in sum. None: no news."""
     unknown: dict[str, str] = {}  # noqa: RUF012 - never changed
     """Field -> why it is not known."""
+    stacks: tuple[OwnerStack, ...] | None = None
+    """At most `allocated_bytes` in sum. None: nobody records them; told, and gone, with the blocks."""
 
 
 class KvPiece(NamedTuple):

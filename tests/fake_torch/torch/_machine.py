@@ -21,6 +21,8 @@ class Gpu:
         self.free = DEVICE_BYTES
         self.allocator = CachingAllocator(self)
         self.trace: list[dict[str, object]] = []
+        self.frames: dict[int, list[dict[str, object]]] = {}
+        """Of the blocks allocated while a history was recorded."""
 
     def claim(self, size: int) -> bool:
         if size > self.free:
@@ -35,6 +37,8 @@ class Gpu:
         if history:
             entry = {"action": action, "size": size, "stream": 0, "time_us": int(time.time() * 1e6), **more}
             self.trace = [*self.trace, entry | {"frames": [frame]}][-history["max_entries"] :]
+            if action == "alloc":
+                self.frames[more["addr"]] = [frame]
 
 
 frame = {"filename": "train.py", "line": 7, "name": "step"}
@@ -44,6 +48,8 @@ tracing = False
 allocated: list[object] = []
 freed: list[object] = []
 history: dict[str, int] = {}
+allocations = 0
+"""Ever made."""
 
 
 def allocate(device: int, size: int) -> Block:
@@ -56,6 +62,8 @@ def allocate(device: int, size: int) -> Block:
         for observer in observers:
             observer(device, size, DEVICE_BYTES, gpu.free)
         raise
+    global allocations
+    allocations += 1
     gpu.record("alloc", block.size, addr=block.address)
     for callback in allocated if tracing else ():
         callback(block.address)

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blackbox.model.sample import TraceStep
-from blackbox.report.stacks import LEVELS_MAX, growth_by_stack, own_frame
+from blackbox.model.snapshot import Stack
+from blackbox.report.stacks import LEVELS_MAX, growth_by_stack, live_by_stack, own_frame
 
 STACKS = (("a.py:1 f", "m.py:9 main"), ("b.py:2 g",))
 
@@ -62,3 +63,16 @@ def test_shares_sum_to_what_lives(steps: list[tuple[str, int, int, int | None]])
     assert sum(share.bytes for share in growth.shares) == growth.live_bytes
     assert list(growth.shares) == sorted(growth.shares, key=lambda share: -share.bytes)
     assert len(growth.levels) <= LEVELS_MAX + 1
+
+
+def test_without_a_trace_the_stacks_of_the_instant_count() -> None:
+    rest = Stack(pid=1, gpu=0, frames=(), type="other", allocated_bytes=70)
+    step = Stack(pid=1, gpu=0, frames=STACKS[0], type="other", subtype="gradient", allocated_bytes=30, blocks=2)
+    growth = live_by_stack([step, rest])
+    assert growth is not None
+    assert [(share.bytes, share.blocks, share.uses) for share in growth.shares] == [
+        (70, "", {}),
+        (30, " in 2 blocks", {"gradients": 30}),
+    ]
+    assert (growth.live_bytes, growth.steps) == (100, 0)
+    assert live_by_stack([]) is None

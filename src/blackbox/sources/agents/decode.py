@@ -33,9 +33,11 @@ from blackbox.wire.report import (
     Hello,
     KvLayout,
     KvStates,
+    OwnerStack,
     OwnerThread,
     Report,
 )
+from blackbox.wire.stacks import FRAMES_MAX, STACKS_MAX
 
 BYTES_MAX = 1 << 50
 """A pebibyte: no memory is larger, and sums of many stay whole in JSON."""
@@ -218,12 +220,22 @@ def _check_allocator(allocator: AllocatorReport) -> None:
     _require(len(allocator.threads or ()) <= THREADS_MAX, "too many threads")
     for thread in allocator.threads or ():
         _check_thread(thread)
+    _require(len(allocator.stacks or ()) <= STACKS_MAX, "too many stacks")
+    for stack in allocator.stacks or ():
+        _check_stack(stack)
     _check_unknown(allocator.unknown)
 
 
 def _check_thread(thread: OwnerThread) -> None:
     _require(0 < thread.thread_id < TID_MAX, "thread id out of range")
     _check_bytes(thread.allocated_bytes)
+
+
+def _check_stack(stack: OwnerStack) -> None:
+    _require(len(stack.frames) <= FRAMES_MAX, "too deep a stack")
+    _check_bytes(stack.allocated_bytes)
+    _check_numbers((stack.blocks,))
+    _require(0 <= stack.type < len(TYPES), "type of a stack out of range")
 
 
 def _check_layout(layout: KvLayout) -> None:

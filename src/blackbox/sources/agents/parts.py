@@ -11,17 +11,18 @@ from blackbox.model.sample import (
     InferenceEngine,
     KernelCounters,
     OutOfMemory,
+    OwningStack,
     TraceStep,
 )
 from blackbox.sources.agents.connection import Connection
 from blackbox.sources.agents.decode import OomMessage
 from blackbox.sources.agents.pools import Joined
-from blackbox.sources.agents.rows import block_rows
+from blackbox.sources.agents.rows import TYPES, block_rows
 from blackbox.sources.agents.text import printable, printable_values
 from blackbox.sources.agents.threads import ThreadStates
 from blackbox.sources.agents.word import Details, Word
 from blackbox.sources.tasks import Tasks
-from blackbox.wire.report import NOT_KNOWN, AllocatorReport, EngineReport
+from blackbox.wire.report import NOT_KNOWN, AllocatorReport, EngineReport, OwnerStack
 
 STALE_SECONDS = 2.0
 """Agents speak every half second; figures older than this are marked."""
@@ -88,7 +89,10 @@ def oom_event(connection: Connection, message: OomMessage) -> Event:
     if oom.allocator is not None:
         blocks = None if message.blocks is None else block_rows(message.blocks, connection.ids)
         allocator = _counters(connection, oom.source, oom.allocator, oom.taken_at)
-        allocator = structs.replace(allocator, blocks=blocks)
+        stacks = oom.allocator.stacks
+        allocator = structs.replace(
+            allocator, blocks=blocks, stacks=None if stacks is None else tuple(map(owning_stack, stacks))
+        )
     free = "" if oom.device_free_bytes is None else f", {oom.device_free_bytes // MIB} MiB free"
     return Event(
         kind="oom",
@@ -159,8 +163,20 @@ def _allocator(
         counters,
         blocks=details.blocks,
         threads=None if details.threads is None else threads.rows(details.threads, connection.ids),
+        stacks=None if details.stacks is None else tuple(map(owning_stack, details.stacks)),
         details_taken_at=details.taken_at if details.taken_at < word.taken_at else None,
         unknown=unknown,
+    )
+
+
+def owning_stack(told: OwnerStack) -> OwningStack:
+    """A stack as a part of a sample, fit to be shown."""
+    return OwningStack(
+        frames=tuple(map(printable, told.frames)),
+        allocated_bytes=told.allocated_bytes,
+        blocks=told.blocks,
+        type=TYPES[told.type],
+        subtype=None if told.subtype is None else printable(told.subtype),
     )
 
 

@@ -6,7 +6,7 @@ from blackbox.model.sample import AllocatorBlock
 from blackbox.sources.agents.decode import Columns, ReportMessage
 from blackbox.sources.agents.rows import block_rows
 from blackbox.sources.agents.threads import ThreadIds
-from blackbox.wire.report import AllocatorReport, OwnerThread, Report
+from blackbox.wire.report import AllocatorReport, OwnerStack, OwnerThread, Report
 
 CLOCKS_APART_SECONDS_MAX = 5.0
 """Agents stamp with the machine's own clock. One that is further off than a report can be on its way has another."""
@@ -20,6 +20,7 @@ class Details(NamedTuple):
     threads: tuple[OwnerThread, ...] | None
     refused: str | None
     """Why there are no blocks, though they were told."""
+    stacks: tuple[OwnerStack, ...] | None = None
 
 
 class Word:
@@ -57,12 +58,14 @@ class Word:
         threads = before.threads if allocator.threads is None else allocator.threads
         if columns is None:
             told_why = "blocks" in allocator.unknown
-            return before._replace(blocks=None if told_why else before.blocks, threads=threads)
+            if told_why:
+                return before._replace(blocks=None, threads=threads, stacks=None)
+            return before._replace(threads=threads)
         held = sum(columns.size)
         if held != allocator.reserved_bytes:
             refused = f"its blocks sum to {held} bytes, not to the {allocator.reserved_bytes} it holds"
-            return Details(self.taken_at, None, threads, refused)
-        return Details(self.taken_at, block_rows(columns, ids), threads, None)
+            return Details(self.taken_at, None, threads, refused, allocator.stacks)
+        return Details(self.taken_at, block_rows(columns, ids), threads, None, allocator.stacks)
 
 
 def _over(before: Report, told: Report) -> Report:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Literal, NamedTuple, Protocol
 
-from blackbox.model.sample import AllocatorBlock, BlockState, BlockType
+from blackbox.model.sample import AllocatorBlock, BlockState, BlockType, OwningStack
 from blackbox.sources.simulated.units import MIB
 
 ROUNDING_BYTES = 512
@@ -63,6 +63,11 @@ GRAPH_POOL = Use("other", "graph_pool", "framework")
 KV_CACHE = Use("kv_cache", None, "framework")
 
 
+Stack = tuple[str, ...]
+"""Innermost first, as `file:line function`; empty where nobody recorded it."""
+NO_STACK: Stack = ()
+
+
 class Pool(NamedTuple):
     """Blocks join, and serve requests, only within one pool."""
 
@@ -83,6 +88,7 @@ class Block:
     requested_bytes: int = 0
     use: Use = UNUSED
     thread_id: int | None = None
+    stack: Stack = NO_STACK
     view: AllocatorBlock | None = None
     """Filled by `CachingAllocator.blocks`, emptied by every change."""
 
@@ -119,13 +125,17 @@ class CachingAllocator:
         """What the program asked for, of those."""
         self.thread_bytes: dict[int, int] = {}
         """Thread id -> sizes of the active blocks it allocated."""
+        self._stacks: dict[tuple[Stack, Use], list[int]] = {}
+        """Stack and use -> sizes and number of the active blocks allocated there."""
         self._memory = memory
         self._segments: list[Segment] = []
         self._free: dict[Pool, list[tuple[int, int, Block]]] = {}
         self._pending: list[Block] = []
         self._blocks: tuple[AllocatorBlock, ...] | None = None
 
-    def allocate(self, requested_bytes: int, use: Use, thread_id: int, stream: int = 0) -> Block:
+    def allocate(
+        self, requested_bytes: int, use: Use, thread_id: int, stream: int = 0, stack: Stack = NO_STACK
+    ) -> Block:
         """A live block of at least `requested_bytes`. Raises `OutOfMemoryError`."""
         size = _round_up(max(requested_bytes, 1), ROUNDING_BYTES)
         pool = Pool(small=size <= SMALL_REQUEST_BYTES_MAX, stream=stream)
@@ -135,6 +145,7 @@ class CachingAllocator:
         block.requested_bytes = requested_bytes
         block.use = use
         block.thread_id = thread_id
+        block.stack = stack
         self._changed(block)
         self._count(block, +1)
         return block
@@ -171,6 +182,7 @@ class CachingAllocator:
         self._free.clear()
         self._pending.clear()
         self.thread_bytes.clear()
+        self._stacks.clear()
         self.allocated_bytes = 0
         self.requested_bytes = 0
 
@@ -195,6 +207,15 @@ class CachingAllocator:
         if self._blocks is None:
             self._blocks = tuple(block.view or _view(block) for segment in self._segments for block in segment.blocks())
         return self._blocks
+
+    def stacks(self) -> tuple[OwningStack, ...] | None:
+        """Who allocated what lives, the largest first; None where nobody recorded it."""
+        told = [
+            OwningStack(stack, size, count, use.type, use.subtype)
+            for (stack, use), (size, count) in self._stacks.items()
+            if count
+        ]
+        return tuple(sorted(told, key=lambda stack: -stack.allocated_bytes)) or None
 
     def _free_entries(self) -> Iterator[tuple[int, int, Block]]:
         for free in self._free.values():
@@ -248,6 +269,7 @@ class CachingAllocator:
         block.requested_bytes = 0
         block.use = UNUSED
         block.thread_id = None
+        block.stack = NO_STACK
         if block.after is not None and block.after.state == "inactive":
             self._join(block, block.after)
         if block.before is not None and block.before.state == "inactive":
@@ -278,6 +300,10 @@ class CachingAllocator:
         self.requested_bytes += sign * block.requested_bytes
         if block.thread_id is not None:
             self.thread_bytes[block.thread_id] = self.thread_bytes.get(block.thread_id, 0) + sign * block.size
+        if block.stack:
+            total = self._stacks.setdefault((block.stack, block.use), [0, 0])
+            total[0] += sign * block.size
+            total[1] += sign
 
     def _changed(self, block: Block) -> None:
         block.view = None

@@ -94,19 +94,23 @@ class Notebook:
         process = self._start(now)
         self._trace.clear()
         for size in LAYER_WEIGHT_BYTES * LAYERS:
-            self._log("alloc", process.allocator.allocate(size, WEIGHT, process.pid), now, WEIGHTS)
+            block = process.allocator.allocate(size, WEIGHT, process.pid, stack=STACKS[WEIGHTS])
+            self._log("alloc", block, now, WEIGHTS)
         return process
 
     def _run_cell(self, process: Process, now: float) -> None:
         process.run(process.pid, now)
         self.busy_ratio = self._rng.uniform(0.5, 0.9)
-        allocate = process.allocator.allocate
-        scratch = allocate(self._rng.randint(*SCRATCH_BYTES), ACTIVATION, process.pid)
-        self._log("alloc", scratch, now, SCRATCH)
-        self._log("alloc", allocate(self._rng.randint(*KEPT_BYTES), ACTIVATION, process.pid), now, KEPT)
-        self._log("alloc", allocate(LOSS_BYTES, ACTIVATION, process.pid), now, LOSS)
+        scratch = self._allocate(process, self._rng.randint(*SCRATCH_BYTES), now, SCRATCH)
+        self._allocate(process, self._rng.randint(*KEPT_BYTES), now, KEPT)
+        self._allocate(process, LOSS_BYTES, now, LOSS)
         self._log("free_completed", scratch, now, SCRATCH)
         process.allocator.free(scratch)
+
+    def _allocate(self, process: Process, size: int, now: float, stack: int) -> Block:
+        block = process.allocator.allocate(size, ACTIVATION, process.pid, stack=STACKS[stack])
+        self._log("alloc", block, now, stack)
+        return block
 
     def _log(self, action: str, block: Block, now: float, stack: int) -> None:
         self._trace.append(TraceStep(action, block.address, block.size, 0, int(now * 1e6), stack))

@@ -105,6 +105,7 @@ class Process:
                 )
                 for thread_id, name in self._names.items()
             ),
+            stacks=allocator.stacks(),
         )
 
     def _state(self, thread_id: int, now: float) -> ThreadState:

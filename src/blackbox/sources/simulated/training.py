@@ -44,6 +44,14 @@ KERNELS = KernelMix(
     dram_ratio=0.55, read_ratio=0.61, occupancy_percent=56.0, threads_per_block=256, atomic_operations=310_000_000
 )
 BUSY_RATIO = (0.9, 1.0)
+MAIN = ("train.py:88 <module>",)
+STACKS = {
+    WEIGHT: ("linear.py:112 __init__", "model.py:61 Block", "train.py:31 build", *MAIN),
+    ACTIVATION: ("functional.py:74 linear", "model.py:83 forward", "train.py:52 step", *MAIN),
+    GRADIENT: ("autograd.py:17 backward", "train.py:55 step", *MAIN),
+    OPTIMIZER: ("adam.py:140 init_state", "train.py:57 step", *MAIN),
+}
+"""Where its memory is allocated, by what for."""
 
 
 class TrainingJob:
@@ -133,7 +141,7 @@ class TrainingJob:
         weights = [*self._outer_weights, *chain.from_iterable(self._layer_weights)]
         while len(self._optimizer) < MOMENTS * len(weights):
             weight = weights[len(self._optimizer) // MOMENTS]
-            self._optimizer.append(self.process.allocator.allocate(weight.requested_bytes, OPTIMIZER, self._main))
+            self._optimizer.append(self._kept(weight.requested_bytes, OPTIMIZER))
 
     def _forget(self) -> None:
         """Drops the iteration's tensors, those of one that failed included."""
@@ -143,11 +151,13 @@ class TrainingJob:
         self._saved.clear()
 
     def _load(self, *parameters: int) -> list[Block]:
-        allocator = self.process.allocator
-        return [allocator.allocate(number * PARAMETER_BYTES, WEIGHT, self._main) for number in parameters]
+        return [self._kept(number * PARAMETER_BYTES, WEIGHT) for number in parameters]
+
+    def _kept(self, size: int, use: Use) -> Block:
+        return self.process.allocator.allocate(size, use, self._main, stack=STACKS[use])
 
     def _allocate(self, size: int, use: Use, stream: int = 0) -> Block:
-        block = self.process.allocator.allocate(size, use, self._thread, stream)
+        block = self.process.allocator.allocate(size, use, self._thread, stream, STACKS[use])
         self._passing[block] = None
         return block
 

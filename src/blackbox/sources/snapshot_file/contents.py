@@ -4,10 +4,20 @@ from typing import Any, NamedTuple, cast
 
 from msgspec import Struct
 
-from blackbox.model.sample import Allocator, AllocatorBlock, BlockState, Device, DeviceProcess, Memory, Sample
+from blackbox.model.sample import (
+    Allocator,
+    AllocatorBlock,
+    BlockState,
+    Device,
+    DeviceProcess,
+    Memory,
+    OwningStack,
+    Sample,
+)
 from blackbox.sources.snapshot_file.history import History, read_histories
 from blackbox.wire.report import NOT_KNOWN
 from blackbox.wire.segments import INACTIVE, DeviceMemory, SegmentError, read_segments
+from blackbox.wire.stacks import owner_stacks
 
 SOURCE = "pytorch"
 PID = 0
@@ -63,13 +73,14 @@ def contents(snapshot: Any) -> Contents:
     memories = read_segments(whole["segments"])
     if sum(len(memory.blocks.address) for memory in memories.values()) > BLOCKS_MAX:
         raise SegmentError(f"it holds more than {BLOCKS_MAX} blocks")
+    stacks = _stacks(whole)
     sample = Sample(
         source=SOURCE,
         taken_at=TAKEN_AT,
         devices=tuple(_device(device, memory) for device, memory in memories.items()),
         processes=tuple(_process(device) for device in memories),
         processes_taken_at=TAKEN_AT,
-        allocators=tuple(_allocator(device, memory) for device, memory in memories.items()),
+        allocators=tuple(_allocator(device, memory, stacks.get(device)) for device, memory in memories.items()),
     )
     return Contents(sample, _last_step(whole.get("device_traces")), _histories(whole))
 
@@ -105,7 +116,7 @@ def _process(device: int) -> DeviceProcess:
     )
 
 
-def _allocator(device: int, memory: DeviceMemory) -> Allocator:
+def _allocator(device: int, memory: DeviceMemory, stacks: tuple[OwningStack, ...] | None) -> Allocator:
     return Allocator(
         pid=PID,
         start_time=None,
@@ -118,6 +129,7 @@ def _allocator(device: int, memory: DeviceMemory) -> Allocator:
         requested_bytes=memory.requested_bytes,
         largest_free_bytes=memory.largest_free_bytes,
         blocks=tuple(_block(memory, place) for place in range(len(memory.blocks.address))),
+        stacks=stacks,
     )
 
 
@@ -135,6 +147,18 @@ def _block(memory: DeviceMemory, place: int) -> AllocatorBlock:
         type_source=purpose.type_source,
         stream=None if columns.stream is None else columns.stream[place],
     )
+
+
+def _stacks(whole: dict[str, Any]) -> dict[int, tuple[OwningStack, ...]]:
+    """By device. None where they are malformed, or nobody recorded them; what the blocks are for is not told."""
+    try:
+        told = owner_stacks(whole["segments"], {})
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return {}
+    return {
+        device: tuple(OwningStack(stack.frames, stack.allocated_bytes, stack.blocks) for stack in stacks)
+        for device, stacks in told.items()
+    }
 
 
 def _histories(whole: dict[str, Any]) -> tuple[History, ...]:

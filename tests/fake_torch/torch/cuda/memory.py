@@ -3,7 +3,9 @@ from torch import _machine
 
 
 def memory_stats_as_nested_dict(device):
-    return torch_format.stats(_machine.gpus[device].allocator, _machine.VERSION)
+    counted = {"allocated": _machine.allocations if device == 0 else 0}
+    stats = torch_format.stats(_machine.gpus[device].allocator, _machine.VERSION)
+    return stats | {"allocation": {"all": counted}}
 
 
 def _put_stacks_into_words():
@@ -21,7 +23,7 @@ def _segments():
     return [
         segment
         for gpu in _machine.gpus
-        for segment in torch_format.segments(gpu.allocator, gpu.number, _machine.VERSION)
+        for segment in torch_format.segments(gpu.allocator, gpu.number, _machine.VERSION, gpu.frames)
     ]
 
 
@@ -41,6 +43,8 @@ def _snapshot(device=None):
 
 def _record_memory_history(enabled="all", context="all", stacks="all", max_entries=2**63 - 1):
     _machine.history = {"max_entries": max_entries} if enabled else {}
+    for gpu in _machine.gpus:
+        gpu.frames.clear()
 
 
 if _machine.VERSION >= (2, 0):

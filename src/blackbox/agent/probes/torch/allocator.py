@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from blackbox.agent import devices
+from blackbox.agent.probes.torch.history import History
 from blackbox.agent.probes.torch.lazy_imports import held_off
 
 NATIVE = "native"
@@ -33,6 +34,7 @@ class TorchAllocator:
     def __init__(self, torch: ModuleType) -> None:
         self._torch = torch
         self._cuda = torch.cuda
+        self.history = History(torch)
         self._uuids: dict[int, str | None] = {}
         self._can_leave_out_traces = "include_traces" in inspect.signature(torch.cuda.memory_snapshot).parameters
 
@@ -61,11 +63,16 @@ class TorchAllocator:
         """Every segment with its blocks. Raises `BlocksUnknownError` where that is not to be had, or not cheaply."""
         if self.backend != NATIVE:
             raise BlocksUnknownError(f"the allocator {self.backend} does not list its blocks")
+        if self.history.is_on and not self._can_leave_out_traces:
+            raise BlocksUnknownError("while it records its history, this version of PyTorch lists blocks too slowly")
+        if self.history.is_on and not self.history.has_cheap_stacks:
+            raise BlocksUnknownError(
+                "while it records stacks of C++, PyTorch may list blocks slowly; "
+                "stacks='python' in _record_memory_history keeps them short"
+            )
         if self._can_leave_out_traces:
             with held_off(self._torch):
                 return self._cuda.memory_snapshot(include_traces=False)
-        if self.records_history:
-            raise BlocksUnknownError("while it records its history, this version of PyTorch lists blocks too slowly")
         return self._cuda.memory_snapshot()
 
     def uuid_of(self, device: int) -> str | None:
@@ -77,12 +84,6 @@ class TorchAllocator:
                 uuid = None if told is None else f"GPU-{told}"
             self._uuids[device] = uuid
         return self._uuids[device]
-
-    @property
-    def records_history(self) -> bool:
-        """Whether the allocator remembers its steps, for the program or for us."""
-        ask = getattr(self._torch._C, "_cuda_isHistoryEnabled", None)
-        return ask is not None and bool(ask())
 
 
 def _counters(stats: dict[str, Any]) -> Counters:

@@ -12,6 +12,7 @@ from blackbox.agent.probes.torch.owners import sums
 from blackbox.wire.message import BLOCKS_MAX
 from blackbox.wire.report import NO_THREAD, AllocatorReport
 from blackbox.wire.segments import ACTIVE, INACTIVE, DeviceMemory
+from blackbox.wire.stacks import Purpose
 
 NOT_NAMED = ""
 """Until the probe says which GPU it is."""
@@ -69,6 +70,17 @@ def without_blocks(counters: Counters, sleeping: DeviceMemory | None) -> Allocat
         requested_bytes=_less(counters.requested_bytes, sleeping.requested_bytes),
         unknown=counters.unknown,
     )
+
+
+def purposes_of(report: AllocatorReport) -> dict[int, Purpose]:
+    """Address -> what the block there is for."""
+    blocks = report.blocks
+    if blocks is None or blocks.label is None:
+        return {}
+    return {
+        address: (kinds.TYPE_OF[code], kinds.LABELS[code][0])
+        for address, code in zip(blocks.address, blocks.label)  # noqa: B905 - Python 3.9
+    }
 
 
 def kinds_of(memory: DeviceMemory, purposes: Purposes) -> list[int]:

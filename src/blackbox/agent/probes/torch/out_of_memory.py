@@ -40,7 +40,6 @@ class OutOfMemoryWatch:
         self._allocator = allocator
         self._describe = describe
         self._attached = False
-        self._records_for_us = False
         self._detailed_at = float("-inf")
         """Monotonic time of the last report with details."""
 
@@ -56,11 +55,10 @@ class OutOfMemoryWatch:
             if not self._attached:
                 self._attached = True
                 self._torch._C._cuda_attach_out_of_memory_observer(self._observe)
-                if "history" in self._desk.extras and not self._allocator.records_history:
+                if "history" in self._desk.extras and not self._allocator.history.is_on:
                     self._torch.cuda.memory._record_memory_history(
                         enabled="all", context="alloc", stacks="python", max_entries=HISTORY_STEPS
                     )
-                    self._records_for_us = True
         except Exception:  # noqa: S110 - another version of PyTorch
             pass
         self._desk.awake()
@@ -101,8 +99,8 @@ class OutOfMemoryWatch:
         )
 
     def _history(self, device: int) -> list[dict[str, Any]]:
-        if not self._records_for_us:
-            return []  # it may be endless, or take minutes to put into words
+        if not self._allocator.history.has_cheap_steps:
+            return []
         with held_off(self._torch):
             traces = self._torch.cuda.memory._snapshot()["device_traces"]
         return traces[device][-TRACE_STEPS_MAX:] if device < len(traces) else []

@@ -9,13 +9,14 @@ from typing import Optional
 
 from blackbox.agent.probe import Desk
 from blackbox.agent.probes.torch.allocator import BlocksUnknownError, TorchAllocator
-from blackbox.agent.probes.torch.description import Purposes, with_blocks, without_blocks
+from blackbox.agent.probes.torch.description import Purposes, purposes_of, with_blocks, without_blocks
 from blackbox.agent.probes.torch.out_of_memory import OutOfMemoryWatch
 from blackbox.agent.probes.torch.owners import Owners
 from blackbox.agent.probes.torch.sleep import Sleepers
 from blackbox.agent.probes.torch.tensors import Tensors
 from blackbox.wire.report import AllocatorReport, Report
 from blackbox.wire.segments import read_segments
+from blackbox.wire.stacks import owner_stacks
 
 
 class TorchProbe:
@@ -34,7 +35,11 @@ class TorchProbe:
 
     def watch(self, late: bool) -> None:
         """Places the hooks. Late: the program may have set up models already."""
-        steps: list[Callable[[], object]] = [self._tensors.watch, self._out_of_memory.watch]
+        steps: list[Callable[[], object]] = [
+            self._tensors.watch,
+            self._allocator.history.watch,
+            self._out_of_memory.watch,
+        ]
         if late:
             steps.append(self._tensors.search)
         if "threads" in self._desk.extras:
@@ -64,12 +69,16 @@ class TorchProbe:
                 device: report._replace(unknown={**report.unknown, "blocks": str(reason)})
                 for device, report in self._counted().items()
             }
-        memories = read_segments(self._sleepers.take_out(segments))
+        awake = self._sleepers.take_out(segments)
         purposes = Purposes(list(self._tensors.places()), self._tensors.has_modules)
-        return self._named(
-            (device, with_blocks(memory, purposes, self._owners.threads_of(memory.blocks.address)))
-            for device, memory in memories.items()
-        )
+        reports = {
+            device: with_blocks(memory, purposes, self._owners.threads_of(memory.blocks.address))
+            for device, memory in read_segments(awake).items()
+        }
+        if self._allocator.history.has_cheap_stacks:
+            stacks = owner_stacks(awake, {device: purposes_of(report) for device, report in reports.items()})
+            reports = {device: report._replace(stacks=stacks.get(device, ())) for device, report in reports.items()}
+        return self._named(reports.items())
 
     def _counted(self) -> dict[int, AllocatorReport]:
         """Every allocator by device, without its blocks."""

@@ -1,0 +1,91 @@
+"""Live memory by the stack that allocated it, out of PyTorch's own list of its allocator's segments.
+
+PyTorch keeps a block's stack while a history is recorded. Every call of its list makes one object of each distinct
+frame, so that stacks can be told apart by their frames' identities, and put into words once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from blackbox.wire.report import OwnerStack
+
+STACKS_MAX = 64
+"""Of one allocator: what holds less than the 64th largest is nobody's first suspect."""
+FRAMES_MAX = 24
+"""Innermost; what is further out is how the program was started."""
+FRAME_CHARS_MAX = 200
+STACKS_CHARS_MAX = 24_000
+"""Of one allocator in a report: those of eight GPUs have room in its header."""
+LIVE = "active_allocated"
+PYTHON = (".py", ">")
+"""Ends of the names of files that frames of Python are in: `<stdin>`, `<ipython-input-3>`."""
+
+Purpose = tuple[int, "str | None"]
+"""Index into `TYPES`, and the subtype."""
+OTHER: Purpose = (0, None)
+
+
+def owner_stacks(
+    segments: Iterable[Mapping[str, Any]], purposes: Mapping[int, Mapping[int, Purpose]]
+) -> dict[int, tuple[OwnerStack, ...]]:
+    """The stacks of each device's live blocks, the largest first; a device without any is left out.
+
+    `purposes`: device -> address -> what the block is for. Blocks whose stack nobody recorded are left out.
+    """
+    found: dict[tuple[int, tuple[int, ...], Purpose], list[Any]] = {}
+    for segment in segments:
+        device = segment.get("device", 0)
+        purpose_at = purposes.get(device, {})
+        address = segment["address"]
+        for block in segment["blocks"]:
+            frames = block.get("frames")
+            if frames and block["state"] == LIVE:
+                key = device, tuple(map(id, frames)), purpose_at.get(address, OTHER)
+                known = found.get(key)
+                if known is None:
+                    found[key] = [frames, block["size"], 1]
+                else:
+                    known[1] += block["size"]
+                    known[2] += 1
+            address += block["size"]
+    return _in_words(found)
+
+
+def _in_words(found: dict[tuple[int, tuple[int, ...], Purpose], list[Any]]) -> dict[int, tuple[OwnerStack, ...]]:
+    sums: dict[int, dict[tuple[tuple[str, ...], Purpose], list[int]]] = {}
+    words: dict[int, str] = {}
+    for (device, _, purpose), (frames, size, count) in found.items():
+        total = sums.setdefault(device, {}).setdefault((_lines(frames, words), purpose), [0, 0])
+        total[0] += size
+        total[1] += count
+    return {
+        device: _largest(
+            OwnerStack(frames, size, count, *purpose) for (frames, purpose), (size, count) in of_device.items()
+        )
+        for device, of_device in sums.items()
+    }
+
+
+def _largest(stacks: Iterable[OwnerStack]) -> tuple[OwnerStack, ...]:
+    kept: list[OwnerStack] = []
+    chars = 0
+    for stack in sorted(stacks, key=lambda stack: -stack.allocated_bytes)[:STACKS_MAX]:
+        chars += sum(map(len, stack.frames))
+        if chars > STACKS_CHARS_MAX:
+            break
+        kept.append(stack)
+    return tuple(kept)
+
+
+def _lines(frames: list[dict[str, Any]], words: dict[int, str]) -> tuple[str, ...]:
+    """The Python in it, if there is any; `words` remembers frames that were met before."""
+    python = [frame for frame in frames if str(frame["filename"]).endswith(PYTHON)]
+    lines: list[str] = []
+    for frame in (python or frames)[:FRAMES_MAX]:
+        line = words.get(id(frame))
+        if line is None:
+            line = words[id(frame)] = f"{frame['filename']}:{frame['line']} {frame['name']}"[:FRAME_CHARS_MAX]
+        lines.append(line)
+    return tuple(lines)
