@@ -30,6 +30,28 @@ def uuid_of(ordinal: int, library: str = LIBRARY) -> str | None:
     return None if of_gpu is None else f"GPU-{of_gpu}"
 
 
+def in_use(library: str = LIBRARY) -> list[int]:
+    """The program's device numbers on which it has set up CUDA (their primary context lives); none before it has.
+
+    The library is not loaded for this, and no device is set up.
+    """
+    count, device, flags, active = ctypes.c_int(), ctypes.c_int(), ctypes.c_uint(), ctypes.c_int()
+    try:
+        cuda = ctypes.CDLL(library, mode=ctypes.RTLD_LOCAL | os.RTLD_NOLOAD)
+        if cuda.cuDeviceGetCount(ctypes.byref(count)) != 0:
+            return []
+        ask = cuda.cuDevicePrimaryCtxGetState
+    except (OSError, AttributeError):
+        return []
+    return [
+        ordinal
+        for ordinal in range(count.value)
+        if cuda.cuDeviceGet(ctypes.byref(device), ctypes.c_int(ordinal)) == 0
+        and ask(device, ctypes.byref(flags), ctypes.byref(active)) == 0
+        and active.value
+    ]
+
+
 def _uuid(cuda: ctypes.CDLL, function: str, device: ctypes.c_int) -> uuid.UUID | None:
     buffer = ctypes.create_string_buffer(UUID_BYTES)
     if getattr(cuda, function)(buffer, device) != 0:

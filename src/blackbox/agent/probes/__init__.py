@@ -6,6 +6,9 @@ Read when a program starts, so nothing is imported here.
 PROBES: tuple[tuple[str, str], ...] = (
     ("torch", "blackbox.agent.probes.torch"),
     ("transformers.cache_utils", "blackbox.agent.probes.torch"),
+    ("jax", "blackbox.agent.probes.jax"),
+    ("cupy", "blackbox.agent.probes.cupy"),
+    ("rmm", "blackbox.agent.probes.rmm"),
     ("vllm.v1.core.sched.scheduler", "blackbox.agent.probes.vllm"),
     ("vllm.v1.worker.worker_base", "blackbox.agent.probes.vllm"),
     ("vllm.worker.worker_base", "blackbox.agent.probes.vllm"),  # where that was before

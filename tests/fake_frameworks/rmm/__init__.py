@@ -1,0 +1,1 @@
+from rmm import mr  # noqa: F401 - as RMM itself
