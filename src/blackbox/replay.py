@@ -112,6 +112,7 @@ def _moved(sample: Sample, seconds: float) -> Sample:
             )
             for allocator in sample.allocators
         ),
+        engines=tuple(structs.replace(engine, taken_at=_later(engine.taken_at, seconds)) for engine in sample.engines),
     )
 
 

@@ -136,6 +136,7 @@ def test_the_answer_has_the_engine_of_a_process_that_the_driver_lists(
     fake_driver.set_gpus([Gpu(uuid=gpu_uuid(0), processes=[Process(pid=server.core_pid, used_bytes=GIB)])])
     with closing(Blackbox(tmp_path)) as blackbox:
         answer = blackbox.until(lambda answer: bool(answer["engines"]))
+    assert 0 <= answer["engines"][0].pop("age_seconds") < 60
     assert answer["engines"] == [
         {
             "kind": "vllm",
@@ -149,6 +150,8 @@ def test_the_answer_has_the_engine_of_a_process_that_the_driver_lists(
             "requests_running": 2,
             "requests_waiting": 0,
             "preemptions_total": 0,
+            "pids": [server.core_pid],
+            "gpus": [0],
             "unknown": {
                 "kv_pages_cached": "/metrics counts cached pages as free; the agent inside tells them apart",
             },

@@ -111,6 +111,13 @@ vllm:cache_config_info{{engine="0",num_gpu_blocks="{pages}"}} 1
     assert engine.kv_pages_used == pages - 1 - free
 
 
+def test_in_a_pool_of_a_million_pages_one_is_not_two() -> None:
+    usage = 1.0 - 999_975 / 999_976  # less than a millionth off one page without the null page
+    page = f'vllm:kv_cache_usage_perc{{engine="0"}} {usage!r}\nvllm:cache_config_info{{num_gpu_blocks="999976"}} 1\n'
+    (engine,) = engines("vllm", Recording(metrics=page.encode()))
+    assert engine.kv_pages_used == 0
+
+
 @pytest.mark.parametrize("usage", ["0.12345", "0.999"])
 def test_a_usage_that_fits_no_count_of_pages_is_unknown_not_rounded(usage: str) -> None:
     page = f'vllm:kv_cache_usage_perc{{engine="0"}} {usage}\nvllm:cache_config_info{{num_gpu_blocks="96"}} 1\n'

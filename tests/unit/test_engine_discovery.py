@@ -76,7 +76,19 @@ def test_a_server_above_its_process_on_the_gpu(proc: Proc) -> None:
     proc.process(101, ["VLLM::EngineCore"], parent=100, session=100)
     proc.listens(100, "0.0.0.0", 8000)
     (candidate,) = proc.candidates(101)
-    assert candidate == Candidate(Address("127.0.0.1", 8000), 100, 1000, ("vllm",), (101,), {"0": 101})
+    assert candidate == Candidate(Address("127.0.0.1", 8000), 100, 1000, ("vllm",), (101,), {"0": 101}, {"0": (101,)})
+
+
+def test_the_workers_of_an_engine_that_is_on_no_gpu_itself(proc: Proc) -> None:
+    proc.process(100, VLLM)
+    for rank, core in ("0", 101), ("1", 111):
+        proc.process(core, [f"VLLM::EngineCore_DP{rank}"], parent=100, session=100)
+        for worker in (core + 1, core + 2):
+            proc.process(worker, ["VLLM::Worker"], parent=core, session=100)
+    proc.listens(100, "127.0.0.1", 8000)
+    (candidate,) = proc.candidates(102, 103, 112, 113)
+    assert candidate.gpu_pids == (102, 103, 112, 113)
+    assert candidate.rank_pids == {"0": (102, 103), "1": (112, 113)}
 
 
 def test_sibling_servers_of_data_parallel_engines(proc: Proc) -> None:

@@ -22,7 +22,9 @@ def vllm() -> Iterator[Upstream]:
 
 
 def candidate(server: Upstream, *gpu_pids: int, **engine_pids: int) -> Candidate:
-    return Candidate(server.address, 1, 10, ("vllm",), gpu_pids, {rank[1:]: pid for rank, pid in engine_pids.items()})
+    ranks = {rank[1:]: pid for rank, pid in engine_pids.items()}
+    on_gpu = {rank: (pid,) for rank, pid in ranks.items() if pid in gpu_pids}
+    return Candidate(server.address, 1, 10, ("vllm",), gpu_pids, ranks, on_gpu)
 
 
 def waits(watch: Watch, clock: ManualClock, seconds: float) -> bool:
@@ -125,6 +127,20 @@ def test_the_process_of_an_engine(
     (engine,) = watch.engines()
     assert engine.pid == pid
     assert ("pid" in engine.unknown) == (pid is None)
+    assert engine.pids == gpu_pids, "the engine behind the address is the only one"
+    assert ("pids" in engine.unknown) == (not gpu_pids)
+
+
+def test_figures_carry_the_time_they_were_told(vllm: Upstream) -> None:
+    clock = ManualClock()
+    watch = Watch(vllm.address, clock)
+    watch.ask(NEVER)
+    told_at = clock.now
+    clock.advance(60)
+    vllm.behave = pages()
+    watch.ask(NEVER)
+    (engine,) = watch.engines()
+    assert (engine.taken_at, engine.kv_usage_ratio) == (told_at, None)
 
 
 def test_a_fault_of_an_adapter_is_told_and_does_not_end_the_watch(

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from itertools import chain
 
 from blackbox.merge.blocks import with_distinct_ids
+from blackbox.merge.engines import engine_rows
 from blackbox.merge.fragmentation import fragmentation, fragmentation_ratio, fragmentation_unknown
 from blackbox.merge.holding import Holding, holdings
 from blackbox.merge.kernels import kernel_metrics
 from blackbox.merge.ledger import gpu_rows
 from blackbox.merge.selection import Selection, select
-from blackbox.model.sample import InferenceEngine
-from blackbox.model.snapshot import SCHEMA_VERSION, Engine, Gpu, Moment, Snapshot
+from blackbox.model.snapshot import SCHEMA_VERSION, Gpu, Moment, Snapshot
 
 PIDS_NAMED_MAX = 8
 """Pids listed in one reason; more would bury it."""
@@ -56,7 +56,7 @@ def merge(moment: Moment, gpu: str | None = None, viewer_uid: int | None = None)
         unattributed_bytes=sum(row.unattributed_bytes for row in whole),
         fragmentation=fragmentation(held),
         gpus=gpus,
-        engines=tuple(engine_row(engine) for engine in selection.engines),
+        engines=engine_rows(selection.engines, (holding.process for holding in held), moment.taken_at),
         sources=moment.sources,
         blocks_omitted=0,
         blocks_summary=None,
@@ -82,7 +82,7 @@ def rfc3339(timestamp: float) -> str:
 
 
 def oldest(selection: Selection, now: float) -> float:
-    """Age of the oldest part that the snapshot shows; 0 when it shows none."""
+    """Age of the oldest figure of memory or list of processes that the snapshot shows; 0 when it shows none."""
     times = [device.taken_at for device in selection.devices if device.memory is not None]
     times += [allocator.taken_at for reports in selection.allocators.values() for allocator in reports]
     if selection.processes and selection.processes_taken_at is not None:
@@ -146,21 +146,3 @@ def name_pids(pids: list[int]) -> str:
     named = ", ".join(str(pid) for pid in pids[:PIDS_NAMED_MAX])
     rest = len(pids) - PIDS_NAMED_MAX
     return f"pid {named} and {rest} more" if rest > 0 else f"pid {named}"
-
-
-def engine_row(engine: InferenceEngine) -> Engine:
-    """The engine as its source saw it."""
-    return Engine(
-        kind=engine.kind,
-        pid=engine.pid,
-        model=engine.model,
-        kv_pages_total=engine.kv_pages_total,
-        kv_pages_used=engine.kv_pages_used,
-        kv_pages_cached=engine.kv_pages_cached,
-        kv_usage_ratio=engine.kv_usage_ratio,
-        prefix_hit_ratio=engine.prefix_hit_ratio,
-        requests_running=engine.requests_running,
-        requests_waiting=engine.requests_waiting,
-        preemptions_total=engine.preemptions_total,
-        unknown=engine.unknown,
-    )

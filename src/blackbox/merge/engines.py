@@ -1,12 +1,13 @@
-"""Engines told of twice, from inside their process and by their `/metrics`, as one."""
+"""Engines told of twice, from inside their process and by their `/metrics`, as one; and their rows."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from msgspec import structs
 
 from blackbox.model.sample import InferenceEngine
+from blackbox.model.snapshot import Engine, Process
 
-IDENTITY = ("kind", "pid", "unknown")
+IDENTITY = ("kind", "pid", "pids", "taken_at", "unknown")
 """Fields that are not figures."""
 
 
@@ -23,4 +24,43 @@ def _completed(known: InferenceEngine, more: InferenceEngine) -> InferenceEngine
     missing = [name for name in known.__struct_fields__ if name not in IDENTITY and getattr(known, name) is None]
     added = {name: value for name in missing if (value := getattr(more, name)) is not None}
     reasons = {name: more.unknown[name] for name in missing if name in more.unknown} | known.unknown
-    return structs.replace(known, **added, unknown={name: why for name, why in reasons.items() if name not in added})
+    return structs.replace(
+        known,
+        **added,
+        pids=tuple(sorted({*known.pids, *more.pids})),
+        taken_at=min((at for at in (known.taken_at, more.taken_at) if at is not None), default=None),
+        unknown={name: why for name, why in reasons.items() if name not in added},
+    )
+
+
+def engine_rows(engines: Iterable[InferenceEngine], processes: Iterable[Process], now: float) -> tuple[Engine, ...]:
+    """Each engine as its source saw it, on the GPUs that its processes hold memory on."""
+    gpus: dict[int, set[int]] = {}
+    for process in processes:
+        gpus.setdefault(process.pid, set()).add(process.gpu)
+    return tuple(_row(engine, gpus, now) for engine in engines)
+
+
+def members(engine: InferenceEngine) -> Collection[int]:
+    """All processes that are known to be its own."""
+    return engine.pids if engine.pid is None else {engine.pid, *engine.pids}
+
+
+def _row(engine: InferenceEngine, gpus: Mapping[int, Collection[int]], now: float) -> Engine:
+    return Engine(
+        kind=engine.kind,
+        pid=engine.pid,
+        model=engine.model,
+        kv_pages_total=engine.kv_pages_total,
+        kv_pages_used=engine.kv_pages_used,
+        kv_pages_cached=engine.kv_pages_cached,
+        kv_usage_ratio=engine.kv_usage_ratio,
+        prefix_hit_ratio=engine.prefix_hit_ratio,
+        requests_running=engine.requests_running,
+        requests_waiting=engine.requests_waiting,
+        preemptions_total=engine.preemptions_total,
+        pids=engine.pids,
+        gpus=tuple(sorted({gpu for pid in members(engine) for gpu in gpus.get(pid, ())})),
+        age_seconds=None if engine.taken_at is None else round(max(0.0, now - engine.taken_at), 3),
+        unknown=engine.unknown,
+    )

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 
 from msgspec import Struct
 
-from blackbox.merge.engines import joined
+from blackbox.merge.engines import joined, members
 from blackbox.model.sample import Allocator, Device, DeviceProcess, InferenceEngine, KernelCounters
 from blackbox.model.snapshot import Moment, Xid
 from blackbox.model.view import UnknownGpuError
@@ -54,7 +54,7 @@ def select(moment: Moment, gpu: str | None, viewer_uid: int | None) -> Selection
             engine
             for sample in moment.samples
             for engine in sample.engines
-            if gpu is None or (engine.pid is not None and engine.pid in pids)
+            if gpu is None or not pids.isdisjoint(members(engine))
         ),
         xids=moment.xids,
         taken_at=moment.taken_at,

@@ -220,6 +220,10 @@ class InferenceEngine(Part, frozen=True, kw_only=True):
     requests_running: int | None = None
     requests_waiting: int | None = None
     preemptions_total: int | None = None
+    pids: tuple[int, ...] = ()
+    """Processes on GPUs that work for it: itself, and its workers. Empty where that is not known."""
+    taken_at: float | None = None
+    """When it told its figures."""
 
 
 class TraceStep(Struct, frozen=True, array_like=True, gc=False):

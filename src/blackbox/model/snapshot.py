@@ -263,6 +263,12 @@ class Engine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Requests queued."""
     preemptions_total: Count | None
     """Requests thrown out of the cache since the engine started."""
+    pids: tuple[int, ...]
+    """Its processes on GPUs: its own, and those of its workers. Empty where that is not known."""
+    gpus: tuple[int, ...]
+    """Indices of the GPUs, of those selected, that these processes hold memory on."""
+    age_seconds: float | None
+    """Age of its figures when the snapshot was made; null where it never told any."""
     unknown: dict[str, str] = {}
     """Key of this object -> why its value was not measured. Absent when everything was."""
 
@@ -348,7 +354,7 @@ class Snapshot(Struct, frozen=True, kw_only=True, omit_defaults=True):
     timestamp: str
     """UTC time of the snapshot, RFC 3339."""
     age_seconds: float
-    """Age of the oldest part when the snapshot was made."""
+    """Age of the oldest memory figure or process list when the snapshot was made; `engines[]` have their own."""
     host: str
     """Name of the machine."""
     simulated: bool

@@ -158,7 +158,8 @@ def _of_process(process: Process, uid: int | None) -> Subject:
 
 
 def _uid_of(engine: Engine, subjects: list[Subject]) -> int | None:
-    return next((one.uid for one in subjects if one.pid == engine.pid and one.pid is not None), None)
+    own = {engine.pid, *engine.pids}
+    return next((one.uid for one in subjects if one.pid is not None and one.pid in own), None)
 
 
 def _values(subject: Subject, row: Snapshot | Gpu | Process | Engine) -> list[float]:

@@ -16,7 +16,7 @@ from blackbox.model.sample import (
 )
 from blackbox.sources.agents.connection import Connection
 from blackbox.sources.agents.decode import OomMessage
-from blackbox.sources.agents.pools import Joined
+from blackbox.sources.agents.pools import Joined, workers_of
 from blackbox.sources.agents.rows import TYPES, block_rows
 from blackbox.sources.agents.text import printable, printable_values
 from blackbox.sources.agents.threads import ThreadStates
@@ -75,11 +75,14 @@ def kernels(connections: Iterable[Connection]) -> Iterator[KernelCounters]:
 
 def engines(connections: Iterable[Connection], now: float) -> Iterator[InferenceEngine]:
     """The inference engines inside the agents' processes; without figures where those are old."""
+    connections = tuple(connections)
+    workers = workers_of(connections)
     for connection in connections:
         for word in connection.words.values():
             age = now - word.taken_at
             for told in word.report.engines or ():
-                yield _engine(connection, told) if age <= STALE_SECONDS else _silent_engine(connection, told, age)
+                engine = _engine(connection, told) if age <= STALE_SECONDS else _silent_engine(connection, told, age)
+                yield structs.replace(engine, pids=workers.get(connection, ()), taken_at=word.taken_at)
 
 
 def oom_event(connection: Connection, message: OomMessage) -> Event:

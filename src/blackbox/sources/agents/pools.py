@@ -72,6 +72,28 @@ class Pools:
         return Joined(layout, source, taken_at, made.pool, made.reason)
 
 
+def workers_of(connections: Iterable[Connection]) -> dict[Connection, tuple[int, ...]]:
+    """The agent of an engine that tells page states -> the pids of all that tell where such pages lie."""
+    connections = tuple(connections)
+    holders: dict[tuple[tuple[int, int], str], set[int]] = {}
+    for connection in connections:
+        for word in connection.words.values():
+            for layout in word.report.kv_layouts or ():
+                holders.setdefault((_realm(connection), layout.engine), set()).add(connection.peer.pid)
+    return {
+        connection: tuple(sorted(found))
+        for connection in connections
+        if (
+            found := {
+                pid
+                for word in connection.words.values()
+                for told in word.report.kv_states or ()
+                for pid in holders.get((_realm(connection), told.engine), ())
+            }
+        )
+    }
+
+
 def _make(layout: KvLayout, states: bytes) -> _Made:
     try:
         return _Made(layout, states, pool_of(layout, states), None)

@@ -39,6 +39,8 @@ class Candidate(NamedTuple):
     """The processes on the GPU that it belongs to."""
     engine_pids: Mapping[str, int]
     """Rank -> the process that runs this vLLM engine, where titles tell."""
+    rank_pids: Mapping[str, tuple[int, ...]]
+    """Rank -> those of `gpu_pids` that this process is or has started."""
 
     @property
     def identity(self) -> Identity:
@@ -77,6 +79,7 @@ def _candidates(
             unseen += 1
             continue
         company = _company(pid, gpu_pids, processes)
+        engine_pids = _engine_pids(company, processes)
         for address in sorted(found - candidates.keys()):
             candidates[address] = Candidate(
                 address=address,
@@ -84,7 +87,11 @@ def _candidates(
                 start_ticks=processes.start_ticks(pid),
                 kinds=kinds,
                 gpu_pids=tuple(sorted(company.intersection(gpu_pids))),
-                engine_pids=_engine_pids(company, processes),
+                engine_pids=engine_pids,
+                rank_pids={
+                    rank: tuple(sorted({*processes.tree(core)}.intersection(gpu_pids)))
+                    for rank, core in engine_pids.items()
+                },
             )
     return Discovery(tuple(candidates.values())[:CANDIDATES_MAX], unseen)
 

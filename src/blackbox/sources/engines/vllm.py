@@ -90,12 +90,11 @@ def _used(reading: Reading, usage: float | None, total: int | None, is_v0: bool)
     if usage is None or not total:
         return reading.none(field, "follows from kv_usage_ratio and kv_pages_total, which are not both known")
     without_null, with_null = usage * (total - 1), usage * total
-    if is_v0 and _is_whole(with_null):
-        return round(with_null)
-    if not is_v0 and _is_whole(without_null):
-        return round(without_null)
-    if not is_v0 and _is_whole(with_null):
-        return round(with_null) - 1  # the null page counted as used
+    # between the two the null page counted as used; in a pool of a million pages both can look whole
+    readings = ((with_null, 0),) if is_v0 else ((without_null, 0), (with_null, 1))
+    pages, null_pages = min(readings, key=lambda reading: _off_whole(reading[0]))
+    if _off_whole(pages) < WHOLE_WITHIN:
+        return round(pages) - null_pages
     return reading.none(field, f"a usage of {usage:g} is no whole number of {total} pages")
 
 
@@ -110,8 +109,8 @@ def _number(text: str | None) -> int | None:
     return int(text) if text and text.isascii() and text.isdigit() else None
 
 
-def _is_whole(value: float) -> bool:
-    return abs(value - round(value)) < WHOLE_WITHIN
+def _off_whole(value: float) -> float:
+    return abs(value - round(value))
 
 
 ADAPTER = Adapter(

@@ -39,6 +39,8 @@ class Outcome(NamedTuple):
     """Why the last visit came to nothing."""
     failures: int = 0
     """In a row."""
+    taken_at: float | None = None
+    """When the engines told their figures last."""
 
 
 class Watch:
@@ -100,7 +102,7 @@ class Watch:
         for adapter in self._adapters():
             found = adapter.read(visit)
             if found is not None:
-                return Outcome(adapter, found)
+                return Outcome(adapter, found, taken_at=self._clock())
         answers = ", ".join(f"{path} {status}" for path, status in visit.statuses.items())
         return self._failed(f"no engine that is known: {answers}")
 
@@ -114,7 +116,7 @@ class Watch:
     def _failed(self, reason: str) -> Outcome:
         self._kept.clear()
         found = tuple(found._replace(engine=silent(found.engine, reason)) for found in self.outcome.found)
-        return Outcome(self.outcome.adapter, found, reason, self.outcome.failures + 1)
+        return Outcome(self.outcome.adapter, found, reason, self.outcome.failures + 1, self.outcome.taken_at)
 
     def _pause(self, visit_seconds: float) -> float:
         failures = self.outcome.failures
@@ -124,9 +126,10 @@ class Watch:
 
     def _placed(self, found: Found) -> InferenceEngine:
         pid, reason = _place(self.candidate, found, len(self.outcome.found))
-        if pid is not None:
-            return structs.replace(found.engine, pid=pid)
-        return structs.replace(found.engine, unknown=found.engine.unknown | {"pid": reason})
+        pids = _company(self.candidate, found, len(self.outcome.found))
+        engine = structs.replace(found.engine, pid=pid, pids=pids, taken_at=self.outcome.taken_at)
+        unknown = {name: reason for name, value in (("pid", pid), ("pids", pids)) if not value}
+        return structs.replace(engine, unknown=engine.unknown | unknown) if unknown else engine
 
 
 def _place(candidate: Candidate | None, found: Found, engines: int) -> tuple[int | None, str]:
@@ -140,6 +143,14 @@ def _place(candidate: Candidate | None, found: Found, engines: int) -> tuple[int
         return candidate.gpu_pids[0], ""
     pids = ", ".join(map(str, candidate.gpu_pids))
     return None, f"{engines} engine(s) behind this address, on the GPU in process(es) {pids}"
+
+
+def _company(candidate: Candidate | None, found: Found, engines: int) -> tuple[int, ...]:
+    """The processes on GPUs that work for an engine: all around a single one, else those that its own process
+    started."""
+    if candidate is None:
+        return ()
+    return candidate.gpu_pids if engines == 1 else candidate.rank_pids.get(found.rank or "", ())
 
 
 def _unsupported(engine: InferenceEngine) -> list[str]:

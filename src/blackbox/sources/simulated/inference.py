@@ -77,6 +77,7 @@ class InferenceServer:
         return InferenceEngine(
             kind="vllm",
             pid=self.process.pid,
+            pids=(self.process.pid,),
             model=MODEL,
             kv_pages_total=counts.total,
             kv_pages_used=counts.used,

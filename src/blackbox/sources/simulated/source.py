@@ -57,7 +57,7 @@ class SimulatedSource:
             processes_taken_at=taken_at,
             allocators=tuple(self._allocators(machine, taken_at)),
             kernels=tuple(_kernels(machine)),
-            engines=(machine.inference.engine(),),
+            engines=(structs.replace(machine.inference.engine(), taken_at=taken_at),),
             events=events,
             facts=FACTS,
         )
