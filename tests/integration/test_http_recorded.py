@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 import zstandard
+from msgspec import structs
 
-from blackbox.model.sample import Event
+from blackbox.model.event import ProcessLife
+from blackbox.model.sample import Event, OutOfMemory
 from blackbox.model.snapshot import Moment
-from blackbox.recorder import Recorder, Recording
+from blackbox.recorder import RecordedEvent, Recorder, Recording
 from blackbox.server import questions
+from blackbox.server.recorded import numbered
 from blackbox.settings import Settings
 from tests.contract.assertions import assert_honours_the_contract
 from tests.moments import GIB, MIB, allocator, device, memory, moment, process, sample
@@ -324,10 +327,6 @@ def test_head_of_the_stream_is_a_head(serving: Serving) -> None:
 
 @pytest.mark.fault(42)
 def test_row_42_what_an_agent_saw_is_for_its_owner(tmp_path: Path) -> None:
-    from blackbox.model.sample import OutOfMemory
-    from blackbox.recorder import RecordedEvent
-    from blackbox.server.recorded import numbered
-
     oom = OutOfMemory(
         source="pytorch",
         requested_bytes=1,
@@ -341,3 +340,18 @@ def test_row_42_what_an_agent_saw_is_for_its_owner(tmp_path: Path) -> None:
     for uid, viewer, seen in ((1000, None, True), (1000, 1000, True), (1000, 1001, False), (None, 1001, False)):
         event = Event(kind="oom", timestamp=1.0, message="out of memory", pid=1, uid=uid, oom=oom)
         assert (numbered(RecordedEvent(1, event), viewer).oom is not None) == seen
+
+
+def test_what_a_program_died_of_is_its_owners_business() -> None:
+    life = ProcessLife(
+        name="python",
+        start_time=None,
+        used_bytes=GIB,
+        peak_used_bytes=None,
+        peak_at=None,
+        ended="exception",
+        exception="ValueError",
+    )
+    event = Event(kind="crash", timestamp=1.0, message="died", pid=1, uid=1000, process=life)
+    for viewer, seen in ((None, life), (1000, life), (1001, structs.replace(life, exception=None))):
+        assert numbered(RecordedEvent(1, event), viewer).process == seen

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from blackbox.events import Detector, Watch
 from blackbox.events.detector import SINGLY_MAX
+from blackbox.events.endings import Endings
 from blackbox.events.growth import BUCKET_SECONDS, WINDOW_SECONDS
 from blackbox.events.orphans import CERTAIN_SECONDS, is_alive
-from blackbox.model.sample import Device, DeviceProcess, Event
+from blackbox.model.sample import Device, DeviceProcess, Ending, Event
 from blackbox.model.snapshot import Moment
 from tests.moments import GIB, MIB, NOW, TIMESTAMP, device, instance, memory, moment, process, sample
 
@@ -55,6 +56,79 @@ def test_a_start_and_an_exit_with_its_peak() -> None:
     assert end.process.peak_at == TIMESTAMP + 2
     assert "5.0 GiB" in end.message
     assert watching.observe(at(5)) == []
+
+
+def ended(how: Any, seconds: float, pid: int = 7, **changes: Any) -> Ending:
+    return Ending(
+        timestamp=TIMESTAMP + seconds,
+        name="train",
+        uid=1000,
+        **{"pid": pid, "start_time": process(pid).start_time, "ended": how, **changes},
+    )
+
+
+def story(*endings: Ending, found: Ending | None = None, holds: bool = True, gpus: int = 1) -> list[Event]:
+    """A process that holds memory, then ends as was told; the driver's list forgets it a moment later."""
+    watching = Detector(endings=Endings(lambda _: found))
+    devices = [device(index) for index in range(gpus)]
+    rows = [process(7, one.uuid, used_bytes=(one.index + 1) * GIB) for one in devices] if holds else []
+    events = watching.observe(at(0, devices, *rows))
+    events += watching.observe(at(1, devices, *rows, endings=endings))
+    events += watching.observe(at(2, devices, endings=endings))
+    return events + watching.observe(at(3, devices, endings=endings))
+
+
+@pytest.mark.parametrize(
+    ("ending", "is_told"),
+    [
+        (ended("orderly", 0.5), False),
+        (ended("unknown", 0.5), False),
+        (ended("exception", 0.5, exception="ValueError"), True),
+        (ended("exception", 0.5, exception="KeyboardInterrupt"), False),
+        (ended("killed", 0.5, signal=9), True),
+        (ended("killed", 0.5, signal=15), False),
+        (ended("abrupt", 0.5), True),
+    ],
+)
+def test_a_crash_is_told_once_and_the_exit_says_how(ending: Ending, is_told: bool) -> None:
+    *crashes, end = story(ending)
+    assert kinds(crashes) == ["crash"] * is_told
+    assert end.process is not None
+    assert (end.kind, end.process.ended, end.process.signal) == ("process_exit", ending.ended, ending.signal)
+    for crash in crashes:
+        assert (crash.pid, crash.gpu_uuid, crash.timestamp) == (7, "GPU-0", TIMESTAMP + 0.5)
+        assert crash.process is not None
+        assert (crash.process.used_bytes, crash.process.exception) == (GIB, ending.exception)
+        assert "ValueError" not in crash.message, "everyone may read the message"
+
+
+def test_a_process_on_many_gpus_dies_once() -> None:
+    events = story(ended("killed", 0.5, signal=11), gpus=3)
+    assert kinds(events) == ["crash", *["process_exit"] * 3]
+    assert (events[0].gpu_uuid, "SIGSEGV" in events[0].message) == ("GPU-2", True)
+
+
+def test_who_held_no_memory_of_a_gpu_did_not_crash_on_one() -> None:
+    assert story(ended("killed", 0.5, signal=9), holds=False) == []
+    (crash,) = story(ended("killed", 0.5, signal=9, gpu_uuids=("GPU-0",)), holds=False)
+    assert (crash.kind, crash.gpu_uuid) == ("crash", "GPU-0")
+
+
+def test_without_an_agent_the_kernel_is_asked_how_it_ended() -> None:
+    assert kinds(story(found=ended("killed", 0, signal=11))) == ["crash", "process_exit"]
+    assert kinds(story(ended("orderly", 0.5), found=ended("killed", 0, signal=11))) == ["crash", "process_exit"]
+    (end,) = story(found=ended("unknown", 0, exit_code=3))
+    assert end.process is not None
+    assert (end.process.ended, end.process.exit_code) == ("unknown", 3)
+    (end,) = story()
+    assert end.process is not None
+    assert end.process.ended == "unknown"
+
+
+def test_the_end_of_an_earlier_process_of_that_pid_is_not_this_ones() -> None:
+    (end,) = story(ended("orderly", 0.5, start_time=1.0))
+    assert end.process is not None
+    assert end.process.ended == "unknown"
 
 
 def test_a_pid_given_to_another_process_is_an_exit_and_a_start() -> None:

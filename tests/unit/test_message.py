@@ -26,6 +26,7 @@ from blackbox.wire.report import (
     BlockColumns,
     Cost,
     EngineReport,
+    Goodbye,
     Hello,
     KernelReport,
     KvLayout,
@@ -111,7 +112,8 @@ def test_an_oom_arrives_as_it_was_said() -> None:
 
 def test_hello_and_goodbye_arrive() -> None:
     assert decode(frame(pack_hello(HELLO))) == HELLO
-    assert decode(frame(pack_goodbye())) == ()
+    assert decode(frame(pack_goodbye())) == Goodbye()
+    assert decode(frame(pack_goodbye(Goodbye("ValueError")))) == Goodbye("ValueError")
 
 
 @given(st.lists(st.integers(0, 3), max_size=5), st.booleans())

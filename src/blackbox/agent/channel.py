@@ -105,14 +105,14 @@ class Channel:
         finally:
             self._lock.release()
 
-    def close(self, farewell: bytes = b"") -> None:
-        """Ends the connection; `farewell` is sent where that takes no waiting."""
+    def close(self, farewell: bytes = b"", seconds: float = 0.0) -> None:
+        """Ends the connection; what waits, and then `farewell`, is sent where the daemon takes it within `seconds`."""
         if not self._lock.acquire(timeout=RETRY_SECONDS_MIN):
             return
         try:
-            if self._socket is not None and not self._outbox:
+            if self._socket is not None:
                 self._outbox.append(memoryview(farewell))
-                self._pump()
+                self._pump_until(self._clock() + seconds, left=0)
             self._lose()
         finally:
             self._lock.release()

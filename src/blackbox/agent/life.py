@@ -12,28 +12,34 @@ import contextlib
 import importlib
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Sequence
 from types import ModuleType
 
 from blackbox.agent.channel import Channel
+from blackbox.agent.ending import exception_name
 from blackbox.agent.probe import Probe
 from blackbox.agent.reporter import Reporter
 from blackbox.agent.settings import Settings, read_settings
 from blackbox.wire.address import agent_paths
 from blackbox.wire.message import pack_goodbye, pack_hello, pack_oom
-from blackbox.wire.report import Hello, Oom
+from blackbox.wire.report import Goodbye, Hello, Oom
 
 STOP_SECONDS_MAX = 0.1
 """A fork waits this long for a tick to end; most of the time none is under way."""
 END_SECONDS_MAX = 1.0
 """The end of the program waits longer: a tick in a framework's code that outlives Python would crash it."""
+FAREWELL_SECONDS_MAX = 0.2
+"""And for a daemon that has fallen behind, so that it hears that the program was not killed."""
 OOM_SECONDS_MAX = 1.0
 """The last word of a dying program may cost it this much."""
 OOM_RETRY_RATIO = 30
 """After waiting in vain, this many times as long passes before waiting again: programs that live on may fail to
 allocate a hundred times per second."""
+FINALIZER_PRIORITY = -100
+"""Among those of `multiprocessing`: after its own, which join the children."""
 SEND_SECONDS = 0.05
 """How long to wait for a daemon that is reading before looking whether to stop."""
 ROOT = 0
@@ -56,6 +62,10 @@ class Life:
         self._thread: _AgentThread | None = None
         self._pid = os.getpid()
         self._oom_retry_at = 0.0
+        self._minded_pid = 0
+        """In which process `multiprocessing` knows of us."""
+        self._is_over = False
+        """Goodbye was said: the program does not speak again."""
         self._lock = threading.Lock()
 
     def wake(self, module: ModuleType, probes: Sequence[str]) -> None:
@@ -79,8 +89,9 @@ class Life:
         if self._thread is not None and self._pid == os.getpid():
             return
         with self._lock:
-            if self._thread is None:
+            if self._thread is None and not self._is_over:
                 self._start()
+                self._mind_multiprocessing()
 
     def spent(self, seconds: float) -> None:
         """See `Desk`."""
@@ -109,6 +120,7 @@ class Life:
         self._lock = threading.Lock()
         self._thread = None
         self._pid = os.getpid()
+        self._is_over = False
         self._channel.abandon()
         self._channel = _channel()
         self._reporter = Reporter(self._channel, self._settings)
@@ -116,10 +128,31 @@ class Life:
             self._reporter.add(probe)
 
     def end(self) -> None:
-        """Stops while Python still runs: a thread that is met later in a framework's code would take it down."""
+        """Stops while Python still runs: a thread that is met later in a framework's code would take it down.
+
+        Says how the program ends: whoever goes without a word is taken for dead.
+        """
+        if self._pid != os.getpid():
+            return
+        self._is_over = True
         thread, self._thread = self._thread, None
-        if thread is not None and thread.stop(END_SECONDS_MAX):
-            self._channel.close(pack_goodbye())
+        if thread is not None:
+            thread.stop(END_SECONDS_MAX)
+            self._channel.close(pack_goodbye(Goodbye(exception_name())), FAREWELL_SECONDS_MAX)
+
+    def _mind_multiprocessing(self) -> None:
+        """Its children leave by `os._exit`, past `atexit`, but run finalizers; forked ones those of after the fork."""
+        util = sys.modules.get("multiprocessing.util")
+        if util is None or self._minded_pid == os.getpid():
+            return
+        self._minded_pid = os.getpid()
+        with contextlib.suppress(Exception):
+            util.register_after_fork(self, Life._finalize_in_child)
+            self._finalize_in_child()
+
+    def _finalize_in_child(self) -> None:
+        with contextlib.suppress(Exception):
+            sys.modules["multiprocessing.util"].Finalize(None, self.end, exitpriority=FINALIZER_PRIORITY)
 
     def _start(self, after: _AgentThread | None = None) -> None:
         try:

@@ -1,5 +1,7 @@
 """Numbers and names in the words of messages."""
 
+import signal
+
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 STEP = 1024
 MINUTE_SECONDS, HOUR_SECONDS, DAY_SECONDS = 60, 3600, 86_400
@@ -42,3 +44,11 @@ def rate(bytes_per_second: float) -> str:
 def who(name: str | None, pid: int) -> str:
     """`python (pid 4711)`."""
     return f"{name} (pid {pid})" if name else f"pid {pid}"
+
+
+def signal_name(number: int | None) -> str:
+    """`SIGSEGV`."""
+    try:
+        return signal.Signals(number or 0).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,7 +1,7 @@
 """Tell what happened before the GPU memory ran out: one HTML page, and a summary on the terminal.
 
 WHAT is a dump, a PyTorch memory snapshot (.pickle), a data directory, or the URL of a server. Without it the report is
-about the last out-of-memory that this machine recorded, or about now where there was none.
+about the last out-of-memory or crash that this machine recorded, or about now where there was none.
 
 examples:
   blackbox report
@@ -25,6 +25,8 @@ SECONDS_PER_MINUTE = 60.0
 PICKLES = (".pickle", ".pkl")
 URLS = ("http://", "https://")
 STDOUT = "-"
+FAILURES_MAX = 20
+"""Looked at to find the last that does not follow from another."""
 PAGE = "blackbox-report.html"
 
 
@@ -88,16 +90,17 @@ def _of_directory(directory: Path, seconds: float) -> "Evidence":
     """Of the last failure recorded, from the dump that was kept of it where there is one; else of the last minutes."""
     from blackbox.recorder import Recording
     from blackbox.recorder.dumps import DIRECTORY, dump_files
+    from blackbox.report.evidence import FAILURES, newest_failure
     from blackbox.report.origins import of_dump, of_recording
 
     recording = Recording(directory)
-    failures = recording.events(kind="oom", limit=1)
-    dumps = [path for path in dump_files(directory / DIRECTORY) if path.name.startswith("oom-")]
-    if failures and dumps:
+    failure = newest_failure(found.event for found in recording.events(kind=FAILURES, limit=FAILURES_MAX))
+    dumps = [path for path in dump_files(directory / DIRECTORY) if path.name.startswith(FAILURES)]
+    if failure is not None and dumps:
         evidence = of_dump(dumps[-1])
-        if evidence.failure is not None and evidence.failure.timestamp >= failures[0].event.timestamp:
+        if evidence.failure is not None and evidence.failure.timestamp >= failure.timestamp:
             return evidence
-    until = failures[0].event.timestamp if failures else recorded.span(recording, directory)[1]
+    until = failure.timestamp if failure is not None else recorded.span(recording, directory)[1]
     evidence = of_recording(recording, until - seconds, until, f"recording in {directory}")
     if evidence is None:
         raise FailureError(f"{directory}: no moment of those minutes can be read")

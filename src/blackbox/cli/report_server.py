@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 from blackbox.client import StatusError
 from blackbox.report import Evidence, from_readings
+from blackbox.report.evidence import FAILURES, newest_failure
 from blackbox.report.readings import Reading, read
 
 if TYPE_CHECKING:
     from blackbox.client import Client
 
+FAILURES_MAX = 20
+"""Looked at to find the last that does not follow from another."""
 INSTANTS = 40
 """Asked for one by one, with their blocks summed up."""
 NO_RECORDING = "the server keeps no recording: only the present instant is known"
@@ -23,10 +26,10 @@ def of_server(client: "Client", url: str, seconds: float) -> Evidence:
     now = datetime.fromisoformat(newest.timestamp).timestamp()
     origin = f"server {url.rpartition('@')[2]}"
     try:
-        failures = client.events(kind="oom", limit=1)
-        until = failures[-1].timestamp if failures else now
+        failure = newest_failure(client.events(kind=FAILURES, limit=FAILURES_MAX))
+        until = failure.timestamp if failure is not None else now
         events = client.events(since=until - seconds, until=until)
-        last = client.at(until) if failures else newest
+        last = client.at(until) if failure is not None else newest
     except StatusError as error:
         if error.status != HTTP_NOT_FOUND:
             raise

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
+from blackbox.events.endings import Endings
 from blackbox.events.growth import GrowthWatch
 from blackbox.events.holders import holders
 from blackbox.events.orphans import OrphanWatch, is_alive
@@ -21,8 +22,18 @@ CROWDS: dict[EventKind, str] = {"process_start": "began to use GPUs", "process_e
 class Detector:
     """Feed it every moment, in order."""
 
-    def __init__(self, thresholds_percent: Sequence[float] = (), alive: Callable[[int], bool] = is_alive) -> None:
-        self._watches = (ProcessWatch(), GrowthWatch(), OrphanWatch(alive), ThresholdWatch(thresholds_percent))
+    def __init__(
+        self,
+        thresholds_percent: Sequence[float] = (),
+        alive: Callable[[int], bool] = is_alive,
+        endings: Endings | None = None,
+    ) -> None:
+        self._watches = (
+            ProcessWatch(endings or Endings()),
+            GrowthWatch(),
+            OrphanWatch(alive),
+            ThresholdWatch(thresholds_percent),
+        )
 
     def observe(self, moment: Moment) -> list[Event]:
         """What happened since the last moment, beyond what its sources say themselves."""

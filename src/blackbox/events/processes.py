@@ -1,13 +1,14 @@
-"""Processes that begin to hold memory of a GPU, and those that stop, with the most they held."""
+"""Processes that begin to hold memory of a GPU, and those that stop or die, with the most they held."""
 
 from collections.abc import Iterator
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from blackbox.analysis.words import size, who
+from blackbox.events.endings import Endings, crash, how, is_crash
 from blackbox.events.holders import Holder, Holders, Place
 from blackbox.model.event import ProcessLife
-from blackbox.model.sample import DeviceProcess, Event, EventKind
+from blackbox.model.sample import DeviceProcess, Ending, Event, EventKind
 from blackbox.model.snapshot import Moment
 
 
@@ -19,6 +20,7 @@ class _Life(Struct):
     used_bytes: int | None = None
     peak_used_bytes: int | None = None
     peak_at: float | None = None
+    is_told_dead: bool = False
 
     def see(self, holder: Holder, timestamp: float) -> None:
         """Takes the newest figures."""
@@ -43,13 +45,16 @@ class _Life(Struct):
 class ProcessWatch:
     """Whoever is there when a device is first seen has not just started; whoever cannot be seen has not ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, endings: Endings) -> None:
+        self._endings = endings
         self._lives: dict[Place, _Life] = {}
         self._met: set[str] = set()
         """Devices whose processes are known."""
 
     def observe(self, moment: Moment, held: Holders) -> Iterator[Event]:
-        """Starts and exits since the last moment."""
+        """Starts, deaths and exits since the last moment."""
+        for ending in self._endings.take(moment):
+            yield from self._died(ending, ending.timestamp)
         yield from self._ended(moment.timestamp, held)
         for place, holder in held.by_place.items():
             life = self._lives.get(place)
@@ -65,9 +70,24 @@ class ProcessWatch:
     def _ended(self, timestamp: float, held: Holders) -> Iterator[Event]:
         for place, life in tuple(self._lives.items()):
             if _has_ended(place, life, held):
+                ending = self._endings.of(life.row)
+                if ending is not None and not life.is_told_dead:
+                    yield from self._died(ending, timestamp)
                 del self._lives[place]
-                peak = "" if life.peak_used_bytes is None else f"; held {size(life.peak_used_bytes)} at most"
-                yield _event("process_exit", life, timestamp, f"no longer uses GPU {life.gpu}{peak}")
+                yield _exit(life, ending, timestamp)
+
+    def _died(self, ending: Ending, timestamp: float) -> Iterator[Event]:
+        """Tells of a crash, once, whatever number of GPUs the process held memory of; of one that held some only."""
+        if not is_crash(ending):
+            return
+        lives = {place: life for place, life in self._lives.items() if place[1] == ending.pid}
+        for life in lives.values():
+            life.is_told_dead = True
+        (uuid, _), life = max(lives.items(), key=lambda item: item[1].used_bytes or 0, default=((None, 0), None))
+        if life is not None:
+            yield crash(ending, life.told(), uuid, timestamp)
+        elif ending.gpu_uuids:
+            yield crash(ending, None, ending.gpu_uuids[0], timestamp)
 
 
 def _has_ended(place: Place, life: _Life, held: Holders) -> bool:
@@ -81,6 +101,22 @@ def _has_ended(place: Place, life: _Life, held: Holders) -> bool:
 def is_another(before: DeviceProcess, now: DeviceProcess) -> bool:
     """Whether the pid has been given to another process."""
     return before.start_time is not None and now.start_time is not None and before.start_time != now.start_time
+
+
+def _exit(life: _Life, ending: Ending | None, timestamp: float) -> Event:
+    peak = "" if life.peak_used_bytes is None else f"; held {size(life.peak_used_bytes)} at most"
+    manner = f" ({how(ending)})" if ending is not None else ""
+    event = _event("process_exit", life, timestamp, f"no longer uses GPU {life.gpu}{manner}{peak}")
+    told = structs.replace(life.told(), ended="unknown")
+    if ending is not None:
+        told = structs.replace(
+            told,
+            ended=ending.ended,
+            signal=ending.signal,
+            exit_code=ending.exit_code,
+            exception=ending.exception,
+        )
+    return structs.replace(event, process=told)
 
 
 def _event(kind: EventKind, life: _Life, timestamp: float, what: str) -> Event:

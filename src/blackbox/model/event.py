@@ -1,6 +1,11 @@
 """What an event tells beyond its message: one struct per kind that has more to say."""
 
+from typing import Literal
+
 from msgspec import Struct
+
+Ended = Literal["orderly", "exception", "killed", "abrupt", "unknown"]
+"""How a process ended, see `ProcessLife.ended`."""
 
 
 class ProcessLife(Struct, frozen=True, kw_only=True):
@@ -16,6 +21,17 @@ class ProcessLife(Struct, frozen=True, kw_only=True):
     """The most that any sample saw it hold on this GPU; null where the driver never told."""
     peak_at: float | None
     """Unix seconds of the first sample that saw the peak."""
+    ended: Ended | None = None
+    """How it ended: `orderly` (by itself, with any exit code), `exception` (nobody caught it), `killed` (by a signal),
+    `abrupt` (without its exit handlers: by a signal or `os._exit`), `unknown`. Null at its start, and where memory was
+    left behind."""
+    signal: int | None = None
+    """Number of the signal that killed it, where the kernel told."""
+    exit_code: int | None = None
+    """Its exit code, where the kernel told."""
+    exception: str | None = None
+    """Type of the exception that nobody caught, never its message; shown to the owner of the process and to whoever may
+    see all."""
 
 
 class Growth(Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from blackbox.model.event import Crossing, Growth, ProcessLife
+from blackbox.model.event import Crossing, Ended, Growth, ProcessLife
 
 GpuState = Literal["ok", "stale", "lost", "no_access", "failed"]
 ProcessKind = Literal["compute", "graphics", "mps"]
@@ -25,6 +25,7 @@ EventKind = Literal[
     "oom",
     "process_start",
     "process_exit",
+    "crash",
     "memory_growth",
     "memory_orphaned",
     "threshold",
@@ -282,6 +283,24 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """For `threshold`."""
 
 
+class Ending(Struct, frozen=True, kw_only=True):
+    """The end of a process, as a source saw it from near by."""
+
+    pid: int
+    start_time: float | None
+    """Unix seconds."""
+    timestamp: float
+    """Unix seconds; when it was noticed."""
+    name: str | None
+    uid: int | None
+    ended: Ended
+    signal: int | None = None
+    exit_code: int | None = None
+    exception: str | None = None
+    gpu_uuids: tuple[str, ...] = ()
+    """Devices on which its allocators held memory, as last told."""
+
+
 SourceState = Literal[
     "starting", "ok", "degraded", "stale", "failed", "no_driver", "no_access", "version_mismatch", "released"
 ]
@@ -304,6 +323,8 @@ class Sample(Struct, frozen=True, kw_only=True):
     kernels: tuple[KernelCounters, ...] = ()
     engines: tuple[InferenceEngine, ...] = ()
     events: tuple[Event, ...] = ()
+    endings: tuple[Ending, ...] = ()
+    """Of the last minute: each is in many samples."""
     cost: dict[str, float] = {}
     """What the sample cost the machine: base units in the name (`cpu_seconds_total`, `driver_calls_total`)."""
     facts: dict[str, str] = {}

@@ -27,10 +27,12 @@ REST_SECONDS = 60.0
 DUMPS_MAX = 20
 DUMPS_BYTES_MAX = 512 * 1024 * 1024
 """Beside the limit of the recording itself; the oldest go."""
-TRIGGERS = frozenset(("oom", "xid", "gpu_lost", "threshold"))
-"""Kinds of events; a GPU process that crashes shows as an Xid."""
+TRIGGERS = frozenset(("oom", "crash", "xid", "gpu_lost", "threshold"))
+"""Kinds of events."""
 Subject = tuple[str, str | None, int | None]
 """Kind, GPU and process of an event."""
+ANY_CRASH: Subject = ("crash", None, None)
+"""A job of many processes dies as one, and every dump holds them all."""
 
 log = logging.getLogger(__name__)
 
@@ -67,9 +69,11 @@ class DumpKeeper:
 
     def note(self, event: Event) -> None:
         """Makes a dump soon, if the event is a trigger and the last one is not too near."""
-        subject = event.kind, event.gpu_uuid, event.pid
+        subject = ANY_CRASH if event.kind == "crash" else (event.kind, event.gpu_uuid, event.pid)
         oldest = event.timestamp - REST_SECONDS
         if not is_trigger(event) or self._last_at.get(subject, float("-inf")) > oldest:
+            return
+        if event.kind == "crash" and self._ran_out(event.pid, oldest):
             return
         self._last_at = {one: at for one, at in self._last_at.items() if at > oldest} | {subject: event.timestamp}
         self._pending.append(event)
@@ -80,6 +84,10 @@ class DumpKeeper:
         self._closing.set()
         self._asked.release()
         self._thread.join(seconds)
+
+    def _ran_out(self, pid: int | None, since: float) -> bool:
+        """Whether the process made a dump of its out-of-memory lately: it died of that."""
+        return any(kind == "oom" and who == pid and at > since for (kind, _, who), at in self._last_at.items())
 
     def _run(self) -> None:
         while True:

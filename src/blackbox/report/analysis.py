@@ -5,7 +5,7 @@ from itertools import accumulate
 
 from msgspec import Struct
 
-from blackbox.analysis.words import size, who
+from blackbox.analysis.words import signal_name, size, who
 from blackbox.merge.blocks import block_rows
 from blackbox.model.sample import Allocator, BlockState, Event
 from blackbox.model.snapshot import Block, Snapshot, Stack
@@ -17,6 +17,8 @@ from blackbox.report.remedies import remedies
 from blackbox.report.stacks import Growth, growth_by_stack, live_by_stack
 
 INACTIVE: BlockState = "inactive"
+MANNERS = {"exception": "an exception that nobody caught", "abrupt": "a signal or os._exit"}
+"""How a process died, where neither the exception nor the signal is known."""
 
 
 class Subject(Struct, frozen=True):
@@ -46,7 +48,7 @@ def analyse(evidence: Evidence) -> Report:
         origin=evidence.origin,
         host=evidence.last.host,
         simulated=evidence.last.simulated,
-        time=request.time if request else evidence.readings[-1].time,
+        time=evidence.failure.timestamp if evidence.failure else evidence.readings[-1].time,
         since=evidence.readings[0].time,
         gpu_uuid=uuid,
         gpu=gpu,
@@ -58,7 +60,7 @@ def analyse(evidence: Evidence) -> Report:
         parties=parties,
         uses=uses,
         growth=growth,
-        remedies=tuple(remedies(failed)),
+        remedies=() if _is_crash(evidence) else tuple(remedies(failed)),
         blocks=blocks,
         readings=evidence.readings,
         subject_pid=subject.holder.pid if subject else None,
@@ -69,8 +71,15 @@ def analyse(evidence: Evidence) -> Report:
     )
 
 
+def _is_crash(evidence: Evidence) -> bool:
+    """It says who held what; that memory had to do with it, nobody knows."""
+    return evidence.failure is not None and evidence.failure.kind == "crash"
+
+
 def _title(evidence: Evidence, request: Request | None, subject: Subject | None, gpu: GpuReading | None) -> str:
     where = f" on GPU {gpu.index}" if gpu else ""
+    if evidence.failure is not None and _is_crash(evidence):
+        return _title_of_crash(evidence.failure, where)
     if evidence.failure is not None:
         name = _name(subject.held.name, subject.holder.pid) if subject else _failed_name(evidence.failure)
         asked = f": it asked for {size(request.requested_bytes)}" if request is not None else ""
@@ -78,6 +87,17 @@ def _title(evidence: Evidence, request: Request | None, subject: Subject | None,
     if gpu is None:
         return _title_from_inside(evidence)
     return f"{size(gpu.used_bytes)} of {size(gpu.total_bytes)} are in use{where}"
+
+
+def _title_of_crash(crash: Event, where: str) -> str:
+    life = crash.process
+    name = _name(life.name if life else None, crash.pid or 0)
+    how = None if life is None else MANNERS.get(life.ended or "unknown")
+    if life is not None and life.exception is not None:
+        how = life.exception
+    elif life is not None and life.signal is not None:
+        how = signal_name(life.signal)
+    return f"{name} died{where}" + (f" ({how})" if how else "") + ": this is who held what"
 
 
 def _title_from_inside(evidence: Evidence) -> str:
@@ -289,7 +309,7 @@ def _change(what: str, levels: Sequence[int | None], after: int) -> Change:
 
 def _unknowns(evidence: Evidence, subject: Subject | None, growth: Growth | None) -> Iterable[str]:
     failure = evidence.failure
-    if failure is not None and failure.oom is None:
+    if failure is not None and failure.oom is None and not _is_crash(evidence):
         yield "what was asked for, and the allocator's state: no agent told of it, or not to everyone who asks"
     elif subject is not None and _cache(evidence, subject) is None:
         yield f"no agent looked inside {_name(subject.held.name, subject.holder.pid)}: only the driver's view"

@@ -12,6 +12,12 @@ from blackbox.report.readings import OUTSIDE, Reading, read, uses_of
 
 READINGS_MAX = 80
 """Instants compared: one per ten pixels of the chart."""
+DYING_SECONDS = 60.0
+"""A process that dies so soon after its out-of-memory has died of that."""
+TOGETHER_SECONDS = 10.0
+"""Of a job of many processes the first to die takes the others along, one after the other."""
+FAILURES = ("oom", "crash")
+"""Kinds of events that a report is about."""
 ALMOST = 0.999
 """Moments that come as far apart as wanted are all read, whatever rounding did to their times."""
 
@@ -36,7 +42,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     readings: tuple[Reading, ...]
     """The time before it, oldest first; the last one is of `last`."""
     failure: Event | None = None
-    """The out-of-memory event that the report is about."""
+    """The out-of-memory, or the crash, that the report is about."""
     inside: Inside | None = None
     events: tuple[Event, ...] = ()
     """Of the same time, oldest first."""
@@ -45,8 +51,20 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
 
 def newest_failure(events: Iterable[Event]) -> Event | None:
-    """The last out-of-memory event."""
-    return max((event for event in events if event.kind == "oom"), key=lambda event: event.timestamp, default=None)
+    """The last out-of-memory, or the last crash that does not follow from another failure."""
+    failures = [event for event in events if event.kind in FAILURES]
+    told = [event for event in failures if event.kind == "oom" or not _follows_from_one_of(failures, event)]
+    return max(told, key=lambda event: event.timestamp, default=None)
+
+
+def _follows_from_one_of(failures: Sequence[Event], crash: Event) -> bool:
+    for event in failures:
+        ago = crash.timestamp - event.timestamp
+        if event.kind == "oom" and event.pid == crash.pid and 0 <= ago < DYING_SECONDS:
+            return True
+        if event.kind == "crash" and 0 < ago < TOGETHER_SECONDS:
+            return True
+    return False
 
 
 def inside_of(failure: Event | None) -> Inside | None:

@@ -14,7 +14,7 @@ from blackbox.report.stacks import Growth
 
 BANDS_MAX = 6
 """Processes told apart in a chart; the rest share one band."""
-MARKS = frozenset(("oom", "xid", "gpu_lost", "process_start", "process_exit"))
+MARKS = frozenset(("oom", "crash", "xid", "gpu_lost", "process_start", "process_exit"))
 REST = "other processes"
 
 

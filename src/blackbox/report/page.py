@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element
 from blackbox.analysis.words import duration, size
 from blackbox.model.snapshot import Gpu
 from blackbox.report import figures
+from blackbox.report.evidence import FAILURES
 from blackbox.report.findings import Report
 from blackbox.report.markup import clean, tag, to_bytes
 from blackbox.report.stacks import own_frame
@@ -52,7 +53,7 @@ def _body(report: Report) -> Iterator[Element]:
     for sentence in report.why:
         yield tag("p", sentence, class_="why")
     for title, parts in (
-        ("What was asked, and what there was", _asked(report)),
+        ("What was asked, and what there was" if report.request else "What there was", _asked(report)),
         ("The minutes before", _before(report)),
         ("Who held the memory", _parties(report)),
         ("What for", _uses(report)),
@@ -184,7 +185,7 @@ def _events(report: Report) -> Iterator[Element]:
             ("Time", "Kind", "What"),
             [
                 (
-                    event is report.events[-1] and event.kind == "oom",
+                    event is report.events[-1] and event.kind in FAILURES,
                     (moment_text(event.timestamp), event.kind, event.message),
                 )
                 for event in report.events[-EVENTS_MAX:]

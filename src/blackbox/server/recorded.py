@@ -6,6 +6,7 @@ from functools import partial
 from typing import NamedTuple, cast, get_args
 
 import msgspec
+from msgspec import structs
 
 from blackbox.analysis.advice import WINDOW_SECONDS as WEEK_SECONDS
 from blackbox.analysis.compare import compare
@@ -195,4 +196,6 @@ def numbered(recorded: RecordedEvent, viewer_uid: int | None) -> NumberedEvent:
     simulated = event.oom is not None and event.oom.source == "simulated"
     if viewer_uid is not None and event.uid != viewer_uid and not simulated:
         fields["oom"] = None
+        if event.process is not None and event.process.exception is not None:
+            fields["process"] = structs.replace(event.process, exception=None)
     return NumberedEvent(id=recorded.id, **fields)

@@ -42,7 +42,7 @@ class Kind(IntEnum):
     OOM = 5
     """Agent to daemon: an allocation failed; the allocator's state and its last steps."""
     GOODBYE = 6
-    """Agent to daemon, last of all: the program ends by itself (empty)."""
+    """Agent to daemon, last of all: the program ends by itself (empty, or JSON of `Goodbye`)."""
     TAKEN = 7
     """Daemon to agent: the OOM has arrived, the program may die of it now (empty)."""
 

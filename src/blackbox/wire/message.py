@@ -1,6 +1,7 @@
 """Payloads of the frames that agents send.
 
-HELLO is the JSON of `Hello`, GOODBYE is empty, and so is TAKEN, the daemon's answer to an OOM. REPORT and OOM are
+HELLO is the JSON of `Hello`; GOODBYE is empty, or the JSON of `Goodbye` where it has something to tell; TAKEN, the
+daemon's answer to an OOM, is empty. REPORT and OOM are
 
     4 bytes  length of the header, little-endian
              the header: JSON of `ReportHeader` or `OomHeader`
@@ -18,7 +19,7 @@ from array import array
 from typing import NamedTuple
 
 from blackbox.wire.frame import Kind, WireError, pack
-from blackbox.wire.report import BlockColumns, Cost, Hello, KvStates, Oom, Report
+from blackbox.wire.report import BlockColumns, Cost, Goodbye, Hello, KvStates, Oom, Report
 
 BLOCKS_MAX = 100_000
 """Blocks in one report: ten times what training shows, 4 MB on the wire, 25 MB as rows."""
@@ -31,6 +32,7 @@ REPORT_HEADER_BYTES_MAX = 256 * 1024
 OOM_HEADER_BYTES_MAX = 1024 * 1024
 """Holds the trace: about 5,000 steps."""
 HELLO_BYTES_MAX = 4096
+GOODBYE_BYTES_MAX = 4096
 
 COLUMNS = {
     "address": "Q",
@@ -77,9 +79,9 @@ def pack_hello(hello: Hello) -> bytes:
     return pack(Kind.HELLO, _json(hello))
 
 
-def pack_goodbye() -> bytes:
+def pack_goodbye(goodbye: Goodbye = Goodbye()) -> bytes:  # noqa: B008 - never changed
     """The frame that ends one."""
-    return pack(Kind.GOODBYE, b"")
+    return pack(Kind.GOODBYE, b"" if goodbye == Goodbye() else _json(goodbye))
 
 
 def pack_taken() -> bytes:

@@ -34,6 +34,14 @@ class Hello(NamedTuple):
     """Field 22 of `/proc/self/stat`; 0 where it cannot be read."""
 
 
+class Goodbye(NamedTuple):
+    """How a program ends that ends by itself."""
+
+    exception: str | None = None
+    """Type of the exception that nobody caught, such as `torch.OutOfMemoryError`; never its message. None: it returned,
+    or left by `sys.exit`."""
+
+
 class Cost(NamedTuple):
     """What the agent has cost its program since it started, and what it could not deliver."""
 

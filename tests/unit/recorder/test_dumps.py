@@ -45,6 +45,21 @@ def test_the_same_trouble_again_and_again_is_one_dump_a_minute(tmp_path: Path) -
     assert len(dump_files(tmp_path / "dumps")) == 3
 
 
+def crash(pid: int, seconds: float) -> Event:
+    return Event(kind="crash", timestamp=TIMESTAMP + seconds, message="died", gpu_uuid="GPU-0", pid=pid)
+
+
+def test_a_job_that_dies_as_one_makes_one_dump_and_none_after_its_out_of_memory(tmp_path: Path) -> None:
+    with recorded(tmp_path / "data", incidents.leak()[-4:]) as recorder:
+        keeper = DumpKeeper(tmp_path / "dumps", recorder.recording, wall=lambda: 0.0)
+        keeper.note(structs.replace(oom(), pid=1, timestamp=TIMESTAMP))
+        for pid, seconds in ((1, 5), (2, 20), (3, 21), (4, 25), (5, 81)):
+            keeper.note(crash(pid, seconds))
+        keeper.close(CLOSE_SECONDS)
+    about = [path.name.rpartition("-")[0] for path in dump_files(tmp_path / "dumps")]
+    assert about == ["oom-1", "crash-2", "crash-5"]
+
+
 def test_a_disk_that_takes_nothing_is_logged_and_survived(tmp_path: Path) -> None:
     blocked = tmp_path / "dumps"
     blocked.write_text("a file where the directory should be")

@@ -3,8 +3,11 @@
 import pytest
 from msgspec import structs
 
+from blackbox.analysis.words import size
+from blackbox.model.event import ProcessLife
 from blackbox.model.sample import Event, OutOfMemory
-from blackbox.report import Report, analyse, from_moments
+from blackbox.report import Report, analyse, from_moments, to_text
+from blackbox.report.evidence import newest_failure
 from tests import incidents
 from tests.moments import (
     GIB,
@@ -184,3 +187,41 @@ def test_a_machine_without_gpus_can_be_reported_on() -> None:
     evidence = from_moments("test", [moment(sample(()))], [], (TIMESTAMP, TIMESTAMP))
     assert evidence is not None
     assert analyse(evidence).title == "No GPU memory was measured"
+
+
+def died(pid: int = TRAINER, seconds: float = 0.1, **changes: object) -> Event:
+    life = ProcessLife(
+        name="python", start_time=None, used_bytes=5 * GIB, peak_used_bytes=6 * GIB, peak_at=TIMESTAMP, **changes
+    )
+    return Event(kind="crash", timestamp=TIMESTAMP + seconds, message="died", gpu_uuid="GPU-0", pid=pid, process=life)
+
+
+@pytest.mark.parametrize(
+    ("changes", "how"),
+    [
+        ({"ended": "killed", "signal": 11}, "SIGSEGV"),
+        ({"ended": "exception", "exception": "torch.OutOfMemoryError"}, "torch.OutOfMemoryError"),
+        ({"ended": "exception"}, "an exception that nobody caught"),
+        ({"ended": "abrupt"}, "a signal or os._exit"),
+    ],
+)
+def test_a_crash_is_told_as_one_and_makes_no_claim_of_memory(changes: dict[str, object], how: str) -> None:
+    report = report_on(died(**changes))
+    assert report.title.endswith(f"(pid {TRAINER}) died on GPU 0 ({how}): this is who held what")
+    assert (report.request, report.cause, report.remedies) == (None, None, ())
+    assert report.time == TIMESTAMP + 0.1
+    assert [party.pid for party in report.parties if party.is_failed] == [TRAINER]
+    text = to_text(report)
+    assert "out of memory" not in text
+    assert "asked for" not in text
+    assert f" * {size(5 * GIB):>10}" in text
+
+
+def test_of_several_failures_the_one_that_the_others_follow_from_is_told() -> None:
+    first, second, later = died(1), died(2, 3.0), died(3, 300.0)
+    assert newest_failure([first, second]) is first
+    assert newest_failure([first, second, later]) is later
+    ran_out = oom(GIB, 0)
+    assert newest_failure([ran_out, died(TRAINER, 20.0)]) is ran_out
+    assert newest_failure([ran_out, died(1, 20.0)]) is not ran_out
+    assert newest_failure([]) is None

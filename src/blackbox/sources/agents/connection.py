@@ -12,7 +12,7 @@ from blackbox.sources.agents.word import Word
 from blackbox.sources.tasks import Tasks
 from blackbox.wire import MAX_PAYLOAD_BYTES, Unpacker, WireError
 from blackbox.wire.message import HELLO_BYTES_MAX, pack_taken
-from blackbox.wire.report import Cost, Hello
+from blackbox.wire.report import Cost, Goodbye, Hello
 
 RECEIVE_BYTES = 256 * 1024
 """At a time, so that no agent keeps the others waiting."""
@@ -31,6 +31,8 @@ class Connection:
         self.words: dict[str, Word] = {}
         """By name of the probe."""
         self.cost = Cost(0.0, 0, 0)
+        self.goodbye: Goodbye | None = None
+        """How it said that it ends."""
         self.frames = 0
         self.bytes = 0
         self._connected_at = now
@@ -42,6 +44,11 @@ class Connection:
     def held_bytes(self) -> int:
         """Memory held for a frame that is not complete."""
         return self._unpacker.held_bytes
+
+    @property
+    def is_greeted(self) -> bool:
+        """It has said who it is."""
+        return self._greeted
 
     @property
     def rows(self) -> int:
@@ -93,7 +100,8 @@ class Connection:
             raise WireError("no hello")
         elif isinstance(message, ReportMessage):
             self._take_report(message, now)
-        else:
+        elif isinstance(message, Goodbye):
+            self.goodbye = message
             raise EOFError
 
     def _take_report(self, message: ReportMessage, now: float) -> None:

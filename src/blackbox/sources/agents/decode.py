@@ -13,6 +13,7 @@ from blackbox.wire import Frame, Kind, WireError
 from blackbox.wire.message import (
     BLOCKS_MAX,
     COLUMNS,
+    GOODBYE_BYTES_MAX,
     HELLO_BYTES_MAX,
     LABELS_MAX,
     OOM_HEADER_BYTES_MAX,
@@ -30,6 +31,7 @@ from blackbox.wire.report import (
     TYPES,
     AllocatorReport,
     Cost,
+    Goodbye,
     Hello,
     KvLayout,
     KvStates,
@@ -54,6 +56,7 @@ ENGINES_MAX = 16
 _SOURCE = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 _hello = msgspec.json.Decoder(Hello)
+_goodbye = msgspec.json.Decoder(Goodbye)
 _report = msgspec.json.Decoder(ReportHeader)
 _oom = msgspec.json.Decoder(OomHeader)
 T = TypeVar("T")
@@ -86,10 +89,6 @@ class OomMessage(NamedTuple):
     blocks: Columns | None
 
 
-class Goodbye(NamedTuple):
-    """The program ends by itself."""
-
-
 Message = Hello | ReportMessage | OomMessage | Goodbye
 
 
@@ -103,8 +102,7 @@ def decode(frame: Frame) -> Message:
         case Kind.OOM:
             return _decode_oom(frame.payload)
         case Kind.GOODBYE:
-            _require(not frame.payload, "goodbye with a payload")
-            return Goodbye()
+            return _decode_goodbye(frame.payload)
         case _:
             raise WireError(f"frame of kind {frame.kind}, which no agent sends")
 
@@ -114,6 +112,11 @@ def _decode_hello(payload: bytes) -> Hello:
     hello = _parse(_hello.decode, payload)
     _require(all(0 <= number < ADDRESS_MAX for number in hello), "hello out of range")
     return hello
+
+
+def _decode_goodbye(payload: bytes) -> Goodbye:
+    _require(len(payload) <= GOODBYE_BYTES_MAX, "goodbye too long")
+    return _parse(_goodbye.decode, payload) if payload else Goodbye()
 
 
 def _decode_report(payload: bytes) -> ReportMessage:

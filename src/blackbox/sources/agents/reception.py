@@ -8,8 +8,10 @@ import threading
 import time
 from collections.abc import Callable
 
+from blackbox.model.sample import Ending
 from blackbox.sources.agents.connection import Connection
 from blackbox.sources.agents.decode import OomMessage
+from blackbox.sources.agents.ending import ending_of
 from blackbox.sources.agents.meter import FRAME_BYTES, Meter
 from blackbox.sources.agents.peer import RefusedError, identify, still_there
 from blackbox.sources.allowance import Allowance
@@ -30,6 +32,9 @@ OOMS_MAX = 8
 """Failed allocations kept for the next sample, each with its block map."""
 ACCEPTS_MAX = 32
 """Agents let in before those inside are heard again."""
+ENDINGS_MAX = 64
+ENDINGS_SECONDS = 60.0
+"""How many ends are remembered, and for how long: the driver's list of processes may be read as rarely."""
 LOOK_SECONDS = 1.0
 """How often to look for agents that say nothing."""
 FULL_SECONDS = 0.1
@@ -62,6 +67,7 @@ class Reception:
         self._rows = 0
         """Of all connections."""
         self._ooms: list[tuple[Connection, OomMessage]] = []
+        self._endings: list[Ending] = []
         self._listening = listening
         self._procfs = procfs
         self._tasks = tasks
@@ -94,6 +100,12 @@ class Reception:
         """Failed allocations since the last call. Hold the lock."""
         ooms, self._ooms = self._ooms, []
         return ooms
+
+    def endings(self) -> tuple[Ending, ...]:
+        """The programs that ended lately. Hold the lock."""
+        oldest = time.time() - ENDINGS_SECONDS
+        self._endings = [ending for ending in self._endings if ending.timestamp >= oldest]
+        return tuple(self._endings)
 
     def drop_gone(self) -> None:
         """Ends the connections of processes that have ended, though somebody still holds their socket. Hold the lock.
@@ -145,6 +157,7 @@ class Reception:
         with self.lock:
             peer = identify(connected, self._procfs, self._tasks)
             if before := self.connections.get(peer.pid):
+                self._note_ending(before)
                 self._end(before)
             if len(self.connections) >= AGENTS_MAX:
                 raise RefusedError(f"{AGENTS_MAX} agents are connected")
@@ -162,6 +175,8 @@ class Reception:
             if fault is None:
                 fault = self._limit(connection)
             if fault is not None:
+                if not fault:
+                    self._note_ending(connection)
                 self._end(connection)
                 if fault:
                     self._note_cut_off(f"agent {connection.peer.pid} is cut off: {fault}")
@@ -228,6 +243,11 @@ class Reception:
         self.bytes_gone += connection.bytes
         if self.connections.get(connection.peer.pid) is connection:
             del self.connections[connection.peer.pid]
+
+    def _note_ending(self, connection: Connection) -> None:
+        ending = ending_of(connection, time.time())
+        if ending is not None:
+            self._endings = [*self._endings, ending][-ENDINGS_MAX:]
 
     def _note_cut_off(self, line: str) -> None:
         self.cut_off += 1

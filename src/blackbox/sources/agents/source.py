@@ -55,6 +55,7 @@ class AgentSource:
                 kernels=tuple(kernels(connections)),
                 engines=tuple(engines(connections, now)),
                 events=tuple(oom_event(connection, oom) for connection, oom in reception.take_ooms()),
+                endings=reception.endings(),
                 cost={
                     "agents": len(connections),
                     "agents_cut_off_total": reception.cut_off,
