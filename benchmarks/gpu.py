@@ -29,7 +29,7 @@ STEPS_PER_SECOND = 50
 SLOWDOWN_PERCENT_MAX = 1.0
 WARM_UP_STEPS = 20
 PEERS = ("nvitop", "gpustat")
-VARIANTS = ("", "threads", "history", "threads,history,kernels")
+VARIANTS = ("", "threads", "history", "cupti")
 """Extras of the agent; the program without it is the peer of each."""
 SNAPSHOT_SIZES = (10_000, 100_000)
 TIME_CALLS = """

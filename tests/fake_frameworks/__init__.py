@@ -15,10 +15,18 @@ INSTANCE = "MIG-abababab-abab-abab-abab-abababababab"
 
 def build_cuda(folder: Path, options: Sequence[str] = ()) -> Path:
     """The driver library, compiled; skips the test where there is no compiler."""
+    return _build(folder / "libcuda.so.1", FOLDER / "cuda.c", options)
+
+
+def build_cupti(folder: Path) -> Path:
+    """CUPTI, likewise."""
+    return _build(folder / "libcupti.so.13", FOLDER / "cupti.c", ())
+
+
+def _build(library: Path, source: Path, options: Sequence[str]) -> Path:
     cc = compiler()
     if cc is None:
-        pytest.skip("no C compiler for the driver library (Debian: apt install gcc libc6-dev)")
-    library = folder / "libcuda.so.1"
-    words = [cc, "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", *options, "-o", library, FOLDER / "cuda.c"]
+        pytest.skip("no C compiler for NVIDIA's libraries (Debian: apt install gcc libc6-dev)")
+    words = [cc, "-shared", "-fPIC", f"-Wl,-soname,{library.name}", *options, "-o", library, source]
     subprocess.run(words, check=True, timeout=60)
     return library

@@ -15,7 +15,7 @@ import pytest
 from blackbox.model.sample import Allocator
 from tests.agent_rig import ROOT, SHIM, AgentServer, agent_environment, wait_until
 from tests.contract.assertions import assert_honours_the_contract
-from tests.fake_frameworks import FOLDER, GPU, INSTANCE, build_cuda
+from tests.fake_frameworks import FOLDER, GPU, INSTANCE, build_cuda, build_cupti
 from tests.fake_nvml import GIB, FakeDriver, Gpu, Memory, Process
 from tests.running_server import RunningServer
 
@@ -147,3 +147,19 @@ def test_several_allocators_of_a_process_add_up_in_its_row(tmp_path: Path, cuda:
     assert [(block["size"], block["subtype"]) for block in answer["blocks"]] == [(2 * GIB, "opaque")]
     assert "totals alone" in answer["unknown"]["blocks"]
     assert "fragmentation_ratio" in answer["unknown"]
+
+
+def test_kernels_of_a_program_that_uses_pytorch(tmp_path: Path, cuda: Path) -> None:
+    cupti = build_cupti(tmp_path)
+    code = f"ctypes.CDLL({str(cupti)!r})\nimport torch\ntorch.cuda.init()"
+    with AgentServer(tmp_path) as server:
+        variables = environment(server.socket) | {
+            "PYTHONPATH": os.pathsep.join(map(str, (SHIM, ROOT / "tests" / "fake_torch", ROOT, ROOT / "src"))),
+            "BLACKBOX_AGENT_EXTRAS": "cupti",
+            "FAKE_CUPTI_KERNELS": "256 32 0 10000 300 10",
+        }
+        with server.program(["-c", START + code + WAIT, str(cuda)], **variables) as program:
+            sample = server.wait_for(lambda sample: sample.kernels)
+    (kernels,) = sample.kernels
+    assert (kernels.pid, kernels.source, kernels.scope) == (program.pid, "cupti", "process")
+    assert (kernels.threads_per_block, kernels.occupancy, kernels.active_blocks) == (256, 100.0, 8 * 132)

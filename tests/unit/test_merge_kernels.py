@@ -3,7 +3,7 @@
 from msgspec import structs
 
 from blackbox.merge import merge
-from blackbox.merge.kernels import COUNTERS
+from blackbox.merge.selection import KERNEL_COUNTERS
 from blackbox.model.sample import KernelCounters
 from blackbox.model.snapshot import KernelMetrics
 from tests import moments
@@ -23,7 +23,7 @@ def alone(**facts: str) -> KernelMetrics:
 
 def reason(entry: KernelMetrics) -> str:
     assert not entry.available
-    assert not any(getattr(entry, name) for name in COUNTERS)
+    assert not any(getattr(entry, name) for name in KERNEL_COUNTERS)
     assert entry.reason is not None
     return entry.reason
 
@@ -46,7 +46,11 @@ def test_where_counters_are_for_administrators_the_way_to_them_says_so() -> None
 
 def test_a_source_tells_its_own_reason() -> None:
     silent = KernelCounters(
-        pid=SILENT, scope="device", source="gpm", unknown=dict.fromkeys(COUNTERS, "busy"), **dict.fromkeys(COUNTERS)
+        pid=SILENT,
+        scope="device",
+        source="gpm",
+        unknown=dict.fromkeys(KERNEL_COUNTERS, "busy"),
+        **dict.fromkeys(KERNEL_COUNTERS),
     )
     sample = moments.sample((moments.device(0),), (moments.process(SILENT),), kernels=(silent,))
     entry = merge(moments.moment(sample)).nsight_metrics[str(SILENT)]
@@ -59,3 +63,31 @@ def test_a_source_tells_its_own_reason() -> None:
 def test_what_was_measured_has_no_reason() -> None:
     entry = entries()[str(TRAINER)]
     assert (entry.available, entry.reason, entry.unknown) == (True, None, {})
+
+
+def counted(scope: str, **counters: int) -> KernelCounters:
+    return KernelCounters(pid=SILENT, scope=scope, source=scope, **{**dict.fromkeys(KERNEL_COUNTERS), **counters})
+
+
+def test_what_is_known_of_the_process_itself_comes_before_what_is_known_of_its_gpu() -> None:
+    inside, outside = counted("process", threads_per_block=256), counted("device", memory_throughput=9)
+    silent = counted("process")
+    for told, source in (
+        ((outside, inside), "process"),
+        ((inside, outside), "process"),
+        ((silent, outside), "device"),
+        ((outside, silent), "device"),
+    ):
+        sample = moments.sample((moments.device(0),), (moments.process(SILENT),), kernels=told)
+        assert merge(moments.moment(sample)).nsight_metrics[str(SILENT)].source == source
+
+
+def test_what_an_agent_says_of_kernels_is_not_for_other_users() -> None:
+    sample = moments.sample(
+        (moments.device(0),),
+        (moments.process(SILENT, uid=1000),),
+        kernels=(counted("process", threads_per_block=256), counted("device", memory_throughput=9)),
+    )
+    for viewer, source in ((None, "process"), (1000, "process"), (1001, "device")):
+        entry = merge(moments.moment(sample), viewer_uid=viewer).nsight_metrics[str(SILENT)]
+        assert entry.source == source

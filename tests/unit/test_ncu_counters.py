@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.merge.kernels import COUNTERS
+from blackbox.merge.selection import KERNEL_COUNTERS
 from blackbox.model.sample import KernelCounters
 from blackbox.sources.ncu import counters as module
 from blackbox.sources.ncu.counters import DURATION, METRICS, counters
@@ -141,6 +141,6 @@ def test_time_that_did_not_pass_has_no_rate() -> None:
 )
 def test_every_figure_is_possible_or_has_a_reason(found: list[dict[str, float]]) -> None:
     one = summed(*found)
-    for key in COUNTERS:
+    for key in KERNEL_COUNTERS:
         value = getattr(one, key)
         assert (value is None and one.unknown[key]) or 0 <= value <= module.VALUE_MAX

@@ -5,9 +5,25 @@ from __future__ import annotations
 import ctypes
 import os
 import uuid
+from typing import NamedTuple
 
 LIBRARY = "libcuda.so.1"
 UUID_BYTES = 16
+
+
+class Chip(NamedTuple):
+    """The limits of a GPU, in the driver's words."""
+
+    multiprocessors: int
+    threads: int
+    """Per multiprocessor; so are the next three."""
+    blocks: int
+    registers: int
+    shared_bytes: int
+    shared_reserved_bytes: int
+    """Of each block, for the system."""
+    major: int
+    """Of the compute capability."""
 
 
 def uuid_of(ordinal: int, library: str = LIBRARY) -> str | None:
@@ -50,6 +66,28 @@ def in_use(library: str = LIBRARY) -> list[int]:
         and ask(device, ctypes.byref(flags), ctypes.byref(active)) == 0
         and active.value
     ]
+
+
+ATTRIBUTES = (16, 39, 106, 82, 81, 111, 75)
+"""CU_DEVICE_ATTRIBUTE_*, in the order of `Chip`: number of multiprocessors; per multiprocessor threads, blocks,
+registers, shared memory; shared memory reserved per block; major compute capability."""
+
+
+def chip_of(ordinal: int, library: str = LIBRARY) -> Chip | None:
+    """The limits of the program's device number `ordinal`; None where the driver does not tell. As `uuid_of`."""
+    device, value = ctypes.c_int(), ctypes.c_int()
+    values: list[int] = []
+    try:
+        cuda = ctypes.CDLL(library, mode=ctypes.RTLD_LOCAL | os.RTLD_NOLOAD)
+        if cuda.cuDeviceGet(ctypes.byref(device), ctypes.c_int(ordinal)) != 0:
+            return None
+        for attribute in ATTRIBUTES:
+            if cuda.cuDeviceGetAttribute(ctypes.byref(value), ctypes.c_int(attribute), device) != 0:
+                return None
+            values.append(value.value)
+    except (OSError, AttributeError):
+        return None
+    return Chip(*values)
 
 
 def _uuid(cuda: ctypes.CDLL, function: str, device: ctypes.c_int) -> uuid.UUID | None:

@@ -21,7 +21,9 @@ SHIM = Path(__file__).parents[1] / "agent" / "shim"
 def configure(parser: ArgumentParser) -> None:
     """What the agent should do, and the program."""
     parser.add_argument("--socket", metavar="PATH", help="the server's agent socket (default: found by itself)")
-    parser.add_argument("--extras", metavar="NAMES", help="what costs more, separated by commas: threads, history")
+    parser.add_argument(
+        "--extras", metavar="NAMES", help="what costs more, separated by commas: threads, history, cupti"
+    )
     parser.add_argument("--ncu", action="store_true", help="under Nsight Compute, which counts in every kernel (slow)")
     parser.add_argument("program", nargs=REMAINDER, metavar="-- PROGRAM ...", help="the program and its arguments")
 

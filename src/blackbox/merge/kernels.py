@@ -6,19 +6,9 @@ from typing import NamedTuple
 from msgspec import structs
 
 from blackbox.merge.holding import Holding
-from blackbox.merge.selection import Selection
+from blackbox.merge.selection import KERNEL_COUNTERS, Selection, measured
 from blackbox.model.sample import KernelCounters
 from blackbox.model.snapshot import KernelMetrics, SourceStatus
-
-COUNTERS = (
-    "atomic_operations",
-    "threads_per_block",
-    "occupancy",
-    "active_blocks",
-    "memory_throughput",
-    "dram_read_bytes",
-    "dram_write_bytes",
-)
 
 UNAVAILABLE = KernelMetrics(
     atomic_operations=0,
@@ -93,8 +83,8 @@ def _by_gpu(held: Iterable[Holding]) -> dict[int, dict[int, None]]:
 
 def kernel_entry(counters: KernelCounters) -> KernelMetrics:
     """What was counted; zeros and their reasons for what was not."""
-    missing = {name: "not measured by this source" for name in COUNTERS if getattr(counters, name) is None}
-    available = len(missing) < len(COUNTERS)
+    missing = {name: "not measured by this source" for name in KERNEL_COUNTERS if getattr(counters, name) is None}
+    available = measured(counters) > 0
     return KernelMetrics(
         atomic_operations=counters.atomic_operations or 0,
         threads_per_block=counters.threads_per_block or 0,
@@ -113,5 +103,5 @@ def kernel_entry(counters: KernelCounters) -> KernelMetrics:
 
 def _common_reason(counters: KernelCounters) -> str:
     """Why nothing was measured, where that is the same for all."""
-    reasons = {counters.unknown.get(name) for name in COUNTERS}
+    reasons = {counters.unknown.get(name) for name in KERNEL_COUNTERS}
     return (reasons.pop() if len(reasons) == 1 else None) or "its source measured nothing"

@@ -12,6 +12,15 @@ from blackbox.model.view import UnknownGpuError
 
 START_SECONDS_APART_MAX = 2.0
 """The kernel tells the time of boot in whole seconds, and moves it when the clock is set: two sources may read two."""
+KERNEL_COUNTERS = (
+    "atomic_operations",
+    "threads_per_block",
+    "occupancy",
+    "active_blocks",
+    "memory_throughput",
+    "dram_read_bytes",
+    "dram_write_bytes",
+)
 Place = tuple[str, int]
 """(UUID of a device, pid)."""
 
@@ -49,7 +58,7 @@ def select(moment: Moment, gpu: str | None, viewer_uid: int | None) -> Selection
         ),
         allocators=allocators,
         withheld=withheld,
-        kernels={row.pid: row for sample in moment.samples for row in sample.kernels if row.pid in pids},
+        kernels=_kernels(moment, processes, pids, viewer_uid),
         engines=joined(
             engine
             for sample in moment.samples
@@ -97,6 +106,28 @@ def _allocators(
             else:
                 withheld.add(place)
     return dict(seen), frozenset(withheld)
+
+
+def _kernels(
+    moment: Moment, processes: Iterable[DeviceProcess], pids: Collection[int], viewer_uid: int | None
+) -> dict[int, KernelCounters]:
+    """One per process: of its own kernels before those of the whole GPU, where they tell anything."""
+    uids = {row.pid: row.uid for row in processes}
+    found: dict[int, KernelCounters] = {}
+    for sample in moment.samples:
+        for row in sample.kernels:
+            is_inside = row.scope == "process" and not sample.simulated
+            if row.pid not in pids or (is_inside and viewer_uid is not None and uids.get(row.pid) != viewer_uid):
+                continue
+            known = found.get(row.pid)
+            if known is None or not measured(known) or (is_inside and measured(row)):
+                found[row.pid] = row
+    return found
+
+
+def measured(row: KernelCounters) -> int:
+    """How many of its counters were measured."""
+    return sum(getattr(row, name) is not None for name in KERNEL_COUNTERS)
 
 
 def _is_of_another(allocator: Allocator, process: DeviceProcess | None) -> bool:

@@ -5,6 +5,7 @@ Read when a program starts, so nothing is imported here.
 
 PROBES: tuple[tuple[str, str], ...] = (
     ("torch", "blackbox.agent.probes.torch"),
+    ("torch", "blackbox.agent.probes.cupti"),
     ("transformers.cache_utils", "blackbox.agent.probes.torch"),
     ("jax", "blackbox.agent.probes.jax"),
     ("cupy", "blackbox.agent.probes.cupy"),
