@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from blackbox.cli import main
 from blackbox.events.endings import autopsy, is_crash
+from blackbox.events.orphans import parent_of_zombie
 from blackbox.model.sample import Ending
 from blackbox.sources import remains
 from blackbox.sources.procfs import Procfs
@@ -170,8 +172,26 @@ def test_the_kernel_still_tells_of_whoever_is_not_waited_for() -> None:
         found = remains.look(zombie.pid)
         assert found is not None
         assert found.parent == os.getpid()
+        assert parent_of_zombie(zombie.pid) == (os.getpid(), remains.name_of(os.getpid()))
         zombie.wait()
         assert remains.look(zombie.pid) is None
+
+
+def test_a_program_whose_main_thread_has_ended_is_no_zombie() -> None:
+    code = (
+        "import ctypes, threading, time; threading.Thread(target=time.sleep, args=(60,)).start(); "
+        "ctypes.CDLL(None).syscall(60, 0)"  # exit of this thread alone
+    )
+    if platform.machine() != "x86_64":
+        pytest.skip("the number of the call is that of x86-64")
+    program = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        stat = Path(f"/proc/{program.pid}/stat")
+        wait_until(lambda: stat.read_text().rpartition(") ")[2].startswith("Z"))
+        assert parent_of_zombie(program.pid) is None
+    finally:
+        program.kill()
+        program.wait()
 
 
 def test_whoever_lives_has_no_end() -> None:

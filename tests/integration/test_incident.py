@@ -139,6 +139,8 @@ def test_a_range_is_exported_in_the_format_its_name_says(data: Path, tmp_path: P
     assert main(["export", *span, "--data-dir", str(data), "-o", "x.jsonl"]) == 0
     rows = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text().splitlines()]
     assert {row["metric"] for row in rows} >= {"used_bytes", "allocated_bytes", "kv_usage_ratio"}
+    assert main(["export", *span, "--data-dir", str(data), "--step", "full", "-o", "full.csv"]) == 0
+    assert len((tmp_path / "full.csv").read_text().splitlines()) > len(rows)
 
 
 def test_a_dump_is_replayed_in_the_samplers_place(dump: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from blackbox.events import Detector, Watch
 from blackbox.events.detector import SINGLY_MAX
 from blackbox.events.endings import Endings
 from blackbox.events.growth import BUCKET_SECONDS, WINDOW_SECONDS
-from blackbox.events.orphans import CERTAIN_SECONDS, is_alive
+from blackbox.events.orphans import CERTAIN_SECONDS, LOOK_SECONDS, Parent, is_alive
 from blackbox.model.sample import Device, DeviceProcess, Ending, Event
 from blackbox.model.snapshot import Moment
 from tests.moments import GIB, MIB, NOW, TIMESTAMP, device, instance, memory, moment, process, sample
@@ -30,7 +30,7 @@ def at(seconds: float, devices: Iterable[Device] | None = None, *processes: Devi
 
 def detector(*thresholds: float, living: Iterable[int] = ()) -> Detector:
     alive = set(living)
-    return Detector(thresholds, alive.__contains__)
+    return Detector(thresholds, alive.__contains__, parent_of_zombie=lambda _: None)
 
 
 def kinds(events: Iterable[Event]) -> list[str]:
@@ -272,6 +272,39 @@ def test_nobody_else_is_called_dead(row: DeviceProcess, facts: dict[str, str], l
     watching = detector(living=living)
     for seconds in (0, CERTAIN_SECONDS, 2 * CERTAIN_SECONDS):
         assert watching.observe(at(seconds, None, row, facts=facts)) == []
+
+
+def zombies(*pids: int) -> Detector:
+    """Every process is there to be seen; of these, no more than that."""
+    return Detector(alive=lambda _: True, parent_of_zombie=lambda pid: Parent(3, "bash") if pid in pids else None)
+
+
+def test_memory_of_a_zombie_is_told_once_with_the_parent_to_look_at() -> None:
+    watching = zombies(7)
+    found: list[Event] = []
+    for seconds in range(30):
+        found += watching.observe(at(seconds, None, process(7, name="train", used_bytes=GIB), process(8)))
+    (event,) = found
+    assert (event.kind, event.pid, event.timestamp) == ("memory_orphaned", 7, TIMESTAMP + CERTAIN_SECONDS)
+    assert event.message == (
+        "1.0 GiB on GPU 0 belong to train (pid 7), a zombie: it is dead, and bash (pid 3) has not waited for it"
+    )
+    assert event.process is not None
+    assert (event.process.name, event.process.start_time) == ("train", process(7).start_time)
+
+
+def test_a_zombie_whose_memory_is_given_back_in_time_is_not_told() -> None:
+    watching = zombies(7)
+    for seconds in range(30):
+        rows = [process(7)] if seconds < CERTAIN_SECONDS else []
+        assert "memory_orphaned" not in kinds(watching.observe(at(seconds, None, *rows)))
+
+
+@pytest.mark.parametrize("scope", [{"pid_scope": "namespace"}, {"pid_scope": "simulated"}, {}])
+def test_of_pids_of_another_namespace_no_zombie_is_known(scope: dict[str, str]) -> None:
+    watching = zombies(7)
+    for seconds in (0, LOOK_SECONDS, CERTAIN_SECONDS, 3 * CERTAIN_SECONDS):
+        assert watching.observe(at(seconds, None, process(7), facts=scope)) == []
 
 
 def test_a_process_that_ends_between_two_looks_is_no_orphan() -> None:

@@ -1,7 +1,8 @@
 """Write any range of the recording as CSV, JSON Lines or Parquet, for pandas, DuckDB or a spreadsheet.
 
 One row is one number: time, GPU, process, metric, and the least, mean and largest of its step. In the last hour a step
-is a second or two samples, before that a minute, after a month an hour. Parquet needs pyarrow (pip install pyarrow).
+is a second or two samples, before that a minute, after a month an hour. With --step full every sample that is kept is
+a row of its own, its step 0. Parquet needs pyarrow (pip install pyarrow).
 
 examples:
   blackbox export --from 24h -o day.csv
@@ -21,6 +22,7 @@ from blackbox.errors import FailureError, UsageError
 
 FORMATS = ("csv", "jsonl", "parquet")
 SUBJECTS = ("series", "events")
+STEPS = ("auto", "full")
 STDOUT = "-"
 AN_HOUR_AGO = "-1h"
 
@@ -32,6 +34,7 @@ def configure(parser: ArgumentParser) -> None:
     forms = "Unix seconds, ISO 8601, or how long ago: 15m, 24h, 7d"
     parser.add_argument("--from", dest="since", metavar="TIME", help=f"{forms} (default: 1h)")
     parser.add_argument("--to", dest="until", metavar="TIME", help="likewise (default: now)")
+    parser.add_argument("--step", choices=STEPS, default="auto", help="full: every recorded sample is a row")
     parser.add_argument("-o", "--output", metavar="FILE", default=STDOUT, help="default: stdout")
     recorded.add_recording_flags(parser)
 
@@ -42,26 +45,28 @@ def run(arguments: Namespace) -> int:
     directory = recorded.directory(arguments)
     format_name = arguments.format or _format_of(arguments.output)
     if arguments.output == STDOUT:
-        _write(sys.stdout.buffer, arguments.what, format_name, directory, since, until)
+        _write(sys.stdout.buffer, arguments, format_name, directory, since, until)
         return 0
     path = values.path(arguments.output)
     try:
         with path.open("wb") as file:
-            count = _write(file, arguments.what, format_name, directory, since, until)
+            count = _write(file, arguments, format_name, directory, since, until)
     except OSError as error:
         raise FailureError(f"{path}: {error.strerror or error}") from None
     print(f"{path}: {count} rows", file=sys.stderr)
     return 0
 
 
-def _write(file: BinaryIO, what: str, format_name: str, directory: Path, since: float, until: float) -> int:
-    from blackbox.export import EVENT_COLUMNS, FORMATS, SERIES_COLUMNS, event_rows, series_rows
+def _write(file: BinaryIO, arguments: Namespace, format_name: str, directory: Path, since: float, until: float) -> int:
+    from blackbox.export import EVENT_COLUMNS, FORMATS, SERIES_COLUMNS, event_rows, sample_rows, series_rows
     from blackbox.recorder import Recording
 
     recording = Recording(directory)
     recorded.span(recording, directory)
-    if what == "events":
+    if arguments.what == "events":
         count = FORMATS[format_name](file, EVENT_COLUMNS, event_rows(recording, since, until))
+    elif arguments.step == "full":
+        count = FORMATS[format_name](file, SERIES_COLUMNS, sample_rows(recording, since, until))
     else:
         omitted: list[int] = []
         count = FORMATS[format_name](file, SERIES_COLUMNS, series_rows(recording, since, until, omitted.append))

@@ -7,7 +7,7 @@ from itertools import chain
 from blackbox.events.endings import Endings
 from blackbox.events.growth import GrowthWatch
 from blackbox.events.holders import holders
-from blackbox.events.orphans import OrphanWatch, is_alive
+from blackbox.events.orphans import OrphanWatch, Parent, is_alive, parent_of_zombie
 from blackbox.events.processes import ProcessWatch
 from blackbox.events.thresholds import ThresholdWatch
 from blackbox.model.sample import Event, EventKind
@@ -27,11 +27,12 @@ class Detector:
         thresholds_percent: Sequence[float] = (),
         alive: Callable[[int], bool] = is_alive,
         endings: Endings | None = None,
+        parent_of_zombie: Callable[[int], Parent | None] = parent_of_zombie,
     ) -> None:
         self._watches = (
             ProcessWatch(endings or Endings()),
             GrowthWatch(),
-            OrphanWatch(alive),
+            OrphanWatch(alive, parent_of_zombie),
             ThresholdWatch(thresholds_percent),
         )
 

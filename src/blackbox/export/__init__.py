@@ -4,6 +4,6 @@
 """
 
 from blackbox.export.formats import FORMATS, Writer
-from blackbox.export.rows import EVENT_COLUMNS, SERIES_COLUMNS, Column, event_rows, series_rows
+from blackbox.export.rows import EVENT_COLUMNS, SERIES_COLUMNS, Column, event_rows, sample_rows, series_rows
 
-__all__ = ["EVENT_COLUMNS", "FORMATS", "SERIES_COLUMNS", "Column", "Writer", "event_rows", "series_rows"]
+__all__ = ["EVENT_COLUMNS", "FORMATS", "SERIES_COLUMNS", "Column", "Writer", "event_rows", "sample_rows", "series_rows"]

@@ -9,7 +9,7 @@ from blackbox.recorder.tiers import DAY_SECONDS, FULL, HOUR_SECONDS, MINUTE
 Value = int | float | str | None
 Row = tuple[Value, ...]
 FULL_POINTS = 10_000
-"""More than an hour of samples: at the full rate every sample is its own row."""
+"""More than an hour of samples: steps are then as short as a chart makes them, two samples each."""
 
 
 class Column(NamedTuple):
@@ -31,8 +31,8 @@ SERIES_COLUMNS = (
     Column("mean", "float"),
     Column("max", "float"),
 )
-"""`time` is the start of a step in Unix seconds; the numbers are of all samples in it. Without `pid`: a GPU; without
-`gpu` too: the machine. Units are in the metrics' names."""
+"""`time` is the start of a step in Unix seconds; the numbers are of all samples in it (a step of 0: of one). Without
+`pid`: a GPU; without `gpu` too: the machine. Units are in the metrics' names."""
 EVENT_COLUMNS = (
     Column("time", "float"),
     Column("id", "int"),
@@ -46,7 +46,8 @@ EVENT_COLUMNS = (
 
 
 def series_rows(recording: Recording, since: float, until: float, omitted: Callable[[int], None]) -> Iterator[Row]:
-    """Every number of a range, as finely as it is kept. `omitted` hears of series beyond what one question answers."""
+    """Every series of a range, in steps of two samples or of a roll-up. `omitted` hears of series beyond what one
+    question answers."""
     for start, end, points in _windows(recording, since, until):
         for metric in METRICS:
             found = recording.history(start, end, metric=metric, points=points)
@@ -54,6 +55,26 @@ def series_rows(recording: Recording, since: float, until: float, omitted: Calla
                 omitted(found.series_omitted)
             for series in found.series:
                 yield from _rows(series, found.step_seconds)
+
+
+def sample_rows(recording: Recording, since: float, until: float) -> Iterator[Row]:
+    """Every number of a range as it was recorded: a row per sample, and per roll-up where no samples are left."""
+    for reading in recording.readings(since, until):
+        subject, metric = reading.key
+        yield (
+            reading.time,
+            reading.step_seconds,
+            subject.gpu,
+            subject.gpu_uuid,
+            subject.pid,
+            subject.start_time,
+            subject.name,
+            subject.engine,
+            metric.name,
+            reading.min,
+            reading.mean,
+            reading.max,
+        )
 
 
 def event_rows(recording: Recording, since: float, until: float) -> Iterator[Row]:

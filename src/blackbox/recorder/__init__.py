@@ -9,6 +9,7 @@ from blackbox.model.answers import Aggregate, History, Series
 from blackbox.recorder.directory import HeldError, data_directory
 from blackbox.recorder.event_log import RecordedEvent
 from blackbox.recorder.metrics import METRICS
+from blackbox.recorder.readings import Reading
 from blackbox.recorder.recorder import Recorder, RecorderStatus
 from blackbox.recorder.recording import Recording
 
@@ -17,6 +18,7 @@ __all__ = [
     "Aggregate",
     "HeldError",
     "History",
+    "Reading",
     "RecordedEvent",
     "Recorder",
     "RecorderStatus",

@@ -9,6 +9,7 @@ from blackbox.recorder.event_log import EVENTS_MAX, EventReader, RecordedEvent
 from blackbox.recorder.frames import Frame, to_moment
 from blackbox.recorder.history import Aggregate, History, Question, aggregated, history
 from blackbox.recorder.packing import DamageError
+from blackbox.recorder.readings import Reading, readings
 from blackbox.recorder.tier_reader import TierReader
 from blackbox.recorder.tiers import TIERS
 
@@ -56,6 +57,10 @@ class Recording:
         if not 1 <= points <= POINTS_MAX:
             raise ValueError(f"points: {points} is not between 1 and {POINTS_MAX}")
         return history(self._tiers, Question.checked(since, until, gpu, pid, metric, viewer_uid), points)
+
+    def readings(self, since: float, until: float) -> Iterator[Reading]:
+        """Every number of everybody in a range of Unix seconds, each as finely as it is kept, once."""
+        return readings(self._tiers, since, until)
 
     def aggregated(
         self,
