@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -126,8 +127,8 @@ def _training(torch_python: str, plan: Plan) -> Iterator[Row]:
             extras: Program(torch_python, "training.py", CACHED, socket=server.socket, extras=extras)
             for extras in VARIANTS
         }
-        for program in (bare, *watched.values()):
-            stack.enter_context(program)
+        with ThreadPoolExecutor() as starters:  # PyTorch takes seconds to start
+            list(starters.map(stack.enter_context, (bare, *watched.values())))
         for program in watched.values():
             server.wait_for(reports(program.pid))
         for program in (bare, *watched.values()):

@@ -15,10 +15,10 @@ def entry(answer: JsonObject, pid: int) -> JsonObject:
 
 def test_block_sizes_and_occupancy_of_a_running_program(server: Server, torch_python: str) -> None:
     with Program(torch_python, "copying.py", socket=server.socket, extras="cupti") as program:
-        answer = server.wait_for(lambda answer: entry(answer, program.pid).get("source") == "cupti")
+        answer = server.wait_for(lambda answer: entry(answer, program.pid).get("threads_per_block"))
     told = entry(answer, program.pid)
     print(told)
-    assert told["scope"] == "process"
+    assert (told["scope"], told["source"]) == ("process", "cupti")
     assert told["available"], told["reason"]
     assert 1 <= told["threads_per_block"] <= 1024
     assert 0 < told["occupancy"] <= 100

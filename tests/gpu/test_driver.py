@@ -22,7 +22,7 @@ UNITS = {"gpustat": MIB, "nvitop": 1}
 """gpustat rounds down."""
 OPINIONS = ROOT / "tests" / "integration" / "second_opinions.py"
 LIST_AFTER_FORK = """
-import json, os
+import json, os, signal
 from blackbox.sources.nvml import NvmlSource
 
 def told(source):
@@ -34,6 +34,7 @@ before = told(source)
 read, write = os.pipe()
 child = os.fork()
 if child == 0:
+    signal.alarm(10)  # on driver 580 it hangs
     os.write(write, json.dumps(told(NvmlSource())).encode())
     os._exit(0)
 os.close(write)

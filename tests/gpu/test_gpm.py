@@ -20,7 +20,7 @@ source = NvmlSource(gpm=True)
 for _ in range(4):
     sample = source.sample()
     time.sleep(1)
-print([(row.available, row.reason) for row in sample.kernels])
+print(sample.kernels)
 source.close()
 """
 

@@ -25,23 +25,30 @@ def live_bytes(answer: dict, pid: int, kind: str, subtype: str | None = None) ->
 def test_blocks_sums_and_purposes_are_those_of_pytorch_itself(server: Server, torch_python: str) -> None:
     with Program(torch_python, "training.py", CACHED, socket=server.socket) as program:
         facts = program.facts
-        answer = server.wait_for(reports(program.pid, facts["allocated_bytes"]))
+        whole = reports(program.pid, facts["allocated_bytes"])
+        answer = server.wait_for(lambda answer: whole(answer) and has_context(answer, program.pid))
         ours, told = row(answer, program.pid), blocks(answer, program.pid)
     assert ours is not None
     assert (ours["reserved_bytes"], ours["allocated_bytes"]) == (facts["reserved_bytes"], facts["allocated_bytes"])
     assert sum(block["size"] for block in told) == ours["used_bytes"]
-    assert ours["used_bytes"] > ours["reserved_bytes"]  # the context
     placed = sorted((block["address"], block["size"]) for block in told if block["address"])
     assert len(placed) == facts["blocks"]
     assert sum(size for _, size in placed) == facts["reserved_bytes"]
     assert all(address + size <= following for (address, size), (following, _) in pairwise(placed))
     rounding = len(placed) * ROUNDING_MAX
     assert 0 <= live_bytes(answer, program.pid, "weight") - facts["weight_bytes"] <= rounding
-    assert 0 <= live_bytes(answer, program.pid, "other", "gradient") - facts["gradient_bytes"] <= rounding
+    # known from the last look after a step: some may lie elsewhere since
+    assert live_bytes(answer, program.pid, "other", "gradient") - facts["gradient_bytes"] <= rounding
     assert 0 <= live_bytes(answer, program.pid, "other", "optimizer") - facts["optimizer_bytes"] <= rounding
     assert answer["fragmentation_ratio"] == round(facts["inactive_split_bytes"] / facts["reserved_bytes"], 4)
     threads = [one for one in answer["threads"] if one["pid"] == program.pid]
     assert sum(one["allocated_bytes"] for one in threads) == ours["allocated_bytes"]
+
+
+def has_context(answer: dict, pid: int) -> bool:
+    """Whether the driver has listed the process since it took its memory."""
+    ours = row(answer, pid)
+    return ours is not None and ours["used_bytes"] > ours["reserved_bytes"]
 
 
 def test_threads_own_what_they_allocated(server: Server, torch_python: str) -> None:

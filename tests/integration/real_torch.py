@@ -4,6 +4,7 @@ import inspect
 import json
 import subprocess
 import sys
+import threading
 
 import torch
 
@@ -28,11 +29,11 @@ class Desk:
 
 def owned(tensors):
     """Address of each tensor -> its kind; None where it has no memory."""
-    return {tensor.untyped_storage().data_ptr(): kind for kind, tensor in tensors._owned() if tensor is not None}
+    return {tensor.data_ptr(): kind for kind, tensor in tensors._owned() if tensor is not None}
 
 
 def pointer(tensor):
-    return tensor.untyped_storage().data_ptr()
+    return tensor.data_ptr()
 
 
 def train(model):
@@ -44,9 +45,35 @@ def train(model):
 
 def as_expected(found, model, optimizer):
     weights = {pointer(tensor): kinds.WEIGHT for tensor in (*model.parameters(), *model.buffers())}
-    gradients = {pointer(parameter.grad): kinds.GRADIENT for parameter in model.parameters()}
     states = {pointer(t): kinds.OPTIMIZER for state in optimizer.state.values() for t in state.values()}
-    return found == weights | gradients | states
+    return found == weights | states
+
+
+class Watched(torch.nn.Parameter):
+    """Knows who reads its gradient."""
+
+    readers = set()  # noqa: RUF012 - there is one such program
+
+    @property
+    def grad(self):
+        self.readers.add(threading.get_ident())
+        return super().grad
+
+    @grad.setter
+    def grad(self, value):
+        torch.Tensor.grad.__set__(self, value)
+
+
+def gradients_are_left_to_the_program(watching):
+    """A thread of ours that reads them takes the program down."""
+    model = torch.nn.Linear(8, 8)
+    model.weight = Watched(model.weight.data)
+    train(model)
+    read = lambda: (list(watching.places()), watching.gradients())  # noqa: E731
+    agent = threading.Thread(target=read)
+    agent.start()
+    agent.join()
+    return agent.ident not in Watched.readers and Watched.readers == {threading.get_ident()}
 
 
 def stacks_bring_no_compiler():
@@ -81,6 +108,7 @@ def main():
     facts["tensors that move are followed"] = {pointer(p) for p in model.parameters()} <= owned(watching).keys()
     facts["nothing lies on a GPU"] = list(watching.places()) == []
     del model, optimizer
+    facts["gradients are left to the program"] = gradients_are_left_to_the_program(watching)
     facts["models die as before"] = not watching.has_modules
 
     facts["a build for CPUs gets no probe"] = torch.version.cuda is not None or probes.make(torch, Desk()) is None

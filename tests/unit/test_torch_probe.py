@@ -168,12 +168,12 @@ def test_types_follow_the_owners_of_the_tensors(start: Start) -> None:
     model.register_buffer("mask", torch.empty(500, 0))
     model.register_parameter("nothing", None)
     optimizer = torch.optim.Adam([model._parameters["weight"]])
-    optimizer.step()
     model._parameters["weight"].grad = torch.empty(1_000_000, 0)
+    optimizer.step()
     work = torch.empty(7, 0)
     assert program.live() == [
         ("activation", None, "residual", 28),
-        ("other", "gradient", "tensor", 4_000_000),
+        ("other", "gradient", "residual", 4_000_000),
         ("other", "optimizer", "tensor", 4_000_000),
         ("other", "optimizer", "tensor", 4_000_000),
         ("weight", None, "tensor", 2_000),
@@ -181,6 +181,44 @@ def test_types_follow_the_owners_of_the_tensors(start: Start) -> None:
         ("weight", None, "tensor", 4_000_000),
     ]
     del work
+
+
+def test_a_gradient_that_has_moved_on_is_not_taken_for_what_lies_there_now(start: Start) -> None:
+    program = start()
+    torch = program.torch
+    model = torch.nn.Linear(1000, 1000, device=0)
+    weight = model._parameters["weight"]
+    weight.grad = torch.empty(1_000_000, 0)
+    address = weight.grad.data_ptr()
+    torch.optim.Adam([weight]).step()
+    weight.grad = None
+    work = torch.empty(999_900, 0)  # in the same block, of another size
+    assert work.data_ptr() == address
+    assert ("activation", None, "residual", 3_999_600) in program.live()
+    assert not any(subtype == "gradient" for _, subtype, _, _ in program.live())
+
+
+def test_gradients_are_read_where_the_optimizer_reads_them_and_nowhere_else(start: Start) -> None:
+    program = start()
+    torch = program.torch
+    readers: list[int] = []
+
+    class Watched(torch.nn.Parameter):
+        @property
+        def grad(self) -> None:
+            readers.append(threading.get_ident())
+
+        @grad.setter
+        def grad(self, value: object) -> None: ...
+
+    model = torch.nn.Module()
+    model.register_parameter("weight", Watched(100, 0))
+    torch.optim.Adam(model.parameters()).step()
+    assert set(readers) == {threading.get_ident()}
+    agent = threading.Thread(target=program.report)
+    agent.start()
+    agent.join()
+    assert agent.ident not in readers
 
 
 def test_a_program_without_modules_has_no_activations(start: Start) -> None:
@@ -222,7 +260,7 @@ def test_a_tensor_that_refuses_to_say_where_it_lies_costs_nobody_else(start: Sta
     torch = program.torch
 
     class Refusing(torch.Tensor):
-        def untyped_storage(self) -> Any:
+        def data_ptr(self) -> Any:
             raise RuntimeError("no storage here")
 
     model = torch.nn.Linear(10, 10, device=0)

@@ -9,10 +9,14 @@ ITEM_BYTES = 4
 class UntypedStorage:
     def __init__(self, device, size):
         self.device = device
+        self.size = size
         self.block = None if device is None else _machine.allocate(device, size)
 
     def data_ptr(self):
         return 0 if self.block is None else self.block.address
+
+    def nbytes(self):
+        return self.size
 
     def __del__(self):
         if getattr(self, "block", None) is not None:

@@ -56,7 +56,7 @@ class Use(NamedTuple):
 
 UNUSED = Use("other", None, None)
 WEIGHT = Use("weight", None, "tensor")
-GRADIENT = Use("other", "gradient", "tensor")
+GRADIENT = Use("other", "gradient", "residual")
 OPTIMIZER = Use("other", "optimizer", "tensor")
 ACTIVATION = Use("activation", None, "residual")
 GRAPH_POOL = Use("other", "graph_pool", "framework")

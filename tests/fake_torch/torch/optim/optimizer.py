@@ -12,6 +12,7 @@ if _machine.VERSION >= (2, 0):
 class Optimizer:
     def __init__(self, parameters):
         self.parameters = list(parameters)
+        self.param_groups = [{"params": self.parameters}]
         self.state = {}
 
     def step(self):

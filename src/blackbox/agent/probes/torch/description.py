@@ -14,6 +14,7 @@ from blackbox.wire.report import NO_THREAD, AllocatorReport
 from blackbox.wire.segments import ACTIVE, INACTIVE, DeviceMemory
 from blackbox.wire.stacks import Purpose
 
+UNCLAIMED = (kinds.UNTOLD, kinds.RESIDUAL)
 NOT_NAMED = ""
 """Until the probe says which GPU it is."""
 
@@ -25,6 +26,8 @@ class Purposes(NamedTuple):
     """(address, code of `kinds`) of tensors whose purpose is known."""
     has_modules: bool
     """Whether what is left over is likely to belong to the work of a network."""
+    gradients: tuple[tuple[int, int], ...] = ()
+    """(address, bytes) of storages of gradients at the last step of their optimizer."""
 
 
 def with_blocks(memory: DeviceMemory, purposes: Purposes, threads: list[int] | None) -> AllocatorReport:
@@ -98,7 +101,19 @@ def kinds_of(memory: DeviceMemory, purposes: Purposes) -> list[int]:
         place = bisect_right(starts, address) - 1
         if place >= 0 and address < starts[place] + sizes[place] and found[place] >= kinds.UNTOLD:
             found[place] = max(found[place], kind)
+    _name_gradients(found, memory, purposes.gradients)
     return found
+
+
+def _name_gradients(found: list[int], memory: DeviceMemory, gradients: Iterable[tuple[int, int]]) -> None:
+    """Where a block of that very size still lives at the place and nobody else claims it."""
+    starts, asked = memory.blocks.address, memory.blocks.requested
+    if asked is None:
+        return
+    for address, size in gradients:
+        place = bisect_right(starts, address) - 1
+        if place >= 0 and starts[place] == address and asked[place] == size and found[place] in UNCLAIMED:
+            found[place] = kinds.GRADIENT
 
 
 def _distinct(places: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:

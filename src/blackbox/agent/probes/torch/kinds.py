@@ -15,7 +15,7 @@ LABELS = (
     (None, "none"),
     (None, "residual"),
     ("graph_pool", "framework"),
-    ("gradient", "tensor"),
+    ("gradient", "residual"),
     ("optimizer", "tensor"),
     (None, "tensor"),
     (None, "tensor"),

@@ -70,7 +70,8 @@ class TorchProbe:
                 for device, report in self._counted().items()
             }
         awake = self._sleepers.take_out(segments)
-        purposes = Purposes(list(self._tensors.places()), self._tensors.has_modules)
+        tensors = self._tensors
+        purposes = Purposes(list(tensors.places()), tensors.has_modules, tensors.gradients())
         reports = {
             device: with_blocks(memory, purposes, self._owners.threads_of(memory.blocks.address))
             for device, memory in read_segments(awake).items()

@@ -1,7 +1,8 @@
 """What the program's tensors are for: parameters, buffers, gradients, optimizer states, caches.
 
 Known by their owners, which PyTorch names when they are set up. Where a tensor lies is asked anew each time, since
-`.to()` and the like move it.
+`.to()` and the like move it. Asked are objects that the program's Python holds, and for nothing but an address:
+whatever would make a new one (`.grad`, a storage) must not be touched on a thread of ours.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from types import ModuleType
 from typing import Any, cast
 
 from blackbox.agent.probe import Desk
 from blackbox.agent.probes.torch import caches, kinds
+from blackbox.agent.probes.torch.gradients import Gradients, Place
 from blackbox.agent.probes.torch.live import LiveSet
 
 NESTING_MAX = 4
@@ -31,6 +33,7 @@ class Tensors:
         self._desk = desk
         self._modules = LiveSet()
         self._optimizers = LiveSet()
+        self._gradients = Gradients(desk.spent)
 
     @property
     def has_modules(self) -> bool:
@@ -63,14 +66,16 @@ class Tensors:
                 except Exception:  # noqa: S112 - being changed at this moment, or of a kind that lies nowhere
                     continue
 
+    def gradients(self) -> tuple[Place, ...]:
+        """(address, bytes) of the gradients, as they lay when an optimizer last stepped."""
+        return self._gradients.places(self._optimizers.list())
+
     def _owned(self) -> Iterator[tuple[int, Any]]:
         for tensor in caches.tensors():
             yield kinds.KV_CACHE, tensor
         for module in self._modules.list():
             for tensor in _values(getattr(module, "_parameters", None)):
                 yield kinds.WEIGHT, tensor
-                if getattr(tensor, "is_leaf", False):  # asking others for it makes PyTorch warn
-                    yield kinds.GRADIENT, tensor.grad
             for tensor in _values(getattr(module, "_buffers", None)):
                 yield kinds.WEIGHT, tensor
         for optimizer in self._optimizers.list():
@@ -83,6 +88,8 @@ class Tensors:
 
     def _optimizer_seen(self, optimizer: Any, arguments: Any, keywords: Any) -> None:  # noqa: ARG002
         self._seen(self._optimizers, optimizer)
+        with suppress(Exception):  # an optimizer of another kind: less to tell
+            self._gradients.stepped(optimizer)
 
     def _seen(self, owners: LiveSet, owner: object) -> None:
         try:
@@ -110,7 +117,4 @@ def _addresses(tensor: Any, nesting: int) -> Iterator[int]:
         for name in tensor.__tensor_flatten__()[0]:
             yield from _addresses(getattr(tensor, name), nesting - 1)
     elif getattr(tensor, "is_cuda", False):
-        if hasattr(tensor, "untyped_storage"):
-            yield tensor.untyped_storage().data_ptr()
-        else:  # before 2.0; inside the storage, which is as good
-            yield tensor.data_ptr()
+        yield tensor.data_ptr()  # inside the storage, which is as good as its beginning

@@ -1,0 +1,60 @@
+"""Where the gradients lay when an optimizer last stepped.
+
+They belong to autograd, whose threads replace them without the interpreter's lock: to read `.grad` on a thread of
+ours takes the program down (seen on PyTorch 2.13, within seconds). So they are read where the optimizer itself has
+just read them, on the program's thread after a step, and now and then only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+LOOK_SECONDS_MIN = 1.0
+"""Between two looks at one optimizer."""
+LOOK_SHARE = 0.002
+"""Of the program's time that looking may take."""
+
+Place = tuple[int, int]
+"""(address, bytes) of a storage."""
+
+
+class Gradients:
+    """The gradients of all optimizers."""
+
+    def __init__(self, spent: Callable[[float], None], clock: Callable[[], float] = time.monotonic) -> None:
+        """`spent` is told how long looking has taken."""
+        self._spent = spent
+        self._clock = clock
+        self._places: dict[int, tuple[Place, ...]] = {}
+        """By the identity of the optimizer; emptied by `places`."""
+        self._due_at: dict[int, float] = {}
+
+    def stepped(self, optimizer: Any) -> None:
+        """Looks, if it is time. Called by the optimizer, on the thread that stepped."""
+        key, began = id(optimizer), self._clock()
+        if began < self._due_at.get(key, began):
+            return
+        found = dict.fromkeys(_storages(optimizer))
+        self._places[key] = tuple(found)
+        took = self._clock() - began
+        self._due_at[key] = began + max(LOOK_SECONDS_MIN, took / LOOK_SHARE)
+        self._spent(took)
+
+    def places(self, optimizers: Iterable[Any]) -> tuple[Place, ...]:
+        """Of those that live."""
+        living = {id(optimizer) for optimizer in optimizers}
+        for key in [key for key in list(self._places) if key not in living]:
+            self._places.pop(key, None)
+            self._due_at.pop(key, None)
+        return tuple(place for places in list(self._places.values()) for place in places)
+
+
+def _storages(optimizer: Any) -> Iterator[Place]:
+    for group in getattr(optimizer, "param_groups", ()):
+        for parameter in group["params"]:
+            gradient = parameter.grad
+            if gradient is not None and gradient.is_cuda and hasattr(gradient, "untyped_storage"):
+                storage = gradient.untyped_storage()
+                yield storage.data_ptr(), storage.nbytes()
