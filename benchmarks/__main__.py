@@ -5,7 +5,21 @@ import os
 import sys
 from datetime import UTC, datetime
 
-from benchmarks import agents, encode, fanout, faults, get, gpu, http_libraries, idle, recording, report, startup, tick
+from benchmarks import (
+    agents,
+    encode,
+    fanout,
+    faults,
+    get,
+    gpu,
+    http_libraries,
+    idle,
+    recording,
+    report,
+    startup,
+    tick,
+    vllm,
+)
 from benchmarks.harness import BrokenRunError, PeerMissingError
 from benchmarks.machine import describe
 from benchmarks.plan import Benchmark, Plan, Row
@@ -20,6 +34,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     startup.BENCHMARK,
     agents.BENCHMARK,
     recording.BENCHMARK,
+    vllm.BENCHMARK,
     gpu.BENCHMARK,
     http_libraries.BENCHMARK,
 )

@@ -26,8 +26,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     """Date, UTC."""
     rounds: int
     seconds: float
-    load_average: float
-    """Of the last minute, when the run began: what else the machine had to do."""
+    load_average: float | None
+    """Of the last minute, when the run began: what else the machine had to do. None: nobody looked."""
     machine: dict[str, str]
     rows: list[Row]
 
@@ -87,7 +87,8 @@ def number(value: float | None) -> str:
 
 def _section(benchmark: Benchmark, part: Part) -> str:
     rounds = f"{part.rounds} rounds of {part.seconds:g} s"
-    measured = f"{part.measured_on}, {rounds}; load average of the machine before: {part.load_average:.1f}."
+    load = "not noted" if part.load_average is None else f"{part.load_average:.1f}"
+    measured = f"{part.measured_on}, {rounds}; load average of the machine before: {load}."
     return f"## {benchmark.name}\n{benchmark.figure} Measured {measured}\n\n{table(part.rows)}"
 
 

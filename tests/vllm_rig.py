@@ -49,6 +49,7 @@ LAYER_PAGE_BYTES = 2 * PAGE_TOKENS * 2 * 64 * 2
 POOL_BYTES = PAGES * LAYERS * LAYER_PAGE_BYTES
 WEIGHT_BYTES_MIN = 2 * 259 * 256
 """Of the embedding alone."""
+HURRIED = {"BLACKBOX_AGENT_INTERVAL": "0.05", "BLACKBOX_AGENT_BUDGET": "50"}
 START_SECONDS_MAX = 240.0
 STOP_SECONDS_MAX = 30.0
 
@@ -56,16 +57,16 @@ STOP_SECONDS_MAX = 30.0
 class VllmServer:
     """Ready when the context is entered, gone with all its processes when it is left."""
 
-    def __init__(self, home: Path, agent_socket: Path, gpu_uuid: str, agent: bool = True) -> None:
+    def __init__(self, home: Path, agent_socket: Path, gpu_uuid: str, agent: bool = True, hurried: bool = True) -> None:
+        """`hurried`: the agent looks ten times as often as it would, and may spend fifty times as much."""
         self.port = _free_port()
         self._temporary = Path(tempfile.mkdtemp(prefix="bb"))  # its sockets take no long names
         (self._temporary / "config.json").write_text(json.dumps(MODEL))
         self._log = home / "vllm.log"
         self._environment = environment(
             home,
+            **(HURRIED if hurried else {}),
             BLACKBOX_AGENT_SOCKET=str(agent_socket),
-            BLACKBOX_AGENT_INTERVAL="0.05",
-            BLACKBOX_AGENT_BUDGET="50",
             BLACKBOX_AGENT_CPU_AS=gpu_uuid,
             TMPDIR=str(self._temporary),
             HF_HUB_OFFLINE="1",
@@ -92,6 +93,11 @@ class VllmServer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stop()
+
+    @property
+    def pid(self) -> int:
+        """Of the process whose descendants the others are."""
+        return self._process.pid
 
     @property
     def log(self) -> str:

@@ -17,6 +17,8 @@ from tests.fake_nvml import FakeDriver, Gpu, Memory, Process, gpu_uuid
 FOLDERS = sorted(path.parent for path in (Path(__file__).parents[1] / "recorded").glob("*/nvml.json"))
 MIB = 1 << 20
 WARP_THREADS = 32
+ROUNDING_BYTES = 512
+"""Of PyTorch's allocator."""
 LISTS = {
     "nvmlDeviceGetComputeRunningProcesses_v3": "compute",
     "nvmlDeviceGetGraphicsRunningProcesses_v3": "graphics",
@@ -92,13 +94,16 @@ def test_the_counters_of_kernels_are_near_the_work_that_is_known(folder: Path) -
     assert 0 < entry["occupancy"] <= 100
 
 
-def test_the_answer_about_a_program_that_built_its_model_agrees_with_pytorch(folder: Path) -> None:
+def test_the_answer_about_a_program_with_a_model_agrees_with_pytorch(folder: Path) -> None:
     capture = recorded(folder / "vram.json")
     vram, program, pid = capture["vram"], capture["program"], capture["pid"]
     (process,) = (row for row in vram["processes"] if row["pid"] == pid)
     blocks = [block for block in vram["blocks"] if block["pid"] == pid]
     weights = [block for block in blocks if block["type"] == "weight"]
-    assert sum(block["size"] for block in weights) == program["weight_bytes"] == process["allocated_bytes"]
+    assert 0 <= sum(block["size"] for block in weights) - program["weight_bytes"] < ROUNDING_BYTES * len(weights)
+    assert process["allocated_bytes"] == sum(
+        block["size"] for block in blocks if block["utilized"] and block["address"]
+    )
     assert sum(block["size"] for block in blocks) == process["used_bytes"]
     assert sum(block["size"] for block in blocks if block["address"]) == process["reserved_bytes"]
     assert vram["total_bytes"] == vram["used_bytes"] + vram["free_bytes"] + vram["driver_reserved_bytes"]

@@ -1,6 +1,6 @@
 """Records of kernels in the buffers that CUPTI fills.
 
-`CUpti_ActivityKernel7` to `10`, of CUDA 11.6 to 13: all begin alike, and what a version added stands behind.
+`CUpti_ActivityKernel7` to `13`, of CUDA 11.6 to 13.5: all begin alike, and what a version added stands behind.
 """
 
 from __future__ import annotations
