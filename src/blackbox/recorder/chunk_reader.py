@@ -7,9 +7,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from blackbox.recorder.database import READ_ERRORS, open_for_reading
+from blackbox.recorder.database import MARKED_VERSION, READ_ERRORS, open_for_reading, version_of
 from blackbox.recorder.frames import Frame, unpack_frames
 from blackbox.recorder.layout import Layout
+from blackbox.recorder.mark import read_mark
 from blackbox.recorder.packing import DamageError, Difference, unpack
 from blackbox.recorder.runs import LAYOUT, Run, loose_runs, sealed_run, unpack_row
 
@@ -35,7 +36,7 @@ class ChunkReader:
         try:
             self._database = open_for_reading(path)
             self._database.execute("BEGIN")
-            self.damaged += sum(self._missing(table) for table in ("block", "tail"))
+            self.damaged += self._missing()
         except READ_ERRORS:
             if path.exists():  # otherwise its time had come
                 self.damaged += 1
@@ -120,9 +121,27 @@ class ChunkReader:
             self._layouts[number] = layout
         return self._layouts[number]
 
-    def _missing(self, table: str) -> int:
-        """Rows that are not found though there are later ones: both tables are filled from 1 on, and emptied whole."""
-        found = self._ask(f"SELECT max(id) - count(*) FROM {table} WHERE id > ?", 0)  # noqa: S608 - a name from this file
+    def _missing(self) -> int:
+        """Rows that should be there and are not found: both tables are filled from 1 on, and the tail is emptied whole.
+
+        Raises `READ_ERRORS`.
+        """
+        assert self._database is not None
+        if version_of(self._database) < MARKED_VERSION:
+            return sum(self._gaps(table) for table in ("block", "tail"))
+        try:
+            mark = read_mark(self._database)
+        except DamageError:
+            return 1 + sum(self._gaps(table) for table in ("block", "tail"))
+        return max(0, mark.blocks - self._count("block")) + max(0, mark.loose - self._count("tail"))
+
+    def _count(self, table: str) -> int:
+        found = self._ask(f"SELECT count(*) FROM {table} WHERE id >= ?", 1)  # noqa: S608 - a name from this file
+        return found[0][0] if found else 0
+
+    def _gaps(self, table: str) -> int:
+        """Rows that are not found though there are later ones."""
+        found = self._ask(f"SELECT max(id) - count(*) FROM {table} WHERE id > ?", 0)  # noqa: S608 - likewise
         return max(0, found[0][0] or 0) if found else 0
 
     def _spans(self, until: float) -> list[tuple[float, float]]:

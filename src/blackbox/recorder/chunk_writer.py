@@ -11,6 +11,7 @@ from blackbox.recorder.columns import encode
 from blackbox.recorder.database import CHUNK_SCHEMA, open_for_writing, shrunk, sync
 from blackbox.recorder.frames import Frame, pack_bodies
 from blackbox.recorder.layout import Key, Layout
+from blackbox.recorder.mark import Mark, marked
 from blackbox.recorder.metrics import MISSING
 from blackbox.recorder.packing import Difference, pack
 from blackbox.recorder.runs import Run, pack_row
@@ -29,6 +30,11 @@ class ChunkWriter:
         self.path = path
         self._statistics = statistics
         self._database = open_for_writing(path, CHUNK_SCHEMA)
+        try:
+            self._mark = marked(self._database)
+        except BaseException:
+            self._database.close()
+            raise
         self._layout: Layout | None = None
         """The layout of the last row, which is stored."""
         self._key: tuple[int, Difference] | None = None
@@ -52,6 +58,9 @@ class ChunkWriter:
                 "INSERT INTO tail (since, until, key, frame, row) VALUES (?, ?, ?, ?, ?)",
                 (time, frame.time, key, blob, pack_row(time, layout, values)),
             )
+            mark = self._mark._replace(loose=self._mark.loose + 1)
+            mark.write(self._database)
+        self._mark = mark
         self._layout = layout
         self._loose_bytes += len(frame.body)
         if self._key is None and done.lastrowid is not None:
@@ -96,6 +105,9 @@ class ChunkWriter:
                 (min(times), max((*times, *moments)), frames, encode(columns)),
             )
             self._database.execute("DELETE FROM tail")
+            mark = Mark(blocks=self._mark.blocks + 1, loose=0)
+            mark.write(self._database)
+        self._mark = mark
 
     def _store_layout(self, layout: Layout) -> None:
         if layout is not self._layout:

@@ -8,7 +8,9 @@ from urllib.parse import quote
 
 APPLICATION_ID = 0x42424F58
 """`BBOX`: what `file` and SQLite's tools find in the header."""
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+MARKED_VERSION = 2
+"""Chunks have a `mark` from this version on; those of version 1 are read without."""
 BUSY_SECONDS = 1.0
 """A reader waits this long while a finished chunk is shrunk."""
 LOG_PAGES = 256
@@ -18,7 +20,9 @@ BESIDE_SUFFIX = ".new"
 CACHE_KIB = 512
 """Per connection; SQLite's default of 2 MiB would count against the server's memory for every open chunk."""
 
-CHUNK_SCHEMA = """
+MARK_SCHEMA = "CREATE TABLE mark (id INTEGER PRIMARY KEY, body BLOB NOT NULL);"
+CHUNK_SCHEMA = f"""
+{MARK_SCHEMA}
 CREATE TABLE layout (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE tail (
     id INTEGER PRIMARY KEY,
@@ -37,7 +41,8 @@ CREATE TABLE block (
 );
 """
 """`tail` holds what is not yet packed into a `block`. `since` is the time of the (first) row, `until` that of the
-(last) moment: they only help to find, what counts is inside the blobs. `key` is the tail row `frame` differs from."""
+(last) moment: they only help to find, what counts is inside the blobs. `key` is the tail row `frame` differs from.
+`mark` has one row, which tells how many rows the others have (see `blackbox.recorder.mark`)."""
 
 EVENTS_SCHEMA = """
 CREATE TABLE event (
@@ -137,5 +142,10 @@ def _create(path: Path, schema: str) -> None:
 def _check(database: sqlite3.Connection) -> None:
     application = database.execute("PRAGMA application_id").fetchone()[0]
     version = database.execute("PRAGMA user_version").fetchone()[0]
-    if application != APPLICATION_ID or version != FORMAT_VERSION:
-        raise ForeignFileError(f"not a recording of version {FORMAT_VERSION}")
+    if application != APPLICATION_ID or not 1 <= version <= FORMAT_VERSION:
+        raise ForeignFileError(f"not a recording of version {FORMAT_VERSION} or older")
+
+
+def version_of(database: sqlite3.Connection) -> int:
+    """The format of a file. Raises `READ_ERRORS`."""
+    return database.execute("PRAGMA user_version").fetchone()[0]

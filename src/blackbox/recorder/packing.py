@@ -39,7 +39,7 @@ def pack_parts(parts: Iterable[bytes], size: int, alike_within: int) -> bytes:
         compression_level=LEVEL, window_log=_window_log(alike_within), write_checksum=True
     )
     packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj(size)
-    return _signed(b"".join((*map(packer.compress, parts), packer.flush())))
+    return signed(b"".join((*map(packer.compress, parts), packer.flush())))
 
 
 def unpack(blob: object) -> bytes:
@@ -64,23 +64,30 @@ class Difference:
 
     def pack(self, body: bytes) -> bytes:
         """The difference."""
-        return _signed(self._packer.compress(body))
+        return signed(self._packer.compress(body))
 
     def unpack(self, blob: object) -> bytes:
         """The body. Raises `DamageError`."""
         return _unpacked(self._unpacker, blob)
 
 
-def _signed(frame: bytes) -> bytes:
-    return _CHECKSUM.pack(zlib.crc32(frame)) + frame
+def signed(body: bytes) -> bytes:
+    """The bytes behind their checksum."""
+    return _CHECKSUM.pack(zlib.crc32(body)) + body
+
+
+def unsigned(blob: object) -> bytes:
+    """What was signed. Raises `DamageError`."""
+    if not isinstance(blob, bytes):
+        raise DamageError("no bytes")
+    body = blob[_CHECKSUM.size :]
+    if _CHECKSUM.pack(zlib.crc32(body)) != blob[: _CHECKSUM.size]:
+        raise DamageError("checksum")
+    return body
 
 
 def _unpacked(unpacker: zstandard.ZstdDecompressor, blob: object) -> bytes:
-    if not isinstance(blob, bytes):
-        raise DamageError("no bytes")
-    frame = blob[_CHECKSUM.size :]
-    if _CHECKSUM.pack(zlib.crc32(frame)) != blob[: _CHECKSUM.size]:
-        raise DamageError("checksum")
+    frame = unsigned(blob)
     try:
         if not 0 <= zstandard.frame_content_size(frame) <= UNPACKED_BYTES_MAX:
             raise DamageError("a frame of impossible size")
