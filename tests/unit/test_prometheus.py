@@ -2,6 +2,7 @@
 
 import subprocess
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from blackbox.exporters.prometheus import GPU_FAMILIES, PROCESS_FAMILIES, SERVER
 from blackbox.hub import Hub, Published
 from blackbox.model.sample import Event, Sample
 from blackbox.model.snapshot import Moment, Xid
+from blackbox.recorder import RecorderStatus
+from blackbox.recorder.recorder import RecorderState
 from blackbox.server.stats import Stats
 from tests.moments import (
     GIB,
@@ -31,6 +34,17 @@ from tests.moments import (
 )
 from tests.tools import tool
 
+RECORDER_SERIES = {
+    "up": 1,
+    "disk_bytes": 10 * MIB,
+    "disk_limit_bytes": 2 * GIB,
+    "moments_total": 100,
+    "events_total": 7,
+    "dropped_total": 3,
+    "failures_total": 2,
+    "damaged_total": 1,
+    "dumps": 4,
+}
 Labels = frozenset[tuple[str, str]]
 
 
@@ -72,8 +86,41 @@ def http_stats() -> Stats:
     )
 
 
-def exporter(hub: Hub, clock: Clock | None = None, process_metrics: bool = False) -> PrometheusExporter:
-    return PrometheusExporter(hub, http_stats(), Build("0.1.0", "3.11"), clock or Clock(), process_metrics)
+def recorder_status(state: RecorderState = "recording") -> RecorderStatus:
+    return RecorderStatus(
+        state=state,
+        reason=None,
+        directory="/var/lib/blackbox",
+        bytes=10 * MIB,
+        limit_bytes=2 * GIB,
+        moments_total=100,
+        events_total=7,
+        dropped_total=3,
+        failures_total=2,
+        damaged_total=1,
+        dumps=4,
+    )
+
+
+def exporter(
+    hub: Hub,
+    clock: Clock | None = None,
+    process_metrics: bool = False,
+    recorder: Callable[[], RecorderStatus] | None = recorder_status,
+) -> PrometheusExporter:
+    return PrometheusExporter(hub, http_stats(), Build("0.1.0", "3.11"), clock or Clock(), process_metrics, recorder)
+
+
+def test_the_recorder_tells_how_it_goes() -> None:
+    told = Scraped(exporter(Hub(Clock())).exposition())
+    assert {name: told(f"recorder_{name}") for name in RECORDER_SERIES} == RECORDER_SERIES
+    paused = Scraped(exporter(Hub(Clock()), recorder=lambda: recorder_status("paused")).exposition())
+    assert paused("recorder_up") == 0
+
+
+def test_where_nothing_is_recorded_there_are_no_series_of_a_recorder() -> None:
+    silent = Scraped(exporter(Hub(Clock()), recorder=None).exposition())
+    assert not [name for name in silent.names if "recorder" in name]
 
 
 def scrape(*moments: Moment, process_metrics: bool = False) -> Scraped:

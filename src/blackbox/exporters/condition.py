@@ -1,4 +1,4 @@
-"""Series of Blackbox itself: its build, its sources and what they cost, its HTTP server."""
+"""Series of Blackbox itself: its build, its sources and what they cost, its HTTP server, its recorder."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, Protocol
@@ -73,6 +73,55 @@ class HttpStats(Protocol):
         ...
 
 
+class RecorderStats(Protocol):
+    """What the recorder counts; its own struct keeps these promises."""
+
+    @property
+    def state(self) -> str:
+        """`recording`, `paused` or `off`."""
+        ...
+
+    @property
+    def bytes(self) -> int:
+        """Disk taken."""
+        ...
+
+    @property
+    def limit_bytes(self) -> int:
+        """Disk it may take."""
+        ...
+
+    @property
+    def moments_total(self) -> int:
+        """Moments committed."""
+        ...
+
+    @property
+    def events_total(self) -> int:
+        """Events on the disk."""
+        ...
+
+    @property
+    def dropped_total(self) -> int:
+        """Moments and events lost because the disk was too slow."""
+        ...
+
+    @property
+    def failures_total(self) -> int:
+        """Moments lost because the disk did not take them."""
+        ...
+
+    @property
+    def damaged_total(self) -> int:
+        """Records and files that could not be read."""
+        ...
+
+    @property
+    def dumps(self) -> int:
+        """Dumps kept."""
+        ...
+
+
 class Build(NamedTuple):
     """What is running."""
 
@@ -93,6 +142,8 @@ class Condition(NamedTuple):
     """That moment is new enough to be shown."""
     xids: Mapping[str, int]
     """GPU UUID -> Xid errors since the server started."""
+    recorder: RecorderStats | None = None
+    """None where nothing is recorded."""
 
 
 def server_families() -> Iterator[Family[Condition]]:
@@ -107,6 +158,8 @@ def server_families() -> Iterator[Family[Condition]]:
     yield Family("blackbox_http_requests_total", "counter", "Answers given.", ("route", "status"), _requests)
     for name, kind, text, count in COUNTS:
         yield Family(f"blackbox_{name}", kind, text, (), _counted(count))
+    for name, kind, text, recorded in RECORDER:
+        yield Family(f"blackbox_recorder_{name}", kind, text, (), _of_recorder(recorded))
 
 
 FACTS = ("driver_version", "nvml_version", "pid_scope")
@@ -207,6 +260,20 @@ COUNTS: tuple[tuple[str, Kind, str, Callable[[HttpStats], int]], ...] = (
 )
 
 
+RECORDING = "recording"
+RECORDER: tuple[tuple[str, Kind, str, Callable[[RecorderStats], float]], ...] = (
+    ("up", "gauge", "1 while the disk takes what is recorded, 0 while it is paused.", lambda it: it.state == RECORDING),
+    ("disk_bytes", "gauge", "Disk the recording takes, as of the last minute.", lambda it: it.bytes),
+    ("disk_limit_bytes", "gauge", "Disk the recording may take.", lambda it: it.limit_bytes),
+    ("moments_total", "counter", "Moments committed.", lambda it: it.moments_total),
+    ("events_total", "counter", "Events on the disk.", lambda it: it.events_total),
+    ("dropped_total", "counter", "Moments and events lost: the disk was too slow.", lambda it: it.dropped_total),
+    ("failures_total", "counter", "Moments lost: the disk did not take them.", lambda it: it.failures_total),
+    ("damaged_total", "counter", "Records and files that could not be read.", lambda it: it.damaged_total),
+    ("dumps", "gauge", "Dumps kept beside the recording, as of the last minute.", lambda it: it.dumps),
+)
+
+
 def _build(seen: Condition) -> Iterator[Series]:
     yield (seen.build.version, seen.build.python_version), 1
 
@@ -245,6 +312,14 @@ def _over_sources(read: ReadSource) -> Callable[[Condition], Iterator[Series]]:
 def _counted(count: Callable[[HttpStats], int]) -> Callable[[Condition], Iterator[Series]]:
     def series(seen: Condition) -> Iterator[Series]:
         yield (), count(seen.http)
+
+    return series
+
+
+def _of_recorder(count: Callable[[RecorderStats], float]) -> Callable[[Condition], Iterator[Series]]:
+    def series(seen: Condition) -> Iterator[Series]:
+        if seen.recorder is not None:
+            yield (), float(count(seen.recorder))
 
     return series
 

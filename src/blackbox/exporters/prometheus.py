@@ -9,7 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import CollectorRegistry
 
-from blackbox.exporters.condition import Build, Condition, HttpStats, server_families
+from blackbox.exporters.condition import Build, Condition, HttpStats, RecorderStats, server_families
 from blackbox.exporters.family import metrics
 from blackbox.exporters.gpus import gpu_families, instance_families, process_families, readings
 from blackbox.hub import Hub, Published
@@ -42,11 +42,13 @@ class PrometheusExporter:
         build: Build,
         clock: Callable[[], float],
         process_metrics: bool = False,
+        recorder: Callable[[], RecorderStats] | None = None,
     ) -> None:
         self._hub = hub
         self._http = http
         self._build = build
         self._clock = clock
+        self._recorder = recorder
         self._families = (*GPU_FAMILIES, *PROCESS_FAMILIES) if process_metrics else GPU_FAMILIES
         self._process = ProcessCollector(registry=None)
         self._lock = threading.Lock()
@@ -88,6 +90,7 @@ class PrometheusExporter:
             lag_seconds=lag_seconds,
             fresh=fresh,
             xids=self._xids.by_gpu(),
+            recorder=None if self._recorder is None else self._recorder(),
         )
         return _text(metrics(SERVER_FAMILIES, condition)) + _text(self._process.collect())
 

@@ -48,6 +48,8 @@ class RecorderStatus(Struct, frozen=True, kw_only=True):
     """Moments lost because the disk did not take them. Events are tried again."""
     damaged_total: int
     """Records and files that could not be read."""
+    dumps: int = 0
+    """Dumps kept beside the recording, as of the last minute."""
 
 
 class Recorder:
@@ -103,6 +105,7 @@ class Recorder:
             dropped_total=self._dropped_total,
             failures_total=self._failures_total,
             damaged_total=store.damaged if store else 0,
+            dumps=store.dumps if store else 0,
         )
 
     def close(self, seconds: float) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from blackbox.model.sample import Event
 from blackbox.model.snapshot import Moment
 from blackbox.recorder.directory import DirectoryLock, prepare, tidy
+from blackbox.recorder.dumps import DIRECTORY as DUMPS
+from blackbox.recorder.dumps import dump_files
 from blackbox.recorder.event_log import EventWriter, RecordedEvent
 from blackbox.recorder.frames import Frame, to_bytes
 from blackbox.recorder.layout import Layout
@@ -56,6 +58,8 @@ class Store:
         self._kept_at: float | None = None
         """Minute in which retention was last enforced."""
         self.bytes = recorded_bytes(directory)
+        self.dumps = len(dump_files(directory / DUMPS))
+        """Kept; as of the last minute, like `bytes`."""
 
     @property
     def damaged(self) -> int:
@@ -134,6 +138,7 @@ class Store:
         if minute != self._kept_at:
             in_use = [part.open_path for part in (*self._tiers, self._events)]
             self.bytes = enforce(self.directory, now, self.limit_bytes, in_use)
+            self.dumps = len(dump_files(self.directory / DUMPS))
             self._kept_at = minute
 
 

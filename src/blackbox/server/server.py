@@ -154,7 +154,9 @@ class Server:
         from blackbox.exporters.prometheus import PrometheusExporter
 
         build = Build(version("blackbox-vram"), python_version())
-        return PrometheusExporter(self._hub, self.stats, build, self._clock, self._settings.process_metrics)
+        return PrometheusExporter(
+            self._hub, self.stats, build, self._clock, self._settings.process_metrics, self._recorder_status
+        )
 
     def _sweep(self) -> None:
         now = self._loop.time()
