@@ -1,4 +1,4 @@
-"""Which thread allocated what, where the user asks for it (`threads`): an allocation then takes 3 us more, its end too."""
+"""Which thread allocated what, where the user asks for it (`threads`): an allocation and its end take 6 us more."""
 
 from __future__ import annotations
 
