@@ -80,6 +80,18 @@ def test_growth_inside_a_process_is_told_by_stack() -> None:
     }
     assert [abs(change.delta_bytes) for change in row.stacks] == [300, 296, 5, 1]
     assert "stacks" not in row.unknown
+    # what is missing on one side may be among the 10 GiB of unknown stack there
+    assert {change.frames: set(change.unknown) for change in row.stacks} == {
+        ("train.py:1 step",): set(),
+        (): set(),
+        ("train.py:1 gone",): {"after_bytes", "delta_bytes"},
+        ("train.py:1 new",): {"before_bytes", "delta_bytes"},
+    }
+
+
+def test_where_every_stack_is_told_a_new_one_is_new() -> None:
+    (row,) = compare(stacked(step=10 * GIB), stacked(step=9 * GIB, new=GIB)).processes
+    assert [(change.delta_bytes, change.unknown) for change in row.stacks] == [(-GIB, {}), (GIB, {})]
 
 
 def test_stacks_told_on_one_side_only_are_no_difference() -> None:
@@ -122,6 +134,8 @@ def test_the_differences_add_up(first: Moment, second: Moment) -> None:
 def test_people_read_the_line_of_the_program_that_grew() -> None:
     lines = list(compare_command.lines(compare(stacked(step=100), stacked(step=GIB))))
     assert [line.split() for line in lines if "from" in line] == [
-        ["+1024.0", "MiB", "activation,", "from", "train.py:1", "step"],
-        ["-1024.0", "MiB", "from", "unknown", "stacks"],
+        ["+1024.0", "MiB", "activation,", "from", "train.py:1", "step:", "100", "B,", "then", "1.0", "GiB"],
+        ["-1024.0", "MiB", "from", "unknown", "stacks:", "10.0", "GiB,", "then", "9.0", "GiB"],
     ]
+    hidden = list(compare_command.lines(compare(stacked(step=1), stacked(other=GIB))))
+    assert any("not known" in line and "not told, then 1.0 GiB" in line for line in hidden)

@@ -16,6 +16,7 @@ Sums = dict[Kind, tuple[int, int]]
 """(bytes, count) by kind."""
 Origin = tuple[tuple[str, ...], BlockType, str | None]
 """(frames, type, subtype) of live memory."""
+SUMMED_UP = "not told by itself; it may be part of what is of unknown stack"
 NO_STACKS = "no history of its allocator was recorded"
 
 
@@ -156,11 +157,22 @@ def _stacks(old: Held | None, new: Held | None) -> list[StackChange]:
             before_bytes=before.get(origin, 0),
             after_bytes=after.get(origin, 0),
             delta_bytes=after.get(origin, 0) - before.get(origin, 0),
+            unknown=_untold(origin, before, after),
         )
         for origin in dict.fromkeys((*before, *after))
         if before.get(origin, 0) != after.get(origin, 0)
     ]
     return sorted(changes, key=lambda change: -abs(change.delta_bytes))
+
+
+def _untold(origin: Origin, before: dict[Origin, int], after: dict[Origin, int]) -> dict[str, str]:
+    """A stack that one side does not tell may be among those which it summed up as one."""
+    missing = [
+        key
+        for key, side in (("before_bytes", before), ("after_bytes", after))
+        if origin not in side and any(size and not frames for (frames, _, _), size in side.items())
+    ]
+    return dict.fromkeys((*missing, "delta_bytes"), SUMMED_UP) if missing and origin[0] else {}
 
 
 def _told(held: Held | None) -> dict[Origin, int] | None:

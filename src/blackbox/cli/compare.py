@@ -65,7 +65,15 @@ def _change(change: "ProcessChange") -> Iterator[str]:
         name = kind.type if kind.subtype is None else f"{kind.type} ({kind.subtype})"
         yield f"{signed(kind.delta_bytes):>24}  {name}, {kind.before_blocks} blocks, then {kind.after_blocks}"
     for stack in change.stacks[:STACKS_MAX]:
-        yield f"{signed(stack.delta_bytes):>24}  {_origin(stack)}"
+        delta = "not known" if "delta_bytes" in stack.unknown else signed(stack.delta_bytes)
+        sides = f"{_side(stack, 'before_bytes')}, then {_side(stack, 'after_bytes')}"
+        yield f"{delta:>24}  {_origin(stack)}: {sides}"
+
+
+def _side(stack: "StackChange", key: str) -> str:
+    from blackbox.analysis.words import size
+
+    return "not told" if key in stack.unknown else size(getattr(stack, key))
 
 
 def _origin(stack: "StackChange") -> str:

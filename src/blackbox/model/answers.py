@@ -154,6 +154,8 @@ class StackChange(Struct, frozen=True, kw_only=True):
     """Live in `b`."""
     delta_bytes: int
     """After - before."""
+    unknown: dict[str, str] = {}
+    """Key of this object -> why its value was not measured."""
 
 
 class ProcessChange(Struct, frozen=True, kw_only=True):

@@ -48,8 +48,6 @@ tracing = False
 allocated: list[object] = []
 freed: list[object] = []
 history: dict[str, int] = {}
-allocations = 0
-"""Ever made."""
 
 
 def allocate(device: int, size: int) -> Block:
@@ -62,8 +60,6 @@ def allocate(device: int, size: int) -> Block:
         for observer in observers:
             observer(device, size, DEVICE_BYTES, gpu.free)
         raise
-    global allocations
-    allocations += 1
     gpu.record("alloc", block.size, addr=block.address)
     for callback in allocated if tracing else ():
         callback(block.address)

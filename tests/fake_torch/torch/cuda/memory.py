@@ -3,9 +3,7 @@ from torch import _machine
 
 
 def memory_stats_as_nested_dict(device):
-    counted = {"allocated": _machine.allocations if device == 0 else 0}
-    stats = torch_format.stats(_machine.gpus[device].allocator, _machine.VERSION)
-    return stats | {"allocation": {"all": counted}}
+    return torch_format.stats(_machine.gpus[device].allocator, _machine.VERSION)
 
 
 def _put_stacks_into_words():

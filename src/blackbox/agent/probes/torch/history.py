@@ -15,8 +15,6 @@ from typing import Any
 SWITCH = "_record_memory_history"
 STEPS_LISTED_MAX = 50_000
 """A program out of memory waits while its history is listed: half a second for so many steps."""
-STEPS_PER_ALLOCATION = 4
-"""At most, on the long run: it comes, is let go, is free, and may bring a segment."""
 
 
 class History:
@@ -28,8 +26,6 @@ class History:
         """It was switched on for stacks of Python alone, after `watch`."""
         self._steps_max = 0
         """How many steps PyTorch keeps."""
-        self._allocations_before = 0
-        """On all devices, when it was switched on."""
 
     def watch(self) -> None:
         """Learns how the history is recorded from now on."""
@@ -63,8 +59,7 @@ class History:
     @property
     def has_cheap_steps(self) -> bool:
         """Whether the steps may be listed while the program waits."""
-        taken = STEPS_PER_ALLOCATION * (self._allocations() - self._allocations_before)
-        return self.has_cheap_stacks and min(taken, self._steps_max) <= STEPS_LISTED_MAX
+        return self.has_cheap_stacks and self._steps_max <= STEPS_LISTED_MAX
 
     def _switched(self, switch: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         bound = inspect.signature(switch).bind(*arguments, **keywords)
@@ -72,12 +67,3 @@ class History:
         told = bound.arguments
         self._of_python = told.get("stacks") == "python" and isinstance(told.get("enabled"), str)
         self._steps_max = int(told.get("max_entries", 0))
-        self._allocations_before = self._allocations()
-
-    def _allocations(self) -> int:
-        """Ever made, on all devices."""
-        cuda = self._torch.cuda
-        if not cuda.is_initialized():
-            return 0
-        stats = [cuda.memory_stats_as_nested_dict(device) for device in range(cuda.device_count())]
-        return sum(one["allocation"]["all"]["allocated"] for one in stats if "allocation" in one)
