@@ -45,6 +45,8 @@ int refresh(void) {
         shared = mapped;
         snprintf(state_path, sizeof state_path, "%s", path);
         shared_note_inits(shared, inits);
+        for (int i = 0; i < handle_count; i++) /* another machine: its lists have not been read yet */
+            memset(handles[i]->list_calls, 0, sizeof handles[i]->list_calls);
     }
     uint64_t current = __atomic_load_n(&shared->generation, __ATOMIC_ACQUIRE);
     int edited = file_edited();

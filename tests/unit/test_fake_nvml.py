@@ -143,6 +143,23 @@ def test_list_grows_between_the_two_calls_of_the_bindings(fake_driver, nvml):
         nvml.nvmlDeviceGetComputeRunningProcesses(nvml.nvmlDeviceGetHandleByIndex(0))
 
 
+@pytest.mark.parametrize("reads", [0, 1, 2])
+def test_reads_of_another_machine_do_not_count(reads, fake_driver, nvml, tmp_path, monkeypatch):
+    fake_driver.populate(1, processes=20)
+    for _ in range(reads):
+        nvml.nvmlLib["nvmlDeviceGetComputeRunningProcesses_v3"](
+            nvml.nvmlDeviceGetHandleByIndex(0), ctypes.byref(ctypes.c_uint()), None
+        )
+    (tmp_path / "other").mkdir()
+    with FakeDriver(tmp_path / "other") as other:
+        monkeypatch.setenv("FAKE_NVML_STATE", str(other.state_path))
+        other.populate(1, processes=20)
+        other.machine.list_growth = 3
+        other.write()
+        with pytest.raises(nvml.NVMLError_InsufficientSize):
+            nvml.nvmlDeviceGetComputeRunningProcesses(nvml.nvmlDeviceGetHandleByIndex(0))
+
+
 def test_rows_of_another_size_read_as_nonsense(fake_driver, nvml):
     fake_driver.populate(1, processes=4)
     fake_driver.machine.row_bytes = 32
