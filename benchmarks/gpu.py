@@ -32,6 +32,9 @@ WARM_UP_STEPS = 20
 PEERS = ("nvitop", "gpustat")
 VARIANTS = ("", "threads", "history", "cupti")
 """Extras of the agent; the program without it is the peer of each."""
+WINDOWS = 3
+WINDOW_SECONDS = 0.9
+"""Within what the buffer of a window holds."""
 SNAPSHOT_SIZES = (10_000, 100_000)
 TIME_CALLS = """
 import json, statistics, sys, time
@@ -58,6 +61,18 @@ for name, call in calls.items():
     costs[name] = statistics.median(taken) * 1e6
 print(json.dumps(costs))
 """
+HOLD_WINDOW = """
+import sys, time
+from blackbox.sources.pm_sampling.collector import Collector
+collector = Collector(0)
+collector.open()
+print(flush=True)
+sys.stdin.readline()
+began = time.perf_counter()
+intervals = collector.read()
+collector.close()
+print(len(intervals), time.perf_counter() - began, flush=True)
+"""
 
 
 def run(plan: Plan) -> list[Row]:
@@ -68,7 +83,7 @@ def run(plan: Plan) -> list[Row]:
     torch_python = os.environ.get(PYTHON_VARIABLE) or sys.executable
     if subprocess.run([torch_python, "-c", "import torch"], capture_output=True, check=False).returncode:
         return [*rows, Row(figure="the agent in a training loop", unit="", note="PyTorch is not installed")]
-    return [*rows, *_training(torch_python, plan), *_snapshots(torch_python)]
+    return [*rows, *_training(torch_python, plan), *_snapshots(torch_python), _window(torch_python)]
 
 
 def _calls() -> Iterator[Row]:
@@ -178,6 +193,42 @@ def _snapshots(torch_python: str) -> Iterator[Row]:
             f"one allocation {told['allocation_seconds'] * 1e6:.2f} µs, "
             f"with owners told {told['traced_seconds'] * 1e6:.2f} µs",
         )  # fmt: skip
+
+
+def _window(torch_python: str) -> Row:
+    """How fast a program moves memory while a window of PM sampling is open, and while none is."""
+    figure = "a copying program while a window of PM sampling is open"
+    if find_spec("cupti") is None:
+        return Row(figure=figure, unit="GB/s", note="cupti-python is not installed")
+    with Program(torch_python, "copying.py") as program:
+        without, within, notes = [], [], ""
+        for _ in range(WINDOWS):
+            without.append(_rate(program))
+            with subprocess.Popen(
+                python("-c", HOLD_WINDOW),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as holder:
+                assert holder.stdout
+                assert holder.stdin
+                if not holder.stdout.readline():
+                    lines = (holder.communicate()[1] or "").splitlines()
+                    return Row(figure=figure, unit="GB/s", note=lines[-1] if lines else "no window could be opened")
+                within.append(_rate(program))
+                print(file=holder.stdin, flush=True)
+                notes = holder.stdout.readline().strip()
+    return Row(
+        figure=figure, unit="GB/s", ours=median(within), peer="without a window", theirs=median(without),
+        note=f"samples and seconds to read the last window: {notes}",
+    )  # fmt: skip
+
+
+def _rate(program: Program) -> float:
+    program.ask()
+    time.sleep(WINDOW_SECONDS)
+    return program.ask()["bytes_per_second"] / 1e9
 
 
 def _p99(values: list[float]) -> float:

@@ -31,6 +31,7 @@ from blackbox.server import Server
 from blackbox.server.stats import Stats
 from blackbox.settings import LOOPBACK, Settings
 from blackbox.sources import SOURCES, Source, SourceSpec
+from blackbox.sources.vendor import vendor_of
 
 SAMPLER_STOP_SECONDS = 1.5
 """A source that hangs is killed well within this."""
@@ -155,6 +156,10 @@ def _make_replay(settings: Settings, path: Path, hub: Hub) -> Replay:
 def _is_wanted(spec: SourceSpec, settings: Settings) -> bool:
     if settings.demo:
         return spec.name == "simulated"
+    if spec.vendor not in (None, vendor_of(settings.vendor)):
+        return False
+    if spec.on_switch and not getattr(settings, spec.on_switch):
+        return False
     return spec.default and not (spec.off_switch and getattr(settings, spec.off_switch))
 
 

@@ -1,6 +1,7 @@
 """Everything a person can set, as plain data. Reading flags, environment and files is the command line's work."""
 
 from pathlib import Path
+from typing import Literal
 
 from msgspec import Struct
 
@@ -12,6 +13,8 @@ DATA_LIMIT_BYTES_MIN = 16 * 1024**2
 """An hour at the full rate of a common machine, and its roll-ups."""
 STREAMS_MAX = 10_000
 """Streams of one server at once; the next asker gets 503 and Retry-After."""
+
+Vendor = Literal["nvidia", "amd"]
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -70,6 +73,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How many times as fast as it was."""
     thresholds_percent: tuple[float, ...] = (95.0,)
     """Shares of a GPU's memory in use whose crossing is an event."""
+    vendor: Vendor | None = None
+    """Whose GPUs to watch; None for those whose driver is loaded."""
     gpm: bool = False
     """Read the counters of whole GPUs (GPM, Hopper and later), which are profiling calls."""
+    pm_sampling: bool = False
+    """Take windows of hardware counters on whole GPUs (PM sampling by `cupti-python`), which hold their clocks."""
     log_level: str = "info"

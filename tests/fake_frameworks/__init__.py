@@ -23,6 +23,11 @@ def build_cupti(folder: Path) -> Path:
     return _build(folder / "libcupti.so.13", FOLDER / "cupti.c", ())
 
 
+def build_hip(folder: Path) -> Path:
+    """HIP, of ROCm, likewise."""
+    return _build(folder / "libamdhip64.so.7", FOLDER / "hip.c", ())
+
+
 def _build(library: Path, source: Path, options: Sequence[str]) -> Path:
     cc = compiler()
     if cc is None:

@@ -62,7 +62,11 @@ class FakeDriver:
 
     def environment(self, library: Path) -> dict[str, str]:
         """What a child process needs beside its own environment to find this driver."""
-        return {STATE_VARIABLE: str(self.state_path), "LD_LIBRARY_PATH": str(library.parent)}
+        return {
+            STATE_VARIABLE: str(self.state_path),
+            "LD_LIBRARY_PATH": str(library.parent),
+            "BLACKBOX_VENDOR": "nvidia",  # whatever this machine has
+        }
 
     # ---- the machine ----
 

@@ -197,7 +197,7 @@ def test_in_a_container_nobody_is_known_to_be_alone(
 ) -> None:
     fake_driver.set_gpus([hopper(PID)])
     source = NvmlSource(library=fake_nvml_library, procfs=tmp_path, clock=nvml_clock, gpm=True)
-    assert why_nothing(counters(after_lists(source, nvml_clock, 2))) == CONTAINED
+    assert why_nothing(counters(after_lists(source, nvml_clock, 2))) == f"{CONTAINED}, and GPM counts the whole GPU"
     source.close()
 
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from blackbox.cli import checks
 from blackbox.cli.checks import Finding, Machine
@@ -21,6 +22,7 @@ def machine(
     sample: Sample | None = None, proc: Path = Path("/nowhere"), port: int = 1, streams_max: int = 10
 ) -> Machine:
     return Machine(
+        vendor="nvidia",
         sample=lambda: sample or Sample(source="nvml", taken_at=0.0),
         settings=Settings(port=port, streams_max=streams_max),
         environ={},
@@ -86,10 +88,18 @@ def test_a_driver_without_gpus_fails() -> None:
 
 
 def test_a_sick_gpu_and_one_that_keeps_its_memory_secret() -> None:
-    assert checks.gpu(device("lost")).level == "fail"
-    assert "fell off the bus" in checks.gpu(device("lost")).text
-    secret = checks.gpu(device(with_memory=False, unknown={"memory": "no permission"}))
+    assert checks.gpu(device("lost"), "nvidia").level == "fail"
+    assert "fell off the bus" in checks.gpu(device("lost"), "nvidia").text
+    secret = checks.gpu(device(with_memory=False, unknown={"memory": "no permission"}), "nvidia")
     assert (secret.level, "no permission" in secret.text) == ("warn", True)
+
+
+def test_amds_gpus_have_remedies_of_their_own_and_no_profiling() -> None:
+    absent = Sample(source="amd", taken_at=0.0, state="no_driver", reason="not loaded")
+    findings = list(checks.examine(structs.replace(machine(absent), vendor="amd")))
+    assert "modprobe amdgpu" in str(found(findings, "driver").remedy)
+    assert all(finding.subject != "profiling" for finding in findings)
+    assert "amd-smi" in str(checks.gpu(device("lost"), "amd").remedy)
 
 
 def test_processes_of_unknown_size_and_lists_that_are_refused() -> None:

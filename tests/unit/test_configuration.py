@@ -73,6 +73,8 @@ def test_every_option_can_be_written_in_every_place(tmp_path: Path) -> None:
         "engine": "http://127.0.0.1:8000",
         "no_engines": "true",
         "gpm": "true",
+        "pm_sampling": "true",
+        "vendor": "amd",
         "replay": "/r.bbdump",
         "speed": "10x",
     }

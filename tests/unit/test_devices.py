@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 from blackbox.agent.devices import in_use, uuid_of
-from tests.fake_frameworks import GPU, INSTANCE, build_cuda
+from blackbox.sources.amd import AmdSource
+from tests.fake_amd import FakeAmd, FakeGpu
+from tests.fake_frameworks import GPU, INSTANCE, build_cuda, build_hip
 
 ASK = """
 import ctypes, sys
@@ -15,6 +17,15 @@ library = sys.argv[1]
 if sys.argv[2] == "loaded":
     ctypes.CDLL(library)
 print([uuid_of(ordinal, library) for ordinal in (0, 1, 2)], in_use(library))
+"""
+
+ASK_HIP = """
+import ctypes, sys
+from blackbox.agent.devices import uuid_of, uuid_of_hip
+print(uuid_of_hip(0, sys.argv[2]))
+ctypes.CDLL(sys.argv[1])
+print([uuid_of_hip(ordinal, sys.argv[2]) for ordinal in (0, 1, 2)])
+print(uuid_of(1, "libnothing-of-the-kind.so"))
 """
 
 
@@ -45,3 +56,16 @@ def test_a_driver_that_is_not_initialised_is_left_so(tmp_path: Path) -> None:
 def test_no_driver_is_no_name() -> None:
     assert uuid_of(0, "libnothing-of-the-kind.so") is None
     assert in_use("libnothing-of-the-kind.so") == []
+
+
+def test_amds_gpus_are_named_as_their_source_names_them(tmp_path: Path) -> None:
+    fake = FakeAmd(tmp_path / "root")
+    fake.add_gpu(FakeGpu("0000:03:00.0", "1bd7a2c4f1e0a55c"))
+    fake.add_gpu(FakeGpu("0000:c3:00.0", None))
+    command = [sys.executable, "-c", ASK_HIP, build_hip(tmp_path), fake.root / "sys/bus/pci/drivers/amdgpu"]
+    before, names, at_last = subprocess.run(
+        command, capture_output=True, text=True, timeout=20, check=True
+    ).stdout.splitlines()
+    assert before == "None"
+    assert names == str([*(gpu.uuid for gpu in AmdSource(root=fake.root).sample().devices), None])
+    assert at_last == "PCI-0000:c3:00.0"

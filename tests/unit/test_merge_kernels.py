@@ -1,5 +1,7 @@
 """Why a process has no kernel counters, told for each by itself."""
 
+from typing import Literal
+
 from msgspec import structs
 
 from blackbox.merge import merge
@@ -35,8 +37,31 @@ def test_a_crowded_gpu_is_the_reason() -> None:
 
 
 def test_alone_on_its_gpu_live_counters_need_only_be_switched_on() -> None:
-    assert "live counters are off (blackbox serve --gpm)" in reason(alone())
+    assert "live counters are off (blackbox serve --gpm or --pm-sampling)" in reason(alone())
     assert "--gpm" not in reason(alone(gpm="on"))
+    assert "no window of PM sampling" in reason(alone(pm_sampling="on"))
+
+
+def test_of_amds_gpus_nobody_counts_kernels() -> None:
+    assert reason(alone(profiling="none")) == "no profiler measures this process: kernels on AMD's GPUs are not counted"
+
+
+def test_the_source_that_counts_most_of_a_gpu_is_believed_but_after_the_processs_own() -> None:
+    def row(scope: Literal["process", "device"], source: str, **counted: int) -> KernelCounters:
+        return KernelCounters(pid=SILENT, scope=scope, source=source, **{**dict.fromkeys(KERNEL_COUNTERS), **counted})
+
+    gpm = row("device", "gpm", occupancy=1, memory_throughput=2)
+    windows = row("device", "pm_sampling", occupancy=1, memory_throughput=2, dram_read_bytes=3)
+    inside = row("process", "cupti", threads_per_block=64)
+    silent = row("process", "cupti")
+    for rows, expected in (
+        ((gpm, windows), "pm_sampling"),
+        ((windows, gpm), "pm_sampling"),
+        ((inside, windows), "cupti"),
+        ((windows, silent), "pm_sampling"),
+    ):
+        sample = moments.sample((moments.device(0),), (moments.process(SILENT),), kernels=rows)
+        assert merge(moments.moment(sample)).nsight_metrics[str(SILENT)].source == expected
 
 
 def test_where_counters_are_for_administrators_the_way_to_them_says_so() -> None:

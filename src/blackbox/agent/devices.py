@@ -1,4 +1,4 @@
-"""Names of CUDA devices, from the driver library that the program has loaded already."""
+"""Names of CUDA and HIP devices, from the driver library that the program has loaded already."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ import os
 import uuid
 from typing import NamedTuple
 
+from blackbox.agent.loaded import path_of
+
 LIBRARY = "libcuda.so.1"
 UUID_BYTES = 16
+HIP_LIBRARY = "libamdhip64.so"
+"""Its file has the version of ROCm behind that."""
+PCI_DEVICES = "/sys/bus/pci/devices"
+PCI_ADDRESS_BYTES_MAX = 64
 
 
 class Chip(NamedTuple):
@@ -27,10 +33,42 @@ class Chip(NamedTuple):
 
 
 def uuid_of(ordinal: int, library: str = LIBRARY) -> str | None:
-    """`GPU-…` or `MIG-…` as NVML spells it, of the program's device number `ordinal`; None where it cannot be told.
+    """`GPU-…` or `MIG-…` as NVML spells it, of the program's device number `ordinal`, or as the source of AMD's GPUs
+    does; None where it cannot be told.
 
     The library is not loaded for this, and CUDA not initialised: ask once the program has done both.
     """
+    return _uuid_of_cuda(ordinal, library) or uuid_of_hip(ordinal)
+
+
+def uuid_of_hip(ordinal: int, pci_devices: str = PCI_DEVICES) -> str | None:
+    """`GPU-…` with the unique id of an AMD GPU, `PCI-…` with its address where it has none. As `uuid_of`."""
+    path = path_of(HIP_LIBRARY)
+    if path is None:
+        return None
+    address = ctypes.create_string_buffer(PCI_ADDRESS_BYTES_MAX)
+    try:
+        hip = ctypes.CDLL(path, mode=ctypes.RTLD_LOCAL | os.RTLD_NOLOAD)
+        if hip.hipDeviceGetPCIBusId(address, ctypes.c_int(len(address)), ctypes.c_int(ordinal)) != 0:
+            return None
+    except (OSError, AttributeError):
+        return None
+    pci = address.value.decode("ascii", "replace").lower()
+    unique_id = _unique_id(f"{pci_devices}/{pci}/unique_id")
+    return f"GPU-{unique_id}" if unique_id else f"PCI-{pci}"
+
+
+def _unique_id(path: str) -> str | None:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:  # noqa: PTH123 - `pathlib` would be imported for it
+            text = file.read().strip()
+    except OSError:
+        return None
+    digits = text.rjust(16, "0")
+    return digits if len(digits) == 16 and set(digits) <= set("0123456789abcdef") and digits.strip("0") else None
+
+
+def _uuid_of_cuda(ordinal: int, library: str) -> str | None:
     try:
         cuda = ctypes.CDLL(library, mode=ctypes.RTLD_LOCAL | os.RTLD_NOLOAD)
         device = ctypes.c_int()

@@ -13,7 +13,7 @@ from blackbox.cli.asking import local_url
 from blackbox.cli.configuration import config_path
 from blackbox.client import Client, ClientError, StatusError, UnreachableError
 from blackbox.model.sample import Device, Sample
-from blackbox.settings import Settings
+from blackbox.settings import Settings, Vendor
 
 Level = Literal["ok", "warn", "fail"]
 
@@ -35,6 +35,8 @@ _REMEDIES = {
     "stale": "a driver call hangs: look for Xid in 'dmesg', reset the GPU or reboot",
 }
 _REMEDY_OTHERWISE = "look for NVRM and Xid in 'dmesg'; 'nvidia-smi' should fail alike"
+_REMEDIES_AMD = {"no_driver": "load the kernel's driver: 'modprobe amdgpu'; for NVIDIA's GPUs: --vendor nvidia"}
+_REMEDY_AMD_OTHERWISE = "look for amdgpu in 'dmesg'; 'amd-smi' should fail alike"
 
 
 class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -53,6 +55,7 @@ class Machine(Struct, frozen=True, kw_only=True):
     sample: Callable[[], Sample]
     """Asks the driver, within a limit; what went wrong is in the sample's state."""
     settings: Settings
+    vendor: Vendor
     environ: Mapping[str, str]
     config_flag: str | None = None
     proc: Path = Path("/proc")
@@ -66,7 +69,8 @@ def examine(machine: Machine) -> Iterator[Finding]:
     yield settings_file(machine)
     yield from driver(machine)
     yield pid_namespace(machine)
-    yield profiling(machine)
+    if machine.vendor == "nvidia":
+        yield profiling(machine)
     yield file_limit(machine, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     yield server(machine)
 
@@ -97,15 +101,17 @@ def driver(machine: Machine) -> Iterator[Finding]:
     facts = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in sorted(sample.facts.items()))
     if sample.state not in ("ok", "degraded"):
         text = f"{sample.source}: {sample.reason or sample.state}"
-        yield Finding(subject="driver", level="fail", text=text, remedy=_REMEDIES.get(sample.state, _REMEDY_OTHERWISE))
-        yield from device_files(machine)
+        yield Finding(subject="driver", level="fail", text=text, remedy=_remedy(machine.vendor, sample.state))
+        if machine.vendor == "nvidia":
+            yield from device_files(machine)
         return
     level: Level = "ok" if sample.state == "ok" else "warn"
     yield Finding(subject="driver", level=level, text=f"{sample.source}: {sample.reason or 'answers'}; {facts}")
     if not sample.devices:
-        yield Finding(subject="gpu", level="fail", text="the driver lists no GPU", remedy=_REMEDY_OTHERWISE)
+        text, remedy = "the driver lists no GPU", _remedy(machine.vendor)
+        yield Finding(subject="gpu", level="fail", text=text, remedy=remedy)
     for device in sample.devices:
-        yield gpu(device)
+        yield gpu(device, machine.vendor)
     yield processes(sample)
 
 
@@ -117,19 +123,25 @@ def device_files(machine: Machine) -> Iterator[Finding]:
             yield Finding(subject="permission", level="fail", text=text, remedy=_REMEDIES["no_access"])
 
 
-def gpu(device: Device) -> Finding:
+def gpu(device: Device, vendor: Vendor) -> Finding:
     """One GPU or MIG instance."""
     slice_ = f" MIG {device.mig.profile or 'instance'}" if device.mig else ""
     name = f"{device.index}{slice_} {device.name} ({device.uuid})"
     if device.state != "ok":
         text = f"{name}: {device.state}: {device.reason}"
-        return Finding(subject="gpu", level="fail", text=text, remedy=_REMEDIES.get(device.state, _REMEDY_OTHERWISE))
+        return Finding(subject="gpu", level="fail", text=text, remedy=_remedy(vendor, device.state))
     if device.memory is None:
         text = f"{name}: memory unknown: {device.unknown.get('memory', 'the driver does not tell')}"
         return Finding(subject="gpu", level="warn", text=text, remedy="the driver or the hypervisor keeps it back")
     mebibytes = 1024 * 1024
     text = f"{name}: {device.memory.used_bytes // mebibytes} of {device.memory.total_bytes // mebibytes} MiB used"
     return Finding(subject="gpu", level="ok", text=text)
+
+
+def _remedy(vendor: Vendor, state: str = "") -> str:
+    if vendor == "amd":
+        return _REMEDIES_AMD.get(state, _REMEDY_AMD_OTHERWISE)
+    return _REMEDIES.get(state, _REMEDY_OTHERWISE)
 
 
 def processes(sample: Sample) -> Finding:

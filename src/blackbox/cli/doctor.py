@@ -13,6 +13,7 @@ from blackbox.cli.options import add_config_flag
 if TYPE_CHECKING:
     from blackbox.cli.checks import Finding
     from blackbox.model.sample import Sample
+    from blackbox.settings import Vendor
 
 REMEDY_INDENT = " " * 16
 
@@ -31,12 +32,15 @@ def run(arguments: Namespace) -> int:
 
     from blackbox.cli.checks import Machine, examine
     from blackbox.cli.configuration import load_settings
+    from blackbox.sources.vendor import vendor_of
 
     settings = load_settings(arguments)
     if settings.log_level != "debug":
         logging.disable()  # what the supervisor logs is among the findings
+    vendor = vendor_of(settings.vendor)
     machine = Machine(
-        sample=sample_driver,
+        sample=lambda: sample_driver(vendor),
+        vendor=vendor,
         settings=settings,
         environ=os.environ,
         config_flag=arguments.config,
@@ -48,13 +52,13 @@ def run(arguments: Namespace) -> int:
     return code
 
 
-def sample_driver() -> "Sample":
+def sample_driver(vendor: "Vendor") -> "Sample":
     """One sample of the driver, taken by a process of its own that is given up when it hangs."""
     from blackbox.model.sample import Sample
     from blackbox.sources import SOURCES
     from blackbox.sources.supervisor import SourceFault, SupervisedSource
 
-    spec = next(spec for spec in SOURCES if spec.isolation == "child")
+    spec = next(spec for spec in SOURCES if spec.vendor == vendor and spec.on_switch is None)
     source = SupervisedSource(spec.name, spec.factory)
     try:
         return source.sample()

@@ -115,7 +115,14 @@ OPTIONS = (
         "PERCENT",
         many=True,
     ),
+    Option("vendor", "vendor", values.vendor, "whose GPUs: nvidia or amd (default: by the driver loaded)", "NAME"),
     Option("gpm", "gpm", values.switch, "read counters of whole GPUs (Hopper and later) for nsight_metrics"),
+    Option(
+        "pm_sampling",
+        "pm_sampling",
+        values.switch,
+        "count DRAM bytes, atomics and occupancy of whole GPUs in short windows (needs cupti-python and privileges)",
+    ),
     Option("log_level", "log_level", values.log_level, "least to log on stderr (default: info)", "LEVEL"),
 )
 

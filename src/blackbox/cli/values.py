@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from blackbox.errors import UsageError
 
@@ -137,6 +137,16 @@ def switch(text: str) -> bool:
     if value is None:
         raise UsageError(f"{text!r} is neither true nor false")
     return value
+
+
+def vendor(text: str) -> str:
+    """nvidia or amd."""
+    from blackbox.settings import Vendor
+
+    for known in get_args(Vendor):
+        if text.lower() == known:
+            return known
+    raise UsageError(f"{text!r} is not a vendor of GPUs ({', '.join(get_args(Vendor))})")
 
 
 def log_level(text: str) -> str:

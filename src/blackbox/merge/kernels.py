@@ -63,12 +63,16 @@ class _Unmeasured:
         return self._entries[reason]
 
     def _reason(self, around: Neighbourhood) -> str:
+        if self._facts.get("profiling") == "none":
+            return f"{UNAVAILABLE.reason}: kernels on AMD's GPUs are not counted"
         if around.processes > 1:
             why = f"GPU {around.gpu} runs {around.processes} processes, and live counters are of the whole GPU"
         elif self._facts.get("gpm") == "on":
             why = "the driver has not listed it yet"
+        elif self._facts.get("pm_sampling") == "on":
+            why = "no window of PM sampling has been taken since it came"
         else:
-            why = "live counters are off (blackbox serve --gpm)"
+            why = "live counters are off (blackbox serve --gpm or --pm-sampling)"
         limited = " as root, to whom this driver keeps them" if self._facts.get("profiling") == "administrators" else ""
         return f"{UNAVAILABLE.reason}: {why}; counters of its kernels: blackbox run --ncu{limited}"
 

@@ -111,18 +111,19 @@ def _allocators(
 def _kernels(
     moment: Moment, processes: Iterable[DeviceProcess], pids: Collection[int], viewer_uid: int | None
 ) -> dict[int, KernelCounters]:
-    """One per process: of its own kernels before those of the whole GPU, where they tell anything."""
+    """One per process: of its own kernels before those of the whole GPU, where they tell anything, then whoever tells
+    most."""
     uids = {row.pid: row.uid for row in processes}
-    found: dict[int, KernelCounters] = {}
+    found: dict[int, tuple[tuple[bool, int], KernelCounters]] = {}
     for sample in moment.samples:
         for row in sample.kernels:
             is_inside = row.scope == "process" and not sample.simulated
             if row.pid not in pids or (is_inside and viewer_uid is not None and uids.get(row.pid) != viewer_uid):
                 continue
-            known = found.get(row.pid)
-            if known is None or not measured(known) or (is_inside and measured(row)):
-                found[row.pid] = row
-    return found
+            rank = is_inside and measured(row) > 0, measured(row)
+            if row.pid not in found or rank > found[row.pid][0]:
+                found[row.pid] = rank, row
+    return {pid: row for pid, (_, row) in found.items()}
 
 
 def measured(row: KernelCounters) -> int:

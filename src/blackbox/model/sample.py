@@ -47,7 +47,7 @@ class Memory(Struct, frozen=True, kw_only=True):
     free_bytes: int
     driver_reserved_bytes: int
     source: str
-    """Which driver call said so: `nvml_v2`, `nvml_v1`, `simulated`."""
+    """Which driver call said so: `nvml_v2`, `nvml_v1`, `amdgpu`, `simulated`."""
 
 
 class MigInstance(Struct, frozen=True, kw_only=True):

@@ -160,7 +160,7 @@ class KernelMetrics(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     scope: Literal["process", "device", "kernel"] | None
     """What was measured: this process alone, the whole device while the process was alone on it, or single kernels."""
     source: str | None
-    """Who measured: `cupti`, `gpm`, `ncu`, `simulated`."""
+    """Who measured: `cupti`, `gpm`, `ncu`, `pm_sampling`, `simulated`."""
     reason: str | None
     """Why `available` is false."""
     unknown: dict[str, str] = {}
@@ -221,7 +221,7 @@ class Gpu(Struct, frozen=True, kw_only=True, omit_defaults=True):
     used_percent: Percent
     """100 * used / total, two decimals; 0 when total is 0."""
     memory_source: str | None
-    """Driver call that told its memory: `nvml_v2`, `nvml_v1`, `simulated`."""
+    """Driver call that told its memory: `nvml_v2`, `nvml_v1`, `amdgpu`, `simulated`."""
     parent_uuid: str | None
     """UUID of the GPU it is a slice of; null for a whole GPU."""
     mig: MigInstance | None

@@ -6,6 +6,7 @@ A new source is one module with a class that keeps `Source`'s promises, and one 
 from typing import Literal, NamedTuple, Protocol
 
 from blackbox.model.sample import Sample
+from blackbox.settings import Vendor
 
 
 class Source(Protocol):
@@ -42,8 +43,12 @@ class SourceSpec(NamedTuple):
     """Runs unless the settings say otherwise."""
     off_switch: str | None = None
     """The setting that keeps it from running."""
+    on_switch: str | None = None
+    """The setting without which it does not run."""
     variant: tuple[str, str] | None = None
     """(setting, factory in place of `factory` where that is on)"""
+    vendor: Vendor | None = None
+    """Whose GPUs it sees: it runs where the machine has these (see `vendor_of`)."""
 
 
 SOURCES: tuple[SourceSpec, ...] = (
@@ -53,7 +58,17 @@ SOURCES: tuple[SourceSpec, ...] = (
         isolation="child",
         default=True,
         variant=("gpm", "blackbox.sources.nvml:with_gpm"),
+        vendor="nvidia",
     ),
+    SourceSpec(
+        "pm_sampling",
+        "blackbox.sources.pm_sampling:PmSamplingSource",
+        isolation="child",
+        default=True,
+        on_switch="pm_sampling",
+        vendor="nvidia",
+    ),
+    SourceSpec("amd", "blackbox.sources.amd:AmdSource", isolation="child", default=True, vendor="amd"),
     SourceSpec("agents", "blackbox.sources.agents:make", isolation="thread", default=True, off_switch="no_agents"),
     SourceSpec("engines", "blackbox.sources.engines:make", isolation="thread", default=True, off_switch="no_engines"),
     SourceSpec("simulated", "blackbox.sources.simulated:SimulatedSource", isolation="thread", default=False),

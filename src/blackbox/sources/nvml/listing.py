@@ -1,11 +1,11 @@
 """The process lists of all devices, read as rarely as their cost demands."""
 
 from blackbox.model.sample import DeviceProcess
+from blackbox.sources.holders import Holder, name_processes
 from blackbox.sources.nvml.device import TrackedDevice
 from blackbox.sources.nvml.driver import Driver
 from blackbox.sources.nvml.errors import Failure, Fault
 from blackbox.sources.nvml.process_list import ProcessLists, ProcessRow
-from blackbox.sources.nvml.processes import DeviceRow, name_processes
 from blackbox.sources.nvml.roster import Roster
 from blackbox.sources.procfs import Procfs
 
@@ -83,10 +83,12 @@ class ProcessListing:
         return reading
 
     def _gather(self, roster: Roster, procfs: Procfs | None) -> None:
-        rows = [DeviceRow(device.place.uuid, row) for device in roster for row in device.rows]
+        holders = [
+            Holder(row.pid, device.place.uuid, row.used_bytes, row.kind) for device in roster for row in device.rows
+        ]
         times = [device.rows_taken_at for device in roster if device.rows_taken_at is not None]
         self.taken_at = min(times, default=None)
-        self.processes = name_processes(rows, procfs)
+        self.processes = name_processes(holders, procfs)
         self._listed = _listed(roster)
 
 

@@ -11,7 +11,7 @@ from blackbox.sources.nvml.roster import Roster
 
 SOURCE = "gpm"
 PARTITIONED = "its GPU is partitioned (MIG), and only whole GPUs are measured"
-CONTAINED = "processes outside this container may be on the GPU, unseen, and GPM counts the whole GPU"
+CONTAINED = "processes outside this container may be on the GPU, unseen"
 FIRST = "GPM compares two readings, and there is one so far"
 NOT_COUNTED = dict.fromkeys(
     ("atomic_operations", "threads_per_block", "active_blocks", "dram_read_bytes", "dram_write_bytes"),
@@ -68,7 +68,7 @@ class _Watched:
         self._listed_at = gpu.rows_taken_at
         instances = roster.instances(gpu).values()
         pids = sorted({row.pid for device in (gpu, *instances) for row in device.rows})
-        reason = _why_shared(gpu, pids, bool(instances), sees_all_pids)
+        reason = why_shared(gpu.place.index, len(pids), gpu.rows_unknown, bool(instances), sees_all_pids, "GPM")
         sole = pids[0] if pids and reason is None else None
         if sole != self._sole:
             self.reader.forget()
@@ -102,15 +102,18 @@ class _Watched:
         )
 
 
-def _why_shared(gpu: TrackedDevice, pids: list[int], is_partitioned: bool, sees_all_pids: bool) -> str | None:
-    """Why counters of the whole GPU are not those of one process; None where they are."""
+def why_shared(
+    index: int, processes: int, unknown: str | None, is_partitioned: bool, sees_all_pids: bool, counter: str
+) -> str | None:
+    """Why what `counter` counts of the whole GPU is not one process's own; None where it is. `unknown`: why the GPU
+    may have more processes."""
     if is_partitioned:
         return PARTITIONED
-    if len(pids) > 1:
-        return f"GPU {gpu.place.index} runs {len(pids)} processes, and GPM counts the whole GPU"
-    if gpu.rows_unknown:
-        return f"others may be on the GPU: {gpu.rows_unknown}"
-    return None if sees_all_pids else CONTAINED
+    if processes > 1:
+        return f"GPU {index} runs {processes} processes, and {counter} counts the whole GPU"
+    if unknown:
+        return f"others may be on the GPU: {unknown}"
+    return None if sees_all_pids else f"{CONTAINED}, and {counter} counts the whole GPU"
 
 
 def _nothing(pid: int, reason: str) -> KernelCounters:

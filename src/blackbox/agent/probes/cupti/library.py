@@ -7,15 +7,14 @@ as little as can be: a buffer that is ready is handed out, a full one is put asi
 from __future__ import annotations
 
 import ctypes
-import os
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
+from blackbox.agent.loaded import path_of
 from blackbox.agent.probes.cupti.records import BYTES, KIND, VERSIONS, Launch, read_launch
 
 NAME = "libcupti.so"
-MAPS = "/proc/self/maps"
 BUFFER_BYTES = 1024 * 1024
 BUFFERS = 2
 """Ten thousand kernels, decoded in 30 ms; what comes beyond is dropped and counted by nobody."""
@@ -125,9 +124,7 @@ def _nothing(_data: object, _domain: int, _function: int, _parameters: object) -
 
 def _path() -> str:
     """The library that this process has loaded. Raises `CuptiError` without one: none is loaded for this."""
-    with open(MAPS, encoding="utf-8", errors="replace") as maps:  # noqa: PTH123 - `pathlib` would be imported for it
-        for line in maps:
-            path = line.rstrip("\n").partition("/")[2]
-            if os.path.basename(path).startswith(NAME):  # noqa: PTH119
-                return f"/{path}"
-    raise CuptiError("this program has loaded no CUPTI; PyTorch's builds for CUDA bring one")
+    path = path_of(NAME)
+    if path is None:
+        raise CuptiError("this program has loaded no CUPTI; PyTorch's builds for CUDA bring one")
+    return path

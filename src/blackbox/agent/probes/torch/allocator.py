@@ -79,7 +79,7 @@ class TorchAllocator:
         """The UUID of a GPU, from the driver, else from PyTorch (2.5 and newer); None where neither tells."""
         if device not in self._uuids:
             uuid = devices.uuid_of(device)
-            if uuid is None:
+            if uuid is None and getattr(self._torch.version, "hip", None) is None:  # which tells something else there
                 told = getattr(self._cuda.get_device_properties(device), "uuid", None)
                 uuid = None if told is None else f"GPU-{told}"
             self._uuids[device] = uuid

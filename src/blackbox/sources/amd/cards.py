@@ -1,0 +1,84 @@
+"""Which GPUs there are, and what they are called."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from blackbox.sources.amd.files import NO_GPU, Failure, Files
+
+DRIVER = "bus/pci/drivers/amdgpu"
+"""Holds a link for every PCI device that the driver has taken."""
+MARKETING_NAMES = ("usr/share/libdrm/amdgpu.ids", "opt/amdgpu/share/libdrm/amdgpu.ids")
+"""Device id, revision and name, as libdrm brings them; where several are there, the first counts."""
+_ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
+_UNIQUE_ID = re.compile(r"(?!0+$)[0-9a-f]{1,16}")
+
+
+@dataclass(frozen=True)
+class Card:
+    """A GPU."""
+
+    index: int
+    """In the order of PCI addresses, as AMD's tools count."""
+    pci: str
+    """Address, such as `0000:03:00.0`."""
+    uuid: str
+    """`GPU-` and its unique id, as ROCm spells it; `PCI-` and its address where it has none."""
+    name: str
+    directory: Path
+
+
+class CardFinder:
+    """Lists the GPUs; their names, which cannot change, are looked up once."""
+
+    def __init__(self, files: Files, root: Path) -> None:
+        """`root` has /sys and /usr in it."""
+        self._files = files
+        self._root = root
+        self._names: dict[str, str] = {}
+
+    def find(self) -> tuple[Card, ...] | Failure:
+        """All GPUs of the driver; none where it is not loaded or has none."""
+        if failure := self._files.barred(DRIVER, NO_GPU):
+            return failure
+        self._files.announce(DRIVER, NO_GPU)
+        directory = self._root / "sys" / DRIVER
+        try:
+            addresses = sorted(entry.name for entry in directory.iterdir() if _ADDRESS.fullmatch(entry.name))
+        except OSError:
+            return ()
+        return tuple(self._card(index, directory / address) for index, address in enumerate(addresses))
+
+    def _card(self, index: int, directory: Path) -> Card:
+        unique_id = self._files.text(directory / "unique_id", index)
+        has_one = isinstance(unique_id, str) and _UNIQUE_ID.fullmatch(unique_id)
+        uuid = f"GPU-{unique_id:0>16}" if has_one else f"PCI-{directory.name}"
+        if uuid not in self._names:
+            self._names[uuid] = self._name(index, directory)
+        return Card(index, directory.name, uuid, self._names[uuid], directory)
+
+    def _name(self, index: int, directory: Path) -> str:
+        """What the board says of itself, else its name in the market, else its number."""
+        product = self._files.text(directory / "product_name", index)
+        if isinstance(product, str) and product:
+            return product
+        device, revision = (_hexadecimal(self._files.text(directory / key, index)) for key in ("device", "revision"))
+        return _marketing_name(self._root, device, revision) or f"AMD GPU {device}"
+
+
+def _marketing_name(root: Path, device: str, revision: str) -> str | None:
+    for path in MARKETING_NAMES:
+        try:
+            lines = (root / path).read_text(errors="replace").splitlines()
+        except OSError:
+            continue
+        for line in lines:
+            fields = [field.strip() for field in line.split(",", 2)]
+            if len(fields) == 3 and fields[0].lower() == device and fields[1].lower() == revision:
+                return fields[2]
+    return None
+
+
+def _hexadecimal(text: str | Failure) -> str:
+    """`0x74a1` as `74a1`."""
+    return text.lower().removeprefix("0x") if isinstance(text, str) else "of unknown type"

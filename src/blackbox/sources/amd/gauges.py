@@ -1,0 +1,109 @@
+"""What a GPU says of itself: memory, utilisation, temperature, power."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from blackbox.model.sample import Memory
+from blackbox.sources.amd.cards import Card
+from blackbox.sources.amd.files import Failure, Fault, Files
+
+SOURCE = "amdgpu"
+TOTAL_BYTES_MAX = 2**50
+"""No device has a pebibyte."""
+TEMPERATURE_SENSORS = ("edge", "junction")
+"""The first that a GPU has: the outer edge of the chip, or its hottest spot, which is all an Instinct tells."""
+INTERVAL_SECONDS = 1.0
+"""They are asked of the GPU's firmware, a thousand times slower than what the driver counts itself."""
+MILLIDEGREES_PER_DEGREE = 1000
+TEMPERATURE_CELSIUS_MAX = 200
+MICROWATTS_PER_WATT = 1_000_000
+POWER_WATTS_MAX = 10_000
+GAUGES = ("utilization_percent", "temperature_celsius", "power_watts")
+ASLEEP = "the GPU sleeps, and asking would wake it"
+
+
+class Gauges(NamedTuple):
+    utilization_percent: float | None
+    temperature_celsius: float | None
+    power_watts: float | None
+    unknown: dict[str, str]
+
+
+def read_memory(files: Files, card: Card) -> Memory | Failure:
+    """The GPU's own memory. What the driver keeps for itself is part of what is used, and told apart by nobody."""
+    total = files.number(card.directory / "mem_info_vram_total", card.index)
+    if isinstance(total, Failure):
+        return total
+    used = files.number(card.directory / "mem_info_vram_used", card.index)
+    if isinstance(used, Failure):
+        return used
+    if not used <= total <= TOTAL_BYTES_MAX or not total:
+        return Failure(Fault.PASSING, f"the driver answered impossible memory: total {total}, used {used}")
+    return Memory(total_bytes=total, used_bytes=used, free_bytes=total - used, driver_reserved_bytes=0, source=SOURCE)
+
+
+class GaugeReader:
+    """Reads one GPU; where its sensors are is looked up once."""
+
+    def __init__(self, card: Card) -> None:
+        self._card = card
+        self._sensors: dict[str, Path] | None = None
+        self._gauges: Gauges | None = None
+        self._due_at = float("-inf")
+
+    def read(self, files: Files, now: float) -> Gauges:
+        """The gauges, at most `INTERVAL_SECONDS` old; none of a GPU that sleeps, since asking would wake it."""
+        if self._gauges is None or now >= self._due_at:
+            self._due_at = now + INTERVAL_SECONDS
+            self._gauges = self._read(files)
+        return self._gauges
+
+    def _read(self, files: Files) -> Gauges:
+        index = self._card.index
+        if files.text(self._card.directory / "power/runtime_status", index) == "suspended":
+            return Gauges(None, None, None, dict.fromkeys(GAUGES, ASLEEP))
+        unknown: dict[str, str] = {}
+        if self._sensors is None:
+            self._sensors = _find_sensors(files, self._card)
+        busy = files.number(self._card.directory / "gpu_busy_percent", index)
+        temperature = self._sensor(files, "temperature")
+        power = self._sensor(files, "power")
+        return Gauges(
+            _within("utilization_percent", busy, 1, 100, unknown),
+            _within("temperature_celsius", temperature, MILLIDEGREES_PER_DEGREE, TEMPERATURE_CELSIUS_MAX, unknown),
+            _within("power_watts", power, MICROWATTS_PER_WATT, POWER_WATTS_MAX, unknown),
+            unknown,
+        )
+
+    def _sensor(self, files: Files, noun: str) -> int | Failure:
+        path = (self._sensors or {}).get(noun)
+        if path is None:
+            return Failure(Fault.ABSENT, f"the GPU has no sensor of its {noun}")
+        return files.number(path, self._card.index)
+
+
+def _find_sensors(files: Files, card: Card) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for directory in sorted(card.directory.glob("hwmon/hwmon*")):
+        labels: dict[str | Failure, Path] = {
+            files.text(label, card.index): label.with_name(label.name.replace("_label", "_input"))
+            for label in sorted(directory.glob("temp*_label"))
+        }
+        for sensor in TEMPERATURE_SENSORS:
+            if sensor in labels:
+                found.setdefault("temperature", labels[sensor])
+        for name in ("power1_average", "power1_input"):
+            if (directory / name).exists():
+                found.setdefault("power", directory / name)
+    return found
+
+
+def _within(key: str, number: int | Failure, per_unit: int, high: int, unknown: dict[str, str]) -> float | None:
+    if isinstance(number, Failure):
+        unknown[key] = number.reason
+        return None
+    value = number / per_unit
+    if value > high:
+        unknown[key] = f"the driver answered an impossible value: {value:g}"
+        return None
+    return value

@@ -1,0 +1,83 @@
+"""The processes on all GPUs, out of both of the kernel's lists, read as rarely as their cost demands."""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from blackbox.model.sample import DeviceProcess
+from blackbox.sources.amd.cards import Card
+from blackbox.sources.amd.clients import NAME, Clients, read_clients
+from blackbox.sources.amd.files import NO_GPU, Files
+from blackbox.sources.amd.kfd import Kfd
+from blackbox.sources.holders import Holder, name_processes
+from blackbox.sources.procfs import Procfs
+
+INTERVAL_SECONDS_MIN = 1.0
+INTERVAL_SECONDS_MAX = 30.0
+COST_SHARE = 100
+"""The interval is at least this many times what a reading took: every open file of the machine is looked at."""
+SLACK_SECONDS = 0.05
+"""A tick that comes a little early reads the lists all the same."""
+NOTHING = Clients({}, frozenset(), 0)
+CONTAINED = "the kernel lists compute processes outside this container by pids that mean others here"
+NO_KFD = "the kernel lists no compute processes here"
+
+
+class ProcessListing:
+    """Keeps the newest list."""
+
+    def __init__(self, files: Files, root: Path, procfs: Procfs) -> None:
+        self.seconds = 0.0
+        """What the last reading took."""
+        self.interval_seconds = INTERVAL_SECONDS_MIN
+        self.processes: tuple[DeviceProcess, ...] = ()
+        self.taken_at: float | None = None
+        self.unknown: str | None = None
+        """Why there may be more processes than these."""
+        self._files = files
+        self._kfd = Kfd(files, root)
+        self._proc = root / "proc"
+        self._procfs = procfs
+        self._due_at = float("-inf")
+
+    def read(self, cards: Iterable[Card], now: float) -> None:
+        """Reads both lists, if it is time; what is on no GPU of `cards` is left out."""
+        if now < self._due_at - SLACK_SECONDS:
+            return
+        started = time.perf_counter()
+        is_host = self._procfs.sees_host_pids
+        of_kfd = self._kfd.read() if is_host else None
+        clients = self._read_clients()
+        uuids = {card.pci: card.uuid for card in cards}
+        held: dict[tuple[int, str], int] = {}
+        for pid, of_gpus in (*(of_kfd or {}).items(), *clients.held.items()):
+            for pci, used in of_gpus.items():
+                # each list states all of a process that it knows of: the larger figure counts, not the sum
+                if pci in uuids:
+                    held[pid, uuids[pci]] = max(used, held.get((pid, uuids[pci]), 0))
+        compute = clients.compute | (of_kfd or {}).keys()
+        holders = [
+            Holder(pid, uuid, used, "compute" if pid in compute else "graphics")
+            for (pid, uuid), used in sorted(held.items())
+            if used
+        ]
+        self.processes = name_processes(holders, self._procfs)
+        self.taken_at = now
+        self.unknown = _why_incomplete(is_host, of_kfd is not None, clients.hidden)
+        self.seconds = time.perf_counter() - started
+        self.interval_seconds = min(INTERVAL_SECONDS_MAX, max(INTERVAL_SECONDS_MIN, COST_SHARE * self.seconds))
+        self._due_at = now + self.interval_seconds
+
+    def _read_clients(self) -> Clients:
+        if self._files.barred(NAME, NO_GPU):
+            return NOTHING
+        return read_clients(self._proc, lambda: self._files.announce(NAME, NO_GPU))
+
+
+def _why_incomplete(is_host: bool, has_kfd: bool, hidden: int) -> str | None:
+    if not is_host:
+        return CONTAINED
+    if not hidden:
+        return None
+    secret = f"the open files of {hidden} processes may not be seen"
+    return f"{secret}, and so not whether they are graphics programs" if has_kfd else f"{NO_KFD}, and {secret}"

@@ -1,0 +1,190 @@
+"""The source: a window on every GPU that one process has to itself, one GPU at a time, and what it counted."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+from blackbox.model.sample import KernelCounters, Sample, SourceState
+from blackbox.sources.nvml.driver import Breadcrumb, Driver
+from blackbox.sources.nvml.errors import Failure, LibraryGoneError, absence_of
+from blackbox.sources.nvml.topology import Place, Topology, TopologyReader
+from blackbox.sources.pm_sampling.collector import Collector, DeniedError, PmSamplingError
+from blackbox.sources.pm_sampling.cuda import CudaError, ordinals
+from blackbox.sources.pm_sampling.neighbours import Neighbours
+from blackbox.sources.pm_sampling.totals import SOURCE, nothing, totals
+from blackbox.sources.procfs import Procfs
+
+WINDOW_SECONDS = 0.2
+EVERY_SECONDS = 30.0
+"""On each GPU, whose clocks are held while its counters are read: 0.7 % of the time."""
+OPEN, READ, CLOSE = "pm_sampling_open", "pm_sampling_read", "pm_sampling_close"
+CUDA = "cuInit"
+NOT_IN_CUDA = "CUDA does not know this GPU"
+
+Trouble = tuple[SourceState, str]
+
+
+def _no_breadcrumb(function: str, gpu: int) -> None:
+    """Leaves no trace of calls."""
+
+
+class PmSamplingSource:
+    """Keeps the promises of `Source`. Runs in a process of its own: what it opens may hang or crash, and finding no
+    counters must cost nobody else's figures."""
+
+    name = SOURCE
+    vital_calls = frozenset({CUDA, OPEN, READ, CLOSE})
+    """They may take seconds, and nothing works without them."""
+
+    def __init__(
+        self,
+        *,
+        breadcrumb: Breadcrumb = _no_breadcrumb,
+        procfs: Path = Path("/proc"),
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        find_ordinals: Callable[[], dict[str, int]] = ordinals,
+    ) -> None:
+        """`find_ordinals` tells CUDA's number of each GPU."""
+        self._breadcrumb = breadcrumb
+        self._clock = clock
+        self._sleep = sleep
+        self._find_ordinals = find_ordinals
+        self._driver = Driver(None, breadcrumb)
+        self._topology = TopologyReader(self._driver, clock)
+        self._neighbours = Neighbours(Procfs(procfs).sees_host_pids)
+        self._ordinals: dict[str, int] | None = None
+        self._collectors: dict[str, Collector] = {}
+        self._windows = 0
+        self._forget()
+
+    @property
+    def quarantine(self) -> dict[tuple[str, int], str]:
+        """(function, device index; -1 for any) -> reason why it is not called."""
+        return self._driver.quarantine
+
+    @quarantine.setter
+    def quarantine(self, calls: dict[tuple[str, int], str]) -> None:
+        self._driver.quarantine = calls
+
+    def sample(self) -> Sample:
+        """The figures of the last windows; of one GPU new ones where it is time, for which it takes a little longer."""
+        now = self._clock()
+        if now >= self._due_at:
+            self._absence = None
+            try:
+                self._look(now)
+            except LibraryGoneError as gone:
+                self._driver.close()
+                self._fail(gone.failure, now)
+        state, reason = self._absence or next(iter(self._troubles.values()), ("ok", None))
+        return Sample(
+            source=self.name,
+            taken_at=self._clock(),
+            state=state,
+            reason=reason,
+            kernels=_by_process(self._rows),
+            facts={"pm_sampling": "on"},
+            cost={
+                "cpu_seconds_total": time.process_time(),
+                "driver_calls_total": self._driver.calls_total,
+                "driver_seconds_total": self._driver.seconds_total,
+                "windows_total": self._windows,
+                "window_seconds": WINDOW_SECONDS,
+                "window_interval_seconds": EVERY_SECONDS,
+            },
+        )
+
+    def close(self) -> None:
+        """See `Source`."""
+        self._driver.close()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._due_at = float("-inf")
+        self._due: dict[str, float] = {}
+        """UUID of a GPU -> when it is looked at next."""
+        self._rows: dict[str, list[KernelCounters]] = {}
+        """UUID of a GPU -> what its processes are given."""
+        self._troubles: dict[str, Trouble] = {}
+        """UUID of a GPU -> why it has no figures, where that is a fault."""
+        self._absence: Trouble | None = None
+
+    def _look(self, now: float) -> None:
+        """Looks at the GPU that has waited longest. Raises `LibraryGoneError`."""
+        topology = self._driver.open() or self._topology.read()
+        if isinstance(topology, Failure):
+            self._fail(topology, now)
+            return
+        known = topology.gpus.keys()
+        for past in (self._due, self._rows, self._troubles):
+            for uuid in past.keys() - known:
+                del past[uuid]
+        self._due = {uuid: self._due.get(uuid, now) for uuid in known}
+        if self._due:
+            uuid = min(self._due, key=self._due.__getitem__)
+            self._due[uuid] = now + EVERY_SECONDS
+            self._troubles.pop(uuid, None)
+            self._rows[uuid] = self._look_at(topology, uuid)
+        self._due_at = min(self._due.values(), default=now + EVERY_SECONDS)
+
+    def _look_at(self, topology: Topology, uuid: str) -> list[KernelCounters]:
+        gpu, is_partitioned = topology.gpus[uuid], bool(topology.instances.get(uuid))
+        before = self._neighbours.on(gpu, is_partitioned)
+        if before.shared is not None or not before.pids:
+            return [nothing(pid, before.shared or "") for pid in before.pids]
+        (pid,) = before.pids
+        try:
+            row = self._window(gpu, pid)
+        except (PmSamplingError, CudaError) as error:
+            is_denied = isinstance(error, DeniedError)
+            self._troubles[uuid] = ("no_access", str(error)) if is_denied else ("failed", f"GPU {gpu.index}: {error}")
+            return [nothing(pid, str(error))]
+        if self._neighbours.on(gpu, is_partitioned) != before:
+            return [nothing(pid, f"others came to GPU {gpu.index} or left it during the window")]
+        return [row]
+
+    def _window(self, gpu: Place, pid: int) -> KernelCounters:
+        """What is counted for the only process on a GPU. Raises `PmSamplingError`, `CudaError`."""
+        collector = self._collector(gpu.uuid)
+        self._breadcrumb(OPEN, gpu.index)
+        collector.open()
+        try:
+            self._sleep(WINDOW_SECONDS)
+            self._breadcrumb(READ, gpu.index)
+            intervals = collector.read()
+        finally:
+            self._breadcrumb(CLOSE, gpu.index)
+            collector.close()
+        self._windows += 1
+        return totals(pid, intervals, EVERY_SECONDS)
+
+    def _collector(self, uuid: str) -> Collector:
+        if self._ordinals is None:
+            self._breadcrumb(CUDA, -1)
+            self._ordinals = self._find_ordinals()
+        if uuid not in self._ordinals:
+            raise PmSamplingError(NOT_IN_CUDA)
+        if uuid not in self._collectors:
+            self._collectors[uuid] = Collector(self._ordinals[uuid])
+        return self._collectors[uuid]
+
+    def _fail(self, failure: Failure, now: float) -> None:
+        self._absence = absence_of(failure)
+        self._rows = {}
+        self._due_at = now + EVERY_SECONDS
+
+
+def _by_process(rows: dict[str, list[KernelCounters]]) -> tuple[KernelCounters, ...]:
+    """One row per process: counts of several GPUs are not those of one."""
+    found: defaultdict[int, list[KernelCounters]] = defaultdict(list)
+    for of_gpu in rows.values():
+        for row in of_gpu:
+            found[row.pid].append(row)
+    return tuple(
+        of_process[0]
+        if len(of_process) == 1
+        else nothing(pid, f"it is on {len(of_process)} GPUs, and PM sampling counts each by itself")
+        for pid, of_process in found.items()
+    )

@@ -1,0 +1,87 @@
+"""What the intervals of a window come to. Pure."""
+
+import math
+from collections.abc import Sequence
+
+from blackbox.model.sample import KernelCounters
+from blackbox.sources.pm_sampling.collector import Interval
+
+SOURCE = "pm_sampling"
+COUNTED = (
+    "atomic_operations",
+    "occupancy",
+    "active_blocks",
+    "memory_throughput",
+    "dram_read_bytes",
+    "dram_write_bytes",
+)
+NOT_COUNTED = {"threads_per_block": "PM sampling does not count it"}
+IDLE = "no kernel ran in the window"
+NANOSECONDS = 1_000_000_000
+
+
+def nothing(pid: int, reason: str) -> KernelCounters:
+    """The row of a process that nothing is known of, with the reason."""
+    return KernelCounters(
+        pid=pid,
+        scope="device",
+        source=SOURCE,
+        atomic_operations=None,
+        threads_per_block=None,
+        occupancy=None,
+        active_blocks=None,
+        memory_throughput=None,
+        dram_read_bytes=None,
+        dram_write_bytes=None,
+        unknown=dict.fromkeys(COUNTED, reason) | NOT_COUNTED,
+    )
+
+
+def totals(pid: int, intervals: Sequence[Interval], every_seconds: float) -> KernelCounters:
+    """The row of the process that had the GPU to itself. Bytes and atomics are sums over the window; occupancy and
+    blocks are means over the time in which there was work."""
+    seconds = sum(interval.nanoseconds for interval in intervals) / NANOSECONDS
+    if seconds <= 0 or not all(map(_is_possible, intervals)):
+        return nothing(pid, "the window held no samples" if seconds <= 0 else "CUPTI answered impossible counts")
+    read = round(math.fsum(interval.read_bytes for interval in intervals))
+    written = round(math.fsum(interval.write_bytes for interval in intervals))
+    cycles = math.fsum(interval.active_cycles for interval in intervals)
+    window = f"of a window of {seconds:.3f} s, which is taken every {every_seconds:g} s"
+    unknown = {
+        **NOT_COUNTED,
+        "dram_read_bytes": window,
+        "dram_write_bytes": window,
+        "memory_throughput": window,
+        "occupancy": IDLE if not cycles else f"{window}, while multiprocessors had work",
+        "active_blocks": IDLE if not cycles else f"{window}, while multiprocessors had work",
+        "atomic_operations": f"requests to the L2 cache, {window}",
+    }
+    return KernelCounters(
+        pid=pid,
+        scope="device",
+        source=SOURCE,
+        atomic_operations=round(math.fsum(interval.atomics + interval.reductions for interval in intervals)),
+        threads_per_block=None,
+        occupancy=round(_mean(intervals, "occupancy_percent", cycles), 2) if cycles else None,
+        active_blocks=round(_mean(intervals, "blocks", cycles)) if cycles else None,
+        memory_throughput=round((read + written) / seconds),
+        dram_read_bytes=read,
+        dram_write_bytes=written,
+        unknown=unknown,
+    )
+
+
+def _mean(intervals: Sequence[Interval], name: str, cycles: float) -> float:
+    """Over the active cycles."""
+    return math.fsum(getattr(one, name) * one.active_cycles for one in intervals if one.active_cycles) / cycles
+
+
+def _is_possible(interval: Interval) -> bool:
+    always = (
+        interval.read_bytes, interval.write_bytes, interval.active_cycles, interval.atomics, interval.reductions,
+    )  # fmt: skip
+    if not all(math.isfinite(value) and value >= 0 for value in always):
+        return False
+    if not interval.active_cycles:
+        return True
+    return 0 <= interval.occupancy_percent <= 100 and 0 <= interval.blocks < math.inf
