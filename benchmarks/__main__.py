@@ -18,6 +18,7 @@ from benchmarks import (
     report,
     startup,
     tick,
+    training,
     vllm,
 )
 from benchmarks.harness import BrokenRunError, PeerMissingError
@@ -33,6 +34,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     faults.BENCHMARK,
     startup.BENCHMARK,
     agents.BENCHMARK,
+    training.BENCHMARK,
     recording.BENCHMARK,
     vllm.BENCHMARK,
     gpu.BENCHMARK,

@@ -32,7 +32,7 @@ FAULTS: dict[int, tuple[str, str, str]] = {
     15: (DRIVER, "MIG is reconfigured", "the new layout shows, the old ends, without a restart"),
     16: (DRIVER, "a GPU is unplugged and returns elsewhere", "identity is the UUID, whatever the index"),
     17: (DRIVER, "a container loses its GPUs", "a named state with a hint, and recovery"),
-    18: (DRIVER, "profiling tools freeze GPUs", "no profiling call is made unless --gpm asks for it"),
+    18: (DRIVER, "profiling tools freeze GPUs", "no profiling call is made unless --gpm or --pm-sampling asks for it"),
     19: (DRIVER, "the wall clock jumps", "the cadence stays; order is by sequence number"),
     20: (DRIVER, "old data passed off as fresh", "every sample has its age; health fails with it"),
     21: (RECORDS, "the disk is full", "the live view goes on; recording pauses, says so, resumes; the gap stays a gap"),

@@ -90,6 +90,8 @@ def test_row_18_profiling_is_off_by_default() -> None:
     (spec,) = (spec for spec in SOURCES if spec.name == "nvml")
     assert spec.variant is not None
     assert getattr(Settings(), spec.variant[0]) is False
+    (windows,) = (spec for spec in SOURCES if spec.name == "pm_sampling")
+    assert getattr(Settings(), str(windows.on_switch)) is False
 
 
 @pytest.mark.parametrize(("flags", "expected"), [((), "off"), (("--gpm",), "on")])

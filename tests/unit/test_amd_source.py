@@ -268,6 +268,16 @@ def test_a_file_in_quarantine_is_not_read(fake: FakeAmd) -> None:
     assert ("mem_info_vram_used", 0) not in marks
 
 
+def test_open_files_in_quarantine_are_not_looked_at_and_that_is_said(fake: FakeAmd) -> None:
+    fake.add_process(20)
+    fake.open_client(20, 5, NEAR, 1, "2 MiB")
+    taken = source(fake)
+    taken.quarantine = {("fdinfo", -1): "hung before"}
+    sample = taken.sample()
+    assert sample.processes == ()
+    assert sample.devices[0].unknown["processes"] == "hung before"
+
+
 def test_each_process_is_announced_so_that_many_are_no_hang(fake: FakeAmd) -> None:
     for pid in (1, 2, 3):
         fake.add_process(pid)

@@ -47,7 +47,8 @@ class ProcessListing:
         started = time.perf_counter()
         is_host = self._procfs.sees_host_pids
         of_kfd = self._kfd.read() if is_host else None
-        clients = self._read_clients()
+        barred = self._files.barred(NAME, NO_GPU)
+        clients = NOTHING if barred else read_clients(self._proc, lambda: self._files.announce(NAME, NO_GPU))
         uuids = {card.pci: card.uuid for card in cards}
         held: dict[tuple[int, str], int] = {}
         for pid, of_gpus in (*(of_kfd or {}).items(), *clients.held.items()):
@@ -63,15 +64,10 @@ class ProcessListing:
         ]
         self.processes = name_processes(holders, self._procfs)
         self.taken_at = now
-        self.unknown = _why_incomplete(is_host, of_kfd is not None, clients.hidden)
+        self.unknown = barred.reason if barred else _why_incomplete(is_host, of_kfd is not None, clients.hidden)
         self.seconds = time.perf_counter() - started
         self.interval_seconds = min(INTERVAL_SECONDS_MAX, max(INTERVAL_SECONDS_MIN, COST_SHARE * self.seconds))
         self._due_at = now + self.interval_seconds
-
-    def _read_clients(self) -> Clients:
-        if self._files.barred(NAME, NO_GPU):
-            return NOTHING
-        return read_clients(self._proc, lambda: self._files.announce(NAME, NO_GPU))
 
 
 def _why_incomplete(is_host: bool, has_kfd: bool, hidden: int) -> str | None:
