@@ -100,6 +100,16 @@ GARBAGE = {
 }
 
 
+def test_a_greeting_and_a_large_report_in_one_piece_are_no_garbage(listener: Listener) -> None:
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.connect(str(listener.socket))
+        agent.sendall(HELLO + report(10_000))
+        sample = listener.wait_for(lambda sample: sample.allocators)
+    (allocator,) = sample.allocators
+    assert len(allocator.blocks or ()) == 10_000
+    assert sample.cost["agents_cut_off_total"] == 0
+
+
 @pytest.mark.fault(36)
 @pytest.mark.parametrize("name", GARBAGE)
 def test_row_36_garbage_cuts_off_the_agent_that_sent_it(name: str, listener: Listener) -> None:

@@ -26,13 +26,13 @@ def test_garbage_is_refused_and_never_grows(garbage: bytes) -> None:
     if garbage.startswith(wire.MAGIC):
         garbage = b"x" + garbage
     with pytest.raises(WireError):
-        Unpacker().feed(garbage)
+        list(Unpacker().feed(garbage))
 
 
 def test_a_length_above_the_cap_is_refused_before_it_is_read() -> None:
     header = wire.HEADER.pack(wire.MAGIC, wire.VERSION, Kind.SAMPLE, wire.MAX_PAYLOAD_BYTES + 1)
     with pytest.raises(WireError, match="exceeds"):
-        Unpacker().feed(header)
+        list(Unpacker().feed(header))
     with pytest.raises(WireError, match="exceeds"):
         pack(Kind.SAMPLE, bytes(wire.MAX_PAYLOAD_BYTES + 1))
 
@@ -40,4 +40,15 @@ def test_a_length_above_the_cap_is_refused_before_it_is_read() -> None:
 def test_another_version_is_refused_by_name() -> None:
     header = wire.HEADER.pack(wire.MAGIC, wire.VERSION + 1, Kind.SAMPLE, 0)
     with pytest.raises(WireError, match="version 2, this side speaks 1"):
-        Unpacker().feed(header)
+        list(Unpacker().feed(header))
+
+
+def test_what_a_frame_says_may_change_how_the_next_is_taken() -> None:
+    unpacker = Unpacker(payload_bytes_max=8)
+    taken = []
+    for frame in unpacker.feed(pack(Kind.HELLO, b"short") + pack(Kind.REPORT, bytes(100))):
+        taken.append(frame)
+        unpacker.payload_bytes_max = 1000
+    assert [len(frame.payload) for frame in taken] == [5, 100]
+    with pytest.raises(WireError, match="exceeds"):
+        list(Unpacker(payload_bytes_max=8).feed(pack(Kind.HELLO, b"short") + pack(Kind.REPORT, bytes(100))))

@@ -18,6 +18,7 @@ import time
 from collections.abc import Sequence
 from types import ModuleType
 
+from blackbox.agent import garbage
 from blackbox.agent.channel import Channel
 from blackbox.agent.ending import exception_name
 from blackbox.agent.probe import Probe
@@ -117,6 +118,7 @@ class Life:
 
     def after_fork_in_child(self) -> None:
         """Begins anew when a probe asks for it: most children never touch a GPU."""
+        garbage.put_back()
         self._lock = threading.Lock()
         self._thread = None
         self._pid = os.getpid()

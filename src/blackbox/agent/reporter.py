@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from blackbox.agent.budget import Budget
 from blackbox.agent.channel import Channel
+from blackbox.agent.garbage import held_off
 from blackbox.agent.probe import Probe
 from blackbox.agent.settings import Settings
 from blackbox.wire.message import pack_report
@@ -80,10 +81,12 @@ class Reporter:
 
     def _report(self, probe: Probe, full: bool) -> bool:
         try:
-            report = probe.report(full)
-            if report is None:
-                return False
-            self._channel.send(pack_report(report, self.cost))
+            with held_off():
+                report = probe.report(full)
+                if report is None:
+                    return False
+                packed = pack_report(report, self.cost)
+            self._channel.send(packed)
         except Exception:
             self._dropped += 1
             return False

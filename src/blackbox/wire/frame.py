@@ -14,6 +14,7 @@ after the fault can be trusted.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -64,7 +65,7 @@ class Unpacker:
 
     def __init__(self, payload_bytes_max: int = MAX_PAYLOAD_BYTES) -> None:
         self.payload_bytes_max = payload_bytes_max
-        """May be changed between feeds: a peer that has not said who it is needs little."""
+        """May be changed between frames: a peer that has not said who it is needs little."""
         self._buffer = bytearray()
 
     @property
@@ -72,13 +73,15 @@ class Unpacker:
         """Memory held for a frame that is not complete."""
         return len(self._buffer)
 
-    def feed(self, data: bytes) -> list[Frame]:
-        """The frames completed by `data`, in order. Raises `WireError` at the first broken header."""
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """The frames completed by `data`, in order, each cut when it is asked for, since what one says may change how the
+        next is taken. Iterating raises `WireError` at the first broken header."""
         self._buffer += data
-        frames: list[Frame] = []
+        return self._frames()
+
+    def _frames(self) -> Iterator[Frame]:
         while (frame := self._next()) is not None:
-            frames.append(frame)
-        return frames
+            yield frame
 
     def _next(self) -> Frame | None:
         if len(self._buffer) < HEADER.size:
