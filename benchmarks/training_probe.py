@@ -1,14 +1,24 @@
-"""The agent's probe for PyTorch, in a program that only stands in for one on a GPU."""
+"""The agent's probe for PyTorch, in a program that stands in for one on a GPU, and switches it on and off."""
 
 import sys
 from types import ModuleType
 
 from blackbox.agent.probe import Desk
 from blackbox.agent.probes.torch.probe import TorchProbe
+from blackbox.wire.report import Report
 
 
-def make(_: ModuleType, desk: Desk) -> TorchProbe:
-    probe = TorchProbe(sys.modules["torch"], desk)
+class SwitchedProbe(TorchProbe):
+    """Says nothing, and looks at nothing, while the program has it switched off."""
+
+    is_on = True
+
+    def report(self, full: bool) -> Report | None:
+        return super().report(full) if SwitchedProbe.is_on else None
+
+
+def make(_: ModuleType, desk: Desk) -> SwitchedProbe:
+    probe = SwitchedProbe(sys.modules["torch"], desk)
     probe.watch(late=True)
     desk.awake()
     return probe

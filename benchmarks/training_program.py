@@ -1,5 +1,6 @@
 """`training_program.py GPU_UUID`, run by an interpreter that has PyTorch. Small layers: a step is mostly Python, as it
-is on a GPU. Sent a number, it trains so many steps and tells how long each took.
+is on a GPU. Sent `on` or `off` and a number, it trains so many steps with the probe switched so, and tells how long
+each took.
 """
 
 import json
@@ -9,6 +10,7 @@ import time
 import torch
 
 from benchmarks import cuda_stand_in
+from benchmarks.training_probe import SwitchedProbe
 
 WIDTH, DEPTH, BATCH = 128, 24, 32
 
@@ -29,7 +31,9 @@ def main() -> None:
 
     print(json.dumps({"blocks": cuda_stand_in.BLOCKS}), flush=True)
     for line in sys.stdin:
-        print(json.dumps({"seconds": [step() for _ in range(int(line))]}), flush=True)
+        switch, steps = line.split()
+        SwitchedProbe.is_on = switch == "on"
+        print(json.dumps({"seconds": [step() for _ in range(int(steps))]}), flush=True)
 
 
 main()

@@ -19,7 +19,7 @@ _before: list[int] = []
 
 @contextmanager
 def held_off() -> Iterator[None]:
-    """For one thread at a time. Nothing happens where the program has switched the collector off by a threshold of 0."""
+    """For one thread at a time. Does nothing where the program has switched the collector off by a threshold of 0."""
     put_back()  # the program may have saved and set again what was ours
     first, *others = gc.get_threshold()
     if first == 0:

@@ -74,7 +74,7 @@ class Unpacker:
         return len(self._buffer)
 
     def feed(self, data: bytes) -> Iterator[Frame]:
-        """The frames completed by `data`, in order, each cut when it is asked for, since what one says may change how the
+        """The frames completed by `data`, in order. Each is cut when it is asked for: what one says may change how the
         next is taken. Iterating raises `WireError` at the first broken header."""
         self._buffer += data
         return self._frames()
