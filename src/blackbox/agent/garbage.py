@@ -9,7 +9,7 @@ threshold is raised instead, to a number that nobody else would choose, and put 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 HELD = 1_000_000_007
@@ -18,7 +18,7 @@ _before: list[int] = []
 
 
 @contextmanager
-def held_off() -> Iterator[None]:
+def held_off() -> Generator[None, None, None]:
     """For one thread at a time. Does nothing where the program has switched the collector off by a threshold of 0."""
     put_back()  # the program may have saved and set again what was ours
     first, *others = gc.get_threshold()
