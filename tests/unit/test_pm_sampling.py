@@ -36,6 +36,10 @@ def test_occupancy_and_blocks_are_means_over_the_time_with_work() -> None:
     assert (row.occupancy, row.active_blocks) == (40.0, 800)
 
 
+def test_counters_read_a_moment_apart_make_no_more_than_all() -> None:
+    assert totals(PID, [interval(active_cycles=1, occupancy_percent=100.4)], 30).occupancy == 100
+
+
 def test_a_window_without_work_has_bytes_and_no_occupancy() -> None:
     row = totals(PID, [interval(read_bytes=8)], 30)
     assert (row.dram_read_bytes, row.occupancy, row.active_blocks) == (8, None, None)
@@ -47,7 +51,7 @@ def test_without_samples_or_with_impossible_ones_nothing_is_known() -> None:
         ([], "no samples"),
         ([interval(read_bytes=-1)], "impossible"),
         ([interval(write_bytes=math.nan)], "impossible"),
-        ([interval(active_cycles=1, occupancy_percent=101)], "impossible"),
+        ([interval(active_cycles=1, occupancy_percent=111)], "impossible"),
         ([interval(active_cycles=1, blocks=math.inf)], "impossible"),
     ):
         row = totals(PID, window, 30)

@@ -193,18 +193,19 @@ class Allocator(Part, frozen=True, kw_only=True):
 
 
 class KernelCounters(Part, frozen=True, kw_only=True):
-    """What the kernels of one process do to the memory. Units as in the contract's `nsight_metrics`."""
+    """What the kernels of one process do to the memory; None where that was not measured. Units as in the contract's
+    `nsight_metrics`."""
 
     pid: int
     scope: Literal["process", "device", "kernel"]
     source: str
-    atomic_operations: int | None
-    threads_per_block: int | None
-    occupancy: float | None
-    active_blocks: int | None
-    memory_throughput: int | None
-    dram_read_bytes: int | None
-    dram_write_bytes: int | None
+    atomic_operations: int | None = None
+    threads_per_block: int | None = None
+    occupancy: float | None = None
+    active_blocks: int | None = None
+    memory_throughput: int | None = None
+    dram_read_bytes: int | None = None
+    dram_write_bytes: int | None = None
 
 
 class InferenceEngine(Part, frozen=True, kw_only=True):

@@ -118,17 +118,7 @@ def why_shared(
 
 def _nothing(pid: int, reason: str) -> KernelCounters:
     return KernelCounters(
-        pid=pid,
-        scope="device",
-        source=SOURCE,
-        atomic_operations=None,
-        threads_per_block=None,
-        occupancy=None,
-        active_blocks=None,
-        memory_throughput=None,
-        dram_read_bytes=None,
-        dram_write_bytes=None,
-        unknown=dict.fromkeys((*NOT_COUNTED, *COUNTED), reason),
+        pid=pid, scope="device", source=SOURCE, unknown=dict.fromkeys((*NOT_COUNTED, *COUNTED), reason)
     )
 
 

@@ -17,24 +17,14 @@ COUNTED = (
 )
 NOT_COUNTED = {"threads_per_block": "PM sampling does not count it"}
 IDLE = "no kernel ran in the window"
+OCCUPANCY_PERCENT_MAX = 110
+"""Of one interval: its counters are not read at the very same moment. The whole window's is at most 100."""
 NANOSECONDS = 1_000_000_000
 
 
 def nothing(pid: int, reason: str) -> KernelCounters:
     """The row of a process that nothing is known of, with the reason."""
-    return KernelCounters(
-        pid=pid,
-        scope="device",
-        source=SOURCE,
-        atomic_operations=None,
-        threads_per_block=None,
-        occupancy=None,
-        active_blocks=None,
-        memory_throughput=None,
-        dram_read_bytes=None,
-        dram_write_bytes=None,
-        unknown=dict.fromkeys(COUNTED, reason) | NOT_COUNTED,
-    )
+    return KernelCounters(pid=pid, scope="device", source=SOURCE, unknown=dict.fromkeys(COUNTED, reason) | NOT_COUNTED)
 
 
 def totals(pid: int, intervals: Sequence[Interval], every_seconds: float) -> KernelCounters:
@@ -61,8 +51,7 @@ def totals(pid: int, intervals: Sequence[Interval], every_seconds: float) -> Ker
         scope="device",
         source=SOURCE,
         atomic_operations=round(math.fsum(interval.atomics + interval.reductions for interval in intervals)),
-        threads_per_block=None,
-        occupancy=round(_mean(intervals, "occupancy_percent", cycles), 2) if cycles else None,
+        occupancy=round(min(100.0, _mean(intervals, "occupancy_percent", cycles)), 2) if cycles else None,
         active_blocks=round(_mean(intervals, "blocks", cycles)) if cycles else None,
         memory_throughput=round((read + written) / seconds),
         dram_read_bytes=read,
@@ -84,4 +73,4 @@ def _is_possible(interval: Interval) -> bool:
         return False
     if not interval.active_cycles:
         return True
-    return 0 <= interval.occupancy_percent <= 100 and 0 <= interval.blocks < math.inf
+    return 0 <= interval.occupancy_percent <= OCCUPANCY_PERCENT_MAX and 0 <= interval.blocks < math.inf
