@@ -57,7 +57,7 @@ class Program:
     def report(self, full: bool = True) -> Report:
         report = self.probe.report(full)
         assert report is not None
-        assert len(Unpacker().feed(pack_report(report, Cost(0, 0, 0)))) == 1
+        assert len(list(Unpacker().feed(pack_report(report, Cost(0, 0, 0))))) == 1
         return report
 
     def allocator(self, full: bool = True) -> AllocatorReport:
