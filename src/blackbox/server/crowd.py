@@ -1,6 +1,8 @@
 """All connections of a server: how many there may be, and the clock over their deadlines."""
 
 import asyncio
+import errno
+import os
 from email.utils import formatdate
 from typing import NamedTuple, Protocol
 
@@ -32,14 +34,23 @@ class Room(NamedTuple):
     """For connections above that, while they are told so; those beyond are closed at once."""
 
 
+SPARED_WHEN_FULL = 8
+"""Connections ended when no file descriptor is left; so many, and those that wait, can be told."""
+ROOM_BACK_SECONDS = 30.0
+"""After the last such moment."""
+
+
 class Crowd:
     """The open connections. Lives on the event loop."""
 
     def __init__(self, limits: Limits, stats: Stats, room: Room) -> None:
         self._limits = limits
         self._stats = stats
-        self._room = room
-        self._members: set[Member] = set()
+        self._room = self._whole_room = room
+        self._full_at = float("-inf")
+        """When no file descriptor was left."""
+        self._members: dict[Member, None] = {}
+        """In the order in which they came."""
         self._loop = asyncio.get_running_loop()
         self.ending = False
         """The server stops: no connection outlives its answer."""
@@ -61,14 +72,14 @@ class Crowd:
         """Counts a new connection; False when it is one too many."""
         self._stats.connections_total += 1
         self._stats.connections_open += 1
-        self._members.add(member)
+        self._members[member] = None
         if len(self._members) <= self._room.connections:
             return True
         self._stats.connections_refused_total += 1
         return False
 
     def leave(self, member: Member) -> None:
-        self._members.remove(member)
+        del self._members[member]
         self._stats.connections_open -= 1
 
     def sweep(self, now: float) -> None:
@@ -76,6 +87,19 @@ class Crowd:
         self._set_date()
         for member in tuple(self._members):
             member.check_deadline(now)
+        self._make_room(now)
+
+    def _make_room(self, now: float) -> None:
+        """Where the machine gives fewer file descriptors than were counted, ends the connections that came last, and
+        admits no more than are left: the event loop would try to accept without a pause."""
+        if _are_fds_used_up():
+            self._full_at = now
+            kept = max(1, len(self._members) - SPARED_WHEN_FULL)
+            self._room = Room(kept, min(self._whole_room.refusals, SPARED_WHEN_FULL // 2))
+            for member in tuple(self._members)[kept:]:
+                member.abort()
+        elif self._room is not self._whole_room and now - self._full_at > ROOM_BACK_SECONDS:
+            self._room = self._whole_room
 
     async def disperse(self) -> None:
         """Ends all connections, gently while `stop_seconds` last."""
@@ -92,6 +116,15 @@ class Crowd:
 
     def _set_date(self) -> None:
         self.date = f"Date: {formatdate(usegmt=True)}\r\n"
+
+
+def _are_fds_used_up() -> bool:
+    """Whether this process, or the machine, can open no more files."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        return error.errno in (errno.EMFILE, errno.ENFILE)
+    return False
 
 
 DISPERSE_POLL_SECONDS = 0.01
