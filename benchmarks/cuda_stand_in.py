@@ -12,8 +12,6 @@ BLOCKS_OF_SEGMENT = 150
 BLOCK_BYTES = 4096
 BASE = 0x7F00_0000_0000
 RESERVED_BYTES = BLOCKS * BLOCK_BYTES
-USED_BYTES = RESERVED_BYTES + (500 << 20)
-"""With a context, as the driver would say."""
 
 
 def _segments(**_: object) -> list[dict[str, Any]]:

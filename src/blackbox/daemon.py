@@ -158,9 +158,9 @@ def _is_wanted(spec: SourceSpec, settings: Settings) -> bool:
         return spec.name == "simulated"
     if spec.vendor not in (None, vendor_of(settings.vendor)):
         return False
-    if spec.on_switch and not getattr(settings, spec.on_switch):
+    if spec.off_switch and getattr(settings, spec.off_switch):
         return False
-    return spec.default and not (spec.off_switch and getattr(settings, spec.off_switch))
+    return spec.default or bool(spec.on_switch and getattr(settings, spec.on_switch))
 
 
 def _gpu_pids(hub: Hub) -> set[int]:

@@ -58,7 +58,7 @@ def sample_driver(vendor: "Vendor") -> "Sample":
     from blackbox.sources import SOURCES
     from blackbox.sources.supervisor import SourceFault, SupervisedSource
 
-    spec = next(spec for spec in SOURCES if spec.vendor == vendor and spec.on_switch is None)
+    spec = next(spec for spec in SOURCES if spec.vendor == vendor and spec.default)
     source = SupervisedSource(spec.name, spec.factory)
     try:
         return source.sample()

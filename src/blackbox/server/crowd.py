@@ -90,7 +90,7 @@ class Crowd:
         self._make_room(now)
 
     def _make_room(self, now: float) -> None:
-        """Where the machine gives fewer file descriptors than were counted, ends the connections that came last, and
+        """Where this process has fewer file descriptors than were counted, ends the connections that came last, and
         admits no more than are left: the event loop would try to accept without a pause."""
         if _are_fds_used_up():
             self._full_at = now
@@ -119,11 +119,11 @@ class Crowd:
 
 
 def _are_fds_used_up() -> bool:
-    """Whether this process, or the machine, can open no more files."""
+    """Whether this process can open no more files. Where the whole machine cannot, our clients are not the cause."""
     try:
         os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
     except OSError as error:
-        return error.errno in (errno.EMFILE, errno.ENFILE)
+        return error.errno == errno.EMFILE
     return False
 
 

@@ -44,7 +44,7 @@ class SourceSpec(NamedTuple):
     off_switch: str | None = None
     """The setting that keeps it from running."""
     on_switch: str | None = None
-    """The setting without which it does not run."""
+    """The setting that makes it run, where it does not by default."""
     variant: tuple[str, str] | None = None
     """(setting, factory in place of `factory` where that is on)"""
     vendor: Vendor | None = None
@@ -64,7 +64,7 @@ SOURCES: tuple[SourceSpec, ...] = (
         "pm_sampling",
         "blackbox.sources.pm_sampling:PmSamplingSource",
         isolation="child",
-        default=True,
+        default=False,
         on_switch="pm_sampling",
         vendor="nvidia",
     ),

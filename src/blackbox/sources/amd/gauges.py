@@ -13,7 +13,7 @@ TOTAL_BYTES_MAX = 2**50
 TEMPERATURE_SENSORS = ("edge", "junction")
 """The first that a GPU has: the outer edge of the chip, or its hottest spot, which is all an Instinct tells."""
 INTERVAL_SECONDS = 1.0
-"""They are asked of the GPU's firmware, a thousand times slower than what the driver counts itself."""
+"""They are asked of the GPU's firmware; memory the driver counts itself."""
 MILLIDEGREES_PER_DEGREE = 1000
 TEMPERATURE_CELSIUS_MAX = 200
 MICROWATTS_PER_WATT = 1_000_000

@@ -6,11 +6,11 @@ import importlib
 from typing import Any, NamedTuple
 
 INTERVAL_NANOSECONDS = 1_000_000
-"""Between samples: few enough to evaluate, and far from where the hardware's buffer overflows."""
+"""Between samples: few enough of them to evaluate."""
 INTERVAL_CYCLES = 1_500_000
 """The same on GPUs that count cycles of the system's clock only (Turing, A100): about a millisecond."""
 BUFFER_BYTES = 64 * 1024 * 1024
-"""On the device, while a window is open."""
+"""Perhaps on the device, while a window is open."""
 SAMPLES_MAX = 1024
 DRAM = ("dram__bytes_read.sum", "dram__bytes_write.sum")
 DRAM_OF_GB20X = ("dram__bytes_op_read.sum", "dram__bytes_op_write.sum")
@@ -22,7 +22,7 @@ OTHERS = (
     "lts__t_requests_op_atom.sum",
     "lts__t_requests_op_red.sum",
 )
-"""All of them together fit into one pass on every chip from Turing to Blackwell."""
+"""All of them together fit into one pass on six chips from Turing to Blackwell (docs/decisions/0006-pm-sampling.md)."""
 MODULE = "cupti.pm_sampling"
 INSTALL = "cupti-python is not installed in Blackbox's environment: pip install cupti-python (NVIDIA's, proprietary)"
 
