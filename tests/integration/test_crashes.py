@@ -72,6 +72,8 @@ ENDS = {
 }
 
 
+GREETING_AND_REPORT = 2
+"""Frames: from the second on the server knows that the program holds memory of a GPU."""
 CHILD: dict[str, tuple[str, str | None]] = {"exit": ("orderly", None), "exception": ("exception", "ValueError")}
 
 
@@ -112,10 +114,11 @@ def server(tmp_path: Path) -> Iterator[RunningServer]:
         yield server
 
 
-def agents(server: RunningServer) -> float:
+def agents(server: RunningServer) -> dict[str, float]:
+    """What the server says of all agents together."""
     with urlopen(f"{server.url}/vram", timeout=10) as answer:
         sources = {source["name"]: source for source in json.load(answer)["sources"]}
-    return sources["agents"]["cost"].get("agents", 0)
+    return sources["agents"]["cost"]
 
 
 def crashes(server: RunningServer) -> list[dict[str, object]]:
@@ -129,6 +132,8 @@ def test_a_killed_program_makes_a_dump_whose_report_leads_with_it(
     environment = agent_environment(tmp_path / "agent.sock")
     for name in ("success", "exit 3", "becomes another program", "closes all files", "interrupt"):
         run(["-c", ENDS[name][0]], environment)
+    wait_until(lambda: agents(server)["agents"] == 0)
+    frames_before = agents(server)["frames_total"]
     program = subprocess.Popen(
         [sys.executable, "-c", USE_HEAP + "print('begun', flush=True); heap.live(60)"],
         env=environment,
@@ -137,7 +142,7 @@ def test_a_killed_program_makes_a_dump_whose_report_leads_with_it(
     with program:
         assert program.stdout is not None
         program.stdout.readline()
-        wait_until(lambda: agents(server))
+        wait_until(lambda: agents(server)["frames_total"] >= frames_before + GREETING_AND_REPORT)
         program.send_signal(signal.SIGKILL)
     wait_until(lambda: crashes(server))
     run(["-c", ENDS["exception"][0]], environment)
