@@ -23,6 +23,9 @@ class Desk:
     def spent(self, seconds):
         pass
 
+    def rest(self):
+        pass
+
     def out_of_memory(self, oom):
         pass
 

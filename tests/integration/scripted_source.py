@@ -39,6 +39,7 @@ class Script:
 class Scripted:
     name = "scripted"
     vital_calls = frozenset({"open"})
+    slow_calls = frozenset({"settle"})
 
     def __init__(self, breadcrumb: Callable[[str, int], None]) -> None:
         self.quarantine: dict[tuple[str, int], str] = {}
@@ -74,9 +75,10 @@ class Scripted:
         Path(os.environ["SCRIPT"]).with_name("closed").write_text(str(os.getpid()))
 
     def _device(self, index: int) -> Device:
-        reason = self.quarantine.get(("read", index))
+        reason = self.quarantine.get(("read", index)) or self.quarantine.get(("settle", index))
         if reason is None:
             self._call("read", index)
+            self._call("settle", index)
         return Device(
             uuid=f"GPU-{index}",
             index=index,

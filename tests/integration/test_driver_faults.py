@@ -136,7 +136,7 @@ def test_row_05_one_call_hanging_on_gpu_3_leaves_the_others_fresh(watch: Watch, 
 def test_row_05_a_vital_call_that_hangs_makes_all_stale_until_it_returns(
     watch: Watch, fake_driver: FakeDriver, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("blackbox.sources.supervisor.VITAL_SECONDS_MAX", 1.0)
+    monkeypatch.setattr("blackbox.sources.supervisor.SLOW_SECONDS_MAX", 1.0)
     watch.until_state("ok")
     os.kill(source_processes()[0], signal.SIGKILL)
     fake_driver.hang(call, seconds=600)

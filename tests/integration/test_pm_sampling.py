@@ -15,7 +15,7 @@ import requests
 from blackbox.model.sample import KernelCounters, Sample
 from blackbox.sources.pm_sampling import PmSamplingSource
 from blackbox.sources.pm_sampling.collector import INSTALL
-from blackbox.sources.pm_sampling.source import EVERY_SECONDS, NOT_IN_CUDA, WINDOW_SECONDS
+from blackbox.sources.pm_sampling.source import EVERY_SECONDS, NOT_IN_CUDA, WINDOW_CALLS, WINDOW_SECONDS
 from blackbox.sources.procfs import HOST_PID_NAMESPACE
 from tests.clocks import ManualClock
 from tests.fake_frameworks import FOLDER, GPU, build_cuda
@@ -210,6 +210,20 @@ def test_what_the_bindings_raise_is_a_reason_and_the_counters_are_given_back(
     window.set()
     machine.clock.advance(EVERY_SECONDS)
     assert machine.source.sample().state == "ok"
+
+
+@pytest.mark.parametrize("call", WINDOW_CALLS)
+def test_a_window_that_did_harm_is_left_out_on_that_gpu_alone(machine: Machine, window: Window, call: str) -> None:
+    machine.occupy((PID,), (OTHER,))
+    machine.source.quarantine = {(call, 0): f"{call} on GPU 0 did not return within 10 s"}
+    machine.source.sample()
+    sample = machine.source.sample()
+    assert reason(row(sample)) == f"{call} on GPU 0 did not return within 10 s"
+    assert row(sample, OTHER).occupancy == 62.5
+    assert {line.partition(" ")[0] for line in window.calls} == {"1"}
+    machine.source.quarantine = {}
+    machine.clock.advance(EVERY_SECONDS)
+    assert row(machine.source.sample()).occupancy == 62.5
 
 
 def test_without_privileges_the_remedy_is_told(machine: Machine, window: Window) -> None:

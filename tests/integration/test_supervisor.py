@@ -232,11 +232,24 @@ def test_row_05_opening_a_sleepy_driver_may_take_longer(
 def test_row_05_opening_that_hangs_is_given_up(
     source: SupervisedSource, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "VITAL_SECONDS_MAX", 0.3)
+    monkeypatch.setattr(supervisor, "SLOW_SECONDS_MAX", 0.3)
     script.write("hang open -1")
     assert fault_of(source).reason == "open did not return within 0.3 s"
     script.write()
     assert sample_again(source).state == "ok"
+
+
+@pytest.mark.fault(5)
+def test_row_05_a_slow_call_that_hangs_is_left_out_like_any_other(
+    source: SupervisedSource, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "CALL_SECONDS_MAX", 0.2)
+    monkeypatch.setattr(supervisor, "SLOW_SECONDS_MAX", 1.5)
+    script.write("slow settle 1")
+    assert source.sample().state == "ok"
+    script.write("hang settle 1")
+    assert fault_of(source).reason == "settle on GPU 1 did not return within 1.5 s"
+    assert states(source.sample()) == ["ok", "stale", "ok", "ok"]
 
 
 @pytest.mark.fault(5)

@@ -32,6 +32,7 @@ def test_the_other_process_reads_the_call_and_when_it_began(pair: tuple[Breadcru
     assert crumb
     assert crumb.call == Call("nvmlDeviceGetMemoryInfo_v2", 3)
     assert before <= crumb.began_at <= time.monotonic()
+    assert not crumb.slow
     assert not crumb.vital
     inside.clear()
     assert outside.read() is None
@@ -39,12 +40,23 @@ def test_the_other_process_reads_the_call_and_when_it_began(pair: tuple[Breadcru
 
 def test_a_vital_call_is_marked(pair: tuple[Breadcrumbs, Breadcrumbs]) -> None:
     inside, outside = pair
-    inside.vital({"nvmlInitWithFlags"})
+    inside.classify(slow={"cuptiOpen"}, vital={"nvmlInitWithFlags"})
     inside.mark("nvmlInitWithFlags", NO_DEVICE)
     crumb = outside.read()
     assert crumb
     assert crumb.vital
+    assert crumb.slow
     assert str(crumb.call) == "nvmlInitWithFlags"
+
+
+def test_a_slow_call_is_marked_and_can_be_left_out(pair: tuple[Breadcrumbs, Breadcrumbs]) -> None:
+    inside, outside = pair
+    inside.classify(slow={"cuptiOpen"}, vital={"nvmlInitWithFlags"})
+    inside.mark("cuptiOpen", 3)
+    crumb = outside.read()
+    assert crumb
+    assert crumb.slow
+    assert not crumb.vital
 
 
 def test_a_call_on_a_device_names_it() -> None:

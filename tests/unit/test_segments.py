@@ -88,6 +88,12 @@ def test_sums_and_blocks_are_the_allocators_own(allocator: CachingAllocator, ver
         assert list(blocks.stream or ()) == [block.stream for block in expected]
 
 
+def test_whoever_shares_the_interpreter_rests_after_each_segment() -> None:
+    rests: list[None] = []
+    read_segments([one_segment(device=device) for device in range(3)], lambda: rests.append(None))
+    assert len(rests) == 3
+
+
 def test_devices_are_told_apart() -> None:
     memories = read_segments([one_segment(device=1), one_segment(device=0, total_size=2 * MIB)])
     assert list(memories) == [0, 1]

@@ -56,7 +56,8 @@ def test_every_kind_has_a_type_and_a_label() -> None:
 
 
 def test_only_live_blocks_belong_to_threads() -> None:
-    report = with_blocks(MEMORY, Purposes([], has_modules=False), [7, NO_THREAD, 7, 8])
+    owners = dict(zip(MEMORY.blocks.address, (7, NO_THREAD, 7, 8), strict=True))
+    report = with_blocks(MEMORY, Purposes([], has_modules=False), owners)
     assert report.threads == (OwnerThread(7, SIZE),)
     assert report.blocks is not None
     assert report.blocks.thread == [7, NO_THREAD, NO_THREAD, NO_THREAD]

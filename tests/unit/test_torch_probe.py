@@ -30,12 +30,19 @@ class Counter:
         self.awakenings = 0
         self.seconds = 0.0
         self.ooms: list[Oom] = []
+        self.rests = 0
+        self.meanwhile: Callable[[], object] = lambda: None
+        """What the program does while the agent rests."""
 
     def awake(self) -> None:
         self.awakenings += 1
 
     def spent(self, seconds: float) -> None:
         self.seconds += seconds
+
+    def rest(self) -> None:
+        self.rests += 1
+        self.meanwhile()
 
     def out_of_memory(self, oom: Oom) -> None:
         pack_oom(oom)
@@ -330,6 +337,22 @@ def test_threads_that_allocate_are_named_where_asked_for(start: Start, version: 
     assert program.desk.seconds >= 2e-6
 
 
+def test_a_report_is_of_one_moment_whatever_the_program_does_while_the_agent_rests(start: Start) -> None:
+    program = start("2.13", "threads")
+    kept: list[Any] = [program.torch.nn.Linear(10, 100, device=0)]
+    expected = program.allocator()
+
+    def go_on() -> None:
+        kept[:] = [program.torch.empty(2000, 0)]
+
+    program.desk.meanwhile = go_on
+    allocator = program.allocator()
+    assert allocator == expected
+    assert [owner.allocated_bytes for owner in allocator.threads or ()] == [allocator.allocated_bytes]
+    program.desk.meanwhile = lambda: None
+    assert program.allocator() != expected
+
+
 def test_owners_of_freed_memory_are_forgotten(start: Start) -> None:
     program = start("2.13", "threads")
     kept = program.torch.empty(1000, 0)
@@ -372,6 +395,7 @@ def test_the_allocator_is_described_before_the_program_unwinds(start: Start, ver
     assert sum(oom.allocator.blocks.size) == oom.allocator.reserved_bytes == 22 * MIB
     (step,) = oom.trace
     assert (step.action, step.size) == ("oom", 4 << 30)
+    assert not program.desk.rests, "the program stands still until it is told"
     stack = oom.stacks[step.stack or 0]
     assert any("test_the_allocator_is_described" in line for line in stack)
     assert not any("out_of_memory.py" in line for line in stack)

@@ -39,6 +39,9 @@ class Desk:
     def spent(self, seconds: float) -> None:
         pass
 
+    def rest(self) -> None:
+        pass
+
     def out_of_memory(self, oom: object) -> None:
         pass
 

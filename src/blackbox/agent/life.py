@@ -24,6 +24,7 @@ from blackbox.agent.ending import exception_name
 from blackbox.agent.probe import Probe
 from blackbox.agent.reporter import Reporter
 from blackbox.agent.settings import Settings, read_settings
+from blackbox.agent.turns import Turns
 from blackbox.wire.address import agent_paths
 from blackbox.wire.message import pack_goodbye, pack_hello, pack_oom
 from blackbox.wire.report import Goodbye, Hello, Oom
@@ -97,6 +98,12 @@ class Life:
     def spent(self, seconds: float) -> None:
         """See `Desk`."""
         self._reporter.spend(seconds)
+
+    def rest(self) -> None:
+        """See `Desk`."""
+        thread = self._thread
+        if thread is not None:
+            thread.rest()
 
     def out_of_memory(self, oom: Oom) -> None:
         """See `Desk`."""
@@ -175,6 +182,8 @@ class _AgentThread:
         """When to tick next; a program that forks all the time is not reported more often for that."""
         self._stopping = threading.Event()
         self._ended = threading.Event()
+        self._turns = Turns(self._stopping.wait)  # whoever waits for the end of a tick does not wait for rests
+        self._ident = 0
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             _thread.start_new_thread(self._run, ())
@@ -186,7 +195,13 @@ class _AgentThread:
         self._stopping.set()
         return self._ended.wait(seconds)
 
+    def rest(self) -> None:
+        """Gives the program a turn. Does nothing on another thread."""
+        if self._ident == _thread.get_ident():
+            self._turns.rest()
+
     def _run(self) -> None:
+        self._ident = _thread.get_ident()
         try:
             if self._after is not None:
                 self._after._ended.wait()

@@ -27,6 +27,13 @@ class Desk(Protocol):
         """Adds the CPU time that a hook took on one of the program's threads to the agent's cost."""
         ...
 
+    def rest(self) -> None:
+        """Lets the program run Python where the agent's thread has kept it from that for a while; see `Turns`.
+
+        For the agent's thread, between pieces of a long work that needs no moment of its own. Elsewhere does nothing.
+        """
+        ...
+
     def out_of_memory(self, oom: Oom) -> None:
         """Sends at once, and waits until the daemon has it, but no longer than a second: the program may be dying.
 

@@ -4,7 +4,7 @@ The child writes the call it is about to make; the parent reads it when no answe
 
     8 bytes  when the call began, seconds on the monotonic clock
     4 bytes  device index, -1 for none
-    1 byte   0 no call, 1 a call, 2 a vital call
+    1 byte   0 no call, 1 a call, 2 a slow call, 3 a vital call
     51 bytes name of the function, NUL-padded
 """
 
@@ -17,7 +17,7 @@ from typing import NamedTuple, Self
 
 NO_DEVICE = -1
 _RECORD = struct.Struct("<diB51s")
-_IDLE, _CALL, _VITAL = 0, 1, 2
+_IDLE, _CALL, _SLOW, _VITAL = 0, 1, 2, 3
 _NOTHING = bytes(_RECORD.size)
 
 
@@ -35,8 +35,10 @@ class Breadcrumb(NamedTuple):
     """A call in progress."""
 
     call: Call
+    slow: bool
+    """It may take seconds."""
     vital: bool
-    """Nothing works without it, so it cannot be left out."""
+    """Nothing works without it, so it cannot be left out; it may take seconds too."""
     began_at: float
 
 
@@ -45,6 +47,7 @@ class Breadcrumbs:
 
     def __init__(self, fd: int) -> None:
         self._memory = mmap.mmap(fd, _RECORD.size)
+        self._slow: Collection[str] = ()
         self._vital: Collection[str] = ()
 
     @classmethod
@@ -54,13 +57,13 @@ class Breadcrumbs:
         os.ftruncate(fd, _RECORD.size)
         return cls(fd), fd
 
-    def vital(self, functions: Collection[str]) -> None:
-        """Names the functions without which nothing works."""
-        self._vital = functions
+    def classify(self, *, slow: Collection[str], vital: Collection[str]) -> None:
+        """Names the functions that may take seconds, and those without which nothing works."""
+        self._slow, self._vital = slow, vital
 
     def mark(self, function: str, device: int) -> None:
         """A call begins."""
-        kind = _VITAL if function in self._vital else _CALL
+        kind = _VITAL if function in self._vital else _SLOW if function in self._slow else _CALL
         self._memory[:] = _RECORD.pack(time.monotonic(), device, kind, function.encode())
 
     def clear(self) -> None:
@@ -72,7 +75,8 @@ class Breadcrumbs:
         began_at, device, kind, name = _RECORD.unpack(self._memory[:])
         if kind == _IDLE:
             return None
-        return Breadcrumb(Call(name.rstrip(b"\0").decode(errors="replace"), device), kind == _VITAL, began_at)
+        call = Call(name.rstrip(b"\0").decode(errors="replace"), device)
+        return Breadcrumb(call, kind in (_SLOW, _VITAL), kind == _VITAL, began_at)
 
     def close(self) -> None:
         self._memory.close()

@@ -67,7 +67,9 @@ def make_source(factory: str, breadcrumbs: Breadcrumbs) -> Source:
     if "breadcrumb" not in inspect.signature(make).parameters:
         return make()
     source = make(breadcrumb=breadcrumbs.mark)
-    breadcrumbs.vital(getattr(source, "vital_calls", frozenset()))
+    breadcrumbs.classify(
+        slow=getattr(source, "slow_calls", frozenset()), vital=getattr(source, "vital_calls", frozenset())
+    )
     return source
 
 

@@ -24,7 +24,7 @@ CALL_SECONDS_MAX = 1.0
 """A driver call takes micro- to milliseconds; one that takes two samples' time hangs."""
 TRIAL_SECONDS_MAX = 0.25
 """For a call that did harm before: trying it again costs the other devices less than one sample."""
-VITAL_SECONDS_MAX = 10.0
+SLOW_SECONDS_MAX = 10.0
 """Opening a driver that nobody keeps awake takes seconds."""
 START_SECONDS_MAX = 10.0
 """A process starts in 0.1 s; on a machine short of memory and CPU it may take this long."""
@@ -182,8 +182,8 @@ class SupervisedSource:
         return None
 
     def _limit(self, crumb: Breadcrumb) -> float:
-        if crumb.vital:
-            return VITAL_SECONDS_MAX
+        if crumb.slow:
+            return SLOW_SECONDS_MAX
         return TRIAL_SECONDS_MAX if self._quarantine.on_trial(crumb.call) else CALL_SECONDS_MAX
 
     def _accept(self, sample: Sample) -> Sample:

@@ -6,7 +6,7 @@ blocks have neither `address` nor `requested_size`; they tile their segment in o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import accumulate
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -52,18 +52,22 @@ class DeviceMemory(NamedTuple):
     """One per block: false where its segment belongs to a CUDA graph or a `MemPool`."""
 
 
-def read_segments(segments: Iterable[dict[str, Any]]) -> dict[int, DeviceMemory]:
-    """What each device holds, by its number in the program. Raises `SegmentError`."""
+def no_rest() -> None:
+    """For whoever has nobody to make way for."""
+
+
+def read_segments(segments: Iterable[dict[str, Any]], rest: Callable[[], object] = no_rest) -> dict[int, DeviceMemory]:
+    """What each device holds, by its number in the program. Calls `rest` after each segment. Raises `SegmentError`."""
     by_device: dict[int, list[dict[str, Any]]] = {}
     try:
         for segment in segments:
             by_device.setdefault(_whole(segment.get("device", 0)), []).append(segment)
-        return {device: _read_device(by_device[device]) for device in sorted(by_device)}
+        return {device: _read_device(by_device[device], rest) for device in sorted(by_device)}
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise SegmentError(f"not a list of segments: {type(error).__name__}: {error}") from error
 
 
-def _read_device(segments: list[dict[str, Any]]) -> DeviceMemory:
+def _read_device(segments: list[dict[str, Any]], rest: Callable[[], object]) -> DeviceMemory:
     address: list[int] = []
     size: list[int] = []
     state: list[int] = []
@@ -93,6 +97,7 @@ def _read_device(segments: list[dict[str, Any]]) -> DeviceMemory:
         stream += [_whole(segment.get("stream", 0))] * len(blocks)
         requested += list(map(_REQUESTED, blocks)) if "requested_size" in blocks[0] else [NOT_KNOWN] * len(blocks)
         in_default_pool += [default_pool] * len(blocks)
+        rest()
     told = NOT_KNOWN not in requested
     return DeviceMemory(
         reserved_bytes=sum(size),

@@ -19,6 +19,7 @@ WINDOW_SECONDS = 0.2
 EVERY_SECONDS = 30.0
 """On each GPU, whose clocks are held while its counters are read: 0.7 % of the time."""
 OPEN, READ, CLOSE = "pm_sampling_open", "pm_sampling_read", "pm_sampling_close"
+WINDOW_CALLS = (OPEN, READ, CLOSE)
 CUDA = "cuInit"
 NOT_IN_CUDA = "CUDA does not know this GPU"
 
@@ -34,8 +35,8 @@ class PmSamplingSource:
     counters must cost nobody else's figures."""
 
     name = SOURCE
-    vital_calls = frozenset({CUDA, OPEN, READ, CLOSE})
-    """They may take seconds, and nothing works without them."""
+    vital_calls = frozenset({CUDA})
+    slow_calls = frozenset(WINDOW_CALLS)
 
     def __init__(
         self,
@@ -147,6 +148,7 @@ class PmSamplingSource:
 
     def _window(self, gpu: Place, pid: int) -> KernelCounters:
         """What is counted for the only process on a GPU. Raises `PmSamplingError`, `CudaError`."""
+        self._check_quarantine(gpu)
         collector = self._collector(gpu.uuid)
         self._breadcrumb(OPEN, gpu.index)
         collector.open()
@@ -159,6 +161,12 @@ class PmSamplingSource:
             collector.close()
         self._windows += 1
         return totals(pid, intervals, EVERY_SECONDS)
+
+    def _check_quarantine(self, gpu: Place) -> None:
+        """Raises `PmSamplingError` where a window did harm on this GPU not long ago."""
+        for call in WINDOW_CALLS:
+            if reason := self.quarantine.get((call, gpu.index)):
+                raise PmSamplingError(reason)
 
     def _collector(self, uuid: str) -> Collector:
         if self._ordinals is None:

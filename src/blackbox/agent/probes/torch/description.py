@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from blackbox.agent.probes.torch import kinds
@@ -30,8 +30,8 @@ class Purposes(NamedTuple):
     """(address, bytes) of storages of gradients at the last step of their optimizer."""
 
 
-def with_blocks(memory: DeviceMemory, purposes: Purposes, threads: list[int] | None) -> AllocatorReport:
-    """The whole report. `threads`: who allocated at each block's address."""
+def with_blocks(memory: DeviceMemory, purposes: Purposes, owners: Mapping[int, int] | None) -> AllocatorReport:
+    """The whole report. `owners`: address -> thread that allocated there."""
     report = AllocatorReport(
         NOT_NAMED,
         memory.reserved_bytes,
@@ -48,9 +48,13 @@ def with_blocks(memory: DeviceMemory, purposes: Purposes, threads: list[int] | N
     state, size = memory.blocks.state, memory.blocks.size
     label = kinds_of(memory, purposes)
     blocks = memory.blocks._replace(type=[kinds.TYPE_OF[kind] for kind in label], label=label, labels=kinds.LABELS)
-    if threads is None:
+    if owners is None:
         return report._replace(blocks=blocks)
-    live = [thread if state[place] == ACTIVE else NO_THREAD for place, thread in enumerate(threads)]
+    owner = owners.get
+    live = [
+        owner(address, NO_THREAD) if state[place] == ACTIVE else NO_THREAD
+        for place, address in enumerate(blocks.address)
+    ]
     return report._replace(blocks=blocks._replace(thread=live), threads=sums(live, size))
 
 

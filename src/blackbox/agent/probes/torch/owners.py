@@ -43,12 +43,9 @@ class Owners:
                 self.on = True
                 return
 
-    def threads_of(self, addresses: Sequence[int]) -> list[int] | None:
-        """The owner of each allocation; None where nobody listened."""
-        if not self.on:
-            return None
-        get = self._owner.get
-        return [get(address, NO_THREAD) for address in addresses]
+    def now(self) -> dict[int, int] | None:
+        """Address -> thread of what lives at this moment; None where nobody listened."""
+        return self._owner.copy() if self.on else None
 
     def tell_cost(self) -> None:
         """Passes on what the hooks have taken since the last time."""

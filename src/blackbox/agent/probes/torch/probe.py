@@ -15,7 +15,7 @@ from blackbox.agent.probes.torch.owners import Owners
 from blackbox.agent.probes.torch.sleep import Sleepers
 from blackbox.agent.probes.torch.tensors import Tensors
 from blackbox.wire.report import AllocatorReport, Report
-from blackbox.wire.segments import read_segments
+from blackbox.wire.segments import no_rest, read_segments
 from blackbox.wire.stacks import owner_stacks
 
 
@@ -57,11 +57,14 @@ class TorchProbe:
         taken_at = time.monotonic()
         if self._owners.on:
             self._owners.tell_cost()
-        allocators = self._now() if full or self._sleepers.changed else self._counted()
+        allocators = self._now(self._desk.rest) if full or self._sleepers.changed else self._counted()
         return Report(self.source, taken_at, tuple(allocators.values()))
 
-    def _now(self) -> dict[int, AllocatorReport]:
-        """Every allocator by device, with its blocks where they are to be had."""
+    def _now(self, rest: Callable[[], object] = no_rest) -> dict[int, AllocatorReport]:
+        """Every allocator by device, with its blocks where they are to be had.
+
+        Whatever changes while the program runs is asked first, as close together as can be; `rest` is called only then.
+        """
         try:
             segments = self._allocator.segments()
         except BlocksUnknownError as reason:
@@ -72,10 +75,12 @@ class TorchProbe:
         awake = self._sleepers.take_out(segments)
         tensors = self._tensors
         purposes = Purposes(list(tensors.places()), tensors.has_modules, tensors.gradients())
-        reports = {
-            device: with_blocks(memory, purposes, self._owners.threads_of(memory.blocks.address))
-            for device, memory in read_segments(awake).items()
-        }
+        owners = self._owners.now()
+        rest()
+        reports: dict[int, AllocatorReport] = {}
+        for device, memory in read_segments(awake, rest).items():
+            reports[device] = with_blocks(memory, purposes, owners)
+            rest()
         if self._allocator.history.has_cheap_stacks:
             stacks = owner_stacks(awake, {device: purposes_of(report) for device, report in reports.items()})
             reports = {device: report._replace(stacks=stacks.get(device, ())) for device, report in reports.items()}
