@@ -29,7 +29,9 @@ def test_what_the_memory_is_for_tells_rows_apart() -> None:
 
 def test_free_blocks_and_those_of_unknown_stack_are_left_out() -> None:
     blocks = [("inactive", [FRAMES[0]]), ("active_allocated", []), ("active_pending_free", [FRAMES[0]])]
-    assert owner_stacks([segment(*blocks)], {}) == {}
+    rests: list[None] = []
+    assert owner_stacks([segment(*blocks)] * 3, {}, lambda: rests.append(None)) == {}
+    assert len(rests) == 3, "whoever shares the interpreter rests after each segment"
 
 
 def test_frames_of_c_are_left_out_where_there_is_python() -> None:

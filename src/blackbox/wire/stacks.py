@@ -6,10 +6,11 @@ frame, so that stacks can be told apart by their frames' identities, and put int
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from blackbox.wire.report import OwnerStack
+from blackbox.wire.segments import no_rest
 
 STACKS_MAX = 64
 """Of one allocator: what holds less than the 64th largest is nobody's first suspect."""
@@ -28,11 +29,14 @@ OTHER: Purpose = (0, None)
 
 
 def owner_stacks(
-    segments: Iterable[Mapping[str, Any]], purposes: Mapping[int, Mapping[int, Purpose]]
+    segments: Iterable[Mapping[str, Any]],
+    purposes: Mapping[int, Mapping[int, Purpose]],
+    rest: Callable[[], object] = no_rest,
 ) -> dict[int, tuple[OwnerStack, ...]]:
     """The stacks of each device's live blocks, the largest first; a device without any is left out.
 
-    `purposes`: device -> address -> what the block is for. Blocks whose stack nobody recorded are left out.
+    `purposes`: device -> address -> what the block is for. Blocks whose stack nobody recorded are left out. Calls
+    `rest` after each segment.
     """
     found: dict[tuple[int, tuple[int, ...], Purpose], list[Any]] = {}
     for segment in segments:
@@ -50,6 +54,7 @@ def owner_stacks(
                     known[1] += block["size"]
                     known[2] += 1
             address += block["size"]
+        rest()
     return _in_words(found)
 
 

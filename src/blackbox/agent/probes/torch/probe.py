@@ -82,7 +82,8 @@ class TorchProbe:
             reports[device] = with_blocks(memory, purposes, owners)
             rest()
         if self._allocator.history.has_cheap_stacks:
-            stacks = owner_stacks(awake, {device: purposes_of(report) for device, report in reports.items()})
+            purposes_at = {device: purposes_of(report) for device, report in reports.items()}
+            stacks = owner_stacks(awake, purposes_at, rest)
             reports = {device: report._replace(stacks=stacks.get(device, ())) for device, report in reports.items()}
         return self._named(reports.items())
 
