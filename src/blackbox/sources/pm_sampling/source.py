@@ -37,6 +37,7 @@ class PmSamplingSource:
     name = SOURCE
     vital_calls = frozenset({CUDA})
     slow_calls = frozenset(WINDOW_CALLS)
+    """They may take seconds; one that does harm is left out for a while."""
 
     def __init__(
         self,
