@@ -10,13 +10,13 @@ from benchmarks import tsdb
 from benchmarks.harness import PeerMissingError, median
 from benchmarks.lifelike import INTERVAL_SECONDS, STARTED_AT, LifelikeMachine
 from benchmarks.plan import Benchmark, Plan, Row
-from blackbox.recorder.directory import chunk_files
-from blackbox.recorder.layout import COUNT
-from blackbox.recorder.recording import Recording
-from blackbox.recorder.runs import Run
-from blackbox.recorder.store import Store
-from blackbox.recorder.tier_reader import TierReader
-from blackbox.recorder.tiers import DAY_SECONDS, FULL, HOUR_SECONDS, TIERS
+from blackbox.recorder.query.recording import Recording
+from blackbox.recorder.storage.directory import chunk_files
+from blackbox.recorder.storage.layout import COUNT
+from blackbox.recorder.storage.rows import Run
+from blackbox.recorder.storage.store import Store
+from blackbox.recorder.storage.tier_reader import TierReader
+from blackbox.recorder.storage.tiers import DAY_SECONDS, FULL, HOUR_SECONDS, TIERS
 
 GPUS = 8
 PROCESSES = 32

@@ -10,8 +10,8 @@ from itertools import groupby
 from pathlib import Path
 
 from benchmarks.harness import SERVER_CORE, PeerMissingError, free_port, process, script, wait_for_port
-from blackbox.recorder.layout import Key
-from blackbox.recorder.runs import Run
+from blackbox.recorder.storage.layout import Key
+from blackbox.recorder.storage.rows import Run
 
 PREFIX = "blackbox_"
 BACKFILL_SECONDS_MAX = 600

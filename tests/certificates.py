@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from blackbox.server.web_config import TlsConfig
+from blackbox.server.auth.web_config import TlsConfig
 from tests.tools import tool
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from blackbox.sources.amd import AmdSource
 from blackbox.sources.amd.files import Breadcrumb
-from blackbox.sources.procfs import HOST_PID_NAMESPACE
+from blackbox.sources.proc.processes import HOST_PID_NAMESPACE
 
 ROOT_VARIABLE = "FAKE_AMD_ROOT"
 GIB = 1024**3

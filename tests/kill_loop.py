@@ -14,8 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from blackbox.recorder.recording import Recording
-from blackbox.recorder.store import Store
+from blackbox.recorder.query.recording import Recording
+from blackbox.recorder.storage.store import Store
 from tests.recorded_moments import INTERVAL, moment_at
 
 START = 1_799_996_400.0

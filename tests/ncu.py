@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 
-from blackbox.sources.ncu.kernel import Kernel, kernel
+from blackbox.sources.nsight_compute.kernel import Kernel, kernel
 
 FOLDER = Path(__file__).parent / "recorded" / "ncu"
 COLUMNS = (

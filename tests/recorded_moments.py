@@ -9,7 +9,7 @@ from msgspec import structs
 
 from blackbox.model.sample import Event
 from blackbox.model.snapshot import Moment
-from blackbox.recorder.store import Store
+from blackbox.recorder.storage.store import Store
 from tests.moments import GIB, MIB, NOW, TIMESTAMP, allocator, device, memory, moment, process, sample
 
 INTERVAL = 0.5

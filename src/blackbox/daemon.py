@@ -19,16 +19,16 @@ from blackbox.errors import FailureError
 from blackbox.events import Detector, Watch
 from blackbox.hub import Hub
 from blackbox.model.sample import Event
+from blackbox.model.server_stats import Stats
 from blackbox.pidfile import announced, runtime_directory
 from blackbox.recorder import HeldError, Recorder, data_directory
-from blackbox.recorder.dump import Dump
-from blackbox.recorder.dumps import DIRECTORY as DUMPS_DIRECTORY
-from blackbox.recorder.dumps import DumpKeeper
-from blackbox.replay import Replay
-from blackbox.runner import ChildRunner, Runner
-from blackbox.sampler import Bell, Idle, Sampler
+from blackbox.recorder.dumps.file import Dump
+from blackbox.recorder.dumps.keeper import DIRECTORY as DUMPS_DIRECTORY
+from blackbox.recorder.dumps.keeper import DumpKeeper
+from blackbox.sampling.replay import Replay
+from blackbox.sampling.runner import ChildRunner, Runner
+from blackbox.sampling.sampler import Bell, Idle, Sampler
 from blackbox.server import Server
-from blackbox.server.stats import Stats
 from blackbox.settings import LOOPBACK, Settings
 from blackbox.sources import SOURCES, Source, SourceSpec
 from blackbox.sources.vendor import vendor_of

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from blackbox.model.sample import Sample
-from blackbox.sources.supervisor import SourceFault, SupervisedSource
+from blackbox.sources.isolation.supervisor import SourceFault, SupervisedSource
 
 ROOT = Path(__file__).parents[2]
 FACTORIES = "tests.integration.scripted_source"

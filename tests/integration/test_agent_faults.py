@@ -19,7 +19,7 @@ import pytest
 from blackbox.model.sample import Sample
 from blackbox.sources.agents import connection
 from blackbox.sources.agents.decode import Message, decode
-from blackbox.sources.agents.door import Door, DoorError
+from blackbox.sources.agents.unix_socket import Door, DoorError
 from blackbox.wire import HEADER, MAGIC, MAX_PAYLOAD_BYTES, VERSION, Frame, Kind
 from blackbox.wire.message import BLOCKS_MAX, pack_hello, pack_report
 from blackbox.wire.report import AllocatorReport, BlockColumns, Cost, Hello, Report

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from blackbox.sources.supervisor import SupervisedSource
+from blackbox.sources.isolation.supervisor import SupervisedSource
 from tests.contract.assertions import assert_honours_the_contract
 from tests.fake_amd import GIB, ROOT_VARIABLE, FakeAmd, FakeGpu
 from tests.integration.supervision import ROOT, sample_again

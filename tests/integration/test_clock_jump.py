@@ -29,7 +29,7 @@ int clock_gettime(clockid_t id, struct timespec *now) {
 """
 PROGRAM = """
 import time
-from blackbox.sampler import Sampler
+from blackbox.sampling.sampler import Sampler
 def publish(moment):
     print(moment.seq, moment.taken_at, moment.timestamp, flush=True)
 sampler = Sampler([], publish, interval_seconds=0.2, host="here")

@@ -16,8 +16,8 @@ from blackbox.cli import main
 from blackbox.events.endings import autopsy, is_crash
 from blackbox.events.orphans import parent_of_zombie
 from blackbox.model.sample import Ending
-from blackbox.sources import remains
-from blackbox.sources.procfs import Procfs
+from blackbox.sources.proc import exit_status as remains
+from blackbox.sources.proc.processes import Procfs
 from tests.agent_rig import USE_HEAP, AgentServer, agent_environment, plain_environment, run, wait_until
 from tests.moments import process
 from tests.running_server import RunningServer

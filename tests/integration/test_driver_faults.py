@@ -13,7 +13,7 @@ import pytest
 from blackbox.model.sample import Device
 from blackbox.model.snapshot import Moment
 from blackbox.sources import SOURCES
-from blackbox.sources.supervisor import RELOAD_SECONDS
+from blackbox.sources.isolation.supervisor import RELOAD_SECONDS
 from tests.fake_nvml import FakeDriver, gpu_uuid
 from tests.integration.watch import Watch, watching
 
@@ -49,7 +49,9 @@ def children() -> list[int]:
 
 
 def source_processes() -> list[int]:
-    return [pid for pid in children() if b"blackbox.sources.child" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [
+        pid for pid in children() if b"blackbox.sources.isolation.child" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
 
 
 @pytest.mark.fault(1)
@@ -136,7 +138,7 @@ def test_row_05_one_call_hanging_on_gpu_3_leaves_the_others_fresh(watch: Watch, 
 def test_row_05_a_vital_call_that_hangs_makes_all_stale_until_it_returns(
     watch: Watch, fake_driver: FakeDriver, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("blackbox.sources.supervisor.SLOW_SECONDS_MAX", 1.0)
+    monkeypatch.setattr("blackbox.sources.isolation.supervisor.SLOW_SECONDS_MAX", 1.0)
     watch.until_state("ok")
     os.kill(source_processes()[0], signal.SIGKILL)
     fake_driver.hang(call, seconds=600)

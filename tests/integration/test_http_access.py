@@ -17,7 +17,7 @@ import bcrypt
 import pytest
 
 from blackbox.errors import FailureError, UsageError
-from blackbox.server import credentials
+from blackbox.server.auth import credentials
 from blackbox.settings import Settings
 from tests.certificates import make_certificate
 from tests.moments import GIB, TRAINER, allocator, device, process, sample

@@ -16,8 +16,8 @@ from blackbox.model.event import ProcessLife
 from blackbox.model.sample import Event, OutOfMemory
 from blackbox.model.snapshot import Moment
 from blackbox.recorder import RecordedEvent, Recorder, Recording
-from blackbox.server import questions
-from blackbox.server.recorded import numbered
+from blackbox.server.api.recording import numbered
+from blackbox.server.http import query_pool as questions
 from blackbox.settings import Settings
 from tests.contract.assertions import assert_honours_the_contract
 from tests.moments import GIB, MIB, allocator, device, memory, moment, process, sample

@@ -11,8 +11,8 @@ from blackbox.model.sample import KernelCounters, Sample
 from blackbox.settings import Settings
 from blackbox.sources import SOURCES
 from blackbox.sources.nvml import NvmlSource
-from blackbox.sources.nvml.sole import CONTAINED, FIRST, PARTITIONED
-from blackbox.sources.procfs import HOST_PID_NAMESPACE
+from blackbox.sources.nvml.gpm_attribution import CONTAINED, FIRST, PARTITIONED
+from blackbox.sources.proc.processes import HOST_PID_NAMESPACE
 from tests.clocks import ManualClock
 from tests.fake_nvml import FakeDriver, Gpm, Gpu, Mig, Process, gpu_uuid, mig_uuid
 from tests.running_server import RunningServer

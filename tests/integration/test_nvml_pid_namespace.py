@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from blackbox.model.sample import Sample
-from blackbox.sources.procfs import HOST_PID_NAMESPACE
+from blackbox.sources.proc.processes import HOST_PID_NAMESPACE
 from tests.fake_nvml import GIB, FakeDriver, Gpu, Process, gpu_uuid
 from tests.integration import reuse_pids
 from tests.nvml_samples import memory, process

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from blackbox.cli import import_ncu, import_pickle
+from blackbox.cli.commands import import_ncu, import_pickle
 from blackbox.merge import merge
 from blackbox.model.snapshot import Moment, Snapshot
 from blackbox.sources.nvml import NvmlSource

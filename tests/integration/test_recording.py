@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from blackbox.recorder.chunk_writer import ChunkWriter
-from blackbox.recorder.directory import chunk_files
-from blackbox.recorder.recording import Recording
-from blackbox.recorder.store import RecordingError, Store
+from blackbox.recorder.query.recording import Recording
+from blackbox.recorder.storage.chunk_writer import ChunkWriter
+from blackbox.recorder.storage.directory import chunk_files
+from blackbox.recorder.storage.store import RecordingError, Store
 from tests import kill_loop
 from tests.recorded_moments import INTERVAL, MINUTE, moment_at, series, store_at
 from tests.running_server import RunningServer, blackbox, environment

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from blackbox.sources.supervisor import SupervisedSource
+from blackbox.sources.isolation.supervisor import SupervisedSource
 from tests.integration.scripted_source import Script
 from tests.integration.supervision import (
     FACTORIES,

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from blackbox.sources import supervisor
-from blackbox.sources.supervisor import SourceFault, SupervisedSource
+from blackbox.sources.isolation import supervisor
+from blackbox.sources.isolation.supervisor import SourceFault, SupervisedSource
 from tests.integration.scripted_source import Script
 from tests.integration.supervision import (
     FACTORIES,
@@ -135,7 +135,7 @@ def test_row_06_a_crash_is_answered_by_a_new_process_in_the_same_sample(
 def test_row_06_a_call_that_crashed_is_tried_again_later(
     script: Script, source: SupervisedSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("blackbox.sources.quarantine.WAIT_SECONDS_MIN", 0.3)
+    monkeypatch.setattr("blackbox.sources.isolation.quarantine.WAIT_SECONDS_MIN", 0.3)
     script.write("crash read 3")
     assert source.sample().state == "degraded"
     script.write()
@@ -189,7 +189,7 @@ def test_row_05_one_hanging_call_leaves_the_other_devices_fresh(source: Supervis
 def test_row_05_a_hanging_call_is_tried_again_with_less_patience(
     source: SupervisedSource, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("blackbox.sources.quarantine.WAIT_SECONDS_MIN", 0.3)
+    monkeypatch.setattr("blackbox.sources.isolation.quarantine.WAIT_SECONDS_MIN", 0.3)
     script.write("hang read 3")
     fault_of(source)
     reasons: list[str] = []
@@ -310,7 +310,7 @@ def test_nonsense_on_the_socket_ends_the_process(
 def test_output_is_logged_line_by_line_within_bounds(
     script: Script, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("blackbox.sources.process.LINES_SECONDS", 0.1)
+    monkeypatch.setattr("blackbox.sources.isolation.process.LINES_SECONDS", 0.1)
     script.write("chatter sample -1")
     with contextlib.closing(SupervisedSource("scripted", f"{FACTORIES}:Scripted")) as source:
         source.sample()
@@ -337,7 +337,7 @@ def test_a_version_mismatch_is_healed_by_a_fresh_process(
 def test_the_process_dies_with_its_parent(script: Script) -> None:
     program = f"""
 import os, signal
-from blackbox.sources.supervisor import SupervisedSource
+from blackbox.sources.isolation.supervisor import SupervisedSource
 source = SupervisedSource("scripted", "{FACTORIES}:Scripted")
 source.sample()
 print(source.pid, flush=True)

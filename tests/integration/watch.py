@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from blackbox.model.snapshot import Moment, SourceStatus
-from blackbox.runner import ChildRunner
-from blackbox.sampler import Bell, Sampler
+from blackbox.sampling.runner import ChildRunner
+from blackbox.sampling.sampler import Bell, Sampler
 from blackbox.sources import SourceSpec
 
 PATIENCE_SECONDS = 20.0

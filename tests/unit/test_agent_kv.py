@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.sources.agents import kv
-from blackbox.sources.agents.kv import KvMismatchError, pool_of
+from blackbox.sources.agents import kv_pages as kv
+from blackbox.sources.agents.kv_pages import KvMismatchError, pool_of
 from blackbox.wire.report import PAGE_CACHED, PAGE_IN_USE, KvLayout, KvPiece
 
 BASE, PAGE = 0x7F00_0000_0000, 4096

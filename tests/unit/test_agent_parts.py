@@ -11,12 +11,12 @@ import pytest
 
 from blackbox.model.sample import Allocator
 from blackbox.sources.agents.connection import PROBES_MAX, Connection
-from blackbox.sources.agents.parts import STALE_SECONDS, Allocators, engines, kernels
+from blackbox.sources.agents.kv_pools import Pools
 from blackbox.sources.agents.peer import Peer, RefusedError, check_hello, identify, still_there
-from blackbox.sources.agents.pools import Pools
+from blackbox.sources.agents.sample_parts import STALE_SECONDS, Allocators, engines, kernels
 from blackbox.sources.agents.text import TEXT_MAX
-from blackbox.sources.procfs import ProcessFacts, Procfs
-from blackbox.sources.tasks import Tasks
+from blackbox.sources.proc.processes import ProcessFacts, Procfs
+from blackbox.sources.proc.threads import Tasks
 from blackbox.wire import WireError
 from blackbox.wire.message import pack_goodbye, pack_hello, pack_report
 from blackbox.wire.report import (

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.sources.allowance import Allowance
+from blackbox.sources.rate_limit import Allowance
 
 
 @given(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.sources.breadcrumbs import NO_DEVICE, Breadcrumbs, Call
+from blackbox.sources.isolation.breadcrumbs import NO_DEVICE, Breadcrumbs, Call
 
 
 @pytest.fixture

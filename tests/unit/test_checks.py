@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from blackbox.cli import checks
-from blackbox.cli.checks import Finding, Machine
+from blackbox.cli.commands import doctor_checks as checks
+from blackbox.cli.commands.doctor_checks import Finding, Machine
 from blackbox.merge import merge
 from blackbox.model.codec import to_json
 from blackbox.model.sample import Device, DeviceProcess, Memory, Sample, SourceState

@@ -3,7 +3,7 @@
 from hypothesis import HealthCheck, given, settings
 
 from blackbox.analysis.compare import compare
-from blackbox.cli import compare as compare_command
+from blackbox.cli.commands import compare as compare_command
 from blackbox.merge import merge
 from blackbox.model.sample import AllocatorBlock, DeviceProcess, OwningStack
 from blackbox.model.snapshot import Moment, Snapshot

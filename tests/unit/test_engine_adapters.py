@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blackbox.model.sample import InferenceEngine
+from blackbox.sources.engines.adapter import FIGURES
 from blackbox.sources.engines.adapters import ADAPTERS
-from blackbox.sources.engines.found import FIGURES
 from tests.genuine import sample
 from tests.recorded_engines import Recording, recorded
 

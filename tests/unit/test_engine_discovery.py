@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from blackbox.sources.engines import kin
 from blackbox.sources.engines.address import Address, parse_url
 from blackbox.sources.engines.discovery import Candidate, discover
+from blackbox.sources.proc import tree as kin
 
 HERE, ELSEWHERE = "net:[4026531840]", "net:[4026532999]"
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from blackbox.analysis.forecast import REACH, WINDOWS_SECONDS, forecast
 from blackbox.merge import merge
-from blackbox.model.answers import Forecast, History, Outlook, Point, Series
+from blackbox.model.query import Forecast, History, Outlook, Point, Series
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.view import with_blocks
 from tests.moments import (

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from blackbox.agent import garbage
-from blackbox.agent.garbage import HELD, held_off
+from blackbox.agent import gc_pause as garbage
+from blackbox.agent.gc_pause import HELD, held_off
 
 PROGRAMS = (500, 7, 3)
 

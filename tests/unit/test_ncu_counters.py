@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from blackbox.merge.selection import KERNEL_COUNTERS
 from blackbox.model.sample import KernelCounters
-from blackbox.sources.ncu import counters as module
-from blackbox.sources.ncu.counters import DURATION, METRICS, counters
-from blackbox.sources.ncu.kernel import Kernel, kernel
+from blackbox.sources.nsight_compute import counters as module
+from blackbox.sources.nsight_compute.counters import DURATION, METRICS, counters
+from blackbox.sources.nsight_compute.kernel import Kernel, kernel
 from tests import ncu
 
 ACHIEVED = "sm__warps_active.avg.pct_of_peak_sustained_active"

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blackbox.errors import FailureError
-from blackbox.sources.ncu import table
-from blackbox.sources.ncu.counters import METRICS, counters
+from blackbox.sources.nsight_compute import table
+from blackbox.sources.nsight_compute.counters import METRICS, counters
 from tests import ncu
 
 HEADER = '"ID","Process ID","Kernel Name","Block Size","Metric Name","Metric Unit","Metric Value"'

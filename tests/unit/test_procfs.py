@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.sources.procfs import HOST_PID_NAMESPACE, Procfs, container_id, user_name
+from blackbox.sources.proc.processes import HOST_PID_NAMESPACE, Procfs, container_id, user_name
 
 BOOT_SECONDS = 1_700_000_000
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from blackbox.exporters import gpus as gpus_module
-from blackbox.exporters.condition import Build
-from blackbox.exporters.prometheus import GPU_FAMILIES, PROCESS_FAMILIES, SERVER_FAMILIES, PrometheusExporter
 from blackbox.hub import Hub, Published
 from blackbox.model.sample import Event, Sample
+from blackbox.model.server_stats import Stats
 from blackbox.model.snapshot import Moment, Xid
+from blackbox.outputs.prometheus import gpus as gpus_module
+from blackbox.outputs.prometheus.exporter import GPU_FAMILIES, PROCESS_FAMILIES, SERVER_FAMILIES, PrometheusExporter
+from blackbox.outputs.prometheus.self_metrics import Build
 from blackbox.recorder import RecorderStatus
 from blackbox.recorder.recorder import RecorderState
-from blackbox.server.stats import Stats
 from tests.moments import (
     GIB,
     MIB,

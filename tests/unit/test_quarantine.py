@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.sources.breadcrumbs import Call
-from blackbox.sources.quarantine import CALLS_MAX, WAIT_SECONDS_MAX, WAIT_SECONDS_MIN, WAIT_SHARE, Quarantine
+from blackbox.sources.isolation.breadcrumbs import Call
+from blackbox.sources.isolation.quarantine import CALLS_MAX, WAIT_SECONDS_MAX, WAIT_SECONDS_MIN, WAIT_SHARE, Quarantine
 
 CULPRIT = Call("nvmlDeviceGetMemoryInfo_v2", 3)
 

@@ -1,6 +1,6 @@
 """Results are found again by the identity of what they were made from, within a bound."""
 
-from blackbox.merge.remembered import Remembered
+from blackbox.merge.identity_cache import Remembered
 
 
 class Maker:

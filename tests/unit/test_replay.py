@@ -2,7 +2,7 @@
 
 from blackbox.merge import merge
 from blackbox.model.snapshot import Moment
-from blackbox.replay import Replay
+from blackbox.sampling.replay import Replay
 from tests import incidents
 from tests.clocks import ManualClock
 

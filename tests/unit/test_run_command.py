@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from blackbox.cli import main
-from blackbox.cli.run import SHIM, environment
+from blackbox.cli.commands.run import SHIM, environment
 
 
 def test_the_agent_is_put_before_the_users_own_path() -> None:

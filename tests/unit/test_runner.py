@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from blackbox.model.sample import Event, Sample, SourceState
-from blackbox.runner import EVENTS_MAX, STALE_SECONDS_MIN, Runner
-from blackbox.sources.supervisor import SourceFault
+from blackbox.sampling.runner import EVENTS_MAX, STALE_SECONDS_MIN, Runner
+from blackbox.sources.isolation.supervisor import SourceFault
 
 INTERVAL = 0.5
 PATIENCE_SECONDS = 10.0

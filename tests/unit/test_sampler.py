@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from blackbox.model.sample import Event, Sample, SourceState
 from blackbox.model.snapshot import Moment, SourceStatus
-from blackbox.sampler import GRACE_SECONDS_MAX, START_SECONDS_MAX, Bell, Idle, Sampler, next_tick
+from blackbox.sampling.sampler import GRACE_SECONDS_MAX, START_SECONDS_MAX, Bell, Idle, Sampler, next_tick
 
 INTERVAL = 0.5
 PATIENCE_SECONDS = 10.0

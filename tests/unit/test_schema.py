@@ -9,16 +9,16 @@ import jsonschema
 import msgspec
 import pytest
 
-from blackbox.exporters import reference as metrics_reference
-from blackbox.exporters.prometheus import GPU_FAMILIES, PROCESS_FAMILIES, SERVER_FAMILIES
 from blackbox.model import reference as api_reference
 from blackbox.model.docstrings import field_texts
 from blackbox.model.routes import HEALTH
 from blackbox.model.sample import Device
 from blackbox.model.schema import openapi, snapshot_schema
 from blackbox.model.snapshot import Process
-from blackbox.server.health import Health
-from blackbox.server.routes import ROUTES
+from blackbox.outputs.prometheus import reference as metrics_reference
+from blackbox.outputs.prometheus.exporter import GPU_FAMILIES, PROCESS_FAMILIES, SERVER_FAMILIES
+from blackbox.server.api.health import Health
+from blackbox.server.api.routes import ROUTES
 from tests.contract import reference_text
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -76,7 +76,7 @@ def test_openapi_describes_every_route_and_refers_only_to_what_it_holds() -> Non
     ("name", "page", "command"),
     [
         ("api.md", api_reference.page, "python -m blackbox.model.reference > docs/api.md"),
-        ("metrics.md", metrics_reference.page, "python -m blackbox.exporters.reference > docs/metrics.md"),
+        ("metrics.md", metrics_reference.page, "python -m blackbox.outputs.prometheus.reference > docs/metrics.md"),
     ],
 )
 def test_a_generated_page_is_up_to_date(name: str, page: Any, command: str) -> None:

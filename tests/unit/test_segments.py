@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blackbox.sources.memory_snapshot.unpickle import plain_data
 from blackbox.sources.simulated.allocator import ACTIVATION, Block, CachingAllocator
 from blackbox.sources.simulated.units import MIB
-from blackbox.sources.snapshot_file.unpickle import plain_data
 from blackbox.wire.report import NOT_KNOWN
 from blackbox.wire.segments import ACTIVE, INACTIVE, PENDING_FREE, DeviceMemory, SegmentError, read_segments
 from tests import genuine, torch_format

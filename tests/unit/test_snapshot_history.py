@@ -6,7 +6,7 @@ from typing import Any
 
 from blackbox.report import analyse
 from blackbox.report.origins import of_snapshot_file
-from blackbox.sources.snapshot_file.history import read_histories
+from blackbox.sources.memory_snapshot.history import read_histories
 
 MIB = 1024**2
 BASE = 0x7F00_0000_0000

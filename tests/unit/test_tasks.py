@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from blackbox.sources.tasks import Task, Tasks
+from blackbox.sources.proc.threads import Task, Tasks
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The agent's thread lets the program run between pieces of its work."""
 
-from blackbox.agent.turns import REST_SECONDS, WORK_SECONDS, Turns
+from blackbox.agent.gil import REST_SECONDS, WORK_SECONDS, Turns
 
 
 class Thread:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.cli import values
+from blackbox.cli.common import values
 from blackbox.errors import UsageError
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from blackbox.agent.probes.vllm.worker import CPU_VARIABLE
 from blackbox.sources.agents.decode import ReportMessage, decode
-from blackbox.sources.agents.kv import pool_of
+from blackbox.sources.agents.kv_pages import pool_of
 from blackbox.wire import Unpacker
 from blackbox.wire.message import pack_report
 from blackbox.wire.report import PAGE_CACHED, PAGE_IN_USE, Cost, KvLayout, Report

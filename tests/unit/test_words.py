@@ -2,7 +2,7 @@
 
 import pytest
 
-from blackbox.analysis.words import duration, rate, signed, size, who
+from blackbox.model.text import duration, rate, signed, size, who
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 

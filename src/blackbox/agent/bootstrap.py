@@ -101,7 +101,7 @@ def _behind(finder: ImportWatch) -> Sequence[MetaPathFinder]:
 
 def _wake(module: ModuleType, probes: Sequence[str]) -> None:
     try:
-        from blackbox.agent import life
+        from blackbox.agent import runtime as life
 
         life.wake(module, probes)
     except Exception:  # noqa: S110 - the program must not notice

@@ -7,7 +7,7 @@ import os
 import uuid
 from typing import NamedTuple
 
-from blackbox.agent.loaded import path_of
+from blackbox.agent.libraries import path_of
 
 LIBRARY = "libcuda.so.1"
 UUID_BYTES = 16

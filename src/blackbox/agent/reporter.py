@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from blackbox.agent.budget import Budget
 from blackbox.agent.channel import Channel
-from blackbox.agent.garbage import held_off
+from blackbox.agent.gc_pause import held_off
 from blackbox.agent.probe import Probe
 from blackbox.agent.settings import Settings
 from blackbox.wire.message import pack_report

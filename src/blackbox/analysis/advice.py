@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from blackbox.analysis.words import duration, size, who
-from blackbox.model.answers import Advice, History, Series
+from blackbox.model.query import Advice, History, Series
 from blackbox.model.snapshot import Engine, Snapshot
+from blackbox.model.text import duration, size, who
 
 WINDOW_SECONDS = 7 * 86_400.0
 """A week: engines that idle at night or on Sundays are no waste."""

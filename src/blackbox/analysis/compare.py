@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from blackbox.model.answers import Change, Comparison, ProcessChange, Side, StackChange, TypeChange
+from blackbox.model.query import Change, Comparison, ProcessChange, Side, StackChange, TypeChange
 from blackbox.model.sample import BlockType
 from blackbox.model.snapshot import Process, Snapshot
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from blackbox.analysis.advice import advise
 from blackbox.analysis.trend import NOTEWORTHY_BYTES, POINTS_MAX, Point, Trend, rising_trend
-from blackbox.analysis.words import duration, rate, who
-from blackbox.model.answers import Evidence, Forecast, History, Outlook, Series
+from blackbox.model.query import Evidence, Forecast, History, Outlook, Series
 from blackbox.model.snapshot import Gpu, Process, Snapshot
+from blackbox.model.text import duration, rate, who
 
 WINDOWS_SECONDS = (600.0, 3600.0, 86_400.0)
 """Stretches of the past that are searched for a trend: what happens now comes before what happens all day."""

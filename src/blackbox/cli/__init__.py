@@ -40,25 +40,27 @@ class Command(NamedTuple):
 
 
 COMMANDS = (
-    Command("serve", "blackbox.cli.serve", "watch this machine's GPUs and answer over HTTP"),
-    Command("stat", "blackbox.cli.stat", "print a snapshot as JSON"),
-    Command("stream", "blackbox.cli.stream", "print every new snapshot as a line of JSON"),
-    Command("run", "blackbox.cli.run", "run a program so that the server sees inside it"),
-    Command("history", "blackbox.cli.history", "print a metric over time"),
-    Command("at", "blackbox.cli.at", "print the snapshot as of a time"),
-    Command("events", "blackbox.cli.events", "print what happened"),
-    Command("compare", "blackbox.cli.compare", "print what differs between two times"),
-    Command("forecast", "blackbox.cli.forecast", "predict when memory will be full, where it steadily fills"),
-    Command("report", "blackbox.cli.report", "tell what happened before the memory ran out"),
-    Command("dump", "blackbox.cli.dump", "keep the last minutes of the recording in one file"),
-    Command("export", "blackbox.cli.export", "write a range of the recording as CSV, JSON Lines or Parquet"),
+    Command("serve", "blackbox.cli.commands.serve", "watch this machine's GPUs and answer over HTTP"),
+    Command("stat", "blackbox.cli.commands.stat", "print a snapshot as JSON"),
+    Command("stream", "blackbox.cli.commands.stream", "print every new snapshot as a line of JSON"),
+    Command("run", "blackbox.cli.commands.run", "run a program so that the server sees inside it"),
+    Command("history", "blackbox.cli.commands.history", "print a metric over time"),
+    Command("at", "blackbox.cli.commands.at", "print the snapshot as of a time"),
+    Command("events", "blackbox.cli.commands.events", "print what happened"),
+    Command("compare", "blackbox.cli.commands.compare", "print what differs between two times"),
+    Command("forecast", "blackbox.cli.commands.forecast", "predict when memory will be full, where it steadily fills"),
+    Command("report", "blackbox.cli.commands.report", "tell what happened before the memory ran out"),
+    Command("dump", "blackbox.cli.commands.dump", "keep the last minutes of the recording in one file"),
+    Command("export", "blackbox.cli.commands.export", "write a range of the recording as CSV, JSON Lines or Parquet"),
     Command(
-        "import", "blackbox.cli.import_", "print what a file holds: PyTorch memory snapshot, Nsight Compute report"
+        "import",
+        "blackbox.cli.commands.import_",
+        "print what a file holds: PyTorch memory snapshot, Nsight Compute report",
     ),
-    Command("doctor", "blackbox.cli.doctor", "tell what works on this machine, what does not, and what to do"),
-    Command("release", "blackbox.cli.release", "have the server let go of the GPU driver"),
-    Command("resume", "blackbox.cli.resume", "have the server take up the GPU driver again"),
-    Command("completion", "blackbox.cli.completion", "print a script that completes this command line"),
+    Command("doctor", "blackbox.cli.commands.doctor", "tell what works on this machine, what does not, and what to do"),
+    Command("release", "blackbox.cli.commands.release", "have the server let go of the GPU driver"),
+    Command("resume", "blackbox.cli.commands.resume", "have the server take up the GPU driver again"),
+    Command("completion", "blackbox.cli.commands.completion", "print a script that completes this command line"),
 )
 
 

@@ -13,7 +13,7 @@ from blackbox.client.exchange import READ_BYTES, SILENCE_SECONDS_MAX, TIMEOUT_SE
 from blackbox.client.questions import Question, Time
 from blackbox.client.resume import EventProgress, Loss, Progress, SnapshotProgress, StreamEvent, decode
 from blackbox.client.target import DEFAULT_URL, Target, path, target
-from blackbox.model.answers import Aggregate, Aggregated, Comparison, EventList, Forecast, History, NumberedEvent
+from blackbox.model.query import Aggregate, Aggregated, Comparison, EventList, Forecast, History, NumberedEvent
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.view import BlockDetail
 

@@ -10,8 +10,8 @@ import msgspec
 
 from blackbox.client.errors import AnswerError, ClientError, StatusError, UnreachableError
 from blackbox.client.sse import EventStreamParser, EventTooLargeError, ServerSentEvent
-from blackbox.model.answers import NumberedEvent
 from blackbox.model.codec import from_json
+from blackbox.model.query import NumberedEvent
 from blackbox.model.snapshot import Snapshot
 
 T = TypeVar("T")

@@ -4,12 +4,12 @@ import os
 import signal
 from collections.abc import Callable
 
-from blackbox.analysis.words import signal_name, size, who
 from blackbox.model.event import ProcessLife
 from blackbox.model.sample import DeviceProcess, Ending, Event
 from blackbox.model.snapshot import Moment
-from blackbox.sources import remains
-from blackbox.sources.procfs import Procfs
+from blackbox.model.text import signal_name, size, who
+from blackbox.sources.proc import exit_status as remains
+from blackbox.sources.proc.processes import Procfs
 
 START_SECONDS_APART_MAX = 2.0
 """As `blackbox.merge.selection` has it: two sources may read two times of boot."""

@@ -7,12 +7,12 @@ from itertools import islice
 from msgspec import Struct
 
 from blackbox.analysis.trend import NOTEWORTHY_BYTES, POINTS_MAX, Point, Trend, rising_trend
-from blackbox.analysis.words import duration, rate, size, who
 from blackbox.events.holders import Holder, Holders, Place
 from blackbox.events.processes import is_another
 from blackbox.model.event import Growth
 from blackbox.model.sample import DeviceProcess, Event
 from blackbox.model.snapshot import Moment
+from blackbox.model.text import duration, rate, size, who
 
 BUCKET_SECONDS = 10.0
 """One point: the least held in it, so that the ups and downs of every step of a program cancel out."""

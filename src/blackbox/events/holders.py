@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from blackbox.model.sample import Device, DeviceProcess
 from blackbox.model.snapshot import Moment
-from blackbox.runner import GOOD
+from blackbox.sampling.runner import GOOD
 
 Place = tuple[str, int]
 """(UUID of a device, pid)."""

@@ -4,12 +4,12 @@ import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from blackbox.analysis.words import size, who
 from blackbox.events.holders import Holder, Holders, Place
 from blackbox.model.event import ProcessLife
 from blackbox.model.sample import Event
 from blackbox.model.snapshot import Moment
-from blackbox.sources import remains
+from blackbox.model.text import size, who
+from blackbox.sources.proc import exit_status as remains
 
 CERTAIN_SECONDS = 10.0
 """The driver takes a moment to clean up after a process; within this it has, or something is wrong."""

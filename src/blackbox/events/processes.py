@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from msgspec import Struct, structs
 
-from blackbox.analysis.words import size, who
 from blackbox.events.endings import Endings, crash, how, is_crash
 from blackbox.events.holders import Holder, Holders, Place
 from blackbox.model.event import ProcessLife
 from blackbox.model.sample import DeviceProcess, Ending, Event, EventKind
 from blackbox.model.snapshot import Moment
+from blackbox.model.text import size, who
 
 
 class _Life(Struct):

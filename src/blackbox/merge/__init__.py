@@ -12,9 +12,9 @@ from itertools import chain
 from blackbox.merge.blocks import with_distinct_ids
 from blackbox.merge.engines import engine_rows
 from blackbox.merge.fragmentation import fragmentation, fragmentation_ratio, fragmentation_unknown
-from blackbox.merge.holding import Holding, holdings
 from blackbox.merge.kernels import kernel_metrics
 from blackbox.merge.ledger import gpu_rows
+from blackbox.merge.process_memory import Holding, holdings
 from blackbox.merge.selection import Selection, select
 from blackbox.model.snapshot import SCHEMA_VERSION, Gpu, Moment, Snapshot
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import structs
 
-from blackbox.merge.remembered import Remembered
+from blackbox.merge.identity_cache import Remembered
 from blackbox.model.sample import Allocator, AllocatorBlock, KvPage, KvPool
 from blackbox.model.snapshot import Block
 

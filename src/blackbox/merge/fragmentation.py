@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from blackbox.merge.holding import Holding
+from blackbox.merge.process_memory import Holding
 from blackbox.model.sample import Allocator
 from blackbox.model.snapshot import Fragmentation
 

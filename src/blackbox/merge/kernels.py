@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from msgspec import structs
 
-from blackbox.merge.holding import Holding
+from blackbox.merge.process_memory import Holding
 from blackbox.merge.selection import KERNEL_COUNTERS, Selection, measured
 from blackbox.model.sample import KernelCounters
 from blackbox.model.snapshot import KernelMetrics, SourceStatus

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from blackbox.merge.holding import Holding
+from blackbox.merge.process_memory import Holding
 from blackbox.merge.selection import Selection
 from blackbox.model.sample import Device, GpuState, Memory
 from blackbox.model.snapshot import Gpu

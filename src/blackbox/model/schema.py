@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from blackbox.model import answers, event, sample
+from blackbox.model import event, sample
+from blackbox.model import query as answers
 from blackbox.model import snapshot as snapshot_module
 from blackbox.model.docstrings import field_texts
 from blackbox.model.routes import PATHS

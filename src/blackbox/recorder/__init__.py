@@ -5,13 +5,13 @@ of chunks, one SQLite file each (`docs/decisions/0003-recording.md`). `Recording
 copied elsewhere.
 """
 
-from blackbox.model.answers import Aggregate, History, Series
-from blackbox.recorder.directory import HeldError, data_directory
-from blackbox.recorder.event_log import RecordedEvent
-from blackbox.recorder.metrics import METRICS
-from blackbox.recorder.readings import Reading
+from blackbox.model.query import Aggregate, History, Series
+from blackbox.recorder.query.recording import Recording
+from blackbox.recorder.query.samples import Reading
 from blackbox.recorder.recorder import Recorder, RecorderStatus
-from blackbox.recorder.recording import Recording
+from blackbox.recorder.storage.directory import HeldError, data_directory
+from blackbox.recorder.storage.event_log import RecordedEvent
+from blackbox.recorder.storage.metrics import METRICS
 
 __all__ = [
     "METRICS",

@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from blackbox.model.sample import Event
 from blackbox.model.snapshot import Moment
-from blackbox.recorder.recording import Recording
-from blackbox.recorder.store import LIMIT_BYTES, RecordingError, Store
+from blackbox.recorder.query.recording import Recording
+from blackbox.recorder.storage.store import LIMIT_BYTES, RecordingError, Store
 
 MOMENTS_QUEUED_MAX = 20
 """Ten seconds of a disk that does not answer; a moment with many blocks takes megabytes."""

@@ -5,8 +5,8 @@
 
 from blackbox.report.analysis import analyse
 from blackbox.report.evidence import Evidence, Inside, from_moments, from_readings
-from blackbox.report.findings import Report
 from blackbox.report.page import to_html
+from blackbox.report.report_data import Report
 from blackbox.report.text import to_text
 
 __all__ = ["Evidence", "Inside", "Report", "analyse", "from_moments", "from_readings", "to_html", "to_text"]

@@ -5,15 +5,15 @@ from itertools import accumulate
 
 from msgspec import Struct
 
-from blackbox.analysis.words import signal_name, size, who
 from blackbox.merge.blocks import block_rows
 from blackbox.model.sample import Allocator, BlockState, Event
 from blackbox.model.snapshot import Block, Snapshot, Stack
-from blackbox.report.causes import Failed, cause_of, why
+from blackbox.model.text import signal_name, size, who
+from blackbox.report.advice import remedies
+from blackbox.report.diagnosis import Failed, cause_of, why
 from blackbox.report.evidence import Evidence
-from blackbox.report.findings import Cache, Change, Party, Report, Request
 from blackbox.report.readings import GpuReading, Held, Holder, Reading, use_of, uses_of
-from blackbox.report.remedies import remedies
+from blackbox.report.report_data import Cache, Change, Party, Report, Request
 from blackbox.report.stacks import Growth, growth_by_stack, live_by_stack
 
 INACTIVE: BlockState = "inactive"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
-from blackbox.analysis.words import size
+from blackbox.model.text import size
 from blackbox.report.markup import tag
 
 WIDTH = 920.0

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from xml.etree.ElementTree import Element
 
-from blackbox.analysis.words import size
+from blackbox.model.text import size
 from blackbox.report.charts import Band, Bar, Mark, bands, bars, strip
-from blackbox.report.findings import Report
 from blackbox.report.map import block_map
 from blackbox.report.markup import tag
 from blackbox.report.palette import FAILED, holder_colours, use_colour
 from blackbox.report.readings import FREE_IN_CACHE, Held, Holder, use_of
+from blackbox.report.report_data import Report
 from blackbox.report.stacks import Growth
 
 BANDS_MAX = 6

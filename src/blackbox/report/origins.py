@@ -10,11 +10,11 @@ from blackbox.merge import merge
 from blackbox.model.sample import Allocator, Event, OutOfMemory
 from blackbox.model.snapshot import Moment
 from blackbox.recorder import Recording
-from blackbox.recorder.dump import Dump
+from blackbox.recorder.dumps.file import Dump
 from blackbox.report.evidence import READINGS_MAX, Evidence, Inside, from_moments, from_readings, pace
-from blackbox.sources.snapshot_file import read as read_snapshot_file
-from blackbox.sources.snapshot_file.history import History
-from blackbox.sources.snapshot_file.moment import moment_of
+from blackbox.sources.memory_snapshot import read as read_snapshot_file
+from blackbox.sources.memory_snapshot.history import History
+from blackbox.sources.memory_snapshot.moment import moment_of
 
 AFTER_SECONDS = 10.0
 """After a failure: the exit of the process and what else fell with it."""

@@ -6,12 +6,12 @@ from hashlib import sha256
 from importlib.resources import files
 from xml.etree.ElementTree import Element
 
-from blackbox.analysis.words import duration, size
 from blackbox.model.snapshot import Gpu
+from blackbox.model.text import duration, size
 from blackbox.report import figures
 from blackbox.report.evidence import FAILURES
-from blackbox.report.findings import Report
 from blackbox.report.markup import clean, tag, to_bytes
+from blackbox.report.report_data import Report
 from blackbox.report.stacks import own_frame
 from blackbox.report.text import CAUSES, moment_text, moved, stacks_text, told
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from blackbox.analysis.words import duration, size
-from blackbox.report.findings import Change, Report
+from blackbox.model.text import duration, size
 from blackbox.report.markup import clean
+from blackbox.report.report_data import Change, Report
 from blackbox.report.stacks import Growth
 
 CAUSES = {

@@ -5,11 +5,11 @@ from collections.abc import Coroutine
 from typing import Any
 
 from blackbox.model.view import UnknownGpuError
-from blackbox.server.access import Access, Admission, Peer
-from blackbox.server.context import Answer, Answering, Asker, Context, Handler, Streaming
-from blackbox.server.request import Refusal, Request
-from blackbox.server.response import Fields, Response, text
-from blackbox.server.routes import ROUTES
+from blackbox.server.api.context import Answer, Answering, Asker, Context, Handler, Streaming
+from blackbox.server.api.routes import ROUTES
+from blackbox.server.auth.access import Access, Admission, Peer
+from blackbox.server.http.request import Refusal, Request
+from blackbox.server.http.response import Fields, Response, text
 
 METHODS = ("GET", "HEAD")
 OTHER = "other"

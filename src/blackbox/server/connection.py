@@ -7,13 +7,13 @@ from functools import partial
 from math import inf
 from typing import cast
 
-from blackbox.server.access import Peer
+from blackbox.server.api.context import Answer, StreamClient, Streaming
 from blackbox.server.app import ANSWERS, App
-from blackbox.server.context import Answer, StreamClient, Streaming
-from blackbox.server.crowd import Crowd
-from blackbox.server.reader import RequestReader
-from blackbox.server.request import Refusal, Request
-from blackbox.server.response import Response, head, stream_head, unavailable
+from blackbox.server.auth.access import Peer
+from blackbox.server.http.connection_pool import Crowd
+from blackbox.server.http.request import Refusal, Request
+from blackbox.server.http.request_parser import RequestReader
+from blackbox.server.http.response import Response, head, stream_head, unavailable
 
 COPY_BYTES = 64 * 1024
 """Up to this size head and body are joined into one write; above, the copy would cost more than it saves."""

@@ -12,23 +12,23 @@ from platform import python_version
 from typing import TYPE_CHECKING
 
 from blackbox.hub import Hub
+from blackbox.model.server_stats import Stats
 from blackbox.recorder import RecorderStatus, Recording
-from blackbox.server.access import Access
+from blackbox.server.api.context import Context, off_loop
+from blackbox.server.api.events_stream import EventStreams
 from blackbox.server.app import App
+from blackbox.server.auth.access import Access
+from blackbox.server.auth.tls import Tls, tls_config
 from blackbox.server.connection import Connection
-from blackbox.server.context import Context, off_loop
-from blackbox.server.crowd import Crowd
-from blackbox.server.event_stream import EventStreams
-from blackbox.server.limits import Limits
-from blackbox.server.listener import BACKLOG, open_tcp, open_unix, room
-from blackbox.server.questions import Questions
-from blackbox.server.stats import Stats
-from blackbox.server.stream import Broadcaster
-from blackbox.server.tls import Tls, tls_config
+from blackbox.server.http.connection_pool import Crowd
+from blackbox.server.http.limits import Limits
+from blackbox.server.http.listeners import BACKLOG, open_tcp, open_unix, room
+from blackbox.server.http.query_pool import Questions
+from blackbox.server.streams.snapshot_broadcast import Broadcaster
 from blackbox.settings import Settings
 
 if TYPE_CHECKING:
-    from blackbox.exporters.prometheus import PrometheusExporter
+    from blackbox.outputs.prometheus.exporter import PrometheusExporter
 
 WORKERS = 4
 """Threads for what an event loop cannot spare: encodings nobody asked for before, passwords, scrapes."""
@@ -150,8 +150,8 @@ class Server:
         """Takes a while for its imports, so it happens beside the first requests."""
         from importlib.metadata import version
 
-        from blackbox.exporters.condition import Build
-        from blackbox.exporters.prometheus import PrometheusExporter
+        from blackbox.outputs.prometheus.exporter import PrometheusExporter
+        from blackbox.outputs.prometheus.self_metrics import Build
 
         build = Build(version("blackbox-vram"), python_version())
         return PrometheusExporter(

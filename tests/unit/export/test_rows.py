@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from blackbox.errors import FailureError
-from blackbox.export import EVENT_COLUMNS, FORMATS, SERIES_COLUMNS, event_rows, sample_rows, series_rows
 from blackbox.merge import merge
+from blackbox.outputs.files import EVENT_COLUMNS, FORMATS, SERIES_COLUMNS, event_rows, sample_rows, series_rows
 from blackbox.recorder import Recording
-from blackbox.recorder.layout import Key, Layout
-from blackbox.recorder.metrics import read
+from blackbox.recorder.storage.layout import Key, Layout
+from blackbox.recorder.storage.metrics import read
 from tests import incidents
 from tests.recorded_moments import HOUR, PID, record, series
 from tests.recordings import recorded

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from blackbox.recorder import chunk_writer, database
-from blackbox.recorder.chunk_reader import NEVER, ChunkReader
-from blackbox.recorder.chunk_writer import ChunkWriter
-from blackbox.recorder.frames import Frame, to_bytes
-from blackbox.recorder.layout import Layout
-from blackbox.recorder.metrics import Subject, read
+from blackbox.recorder.storage import chunk_writer, database
+from blackbox.recorder.storage.chunk_reader import NEVER, ChunkReader
+from blackbox.recorder.storage.chunk_writer import ChunkWriter
+from blackbox.recorder.storage.frames import Frame, to_bytes
+from blackbox.recorder.storage.layout import Layout
+from blackbox.recorder.storage.metrics import Subject, read
 from tests.recorded_moments import INTERVAL, moment_at, series
 
 START = 1_800_000_000.0

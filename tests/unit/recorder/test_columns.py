@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.recorder.columns import Columns, encode
-from blackbox.recorder.packing import DamageError
+from blackbox.recorder.storage.columns import Columns, encode
+from blackbox.recorder.storage.compression import DamageError
 
 NUMBERS = st.one_of(
     st.integers(-(2**60), 2**60).map(float),

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from blackbox.errors import FailureError
-from blackbox.recorder.directory import DirectoryLock, HeldError, chunk_file, chunk_files, data_directory, prepare
+from blackbox.recorder.storage.directory import (
+    DirectoryLock,
+    HeldError,
+    chunk_file,
+    chunk_files,
+    data_directory,
+    prepare,
+)
 
 
 def test_the_services_directory_comes_before_the_users() -> None:

@@ -7,8 +7,8 @@ from msgspec import structs
 
 from blackbox.errors import FailureError
 from blackbox.model.snapshot import Moment
-from blackbox.recorder import dump as dump_module
-from blackbox.recorder.dump import MAGIC, Dump, is_dump, new_head, write_dump
+from blackbox.recorder.dumps import file as dump_module
+from blackbox.recorder.dumps.file import MAGIC, Dump, is_dump, new_head, write_dump
 from tests import incidents
 from tests.moments import device, moment, process, sample
 

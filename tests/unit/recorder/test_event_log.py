@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from blackbox.recorder.event_log import EventReader, EventWriter
+from blackbox.recorder.storage.event_log import EventReader, EventWriter
 from tests.recorded_moments import DAY, event
 
 START = 1_800_000_000.0

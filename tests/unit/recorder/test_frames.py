@@ -3,8 +3,8 @@
 import pytest
 
 from blackbox.model.snapshot import Moment
-from blackbox.recorder.frames import Frame, pack_frames, to_bytes, to_moment, unpack_frames
-from blackbox.recorder.packing import DamageError
+from blackbox.recorder.storage.compression import DamageError
+from blackbox.recorder.storage.frames import Frame, pack_frames, to_bytes, to_moment, unpack_frames
 from tests.moments import moment
 from tests.recorded_moments import series
 

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from blackbox.model.snapshot import Moment
-from blackbox.recorder import history as history_module
-from blackbox.recorder.history import History, Series
-from blackbox.recorder.recording import Recording
+from blackbox.recorder.query import history as history_module
+from blackbox.recorder.query.history import History, Series
+from blackbox.recorder.query.recording import Recording
 from tests.moments import GIB, SERVER, TRAINER, machine, moment
 from tests.recorded_moments import DAY, HOUR, MINUTE, PID, moment_at, record, series
 

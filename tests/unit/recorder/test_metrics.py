@@ -6,7 +6,7 @@ import pytest
 
 from blackbox.merge import merge
 from blackbox.model.snapshot import Moment
-from blackbox.recorder.metrics import KEPT, METRICS, Reading, Subject, read
+from blackbox.recorder.storage.metrics import KEPT, METRICS, Reading, Subject, read
 from tests.moments import (
     GIB,
     SERVER,

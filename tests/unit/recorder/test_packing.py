@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.recorder.packing import DamageError, Difference, pack, unpack
+from blackbox.recorder.storage.compression import DamageError, Difference, pack, unpack
 
 BODY = bytes(range(256)) * 8
 

@@ -12,7 +12,7 @@ import pytest
 
 from blackbox.errors import FailureError
 from blackbox.recorder.recorder import MOMENTS_QUEUED_MAX, RETRY_SECONDS, Recorder
-from blackbox.recorder.store import Store
+from blackbox.recorder.storage.store import Store
 from tests.clocks import ManualClock
 from tests.recorded_moments import event, moment_at, series
 

@@ -6,8 +6,8 @@ import pytest
 
 from blackbox.merge import merge
 from blackbox.model.view import UnknownGpuError
-from blackbox.recorder.directory import chunk_files
-from blackbox.recorder.recording import Recording
+from blackbox.recorder.query.recording import Recording
+from blackbox.recorder.storage.directory import chunk_files
 from tests.moments import TRAINER, moment
 from tests.recorded_moments import HOUR, MINUTE, event, moment_at, record, series
 

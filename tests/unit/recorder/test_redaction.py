@@ -2,7 +2,7 @@
 
 import pytest
 
-from blackbox.recorder.redaction import redact_text
+from blackbox.recorder.dumps.redaction import redact_text
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,17 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.recorder.layout import COUNT, MAX, MEAN, MIN, P95, STATISTICS, Layout
-from blackbox.recorder.metrics import Subject
-from blackbox.recorder.rollup import percentile, pool, pooled_percentile, roll_up_samples, roll_up_summaries, summarise
-from blackbox.recorder.runs import Run
+from blackbox.recorder.storage.layout import COUNT, MAX, MEAN, MIN, P95, STATISTICS, Layout
+from blackbox.recorder.storage.metrics import Subject
+from blackbox.recorder.storage.rollup import (
+    percentile,
+    pool,
+    pooled_percentile,
+    roll_up_samples,
+    roll_up_summaries,
+    summarise,
+)
+from blackbox.recorder.storage.rows import Run
 
 SAMPLES = st.lists(st.integers(0, 10**12).map(float), min_size=1, max_size=200)
 PROCESS = Subject("process", gpu_uuid="GPU-0", pid=1)

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from blackbox.errors import FailureError
 from blackbox.model.snapshot import Moment
-from blackbox.recorder.directory import HeldError, chunk_files
-from blackbox.recorder.layout import COUNT, MAX, MEAN, MIN
-from blackbox.recorder.recording import Recording
-from blackbox.recorder.store import SYNC_SECONDS, Store
-from blackbox.recorder.tier_reader import TierReader
-from blackbox.recorder.tiers import HOUR as HOUR_TIER
-from blackbox.recorder.tiers import MINUTE as MINUTE_TIER
-from blackbox.recorder.tiers import Tier
+from blackbox.recorder.query.recording import Recording
+from blackbox.recorder.storage.directory import HeldError, chunk_files
+from blackbox.recorder.storage.layout import COUNT, MAX, MEAN, MIN
+from blackbox.recorder.storage.store import SYNC_SECONDS, Store
+from blackbox.recorder.storage.tier_reader import TierReader
+from blackbox.recorder.storage.tiers import HOUR as HOUR_TIER
+from blackbox.recorder.storage.tiers import MINUTE as MINUTE_TIER
+from blackbox.recorder.storage.tiers import Tier
 from tests.clocks import ManualClock
 from tests.recorded_moments import DAY, HOUR, MINUTE, event, moment_at, record, series, store_at
 

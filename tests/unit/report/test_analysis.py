@@ -3,9 +3,9 @@
 import pytest
 from msgspec import structs
 
-from blackbox.analysis.words import size
 from blackbox.model.event import ProcessLife
 from blackbox.model.sample import Event, OutOfMemory
+from blackbox.model.text import size
 from blackbox.report import Report, analyse, from_moments, to_text
 from blackbox.report.evidence import newest_failure
 from tests import incidents

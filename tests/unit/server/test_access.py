@@ -3,8 +3,8 @@
 import pytest
 
 from blackbox.errors import UsageError
-from blackbox.server.access import is_loopback, require_protection
-from blackbox.server.web_config import WebConfig
+from blackbox.server.auth.access import is_loopback, require_protection
+from blackbox.server.auth.web_config import WebConfig
 from blackbox.settings import Settings
 
 

@@ -7,8 +7,8 @@ import bcrypt
 import pytest
 
 from blackbox.errors import FailureError, UsageError
-from blackbox.server import credentials
-from blackbox.server.credentials import Passwords
+from blackbox.server.auth import credentials
+from blackbox.server.auth.credentials import Passwords
 
 HASH = bcrypt.hashpw(b"pass:word", bcrypt.gensalt(4)).decode()
 USERS = {"ada": HASH}

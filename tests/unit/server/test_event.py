@@ -5,7 +5,7 @@ import zlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.server.event import Framing, comment, event
+from blackbox.server.http.sse import Framing, comment, event
 
 
 def test_an_event_has_its_number_and_one_line_of_data() -> None:

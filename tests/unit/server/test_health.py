@@ -3,7 +3,7 @@
 import pytest
 
 from blackbox.model.sample import SourceState
-from blackbox.server.health import judge
+from blackbox.server.api.health import judge
 from tests.moments import NOW, moment, status
 
 

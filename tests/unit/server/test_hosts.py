@@ -2,7 +2,7 @@
 
 import pytest
 
-from blackbox.server.hosts import Authority, Hosts, parse_authority
+from blackbox.server.auth.hosts import Authority, Hosts, parse_authority
 
 HOSTS = Hosts("box.example.org", ("gpu.internal",))
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.server.negotiation import STREAMED, WHOLE, accepted_encoding, has_tag
+from blackbox.server.http.negotiation import STREAMED, WHOLE, accepted_encoding, has_tag
 
 
 @pytest.mark.parametrize(

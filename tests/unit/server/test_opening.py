@@ -6,9 +6,9 @@ import pytest
 
 from blackbox.hub import HISTORY_MOMENTS_MAX, Hub
 from blackbox.model.view import Shape, UnknownGpuError
-from blackbox.server.event import Framing
-from blackbox.server.opening import opening
-from blackbox.server.stream import BEFORE_FIRST, Kind
+from blackbox.server.http.sse import Framing
+from blackbox.server.streams.resume import opening
+from blackbox.server.streams.snapshot_broadcast import BEFORE_FIRST, Kind
 from tests.moments import moment
 
 KIND = Kind(Shape(blocks="none"), Framing(gzip=False, chunked=False))

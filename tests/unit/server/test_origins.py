@@ -2,7 +2,7 @@
 
 import pytest
 
-from blackbox.server.origins import Origins, is_own
+from blackbox.server.auth.origins import Origins, is_own
 
 
 @pytest.mark.parametrize(

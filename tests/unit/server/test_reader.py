@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.server.limits import Limits
-from blackbox.server.reader import RequestReader
-from blackbox.server.request import Refusal, Request
+from blackbox.server.http.limits import Limits
+from blackbox.server.http.request import Refusal, Request
+from blackbox.server.http.request_parser import RequestReader
 
 PLAIN = b"GET /vram?gpu=0 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST /vram HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"

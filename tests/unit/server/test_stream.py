@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blackbox.hub import Hub
+from blackbox.model.server_stats import Stats
 from blackbox.model.view import Shape
-from blackbox.server.event import Framing
-from blackbox.server.limits import Limits
-from blackbox.server.stats import Stats
-from blackbox.server.stream import BEFORE_FIRST, Broadcaster, Client, Kind
+from blackbox.server.http.limits import Limits
+from blackbox.server.http.sse import Framing
+from blackbox.server.streams.snapshot_broadcast import BEFORE_FIRST, Broadcaster, Client, Kind
 from tests.moments import moment
 
 STREAMS_MAX = 2
@@ -190,7 +190,7 @@ def test_a_moment_that_cannot_be_framed_is_logged_and_the_next_one_is_sent(
 ) -> None:
     _, paper = stage.join()
     with monkeypatch.context() as broken:
-        broken.setattr("blackbox.server.stream.event", None)
+        broken.setattr("blackbox.server.streams.snapshot_broadcast.event", None)
         stage.publish()
     stage.publish()
     assert paper.lines == ["id: 2"]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.server.times import duration_seconds, unix_seconds
+from blackbox.model.times import duration_seconds, unix_seconds
 
 NOW = 1_800_000_000.0
 

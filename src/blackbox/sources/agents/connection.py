@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from blackbox.sources.agents.decode import Message, OomMessage, ReportMessage, decode
 from blackbox.sources.agents.meter import FRAME_BYTES, READ_BYTES_BURST, READ_BYTES_PER_SECOND, Meter
 from blackbox.sources.agents.peer import Peer, check_hello
+from blackbox.sources.agents.probe_state import Word
 from blackbox.sources.agents.threads import ThreadIds
-from blackbox.sources.agents.word import Word
-from blackbox.sources.tasks import Tasks
+from blackbox.sources.proc.threads import Tasks
 from blackbox.wire import MAX_PAYLOAD_BYTES, Unpacker, WireError
 from blackbox.wire.message import HELLO_BYTES_MAX, pack_taken
 from blackbox.wire.report import Cost, Goodbye, Hello

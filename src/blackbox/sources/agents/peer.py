@@ -4,8 +4,8 @@ import socket
 import struct
 from typing import NamedTuple
 
-from blackbox.sources.procfs import ProcessFacts, Procfs
-from blackbox.sources.tasks import Tasks
+from blackbox.sources.proc.processes import ProcessFacts, Procfs
+from blackbox.sources.proc.threads import Tasks
 from blackbox.wire.report import Hello
 
 ROOT = 0

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from blackbox.model.sample import Sample
-from blackbox.sources.agents.door import Door, DoorError
-from blackbox.sources.agents.parts import Allocators, engines, kernels, oom_event
-from blackbox.sources.agents.pools import Pools
-from blackbox.sources.agents.reception import Reception
-from blackbox.sources.procfs import Procfs
-from blackbox.sources.tasks import Tasks
+from blackbox.sources.agents.kv_pools import Pools
+from blackbox.sources.agents.listener import Reception
+from blackbox.sources.agents.sample_parts import Allocators, engines, kernels, oom_event
+from blackbox.sources.agents.unix_socket import Door, DoorError
+from blackbox.sources.proc.processes import Procfs
+from blackbox.sources.proc.threads import Tasks
 
 
 class AgentSource:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from blackbox.model.sample import OwningThread
 from blackbox.sources.agents.peer import Peer
 from blackbox.sources.agents.text import printable
-from blackbox.sources.tasks import Tasks
+from blackbox.sources.proc.threads import Tasks
 from blackbox.wire.report import OwnerThread
 
 

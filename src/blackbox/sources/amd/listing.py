@@ -9,8 +9,8 @@ from blackbox.sources.amd.cards import Card
 from blackbox.sources.amd.clients import NAME, Clients, read_clients
 from blackbox.sources.amd.files import NO_GPU, Files
 from blackbox.sources.amd.kfd import Kfd
-from blackbox.sources.holders import Holder, name_processes
-from blackbox.sources.procfs import Procfs
+from blackbox.sources.proc.device_processes import Holder, name_processes
+from blackbox.sources.proc.processes import Procfs
 
 INTERVAL_SECONDS_MIN = 1.0
 INTERVAL_SECONDS_MAX = 30.0

@@ -8,8 +8,8 @@ from blackbox.model.sample import Sample, SourceState
 from blackbox.sources.amd.cards import CardFinder
 from blackbox.sources.amd.files import NO_GPU, Breadcrumb, Failure, Files
 from blackbox.sources.amd.listing import ProcessListing
-from blackbox.sources.amd.roster import Roster, TrackedGpu
-from blackbox.sources.procfs import Procfs, user_name
+from blackbox.sources.amd.registry import Roster, TrackedGpu
+from blackbox.sources.proc.processes import Procfs, user_name
 
 CARDS_SECONDS = 1.0
 """Between looks for GPUs that came or went."""

@@ -1,7 +1,7 @@
 """The kinds of engines that are understood. A new one is a module, and a line here."""
 
 from blackbox.sources.engines import llama_cpp, ollama, sglang, triton, vllm
-from blackbox.sources.engines.found import Adapter
+from blackbox.sources.engines.adapter import Adapter
 
 ADAPTERS: tuple[Adapter, ...] = (ollama.ADAPTER, llama_cpp.ADAPTER, vllm.ADAPTER, sglang.ADAPTER, triton.ADAPTER)
 """In the order in which an unknown server is asked: cheap questions first."""

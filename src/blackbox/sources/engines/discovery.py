@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from blackbox.sources.engines.adapters import ADAPTERS
 from blackbox.sources.engines.address import Address
-from blackbox.sources.engines.kin import Processes
 from blackbox.sources.engines.listeners import listening, network, ports
+from blackbox.sources.proc.tree import Processes
 
 CANDIDATES_MAX = 64
 """Ports asked at the same time."""

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from msgspec import Struct
 
 from blackbox.model.sample import InferenceEngine
-from blackbox.sources.engines.found import Adapter, Found, Visit, explained, printable
+from blackbox.sources.engines.adapter import Adapter, Found, Visit, explained, printable
 from blackbox.sources.engines.metrics import Metrics, Reading
 
 RUNNING = "llamacpp:requests_processing"

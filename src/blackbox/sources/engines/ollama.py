@@ -5,7 +5,7 @@ import re
 from msgspec import Struct
 
 from blackbox.model.sample import InferenceEngine
-from blackbox.sources.engines.found import Adapter, Found, Visit, explained, printable
+from blackbox.sources.engines.adapter import Adapter, Found, Visit, explained, printable
 
 
 class LoadedModel(Struct):

@@ -3,7 +3,7 @@
 import re
 
 from blackbox.model.sample import InferenceEngine
-from blackbox.sources.engines.found import Adapter, Found, Visit, explained, printable, unsupported
+from blackbox.sources.engines.adapter import Adapter, Found, Visit, explained, printable, unsupported
 from blackbox.sources.engines.metrics import Metrics, Reading, share
 
 RUNNING = "sglang:num_running_reqs"

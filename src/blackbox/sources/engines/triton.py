@@ -3,7 +3,7 @@
 import re
 
 from blackbox.model.sample import InferenceEngine
-from blackbox.sources.engines.found import Adapter, Found, Visit, explained, printable
+from blackbox.sources.engines.adapter import Adapter, Found, Visit, explained, printable
 from blackbox.sources.engines.metrics import Metrics, Reading
 
 PAGES = "nv_trt_llm_kv_cache_block_metrics"

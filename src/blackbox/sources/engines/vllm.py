@@ -7,7 +7,7 @@ so that a version that counts differently shows as unknown and not as a wrong nu
 import re
 
 from blackbox.model.sample import InferenceEngine
-from blackbox.sources.engines.found import Adapter, Found, Visit, explained, printable, unsupported
+from blackbox.sources.engines.adapter import Adapter, Found, Visit, explained, printable, unsupported
 from blackbox.sources.engines.metrics import Metrics, Reading, share
 
 USAGE = ("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc")

@@ -9,12 +9,12 @@ from typing import NamedTuple
 from msgspec import structs
 
 from blackbox.model.sample import InferenceEngine
+from blackbox.sources.engines.adapter import Adapter, Found, silent
 from blackbox.sources.engines.adapters import ADAPTERS
 from blackbox.sources.engines.address import Address
 from blackbox.sources.engines.discovery import Candidate
 from blackbox.sources.engines.fetch import NoAnswerError
-from blackbox.sources.engines.found import Adapter, Found, silent
-from blackbox.sources.engines.visit import Visit
+from blackbox.sources.engines.scrape import Visit
 
 ASK_SECONDS = 2.0
 """Between visits. An engine's own monitoring asks every 15 s; some answer in the thread that serves requests."""

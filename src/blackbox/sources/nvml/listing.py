@@ -1,13 +1,13 @@
 """The process lists of all devices, read as rarely as their cost demands."""
 
 from blackbox.model.sample import DeviceProcess
-from blackbox.sources.holders import Holder, name_processes
 from blackbox.sources.nvml.device import TrackedDevice
 from blackbox.sources.nvml.driver import Driver
 from blackbox.sources.nvml.errors import Failure, Fault
 from blackbox.sources.nvml.process_list import ProcessLists, ProcessRow
-from blackbox.sources.nvml.roster import Roster
-from blackbox.sources.procfs import Procfs
+from blackbox.sources.nvml.registry import Roster
+from blackbox.sources.proc.device_processes import Holder, name_processes
+from blackbox.sources.proc.processes import Procfs
 
 INTERVAL_SECONDS_MIN = 1.0
 """The driver walks all its clients under a global lock for a process list, and stalls other programs meanwhile."""

@@ -10,13 +10,13 @@ from blackbox.sources.nvml.bindings import nvml
 from blackbox.sources.nvml.driver import INIT_CALL, NO_DEVICE, Breadcrumb, Driver
 from blackbox.sources.nvml.errors import Failure, LibraryGoneError, absence_of
 from blackbox.sources.nvml.events import EventWatch
+from blackbox.sources.nvml.gpm_attribution import SoleProcesses
 from blackbox.sources.nvml.listing import ProcessListing
 from blackbox.sources.nvml.processes import pids_are_ours
 from blackbox.sources.nvml.profiling import profiling_access
-from blackbox.sources.nvml.roster import Roster
-from blackbox.sources.nvml.sole import SoleProcesses
+from blackbox.sources.nvml.registry import Roster
 from blackbox.sources.nvml.topology import COUNT_CALL, TopologyReader
-from blackbox.sources.procfs import Procfs, user_name
+from blackbox.sources.proc.processes import Procfs, user_name
 
 OPEN_RETRY_SECONDS = 2.0
 """Between attempts to open a library that is gone: back within five seconds, and no load on a sick driver."""

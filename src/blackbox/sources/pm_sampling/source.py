@@ -11,9 +11,9 @@ from blackbox.sources.nvml.errors import Failure, LibraryGoneError, absence_of
 from blackbox.sources.nvml.topology import Place, Topology, TopologyReader
 from blackbox.sources.pm_sampling.collector import Collector, DeniedError, PmSamplingError
 from blackbox.sources.pm_sampling.cuda import CudaError, ordinals
-from blackbox.sources.pm_sampling.neighbours import Neighbours
+from blackbox.sources.pm_sampling.gpu_processes import Neighbours
 from blackbox.sources.pm_sampling.totals import SOURCE, nothing, totals
-from blackbox.sources.procfs import Procfs
+from blackbox.sources.proc.processes import Procfs
 
 WINDOW_SECONDS = 0.2
 EVERY_SECONDS = 30.0

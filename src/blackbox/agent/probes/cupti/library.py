@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from blackbox.agent.loaded import path_of
+from blackbox.agent.libraries import path_of
 from blackbox.agent.probes.cupti.records import BYTES, KIND, VERSIONS, Launch, read_launch
 
 NAME = "libcupti.so"

@@ -1,0 +1,85 @@
+"""Print what is new, gone, grown or shrunk between two times, by process, by type of block and by stack."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from blackbox.cli.common import queries as questions
+from blackbox.cli.common import server as asking
+
+if TYPE_CHECKING:
+    from blackbox.model.query import Comparison, ProcessChange, StackChange
+
+TYPES_MAX = 5
+"""Types of blocks per process; the largest differences come first, and --json has all."""
+STACKS_MAX = 5
+"""Stacks per process, likewise."""
+
+
+def configure(parser: ArgumentParser) -> None:
+    """What to compare, and whom to ask."""
+    parser.epilog = questions.TIMES
+    parser.add_argument("a", metavar="A", help="the earlier time")
+    parser.add_argument("b", nargs="?", metavar="B", help="the later time (default: now)")
+    parser.add_argument("--gpu", metavar="GPU", help="one GPU only: its index or UUID")
+    questions.add_json_flags(parser)
+    asking.add_server_flags(parser)
+
+
+def run(arguments: Namespace) -> int:
+    """Prints the differences."""
+    from blackbox.client.questions import answer, compare
+    from blackbox.model.query import Comparison
+
+    before, after = questions.time_text(arguments.a) or "", questions.time_text(arguments.b)
+    body = questions.ask(arguments, compare(before, after, arguments.gpu))
+    if arguments.json:
+        questions.print_json(body, compact=True)
+    else:
+        print("\n".join(lines(answer(body, Comparison))))
+    return 0
+
+
+def lines(found: "Comparison") -> Iterator[str]:
+    """The comparison for people."""
+    from blackbox.model.text import signed, size
+
+    yield f"{found.a.timestamp} to {found.b.timestamp}: used {size(found.a.used_bytes)}, then " + (
+        f"{size(found.b.used_bytes)} ({signed(found.delta_bytes)})"
+    )
+    for change in found.processes:
+        yield from _change(change)
+    yield f"{found.unchanged} unchanged"
+
+
+def _change(change: "ProcessChange") -> Iterator[str]:
+    from blackbox.model.text import signed, size, who
+
+    sides = f"{size(change.before_bytes)}, then {size(change.after_bytes)}"
+    place = f"GPU {change.gpu}  {who(change.name, change.pid)}"
+    yield f"{signed(change.delta_bytes):>12}  {change.change:<7}  {place}: {sides}"
+    for reason in dict.fromkeys(reason for key, reason in change.unknown.items() if key != "stacks"):
+        yield f"{'':>12}  not measured: {reason}"
+    if change.change in ("new", "gone"):
+        return
+    for kind in change.types[:TYPES_MAX]:
+        name = kind.type if kind.subtype is None else f"{kind.type} ({kind.subtype})"
+        yield f"{signed(kind.delta_bytes):>24}  {name}, {kind.before_blocks} blocks, then {kind.after_blocks}"
+    for stack in change.stacks[:STACKS_MAX]:
+        delta = "not known" if "delta_bytes" in stack.unknown else signed(stack.delta_bytes)
+        sides = f"{_side(stack, 'before_bytes')}, then {_side(stack, 'after_bytes')}"
+        yield f"{delta:>24}  {_origin(stack)}: {sides}"
+
+
+def _side(stack: "StackChange", key: str) -> str:
+    from blackbox.model.text import size
+
+    return "not told" if key in stack.unknown else size(getattr(stack, key))
+
+
+def _origin(stack: "StackChange") -> str:
+    """What for, and the line of the program's own code."""
+    from blackbox.report.stacks import own_frame
+
+    what = stack.type if stack.subtype is None else f"{stack.type} ({stack.subtype})"
+    return f"{what}, from {own_frame(stack.frames)}" if stack.frames else "from unknown stacks"

@@ -1,0 +1,44 @@
+"""Keep the last minutes of the recording in one file that can be copied elsewhere.
+
+It holds what every process on the GPUs did: sizes, block maps, events, stacks. Arguments and secrets are left out.
+'blackbox report FILE' reads it. After an out-of-memory the server makes such a file by itself, in dumps/ of the data
+directory.
+"""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from blackbox.cli.common import recording as recorded
+from blackbox.cli.common import values
+from blackbox.errors import FailureError
+
+MINUTES = "10"
+SECONDS_PER_MINUTE = 60.0
+
+
+def configure(parser: ArgumentParser) -> None:
+    """How much, of what, and where to."""
+    parser.add_argument("--minutes", metavar="N", default=MINUTES, help=f"how many minutes (default: {MINUTES})")
+    parser.add_argument("-o", "--output", metavar="FILE", help="default: blackbox-TIME.bbdump in this directory")
+    recorded.add_recording_flags(parser)
+
+
+def run(arguments: Namespace) -> int:
+    """Writes the file and prints its name."""
+    from blackbox.recorder import Recording
+    from blackbox.recorder.dumps.file import new_head, write_dump
+    from blackbox.recorder.dumps.keeper import dump_name
+
+    minutes = values.named("--minutes", values.count, arguments.minutes)
+    directory = recorded.directory(arguments)
+    recording = Recording(directory)
+    _, until = recorded.span(recording, directory)
+    since = until - minutes * SECONDS_PER_MINUTE
+    path = values.path(arguments.output) if arguments.output else Path(dump_name("blackbox", until))
+    events = [found.event for found in recording.events(since)]
+    end = write_dump(path, new_head("made by hand", since, until), recording.moments(since, until), events)
+    if not end.moments:
+        path.unlink(missing_ok=True)
+        raise FailureError(f"{directory}: no moment of the last {minutes} minutes can be read")
+    print(f"{path}: {end.moments} moments, {end.events} events, {path.stat().st_size:,} bytes")
+    return 0

@@ -1,0 +1,97 @@
+"""Write any range of the recording as CSV, JSON Lines or Parquet, for pandas, DuckDB or a spreadsheet.
+
+One row is one number: time, GPU, process, metric, and the least, mean and largest of its step. In the last hour a step
+is a second or two samples, before that a minute, after a month an hour. With --step full every sample that is kept is
+a row of its own, its step 0. Parquet needs pyarrow (pip install pyarrow).
+
+examples:
+  blackbox export --from 24h -o day.csv
+  blackbox export --format parquet --from 2026-11-22T03:00:00Z --to 2026-11-22T04:00:00Z -o night.parquet
+  blackbox export --what events --format jsonl
+"""
+
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import BinaryIO
+
+from blackbox.cli.common import recording as recorded
+from blackbox.cli.common import values
+from blackbox.cli.common.queries import time_text
+from blackbox.errors import FailureError, UsageError
+
+FORMATS = ("csv", "jsonl", "parquet")
+SUBJECTS = ("series", "events")
+STEPS = ("auto", "full")
+STDOUT = "-"
+AN_HOUR_AGO = "-1h"
+
+
+def configure(parser: ArgumentParser) -> None:
+    """What to write, and how."""
+    parser.add_argument("--format", choices=FORMATS, help="default: by the name of the file, else csv")
+    parser.add_argument("--what", choices=SUBJECTS, default="series", help="numbers over time, or events")
+    forms = "Unix seconds, ISO 8601, or how long ago: 15m, 24h, 7d"
+    parser.add_argument("--from", dest="since", metavar="TIME", help=f"{forms} (default: 1h)")
+    parser.add_argument("--to", dest="until", metavar="TIME", help="likewise (default: now)")
+    parser.add_argument("--step", choices=STEPS, default="auto", help="full: every recorded sample is a row")
+    parser.add_argument("-o", "--output", metavar="FILE", default=STDOUT, help="default: stdout")
+    recorded.add_recording_flags(parser)
+
+
+def run(arguments: Namespace) -> int:
+    """Writes the rows; tells on stderr how many."""
+    since, until = _range(arguments.since, arguments.until)
+    directory = recorded.directory(arguments)
+    format_name = arguments.format or _format_of(arguments.output)
+    if arguments.output == STDOUT:
+        _write(sys.stdout.buffer, arguments, format_name, directory, since, until)
+        return 0
+    path = values.path(arguments.output)
+    try:
+        with path.open("wb") as file:
+            count = _write(file, arguments, format_name, directory, since, until)
+    except OSError as error:
+        raise FailureError(f"{path}: {error.strerror or error}") from None
+    print(f"{path}: {count} rows", file=sys.stderr)
+    return 0
+
+
+def _write(file: BinaryIO, arguments: Namespace, format_name: str, directory: Path, since: float, until: float) -> int:
+    from blackbox.outputs.files import EVENT_COLUMNS, FORMATS, SERIES_COLUMNS, event_rows, sample_rows, series_rows
+    from blackbox.recorder import Recording
+
+    recording = Recording(directory)
+    recorded.span(recording, directory)
+    if arguments.what == "events":
+        count = FORMATS[format_name](file, EVENT_COLUMNS, event_rows(recording, since, until))
+    elif arguments.step == "full":
+        count = FORMATS[format_name](file, SERIES_COLUMNS, sample_rows(recording, since, until))
+    else:
+        omitted: list[int] = []
+        count = FORMATS[format_name](file, SERIES_COLUMNS, series_rows(recording, since, until, omitted.append))
+        if omitted:
+            print(f"blackbox: the {max(omitted)} smallest series of a metric are left out", file=sys.stderr)
+    if recording.damaged:
+        print(f"blackbox: {recording.damaged} damaged records were skipped", file=sys.stderr)
+    return count
+
+
+def _range(since: str | None, until: str | None) -> tuple[float, float]:
+    from blackbox.model.times import unix_seconds
+
+    now = time.time()
+    try:
+        start = unix_seconds(time_text(since) or AN_HOUR_AGO, now)
+        end = unix_seconds(time_text(until) or str(now), now)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if start >= end:
+        raise UsageError("--from must be before --to")
+    return start, end
+
+
+def _format_of(output: str) -> str:
+    suffix = Path(output).suffix.lstrip(".").lower()
+    return suffix if suffix in FORMATS else "csv"

@@ -1,0 +1,30 @@
+"""Print a metric over time, as JSON: of the machine, its GPUs and its processes.
+
+Each point is [start of the step, least, mean, largest]; a gap in the recording stays a gap.
+"""
+
+from argparse import ArgumentParser, Namespace
+
+from blackbox.cli.common import queries as questions
+from blackbox.cli.common import server as asking
+
+
+def configure(parser: ArgumentParser) -> None:
+    """What to print, and whom to ask."""
+    parser.epilog = questions.TIMES
+    parser.add_argument("--from", dest="since", metavar="TIME", help="start (default: an hour before the end)")
+    parser.add_argument("--to", dest="until", metavar="TIME", help="end (default: now)")
+    parser.add_argument("--points", metavar="COUNT", help="most points per series (default: 300)")
+    questions.add_series_flags(parser)
+    questions.add_compact_flag(parser)
+    asking.add_server_flags(parser)
+
+
+def run(arguments: Namespace) -> int:
+    """Prints the answer."""
+    from blackbox.client.questions import history
+
+    since, until = questions.time_text(arguments.since), questions.time_text(arguments.until)
+    question = history(since, until, arguments.gpu, arguments.pid, arguments.metric, arguments.points)
+    questions.print_json(questions.ask(arguments, question), compact=arguments.compact)
+    return 0

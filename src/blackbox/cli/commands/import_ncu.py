@@ -1,0 +1,36 @@
+"""Reports of Nsight Compute: their kernels as the `nsight_metrics` object of `GET /vram`."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import structs
+
+from blackbox.errors import FailureError
+from blackbox.merge.kernels import kernel_entry
+from blackbox.sources.nsight_compute import report, table
+from blackbox.sources.nsight_compute.counters import counters
+from blackbox.sources.nsight_compute.kernel import Kernel
+
+REPORT_SUFFIX = ".ncu-rep"
+_NAMED = re.compile(r"rep_([0-9]+)\.ncu-rep")
+"""As 'blackbox run --ncu' names them."""
+
+
+def read(path: Path) -> bytes:
+    """The JSON of the kernels in the file, by process. Raises `FailureError`."""
+    kernels, source = _contents(path)
+    if not kernels:
+        raise FailureError(f"{path}: no kernel in it; did the program launch any?")
+    return msgspec.json.encode({str(one.pid): kernel_entry(one) for one in counters(kernels, source)})
+
+
+def _contents(path: Path) -> tuple[Sequence[Kernel], str]:
+    """The kernels, and what kind of file told of them."""
+    if not path.name.lower().endswith(REPORT_SUFFIX):
+        kernels, rounded = table.read(path)
+        return kernels, "ncu_csv_rounded" if rounded else "ncu_csv"
+    named = _NAMED.fullmatch(path.name)
+    pid = int(named[1]) if named else 0
+    return [structs.replace(kernel, pid=pid) for kernel in report.read(path)], "ncu_report"

@@ -1,0 +1,47 @@
+"""Have the servers of this user let go of the GPU driver, so that it can be unloaded or the GPU can sleep.
+
+They go on answering, and say that they have let go. 'blackbox resume' takes the driver up again.
+"""
+
+import os
+import signal
+from argparse import ArgumentParser, Namespace
+
+from blackbox.cli.common import values
+from blackbox.errors import FailureError
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Which servers."""
+    add_port_flag(parser)
+
+
+def run(arguments: Namespace) -> int:
+    """Tells them."""
+    tell_servers(arguments.port, signal.SIGUSR1, "let go of the GPU driver")
+    return 0
+
+
+def add_port_flag(parser: ArgumentParser) -> None:
+    """Adds `--port`."""
+    parser.add_argument("--port", metavar="PORT", help="only the server on this port")
+
+
+def tell_servers(port: str | None, signal_number: signal.Signals, what: str) -> None:
+    """Sends the signal to the servers meant. Raises `FailureError` when there is none, or it may not."""
+    from blackbox.pidfile import running_servers, runtime_directory
+
+    directory = runtime_directory()
+    only = None if port is None else values.named("--port", values.port, port)
+    servers = [server for server in running_servers(directory) if only in (None, server.port)]
+    if not servers:
+        place = "" if only is None else f" on port {only}"
+        raise FailureError(
+            f"no server of this user runs{place} (looked in {directory}); ask as the user who started it"
+        )
+    for server in servers:
+        try:
+            os.kill(server.pid, signal_number)
+        except OSError as error:
+            raise FailureError(f"server {server.pid} on port {server.port}: {error.strerror}") from error
+        print(f"told server {server.pid} on port {server.port} to {what}")

@@ -1,0 +1,122 @@
+"""Tell what happened before the GPU memory ran out: one HTML page, and a summary on the terminal.
+
+WHAT is a dump, a PyTorch memory snapshot (.pickle), a data directory, or the URL of a server. Without it the report is
+about the last out-of-memory or crash that this machine recorded, or about now where there was none.
+
+examples:
+  blackbox report
+  blackbox report oom-20261122T120307Z.bbdump --text
+  blackbox report snapshot.pickle -o report.html
+"""
+
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from blackbox.cli.common import recording as recorded
+from blackbox.cli.common import server as asking
+from blackbox.cli.common import values
+from blackbox.errors import FailureError
+
+if TYPE_CHECKING:
+    from blackbox.report import Evidence
+
+MINUTES = "10"
+SECONDS_PER_MINUTE = 60.0
+PICKLES = (".pickle", ".pkl")
+URLS = ("http://", "https://")
+STDOUT = "-"
+FAILURES_MAX = 20
+"""Looked at to find the last that does not follow from another."""
+PAGE = "blackbox-report.html"
+
+
+def configure(parser: ArgumentParser) -> None:
+    """About what, and how to tell it."""
+    parser.add_argument("what", nargs="?", metavar="WHAT", help="dump, .pickle, data directory or URL")
+    parser.add_argument("--text", action="store_true", help="print the summary only, write no page")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help=f"where the page goes, - for stdout (default: {PAGE}, or WHAT.html)",
+    )
+    parser.add_argument(
+        "--minutes", metavar="N", default=MINUTES, help=f"of a recording: minutes before (default: {MINUTES})"
+    )
+    parser.add_argument("--token-file", metavar="FILE", help="of a URL: file with the server's token")
+    recorded.add_recording_flags(parser)
+
+
+def run(arguments: Namespace) -> int:
+    """Writes the page and prints the summary."""
+    from blackbox.report import analyse, to_html, to_text
+
+    seconds = values.named("--minutes", values.count, arguments.minutes) * SECONDS_PER_MINUTE
+    report = analyse(_evidence(arguments, seconds))
+    if arguments.output == STDOUT:
+        sys.stdout.buffer.write(to_html(report))
+        return 0
+    print(to_text(report), end="")
+    if not arguments.text or arguments.output:
+        path = values.path(arguments.output) if arguments.output else Path(_page_name(arguments.what))
+        _write(path, to_html(report))
+        print(f"\nThe whole of it: {path}")
+    return 0
+
+
+def _evidence(arguments: Namespace, seconds: float) -> "Evidence":
+    what: str | None = arguments.what
+    if what is None:
+        return _of_directory(recorded.directory(arguments), seconds)
+    if what.startswith(URLS):
+        from blackbox.cli.commands.report_server import of_server
+
+        arguments.url, arguments.unix_socket = what, None
+        return of_server(asking.client(arguments), what, seconds)
+    path = values.path(what)
+    if path.is_dir():
+        return _of_directory(path, seconds)
+    from blackbox.recorder.dumps.file import is_dump
+    from blackbox.report.origins import of_dump, of_snapshot_file
+
+    if is_dump(path):
+        return of_dump(path)
+    if path.name.lower().endswith(PICKLES):
+        return of_snapshot_file(path)
+    raise FailureError(f"{path}: neither a dump of Blackbox, nor a PyTorch snapshot ({', '.join(PICKLES)})")
+
+
+def _of_directory(directory: Path, seconds: float) -> "Evidence":
+    """Of the last failure recorded, from the dump that was kept of it where there is one; else of the last minutes."""
+    from blackbox.recorder import Recording
+    from blackbox.recorder.dumps.keeper import DIRECTORY, dump_files
+    from blackbox.report.evidence import FAILURES, newest_failure
+    from blackbox.report.origins import of_dump, of_recording
+
+    recording = Recording(directory)
+    failure = newest_failure(found.event for found in recording.events(kind=FAILURES, limit=FAILURES_MAX))
+    dumps = [path for path in dump_files(directory / DIRECTORY) if path.name.startswith(FAILURES)]
+    if failure is not None and dumps:
+        evidence = of_dump(dumps[-1])
+        if evidence.failure is not None and evidence.failure.timestamp >= failure.timestamp:
+            return evidence
+    until = failure.timestamp if failure is not None else recorded.span(recording, directory)[1]
+    evidence = of_recording(recording, until - seconds, until, f"recording in {directory}")
+    if evidence is None:
+        raise FailureError(f"{directory}: no moment of those minutes can be read")
+    return evidence
+
+
+def _page_name(what: str | None) -> str:
+    if what is None or what.startswith(URLS) or Path(what).is_dir():
+        return PAGE
+    return f"{Path(what).stem}.html"
+
+
+def _write(path: Path, page: bytes) -> None:
+    try:
+        path.write_bytes(page)
+    except OSError as error:
+        raise FailureError(f"{path}: {error.strerror}") from None

@@ -1,0 +1,31 @@
+"""Watch this machine's GPUs and answer over HTTP.
+
+Every flag is also a variable (--token-file is BLACKBOX_TOKEN_FILE) and a key of the settings file (token_file).
+A flag beats a variable, a variable beats the file.
+"""
+
+from argparse import ArgumentParser, Namespace
+
+from blackbox.cli.common.options import add_flags
+from blackbox.errors import UsageError
+
+
+def configure(parser: ArgumentParser) -> None:
+    """The server's settings."""
+    parser.add_argument("listen_port", nargs="?", metavar="PORT", help="the same as --port PORT")
+    add_flags(parser)
+
+
+def run(arguments: Namespace) -> int:
+    """Serves until told to stop."""
+    from blackbox.cli.common.configuration import load_settings
+
+    if arguments.listen_port is not None:
+        if arguments.port is not None:
+            raise UsageError("the port is given twice")
+        arguments.port = arguments.listen_port
+    settings = load_settings(arguments)
+
+    from blackbox.daemon import serve
+
+    return serve(settings)

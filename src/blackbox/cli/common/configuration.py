@@ -1,0 +1,102 @@
+"""Settings from where people write them: a flag beats a variable, which beats the settings file, then the default."""
+
+import difflib
+import os
+import tomllib
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from blackbox.cli.common import values
+from blackbox.cli.common.options import OPTIONS, Option
+from blackbox.errors import UsageError
+from blackbox.settings import Settings
+
+CONFIG_VARIABLE = "BLACKBOX_CONFIG"
+CONFIG_BYTES_MAX = 1024 * 1024
+"""Settings are a few lines; a device or a log given by mistake never ends."""
+
+
+def load_settings(arguments: Namespace, environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings in force. Raises `UsageError`, naming the place of the mistake."""
+    file, written = _read_config(getattr(arguments, "config", None), environ)
+    found: dict[str, object] = {}
+    for option in OPTIONS:
+        flag = cast("str | list[str] | None", getattr(arguments, option.key, None))
+        if flag is not None:
+            found[option.field] = _value(option, flag, option.flag)
+        elif option.variable in environ:
+            text = environ[option.variable]
+            found[option.field] = _value(option, text.split(",") if option.many else text, option.variable)
+        elif option.key in written:
+            where = f"{file}: {option.key}"
+            found[option.field] = _value(option, _text(option, written[option.key], where), where)
+    settings = Settings(**found)  # pyright: ignore[reportArgumentType]
+    if settings.socket_group is not None and settings.unix_socket is None:
+        raise UsageError("--socket-group needs --unix-socket")
+    if settings.require_record and settings.no_record:
+        raise UsageError("--require-record and --no-record exclude each other")
+    return settings
+
+
+def config_path(flag: str | None, environ: Mapping[str, str]) -> tuple[Path | None, bool]:
+    """Where the settings file is, and whether somebody asked for it (then it must exist)."""
+    asked = flag or environ.get(CONFIG_VARIABLE)
+    if asked:
+        return values.path(asked), True
+    base = environ.get("XDG_CONFIG_HOME")
+    home = environ.get("HOME")
+    if base and Path(base).is_absolute():
+        return Path(base, "blackbox", "config.toml"), False
+    return (Path(home, ".config", "blackbox", "config.toml") if home else None), False
+
+
+def _read_config(flag: str | None, environ: Mapping[str, str]) -> tuple[Path | None, dict[str, object]]:
+    path, must_exist = config_path(flag, environ)
+    if path is None:
+        return None, {}
+    try:
+        with path.open("rb") as file:
+            body = file.read(CONFIG_BYTES_MAX + 1)
+    except FileNotFoundError:
+        if must_exist:
+            raise UsageError(f"settings file {path}: no such file") from None
+        return path, {}
+    except OSError as error:
+        raise UsageError(f"settings file {path}: {error.strerror}") from None
+    if len(body) > CONFIG_BYTES_MAX:
+        raise UsageError(f"settings file {path}: larger than {CONFIG_BYTES_MAX} bytes")
+    try:
+        written = tomllib.loads(body.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"settings file {path}: {error}") from None
+    _check_keys(path, written)
+    return path, written
+
+
+def _check_keys(path: Path, written: Mapping[str, object]) -> None:
+    known = [option.key for option in OPTIONS]
+    for key in written:
+        if key not in known:
+            close = difflib.get_close_matches(key.replace("-", "_"), known, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
+            raise UsageError(f"settings file {path}: unknown key {key!r}{hint}")
+
+
+def _text(option: Option, written: object, where: str) -> str | list[str]:
+    """What the file says as the text a flag would have carried."""
+    if option.many:
+        items = cast("list[object]", written) if isinstance(written, list) else [written]
+        if all(isinstance(item, str) for item in items):
+            return cast("list[str]", items)
+        raise UsageError(f"{where}: should be text or a list of texts")
+    if isinstance(written, bool) != option.is_switch or not isinstance(written, (bool, str, int, float)):
+        raise UsageError(f"{where}: should be {'true or false' if option.is_switch else 'text or a number'}")
+    return str(written)
+
+
+def _value(option: Option, text: str | list[str], where: str) -> object:
+    if isinstance(text, list):
+        return tuple(values.named(where, option.parse, item) for item in text)
+    return values.named(where, option.parse, text)

@@ -1,0 +1,149 @@
+"""Every setting of the server, once: its flag, its variable, its key in the settings file, and its field.
+
+`--token-file` is `BLACKBOX_TOKEN_FILE`, `token_file = "..."`, and `Settings.token_file`.
+"""
+
+from argparse import ArgumentParser
+from collections.abc import Callable
+from typing import NamedTuple
+
+from blackbox.cli.common import values
+
+
+class Option(NamedTuple):
+    key: str
+    """Name in the settings file; the names of flag and variable derive from it."""
+    field: str
+    """Of `blackbox.settings.Settings`."""
+    parse: Callable[[str], object]
+    help: str
+    metavar: str | None = None
+    many: bool = False
+    """May be given several times; a list in the file, separated by commas in the variable."""
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.key.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        return "BLACKBOX_" + self.key.upper()
+
+    @property
+    def is_switch(self) -> bool:
+        return self.parse is values.switch
+
+
+OPTIONS = (
+    Option("port", "port", values.port, "port to listen on, 0 for any free one (default: 6767)", "PORT"),
+    Option("demo", "demo", values.switch, "show a simulated machine instead of this one"),
+    Option(
+        "host",
+        "hosts",
+        values.name,
+        "address to listen on; any but loopback needs --token-file, --web-config or --no-auth "
+        "(default: 127.0.0.1 and ::1)",
+        "ADDRESS",
+        many=True,
+    ),
+    Option(
+        "interval",
+        "interval_seconds",
+        values.interval_seconds,
+        "between samples: 0.5, 500ms, 2s; at least 100ms (default: 500ms)",
+        "DURATION",
+    ),
+    Option("token_file", "token_file", values.path, "file with the token every request must carry", "FILE"),
+    Option("web_config", "web_config", values.path, "Prometheus web config file: TLS and users with passwords", "FILE"),
+    Option("no_auth", "no_auth", values.switch, "let anyone ask who can reach the address"),
+    Option("tls_cert", "tls_cert", values.path, "certificate chain, in PEM", "FILE"),
+    Option("tls_key", "tls_key", values.path, "its private key, in PEM", "FILE"),
+    Option(
+        "allowed_host",
+        "allowed_hosts",
+        values.name,
+        "name by which people reach this server, besides addresses, localhost and this machine's name",
+        "NAME",
+        many=True,
+    ),
+    Option(
+        "cors_origin",
+        "cors_origins",
+        values.name,
+        "origin of a web page that may read the answers, * for any (default: none)",
+        "ORIGIN",
+        many=True,
+    ),
+    Option("unix_socket", "unix_socket", values.path, "also listen on this Unix socket", "PATH"),
+    Option("socket_group", "socket_group", values.name, "group that may use the Unix socket", "GROUP"),
+    Option("streams_max", "streams_max", values.count, "most streams at once (default: 10000)", "COUNT"),
+    Option("blocks_max", "blocks_max", values.count, "most blocks in one answer (default: 100000)", "COUNT"),
+    Option("process_metrics", "process_metrics", values.switch, "give /metrics a series for every process"),
+    Option(
+        "idle_release",
+        "idle_release_seconds",
+        values.duration_seconds,
+        "let go of the driver when nobody asked for this long (default: never)",
+        "DURATION",
+    ),
+    Option(
+        "agent_socket", "agent_socket", values.path, "Unix socket where agents report (default: found by both)", "PATH"
+    ),
+    Option("no_agents", "no_agents", values.switch, "listen to no agents"),
+    Option(
+        "engine",
+        "engines",
+        values.engine,
+        "inference engine of this machine to ask, as http://HOST:PORT, besides those found beside GPU processes",
+        "URL",
+        many=True,
+    ),
+    Option("no_engines", "no_engines", values.switch, "ask no inference engine"),
+    Option("data_dir", "data_dir", values.path, "where the recording goes (default: XDG state directory)", "DIRECTORY"),
+    Option(
+        "data_limit", "data_limit_bytes", values.data_limit_bytes, "disk the recording may take (default: 2G)", "SIZE"
+    ),
+    Option("no_record", "no_record", values.switch, "keep no recording"),
+    Option("replay", "replay", values.path, "play a dump instead of watching this machine", "DUMP"),
+    Option("speed", "replay_speed", values.speed, "of the replay: 10 is ten times as fast (default: 1)", "FACTOR"),
+    Option("require_record", "require_record", values.switch, "do not start where recording is impossible"),
+    Option(
+        "threshold",
+        "thresholds_percent",
+        values.percent,
+        "percent of a GPU's memory in use whose crossing is an event (default: 95)",
+        "PERCENT",
+        many=True,
+    ),
+    Option("vendor", "vendor", values.vendor, "whose GPUs: nvidia or amd (default: by the driver loaded)", "NAME"),
+    Option("gpm", "gpm", values.switch, "read counters of whole GPUs (Hopper and later) for nsight_metrics"),
+    Option(
+        "pm_sampling",
+        "pm_sampling",
+        values.switch,
+        "count DRAM bytes, atomics and occupancy of whole GPUs in short windows (needs cupti-python and privileges)",
+    ),
+    Option("log_level", "log_level", values.log_level, "least to log on stderr (default: info)", "LEVEL"),
+)
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    """Adds a flag per option. Values stay text: they are parsed where those of variables and files are."""
+    for option in OPTIONS:
+        if option.key == "log_level":  # every command has it
+            continue
+        if option.is_switch:
+            parser.add_argument(option.flag, action="store_const", const="true", help=option.help)
+        else:
+            action = "append" if option.many else "store"
+            parser.add_argument(option.flag, action=action, metavar=option.metavar, help=option.help)
+    add_config_flag(parser)
+
+
+def add_config_flag(parser: ArgumentParser) -> None:
+    """Adds `--config`."""
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="settings file (default: BLACKBOX_CONFIG, else blackbox/config.toml in XDG_CONFIG_HOME or ~/.config)",
+    )

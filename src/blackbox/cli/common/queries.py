@@ -1,0 +1,61 @@
+"""What the commands that ask the recording share."""
+
+import re
+import sys
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
+
+from blackbox.cli.common import server as asking
+from blackbox.errors import UsageError
+
+if TYPE_CHECKING:
+    from blackbox.client.questions import Question
+
+TIMES = "times: Unix seconds, ISO 8601 (UTC where it names no zone), or how long ago: 15m, 2h, 1d"
+_AGO = re.compile(r"-?([0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d))(?: ago)?")
+BAD_REQUEST = 400
+
+
+def add_json_flags(parser: ArgumentParser) -> None:
+    """Flags of commands that print for people unless told otherwise."""
+    parser.add_argument("--json", action="store_true", help="print the server's own JSON, on one line")
+
+
+def add_compact_flag(parser: ArgumentParser) -> None:
+    """For commands that print JSON in any case."""
+    parser.add_argument("--compact", action="store_true", help="on one line")
+
+
+def add_series_flags(parser: ArgumentParser) -> None:
+    """Flags that choose series."""
+    parser.add_argument("--gpu", metavar="GPU", help="one GPU only: its index or UUID")
+    parser.add_argument("--pid", metavar="PID", help="one process or engine only")
+    parser.add_argument("--metric", metavar="KEY", help="key of the snapshot to follow (default: used_bytes)")
+
+
+def time_text(text: str | None) -> str | None:
+    """The time as the server reads it: `15m` is that long ago."""
+    ago = _AGO.fullmatch(text.strip()) if text is not None else None
+    return f"-{ago[1]}" if ago else text
+
+
+def ask(arguments: Namespace, question: "Question") -> bytes:
+    """The server's answer. What it calls a bad request is bad usage."""
+    from blackbox.client import StatusError, UnreachableError
+
+    try:
+        return asking.client(arguments).ask(question)
+    except UnreachableError as error:
+        raise asking.with_hint(error) from None
+    except StatusError as error:
+        if error.status == BAD_REQUEST:
+            raise UsageError(str(error)) from None
+        raise
+
+
+def print_json(body: bytes, *, compact: bool) -> None:
+    """Prints an answer as it is, or for reading."""
+    import msgspec
+
+    sys.stdout.buffer.write((body if compact else msgspec.json.format(body, indent=2)) + b"\n")
+    sys.stdout.flush()

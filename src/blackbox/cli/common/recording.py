@@ -1,0 +1,50 @@
+"""Which recording the commands mean that read one: this machine's unless told otherwise."""
+
+import os
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from blackbox.cli.common.options import add_config_flag
+from blackbox.errors import FailureError
+
+if TYPE_CHECKING:
+    from blackbox.recorder import Recording
+
+
+def add_recording_flags(parser: ArgumentParser) -> None:
+    """Flags that name a data directory."""
+    group = parser.add_argument_group("recording (default: this machine's, by the settings of 'serve')")
+    group.add_argument("--data-dir", metavar="DIRECTORY", help="data directory, of a server that runs or of a copy")
+    group.add_argument("--demo", action="store_const", const="true", help="what 'serve --demo' recorded")
+    add_config_flag(parser)
+
+
+def directory(arguments: Namespace, environ: Mapping[str, str] = os.environ) -> Path:
+    """The data directory meant. Raises `UsageError`, `FailureError` where there is none."""
+    from blackbox.cli.common.configuration import load_settings
+    from blackbox.recorder import data_directory
+
+    settings = load_settings(arguments, environ)
+    found = settings.data_dir or data_directory(environ)
+    if settings.demo:
+        from blackbox.daemon import DEMO_DIRECTORY
+
+        found = found / DEMO_DIRECTORY
+    try:
+        present = found.is_dir()
+        next(found.iterdir(), None) if present else None
+    except OSError as error:
+        raise FailureError(f"{found}: {error.strerror}") from None
+    if not present:
+        raise FailureError(f"{found}: no such directory; nothing was recorded there")
+    return found
+
+
+def span(recording: "Recording", where: Path) -> tuple[float, float]:
+    """First and last time recorded. Raises `FailureError` where nothing is."""
+    found = recording.span()
+    if found is None:
+        raise FailureError(f"{where}: nothing is recorded there; 'blackbox serve' records")
+    return found

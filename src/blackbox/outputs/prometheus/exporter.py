@@ -1,0 +1,138 @@
+"""The Prometheus exposition: what `GET /metrics` answers."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client.core import Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import CollectorRegistry
+
+from blackbox.hub import Hub, Published
+from blackbox.model.sample import Sample
+from blackbox.model.snapshot import Moment
+from blackbox.model.view import Shape
+from blackbox.outputs.prometheus.family import metrics
+from blackbox.outputs.prometheus.gpus import gpu_families, instance_families, process_families, readings
+from blackbox.outputs.prometheus.self_metrics import Build, Condition, HttpStats, RecorderStats, server_families
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+GPU_FAMILIES = (*gpu_families(), *instance_families())
+PROCESS_FAMILIES = tuple(process_families())
+SERVER_FAMILIES = tuple(server_families())
+
+
+WATCHED = "watched"
+"""The fact `events` of a source that listens for the driver's events; anything else says why it cannot."""
+
+
+class PrometheusExporter:
+    """Text of the newest moment and of Blackbox itself.
+
+    The readings are put into text once per moment, however many scrape; what is about Blackbox is read at each
+    scrape. Readings older than the moment's `stale_after_seconds` vanish rather than stand still.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        http: HttpStats,
+        build: Build,
+        clock: Callable[[], float],
+        process_metrics: bool = False,
+        recorder: Callable[[], RecorderStats] | None = None,
+    ) -> None:
+        self._hub = hub
+        self._http = http
+        self._build = build
+        self._clock = clock
+        self._recorder = recorder
+        self._families = (*GPU_FAMILIES, *PROCESS_FAMILIES) if process_metrics else GPU_FAMILIES
+        self._process = ProcessCollector(registry=None)
+        self._lock = threading.Lock()
+        self._text: tuple[Published, bool, bytes] | None = None
+        self._xids = XidCounter()
+        self.close = hub.subscribe(self._xids.count)
+        """Stops counting events."""
+
+    def exposition(self) -> bytes:
+        """The text, in the format `CONTENT_TYPE`. Any thread may ask."""
+        published = self._hub.latest
+        if published is None:
+            return self._about_server(None, 0.0, False)
+        lag = max(0.0, self._clock() - published.moment.taken_at)
+        fresh = lag <= published.moment.stale_after_seconds
+        return self._readings(published, fresh) + self._about_server(published.moment, lag, fresh)
+
+    def _readings(self, published: Published, fresh: bool) -> bytes:
+        with self._lock:
+            if self._text is None or self._text[:2] != (published, fresh):
+                self._text = published, fresh, self._encoded(published, fresh)
+            return self._text[2]
+
+    def _encoded(self, published: Published, fresh: bool) -> bytes:
+        uuids = dict.fromkeys(
+            device.uuid
+            for sample in published.moment.samples
+            for device in sample.devices
+            if device.parent_uuid is None
+        )
+        snapshots = tuple(published.snapshot(Shape(gpu=uuid, blocks="none")) for uuid in uuids)
+        return _text(metrics(self._families, readings(snapshots, published.moment.timestamp, fresh)))
+
+    def _about_server(self, moment: Moment | None, lag_seconds: float, fresh: bool) -> bytes:
+        condition = Condition(
+            build=self._build,
+            http=self._http,
+            moment=moment,
+            lag_seconds=lag_seconds,
+            fresh=fresh,
+            xids=self._xids.by_gpu(),
+            recorder=None if self._recorder is None else self._recorder(),
+        )
+        return _text(metrics(SERVER_FAMILIES, condition)) + _text(self._process.collect())
+
+
+class XidCounter:
+    """Xid errors per GPU since it began to listen; a GPU counts from 0 as soon as it is seen."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+
+    def count(self, moment: Moment) -> None:
+        """Adds the Xids of the moment; an event stands in one moment only."""
+        with self._lock:
+            for sample in moment.samples:
+                self._counts.update(dict.fromkeys(_watched(sample), 0))
+                self._counts.update(
+                    event.gpu_uuid for event in sample.events if event.kind == "xid" and event.gpu_uuid is not None
+                )
+
+    def by_gpu(self) -> dict[str, int]:
+        """The counts so far."""
+        with self._lock:
+            return dict(self._counts)
+
+
+def _watched(sample: Sample) -> Iterator[str]:
+    """The GPUs whose Xids the source would see."""
+    if sample.facts.get("events", WATCHED) == WATCHED:
+        yield from (device.uuid for device in sample.devices if device.parent_uuid is None)
+
+
+class _Once(CollectorRegistry):
+    """A registry of metrics that are already collected."""
+
+    def __init__(self, collected: Iterable[Metric]) -> None:
+        super().__init__(auto_describe=False)
+        self._collected = collected
+
+    def collect(self) -> Iterator[Metric]:
+        return iter(self._collected)
+
+
+def _text(collected: Iterable[Metric]) -> bytes:
+    return generate_latest(_Once(collected))

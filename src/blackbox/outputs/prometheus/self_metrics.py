@@ -1,0 +1,334 @@
+"""Series of Blackbox itself: its build, its sources and what they cost, its HTTP server, its recorder."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple, Protocol
+
+from blackbox.model.snapshot import Moment, SourceStatus
+from blackbox.outputs.prometheus.family import Family, Kind, Series
+
+UP_STATES = ("ok", "degraded")
+
+
+class HttpStats(Protocol):
+    """What the HTTP server counts; the server's own struct keeps these promises."""
+
+    @property
+    def requests_total(self) -> Mapping[tuple[str, int], int]:
+        """Answers, by route and status."""
+        ...
+
+    @property
+    def connections_open(self) -> int:
+        """Connections open now."""
+        ...
+
+    @property
+    def connections_total(self) -> int:
+        """Connections accepted."""
+        ...
+
+    @property
+    def connections_refused_total(self) -> int:
+        """Connections over the cap."""
+        ...
+
+    @property
+    def connections_expired_total(self) -> int:
+        """Connections closed at a deadline."""
+        ...
+
+    @property
+    def connections_stalled_total(self) -> int:
+        """Connections dropped because the client took no bytes."""
+        ...
+
+    @property
+    def streams_open(self) -> int:
+        """Event streams open now."""
+        ...
+
+    @property
+    def streams_total(self) -> int:
+        """Event streams opened."""
+        ...
+
+    @property
+    def streams_refused_total(self) -> int:
+        """Event streams over the cap."""
+        ...
+
+    @property
+    def frames_sent_total(self) -> int:
+        """Events handed to streams."""
+        ...
+
+    @property
+    def frames_missed_total(self) -> int:
+        """Events that slow streams did not get, as they were told."""
+        ...
+
+    @property
+    def bytes_sent_total(self) -> int:
+        """Bytes of all answers and events."""
+        ...
+
+
+class RecorderStats(Protocol):
+    """What the recorder counts; its own struct keeps these promises."""
+
+    @property
+    def state(self) -> str:
+        """`recording`, `paused` or `off`."""
+        ...
+
+    @property
+    def bytes(self) -> int:
+        """Disk taken."""
+        ...
+
+    @property
+    def limit_bytes(self) -> int:
+        """Disk it may take."""
+        ...
+
+    @property
+    def moments_total(self) -> int:
+        """Moments committed."""
+        ...
+
+    @property
+    def events_total(self) -> int:
+        """Events on the disk."""
+        ...
+
+    @property
+    def dropped_total(self) -> int:
+        """Moments and events lost because the disk was too slow."""
+        ...
+
+    @property
+    def failures_total(self) -> int:
+        """Moments lost because the disk did not take them."""
+        ...
+
+    @property
+    def damaged_total(self) -> int:
+        """Records and files that could not be read."""
+        ...
+
+    @property
+    def dumps(self) -> int:
+        """Dumps kept."""
+        ...
+
+
+class Build(NamedTuple):
+    """What is running."""
+
+    version: str
+    python_version: str
+
+
+class Condition(NamedTuple):
+    """Blackbox at the time of a scrape."""
+
+    build: Build
+    http: HttpStats
+    moment: Moment | None
+    """The newest; None before the first."""
+    lag_seconds: float
+    """Time since that moment."""
+    fresh: bool
+    """That moment is new enough to be shown."""
+    xids: Mapping[str, int]
+    """GPU UUID -> Xid errors since the server started."""
+    recorder: RecorderStats | None = None
+    """None where nothing is recorded."""
+
+
+def server_families() -> Iterator[Family[Condition]]:
+    """All families about Blackbox itself."""
+    yield Family("blackbox_build_info", "gauge", "What is running.", ("version", "python_version"), _build)
+    yield Family("blackbox_simulated", "gauge", "1 when the readings come from the simulator.", (), _simulated)
+    yield Family("blackbox_last_sample_timestamp_seconds", "gauge", "The last sample, in Unix time.", (), _sampled_at)
+    yield Family("blackbox_source_info", "gauge", "Facts a source knows.", ("source", *FACTS), _facts)
+    for name, kind, text, read in SOURCES:
+        yield Family(f"blackbox_source_{name}", kind, text, ("source",), _over_sources(read))
+    yield Family("blackbox_gpu_xid_errors_total", "counter", "Xid errors seen on the GPU.", ("uuid",), _xids)
+    yield Family("blackbox_http_requests_total", "counter", "Answers given.", ("route", "status"), _requests)
+    for name, kind, text, count in COUNTS:
+        yield Family(f"blackbox_{name}", kind, text, (), _counted(count))
+    for name, kind, text, recorded in RECORDER:
+        yield Family(f"blackbox_recorder_{name}", kind, text, (), _of_recorder(recorded))
+
+
+FACTS = ("driver_version", "nvml_version", "pid_scope")
+
+ReadSource = Callable[[SourceStatus, Condition], float | None]
+
+SOURCES: tuple[tuple[str, Kind, str, ReadSource], ...] = (
+    (
+        "up",
+        "gauge",
+        "1 while the source answers and its last good sample is fresh.",
+        lambda status, seen: float(seen.fresh and status.state in UP_STATES),
+    ),
+    (
+        "last_success_timestamp_seconds",
+        "gauge",
+        "Last good sample of the source, in Unix time.",
+        lambda status, seen: None if status.age_seconds is None else _sampled(seen) - status.age_seconds,
+    ),
+    (
+        "age_seconds",
+        "gauge",
+        "Time since the last good sample of the source.",
+        lambda status, seen: None if status.age_seconds is None else status.age_seconds + seen.lag_seconds,
+    ),
+    ("duration_seconds", "gauge", "Time the last sample took.", lambda status, _: status.duration_seconds),
+    ("samples_total", "counter", "Samples taken.", lambda status, _: status.samples_total),
+    ("failures_total", "counter", "Samples that failed.", lambda status, _: status.failures_total),
+    ("restarts_total", "counter", "Times the source's process was replaced.", lambda status, _: status.restarts_total),
+    (
+        "driver_calls_total",
+        "counter",
+        "Calls into the driver library.",
+        lambda status, _: status.cost.get("driver_calls_total"),
+    ),
+    (
+        "cpu_seconds_total",
+        "counter",
+        "CPU time the source took.",
+        lambda status, _: status.cost.get("cpu_seconds_total"),
+    ),
+    (
+        "driver_seconds_total",
+        "counter",
+        "Time spent in the driver library.",
+        lambda status, _: status.cost.get("driver_seconds_total"),
+    ),
+    (
+        "events_dropped_total",
+        "counter",
+        "Driver events beyond what is kept between two samples.",
+        lambda status, _: status.cost.get("events_dropped_total"),
+    ),
+)
+
+COUNTS: tuple[tuple[str, Kind, str, Callable[[HttpStats], int]], ...] = (
+    ("http_connections_open", "gauge", "Connections open.", lambda http: http.connections_open),
+    ("http_connections_total", "counter", "Connections accepted.", lambda http: http.connections_total),
+    (
+        "http_connections_refused_total",
+        "counter",
+        "Connections over the cap.",
+        lambda http: http.connections_refused_total,
+    ),
+    (
+        "http_connections_expired_total",
+        "counter",
+        "Connections closed at a deadline: slow head, slow body, idle.",
+        lambda http: http.connections_expired_total,
+    ),
+    (
+        "http_connections_stalled_total",
+        "counter",
+        "Connections dropped because the client took no bytes.",
+        lambda http: http.connections_stalled_total,
+    ),
+    (
+        "http_sent_bytes_total",
+        "counter",
+        "Bytes of all answers and events.",
+        lambda http: http.bytes_sent_total,
+    ),
+    ("streams_open", "gauge", "Event streams open.", lambda http: http.streams_open),
+    ("streams_total", "counter", "Event streams opened.", lambda http: http.streams_total),
+    (
+        "streams_refused_total",
+        "counter",
+        "Event streams over the cap, answered 503.",
+        lambda http: http.streams_refused_total,
+    ),
+    ("stream_events_sent_total", "counter", "Events handed to streams.", lambda http: http.frames_sent_total),
+    (
+        "stream_events_missed_total",
+        "counter",
+        "Events that slow streams did not get, as they were told.",
+        lambda http: http.frames_missed_total,
+    ),
+)
+
+
+RECORDING = "recording"
+RECORDER: tuple[tuple[str, Kind, str, Callable[[RecorderStats], float]], ...] = (
+    ("up", "gauge", "1 while the disk takes what is recorded, 0 while it is paused.", lambda it: it.state == RECORDING),
+    ("disk_bytes", "gauge", "Disk the recording takes, as of the last minute.", lambda it: it.bytes),
+    ("disk_limit_bytes", "gauge", "Disk the recording may take.", lambda it: it.limit_bytes),
+    ("moments_total", "counter", "Moments committed.", lambda it: it.moments_total),
+    ("events_total", "counter", "Events on the disk.", lambda it: it.events_total),
+    ("dropped_total", "counter", "Moments and events lost: the disk was too slow.", lambda it: it.dropped_total),
+    ("failures_total", "counter", "Moments lost: the disk did not take them.", lambda it: it.failures_total),
+    ("damaged_total", "counter", "Records and files that could not be read.", lambda it: it.damaged_total),
+    ("dumps", "gauge", "Dumps kept beside the recording, as of the last minute.", lambda it: it.dumps),
+)
+
+
+def _build(seen: Condition) -> Iterator[Series]:
+    yield (seen.build.version, seen.build.python_version), 1
+
+
+def _simulated(seen: Condition) -> Iterator[Series]:
+    if seen.moment is not None:
+        yield (), float(any(sample.simulated for sample in seen.moment.samples))
+
+
+def _sampled_at(seen: Condition) -> Iterator[Series]:
+    if seen.moment is not None:
+        yield (), seen.moment.timestamp
+
+
+def _sampled(seen: Condition) -> float:
+    return seen.moment.timestamp if seen.moment is not None else 0.0
+
+
+def _statuses(seen: Condition) -> tuple[SourceStatus, ...]:
+    return seen.moment.sources if seen.moment is not None else ()
+
+
+def _facts(seen: Condition) -> Iterator[Series]:
+    for status in _statuses(seen):
+        yield (status.name, *(status.facts.get(fact, "") for fact in FACTS)), 1
+
+
+def _over_sources(read: ReadSource) -> Callable[[Condition], Iterator[Series]]:
+    def series(seen: Condition) -> Iterator[Series]:
+        for status in _statuses(seen):
+            yield (status.name,), read(status, seen)
+
+    return series
+
+
+def _counted(count: Callable[[HttpStats], int]) -> Callable[[Condition], Iterator[Series]]:
+    def series(seen: Condition) -> Iterator[Series]:
+        yield (), count(seen.http)
+
+    return series
+
+
+def _of_recorder(count: Callable[[RecorderStats], float]) -> Callable[[Condition], Iterator[Series]]:
+    def series(seen: Condition) -> Iterator[Series]:
+        if seen.recorder is not None:
+            yield (), float(count(seen.recorder))
+
+    return series
+
+
+def _xids(seen: Condition) -> Iterator[Series]:
+    for uuid, count in seen.xids.items():
+        yield (uuid,), count
+
+
+def _requests(seen: Condition) -> Iterator[Series]:
+    for (route, status), count in sorted(dict(seen.http.requests_total).items()):
+        yield (route, str(status)), count

@@ -1,0 +1,1 @@
+"""Dumps: the minutes around an incident, kept in one file."""

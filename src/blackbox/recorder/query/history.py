@@ -1,0 +1,194 @@
+"""Series over time, from whichever tier is as fine as the question and still has the time it asks for."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice, pairwise
+from typing import NamedTuple
+
+from blackbox.model.query import Aggregate, History, Series
+from blackbox.recorder.query.buckets import Piece, Stretches, number
+from blackbox.recorder.storage.layout import Key
+from blackbox.recorder.storage.metrics import ANYONE, METRICS
+from blackbox.recorder.storage.rollup import Summary, percentile, pool, pooled_percentile, samples, summaries, summarise
+from blackbox.recorder.storage.tier_reader import TierReader
+
+METRIC = "used_bytes"
+SERIES_MAX = 1000
+"""Series in one answer: a screen shows some tens. Those with the highest peaks are kept, the rest counted."""
+SAMPLES_PER_POINT_MIN = 2.0
+"""Points closer than samples would look like gaps."""
+STEP_SECONDS_MIN = 0.1
+"""Steps are multiples of it, so that their starts are numbers one can read."""
+EDGE = 1e-9
+"""Of rounding."""
+
+
+class Question(NamedTuple):
+    """Which numbers are wanted."""
+
+    since: float
+    until: float
+    gpu: str | None
+    pid: int | None
+    metric: str
+    viewer_uid: int | None
+
+    @classmethod
+    def checked(
+        cls, since: float, until: float, gpu: str | None, pid: int | None, metric: str | None, viewer_uid: int | None
+    ) -> "Question":
+        """Raises `ValueError` with one line."""
+        if metric is not None and metric not in METRICS:
+            raise ValueError(f"metric: {metric!a:.80} is none of {', '.join(METRICS)}")
+        if not (math.isfinite(since) and math.isfinite(until) and since < until):
+            raise ValueError("from: must be before to")
+        return cls(since, until, gpu, pid, metric or METRIC, viewer_uid)
+
+    def wants(self, key: Key) -> bool:
+        """Whether the series is asked for, and for the eyes of who asks."""
+        subject, metric = key
+        return (
+            metric.name == self.metric
+            and (self.pid is None or subject.pid == self.pid)
+            and (self.gpu is None or self.gpu == subject.gpu_uuid or self.gpu == str(subject.gpu))
+            and (not metric.inside or self.viewer_uid is None or subject.uid in (self.viewer_uid, ANYONE))
+        )
+
+
+def history(tiers: Sequence[TierReader], question: Question, points: int) -> History:
+    """The answer to `/vram/history`."""
+    wanted_step = (question.until - question.since) / points
+    tier = _finest_with(tiers, question.since)
+    while tier + 1 < len(tiers) and tiers[tier + 1].tier.step_seconds <= wanted_step:
+        tier += 1
+    pieces = _pieces(tiers[: tier + 1], question)
+    first = list(islice(pieces, 1))
+    step = _step(wanted_step, tiers[tier].tier.step_seconds, first)
+    found: dict[tuple[object, ...], Stretches] = {}
+    for piece in chain(first, pieces):
+        for key, place in piece.places:
+            found.setdefault(key.identity, Stretches(step)).add(key, piece, place)
+    largest = sorted((one for one in found.values() if one), key=lambda one: one.peak, reverse=True)
+    return History(
+        from_=question.since,
+        to=question.until,
+        step_seconds=step,
+        series=tuple(sorted(map(_series, largest[:SERIES_MAX]), key=_order)),
+        series_omitted=max(0, len(largest) - SERIES_MAX),
+    )
+
+
+def aggregated(tiers: Sequence[TierReader], question: Question) -> tuple[Aggregate, ...]:
+    """The answer to `/vram/aggregated`."""
+    finest = _finest_with(tiers, question.since)
+    found: dict[tuple[object, ...], _Parts] = {}
+    for piece in _pieces(tiers[: finest + 1], question):
+        for key, place in piece.places:
+            parts = found.setdefault(key.identity, _Parts(key, [], []))
+            if piece.rolled:
+                parts.summaries.extend(summaries(piece.run, place, piece.rows))
+            else:
+                parts.samples.extend(samples(piece.run, place, piece.rows))
+    return tuple(
+        sorted((_aggregate(parts) for parts in found.values() if parts.samples or parts.summaries), key=_order)
+    )
+
+
+def _finest_with(tiers: Sequence[TierReader], since: float) -> int:
+    """The finest tier that has all that any has since then."""
+    firsts = [reader.first() for reader in tiers]
+    oldest = min((first for first in firsts if first is not None), default=since)
+    needed = max(since, oldest)
+    for place, first in enumerate(firsts[:-1]):
+        if first is not None and first <= needed + tiers[place + 1].tier.step_seconds:
+            return place
+    return len(tiers) - 1
+
+
+def _pieces(tiers: Sequence[TierReader], question: Question) -> Iterator[Piece]:
+    """Rows of the coarsest tier, then of the finer ones what is not rolled up yet."""
+    start = question.since
+    wanted: dict[int, list[tuple[Key, int]]] = {}
+    for reader in reversed(tiers):
+        step, end = reader.tier.step_seconds, start
+        for run in reader.runs(start - step, question.until):
+            rows = [row for row, time in enumerate(run.times) if _touches(time, step, start, question.until)]
+            if rows:
+                end = max(end, max(map(run.times.__getitem__, rows)) + step)
+            places = wanted.get(run.layout.id)
+            if places is None:
+                places = [(key, place) for place, key in enumerate(run.layout.keys) if question.wants(key)]
+                wanted[run.layout.id] = places
+            if rows and places:
+                yield Piece(run, step > 0, rows, places)
+        start = end
+
+
+def _touches(time: float, step: float, since: float, until: float) -> bool:
+    """Whether the row of `time`, which stands for the `step` from then on, tells of the range."""
+    return time < until and (time + step > since if step else time >= since)
+
+
+def _step(wanted: float, tier_step: float, pieces: Iterable[Piece]) -> float:
+    if not tier_step:
+        spacings = [later - earlier for piece in pieces for earlier, later in pairwise(piece.run.times)]
+        wanted = max(wanted, SAMPLES_PER_POINT_MIN * percentile(sorted(spacings), 0.5)) if spacings else wanted
+        tier_step = STEP_SECONDS_MIN
+    return round(max(1, math.ceil(wanted / tier_step - EDGE)) * tier_step, 3)
+
+
+class _Parts(NamedTuple):
+    """What was found of one series."""
+
+    key: Key
+    samples: list[float]
+    summaries: list[Summary]
+
+
+def _aggregate(parts: _Parts) -> Aggregate:
+    subject, metric = parts.key
+    ordered = sorted(parts.samples)
+    pooled = [*parts.summaries, *([summarise(ordered)] if ordered else [])]
+    exact = not parts.summaries
+    whole = pool(pooled)
+    p99 = percentile(ordered, 0.99) if exact else pooled_percentile(pooled, 0.99)
+    return Aggregate(
+        gpu=subject.gpu,
+        pid=subject.pid,
+        metric=metric.name,
+        min=number(whole.min, metric),
+        max=number(whole.max, metric),
+        mean=round(whole.mean, max(metric.decimals, 1)),
+        p95=number(percentile(ordered, 0.95) if exact else whole.p95, metric),
+        p99=number(p99, metric),
+        count=int(whole.weight),
+        exact=exact,
+        gpu_uuid=subject.gpu_uuid,
+        name=subject.name,
+        start_time=subject.start_time,
+        engine=subject.engine,
+    )
+
+
+def _series(stretches: Stretches) -> Series:
+    subject, metric = stretches.key
+    return Series(
+        gpu=subject.gpu,
+        pid=subject.pid,
+        metric=metric.name,
+        points=stretches.points(),
+        gpu_uuid=subject.gpu_uuid,
+        name=subject.name,
+        start_time=subject.start_time,
+        engine=subject.engine,
+    )
+
+
+def _order(one: Series | Aggregate) -> tuple[int, int, float]:
+    """The machine, then the GPUs, each with its processes."""
+    missing = -1
+    return (
+        missing if one.gpu is None else one.gpu,
+        missing if one.pid is None else one.pid,
+        one.start_time or 0.0,
+    )

@@ -1,0 +1,142 @@
+"""The read side: questions over a data directory, live or copied. Any thread may ask."""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from blackbox.merge import merge
+from blackbox.model.snapshot import Moment, Snapshot
+from blackbox.recorder.query.history import Aggregate, History, Question, aggregated, history
+from blackbox.recorder.query.samples import Reading, readings
+from blackbox.recorder.storage.compression import DamageError
+from blackbox.recorder.storage.event_log import EVENTS_MAX, EventReader, RecordedEvent
+from blackbox.recorder.storage.frames import Frame, to_moment
+from blackbox.recorder.storage.tier_reader import TierReader
+from blackbox.recorder.storage.tiers import TIERS
+
+POINTS = 300
+"""About one per three pixels of a chart."""
+POINTS_MAX = 10_000
+FOREVER = float("-inf"), float("inf")
+
+
+class Recording:
+    """What was recorded in a directory. Damage is skipped and counted, never raised."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._tiers = [TierReader(directory, tier) for tier in TIERS]
+        self._events = EventReader(directory)
+
+    @property
+    def damaged(self) -> int:
+        """Records that questions so far had to skip."""
+        return sum(reader.damaged for reader in (*self._tiers, self._events))
+
+    def span(self) -> tuple[float, float] | None:
+        """Times of the first and the last that is kept; None when nothing is."""
+        firsts = [first for reader in self._tiers if (first := reader.first()) is not None]
+        lasts = [last for reader in self._tiers if (last := reader.last()) is not None]
+        return (min(firsts), max(lasts)) if firsts and lasts else None
+
+    def history(
+        self,
+        since: float,
+        until: float,
+        *,
+        gpu: str | None = None,
+        pid: int | None = None,
+        metric: str | None = None,
+        points: int = POINTS,
+        viewer_uid: int | None = None,
+    ) -> History:
+        """A metric over time (Unix seconds) of everybody, of one GPU (index or UUID), or of one process.
+
+        Of processes of other users than `viewer_uid` it tells no more than the driver does; None sees all. Raises
+        `ValueError` with one line.
+        """
+        if not 1 <= points <= POINTS_MAX:
+            raise ValueError(f"points: {points} is not between 1 and {POINTS_MAX}")
+        return history(self._tiers, Question.checked(since, until, gpu, pid, metric, viewer_uid), points)
+
+    def readings(self, since: float, until: float) -> Iterator[Reading]:
+        """Every number of everybody in a range of Unix seconds, each as finely as it is kept, once."""
+        return readings(self._tiers, since, until)
+
+    def aggregated(
+        self,
+        since: float,
+        until: float,
+        *,
+        gpu: str | None = None,
+        pid: int | None = None,
+        metric: str | None = None,
+        viewer_uid: int | None = None,
+    ) -> tuple[Aggregate, ...]:
+        """What the same series come to over the whole range. Raises `ValueError` with one line."""
+        return aggregated(self._tiers, Question.checked(since, until, gpu, pid, metric, viewer_uid))
+
+    def at(self, time: float, *, gpu: str | None = None, viewer_uid: int | None = None) -> Snapshot | None:
+        """The snapshot as of then, with its own `seq` and `timestamp`; None where nothing was recorded.
+
+        It is the newest one not after `time`. In the hour of full rate it must have been fresh then; where the
+        recording is thinned, no older than the minute or hour of which one is kept. Raises `UnknownGpuError`.
+        """
+        moment = self.moment_at(time)
+        return None if moment is None else merge(moment, gpu, viewer_uid)
+
+    def moment_at(self, time: float) -> Moment | None:
+        """The same, unmerged."""
+        for reader in self._tiers:
+            first = reader.first()
+            if first is None or first > time:
+                continue
+            moment = _to_moment(reader.newest_frame(time))
+            if moment is None:
+                return None
+            fresh_until = moment.timestamp + reader.tier.step_seconds + moment.stale_after_seconds
+            return moment if time <= fresh_until else None
+        return None
+
+    def moments(self, since: float, until: float) -> Iterator[Moment]:
+        """All that are kept of a range, oldest first: one an hour, then one a minute, at last every single one."""
+        finer_from = [first for reader in self._tiers[:-1] if (first := reader.first()) is not None]
+        end = until
+        parts: list[tuple[TierReader, float, float]] = []
+        for place, reader in enumerate(self._tiers):
+            first = reader.first()
+            if first is None or first > end:
+                continue
+            parts.append((reader, max(since, first), end))
+            end = min((*finer_from[: place + 1], end)) - 1e-6
+        for reader, start, stop in reversed(parts):
+            for frame in reader.frames(start, stop):
+                moment = _to_moment(frame)
+                if moment is not None:
+                    yield moment
+
+    def events(
+        self,
+        since: float | None = None,
+        until: float | None = None,
+        kind: str | Collection[str] | None = None,
+        limit: int = EVENTS_MAX,
+    ) -> list[RecordedEvent]:
+        """The newest `limit` events of a range and of some kinds, oldest first."""
+        kinds = {kind} if isinstance(kind, str) else kind
+        start, end = FOREVER
+        return self._events.between(
+            start if since is None else since, end if until is None else until, kinds, min(limit, EVENTS_MAX)
+        )
+
+    def events_after(self, number: int, limit: int = EVENTS_MAX) -> list[RecordedEvent]:
+        """The oldest `limit` events with ids above `number`."""
+        return self._events.after(number, min(limit, EVENTS_MAX))
+
+
+def _to_moment(frame: Frame | None) -> Moment | None:
+    if frame is None:
+        return None
+    try:
+        return to_moment(frame.body)
+    except DamageError:
+        return None

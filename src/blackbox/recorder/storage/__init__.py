@@ -1,0 +1,1 @@
+"""What lies on disk: chunks and their tiers, columns, the event log, and how it is packed."""

@@ -1,0 +1,194 @@
+"""Reading a chunk, whatever has happened to it: what is damaged is skipped and counted, the rest is read."""
+
+import sqlite3
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from blackbox.recorder.storage.compression import DamageError, Difference, unpack
+from blackbox.recorder.storage.database import MARKED_VERSION, READ_ERRORS, open_for_reading, version_of
+from blackbox.recorder.storage.frames import Frame, unpack_frames
+from blackbox.recorder.storage.layout import Layout
+from blackbox.recorder.storage.row_count import read_mark
+from blackbox.recorder.storage.rows import LAYOUT, Run, loose_runs, sealed_run, unpack_row
+
+SALVAGED_IDS_MAX = 2000
+"""Rows of a damaged table are asked for one by one: a chunk has few blocks, and a tail of some hundred rows."""
+NEVER = -1e300, 1e300
+TOUCHING = """(until >= ? AND since <= ?) OR typeof(since) <> 'real' OR typeof(until) <> 'real'
+OR since NOT BETWEEN 0 AND 1e11 OR until NOT BETWEEN 0 AND 1e11"""
+"""Rows of a range. Those whose times make no sense are looked at, too: what is damaged must not hide."""
+
+Row = tuple[Any, ...]
+
+
+class ChunkReader:
+    """One chunk as it was when it was opened. Never raises over its content."""
+
+    def __init__(self, path: Path) -> None:
+        self.damaged = 0
+        """Records that could not be read so far."""
+        self._layouts: dict[int, Layout] = {}
+        self._differences: dict[int, Difference] = {}
+        self._database: sqlite3.Connection | None = None
+        try:
+            self._database = open_for_reading(path)
+            self._database.execute("BEGIN")
+            self.damaged += self._missing()
+        except READ_ERRORS:
+            if path.exists():  # otherwise its time had come
+                self.damaged += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        if self._database is not None:
+            self._database.close()
+
+    def runs(self, since: float, until: float) -> Iterator[Run]:
+        """The rows of every block that touches the range, and those not yet in a block."""
+        for (blob,) in self._select("block", "rows", since, until):
+            try:
+                yield sealed_run(blob, self.layout)
+            except DamageError:
+                self.damaged += 1
+        yield from self.loose_runs(since, until)
+
+    def frames(self, since: float, until: float) -> Iterator[Frame]:
+        """The moments in the range."""
+        for (blob,) in self._select("block", "frames", since, until):
+            try:
+                yield from (frame for frame in unpack_frames(blob) if since <= frame.time <= until)
+            except DamageError:
+                self.damaged += 1
+        yield from (frame for frame in self.loose_frames(since, until) if since <= frame.time <= until)
+
+    def loose_runs(self, since: float, until: float) -> list[Run]:
+        """The rows that are in no block yet."""
+        rows: list[array[float]] = []
+        for (blob,) in self._select("tail", "row", since, until):
+            try:
+                row = unpack_row(blob)
+                self.layout(int(row[LAYOUT]))
+                rows.append(row)
+            except DamageError:
+                self.damaged += 1
+        return loose_runs(rows, self.layout)
+
+    def loose_frames(self, since: float, until: float) -> Iterator[Frame]:
+        """The moments that are in no block yet."""
+        for key, number, blob in self._select("tail", "key, id, frame", since, until):
+            frame = self._loose_frame(key, number, blob)
+            if frame is not None:
+                yield frame
+
+    def newest_frame(self, until: float) -> Frame | None:
+        """The last moment not after `until`."""
+        newest: Frame | None = None
+        for since, last in sorted(self._spans(until), key=lambda span: span[1], reverse=True):
+            if newest is not None and last <= newest.time:
+                break
+            found = max(self.frames(since, min(last, until)), default=None, key=lambda frame: frame.time)
+            if found is not None and (newest is None or found.time > newest.time):
+                newest = found
+        return newest
+
+    def first_and_last(self) -> tuple[float, float] | None:
+        """Times of the first row and of the last moment, as far as the index tells."""
+        spans = self._spans(NEVER[1])
+        return (min(since for since, _ in spans), max(until for _, until in spans)) if spans else None
+
+    def has_tail(self) -> bool:
+        """Some rows are in no block yet."""
+        return any(True for _ in self._select("tail", "id", *NEVER))
+
+    def layout(self, number: int) -> Layout:
+        """The layout of that id. Raises `DamageError`."""
+        if number not in self._layouts:
+            found = self._ask("SELECT body FROM layout WHERE id = ?", number)
+            if not found:
+                raise DamageError("layout: missing")
+            layout = Layout.unpacked(found[0][0])
+            if layout.id != number:
+                raise DamageError("layout: another one")
+            self._layouts[number] = layout
+        return self._layouts[number]
+
+    def _missing(self) -> int:
+        """Rows that should be there and are not found: both tables are filled from 1 on, and the tail is emptied whole.
+
+        Raises `READ_ERRORS`.
+        """
+        assert self._database is not None
+        if version_of(self._database) < MARKED_VERSION:
+            return sum(self._gaps(table) for table in ("block", "tail"))
+        try:
+            mark = read_mark(self._database)
+        except DamageError:
+            return 1 + sum(self._gaps(table) for table in ("block", "tail"))
+        return max(0, mark.blocks - self._count("block")) + max(0, mark.loose - self._count("tail"))
+
+    def _count(self, table: str) -> int:
+        found = self._ask(f"SELECT count(*) FROM {table} WHERE id >= ?", 1)  # noqa: S608 - a name from this file
+        return found[0][0] if found else 0
+
+    def _gaps(self, table: str) -> int:
+        """Rows that are not found though there are later ones."""
+        found = self._ask(f"SELECT max(id) - count(*) FROM {table} WHERE id > ?", 0)  # noqa: S608 - likewise
+        return max(0, found[0][0] or 0) if found else 0
+
+    def _spans(self, until: float) -> list[tuple[float, float]]:
+        found = [
+            (since, last)
+            for table in ("block", "tail")
+            for since, last in self._select(table, "since, until", NEVER[0], until)
+            if isinstance(since, float) and isinstance(last, float)
+        ]
+        return [(since, last) for since, last in found if since <= until]
+
+    def _loose_frame(self, key: int | None, number: int, blob: bytes) -> Frame | None:
+        try:
+            stored = unpack(blob) if key is None else self._difference(key).unpack(blob)
+            if key is None:
+                self._differences[number] = Difference(stored)
+            return Frame.from_alone(stored)
+        except DamageError:
+            self.damaged += 1
+            return None
+
+    def _difference(self, key: int) -> Difference:
+        if key not in self._differences:
+            found = self._ask("SELECT frame FROM tail WHERE id = ?", key)
+            if not found:
+                raise DamageError("key frame: missing")
+            self._differences[key] = Difference(unpack(found[0][0]))
+        return self._differences[key]
+
+    def _select(self, table: str, columns: str, since: float, until: float) -> list[Row]:
+        """Columns of the rows that touch the range; of all that can be read, where the table is damaged."""
+        if self._database is None:
+            return []
+        wanted = f"SELECT {columns} FROM {table}"  # noqa: S608 - names from this file
+        try:
+            return self._database.execute(f"{wanted} WHERE {TOUCHING}", (since, until)).fetchall()
+        except READ_ERRORS:
+            self.damaged += 1
+        found: list[Row] = []
+        for number in range(1, SALVAGED_IDS_MAX + 1):
+            found += self._ask(f"{wanted} WHERE id = ?", number)
+        return found
+
+    def _ask(self, question: str, number: int) -> list[Row]:
+        if self._database is None:
+            return []
+        try:
+            return self._database.execute(question, (number,)).fetchall()
+        except READ_ERRORS:
+            return []

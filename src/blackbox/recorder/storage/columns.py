@@ -1,0 +1,191 @@
+"""Columns of numbers in few bytes: the format of every series on disk.
+
+Memory moves in steps (a page, 2 MiB), and most of it stands still. So a column is its first number and the differences
+from row to row, divided by their greatest common divisor, in the narrowest integers that hold them; a column that does
+not change takes no room. Decimal fractions (61.5 °C) become integers first, where that is exact. Numbers come back as
+they went in, to the bit. All columns together are one zstd frame with a checksum:
+
+    u32 length of the head, then the head: msgpack of [count of rows, bytes of each column, [how each is stored, ...]]
+    the differences of one column after the other
+
+Little-endian, as every machine with a GPU is.
+"""
+
+import math
+import struct
+from array import array
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, compress, groupby
+from operator import sub
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from blackbox.recorder.storage.compression import DamageError, pack, unpack
+
+DECIMALS = (0, 1, 2, 3, 4, 6)
+"""Fractions that sources print. What fits none is stored as it is."""
+UNSCALED = -1
+"""`decimals` of a column of floats."""
+INTEGER_MAX = float(1 << 52)
+"""Beyond it a float64 does not tell neighbouring integers apart."""
+WIDTHS = "bhiq"
+"""Codes of `array`: 1, 2, 4 and 8 bytes."""
+_LENGTH = struct.Struct("<I")
+_FLOAT_BYTES = 8
+
+
+class Head(Struct, frozen=True, array_like=True, gc=False):
+    """How one column is stored."""
+
+    gaps: tuple[int, ...]
+    """Lengths of the runs of rows with and without a number, in turn; empty when every row has one."""
+    decimals: int
+    first: int
+    step: int
+    """0 when all numbers are the same."""
+    width: str
+
+
+class Contents(NamedTuple):
+    """Where the columns are."""
+
+    rows: int
+    sizes: list[int]
+    heads: list[msgspec.Raw]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_contents_decoder = msgspec.msgpack.Decoder(Contents)
+_head_decoder = msgspec.msgpack.Decoder(Head)
+
+
+class Columns:
+    """Stored columns, each decoded when it is asked for."""
+
+    def __init__(self, blob: object) -> None:
+        """Raises `DamageError`."""
+        self._body = unpack(blob)
+        try:
+            (length,) = _LENGTH.unpack_from(self._body)
+            self.rows, sizes, self._heads = _contents_decoder.decode(self._body[_LENGTH.size : _LENGTH.size + length])
+        except (struct.error, msgspec.DecodeError) as error:
+            raise DamageError(f"columns: {error}") from error
+        self._offsets = list(accumulate(sizes, initial=_LENGTH.size + length))
+
+    def __len__(self) -> int:
+        return len(self._heads)
+
+    def __getitem__(self, index: int) -> list[float]:
+        """The numbers of one column; NaN where there was none."""
+        head = _head_decoder.decode(self._heads[index])
+        stored = self._body[self._offsets[index] : self._offsets[index + 1]]
+        numbers = _decode(head, stored, _present(head, self.rows))
+        return _with_gaps(head.gaps, numbers) if head.gaps else numbers
+
+
+def encode(columns: Sequence[Sequence[float]]) -> bytes:
+    """Columns, at least one, of equal length, in one blob."""
+    heads: list[Head] = []
+    sizes: list[int] = []
+    body = bytearray()
+    for column in columns:
+        head, stored = _encode(column)
+        heads.append(head)
+        sizes.append(len(stored))
+        body += stored
+    contents = _encoder.encode((len(columns[0]), sizes, heads))
+    return pack(_LENGTH.pack(len(contents)) + contents + bytes(body))
+
+
+def _encode(column: Sequence[float]) -> tuple[Head, bytes]:
+    gaps: tuple[int, ...] = ()
+    total = sum(column)
+    if total != total:
+        present = [number == number for number in column]
+        gaps = _run_lengths(present)
+        column = list(compress(column, present))
+    if not column:
+        return Head(gaps, 0, 0, 0, ""), b""
+    decimals, integers = _as_integers(column)
+    if decimals == UNSCALED:
+        return Head(gaps, UNSCALED, 0, 1, "d"), _shuffle(array("d", column).tobytes())
+    differences = list(map(sub, integers[1:], integers))
+    step = math.gcd(*differences)
+    if step == 0:
+        return Head(gaps, decimals, integers[0], 0, ""), b""
+    width, stored = _narrowest([difference // step for difference in differences])
+    return Head(gaps, decimals, integers[0], step, width), stored
+
+
+def _decode(head: Head, stored: bytes, count: int) -> list[float]:
+    if head.decimals == UNSCALED:
+        return list(array("d", _unshuffle(stored)))
+    if count == 0:
+        return []
+    if head.step == 0:
+        integers: Iterable[int] = [head.first] * count
+    else:
+        steps = array(head.width, stored)
+        integers = accumulate(map(head.step.__mul__, steps), initial=head.first)
+    if head.decimals == 0:
+        return list(map(float, integers))
+    scale = 10**head.decimals
+    return [integer / scale for integer in integers]
+
+
+def _as_integers(column: Sequence[float]) -> tuple[int, list[int]]:
+    """Decimals and integers such that each number is `integer / 10**decimals`, exactly; else `UNSCALED`."""
+    if max(column) < INTEGER_MAX and min(column) > -INTEGER_MAX:
+        for decimals in DECIMALS:
+            scale = 10**decimals
+            if decimals and abs(column[0]) * scale >= INTEGER_MAX:
+                break
+            integers = [round(number * scale) for number in column] if decimals else list(map(int, column))
+            if all(integer / scale == number for integer, number in zip(integers, column, strict=True)):
+                return decimals, integers
+    return UNSCALED, []
+
+
+def _narrowest(integers: list[int]) -> tuple[str, bytes]:
+    for width in WIDTHS:
+        try:
+            return width, array(width, integers).tobytes()
+        except OverflowError:
+            continue
+    raise OverflowError("differences beyond 64 bits")  # excluded by INTEGER_MAX
+
+
+def _shuffle(floats: bytes) -> bytes:
+    """The first bytes of all numbers, then the second ones...: alike stands beside alike."""
+    return b"".join(floats[place::_FLOAT_BYTES] for place in range(_FLOAT_BYTES))
+
+
+def _unshuffle(stored: bytes) -> bytes:
+    count = len(stored) // _FLOAT_BYTES
+    floats = bytearray(len(stored))
+    for place in range(_FLOAT_BYTES):
+        floats[place::_FLOAT_BYTES] = stored[place * count : (place + 1) * count]
+    return bytes(floats)
+
+
+def _run_lengths(present: list[bool]) -> tuple[int, ...]:
+    lengths = [sum(1 for _ in run) for _, run in groupby(present)]
+    return tuple(lengths if present[0] else [0, *lengths])
+
+
+def _with_gaps(gaps: tuple[int, ...], numbers: list[float]) -> list[float]:
+    filled: list[float] = []
+    taken = 0
+    for place, length in enumerate(gaps):
+        if place % 2:
+            filled += [math.nan] * length
+        else:
+            filled += numbers[taken : taken + length]
+            taken += length
+    return filled
+
+
+def _present(head: Head, rows: int) -> int:
+    return sum(head.gaps[::2]) if head.gaps else rows

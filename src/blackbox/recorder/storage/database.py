@@ -1,0 +1,151 @@
+"""Opening SQLite files: a chunk of rows and moments, and the settings both sides agree on."""
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+APPLICATION_ID = 0x42424F58
+"""`BBOX`: what `file` and SQLite's tools find in the header."""
+FORMAT_VERSION = 2
+MARKED_VERSION = 2
+"""Chunks have a `mark` from this version on; those of version 1 are read without."""
+BUSY_SECONDS = 1.0
+"""A reader waits this long while a finished chunk is shrunk."""
+LOG_PAGES = 256
+"""Rows go to a log beside the file, which is emptied into it at this length: 1 MiB."""
+BESIDE_SUFFIX = ".new"
+"""Of a file until it is whole."""
+CACHE_KIB = 512
+"""Per connection; SQLite's default of 2 MiB would count against the server's memory for every open chunk."""
+
+MARK_SCHEMA = "CREATE TABLE mark (id INTEGER PRIMARY KEY, body BLOB NOT NULL);"
+CHUNK_SCHEMA = f"""
+{MARK_SCHEMA}
+CREATE TABLE layout (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE tail (
+    id INTEGER PRIMARY KEY,
+    since REAL NOT NULL,
+    until REAL NOT NULL,
+    key INTEGER,
+    frame BLOB NOT NULL,
+    row BLOB NOT NULL
+);
+CREATE TABLE block (
+    id INTEGER PRIMARY KEY,
+    since REAL NOT NULL,
+    until REAL NOT NULL,
+    frames BLOB NOT NULL,
+    rows BLOB NOT NULL
+);
+"""
+"""`tail` holds what is not yet packed into a `block`. `since` is the time of the (first) row, `until` that of the
+(last) moment: they only help to find, what counts is inside the blobs. `key` is the tail row `frame` differs from.
+`mark` has one row, which tells how many rows the others have (see `blackbox.recorder.storage.row_count`)."""
+
+EVENTS_SCHEMA = """
+CREATE TABLE event (
+    id INTEGER PRIMARY KEY,
+    time REAL NOT NULL,
+    kind TEXT NOT NULL,
+    body TEXT NOT NULL,
+    checksum INTEGER NOT NULL
+);
+"""
+"""`body` is JSON, for people with a SQLite shell; `checksum` is its CRC-32."""
+
+
+class ForeignFileError(sqlite3.DatabaseError):
+    """A database, but not one of ours, or of a later version."""
+
+
+READ_ERRORS = (sqlite3.Error, UnicodeDecodeError, MemoryError)
+"""What reading a damaged file may raise: SQLite's messages may quote bytes of it, and lengths in it may be anything."""
+
+
+def open_for_writing(path: Path, schema: str) -> sqlite3.Connection:
+    """The database at `path`, made if it is not there. Raises `READ_ERRORS`.
+
+    Commits are not synced to the disk one by one: a killed process loses none of them, and `synced` bounds what a power
+    cut may cost.
+    """
+    if not path.exists():
+        _create(path, schema)
+    database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        database.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+        database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        _check(database)
+        if database.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            raise sqlite3.DatabaseError("damaged")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """The database at `path`, which is not changed. Raises `READ_ERRORS`."""
+    location = f"file:{quote(str(path))}?mode=ro"
+    database = sqlite3.connect(location, timeout=BUSY_SECONDS, isolation_level=None, uri=True, check_same_thread=False)
+    try:
+        database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        _check(database)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def shrunk(database: sqlite3.Connection, path: Path) -> Path | None:
+    """A copy of the database beside `path` without unused pages, to be renamed over it once the database is closed.
+
+    None while readers are at work in its log: that must be empty, or SQLite would apply it to the copy. Raises
+    `sqlite3.Error`. Vacuuming in place would be simpler, but killed half-way it leaves a journal behind that readers,
+    who may not write, cannot apply.
+    """
+    busy = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    if busy:
+        return None
+    beside = path.with_name(path.name + BESIDE_SUFFIX)
+    beside.unlink(missing_ok=True)
+    database.execute("VACUUM INTO ?", (str(beside),))
+    sync(beside)
+    return beside
+
+
+def sync(path: Path) -> None:
+    """Returns when the file, or the names in the directory, are on the disk."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _create(path: Path, schema: str) -> None:
+    """Makes it beside, so that a file of that name is never without its tables, whenever the maker is killed."""
+    beside = path.with_name(path.name + BESIDE_SUFFIX)
+    beside.unlink(missing_ok=True)
+    with closing(sqlite3.connect(beside, isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        database.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+        database.executescript(f"BEGIN; {schema} COMMIT;")
+    beside.rename(path)
+    sync(path.parent)
+
+
+def _check(database: sqlite3.Connection) -> None:
+    application = database.execute("PRAGMA application_id").fetchone()[0]
+    version = database.execute("PRAGMA user_version").fetchone()[0]
+    if application != APPLICATION_ID or not 1 <= version <= FORMAT_VERSION:
+        raise ForeignFileError(f"not a recording of version {FORMAT_VERSION} or older")
+
+
+def version_of(database: sqlite3.Connection) -> int:
+    """The format of a file. Raises `READ_ERRORS`."""
+    return database.execute("PRAGMA user_version").fetchone()[0]

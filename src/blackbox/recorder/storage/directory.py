@@ -1,0 +1,140 @@
+"""The data directory: whose it is, who writes it, and the chunk files in it."""
+
+import fcntl
+import os
+import pwd
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from blackbox.errors import FailureError
+from blackbox.recorder.storage.database import BESIDE_SUFFIX
+
+DIRECTORY_MODE = 0o700
+"""What is recorded of a process is its user's business and the operator's."""
+LOCK_NAME = "lock"
+SUFFIX = ".db"
+COMPANIONS = ("-wal", "-shm", "-journal")
+"""SQLite's files beside a chunk that is being written."""
+_TIME = "%Y%m%dT%H%M%SZ"
+
+
+class ChunkFile(NamedTuple):
+    """One chunk, `<tier>-<start>-<number>.db`. Start and number order the chunks of a tier."""
+
+    start: float
+    """Unix seconds; of the period that gave it its name."""
+    number: int
+    """0, unless there were damaged ones before it."""
+    path: Path
+
+    def bytes(self) -> int:
+        """Its size on disk, with its companions."""
+        return sum(_size(path) for path in (self.path, *_companions(self.path)))
+
+    def has_companions(self) -> bool:
+        """It is being written, or was when its writer was killed."""
+        return any(path.exists() for path in _companions(self.path))
+
+    def delete(self) -> None:
+        """Removes it, companions first: SQLite would apply an orphaned log to the next file of that name."""
+        for path in (*_companions(self.path), self.path):
+            path.unlink(missing_ok=True)
+
+
+def data_directory(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where recordings go by default: systemd's choice, else XDG's state directory."""
+    if given := environ.get("STATE_DIRECTORY"):
+        return Path(given.split(":")[0])
+    state = environ.get("XDG_STATE_HOME")
+    if state and Path(state).is_absolute():
+        return Path(state, "blackbox")
+    return Path(environ.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir, ".local", "state", "blackbox")
+
+
+def chunk_files(directory: Path, tier: str) -> list[ChunkFile]:
+    """The chunks of a tier, oldest first."""
+    found = (_parse(path) for path in directory.glob(f"{tier}-*{SUFFIX}"))
+    return sorted(chunk for chunk in found if chunk is not None)
+
+
+def chunk_file(directory: Path, tier: str, start: float, number: int) -> ChunkFile:
+    """The chunk of that name, whether it exists or not."""
+    stamp = datetime.fromtimestamp(start, UTC).strftime(_TIME)
+    return ChunkFile(start, number, directory / f"{tier}-{stamp}-{number}{SUFFIX}")
+
+
+def tidy(directory: Path) -> None:
+    """Removes what a killed process was making. For the holder of the lock alone."""
+    for path in directory.glob(f"*{SUFFIX}{BESIDE_SUFFIX}*"):
+        path.unlink(missing_ok=True)
+
+
+def prepare(directory: Path) -> None:
+    """Makes the directory. Raises `FailureError`."""
+    try:
+        directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+        if not os.access(directory, os.W_OK | os.X_OK):
+            raise PermissionError(0, "not writable")
+    except OSError as error:
+        raise FailureError(f"cannot record in {directory}: {error.strerror or error}") from error
+
+
+class DirectoryLock:
+    """Held by the one server that records here. It ends with the process, however that ends."""
+
+    def __init__(self, directory: Path) -> None:
+        """Raises `FailureError`, naming the holder."""
+        path = directory / LOCK_NAME
+        try:
+            self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise FailureError(f"cannot record in {directory}: {error.strerror}") from error
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.read(self._handle, 32).decode("ascii", "replace").strip() or "of unknown pid"
+            os.close(self._handle)
+            if isinstance(error, BlockingIOError):
+                raise HeldError(
+                    f"process {holder} records in {directory}: choose another --data-dir, or --no-record"
+                ) from None
+            raise FailureError(f"cannot record in {directory}: {error.strerror}") from error
+        self._name_holder()
+
+    def _name_holder(self) -> None:
+        """Tells who holds the lock; a full disk cannot prevent the holding, only the telling."""
+        try:
+            os.ftruncate(self._handle, 0)
+            os.pwrite(self._handle, f"{os.getpid()}\n".encode(), 0)
+        except OSError:
+            return
+
+    def close(self) -> None:
+        """Lets go."""
+        os.close(self._handle)
+
+
+class HeldError(FailureError):
+    """Another process records in this directory."""
+
+
+def _parse(path: Path) -> ChunkFile | None:
+    try:
+        _, stamp, number = path.name.removesuffix(SUFFIX).split("-")
+        start = datetime.strptime(stamp, _TIME).replace(tzinfo=UTC).timestamp()
+        return ChunkFile(start, int(number), path)
+    except ValueError:
+        return None
+
+
+def _companions(path: Path) -> Iterator[Path]:
+    return (path.with_name(path.name + suffix) for suffix in COMPANIONS)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

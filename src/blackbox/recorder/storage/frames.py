@@ -1,0 +1,92 @@
+"""Whole moments as bytes: alone, or many in one blob, compressed together.
+
+Alone: f64 Unix seconds, then msgpack of `Moment`. Together: u32 length of the head, the head (msgpack of
+[[Unix seconds, ...], [bytes, ...]]), then the moments' msgpack, one after the other. All little-endian.
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, chain
+from typing import NamedTuple
+
+import msgspec
+
+from blackbox.model.snapshot import Moment
+from blackbox.recorder.storage.compression import DamageError, pack_parts, unpack
+
+ALIKE_MOMENTS = 4
+"""A moment repeats the one before it, so no more need be looked back over."""
+_LENGTH = struct.Struct("<I")
+_TIME = struct.Struct("<d")
+_moment_encoder = msgspec.msgpack.Encoder()
+_moment_decoder = msgspec.msgpack.Decoder(Moment)
+
+
+class Frame(NamedTuple):
+    """A moment as it is stored."""
+
+    time: float
+    """`Moment.timestamp`."""
+    body: bytes
+    """Its msgpack."""
+
+    def alone(self) -> bytes:
+        """As it is stored until it is packed together with others."""
+        return _TIME.pack(self.time) + self.body
+
+    @classmethod
+    def from_alone(cls, stored: bytes) -> "Frame":
+        """The frame. Raises `DamageError`."""
+        if len(stored) < _TIME.size:
+            raise DamageError("a frame without time")
+        (time,) = _TIME.unpack_from(stored)
+        return cls(time, stored[_TIME.size :])
+
+
+class _Head(NamedTuple):
+    times: list[float]
+    sizes: list[int]
+
+
+_head_encoder = msgspec.msgpack.Encoder()
+_head_decoder = msgspec.msgpack.Decoder(_Head)
+
+
+def to_bytes(moment: Moment) -> bytes:
+    """The body of a moment's frame."""
+    return _moment_encoder.encode(moment)
+
+
+def to_moment(body: bytes) -> Moment:
+    """The moment in a frame's body. Raises `DamageError`."""
+    try:
+        return _moment_decoder.decode(body)
+    except msgspec.DecodeError as error:
+        raise DamageError(f"moment: {error}") from error
+
+
+def pack_frames(frames: Sequence[Frame]) -> bytes:
+    """Frames in one blob."""
+    return pack_bodies(
+        [frame.time for frame in frames], [len(frame.body) for frame in frames], (frame.body for frame in frames)
+    )
+
+
+def pack_bodies(times: Sequence[float], sizes: Sequence[int], bodies: Iterable[bytes]) -> bytes:
+    """The same of frames whose bodies come one by one, so that they need not be in memory together."""
+    contents = _head_encoder.encode((times, sizes))
+    head = _LENGTH.pack(len(contents)) + contents
+    return pack_parts(chain([head], bodies), len(head) + sum(sizes), ALIKE_MOMENTS * max(sizes, default=0))
+
+
+def unpack_frames(blob: object) -> list[Frame]:
+    """The frames in a blob. Raises `DamageError`."""
+    body = unpack(blob)
+    try:
+        (length,) = _LENGTH.unpack_from(body)
+        times, sizes = _head_decoder.decode(body[_LENGTH.size : _LENGTH.size + length])
+    except (struct.error, msgspec.DecodeError) as error:
+        raise DamageError(f"frames: {error}") from error
+    ends = list(accumulate(sizes, initial=_LENGTH.size + length))
+    view = memoryview(body)
+    return [Frame(time, bytes(view[start:end])) for time, start, end in zip(times, ends, ends[1:], strict=False)]

@@ -1,0 +1,66 @@
+"""The mark of a chunk: how many rows it has, beside them and with a checksum.
+
+SQLite's pages count their rows in two bytes without one: where these are damaged, the last row of a table is not there
+and nothing tells. The mark is committed with every row.
+"""
+
+import sqlite3
+from contextlib import suppress
+from typing import NamedTuple, Self
+
+import msgspec
+
+from blackbox.recorder.storage.compression import DamageError, signed, unsigned
+from blackbox.recorder.storage.database import FORMAT_VERSION, MARK_SCHEMA, MARKED_VERSION, READ_ERRORS, version_of
+
+
+class Mark(NamedTuple):
+    """Rows are numbered from 1 on."""
+
+    blocks: int
+    """Rows of `block`."""
+    loose: int
+    """Rows of `tail`."""
+
+    def write(self, database: sqlite3.Connection) -> None:
+        """Part of the transaction under way. Raises `sqlite3.Error`."""
+        database.execute("INSERT OR REPLACE INTO mark VALUES (1, ?)", (signed(_encoder.encode(self)),))
+
+    @classmethod
+    def counted(cls, database: sqlite3.Connection) -> Self:
+        """As the tables are now. Raises `sqlite3.Error`."""
+        blocks, loose = (
+            database.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()[0]  # noqa: S608 - names from here
+            for table in ("block", "tail")
+        )
+        return cls(blocks, loose)
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Mark)
+
+
+def read_mark(database: sqlite3.Connection) -> Mark:
+    """The mark. Raises `DamageError` where there is none, or none to be believed."""
+    with suppress(*READ_ERRORS):
+        found = database.execute("SELECT body FROM mark WHERE id = 1").fetchone()
+        if found is not None:
+            try:
+                return _decoder.decode(unsigned(found[0]))
+            except msgspec.DecodeError as error:
+                raise DamageError(f"mark: {error}") from error
+    raise DamageError("mark: missing")
+
+
+def marked(database: sqlite3.Connection) -> Mark:
+    """The mark of a chunk that is to be written, made where it has none yet. Raises `sqlite3.Error`."""
+    with suppress(DamageError):
+        return read_mark(database)
+    mark = Mark.counted(database)
+    database.execute("BEGIN IMMEDIATE")
+    if version_of(database) < MARKED_VERSION:
+        database.execute(MARK_SCHEMA)
+        database.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+    mark.write(database)
+    database.execute("COMMIT")
+    return mark

@@ -1,0 +1,60 @@
+"""Rows as they are read: runs of one layout, whose columns are decoded when they are asked for."""
+
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+
+from blackbox.recorder.storage.columns import Columns
+from blackbox.recorder.storage.compression import DamageError, pack, unpack
+from blackbox.recorder.storage.layout import Layout
+
+TIME, LAYOUT, VALUES = 0, 1, 2
+"""Places in a row: when, the layout's id, and from there its numbers."""
+
+FindLayout = Callable[[int], Layout]
+
+
+class Run:
+    """Rows with one layout."""
+
+    def __init__(self, layout: Layout, times: Sequence[float], column: Callable[[int], Sequence[float]]) -> None:
+        self.layout = layout
+        self.times = times
+        self._column = column
+
+    def column(self, index: int) -> Sequence[float]:
+        """The numbers of one column, one per time; NaN where there was none."""
+        return self._column(index)
+
+
+def pack_row(time: float, layout: Layout, values: Sequence[float]) -> bytes:
+    """One row on its own."""
+    return pack(array("d", (time, layout.id, *values)).tobytes())
+
+
+def unpack_row(blob: object) -> "array[float]":
+    """The row, as `[time, layout id, *values]`. Raises `DamageError`."""
+    body = unpack(blob)
+    if len(body) % 8 or len(body) < VALUES * 8:
+        raise DamageError("a row of impossible length")
+    return array("d", body)
+
+
+def sealed_run(blob: object, find_layout: FindLayout) -> Run:
+    """The rows of a block. Raises `DamageError`."""
+    columns = Columns(blob)
+    if len(columns) < VALUES:
+        raise DamageError("a block without times")
+    layout = find_layout(int(columns[LAYOUT][0]))
+    return Run(layout, columns[TIME], lambda index: columns[VALUES + index])
+
+
+def loose_runs(rows: Iterable["array[float]"], find_layout: FindLayout) -> list[Run]:
+    """Rows that are not in a block yet. Raises `DamageError`."""
+    by_layout: dict[float, list[array[float]]] = {}
+    for row in rows:
+        by_layout.setdefault(row[LAYOUT], []).append(row)
+    return [_loose_run(alike, find_layout(int(number))) for number, alike in by_layout.items()]
+
+
+def _loose_run(rows: list["array[float]"], layout: Layout) -> Run:
+    return Run(layout, [row[TIME] for row in rows], lambda index: [row[VALUES + index] for row in rows])

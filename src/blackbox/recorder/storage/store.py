@@ -1,0 +1,146 @@
+"""The recording as it is written: every moment into the full-rate tier, every period of a tier into the next."""
+
+import sqlite3
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from blackbox.model.sample import Event
+from blackbox.model.snapshot import Moment
+from blackbox.recorder.dumps.keeper import DIRECTORY as DUMPS
+from blackbox.recorder.dumps.keeper import dump_files
+from blackbox.recorder.storage.directory import DirectoryLock, prepare, tidy
+from blackbox.recorder.storage.event_log import EventWriter, RecordedEvent
+from blackbox.recorder.storage.frames import Frame, to_bytes
+from blackbox.recorder.storage.layout import Layout
+from blackbox.recorder.storage.metrics import read
+from blackbox.recorder.storage.retention import enforce, recorded_bytes
+from blackbox.recorder.storage.rollup import roll_up_samples, roll_up_summaries
+from blackbox.recorder.storage.tier_reader import TierReader
+from blackbox.recorder.storage.tier_writer import TierWriter
+from blackbox.recorder.storage.tiers import FULL, TIERS, period_start
+
+LIMIT_BYTES = 2 * 1024**3
+SYNC_SECONDS = 5.0
+"""The most that a power cut may cost. Events are on the disk at once."""
+UNWRITTEN_EVENTS_MAX = 1000
+"""Events kept for a disk that takes nothing now."""
+CHUNK_SHARE = 16
+"""Of the limit: a file is not allowed to grow beyond, or deleting the oldest would not make room."""
+
+
+class Store:
+    """The one writer of a data directory; used from one thread. `append` and `note` raise `sqlite3.Error` or `OSError`
+    where the disk does not play along, and can be tried again with the next moment."""
+
+    def __init__(
+        self, directory: Path, limit_bytes: int = LIMIT_BYTES, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Raises `FailureError`: the directory cannot be written, or another process records there."""
+        prepare(directory)
+        self.directory = directory
+        self.limit_bytes = limit_bytes
+        self._lock = DirectoryLock(directory)
+        tidy(directory)
+        self._clock = clock
+        self._tiers = [TierWriter(directory, tier, limit_bytes // CHUNK_SHARE) for tier in TIERS]
+        self._readers = [TierReader(directory, tier) for tier in TIERS]
+        self._events = EventWriter(directory)
+        self._unwritten: list[Event] = []
+        self.events_total = 0
+        """On the disk since the start."""
+        self._layout = Layout(())
+        self._rolled: list[float | None] = [None for _ in TIERS]
+        """End of the last period that is rolled up, by tier."""
+        self._newest_at = float("-inf")
+        """Wall time of the newest moment."""
+        self._synced_at = float("-inf")
+        self._kept_at: float | None = None
+        """Minute in which retention was last enforced."""
+        self.bytes = recorded_bytes(directory)
+        self.dumps = len(dump_files(directory / DUMPS))
+        """Kept; as of the last minute, like `bytes`."""
+
+    @property
+    def damaged(self) -> int:
+        """Records and chunks that turned out damaged."""
+        return sum(part.damaged for part in (*self._tiers, *self._readers))
+
+    def append(self, moment: Moment) -> None:
+        """Commits a moment with its events, and what it completes."""
+        now = moment.timestamp
+        events = [event for sample in moment.samples for event in sample.events]
+        if events or self._unwritten:
+            self.note(events, now)
+        self._prepare_for(now)
+        synced = bool(events) or self._clock() - self._synced_at >= SYNC_SECONDS
+        subjects, values = read(moment)
+        if subjects != self._layout.subjects:
+            self._layout = Layout(subjects)
+        self._tiers[0].append(now, self._layout, values, Frame(now, to_bytes(moment)), synced=synced)
+        if synced:
+            self._synced_at = self._clock()
+        self._newest_at = now
+        self._keep_within_bounds(now)
+
+    def note(self, events: Collection[Event], now: float) -> list[RecordedEvent]:
+        """Commits events; they are on the disk when it returns. Those the disk does not take are tried again."""
+        self._unwritten = [*self._unwritten, *events][-UNWRITTEN_EVENTS_MAX:]
+        recorded = self._events.append(self._unwritten, now)
+        self._unwritten = []
+        self.events_total += len(recorded)
+        return recorded
+
+    def close(self) -> None:
+        """Lets go of the directory."""
+        for tier in self._tiers:
+            tier.close()
+        self._events.close()
+        self._lock.close()
+
+    def _prepare_for(self, now: float) -> None:
+        """Brings the coarser tiers up to date before the first moment of a new period is added to the finest."""
+        if now < self._newest_at:  # the clock was set back: what it says now counts from here on
+            self._rolled = [None if tier is FULL else period_start(now, tier.step_seconds) for tier in TIERS]
+        for place, tier in enumerate(TIERS[1:], start=1):
+            end = period_start(now, tier.step_seconds)
+            rolled = self._rolled[place]
+            if rolled is None:
+                self._tiers[place - 1].finish_older(now)
+                rolled = self._resume_at(place, now)
+            if rolled < end:
+                self._roll_up(place, rolled, end)
+            self._rolled[place] = end
+
+    def _resume_at(self, place: int, now: float) -> float:
+        """Where rolling up goes on after a start: behind the last period there is, or at the oldest finer row."""
+        step = TIERS[place].step_seconds
+        last = self._readers[place].last(now)
+        if last is not None and last <= now:
+            return period_start(last, step) + step
+        first = self._readers[place - 1].first()
+        return period_start(min(now, first if first is not None else now), step)
+
+    def _roll_up(self, place: int, since: float, until: float) -> None:
+        step = TIERS[place].step_seconds
+        finer = self._readers[place - 1]
+        combine = roll_up_samples if finer.tier is FULL else roll_up_summaries
+        runs = list(finer.runs(since, until))
+        periods = {period_start(time, step) for run in runs for time in run.times if since <= time < until}
+        for period in sorted(periods):
+            row = combine(runs, period, period + step)
+            frame = finer.newest_frame(period + step - 1e-6)
+            if row is not None and frame is not None and frame.time >= period:
+                self._tiers[place].append(period, row.layout, row.values, frame, synced=True)
+
+    def _keep_within_bounds(self, now: float) -> None:
+        minute = period_start(now, TIERS[1].step_seconds)
+        if minute != self._kept_at:
+            in_use = [part.open_path for part in (*self._tiers, self._events)]
+            self.bytes = enforce(self.directory, now, self.limit_bytes, in_use)
+            self.dumps = len(dump_files(self.directory / DUMPS))
+            self._kept_at = minute
+
+
+RecordingError = (sqlite3.Error, OSError)
+"""What may go wrong with a disk."""

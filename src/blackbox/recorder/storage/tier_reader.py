@@ -1,0 +1,73 @@
+"""Reading one tier: its chunks as if they were one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from blackbox.recorder.storage.chunk_reader import ChunkReader
+from blackbox.recorder.storage.directory import ChunkFile, chunk_files
+from blackbox.recorder.storage.frames import Frame
+from blackbox.recorder.storage.rows import Run
+from blackbox.recorder.storage.tiers import Tier
+
+
+class TierReader:
+    """The chunks of a tier as they are when they are asked for. Never raises over their content."""
+
+    def __init__(self, directory: Path, tier: Tier) -> None:
+        self.tier = tier
+        self.damaged = 0
+        """Records skipped so far."""
+        self._directory = directory
+
+    def runs(self, since: float, until: float) -> Iterator[Run]:
+        """Rows of the range, and neighbours of them, oldest chunk first."""
+        for chunk in self._chunks(since, until):
+            with ChunkReader(chunk.path) as reader:
+                yield from reader.runs(since, until)
+                self.damaged += reader.damaged
+
+    def frames(self, since: float, until: float) -> Iterator[Frame]:
+        """The moments of the range, oldest chunk first."""
+        for chunk in self._chunks(since, until):
+            with ChunkReader(chunk.path) as reader:
+                yield from sorted(reader.frames(since, until))
+                self.damaged += reader.damaged
+
+    def newest_frame(self, until: float) -> Frame | None:
+        """The last moment not after `until`."""
+        found: Frame | None = None
+        for chunk in reversed(self._chunks(float("-inf"), until)):
+            if found is not None and chunk.start + self.tier.chunk_seconds <= found.time:
+                break
+            with ChunkReader(chunk.path) as reader:
+                frame = reader.newest_frame(until)
+                self.damaged += reader.damaged
+            if frame is not None and (found is None or frame.time > found.time):
+                found = frame
+        return found
+
+    def first(self) -> float | None:
+        """Time of the oldest row."""
+        return self._edge(self._chunks(), 0)
+
+    def last(self, until: float = float("inf")) -> float | None:
+        """Time of the last moment of the newest chunk that begins by `until`."""
+        return self._edge(reversed(self._chunks(float("-inf"), until)), 1)
+
+    def _edge(self, chunks: "Iterator[ChunkFile] | list[ChunkFile]", place: int) -> float | None:
+        for chunk in chunks:
+            with ChunkReader(chunk.path) as reader:
+                edges = reader.first_and_last()
+                self.damaged += reader.damaged
+            if edges is not None:
+                return edges[place]
+        return None
+
+    def _chunks(self, since: float = float("-inf"), until: float = float("inf")) -> list[ChunkFile]:
+        """By their names: a chunk holds nothing outside of its period."""
+        length = self.tier.chunk_seconds
+        return [
+            chunk
+            for chunk in chunk_files(self._directory, self.tier.name)
+            if chunk.start <= until and chunk.start + length > since
+        ]

@@ -1,0 +1,57 @@
+"""`GET /healthz` and `GET /readyz`: health follows the age of the data."""
+
+from typing import Literal
+
+import msgspec
+from msgspec import Struct, structs
+
+from blackbox.model.snapshot import Moment, SourceStatus
+from blackbox.recorder import RecorderStatus
+from blackbox.server.api.context import Answering, Asker, Context
+from blackbox.server.http.request import Request
+from blackbox.server.http.response import JSON, Response, text, unavailable
+
+
+class Health(Struct, frozen=True, kw_only=True):
+    """Body of `/healthz`."""
+
+    status: Literal["ok", "starting", "stale"]
+    """`ok` only while the data of every source is fresh."""
+    sources: tuple[SourceStatus, ...]
+    """As of now: ages have grown since the sample, and a source that has grown too old is `stale`."""
+    recorder: RecorderStatus | None = None
+    """How the recording goes, which `status` does not depend on; null where nothing is recorded."""
+
+
+def healthz(context: Context, _request: Request, _asker: Asker) -> Answering:
+    """200 while every source's data is fresh, else 503; the state of each source either way."""
+    latest = context.hub.latest
+    health = judge(None if latest is None else latest.moment, context.clock())
+    if context.recorder_status is not None:
+        health = structs.replace(health, recorder=context.recorder_status())
+    status = 200 if health.status == "ok" else 503
+    return Response(status, msgspec.json.encode(health), JSON, (("Cache-Control", "no-store"),))
+
+
+def readyz(context: Context, _request: Request, _asker: Asker) -> Answering:
+    """200 from the first sample on."""
+    return unavailable("no sample yet", retry_after_seconds=1) if context.hub.latest is None else text(200, "ready")
+
+
+def judge(moment: Moment | None, now: float) -> Health:
+    """The health of the sources as seen at `now` on the monotonic clock."""
+    if moment is None:
+        return Health(status="starting", sources=())
+    since = max(0.0, now - moment.taken_at)
+    sources = tuple(_aged(status, since, moment.stale_after_seconds) for status in moment.sources)
+    fresh = bool(sources) and all(status.state == "ok" for status in sources)
+    return Health(status="ok" if fresh else "stale", sources=sources)
+
+
+def _aged(status: SourceStatus, since: float, stale_after_seconds: float) -> SourceStatus:
+    if status.age_seconds is None:
+        return status if status.state != "ok" else structs.replace(status, state="stale", reason="no good sample yet")
+    age = round(status.age_seconds + since, 3)
+    if status.state == "ok" and age > stale_after_seconds:
+        return structs.replace(status, age_seconds=age, state="stale", reason=f"last good sample {age:.1f} s ago")
+    return structs.replace(status, age_seconds=age)

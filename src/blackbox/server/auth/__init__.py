@@ -1,0 +1,1 @@
+"""Who may ask: addresses, hosts, origins, tokens, passwords and TLS."""

@@ -1,0 +1,169 @@
+"""Who may ask, and what they may see. Nothing is served before `Access` agrees."""
+
+import os
+from collections.abc import Coroutine
+from concurrent.futures import Executor
+from ipaddress import ip_address
+from typing import Any, NamedTuple
+
+from blackbox.errors import UsageError
+from blackbox.server.api.context import Asker, off_loop
+from blackbox.server.auth import credentials
+from blackbox.server.auth.credentials import Passwords
+from blackbox.server.auth.file_watch import WatchedFiles
+from blackbox.server.auth.hosts import Hosts
+from blackbox.server.auth.origins import Origins
+from blackbox.server.auth.web_config import WebConfig, load_web_config
+from blackbox.server.http.limits import Limits
+from blackbox.server.http.request import Request
+from blackbox.server.http.response import Fields, Response, text, unavailable
+from blackbox.settings import Settings
+
+ROOT_UID = 0
+_ABSENT_HOST = b"localhost"
+
+Admission = Asker | Response
+"""The asker, or what to answer instead of serving."""
+
+
+class Peer(NamedTuple):
+    """The other end of a connection."""
+
+    uid: int | None = None
+    """User of a Unix socket's peer, vouched for by the kernel; None on TCP."""
+    tls: bool = False
+
+
+class Access:
+    """Checks every request: `Host` and `Origin` first, then who asks."""
+
+    def __init__(self, settings: Settings, machine: str, limits: Limits, workers: Executor) -> None:
+        """Reads the files that the settings name. Raises `UsageError`, `FailureError`."""
+        self._hosts = Hosts(machine, settings.allowed_hosts)
+        self._origins = Origins(settings.cors_origins)
+        self._limits = limits
+        self._workers = workers
+        self._uid = os.getuid()
+        self._token: WatchedFiles[bytes] | None = None
+        self._web_config: WatchedFiles[WebConfig] | None = None
+        if (token_file := settings.token_file) is not None:
+            self._token = WatchedFiles(lambda: (token_file,), lambda: credentials.load_token(token_file))
+        if (config_file := settings.web_config) is not None:
+            self._web_config = WatchedFiles(lambda: (config_file,), lambda: load_web_config(config_file))
+        self._passwords = Passwords(self._users())
+        self._verifying = 0
+        require_protection(settings, self.web_config)
+
+    @property
+    def web_config(self) -> WebConfig | None:
+        return None if self._web_config is None else self._web_config.value
+
+    def refresh(self) -> None:
+        """Reads changed files again."""
+        if self._token is not None:
+            self._token.refresh()
+        if self._web_config is not None:
+            self._web_config.refresh()
+            if self._users() != self._passwords.users:
+                self._passwords = Passwords(self._users())
+
+    def refusal(self, request: Request) -> Response | None:
+        """The answer to a request that came under a foreign name or from a foreign page, and to a preflight."""
+        headers, named = request.headers, request.target.host
+        host = headers.get(b"host", _ABSENT_HOST)
+        if not self._hosts.accept(host) or (named is not None and not self._hosts.accept(named)):
+            return text(403, "this server does not answer to that Host; see --allowed-host")
+        if not self._origins.accept(headers):
+            return text(403, "pages of that Origin may not ask here; see --cors-origin")
+        if request.method == "OPTIONS" and (fields := self._origins.preflight(headers)):
+            return Response(204, fields=fields)
+        return None
+
+    def cors_fields(self, request: Request) -> Fields:
+        """The CORS fields of any answer to this request."""
+        return self._origins.fields(request.headers)
+
+    def admit(self, request: Request, peer: Peer) -> Admission | Coroutine[Any, Any, Admission]:
+        """Who asks. A coroutine while a password is being checked for the first time."""
+        if peer.uid is not None:
+            return Asker(None if peer.uid in (ROOT_UID, self._uid) else peer.uid)
+        users = self._passwords.users
+        if self._token is None and not users:
+            config = self.web_config
+            return Asker(None if config is not None and config.authenticates else self._uid)
+        authorization = request.headers.get(b"authorization", b"")
+        if self._token is not None and (admission := self._by_token(request, peer, authorization)) is not None:
+            return admission
+        login = credentials.basic_of(authorization) if users else None
+        if login is None:
+            return self._unauthorized()
+        if self._passwords.remembers(*login):
+            return Asker()
+        return self._by_password(*login)
+
+    def _by_token(self, request: Request, peer: Peer, authorization: bytes) -> Admission | None:
+        assert self._token is not None
+        token = self._token.value
+        bearer = credentials.bearer_of(authorization)
+        if bearer is not None and credentials.is_token(bearer, token):
+            return Asker()
+        if request.target.path == "/":
+            offered = dict(request.target.query).get("token")
+            if offered is not None and credentials.is_token(offered.encode(), token):
+                return _with_cookie(credentials.cookie_of(token), secure=peer.tls)
+        if credentials.has_cookie(request.headers.get(b"cookie", b""), token):
+            return Asker()
+        return None
+
+    async def _by_password(self, user: str, password: bytes) -> Admission:
+        if self._verifying >= self._limits.verifications:
+            return unavailable("too many passwords to check", retry_after_seconds=1)
+        passwords = self._passwords
+        self._verifying += 1
+        try:
+            right = await off_loop(self._workers, credentials.verify, passwords.users, user, password)
+        finally:
+            self._verifying -= 1
+        if not right:
+            return self._unauthorized()
+        passwords.remember(user, password)
+        return Asker()
+
+    def _unauthorized(self) -> Response:
+        fields: Fields = ()
+        if self._token is not None:
+            fields += (("WWW-Authenticate", 'Bearer realm="Blackbox"'),)
+        if self._passwords.users:
+            fields += (("WWW-Authenticate", 'Basic realm="Blackbox", charset="UTF-8"'),)
+        return text(401, fields=fields)
+
+    def _users(self) -> dict[str, str]:
+        config = self.web_config
+        return {} if config is None else config.basic_auth_users
+
+
+def _with_cookie(value: str, *, secure: bool) -> Response:
+    """Sends the browser back without the token in its address bar."""
+    cookie = f"{credentials.COOKIE}={value}; Path=/; HttpOnly; SameSite=Strict{'; Secure' if secure else ''}"
+    return text(303, fields=(("Location", "/"), ("Set-Cookie", cookie), ("Cache-Control", "no-store")))
+
+
+def require_protection(settings: Settings, web_config: WebConfig | None) -> None:
+    """Raises `UsageError` when others could reach the server and nothing would keep them out."""
+    wide = [host for host in settings.hosts if not is_loopback(host)]
+    protected = settings.token_file is not None or (web_config is not None and web_config.authenticates)
+    if not wide or protected or settings.no_auth:
+        return
+    if web_config is not None:
+        raise UsageError(f"web config {settings.web_config} lets anyone in on {wide[0]}: add basic_auth_users to it")
+    raise UsageError(
+        f"listening on {wide[0]} would let other machines ask: add --token-file, --web-config or --no-auth"
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

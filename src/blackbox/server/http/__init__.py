@@ -1,0 +1,1 @@
+"""HTTP itself: requests, answers, limits, connections and listeners. Knows nothing of GPUs."""

@@ -1,0 +1,1 @@
+"""Server-sent events: one frame for many clients, and where each of them resumes."""

@@ -1,0 +1,106 @@
+"""KV pools of all agents: each layout with the states of its engine, which another process may have told."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from blackbox.model.sample import KvPool
+from blackbox.sources.agents.connection import Connection
+from blackbox.sources.agents.kv_pages import KvMismatchError, pool_of
+from blackbox.wire.report import KvLayout
+
+
+class Joined(NamedTuple):
+    """The KV cache of an engine on one device."""
+
+    layout: KvLayout
+    source: str
+    """The probe that told the layout."""
+    taken_at: float
+    """When the layout was told."""
+    pool: KvPool | None
+    reason: str | None
+    """Why there is no pool."""
+
+
+class _Made(NamedTuple):
+    layout: KvLayout
+    states: bytes
+    """Kept with the layout, so that the identity of both stays theirs."""
+    pool: KvPool | None
+    reason: str | None
+
+
+class Pools:
+    """Makes pools, anew only where layout or states have changed: an idle engine costs nothing."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[int, int], _Made] = {}
+
+    def join(self, connections: Iterable[Connection]) -> dict[Connection, list[Joined]]:
+        """The pools of every agent that told a layout."""
+        connections = tuple(connections)
+        states = {
+            (_realm(connection), told.engine): told.states
+            for connection in connections
+            for word in connection.words.values()
+            for told in word.report.kv_states or ()
+        }
+        before, self._made = self._made, {}
+        return {
+            connection: [
+                self._joined(
+                    layout, word.report.source, word.taken_at, states.get((_realm(connection), layout.engine)), before
+                )
+                for word in connection.words.values()
+                for layout in word.report.kv_layouts or ()
+            ]
+            for connection in connections
+        }
+
+    def _joined(
+        self,
+        layout: KvLayout,
+        source: str,
+        taken_at: float,
+        states: bytes | None,
+        before: dict[tuple[int, int], _Made],
+    ) -> Joined:
+        if states is None:
+            return Joined(layout, source, taken_at, None, "the engine does not tell what its pages hold")
+        key = id(layout), id(states)
+        made = self._made[key] = before.get(key) or _make(layout, states)
+        return Joined(layout, source, taken_at, made.pool, made.reason)
+
+
+def workers_of(connections: Iterable[Connection]) -> dict[Connection, tuple[int, ...]]:
+    """The agent of an engine that tells page states -> the pids of all that tell where such pages lie."""
+    connections = tuple(connections)
+    holders: dict[tuple[tuple[int, int], str], set[int]] = {}
+    for connection in connections:
+        for word in connection.words.values():
+            for layout in word.report.kv_layouts or ():
+                holders.setdefault((_realm(connection), layout.engine), set()).add(connection.peer.pid)
+    return {
+        connection: tuple(sorted(found))
+        for connection in connections
+        if (
+            found := {
+                pid
+                for word in connection.words.values()
+                for told in word.report.kv_states or ()
+                for pid in holders.get((_realm(connection), told.engine), ())
+            }
+        )
+    }
+
+
+def _make(layout: KvLayout, states: bytes) -> _Made:
+    try:
+        return _Made(layout, states, pool_of(layout, states), None)
+    except KvMismatchError as error:
+        return _Made(layout, states, None, str(error))
+
+
+def _realm(connection: Connection) -> tuple[int, int]:
+    """Engines are named within it: one user's processes in one pid namespace."""
+    return connection.peer.uid, connection.peer.pid_namespace

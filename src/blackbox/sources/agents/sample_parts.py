@@ -1,0 +1,239 @@
+"""What agents said, as parts of a sample."""
+
+from collections.abc import Iterable, Iterator
+
+from msgspec import structs
+
+from blackbox.model.sample import (
+    Allocator,
+    AllocatorBlock,
+    Event,
+    InferenceEngine,
+    KernelCounters,
+    OutOfMemory,
+    OwningStack,
+    TraceStep,
+)
+from blackbox.sources.agents.connection import Connection
+from blackbox.sources.agents.decode import OomMessage
+from blackbox.sources.agents.kv_pools import Joined, workers_of
+from blackbox.sources.agents.probe_state import Details, Word
+from blackbox.sources.agents.rows import TYPES, block_rows
+from blackbox.sources.agents.text import printable, printable_values
+from blackbox.sources.agents.threads import ThreadStates
+from blackbox.sources.proc.threads import Tasks
+from blackbox.wire.report import NOT_KNOWN, AllocatorReport, EngineReport, OwnerStack
+
+STALE_SECONDS = 2.0
+"""Agents speak every half second; figures older than this are marked."""
+MIB = 1024 * 1024
+_NO_DETAILS = Details(0.0, None, None, None)
+
+
+class Allocators:
+    """Makes the allocators, and remembers of each thread what tells whether it has done something since."""
+
+    def __init__(self, tasks: Tasks) -> None:
+        self._tasks = tasks
+        self._threads: dict[tuple[int, str, str], ThreadStates] = {}
+        """By pid, probe and device."""
+
+    def parts(self, pools: dict[Connection, list[Joined]], now: float) -> list[Allocator]:
+        """Every allocator of every agent, with its KV cache cut into pages where those are known."""
+        before, self._threads = self._threads, {}
+        parts: list[Allocator] = []
+        for connection, joined in pools.items():
+            own: list[Allocator] = []
+            for source, word in connection.words.items():
+                for told in word.report.allocators:
+                    key = connection.peer.pid, source, told.gpu_uuid
+                    threads = self._threads[key] = before.get(key) or ThreadStates(connection.peer.pid, self._tasks)
+                    own.append(_allocator(connection, word, told, threads, now))
+            parts += _with_pools(connection, own, joined)
+        return parts
+
+
+def kernels(connections: Iterable[Connection]) -> Iterator[KernelCounters]:
+    """The kernel counters of every agent that has some."""
+    for connection in connections:
+        for source, word in connection.words.items():
+            for told in word.report.kernels or ():
+                yield KernelCounters(
+                    pid=connection.peer.pid,
+                    source=source,
+                    scope=told.scope,
+                    atomic_operations=told.atomic_operations,
+                    threads_per_block=told.threads_per_block,
+                    occupancy=told.occupancy,
+                    active_blocks=told.active_blocks,
+                    memory_throughput=told.memory_throughput,
+                    dram_read_bytes=told.dram_read_bytes,
+                    dram_write_bytes=told.dram_write_bytes,
+                    unknown=printable_values(told.unknown),
+                )
+
+
+def engines(connections: Iterable[Connection], now: float) -> Iterator[InferenceEngine]:
+    """The inference engines inside the agents' processes; without figures where those are old."""
+    connections = tuple(connections)
+    workers = workers_of(connections)
+    for connection in connections:
+        for word in connection.words.values():
+            age = now - word.taken_at
+            for told in word.report.engines or ():
+                engine = _engine(connection, told) if age <= STALE_SECONDS else _silent_engine(connection, told, age)
+                yield structs.replace(engine, pids=workers.get(connection, ()), taken_at=word.taken_at)
+
+
+def oom_event(connection: Connection, message: OomMessage) -> Event:
+    """A failed allocation, whole."""
+    oom, process = message.header.oom, connection.peer.process
+    allocator = None
+    if oom.allocator is not None:
+        blocks = None if message.blocks is None else block_rows(message.blocks, connection.ids)
+        allocator = _counters(connection, oom.source, oom.allocator, oom.taken_at)
+        stacks = oom.allocator.stacks
+        allocator = structs.replace(
+            allocator, blocks=blocks, stacks=None if stacks is None else tuple(map(owning_stack, stacks))
+        )
+    free = "" if oom.device_free_bytes is None else f", {oom.device_free_bytes // MIB} MiB free"
+    return Event(
+        kind="oom",
+        timestamp=oom.timestamp,
+        message=f"{process.name} ({process.pid}) was refused {oom.requested_bytes / MIB:.1f} MiB{free}",
+        gpu_uuid=oom.gpu_uuid,
+        pid=process.pid,
+        uid=connection.peer.uid,
+        oom=OutOfMemory(
+            source=oom.source,
+            requested_bytes=oom.requested_bytes,
+            thread_id=connection.ids.outer(oom.thread_id),
+            device_total_bytes=oom.device_total_bytes,
+            device_free_bytes=oom.device_free_bytes,
+            allocator=allocator,
+            trace=tuple(
+                TraceStep(
+                    action=printable(step.action),
+                    address=step.address,
+                    size=step.size,
+                    stream=None if step.stream == NOT_KNOWN else step.stream,
+                    time_us=step.time_us,
+                    stack=step.stack,
+                )
+                for step in oom.trace
+            ),
+            stacks=tuple(tuple(printable(line) for line in stack) for stack in oom.stacks),
+        ),
+    )
+
+
+def _engine(connection: Connection, told: EngineReport) -> InferenceEngine:
+    return InferenceEngine(
+        pid=connection.peer.pid,
+        kind=printable(told.kind),
+        model=None if told.model is None else printable(told.model),
+        kv_pages_total=told.kv_pages_total,
+        kv_pages_used=told.kv_pages_used,
+        kv_pages_cached=told.kv_pages_cached,
+        kv_usage_ratio=told.kv_usage_ratio,
+        prefix_hit_ratio=told.prefix_hit_ratio,
+        requests_running=told.requests_running,
+        requests_waiting=told.requests_waiting,
+        preemptions_total=told.preemptions_total,
+        unknown=printable_values(told.unknown),
+    )
+
+
+def _silent_engine(connection: Connection, told: EngineReport, age: float) -> InferenceEngine:
+    why = f"told {age:.1f} s ago; the agent is silent since"
+    figures = [name for name in EngineReport._fields if name not in ("kind", "model", "unknown")]
+    return _engine(connection, EngineReport(told.kind, told.model, unknown=dict.fromkeys(figures, why)))
+
+
+def _allocator(
+    connection: Connection, word: Word, told: AllocatorReport, threads: ThreadStates, now: float
+) -> Allocator:
+    details = word.details.get(told.gpu_uuid, _NO_DETAILS)
+    counters = _counters(connection, word.report.source, told, word.taken_at)
+    unknown = counters.unknown
+    if details.refused is not None:
+        unknown = unknown | {"blocks": details.refused}
+    age = now - word.taken_at
+    if age > STALE_SECONDS:
+        why = f"told {age:.1f} s ago; the agent is silent since"
+        unknown = unknown | dict.fromkeys(("reserved_bytes", "allocated_bytes", "blocks"), why)
+    return structs.replace(
+        counters,
+        blocks=details.blocks,
+        threads=None if details.threads is None else threads.rows(details.threads, connection.ids),
+        stacks=None if details.stacks is None else tuple(map(owning_stack, details.stacks)),
+        details_taken_at=details.taken_at if details.taken_at < word.taken_at else None,
+        unknown=unknown,
+    )
+
+
+def owning_stack(told: OwnerStack) -> OwningStack:
+    """A stack as a part of a sample, fit to be shown."""
+    return OwningStack(
+        frames=tuple(map(printable, told.frames)),
+        allocated_bytes=told.allocated_bytes,
+        blocks=told.blocks,
+        type=TYPES[told.type],
+        subtype=None if told.subtype is None else printable(told.subtype),
+    )
+
+
+def _counters(connection: Connection, source: str, told: AllocatorReport, taken_at: float) -> Allocator:
+    return Allocator(
+        pid=connection.peer.pid,
+        start_time=connection.peer.process.start_time,
+        gpu_uuid=told.gpu_uuid,
+        taken_at=taken_at,
+        source=source,
+        reserved_bytes=told.reserved_bytes,
+        allocated_bytes=told.allocated_bytes,
+        inactive_split_bytes=told.inactive_split_bytes,
+        requested_bytes=told.requested_bytes,
+        largest_free_bytes=told.largest_free_bytes,
+        unknown=printable_values(told.unknown) if told.unknown else told.unknown,
+    )
+
+
+def _with_pools(connection: Connection, allocators: list[Allocator], pools: Iterable[Joined]) -> list[Allocator]:
+    """The allocators of a process, with each pool given to the one that holds its memory."""
+    for joined in pools:
+        held = [place for place, one in enumerate(allocators) if one.gpu_uuid == joined.layout.gpu_uuid]
+        if not held:
+            allocators.append(_pool_alone(connection, joined))
+            continue
+        # where several allocators serve a device, the one that tells its blocks holds the engine's tensors
+        place = next((place for place in held if allocators[place].blocks is not None), held[0])
+        allocators[place] = _with_pool(allocators[place], joined)
+    return allocators
+
+
+def _with_pool(allocator: Allocator, joined: Joined) -> Allocator:
+    if joined.pool is None:
+        unknown = {"blocks": f"the pages of its KV cache are not known: {joined.reason}"}
+        return structs.replace(allocator, unknown=unknown | allocator.unknown)
+    return structs.replace(allocator, kv_pools=(*allocator.kv_pools, joined.pool))
+
+
+def _pool_alone(connection: Connection, joined: Joined) -> Allocator:
+    """An allocator that is the pool: nobody tells what else the process holds there."""
+    size = sum(size for _, size in joined.layout.ranges)
+    alone = Allocator(
+        pid=connection.peer.pid,
+        start_time=connection.peer.process.start_time,
+        gpu_uuid=joined.layout.gpu_uuid,
+        taken_at=joined.taken_at,
+        source=joined.source,
+        reserved_bytes=size,
+        allocated_bytes=size,
+        inactive_split_bytes=None,
+        blocks=tuple(
+            AllocatorBlock(address, size, "active", "kv_cache", type_source="framework")
+            for address, size in joined.layout.ranges
+        ),
+    )
+    return _with_pool(alone, joined)

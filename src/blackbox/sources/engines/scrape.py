@@ -1,0 +1,62 @@
+"""One round of questions to one address."""
+
+import threading
+from typing import TypeVar
+
+import msgspec
+
+from blackbox.sources.engines.adapters import METRIC_NAMES, NAMESPACES
+from blackbox.sources.engines.address import Address
+from blackbox.sources.engines.fetch import fetch
+from blackbox.sources.engines.metrics import Body, KnownLines, Metrics
+
+T = TypeVar("T")
+OK = 200
+NONE = Metrics(frozenset(), {})
+
+
+class Visit:
+    """Asks for each page once, one after the other (see `blackbox.sources.engines.adapter.Visit`)."""
+
+    def __init__(self, address: Address, kept: dict[str, bytes | None], cancelled: threading.Event) -> None:
+        """`kept` holds the pages that last, from visit to visit."""
+        self._address = address
+        self._kept = kept
+        self._cancelled = cancelled
+        self._metrics: Metrics | None = None
+        self._pages: dict[str, bytes | None] = {}
+        self.statuses: dict[str, int] = {}
+        """Path -> how it was answered."""
+
+    def metrics(self) -> Metrics:
+        if self._metrics is None:
+            lines = KnownLines(METRIC_NAMES, NAMESPACES)
+            self._metrics = lines.metrics() if self._get("/metrics", lines) else NONE
+        return self._metrics
+
+    def json(self, path: str, shape: type[T]) -> T | None:
+        if path not in self._pages:
+            self._pages[path] = self._page(path)
+        return _decoded(self._pages[path], shape)
+
+    def lasting(self, path: str, shape: type[T]) -> T | None:
+        if path not in self._kept:
+            self._kept[path] = self._page(path)
+        return _decoded(self._kept[path], shape)
+
+    def _page(self, path: str) -> bytes | None:
+        body = Body()
+        return body.content if self._get(path, body) else None
+
+    def _get(self, path: str, into: Body | KnownLines) -> bool:
+        self.statuses[path] = fetch(self._address, path, into.take, self._cancelled)
+        return self.statuses[path] == OK
+
+
+def _decoded(page: bytes | None, shape: type[T]) -> T | None:
+    if page is None:
+        return None
+    try:
+        return msgspec.json.decode(page, type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,1 @@
+"""Runs a source in a child process that is killed and replaced when it hangs or crashes."""

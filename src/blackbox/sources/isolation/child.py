@@ -1,0 +1,128 @@
+"""The inside of a source's own process: makes the source, answers requests over a socket, and dies with its parent.
+
+    python -m blackbox.sources.isolation.child FACTORY SOCKET_FD BREADCRUMBS_FD PARENT_PID
+
+Imports little, since its memory counts towards the daemon's.
+"""
+
+import ctypes
+import importlib
+import inspect
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec import structs
+
+from blackbox import wire
+from blackbox.model.sample import DeviceProcess, Sample
+from blackbox.sources import Source
+from blackbox.sources.isolation.breadcrumbs import Breadcrumbs, Call
+
+RECEIVE_BYTES = 65536
+_PR_SET_PDEATHSIG = 1
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What the parent asks: a sample that leaves out the calls in quarantine."""
+
+    quarantine: tuple[tuple[str, int, str], ...] = ()
+    """(function, device index, reason)"""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What the child says: the sample, whose processes are left out where they are those of the answer before.
+
+    On a machine in steady state they are most of a sample, and the same for hours.
+    """
+
+    sample: Sample
+    same_processes: bool
+
+
+def main() -> int:
+    factory, socket_fd, breadcrumbs_fd, parent_pid = sys.argv[1], *map(int, sys.argv[2:5])
+    _live_with_parent(parent_pid)
+    breadcrumbs = Breadcrumbs(breadcrumbs_fd)
+    os.close(breadcrumbs_fd)
+    with socket.socket(fileno=socket_fd) as channel:
+        source = make_source(factory, breadcrumbs)
+        try:
+            _serve(channel, source, breadcrumbs)
+        finally:
+            source.close()
+    return 0
+
+
+def make_source(factory: str, breadcrumbs: Breadcrumbs) -> Source:
+    """Calls `module:callable`, with a `breadcrumb` to drop before each driver call where it takes one."""
+    module, _, name = factory.partition(":")
+    make: Callable[..., Source] = getattr(importlib.import_module(module), name)
+    if "breadcrumb" not in inspect.signature(make).parameters:
+        return make()
+    source = make(breadcrumb=breadcrumbs.mark)
+    breadcrumbs.classify(
+        slow=getattr(source, "slow_calls", frozenset()), vital=getattr(source, "vital_calls", frozenset())
+    )
+    return source
+
+
+def _live_with_parent(parent_pid: int) -> None:
+    for ignored in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):  # meant for the daemon, sent to the whole group
+        signal.signal(ignored, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:  # it was gone before the line above
+        sys.exit(1)
+
+
+def _serve(channel: socket.socket, source: Any, breadcrumbs: Breadcrumbs) -> None:
+    unpacker = wire.Unpacker()
+    decoder = msgspec.msgpack.Decoder(Request)
+    answering = _Answering(source)
+    has_quarantine = hasattr(source, "quarantine")
+    while data := channel.recv(RECEIVE_BYTES):
+        for frame in unpacker.feed(data):
+            request = decoder.decode(frame.payload)
+            if has_quarantine:
+                source.quarantine = {Call(function, device): reason for function, device, reason in request.quarantine}
+            answer = answering.frame()
+            breadcrumbs.clear()
+            channel.sendall(answer)
+
+
+class _Answering:
+    """Turns samples into frames."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._encoder = msgspec.msgpack.Encoder()
+        self._processes: tuple[DeviceProcess, ...] = ()
+        """Of the last frame."""
+
+    def frame(self) -> bytes:
+        """A sample, packed; an empty failed one where the source or the packing raised."""
+        try:
+            return self._pack(self._source.sample())
+        except Exception as error:  # a bug in the source, which must not cost the process
+            traceback.print_exc()
+            reason = f"fault in the source: {type(error).__name__}: {error}"
+            return self._pack(
+                Sample(source=self._source.name, taken_at=time.monotonic(), state="failed", reason=reason)
+            )
+
+    def _pack(self, sample: Sample) -> bytes:
+        same = sample.processes == self._processes
+        answer = Answer(structs.replace(sample, processes=()) if same else sample, same)
+        frame = wire.pack(wire.Kind.SAMPLE, self._encoder.encode(answer))
+        self._processes = sample.processes
+        return frame
+
+
+if __name__ == "__main__":
+    sys.exit(main())

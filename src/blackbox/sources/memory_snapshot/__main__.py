@@ -1,0 +1,39 @@
+"""The child that reads a snapshot file: python -m blackbox.sources.memory_snapshot FILE MEMORY_BYTES CPU_SECONDS
+
+Writes the packed `Contents` to stdout; exit code 1 and one line on stderr where that cannot be done.
+"""
+
+import resource
+import sys
+from pathlib import Path
+
+import msgspec
+
+from blackbox.sources.memory_snapshot.contents import contents
+from blackbox.sources.memory_snapshot.unpickle import plain_data
+
+
+def main() -> int:
+    path, memory_bytes, cpu_seconds = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
+    try:
+        with path.open("rb") as pickled:
+            found = contents(plain_data(pickled))
+        packed = msgspec.msgpack.encode(found)
+    except MemoryError:
+        return _fail(f"it would take more than {memory_bytes >> 20} MiB to read")
+    except Exception as error:  # a broken pickle may provoke any of them
+        return _fail(f"not a memory snapshot of PyTorch: {error or type(error).__name__}")
+    sys.stdout.buffer.write(packed)
+    return 0
+
+
+def _fail(reason: str) -> int:
+    print(" ".join(reason.split())[:300], file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""Counters of whole GPUs, given to a process for as long as nobody else is on its GPU."""
+
+from msgspec import structs
+
+from blackbox.model.sample import KernelCounters
+from blackbox.sources.nvml.device import TrackedDevice
+from blackbox.sources.nvml.driver import Driver
+from blackbox.sources.nvml.errors import Failure
+from blackbox.sources.nvml.gpm import GpmReader, GpmReading
+from blackbox.sources.nvml.registry import Roster
+
+SOURCE = "gpm"
+PARTITIONED = "its GPU is partitioned (MIG), and only whole GPUs are measured"
+CONTAINED = "processes outside this container may be on the GPU, unseen"
+FIRST = "GPM compares two readings, and there is one so far"
+NOT_COUNTED = dict.fromkeys(
+    ("atomic_operations", "threads_per_block", "active_blocks", "dram_read_bytes", "dram_write_bytes"),
+    "GPM does not count it",
+)
+COUNTED = ("occupancy", "memory_throughput")
+
+
+class SoleProcesses:
+    """Reads a GPU whenever its process list was read: what lies between two lists that name the same single process is
+    taken for that process's own. One that came and went in between goes unseen.
+    """
+
+    def __init__(self, driver: Driver) -> None:
+        self.rows: tuple[KernelCounters, ...] = ()
+        self._driver = driver
+        self._watched: dict[str, _Watched] = {}
+
+    def read(self, roster: Roster, sees_all_pids: bool) -> None:
+        """Reads the GPUs that have a new process list. Raises `LibraryGoneError`."""
+        gpus = {gpu.place.uuid: gpu for gpu in roster.gpus if gpu.rows_taken_at is not None}
+        for uuid in self._watched.keys() - gpus.keys():
+            self._watched.pop(uuid).reader.close()
+        for uuid, gpu in gpus.items():
+            watched = self._watched.get(uuid)
+            if watched is None or watched.reader.calls is not gpu.place.calls:
+                if watched is not None:
+                    watched.reader.close()
+                watched = self._watched[uuid] = _Watched(GpmReader(self._driver, gpu.place.calls))
+            watched.read(roster, gpu, sees_all_pids)
+        self.rows = _by_process([row for uuid in gpus for row in self._watched[uuid].rows])
+
+    def close(self) -> None:
+        """Gives back what the driver lent; to be called while the library is open."""
+        for watched in self._watched.values():
+            watched.reader.close()
+        self._watched = {}
+        self.rows = ()
+
+
+class _Watched:
+    """One GPU and those on it."""
+
+    def __init__(self, reader: GpmReader) -> None:
+        self.reader = reader
+        self.rows: list[KernelCounters] = []
+        self._listed_at: float | None = None
+        self._sole: int | None = None
+        """Pid of the process that was alone on the GPU when its list was last read."""
+
+    def read(self, roster: Roster, gpu: TrackedDevice, sees_all_pids: bool) -> None:
+        if gpu.rows_taken_at == self._listed_at and not gpu.rows_unknown:
+            return
+        self._listed_at = gpu.rows_taken_at
+        instances = roster.instances(gpu).values()
+        pids = sorted({row.pid for device in (gpu, *instances) for row in device.rows})
+        reason = why_shared(gpu.place.index, len(pids), gpu.rows_unknown, bool(instances), sees_all_pids, "GPM")
+        sole = pids[0] if pids and reason is None else None
+        if sole != self._sole:
+            self.reader.forget()
+            self._sole = sole
+        if sole is None:
+            self.rows = [_nothing(pid, reason or "") for pid in pids]
+        else:
+            self.rows = [self._measure(roster, gpu, sole)]
+
+    def _measure(self, roster: Roster, gpu: TrackedDevice, pid: int) -> KernelCounters:
+        reading = self.reader.read()
+        failure = roster.identity_failure(gpu)
+        if failure is not None:
+            self.reader.forget()
+            return _nothing(pid, failure.reason)
+        if not isinstance(reading, GpmReading):
+            return _nothing(pid, reading.reason if reading else FIRST)
+        peak = self.reader.peak_bytes_per_second()
+        if isinstance(peak, Failure):
+            throughput, note = None, peak.reason
+        else:
+            throughput = round(reading.dram_percent / 100 * peak)
+            note = (
+                f"estimate: {reading.dram_percent:.1f} % of a peak of {peak} bytes per second (clock times bus width)"
+            )
+        return structs.replace(
+            _nothing(pid, ""),
+            occupancy=round(reading.occupancy_percent, 2),
+            memory_throughput=throughput,
+            unknown={**NOT_COUNTED, "memory_throughput": note},
+        )
+
+
+def why_shared(
+    index: int, processes: int, unknown: str | None, is_partitioned: bool, sees_all_pids: bool, counter: str
+) -> str | None:
+    """Why what `counter` counts of the whole GPU is not one process's own; None where it is. `unknown`: why the GPU
+    may have more processes."""
+    if is_partitioned:
+        return PARTITIONED
+    if processes > 1:
+        return f"GPU {index} runs {processes} processes, and {counter} counts the whole GPU"
+    if unknown:
+        return f"others may be on the GPU: {unknown}"
+    return None if sees_all_pids else f"{CONTAINED}, and {counter} counts the whole GPU"
+
+
+def _nothing(pid: int, reason: str) -> KernelCounters:
+    return KernelCounters(
+        pid=pid, scope="device", source=SOURCE, unknown=dict.fromkeys((*NOT_COUNTED, *COUNTED), reason)
+    )
+
+
+def _by_process(rows: list[KernelCounters]) -> tuple[KernelCounters, ...]:
+    """One row per process: shares of several GPUs make no share of one."""
+    gpus: dict[int, list[KernelCounters]] = {}
+    for row in rows:
+        gpus.setdefault(row.pid, []).append(row)
+    return tuple(
+        found[0] if len(found) == 1 else _nothing(pid, f"it is on {len(found)} GPUs, and GPM counts each by itself")
+        for pid, found in gpus.items()
+    )

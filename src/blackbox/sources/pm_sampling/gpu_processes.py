@@ -1,0 +1,33 @@
+"""Who is on a GPU, right before and right after a window."""
+
+import os
+from typing import NamedTuple
+
+from blackbox.sources.nvml.errors import Failure
+from blackbox.sources.nvml.gpm_attribution import why_shared
+from blackbox.sources.nvml.process_list import ProcessLists
+from blackbox.sources.nvml.topology import Place
+
+
+class Company(NamedTuple):
+    """The processes on a GPU, but for this one."""
+
+    pids: tuple[int, ...]
+    shared: str | None
+    """Why counters of the whole GPU are not those of one process; None where they are."""
+
+
+class Neighbours:
+    """Reads the driver's lists of one GPU at a time."""
+
+    def __init__(self, sees_all_pids: bool) -> None:
+        self._lists = ProcessLists()
+        self._sees_all_pids = sees_all_pids
+
+    def on(self, gpu: Place, is_partitioned: bool) -> Company:
+        """Who is there now. Raises `LibraryGoneError`."""
+        reading = self._lists.read(gpu.calls, None)
+        rows, unknown = ([], reading.reason) if isinstance(reading, Failure) else reading
+        pids = tuple(sorted({row.pid for row in rows} - {os.getpid()}))
+        shared = why_shared(gpu.index, len(pids), unknown, is_partitioned, self._sees_all_pids, "PM sampling")
+        return Company(pids, shared)
