@@ -11,7 +11,7 @@ import time
 from blackbox.sources.agents.decode import decode
 from blackbox.wire import Unpacker, WireError
 from tests.mutations import mutated
-from tests.unit.test_message import COST, HELLO, OOM, WHOLE, pack_goodbye, pack_hello, pack_oom, pack_report
+from tests.unit.wire.test_message import COST, HELLO, OOM, WHOLE, pack_goodbye, pack_hello, pack_oom, pack_report
 
 COUNT = 10_000_000
 BATCH = 100_000

@@ -162,7 +162,7 @@ def test_a_subscriber_that_left_hears_nothing_more() -> None:
 
 
 def test_blocks_above_the_cap_are_cut_from_the_answer_and_never_from_the_sums() -> None:
-    from tests.unit.test_view import moment_of_blocks
+    from tests.unit.model.test_view import moment_of_blocks
 
     hub = Hub(Clock(), blocks_max=3)
     hub.publish(moment_of_blocks(10))

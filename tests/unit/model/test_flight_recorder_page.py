@@ -8,7 +8,7 @@ import pytest
 from blackbox.model.routes_recorded import RECORDED_PATHS
 from blackbox.model.sample import EventKind
 
-PAGE = (Path(__file__).parents[2] / "docs" / "flight-recorder.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "flight-recorder.md").read_text()
 
 
 @pytest.mark.parametrize("kind", get_args(EventKind))

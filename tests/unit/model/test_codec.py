@@ -8,7 +8,7 @@ import zstandard
 from blackbox.merge import merge
 from blackbox.model.codec import compress, from_json, to_json
 from blackbox.model.view import Encoding
-from tests.unit.test_view import moment_of_blocks
+from tests.unit.model.test_view import moment_of_blocks
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip", "zstd"])

@@ -21,7 +21,7 @@ from blackbox.server.api.health import Health
 from blackbox.server.api.routes import ROUTES
 from tests.contract import reference_text
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 def test_the_text_under_a_field_is_its_description() -> None:

@@ -8,7 +8,7 @@ import pytest
 from blackbox.agent.devices import Chip
 from blackbox.agent.probes.cupti.occupancy import fit
 
-TABLES = sorted((Path(__file__).parents[1] / "recorded").glob("*/ncu-kernels.csv"))
+TABLES = sorted((Path(__file__).parents[3] / "recorded").glob("*/ncu-kernels.csv"))
 H200 = Chip(132, 2048, 32, 65536, 233472, 1024, 9)
 ATTRIBUTES = (
     "multiprocessor_count",

@@ -16,7 +16,7 @@ from blackbox.wire import Unpacker
 from blackbox.wire.message import pack_oom, pack_report
 from blackbox.wire.report import NO_THREAD, STATES, TYPES, AllocatorReport, Cost, Oom, Report
 
-FAKE = Path(__file__).parents[1] / "fake_torch"
+FAKE = Path(__file__).parents[3] / "fake_torch"
 VERSIONS = ("1.13", "2.0", "2.1", "2.10", "2.13")
 GPU = "GPU-00000000-1111-2222-3333-444444444444"
 MIB = 1 << 20

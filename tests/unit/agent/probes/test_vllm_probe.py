@@ -20,7 +20,7 @@ from blackbox.wire import Unpacker
 from blackbox.wire.message import pack_report
 from blackbox.wire.report import PAGE_CACHED, PAGE_IN_USE, Cost, KvLayout, Report
 
-FAKE = Path(__file__).parents[1] / "fake_vllm"
+FAKE = Path(__file__).parents[3] / "fake_vllm"
 GPU = "GPU-00000000-1111-2222-3333-444444444444"
 BASE = 0x7F00_0000_0000
 PAGE = 16384

@@ -13,7 +13,7 @@ from blackbox.model.codec import to_json
 from blackbox.model.sample import Device, DeviceProcess, Memory, Sample, SourceState
 from blackbox.settings import Settings
 from tests.scripted_server import Script, ScriptedServer, json_answer, text_answer
-from tests.unit.test_view import moment_of_blocks
+from tests.unit.model.test_view import moment_of_blocks
 
 GIB = 1024**3
 
