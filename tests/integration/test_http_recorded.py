@@ -16,7 +16,7 @@ from blackbox.model.event import ProcessLife
 from blackbox.model.sample import Event, OutOfMemory
 from blackbox.model.snapshot import Moment
 from blackbox.recorder import RecordedEvent, Recorder, Recording
-from blackbox.server.api.recording import numbered
+from blackbox.recorder.query.visibility import numbered
 from blackbox.server.http import query_pool as questions
 from blackbox.settings import Settings
 from tests.contract.assertions import assert_honours_the_contract

@@ -5,9 +5,10 @@ from collections.abc import Coroutine
 from typing import Any
 
 from blackbox.model.view import UnknownGpuError
-from blackbox.server.api.context import Answer, Answering, Asker, Context, Handler, Streaming
+from blackbox.server.api.context import Context, Handler
 from blackbox.server.api.routes import ROUTES
 from blackbox.server.auth.access import Access, Admission, Peer
+from blackbox.server.http.answer import Answer, Answering, Streaming, Viewer
 from blackbox.server.http.request import Refusal, Request
 from blackbox.server.http.response import Fields, Response, text
 
@@ -16,7 +17,7 @@ OTHER = "other"
 """Route under which everything outside the table is counted, so that askers cannot make names up."""
 
 ANSWERS = (Response, Streaming)
-ADMISSIONS = (Asker, Response)
+ADMISSIONS = (Viewer, Response)
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class App:
         return answering if isinstance(answering, ANSWERS) else await answering
 
     def _serve(self, request: Request, admission: Admission) -> Answering:
-        if not isinstance(admission, Asker):
+        if not isinstance(admission, Viewer):
             return admission
         handler: Handler | None = ROUTES.get(request.target.path)
         if handler is None:

@@ -7,9 +7,9 @@ from functools import partial
 from math import inf
 from typing import cast
 
-from blackbox.server.api.context import Answer, StreamClient, Streaming
 from blackbox.server.app import ANSWERS, App
 from blackbox.server.auth.access import Peer
+from blackbox.server.http.answer import Answer, StreamClient, Streaming
 from blackbox.server.http.connection_pool import Crowd
 from blackbox.server.http.request import Refusal, Request
 from blackbox.server.http.request_parser import RequestReader

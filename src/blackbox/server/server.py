@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from blackbox.hub import Hub
 from blackbox.model.server_stats import Stats
 from blackbox.recorder import RecorderStatus, Recording
-from blackbox.server.api.context import Context, off_loop
+from blackbox.server.api.context import Context
 from blackbox.server.api.events_stream import EventStreams
 from blackbox.server.app import App
 from blackbox.server.auth.access import Access
@@ -23,6 +23,7 @@ from blackbox.server.connection import Connection
 from blackbox.server.http.connection_pool import Crowd
 from blackbox.server.http.limits import Limits
 from blackbox.server.http.listeners import BACKLOG, open_tcp, open_unix, room
+from blackbox.server.http.offload import off_loop
 from blackbox.server.http.query_pool import Questions
 from blackbox.server.streams.snapshot_broadcast import Broadcaster
 from blackbox.settings import Settings

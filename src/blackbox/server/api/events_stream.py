@@ -1,184 +1,20 @@
-"""`GET /vram/events/stream`: what happens, as it is recorded. Each client has its place in the recording and reads on
-from there as fast as it takes it, so no queue can overflow and none is lost to a slow or returning client."""
+"""`GET /vram/events/stream`: events as they are recorded."""
 
-import asyncio
-import logging
-import time
-from collections.abc import Collection, Sequence
-from functools import partial
 from typing import get_args
 
-import msgspec
-
 from blackbox.model.sample import EventKind
-from blackbox.model.server_stats import Stats
-from blackbox.recorder import RecordedEvent
-from blackbox.server.api.context import Answer, Answering, Asker, Context, Streaming
-from blackbox.server.api.recording import NO_RECORDING, numbered
-from blackbox.server.api.snapshot import last_event_id_of
-from blackbox.server.http.limits import Limits
+from blackbox.server.api.context import Context
+from blackbox.server.api.recording import NO_RECORDING
+from blackbox.server.http.answer import Answer, Answering, Streaming, Viewer
 from blackbox.server.http.negotiation import STREAMED, accepted_encoding
 from blackbox.server.http.query import Query, some_of
-from blackbox.server.http.query_pool import Questions
-from blackbox.server.http.request import Request
+from blackbox.server.http.request import Request, last_event_id_of
 from blackbox.server.http.response import Fields, text, unavailable
-from blackbox.server.http.sse import Framing, comment, named_event
-
-POLL_SECONDS = 0.25
-"""Between looks at the recording while anybody listens: half the interval in which anything is noticed."""
-AT_ONCE = 500
-"""Events read at a time; whoever missed more gets them in several goes."""
-LOOK_BACK = 2000
-"""Ids follow the clock in milliseconds: an event noticed just before a stream began may be recorded just after."""
-
-logger = logging.getLogger(__name__)
+from blackbox.server.http.sse import Framing, comment
+from blackbox.server.streams.event_broadcast import EventClient, EventStreams
 
 
-class EventClient:
-    """One stream of events."""
-
-    def __init__(self, streams: "EventStreams", kinds: Collection[str] | None, framing: Framing, asker: Asker) -> None:
-        self._streams = streams
-        self._kinds = kinds
-        self._framing = framing
-        self._asker = asker
-        self._transport: asyncio.WriteTransport | None = None
-        self.cursor = 0
-        """Id of the last event that was looked at for it."""
-        self.ready = False
-        """It has started, and everything before has left for the kernel."""
-        self.wrote_at = 0.0
-
-    def start(self, transport: asyncio.WriteTransport, opening: bytes, seq: int) -> None:
-        """Sends what the stream opens with; events after `seq` follow."""
-        self._transport = transport
-        self.cursor = seq
-        self.ready = True
-        self.write(opening)
-
-    def write(self, data: bytes) -> None:
-        """Hands bytes to the transport."""
-        assert self._transport is not None
-        self._transport.write(data)
-        self.wrote_at = self._streams.now
-        self._streams.stats.bytes_sent_total += len(data)
-
-    def offer(self, found: Sequence[RecordedEvent]) -> None:
-        """Sends those of the events that it has not had and wants."""
-        fresh = [recorded for recorded in found if recorded.id > self.cursor]
-        if not fresh:
-            return
-        self.cursor = fresh[-1].id
-        wanted = [recorded for recorded in fresh if self._kinds is None or recorded.event.kind in self._kinds]
-        if wanted:
-            self._streams.stats.frames_sent_total += len(wanted)
-            self.write(self._framing.piece(b"".join(map(self._frame, wanted))))
-
-    def heartbeat(self) -> None:
-        """Breaks a silence that has become too long."""
-        self.write(self._framing.piece(comment("heartbeat")))
-
-    def pause(self) -> None:
-        """The peer is slow: bytes wait here."""
-        self.ready = False
-
-    def resume(self) -> None:
-        """Nothing waits here any more."""
-        self.ready = True
-
-    def finish(self, reason: str) -> None:
-        """Sends the reason and the end of the stream."""
-        transport = self._transport
-        if transport is None or transport.is_closing():
-            return
-        self.ready = False
-        self.write(self._framing.piece(comment(reason)) + self._framing.ending())
-        transport.close()
-
-    def leave(self) -> None:
-        """Forgets the stream; a second time does nothing."""
-        self._streams.leave(self)
-
-    def _frame(self, recorded: RecordedEvent) -> bytes:
-        body = msgspec.json.encode(numbered(recorded, self._asker.viewer_uid))
-        return named_event(recorded.id, recorded.event.kind, body)
-
-
-class EventStreams:
-    """All streams of events. Lives on the event loop; looks at the recording only while anybody listens."""
-
-    def __init__(self, questions: Questions, stats: Stats, limits: Limits, streams_max: int) -> None:
-        self._questions = questions
-        self._limits = limits
-        self._streams_max = streams_max
-        self._clients: set[EventClient] = set()
-        self._looking: asyncio.Task[None] | None = None
-        self.stats = stats
-
-    @property
-    def now(self) -> float:
-        """Seconds on the event loop's clock."""
-        return asyncio.get_running_loop().time()
-
-    def join(self, kinds: Collection[str] | None, framing: Framing, asker: Asker) -> EventClient | None:
-        """A client that gets events once it starts; None when there are too many streams."""
-        if self.stats.streams_open >= self._streams_max:
-            self.stats.streams_refused_total += 1
-            return None
-        client = EventClient(self, kinds, framing, asker)
-        self._clients.add(client)
-        self.stats.streams_open += 1
-        self.stats.streams_total += 1
-        if self._looking is None:
-            self._looking = asyncio.get_running_loop().create_task(self._look())
-        return client
-
-    def leave(self, client: EventClient) -> None:
-        """Forgets the client; a second time does nothing."""
-        if client in self._clients:
-            client.ready = False
-            self._clients.remove(client)
-            self.stats.streams_open -= 1
-
-    async def place_now(self) -> int:
-        """The place in the recording behind everything that is there already."""
-        recent = int(time.time() * 1000) - LOOK_BACK
-        found = await self._after(recent)
-        while len(found) == AT_ONCE:
-            found = await self._after(found[-1].id)
-        return found[-1].id if found else recent
-
-    def stop(self, reason: str) -> None:
-        """Ends every stream."""
-        if self._looking is not None:
-            self._looking.cancel()
-        for client in tuple(self._clients):
-            client.finish(reason)
-
-    async def _after(self, number: int) -> list[RecordedEvent]:
-        return await self._questions.ask(partial(self._questions.recording.events_after, number, AT_ONCE))
-
-    async def _look(self) -> None:
-        while self._clients:
-            await asyncio.sleep(POLL_SECONDS)
-            try:
-                await self._serve([client for client in self._clients if client.ready])
-            except Exception:
-                logger.exception("fault in the stream of events")
-        self._looking = None
-
-    async def _serve(self, ready: Sequence[EventClient]) -> None:
-        if not ready:
-            return
-        found = await self._after(min(client.cursor for client in ready))
-        for client in ready:
-            if client.ready:
-                client.offer(found)
-            if client.ready and self.now - client.wrote_at >= self._limits.heartbeat_seconds:
-                client.heartbeat()
-
-
-def events_stream(context: Context, request: Request, asker: Asker) -> Answering:
+def events_stream(context: Context, request: Request, viewer: Viewer) -> Answering:
     """Every event from now on, or from the last one that the client saw."""
     kinds = Query(request, ("kind",)).get("kind", some_of(get_args(EventKind)), None)
     streams = context.event_streams
@@ -191,7 +27,7 @@ def events_stream(context: Context, request: Request, asker: Asker) -> Answering
     if request.method == "HEAD":
         return Streaming(None, fields=fields)
     framing = Framing(gzip=encoding == "gzip", chunked=request.version == "1.1")
-    client = streams.join(kinds, framing, asker)
+    client = streams.join(kinds, framing, viewer)
     if client is None:
         return unavailable("too many streams", retry_after_seconds=5)
     return _begin(streams, client, framing, last_event_id_of(request), fields)

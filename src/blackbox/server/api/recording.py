@@ -6,7 +6,6 @@ from functools import partial
 from typing import NamedTuple, cast, get_args
 
 import msgspec
-from msgspec import structs
 
 from blackbox.analysis.advice import WINDOW_SECONDS as WEEK_SECONDS
 from blackbox.analysis.compare import compare
@@ -14,13 +13,15 @@ from blackbox.analysis.forecast import WINDOWS_SECONDS, forecast
 from blackbox.analysis.trend import POINTS_MAX as TREND_POINTS
 from blackbox.merge import rfc3339
 from blackbox.model.codec import compress, to_json
-from blackbox.model.query import Aggregated, EventList, NumberedEvent
-from blackbox.model.sample import Event, EventKind
+from blackbox.model.query import Aggregated, EventList
+from blackbox.model.sample import EventKind
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.times import duration_seconds, unix_seconds
 from blackbox.model.view import BlockDetail, Encoding, Shape, with_blocks
-from blackbox.recorder import METRICS, RecordedEvent, Recording
-from blackbox.server.api.context import Answering, Asker, Context
+from blackbox.recorder import METRICS, Recording
+from blackbox.recorder.query.visibility import numbered
+from blackbox.server.api.context import Context
+from blackbox.server.http.answer import Answering, Viewer
 from blackbox.server.http.negotiation import WHOLE, accepted_encoding
 from blackbox.server.http.query import Query, one_of, some_of, whole
 from blackbox.server.http.request import Refusal, Request
@@ -52,26 +53,26 @@ class Which(NamedTuple):
     viewer_uid: int | None
 
 
-def history(context: Context, request: Request, asker: Asker) -> Answering:
+def history(context: Context, request: Request, viewer: Viewer) -> Answering:
     """A metric over time."""
     query = Query(request, ("from", "to", "gpu", "pid", "metric", "points"))
     now = time.time()
     to = query.get("to", partial(unix_seconds, now=now), now)
     since = query.get("from", partial(unix_seconds, now=now), to - HISTORY_SECONDS)
     points = query.get("points", whole(1, POINTS_MAX), POINTS)
-    which = _which(query, asker)
+    which = _which(query, viewer)
     _require_order(since, to)
 
     def work(recording: Recording) -> bytes:
-        gpu, pid, metric, viewer = which
+        gpu, pid, metric, viewer_uid = which
         return msgspec.json.encode(
-            recording.history(since, to, gpu=gpu, pid=pid, metric=metric, points=points, viewer_uid=viewer)
+            recording.history(since, to, gpu=gpu, pid=pid, metric=metric, points=points, viewer_uid=viewer_uid)
         )
 
     return _answer(context, request, work)
 
 
-def at(context: Context, request: Request, asker: Asker) -> Answering:
+def at(context: Context, request: Request, viewer: Viewer) -> Answering:
     """The snapshot as of a time."""
     query = Query(request, ("t", "gpu", "blocks"))
     then = query.required("t", partial(unix_seconds, now=time.time()))
@@ -79,13 +80,13 @@ def at(context: Context, request: Request, asker: Asker) -> Answering:
     gpu = query.text("gpu")
 
     def work(recording: Recording) -> bytes:
-        snapshot = _snapshot(recording, then, asker, gpu)
+        snapshot = _snapshot(recording, then, viewer, gpu)
         return to_json(with_blocks(snapshot, detail, context.settings.blocks_max))
 
     return _answer(context, request, work)
 
 
-def events(context: Context, request: Request, asker: Asker) -> Answering:
+def events(context: Context, request: Request, viewer: Viewer) -> Answering:
     """What happened."""
     query = Query(request, ("since", "until", "kind", "limit"))
     parse = partial(unix_seconds, now=time.time())
@@ -95,12 +96,12 @@ def events(context: Context, request: Request, asker: Asker) -> Answering:
 
     def work(recording: Recording) -> bytes:
         found = recording.events(since, until, kinds, limit)
-        return msgspec.json.encode(EventList(events=tuple(numbered(one, asker.viewer_uid) for one in found)))
+        return msgspec.json.encode(EventList(events=tuple(numbered(one, viewer.uid) for one in found)))
 
     return _answer(context, request, work)
 
 
-def compared(context: Context, request: Request, asker: Asker) -> Answering:
+def compared(context: Context, request: Request, viewer: Viewer) -> Answering:
     """What is new, gone, grown or shrunk between two times, or since one."""
     query = Query(request, ("a", "b", "gpu"))
     parse = partial(unix_seconds, now=time.time())
@@ -111,55 +112,57 @@ def compared(context: Context, request: Request, asker: Asker) -> Answering:
         return unavailable("no sample yet", retry_after_seconds=1)
 
     def work(recording: Recording) -> bytes:
-        old = _snapshot(recording, before, asker, gpu)
+        old = _snapshot(recording, before, viewer, gpu)
         if after is None:
-            new = latest.snapshot(Shape(gpu, viewer_uid=asker.viewer_uid))
+            new = latest.snapshot(Shape(gpu, viewer_uid=viewer.uid))
         else:
-            new = _snapshot(recording, after, asker, gpu)
+            new = _snapshot(recording, after, viewer, gpu)
         return msgspec.json.encode(compare(old, new))
 
     return _answer(context, request, work)
 
 
-def aggregated(context: Context, request: Request, asker: Asker) -> Answering:
+def aggregated(context: Context, request: Request, viewer: Viewer) -> Answering:
     """What each series came to over a window."""
     query = Query(request, ("window", "to", "gpu", "pid", "metric"))
     now = time.time()
     to = query.get("to", partial(unix_seconds, now=now), now)
     since = to - query.get("window", duration_seconds, WINDOW_SECONDS)
-    which = _which(query, asker)
+    which = _which(query, viewer)
 
     def work(recording: Recording) -> bytes:
-        gpu, pid, metric, viewer = which
-        found = recording.aggregated(since, to, gpu=gpu, pid=pid, metric=metric, viewer_uid=viewer)
+        gpu, pid, metric, viewer_uid = which
+        found = recording.aggregated(since, to, gpu=gpu, pid=pid, metric=metric, viewer_uid=viewer_uid)
         return msgspec.json.encode(Aggregated(from_=since, to=to, aggregates=found))
 
     return _answer(context, request, work)
 
 
-def forecasted(context: Context, request: Request, asker: Asker) -> Answering:
+def forecasted(context: Context, request: Request, viewer: Viewer) -> Answering:
     """When memory will be full, where it steadily fills; and settings worth changing."""
     Query(request, ())
     latest = context.hub.latest
     if latest is None:
         return unavailable("no sample yet", retry_after_seconds=1)
-    now, viewer = latest.moment.timestamp, asker.viewer_uid
+    now, viewer_uid = latest.moment.timestamp, viewer.uid
 
     def work(recording: Recording) -> bytes:
-        snapshot = latest.snapshot(Shape(None, "summary", viewer))
+        snapshot = latest.snapshot(Shape(None, "summary", viewer_uid))
         windows = [
-            recording.history(now - window, now, metric="used_bytes", points=TREND_POINTS, viewer_uid=viewer)
+            recording.history(now - window, now, metric="used_bytes", points=TREND_POINTS, viewer_uid=viewer_uid)
             for window in WINDOWS_SECONDS
         ]
-        week = recording.history(now - WEEK_SECONDS, now, metric="kv_usage_ratio", points=KV_POINTS, viewer_uid=viewer)
+        week = recording.history(
+            now - WEEK_SECONDS, now, metric="kv_usage_ratio", points=KV_POINTS, viewer_uid=viewer_uid
+        )
         return msgspec.json.encode(forecast(now, snapshot, windows, week))
 
     return _answer(context, request, work)
 
 
-def _which(query: Query, asker: Asker) -> Which:
+def _which(query: Query, viewer: Viewer) -> Which:
     pid = query.get("pid", whole(0, PID_MAX), None)
-    return Which(query.text("gpu"), pid, query.get("metric", one_of(METRICS), None), asker.viewer_uid)
+    return Which(query.text("gpu"), pid, query.get("metric", one_of(METRICS), None), viewer.uid)
 
 
 def _require_order(since: float, to: float) -> None:
@@ -167,8 +170,8 @@ def _require_order(since: float, to: float) -> None:
         raise Refusal(400, f"from ({since:.3f}) must be before to ({to:.3f})")
 
 
-def _snapshot(recording: Recording, then: float, asker: Asker, gpu: str | None) -> Snapshot:
-    snapshot = recording.at(then, gpu=gpu, viewer_uid=asker.viewer_uid)
+def _snapshot(recording: Recording, then: float, viewer: Viewer, gpu: str | None) -> Snapshot:
+    snapshot = recording.at(then, gpu=gpu, viewer_uid=viewer.uid)
     if snapshot is None:
         raise Refusal(404, f"nothing was recorded at {rfc3339(then)}")
     return snapshot
@@ -187,15 +190,3 @@ def _response(body: bytes, encoding: Encoding) -> Response:
     if encoding != "identity":
         fields += (("Content-Encoding", encoding),)
     return Response(200, compress(body, encoding), JSON, fields)
-
-
-def numbered(recorded: RecordedEvent, viewer_uid: int | None) -> NumberedEvent:
-    """The event as this viewer may see it: the insides of a process are its owner's."""
-    event = recorded.event
-    fields = {name: getattr(event, name) for name in Event.__struct_fields__}
-    simulated = event.oom is not None and event.oom.source == "simulated"
-    if viewer_uid is not None and event.uid != viewer_uid and not simulated:
-        fields["oom"] = None
-        if event.process is not None and event.process.exception is not None:
-            fields["process"] = structs.replace(event.process, exception=None)
-    return NumberedEvent(id=recorded.id, **fields)

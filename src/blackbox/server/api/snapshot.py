@@ -6,9 +6,11 @@ from zlib import crc32
 
 from blackbox.hub import Published
 from blackbox.model.view import BlockDetail, Encoding, Shape
-from blackbox.server.api.context import Answer, Answering, Asker, Context, Streaming, off_loop
+from blackbox.server.api.context import Context
+from blackbox.server.http.answer import Answer, Answering, Streaming, Viewer
 from blackbox.server.http.negotiation import STREAMED, WHOLE, accepted_encoding, has_tag
-from blackbox.server.http.request import Refusal, Request
+from blackbox.server.http.offload import off_loop
+from blackbox.server.http.request import Refusal, Request, last_event_id_of
 from blackbox.server.http.response import JSON, Fields, Response, unavailable
 from blackbox.server.http.sse import Framing
 from blackbox.server.streams.resume import Opening, opening
@@ -18,15 +20,13 @@ INLINE_BYTES = 64 * 1024
 """A body up to this size is framed on the event loop, in less time than handing it to a thread takes."""
 QUERIES_REMEMBERED = 256
 """Different queries whose meaning is kept."""
-DIGITS_MAX = 18
-"""Of a `Last-Event-ID`: what a 64-bit number holds."""
 
 _VARY = ("Vary", "Accept-Encoding")
 
 
-def vram(context: Context, request: Request, asker: Asker) -> Answering:
+def vram(context: Context, request: Request, viewer: Viewer) -> Answering:
     """The newest snapshot."""
-    shape = shape_of(request.target.query, asker.viewer_uid)
+    shape = shape_of(request.target.query, viewer.uid)
     latest = context.hub.latest
     if latest is None:
         return unavailable("no sample yet", retry_after_seconds=1)
@@ -58,9 +58,9 @@ def _answer(
     return Response(200, body, JSON, fields)
 
 
-def vram_stream(context: Context, request: Request, asker: Asker) -> Answering:
+def vram_stream(context: Context, request: Request, viewer: Viewer) -> Answering:
     """Every snapshot from now on."""
-    shape = shape_of(request.target.query, asker.viewer_uid)
+    shape = shape_of(request.target.query, viewer.uid)
     encoding = accepted_encoding(request.headers.get(b"accept-encoding", b""), STREAMED)
     fields: Fields = (_VARY,) if encoding == "identity" else (("Content-Encoding", encoding), _VARY)
     if request.method == "HEAD":
@@ -132,9 +132,3 @@ def shape_of(query: tuple[tuple[str, str], ...], viewer_uid: int | None) -> Shap
         else:
             raise Refusal(400, f"unknown parameter {name!a:.40}: there are gpu and blocks")
     return Shape(gpu, blocks, viewer_uid)
-
-
-def last_event_id_of(request: Request) -> int | None:
-    """The last event the client saw; None where it says nothing we ever said."""
-    value = request.headers.get(b"last-event-id", b"")
-    return int(value) if value.isdigit() and len(value) <= DIGITS_MAX else None

@@ -3,18 +3,19 @@
 import os
 from collections.abc import Coroutine
 from concurrent.futures import Executor
-from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 from blackbox.errors import UsageError
-from blackbox.server.api.context import Asker, off_loop
 from blackbox.server.auth import credentials
 from blackbox.server.auth.credentials import Passwords
 from blackbox.server.auth.file_watch import WatchedFiles
 from blackbox.server.auth.hosts import Hosts
 from blackbox.server.auth.origins import Origins
 from blackbox.server.auth.web_config import WebConfig, load_web_config
+from blackbox.server.http.answer import Viewer
 from blackbox.server.http.limits import Limits
+from blackbox.server.http.listeners import is_loopback
+from blackbox.server.http.offload import off_loop
 from blackbox.server.http.request import Request
 from blackbox.server.http.response import Fields, Response, text, unavailable
 from blackbox.settings import Settings
@@ -22,8 +23,8 @@ from blackbox.settings import Settings
 ROOT_UID = 0
 _ABSENT_HOST = b"localhost"
 
-Admission = Asker | Response
-"""The asker, or what to answer instead of serving."""
+Admission = Viewer | Response
+"""The viewer, or what to answer instead of serving."""
 
 
 class Peer(NamedTuple):
@@ -86,11 +87,11 @@ class Access:
     def admit(self, request: Request, peer: Peer) -> Admission | Coroutine[Any, Any, Admission]:
         """Who asks. A coroutine while a password is being checked for the first time."""
         if peer.uid is not None:
-            return Asker(None if peer.uid in (ROOT_UID, self._uid) else peer.uid)
+            return Viewer(None if peer.uid in (ROOT_UID, self._uid) else peer.uid)
         users = self._passwords.users
         if self._token is None and not users:
             config = self.web_config
-            return Asker(None if config is not None and config.authenticates else self._uid)
+            return Viewer(None if config is not None and config.authenticates else self._uid)
         authorization = request.headers.get(b"authorization", b"")
         if self._token is not None and (admission := self._by_token(request, peer, authorization)) is not None:
             return admission
@@ -98,7 +99,7 @@ class Access:
         if login is None:
             return self._unauthorized()
         if self._passwords.remembers(*login):
-            return Asker()
+            return Viewer()
         return self._by_password(*login)
 
     def _by_token(self, request: Request, peer: Peer, authorization: bytes) -> Admission | None:
@@ -106,13 +107,13 @@ class Access:
         token = self._token.value
         bearer = credentials.bearer_of(authorization)
         if bearer is not None and credentials.is_token(bearer, token):
-            return Asker()
+            return Viewer()
         if request.target.path == "/":
             offered = dict(request.target.query).get("token")
             if offered is not None and credentials.is_token(offered.encode(), token):
                 return _with_cookie(credentials.cookie_of(token), secure=peer.tls)
         if credentials.has_cookie(request.headers.get(b"cookie", b""), token):
-            return Asker()
+            return Viewer()
         return None
 
     async def _by_password(self, user: str, password: bytes) -> Admission:
@@ -127,7 +128,7 @@ class Access:
         if not right:
             return self._unauthorized()
         passwords.remember(user, password)
-        return Asker()
+        return Viewer()
 
     def _unauthorized(self) -> Response:
         fields: Fields = ()
@@ -159,11 +160,3 @@ def require_protection(settings: Settings, web_config: WebConfig | None) -> None
     raise UsageError(
         f"listening on {wide[0]} would let other machines ask: add --token-file, --web-config or --no-auth"
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"

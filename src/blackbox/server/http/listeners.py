@@ -6,10 +6,10 @@ import os
 import resource
 import socket
 import stat
+from ipaddress import ip_address
 from pathlib import Path
 
 from blackbox.errors import FailureError, UsageError
-from blackbox.server.auth.access import is_loopback
 from blackbox.server.http.connection_pool import Room
 
 SPARE_SHARE = 4
@@ -147,3 +147,11 @@ def _remove_stale(path: Path) -> None:
         except OSError as error:
             raise FailureError(f"cannot listen on {path}: {error.strerror}") from None
     raise FailureError(f"{path} is already in use by a running server")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

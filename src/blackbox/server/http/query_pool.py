@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from blackbox.recorder import Recording
-from blackbox.server.api.context import off_loop
+from blackbox.server.http.offload import off_loop
 from blackbox.server.http.response import Response, unavailable
 
 T = TypeVar("T")

@@ -8,6 +8,8 @@ from httptools import HttpParserInvalidURLError, parse_url
 
 TARGETS_REMEMBERED = 256
 """Different targets whose parts are kept; clients ask for the same few again and again."""
+DIGITS_MAX = 18
+"""Of a `Last-Event-ID`: what a 64-bit number holds."""
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a fault
@@ -48,3 +50,9 @@ def split_target(target: bytes) -> Target:
         raise Refusal(400, "the request target is not a valid URL") from None
     host = url.host or None
     return Target(path, tuple(query), b"[%b]" % host if host is not None and b":" in host else host)
+
+
+def last_event_id_of(request: Request) -> int | None:
+    """The last event the client saw; None where it says nothing we ever said."""
+    value = request.headers.get(b"last-event-id", b"")
+    return int(value) if value.isdigit() and len(value) <= DIGITS_MAX else None
