@@ -19,3 +19,8 @@ def __getattr__(name: str) -> object:
     import blackbox.client
 
     return getattr(blackbox.client, name)
+
+
+def __dir__() -> list[str]:
+    """What is there, also what has not been asked for yet."""
+    return sorted({*globals(), *__all__})

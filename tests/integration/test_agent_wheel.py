@@ -2,13 +2,12 @@
 
 import subprocess
 import sys
-import venv
-import zipfile
 from pathlib import Path
 
 import pytest
 
-from tests.agent_rig import PROGRAMS, ROOT, USE_HEAP, AgentServer, agent_environment, run
+from tests import built_wheel
+from tests.agent_rig import PROGRAMS, USE_HEAP, AgentServer, agent_environment, run
 
 pytestmark = pytest.mark.slow
 
@@ -31,16 +30,11 @@ if __name__ == "__main__":
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of an environment that holds the wheel and nothing else, not even what the server needs."""
     folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT]
-    built = subprocess.run(build, capture_output=True, text=True, timeout=120, check=False)
-    assert built.returncode == 0, built.stdout + built.stderr
-    (wheel,) = folder.glob("*.whl")
-    venv.create(folder / "venv", with_pip=False, symlinks=True)
-    (site_packages,) = folder.glob("venv/lib/python*/site-packages")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(site_packages)
-    (site_packages / "ours.pth").write_text(f"{PROGRAMS}\n")  # -I and -E children do not see PYTHONPATH
-    return folder / "venv" / "bin" / "python"
+    python = built_wheel.install(folder)
+    (built_wheel.site_packages(python) / "ours.pth").write_text(
+        f"{PROGRAMS}\n"
+    )  # -I and -E children do not see PYTHONPATH
+    return python
 
 
 def environment(server: AgentServer, **changes: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ class Budget:
         self._tick_allowance = share * tick_seconds
         self._debt = 0.0
         self._settled_at = now
-        self.spent_seconds = 0.0
+        self.spent_seconds: float = 0.0
         """CPU time since the start."""
 
     def spend(self, seconds: float) -> None:

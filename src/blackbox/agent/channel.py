@@ -51,7 +51,7 @@ class Channel:
         """Not sent yet; the first may be sent in part."""
         self._retry_at = 0.0
         self._retry_seconds = RETRY_SECONDS_MIN
-        self.dropped = 0
+        self.dropped: int = 0
         """Frames lost with their connection."""
 
     @property

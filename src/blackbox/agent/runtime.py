@@ -54,7 +54,7 @@ class Life:
     """The agent in one process; probes know it as their `Desk`."""
 
     def __init__(self, settings: Settings) -> None:
-        self.extras = settings.extras
+        self.extras: frozenset[str] = settings.extras
         self._settings = settings
         self._made: set[str] = set()
         """`module=probe` pairs that were woken."""

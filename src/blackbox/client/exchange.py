@@ -22,8 +22,8 @@ class Exchange:
     """Feed it what arrives; take the body from it, whole or as it comes."""
 
     def __init__(self, server: Target) -> None:
-        self.headers_complete = False
-        self.complete = False
+        self.headers_complete: bool = False
+        self.complete: bool = False
         """The body has ended where the answer said it would."""
         self._server = server
         self._parser = HttpResponseParser(self)

@@ -57,8 +57,8 @@ class Progress(ABC, Generic[T]):
     """State of one stream; `feed` and `connected` move it on, `lost` says when to try again."""
 
     def __init__(self) -> None:
-        self.missed_total = 0
-        self.reconnects_total = 0
+        self.missed_total: int = 0
+        self.reconnects_total: int = 0
         self._parser = EventStreamParser()
         self._seq: int | None = None
         self._ever_connected = False
@@ -99,6 +99,9 @@ class Progress(ABC, Generic[T]):
         asked = error.retry_after_seconds if isinstance(error, StatusError) else self._parser.retry_seconds
         return Loss(error, max(delay, min(asked or 0.0, RETRY_AFTER_SECONDS_MAX)))
 
+    def _count_missed(self, samples: int) -> None:
+        self.missed_total += samples
+
     @abstractmethod
     def _take(self, sent: ServerSentEvent, number: int | None) -> T | None:
         """What the stream yields for an event; None for one that it passes over."""
@@ -115,7 +118,7 @@ class SnapshotProgress(Progress[StreamEvent]):
         if seq is not None and self._seq is not None:
             missed = max(0, seq - self._seq - 1)  # a restarted server counts from the start again
         self._seq = seq
-        self.missed_total += missed
+        self._count_missed(missed)
         return StreamEvent(seq, data, missed)
 
 

@@ -42,7 +42,7 @@ class Cupti:
 
     def __init__(self) -> None:
         self._library = ctypes.CDLL(_path())
-        self.version = self._version()
+        self.version: int = self._version()
         if not any(self.version in known for known in VERSIONS):
             raise CuptiError(f"CUPTI {self.version} may lay out its records differently")
         self._memory = [ctypes.create_string_buffer(BUFFER_BYTES) for _ in range(BUFFERS)]

@@ -34,7 +34,7 @@ class TorchAllocator:
     def __init__(self, torch: ModuleType) -> None:
         self._torch = torch
         self._cuda = torch.cuda
-        self.history = History(torch)
+        self.history: History = History(torch)
         self._uuids: dict[int, str | None] = {}
         self._can_leave_out_traces = "include_traces" in inspect.signature(torch.cuda.memory_snapshot).parameters
 

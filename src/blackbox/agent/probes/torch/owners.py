@@ -25,7 +25,7 @@ class Owners:
     """Owners of the allocations made since it was switched on."""
 
     def __init__(self, desk: Desk) -> None:
-        self.on = False
+        self.on: bool = False
         self._desk = desk
         self._owner: dict[int, int] = {}
         """Address -> thread; filled when memory is allocated, emptied when it is freed."""
