@@ -2,12 +2,14 @@
 
 import ctypes
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.fake_nvml import FakeDriver, build, compiler
+from tests.private_state import ROOT, WriteGuard, private_user
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,6 +23,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def private_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where everything lies that tests and their processes keep for a user: never where the real one has it."""
+    folder = tmp_path_factory.mktemp("user")
+    guard = WriteGuard(
+        [tmp_path_factory.getbasetemp(), ROOT, *map(Path, ("/dev", "/proc", sys.prefix, sys.base_prefix))]
+    )
+    guard.install()
+    with private_user(folder):
+        yield folder
+    assert guard.violations == []
 
 
 @pytest.fixture(scope="session")

@@ -1,39 +1,42 @@
 """`blackbox serve` in a process of its own, for tests that ask it as users do."""
 
+import json
 import os
 import re
 import signal
 import ssl
 import subprocess
 import sys
-import time
+import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-START_SECONDS_MAX = 20.0
-STOP_SECONDS_MAX = 10.0
-POLL_SECONDS = 0.02
+from tests.waiting import PATIENCE_SECONDS, until
+
+STOP_SECONDS_MAX = 30.0
+ANSWER_SECONDS_MAX = 10.0
 TRUSTING = ssl._create_unverified_context()  # the certificate is the test's own
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    """The variables of a user whose files all lie in `home`; nothing of the person who runs the tests leaks in."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("BLACKBOX_", "XDG_"))}
+    """The variables of a user whose files all lie in `home`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
     return kept | {"HOME": str(home), "XDG_RUNTIME_DIR": str(home), "XDG_CONFIG_HOME": str(home), **more}
 
 
-def blackbox(*words: str, env: Mapping[str, str], seconds: float = 30.0) -> subprocess.CompletedProcess[str]:
+def blackbox(
+    *words: str, env: Mapping[str, str], seconds: float = PATIENCE_SECONDS
+) -> subprocess.CompletedProcess[str]:
     """Runs a command to its end."""
     command = [sys.executable, "-m", "blackbox", *words]
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=seconds, check=False)
 
 
 class RunningServer:
-    """`blackbox serve 0` and the words given; ready when the context is entered, gone when it is left."""
+    """`blackbox serve 0` and the words given, while the context lasts; once entered it has a sample of every source."""
 
     def __init__(self, home: Path, *words: str, port: int = 0, token: str = "") -> None:
         self._command = [sys.executable, "-m", "blackbox", "serve", str(port), *words]
@@ -47,7 +50,7 @@ class RunningServer:
             self._process = subprocess.Popen(self._command, env=self._env, stdin=subprocess.DEVNULL, stderr=log)
         try:
             self.port = self._await_port()
-            self._await_answer()
+            self._await_sources()
         except BaseException:
             self._process.kill()
             self._process.wait()
@@ -83,21 +86,33 @@ class RunningServer:
         return self.exit_code
 
     def _await_port(self) -> int:
-        deadline = time.monotonic() + START_SECONDS_MAX
-        while (found := re.search(r"(https?)://[^\s/]+:(\d+)", self.log)) is None:
-            self._check(deadline)
+        found = until(lambda: re.search(r"(https?)://[^\s/]+:(\d+)", self._living_log()), self._trouble)
+        assert found is not None
         self._scheme = found[1]
         return int(found[2])
 
-    def _await_answer(self) -> None:
-        deadline = time.monotonic() + START_SECONDS_MAX
-        while True:
-            request = urllib.request.Request(f"{self.url}/readyz", headers=self._headers)
-            with suppress(OSError), urllib.request.urlopen(request, timeout=5, context=TRUSTING):
-                return
-            self._check(deadline)
+    def _await_sources(self) -> None:
+        """Until every source has answered, well or not: what a test then asks for is there."""
+        until(self._are_sources_up, self._trouble)
 
-    def _check(self, deadline: float) -> None:
+    def _are_sources_up(self) -> bool:
+        self._living_log()
+        request = urllib.request.Request(f"{self.url}/healthz", headers=self._headers)
+        try:
+            with urllib.request.urlopen(request, timeout=ANSWER_SECONDS_MAX, context=TRUSTING) as answer:
+                health = json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                health = json.load(error)
+        except OSError:
+            return False
+        sources = health["sources"]
+        return bool(sources) and all(source["state"] != "starting" for source in sources)
+
+    def _living_log(self) -> str:
+        """What it has logged, as long as it lives."""
         assert self._process.poll() is None, f"the server left with {self._process.returncode}: {self.log}"
-        assert time.monotonic() < deadline, f"the server is not ready: {self.log}"
-        time.sleep(POLL_SECONDS)
+        return self.log
+
+    def _trouble(self) -> str:
+        return f"the server is not ready: {self.log}"

@@ -1,7 +1,6 @@
 """The whole server as a process: started, asked, signalled and stopped, with a fake driver below it."""
 
 import contextlib
-import os
 import re
 import signal
 import socket
@@ -18,10 +17,9 @@ import requests
 
 from blackbox.pidfile import running_servers
 from tests.fake_nvml import FakeDriver, gpu_uuid
+from tests.running_server import environment
+from tests.waiting import PATIENCE_SECONDS, SLACK_SECONDS, until
 
-PATIENCE_SECONDS = 20.0
-SLACK_SECONDS = 1.0
-"""For a busy test machine, on top of what the catalogue promises."""
 STOP_SECONDS_MAX = 3.0
 
 
@@ -35,11 +33,11 @@ class RunningDaemon:
             [sys.executable, "-m", "blackbox", "serve", "--port", "0", *flags],
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "XDG_RUNTIME_DIR": str(runtime)},
+            env=environment(runtime),
         )
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
-        eventually(lambda: self.url or self.process.poll() is not None)
+        until(lambda: self.url or self.process.poll() is not None)
         assert self.url, self.log
 
     @property
@@ -60,7 +58,7 @@ class RunningDaemon:
 
     def until_state(self, state: str) -> float:
         began_at = time.monotonic()
-        eventually(lambda: self.source()["state"] == state)
+        until(lambda: self.source()["state"] == state)
         return time.monotonic() - began_at
 
     def children(self) -> list[int]:
@@ -110,17 +108,9 @@ def daemon(start: Start, fake_driver: FakeDriver) -> RunningDaemon:
     return daemon
 
 
-def eventually(condition: Callable[[], object]) -> None:
-    until = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < until, "did not come true in time"
-        time.sleep(0.02)
-
-
 def test_demo_says_that_nothing_is_real(start: Start) -> None:
     daemon = start("--demo")
-    eventually(lambda: daemon.get("/readyz").status_code == 200)
-    assert daemon.vram()["simulated"] is True
+    until(lambda: daemon.vram().get("simulated"))
     assert "SIMULATED" in daemon.text()
     assert daemon.children() == []
 
@@ -132,7 +122,7 @@ def test_a_signal_stops_the_server_gracefully(daemon: RunningDaemon, number: sig
     code, seconds = daemon.stop(number)
     assert code == 0
     assert seconds <= STOP_SECONDS_MAX + SLACK_SECONDS
-    assert not Path(f"/proc/{children[0]}").exists()
+    until(lambda: not Path(f"/proc/{children[0]}").exists())
     assert "Traceback" not in daemon.text()
 
 
@@ -143,13 +133,13 @@ def test_the_figures_of_the_driver_are_served(daemon: RunningDaemon) -> None:
     assert snapshot["total_bytes"] == (
         snapshot["used_bytes"] + snapshot["free_bytes"] + snapshot["driver_reserved_bytes"]
     )
-    assert daemon.get("/healthz").status_code == 200
+    until(lambda: daemon.get("/healthz").status_code == 200)
 
 
 def test_the_source_process_dies_with_a_killed_server(daemon: RunningDaemon) -> None:
     (child,) = daemon.children()
     daemon.stop(signal.SIGKILL)
-    eventually(lambda: not Path(f"/proc/{child}").exists())
+    until(lambda: not Path(f"/proc/{child}").exists())
 
 
 @pytest.mark.fault(1)
@@ -171,10 +161,10 @@ def test_row_03_signals_release_and_resume_the_driver(daemon: RunningDaemon, fak
     assert fake_driver.open_handles() == 1
     daemon.process.send_signal(signal.SIGUSR1)
     began_at = time.monotonic()
-    eventually(lambda: fake_driver.open_handles() == 0)
+    until(lambda: fake_driver.open_handles() == 0)
     assert time.monotonic() - began_at <= 1.0 + SLACK_SECONDS
     daemon.until_state("released")
-    assert daemon.children() == []
+    until(lambda: daemon.children() == [])
     daemon.process.send_signal(signal.SIGUSR2)
     assert daemon.until_state("ok") <= 2.0 + SLACK_SECONDS
 
@@ -196,7 +186,7 @@ def test_row_03_idle_mode_releases_the_driver_and_a_question_brings_it_back(
     fake_driver.populate(1, 1)
     daemon = start("--idle-release", "1s", "--interval", "100ms")
     daemon.until_state("ok")
-    eventually(lambda: fake_driver.open_handles() == 0)
+    until(lambda: fake_driver.open_handles() == 0)
     assert daemon.until_state("ok") <= 2.0 + SLACK_SECONDS
     with requests.get(f"{daemon.url}/vram/stream", stream=True, timeout=PATIENCE_SECONDS) as stream:
         began_at = time.monotonic()
@@ -228,7 +218,7 @@ def test_row_05_and_20_a_driver_that_hangs_whole_makes_health_fail_and_answers_g
 ) -> None:
     fake_driver.hang("*", seconds=600)
     began_at = time.monotonic()
-    eventually(lambda: daemon.get("/healthz").status_code == 503)
+    until(lambda: daemon.get("/healthz").status_code == 503)
     assert time.monotonic() - began_at <= 2.0 + SLACK_SECONDS
     daemon.until_state("stale")
     assert daemon.vram()["age_seconds"] >= 1.0
@@ -240,7 +230,7 @@ def test_row_05_and_20_a_driver_that_hangs_whole_makes_health_fail_and_answers_g
 @pytest.mark.fault(6)
 def test_row_06_a_crash_in_the_driver_does_not_reach_the_server(daemon: RunningDaemon, fake_driver: FakeDriver) -> None:
     fake_driver.crash("nvmlDeviceGetMemoryInfo*", times=3)
-    eventually(lambda: daemon.source()["restarts_total"] == 3)
+    until(lambda: daemon.source()["restarts_total"] == 3)
     daemon.until_state("ok")
     assert daemon.process.poll() is None
     assert "was killed by SIGSEGV in nvmlDeviceGetMemoryInfo_v2" in daemon.text()
@@ -270,7 +260,7 @@ def test_row_34_a_taken_port_is_one_line_and_no_gpu_is_opened(fake_driver: FakeD
             capture_output=True,
             text=True,
             timeout=PATIENCE_SECONDS,
-            env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)},
+            env=environment(tmp_path),
         )
     assert ended.returncode == 1
     (line,) = ended.stderr.splitlines()

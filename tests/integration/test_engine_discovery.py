@@ -18,6 +18,7 @@ from blackbox.sources.engines.source import EngineSource
 from tests import upstream as faults
 from tests.fake_nvml import GIB, FakeDriver, Gpu, Process, gpu_uuid
 from tests.recorded_engines import RECORDED, recorded
+from tests.running_server import environment
 from tests.upstream import pages, upstream
 
 SERVER = """
@@ -105,7 +106,7 @@ class Blackbox:
             [sys.executable, "-m", "blackbox", "serve", "--port", "0", "--no-record", "--no-agents", *flags],
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "XDG_RUNTIME_DIR": str(runtime)},
+            env=environment(runtime),
         )
         assert self.process.stderr
         lines = iter(self.process.stderr.readline, "")

@@ -1,7 +1,6 @@
 """From a recording to a dump, a report, a replay and an export, through the commands."""
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -17,6 +16,7 @@ from blackbox.model.snapshot import Snapshot
 from blackbox.recorder import Recording
 from tests import genuine, incidents
 from tests.recordings import recorded
+from tests.running_server import environment
 from tests.serving import Serving
 
 SNAPSHOT = "torch-memory-snapshot-user-metadata.pickle"
@@ -144,14 +144,11 @@ def test_a_range_is_exported_in_the_format_its_name_says(data: Path, tmp_path: P
 
 
 def test_a_dump_is_replayed_in_the_samplers_place(dump: Path, tmp_path: Path) -> None:
-    port_file = tmp_path / "run"
-    port_file.mkdir()
-    environ = os.environ | {"XDG_RUNTIME_DIR": str(port_file)}
     server = subprocess.Popen(
         [sys.executable, "-m", "blackbox", "serve", "--port", "0", "--replay", str(dump), "--speed", "1000"],
         stderr=subprocess.PIPE,
         text=True,
-        env=environ,
+        env=environment(tmp_path),
     )
     assert server.stderr is not None
     try:
