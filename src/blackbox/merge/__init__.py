@@ -1,7 +1,7 @@
-"""Merge: the samples of one moment become one snapshot. Pure; every invariant of the numbers is made here.
+"""Merge: turns the samples of one moment into one snapshot. Pure; every invariant of the numbers is established here.
 
-The pipeline: choose the parts the asker may see (`selection`), make the rows of each process (`holding`, `blocks`,
-`threads`, `stacks`, `kernels`), add up each GPU (`ledger`), then the machine (this module).
+The pipeline: `selection` chooses the parts the viewer may see; `process_memory` builds the rows of each process on each
+GPU (with `blocks`, `threads`, `stacks`); `ledger` adds up each GPU; this module adds up the machine.
 """
 
 from collections import defaultdict
@@ -14,75 +14,77 @@ from blackbox.merge.engines import engine_rows
 from blackbox.merge.fragmentation import fragmentation, fragmentation_ratio, fragmentation_unknown
 from blackbox.merge.kernels import kernel_metrics
 from blackbox.merge.ledger import gpu_rows
-from blackbox.merge.process_memory import Holding, holdings
+from blackbox.merge.process_memory import ProcessMemory, process_memory
 from blackbox.merge.selection import Selection, select
 from blackbox.model.snapshot import SCHEMA_VERSION, Gpu, Moment, Snapshot
 
 PIDS_NAMED_MAX = 8
-"""Pids listed in one reason; more would bury it."""
+"""Pids listed in one reason: a longer list would hide the reason itself."""
 
 MEMORY_KEYS = ("total_bytes", "used_bytes", "free_bytes", "driver_reserved_bytes", "used_percent", "unattributed_bytes")
 INSIDE_KEYS = ("reserved_bytes", "active_blocks", "free_blocks", "atomic_allocations_bytes", "threads", "blocks")
 PROCESSES_KEYS = ("processes", *INSIDE_KEYS, "nsight_metrics")
-"""What is told of processes, and so of none that nobody lists."""
+"""Keys that describe processes: unknown where the driver does not list the processes."""
 
 
 def merge(moment: Moment, gpu: str | None = None, viewer_uid: int | None = None) -> Snapshot:
-    """The snapshot of a moment: of all GPUs or one (index or UUID), with the insides of all processes or of one
-    user's. Raises `UnknownGpuError`.
+    """The snapshot of a moment.
+
+    `gpu` is the index or UUID of one GPU, None for all. `viewer_uid` is the user whose processes are shown from inside
+    (blocks, threads, stacks), None for every user's. Raises `UnknownGpuError`.
     """
     selection = select(moment, gpu, viewer_uid)
-    held = holdings(selection)
-    gpus = gpu_rows(selection, held)
+    rows = process_memory(selection)
+    gpus = gpu_rows(selection, rows)
     whole = [row for row in gpus if row.parent_uuid is None or len(gpus) == 1]
     total, used = sum(row.total_bytes for row in whole), sum(row.used_bytes for row in whole)
-    blocks = with_distinct_ids(tuple(chain.from_iterable(holding.blocks for holding in held)))
+    blocks = with_distinct_ids(tuple(chain.from_iterable(row.blocks for row in rows)))
     utilized = [block.size for block in blocks if block.utilized]
     return Snapshot(
         total_bytes=total,
         used_bytes=used,
         free_bytes=sum(row.free_bytes for row in whole),
-        reserved_bytes=sum(holding.process.reserved_bytes for holding in held),
+        reserved_bytes=sum(row.process.reserved_bytes for row in rows),
         used_percent=percent(used, total),
         active_blocks=len(utilized),
         free_blocks=len(blocks) - len(utilized),
         atomic_allocations_bytes=sum(utilized),
-        fragmentation_ratio=fragmentation_ratio(held),
-        processes=tuple(holding.process for holding in held),
-        threads=tuple(chain.from_iterable(holding.threads for holding in held)),
+        fragmentation_ratio=fragmentation_ratio(rows),
+        processes=tuple(row.process for row in rows),
+        threads=tuple(chain.from_iterable(row.threads for row in rows)),
         blocks=blocks,
-        nsight_metrics=kernel_metrics(selection, held, moment.sources),
+        nsight_metrics=kernel_metrics(selection, rows, moment.sources),
         driver_reserved_bytes=sum(row.driver_reserved_bytes for row in whole),
         unattributed_bytes=sum(row.unattributed_bytes for row in whole),
-        fragmentation=fragmentation(held),
+        fragmentation=fragmentation(rows),
         gpus=gpus,
-        engines=engine_rows(selection.engines, (holding.process for holding in held), moment.taken_at),
+        engines=engine_rows(selection.engines, (row.process for row in rows), moment.taken_at),
         sources=moment.sources,
         blocks_omitted=0,
         blocks_summary=None,
-        stacks=tuple(chain.from_iterable(holding.stacks for holding in held)) or None,
+        stacks=tuple(chain.from_iterable(row.stacks for row in rows)) or None,
         schema=SCHEMA_VERSION,
         seq=moment.seq,
         timestamp=rfc3339(moment.timestamp),
-        age_seconds=oldest(selection, moment.taken_at),
+        age_seconds=oldest_age_seconds(selection, moment.taken_at),
         host=moment.host,
         simulated=any(sample.simulated for sample in moment.samples),
-        unknown=unknown_of_machine(moment, whole, selection, held),
+        unknown=unknown_of_machine(moment, whole, selection, rows),
     )
 
 
 def percent(part: int, whole: int) -> float:
-    """100 * part / whole with two decimals; 0 when the whole is 0."""
+    """100 * part / whole, rounded to two decimals; 0 when the whole is 0."""
     return round(100 * part / whole, 2) if whole else 0.0
 
 
 def rfc3339(timestamp: float) -> str:
-    """Unix seconds as UTC text with milliseconds."""
+    """Unix seconds as RFC 3339 text in UTC, with milliseconds."""
     return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def oldest(selection: Selection, now: float) -> float:
-    """Age of the oldest figure of memory or list of processes that the snapshot shows; 0 when it shows none."""
+def oldest_age_seconds(selection: Selection, now: float) -> float:
+    """Seconds since the oldest memory reading or process list in the snapshot was taken; 0 when it holds neither."""
     times = [device.taken_at for device in selection.devices if device.memory is not None]
     times += [allocator.taken_at for reports in selection.allocators.values() for allocator in reports]
     if selection.processes and selection.processes_taken_at is not None:
@@ -90,16 +92,18 @@ def oldest(selection: Selection, now: float) -> float:
     return round(max(0.0, now - min(times)), 3) if times else 0.0
 
 
-def unknown_of_machine(moment: Moment, gpus: list[Gpu], selection: Selection, held: list[Holding]) -> dict[str, str]:
-    """Top-level keys that nobody could measure in full, and why."""
+def unknown_of_machine(
+    moment: Moment, gpus: list[Gpu], selection: Selection, rows: list[ProcessMemory]
+) -> dict[str, str]:
+    """Top-level keys whose value was not measured in full, each with the reason."""
     unknown: dict[str, str] = {}
     if not gpus:
         reasons = [f"{status.name}: {status.reason}" for status in moment.sources if status.reason]
         reason = "; ".join(reasons) or "no GPU found"
         unknown |= dict.fromkeys((*MEMORY_KEYS, *PROCESSES_KEYS), reason)
-    blind = [row for row in gpus if "total_bytes" in row.unknown]
-    if blind:
-        reason = "; ".join(f"GPU {row.index}: {row.unknown['total_bytes']}" for row in blind)
+    unmeasured_gpus = [row for row in gpus if "total_bytes" in row.unknown]
+    if unmeasured_gpus:
+        reason = "; ".join(f"GPU {row.index}: {row.unknown['total_bytes']}" for row in unmeasured_gpus)
         unknown |= dict.fromkeys(MEMORY_KEYS, reason)
     unlisted = [
         f"GPU {device.index}: {device.unknown['processes']}"
@@ -108,23 +112,23 @@ def unknown_of_machine(moment: Moment, gpus: list[Gpu], selection: Selection, he
     ]
     if unlisted:
         unknown = dict.fromkeys((*PROCESSES_KEYS, "unattributed_bytes"), "; ".join(unlisted)) | unknown
-    if silent := silence(held):
-        unknown |= dict.fromkeys(INSIDE_KEYS, silent)
-    if unmeasured := [holding.process.pid for holding in held if holding.unmeasured]:
+    if unreported := unreported_processes(rows):
+        unknown |= dict.fromkeys(INSIDE_KEYS, unreported)
+    if unmeasured := [row.process.pid for row in rows if row.unmeasured]:
         why = f"the driver does not say what {name_pids(unmeasured)} uses"
         unknown = {"unattributed_bytes": why} | unknown
-    if doubts := list(doubted_blocks(selection, held)):
-        more = [f"and {len(doubts) - PIDS_NAMED_MAX} more"] if len(doubts) > PIDS_NAMED_MAX else []
-        unknown["blocks"] = "; ".join([*filter(None, [unknown.get("blocks")]), *doubts[:PIDS_NAMED_MAX], *more])
-    if (why := fragmentation_unknown(held)) is not None:
+    if problems := list(block_problems(selection, rows)):
+        more = [f"and {len(problems) - PIDS_NAMED_MAX} more"] if len(problems) > PIDS_NAMED_MAX else []
+        unknown["blocks"] = "; ".join([*filter(None, [unknown.get("blocks")]), *problems[:PIDS_NAMED_MAX], *more])
+    if (why := fragmentation_unknown(rows)) is not None:
         unknown["fragmentation_ratio"] = why
     return unknown
 
 
-def doubted_blocks(selection: Selection, held: list[Holding]) -> Iterator[str]:
-    """What is wrong with the blocks of each process that tells some, or should: a reason, or their age."""
-    for holding in held:
-        for allocator in holding.allocators:
+def block_problems(selection: Selection, rows: list[ProcessMemory]) -> Iterator[str]:
+    """For each process whose reported blocks are missing or stale: the reason, or their age."""
+    for row in rows:
+        for allocator in row.allocators:
             age = selection.taken_at - (allocator.details_taken_at or allocator.taken_at)
             if "blocks" in allocator.unknown:
                 yield f"pid {allocator.pid}: {allocator.unknown['blocks']}"
@@ -132,17 +136,17 @@ def doubted_blocks(selection: Selection, held: list[Holding]) -> Iterator[str]:
                 yield f"pid {allocator.pid}: as of {age:.1f} s ago"
 
 
-def silence(held: list[Holding]) -> str | None:
-    """Whose blocks nobody tells, by reason."""
+def unreported_processes(rows: list[ProcessMemory]) -> str | None:
+    """The processes whose blocks no allocator reports, grouped by reason; None when every process is reported."""
     pids: defaultdict[str, list[int]] = defaultdict(list)
-    for holding in held:
-        if holding.opaque:
-            pids[holding.opaque].append(holding.process.pid)
-    return "; ".join(f"{why} ({name_pids(silent)})" for why, silent in pids.items()) or None
+    for row in rows:
+        if row.unreported_reason:
+            pids[row.unreported_reason].append(row.process.pid)
+    return "; ".join(f"{why} ({name_pids(unreported)})" for why, unreported in pids.items()) or None
 
 
 def name_pids(pids: list[int]) -> str:
-    """`pid 1, 2, 3 and 5 more`."""
+    """Pids as text, for example `pid 1, 2, 3 and 5 more`."""
     named = ", ".join(str(pid) for pid in pids[:PIDS_NAMED_MAX])
     rest = len(pids) - PIDS_NAMED_MAX
     return f"pid {named} and {rest} more" if rest > 0 else f"pid {named}"

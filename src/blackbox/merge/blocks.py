@@ -1,29 +1,30 @@
-"""The blocks of one process on one GPU: its allocator's, with KV tensors cut into pages, and one opaque rest."""
+"""The blocks of one process on one GPU: those of its allocators, with KV tensors cut into pages, and one opaque block
+for the memory that no allocator explains."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import structs
 
-from blackbox.merge.identity_cache import Remembered
+from blackbox.merge.identity_cache import IdentityCache
 from blackbox.model.sample import Allocator, AllocatorBlock, KvPage, KvPool
 from blackbox.model.snapshot import Block
 
 BLOCK_ID_MAX = 2**53
-"""Ids stay exact in JavaScript."""
+"""Ids must stay exact in JavaScript, whose numbers hold integers up to 2**53."""
 GPU_ID_STRIDE = 10**15
-"""An id is the digits of its address behind one for the GPU: people recognise it, and it compresses well."""
+"""An id is one digit for the GPU followed by the digits of the address: people recognise it, and it compresses well."""
 GPU_DIGITS = 9
 ALIGNMENT_BYTES = 512
-"""Of what allocators hand out: the room below tells apart processes that have a block at the same address."""
+"""Alignment of allocated addresses: the unused low bits tell apart processes with a block at the same address."""
 ROWS_KEPT_MAX = 400_000
-"""Rows of reports that have not changed since the last snapshot: about 100 MB."""
+"""Rows kept for reports that have not changed since the last snapshot: about 100 MB of memory."""
 
-_rows: Remembered[list[Block]] = Remembered(ROWS_KEPT_MAX)
+_rows: IdentityCache[list[Block]] = IdentityCache(ROWS_KEPT_MAX)
 
 
 def block_rows(pid: int, gpu: int, allocators: Iterable[Allocator]) -> list[Block]:
-    """The rows of everything that allocators explain."""
+    """One row for each block or KV page that the allocators report."""
     rows: list[Block] = []
     for allocator in allocators:
         if allocator.blocks is not None or allocator.kv_pools:
@@ -34,12 +35,12 @@ def block_rows(pid: int, gpu: int, allocators: Iterable[Allocator]) -> list[Bloc
 
 
 def blocks_bytes(blocks: Iterable[AllocatorBlock]) -> int:
-    """What the blocks sum to."""
+    """Sum of the blocks' sizes."""
     return sum(block.size for block in blocks)
 
 
 def opaque_row(pid: int, gpu: int, size: int) -> Block:
-    """What the driver gave the process and no allocator explains."""
+    """The row of the memory that the driver gave the process and no allocator explains."""
     return Block(
         block_id=block_id(pid, gpu, 0),
         address=0,
@@ -55,13 +56,13 @@ def opaque_row(pid: int, gpu: int, size: int) -> Block:
 
 
 def block_id(pid: int, gpu: int, address: int) -> int:
-    """The same for the same block while it lives; nearly always another than that of any other block."""
+    """The id of a block: constant while the block lives, and nearly always unique in its snapshot."""
     below = address + pid % ALIGNMENT_BYTES if address else pid
     return (gpu % GPU_DIGITS * GPU_ID_STRIDE + below) % BLOCK_ID_MAX
 
 
 def with_distinct_ids(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
-    """The blocks; of those with the same id, all but the first get the next free one."""
+    """The blocks with unique ids: of blocks that share an id, all but the first get the next free one."""
     taken: set[int] = {block.block_id for block in blocks}
     if len(taken) == len(blocks):
         return blocks
@@ -87,14 +88,15 @@ def _make_rows(pid: int, gpu: int, allocator: Allocator) -> list[Block]:
 
 
 def _fits(pool: KvPool, blocks: Sequence[AllocatorBlock]) -> bool:
-    """Whether the pages sum to the ranges, and no range crosses the edge of one of the blocks, sorted by address."""
+    """Whether the pages sum to the pool's ranges and no range crosses the edge of a block (`blocks` are sorted by
+    address)."""
     if sum(page.size for page in pool.pages) != sum(size for _, size in pool.ranges):
         return False
     return all(_lies_within(blocks, address, address + size) for address, size in pool.ranges)
 
 
 def _lies_within(blocks: Sequence[AllocatorBlock], start: int, end: int) -> bool:
-    """Whether the range lies in one block, or in none."""
+    """Whether the range lies inside one block, or touches none."""
     behind = bisect_right(blocks, start, key=_address)
     holder = blocks[behind - 1] if behind else None
     if holder is not None and start < holder.address + holder.size:
@@ -146,7 +148,7 @@ def _page_row(pid: int, gpu: int, page: KvPage) -> Block:
 
 
 def _without_pools(blocks: Iterable[AllocatorBlock], pools: Iterable[KvPool]) -> Iterator[AllocatorBlock]:
-    """The blocks less the address ranges of the pools: a block that holds a pool leaves its head and its tail."""
+    """The blocks without the pools' address ranges: of a block that contains a pool, its head and tail remain."""
     ranges = sorted(address_range for pool in pools for address_range in pool.ranges)
     starts = [address for address, _ in ranges]
     for block in blocks:

@@ -1,4 +1,4 @@
-"""Engines told of twice, from inside their process and by their `/metrics`, as one; and their rows."""
+"""Inference engines: one that is reported twice, from inside its process and by its `/metrics`, becomes one row."""
 
 from collections.abc import Collection, Iterable, Mapping
 
@@ -8,11 +8,12 @@ from blackbox.model.sample import InferenceEngine
 from blackbox.model.snapshot import Engine, Process
 
 IDENTITY = ("kind", "pid", "pids", "taken_at", "unknown")
-"""Fields that are not figures."""
+"""Fields that identify the engine or describe its report, and so are not filled in from the other report."""
 
 
-def joined(engines: Iterable[InferenceEngine]) -> tuple[InferenceEngine, ...]:
-    """One engine per kind and pid; of each figure the first that was told, so name first who tells from inside."""
+def merge_engines(engines: Iterable[InferenceEngine]) -> tuple[InferenceEngine, ...]:
+    """One engine per kind and pid. Of each number the first reported wins, so pass the reports from inside the process
+    first."""
     found: dict[object, InferenceEngine] = {}
     for place, engine in enumerate(engines):
         key = place if engine.pid is None else (engine.kind, engine.pid)
@@ -34,15 +35,15 @@ def _completed(known: InferenceEngine, more: InferenceEngine) -> InferenceEngine
 
 
 def engine_rows(engines: Iterable[InferenceEngine], processes: Iterable[Process], now: float) -> tuple[Engine, ...]:
-    """Each engine as its source saw it, on the GPUs that its processes hold memory on."""
+    """The row of each engine: its numbers as reported, and the GPUs on which its processes hold memory."""
     gpus: dict[int, set[int]] = {}
     for process in processes:
         gpus.setdefault(process.pid, set()).add(process.gpu)
     return tuple(_row(engine, gpus, now) for engine in engines)
 
 
-def members(engine: InferenceEngine) -> Collection[int]:
-    """All processes that are known to be its own."""
+def engine_pids(engine: InferenceEngine) -> Collection[int]:
+    """The pids of all processes known to belong to the engine."""
     return engine.pids if engine.pid is None else {engine.pid, *engine.pids}
 
 
@@ -60,7 +61,7 @@ def _row(engine: InferenceEngine, gpus: Mapping[int, Collection[int]], now: floa
         requests_waiting=engine.requests_waiting,
         preemptions_total=engine.preemptions_total,
         pids=engine.pids,
-        gpus=tuple(sorted({gpu for pid in members(engine) for gpu in gpus.get(pid, ())})),
+        gpus=tuple(sorted({gpu for pid in engine_pids(engine) for gpu in gpus.get(pid, ())})),
         age_seconds=None if engine.taken_at is None else round(max(0.0, now - engine.taken_at), 3),
         unknown=engine.unknown,
     )

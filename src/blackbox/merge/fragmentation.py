@@ -1,24 +1,24 @@
-"""How cut up the allocators' memory is."""
+"""Fragmentation of the memory that allocators hold."""
 
 from collections.abc import Iterable
 
-from blackbox.merge.process_memory import Holding
+from blackbox.merge.process_memory import ProcessMemory
 from blackbox.model.sample import Allocator
 from blackbox.model.snapshot import Fragmentation
 
 RATIO_DECIMALS = 4
 
 
-def fragmentation_ratio(held: Iterable[Holding]) -> float:
-    """Inactive split bytes / reserved bytes over the allocators that tell both; 0 when none does."""
-    telling = [allocator for allocator in _allocators(held) if allocator.inactive_split_bytes is not None]
-    stranded = sum(allocator.inactive_split_bytes or 0 for allocator in telling)
-    return _share(stranded, sum(allocator.reserved_bytes for allocator in telling)) or 0.0
+def fragmentation_ratio(rows: Iterable[ProcessMemory]) -> float:
+    """Inactive split bytes / reserved bytes, over the allocators that report both; 0 when none does."""
+    reporting = [allocator for allocator in _allocators(rows) if allocator.inactive_split_bytes is not None]
+    stranded = sum(allocator.inactive_split_bytes or 0 for allocator in reporting)
+    return _share(stranded, sum(allocator.reserved_bytes for allocator in reporting)) or 0.0
 
 
-def fragmentation_unknown(held: Iterable[Holding]) -> str | None:
-    """Why nobody could tell the ratio; None where somebody does."""
-    allocators = _allocators(held)
+def fragmentation_unknown(rows: Iterable[ProcessMemory]) -> str | None:
+    """Why the ratio is unknown; None when at least one allocator reports it."""
+    allocators = _allocators(rows)
     if not allocators:
         return "no allocator reports"
     if all(allocator.inactive_split_bytes is None for allocator in allocators):
@@ -26,9 +26,9 @@ def fragmentation_unknown(held: Iterable[Holding]) -> str | None:
     return None
 
 
-def fragmentation(held: Iterable[Holding]) -> Fragmentation | None:
-    """The other measures; None when no allocator reports."""
-    allocators = _allocators(held)
+def fragmentation(rows: Iterable[ProcessMemory]) -> Fragmentation | None:
+    """The other measures of fragmentation; None when no allocator reports."""
+    allocators = _allocators(rows)
     if not allocators:
         return None
     reserved = sum(allocator.reserved_bytes for allocator in allocators)
@@ -48,8 +48,8 @@ def fragmentation(held: Iterable[Holding]) -> Fragmentation | None:
     )
 
 
-def _allocators(held: Iterable[Holding]) -> list[Allocator]:
-    return [allocator for holding in held for allocator in holding.allocators]
+def _allocators(rows: Iterable[ProcessMemory]) -> list[Allocator]:
+    return [allocator for row in rows for allocator in row.allocators]
 
 
 def _share(part: int, whole: int) -> float | None:

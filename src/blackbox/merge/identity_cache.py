@@ -1,26 +1,28 @@
-"""What was made of a report, kept until there is a newer one: reports are rarer than snapshots, and far longer."""
+"""A cache for rows computed from a report, used until a newer report arrives: reports are rarer than snapshots, and far
+longer."""
 
 import threading
 from collections.abc import Callable, Sized
 from typing import Generic, TypeVar
 
 V = TypeVar("V", bound=Sized)
-Identity = tuple[object, ...]
+Objects = tuple[object, ...]
 
 
-class Remembered(Generic[V]):
-    """Results of a pure function of immutable objects, found again by the identity of those. Forgets the least used."""
+class IdentityCache(Generic[V]):
+    """Results of a pure function of immutable objects, looked up by the identity of the objects. Evicts the least
+    recently used. Safe to use from several threads."""
 
     def __init__(self, items_max: int) -> None:
-        """`items_max` bounds the sum of the results' lengths; the last result is kept however long it is."""
+        """`items_max` bounds the sum of the results' lengths; the newest result is kept whatever its length."""
         self._items_max = items_max
         self._items = 0
-        self._results: dict[tuple[object, ...], tuple[Identity, V]] = {}
-        """Least used first. Holds the objects, so that their identity stays theirs."""
+        self._results: dict[tuple[object, ...], tuple[Objects, V]] = {}
+        """Least recently used first. Keeps the objects alive, so that no other object can get the same id."""
         self._lock = threading.Lock()
 
-    def get(self, values: tuple[object, ...], objects: Identity, make: Callable[[], V]) -> V:
-        """The result for these values (compared) and these objects (the very same), made where it is not known."""
+    def get(self, values: tuple[object, ...], objects: Objects, make: Callable[[], V]) -> V:
+        """The result for equal `values` and identical `objects`; calls `make` when it is not cached."""
         key = (*values, *map(id, objects))
         with self._lock:
             if (known := self._results.pop(key, None)) is not None:
@@ -31,10 +33,10 @@ class Remembered(Generic[V]):
             self._put(key, objects, result)
         return result
 
-    def _put(self, key: tuple[object, ...], objects: Identity, result: V) -> None:
+    def _put(self, key: tuple[object, ...], objects: Objects, result: V) -> None:
         if key not in self._results:
             self._results[key] = objects, result
             self._items += len(result)
         while self._items > self._items_max and len(self._results) > 1:
-            _, forgotten = self._results.pop(next(iter(self._results)))
-            self._items -= len(forgotten)
+            _, evicted = self._results.pop(next(iter(self._results)))
+            self._items -= len(evicted)

@@ -1,12 +1,12 @@
-"""The `nsight_metrics` object: one entry per GPU process, honest about what nobody measured."""
+"""The `nsight_metrics` object: one entry per GPU process, and for every counter not measured the reason."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec import structs
 
-from blackbox.merge.process_memory import Holding
-from blackbox.merge.selection import KERNEL_COUNTERS, Selection, measured
+from blackbox.merge.process_memory import ProcessMemory
+from blackbox.merge.selection import KERNEL_COUNTERS, Selection, measured_count
 from blackbox.model.sample import KernelCounters
 from blackbox.model.snapshot import KernelMetrics, SourceStatus
 
@@ -26,47 +26,47 @@ UNAVAILABLE = KernelMetrics(
 
 
 def kernel_metrics(
-    selection: Selection, held: Iterable[Holding], sources: Iterable[SourceStatus]
+    selection: Selection, rows: Iterable[ProcessMemory], sources: Iterable[SourceStatus]
 ) -> dict[str, KernelMetrics]:
-    """An entry per process, keyed by pid as text."""
-    pids: dict[int, list[Neighbourhood]] = {}
-    for gpu, on_it in _by_gpu(held).items():
+    """One entry per process, keyed by pid as text."""
+    pids: dict[int, list[SharedGpu]] = {}
+    for gpu, on_it in _by_gpu(rows).items():
         for pid in on_it:
-            pids.setdefault(pid, []).append(Neighbourhood(gpu, len(on_it)))
+            pids.setdefault(pid, []).append(SharedGpu(gpu, len(on_it)))
     facts = {name: text for source in sources for name, text in source.facts.items()}
-    unmeasured = _Unmeasured(facts)
+    unmeasured = _UnmeasuredEntries(facts)
     return {
-        str(pid): kernel_entry(counters) if (counters := selection.kernels.get(pid)) else unmeasured.entry(around)
-        for pid, around in pids.items()
+        str(pid): kernel_entry(counters) if (counters := selection.kernels.get(pid)) else unmeasured.entry(shared)
+        for pid, shared in pids.items()
     }
 
 
-class Neighbourhood(NamedTuple):
-    """A GPU that a process is on."""
+class SharedGpu(NamedTuple):
+    """A GPU that a process holds memory on."""
 
     gpu: int
     processes: int
-    """On it, this one included."""
+    """Number of processes on it, including this one."""
 
 
-class _Unmeasured:
-    """Entries of processes that no source counts, made once per reason: a crowded GPU has hundreds alike."""
+class _UnmeasuredEntries:
+    """Entries of processes that no source measures, built once per reason: a busy GPU has hundreds of equal ones."""
 
     def __init__(self, facts: Mapping[str, str]) -> None:
         self._facts = facts
         self._entries: dict[str, KernelMetrics] = {}
 
-    def entry(self, around: Sequence[Neighbourhood]) -> KernelMetrics:
-        reason = self._reason(max(around, key=lambda one: one.processes))
+    def entry(self, shared: Sequence[SharedGpu]) -> KernelMetrics:
+        reason = self._reason(max(shared, key=lambda one: one.processes))
         if reason not in self._entries:
             self._entries[reason] = structs.replace(UNAVAILABLE, reason=reason)
         return self._entries[reason]
 
-    def _reason(self, around: Neighbourhood) -> str:
+    def _reason(self, shared: SharedGpu) -> str:
         if self._facts.get("profiling") == "none":
             return f"{UNAVAILABLE.reason}: kernels on AMD's GPUs are not counted"
-        if around.processes > 1:
-            why = f"GPU {around.gpu} runs {around.processes} processes, and live counters are of the whole GPU"
+        if shared.processes > 1:
+            why = f"GPU {shared.gpu} runs {shared.processes} processes, and live counters are of the whole GPU"
         elif self._facts.get("gpm") == "on":
             why = "the driver has not listed it yet"
         elif self._facts.get("pm_sampling") == "on":
@@ -77,18 +77,18 @@ class _Unmeasured:
         return f"{UNAVAILABLE.reason}: {why}; counters of its kernels: blackbox run --ncu{limited}"
 
 
-def _by_gpu(held: Iterable[Holding]) -> dict[int, dict[int, None]]:
-    """The pids on each GPU, in order; the instances of a GPU count as that GPU."""
+def _by_gpu(rows: Iterable[ProcessMemory]) -> dict[int, dict[int, None]]:
+    """The pids on each GPU, in row order (dict used as an ordered set); MIG instances count as their GPU."""
     gpus: dict[int, dict[int, None]] = {}
-    for holding in held:
-        gpus.setdefault(holding.process.gpu, {})[holding.process.pid] = None
+    for row in rows:
+        gpus.setdefault(row.process.gpu, {})[row.process.pid] = None
     return gpus
 
 
 def kernel_entry(counters: KernelCounters) -> KernelMetrics:
-    """What was counted; zeros and their reasons for what was not."""
+    """The entry of one process: measured counters, and for the others 0 with the reason in `unknown`."""
     missing = {name: "not measured by this source" for name in KERNEL_COUNTERS if getattr(counters, name) is None}
-    available = measured(counters) > 0
+    available = measured_count(counters) > 0
     return KernelMetrics(
         atomic_operations=counters.atomic_operations or 0,
         threads_per_block=counters.threads_per_block or 0,
@@ -106,6 +106,6 @@ def kernel_entry(counters: KernelCounters) -> KernelMetrics:
 
 
 def _common_reason(counters: KernelCounters) -> str:
-    """Why nothing was measured, where that is the same for all."""
+    """Why nothing was measured: the counters' reason where they share one."""
     reasons = {counters.unknown.get(name) for name in KERNEL_COUNTERS}
     return (reasons.pop() if len(reasons) == 1 else None) or "its source measured nothing"

@@ -1,9 +1,9 @@
-"""The row of each GPU and MIG instance: its memory, and how much of it the processes account for."""
+"""The row of each GPU and MIG instance: its memory, and how much of it its processes account for."""
 
 from collections import defaultdict
 from collections.abc import Iterable
 
-from blackbox.merge.process_memory import Holding
+from blackbox.merge.process_memory import ProcessMemory
 from blackbox.merge.selection import Selection
 from blackbox.model.sample import Device, GpuState, Memory
 from blackbox.model.snapshot import Gpu
@@ -12,13 +12,13 @@ NO_MEMORY = Memory(total_bytes=0, used_bytes=0, free_bytes=0, driver_reserved_by
 LEDGER_KEYS = ("total_bytes", "used_bytes", "free_bytes", "driver_reserved_bytes", "used_percent", "unattributed_bytes")
 
 
-def gpu_rows(selection: Selection, held: Iterable[Holding]) -> tuple[Gpu, ...]:
-    """One row per device, parents before their MIG instances. A process counts on its instance and on the parent."""
+def gpu_rows(selection: Selection, rows: Iterable[ProcessMemory]) -> tuple[Gpu, ...]:
+    """One row per device, parents before their MIG instances. A process counts on its instance and on its parent."""
     parents = {device.uuid: device.parent_uuid for device in selection.devices}
     used: defaultdict[str, int] = defaultdict(int)
     reserved: defaultdict[str, int] = defaultdict(int)
-    for holding in held:
-        process = holding.process
+    for row in rows:
+        process = row.process
         for uuid in (process.gpu_uuid, parents[process.gpu_uuid]):
             if uuid is not None:
                 used[uuid] += process.used_bytes

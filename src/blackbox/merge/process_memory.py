@@ -1,4 +1,4 @@
-"""What one process holds on one GPU: its rows, made so that they agree with each other to the byte."""
+"""The memory of one process on one GPU: its rows in a snapshot, which agree with each other to the byte."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ NO_REPORT = "no allocator reports"
 OTHER_USER = "another user's process: ask with a token or over the Unix socket"
 COUNTERS_ONLY = "the allocator told its totals alone"
 RESERVED_UNKNOWN = {why: {"reserved_bytes": f"{why}; equals used_bytes"} for why in (NO_REPORT, OTHER_USER)}
-UNLISTED = DeviceProcess(
+NOT_LISTED = DeviceProcess(
     pid=0,
     gpu_uuid="",
     used_bytes=None,
@@ -30,121 +30,125 @@ UNLISTED = DeviceProcess(
 )
 
 
-class Holding(Struct, frozen=True, kw_only=True):
-    """A process on a GPU. `blocks` sum to `process.used_bytes`, `threads` to its allocated (or used) bytes, and so do
-    `stacks`, where there are any."""
+class ProcessMemory(Struct, frozen=True, kw_only=True):
+    """A process on a GPU. `blocks` sum to `process.used_bytes`; `threads`, and `stacks` where there are any, sum to its
+    allocated bytes (or used bytes, where no allocator reports)."""
 
     process: Process
     blocks: list[Block]
     threads: tuple[Thread, ...]
     stacks: tuple[Stack, ...]
     allocators: tuple[Allocator, ...]
-    opaque: str | None
-    """Why nobody tells its blocks; None where an allocator does."""
+    unreported_reason: str | None
+    """Why no allocator reports its blocks; None where one does."""
     unmeasured: bool
-    """The driver does not say what the process uses."""
+    """The driver does not report how much the process uses."""
 
 
-def holdings(selection: Selection) -> list[Holding]:
-    """Every process on every selected GPU: those the driver lists, and those only an allocator knows."""
-    order = {device.uuid: (place, device.index) for place, device in enumerate(selection.devices)}
+def process_memory(selection: Selection) -> list[ProcessMemory]:
+    """Every process on every selected GPU: those the driver lists, and those that only an allocator reports. Ordered by
+    device, then pid."""
+    order = {device.uuid: (position, device.index) for position, device in enumerate(selection.devices)}
     listed = {(row.gpu_uuid, row.pid): row for row in selection.processes}
-    places = sorted(listed.keys() | selection.allocators.keys(), key=lambda place: (order[place[0]][0], place[1]))
+    keys = sorted(listed.keys() | selection.allocators.keys(), key=lambda key: (order[key[0]][0], key[1]))
     return [
-        _holding(
+        _process_memory(
             pid,
             order[uuid][1],
             uuid,
             listed.get((uuid, pid)),
-            tuple(_agreeing(selection.allocators.get((uuid, pid), ()))),
+            tuple(_consistent(selection.allocators.get((uuid, pid), ()))),
             (uuid, pid) in selection.withheld,
         )
-        for uuid, pid in places
+        for uuid, pid in keys
     ]
 
 
-def _agreeing(allocators: tuple[Allocator, ...]) -> Iterator[Allocator]:
-    """The reports, less any detail that contradicts its own totals."""
-    for allocator in allocators:
-        agreed = allocator
-        if agreed.allocated_bytes > agreed.reserved_bytes:
-            agreed = structs.replace(agreed, allocated_bytes=agreed.reserved_bytes)
-        if agreed.blocks is not None and not _may_hold(agreed, blocks_bytes(agreed.blocks), agreed.reserved_bytes):
-            agreed = structs.replace(agreed, blocks=None, kv_pools=())
-        if agreed.threads is not None and not _may_hold(agreed, owned_bytes(agreed), agreed.allocated_bytes):
-            agreed = structs.replace(agreed, threads=None)
-        if stacks_bytes(agreed) > agreed.allocated_bytes:
-            agreed = structs.replace(agreed, stacks=None)
-        yield agreed
+def _consistent(allocators: tuple[Allocator, ...]) -> Iterator[Allocator]:
+    """The reports, without details that contradict their own totals."""
+    for reported in allocators:
+        checked = reported
+        if checked.allocated_bytes > checked.reserved_bytes:
+            checked = structs.replace(checked, allocated_bytes=checked.reserved_bytes)
+        if checked.blocks is not None and not _sums_agree(
+            checked, blocks_bytes(checked.blocks), checked.reserved_bytes
+        ):
+            checked = structs.replace(checked, blocks=None, kv_pools=())
+        if checked.threads is not None and not _sums_agree(checked, owned_bytes(checked), checked.allocated_bytes):
+            checked = structs.replace(checked, threads=None)
+        if stacks_bytes(checked) > checked.allocated_bytes:
+            checked = structs.replace(checked, stacks=None)
+        yield checked
 
 
-def _may_hold(allocator: Allocator, parts: int, whole: int) -> bool:
-    """Whether details sum to their total; older ones may sum to less, since more has been allocated meanwhile."""
+def _sums_agree(allocator: Allocator, parts: int, whole: int) -> bool:
+    """Whether details sum to their total. Details older than the total may sum to less: more has been allocated
+    since."""
     return parts == whole if allocator.details_taken_at is None else parts <= whole
 
 
-def _holding(
+def _process_memory(
     pid: int,
     gpu: int,
     uuid: str,
     listed: DeviceProcess | None,
     allocators: tuple[Allocator, ...],
     withheld: bool,
-) -> Holding:
+) -> ProcessMemory:
     if not allocators and listed is not None:
-        return _seen_from_outside(pid, gpu, listed, OTHER_USER if withheld else NO_REPORT)
+        return _unreported(pid, gpu, listed, OTHER_USER if withheld else NO_REPORT)
     blocks = block_rows(pid, gpu, allocators)
-    explained = sum(block.size for block in blocks)
-    process = _told_from_inside(pid, gpu, uuid, listed, allocators, explained)
-    if process.used_bytes > explained:
-        blocks.append(opaque_row(pid, gpu, process.used_bytes - explained))
-    return Holding(
+    explained_bytes = sum(block.size for block in blocks)
+    process = _reported_row(pid, gpu, uuid, listed, allocators, explained_bytes)
+    if process.used_bytes > explained_bytes:
+        blocks.append(opaque_row(pid, gpu, process.used_bytes - explained_bytes))
+    return ProcessMemory(
         process=process,
         blocks=blocks,
         threads=thread_rows(pid, gpu, allocators, listed),
         stacks=stack_rows(pid, gpu, allocators),
         allocators=allocators,
-        opaque=None if any(allocator.blocks is not None for allocator in allocators) else COUNTERS_ONLY,
+        unreported_reason=None if any(allocator.blocks is not None for allocator in allocators) else COUNTERS_ONLY,
         unmeasured=listed is None or listed.used_bytes is None,
     )
 
 
-def _seen_from_outside(pid: int, gpu: int, listed: DeviceProcess, why: str) -> Holding:
-    """A process of which only the driver tells: one block, one thread."""
+def _unreported(pid: int, gpu: int, listed: DeviceProcess, why: str) -> ProcessMemory:
+    """The rows of a process that only the driver reports: one block, one thread. `why` is the reason."""
     used = listed.used_bytes or 0
-    return Holding(
+    return ProcessMemory(
         process=_row(pid, gpu, listed.gpu_uuid, listed, used, used, None, RESERVED_UNKNOWN[why]),
         blocks=[opaque_row(pid, gpu, used)] if used else [],
         threads=(main_thread(pid, gpu, listed, used),),
         stacks=(),
         allocators=(),
-        opaque=why,
+        unreported_reason=why,
         unmeasured=listed.used_bytes is None,
     )
 
 
-def _told_from_inside(
+def _reported_row(
     pid: int,
     gpu: int,
     uuid: str,
     listed: DeviceProcess | None,
     allocators: tuple[Allocator, ...],
-    explained: int,
+    explained_bytes: int,
 ) -> Process:
-    claimed = max(explained, sum(allocator.reserved_bytes for allocator in allocators))
-    driver_says = listed.used_bytes if listed is not None else None
-    used = claimed if driver_says is None else max(driver_says, claimed)
+    claimed_bytes = max(explained_bytes, sum(allocator.reserved_bytes for allocator in allocators))
+    driver_bytes = listed.used_bytes if listed is not None else None
+    used = claimed_bytes if driver_bytes is None else max(driver_bytes, claimed_bytes)
     allocated = sum(allocator.allocated_bytes for allocator in allocators)
     unknown = {key: why for one in allocators for key, why in one.unknown.items() if key in PROCESS_KEYS}
-    if used != driver_says:
-        unknown["used_bytes"] = _why_claimed(driver_says)
-    return _row(pid, gpu, uuid, listed, used, claimed, allocated, unknown)
+    if used != driver_bytes:
+        unknown["used_bytes"] = _why_corrected(driver_bytes)
+    return _row(pid, gpu, uuid, listed, used, claimed_bytes, allocated, unknown)
 
 
-def _why_claimed(driver_says: int | None) -> str:
-    if driver_says is None:
+def _why_corrected(driver_bytes: int | None) -> str:
+    if driver_bytes is None:
         return "the driver does not say; at least what its allocator holds"
-    return f"the driver said {driver_says} at another instant; what its allocator holds is larger"
+    return f"the driver said {driver_bytes} at another instant; what its allocator holds is larger"
 
 
 def _row(
@@ -158,7 +162,7 @@ def _row(
     unknown: dict[str, str],
 ) -> Process:
     if listed is None:
-        listed = UNLISTED
+        listed = NOT_LISTED
     return Process(
         pid=pid,
         name=listed.name or "",

@@ -1,17 +1,18 @@
-"""Which parts of a moment an asker sees. Done before anything is added up, so that every ledger stays exact."""
+"""The parts of a moment that a viewer may see. Chosen before anything is added up, so that every ledger stays exact."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 
 from msgspec import Struct
 
-from blackbox.merge.engines import joined, members
+from blackbox.merge.engines import engine_pids, merge_engines
 from blackbox.model.sample import Allocator, Device, DeviceProcess, InferenceEngine, KernelCounters
 from blackbox.model.snapshot import Moment, Xid
 from blackbox.model.view import UnknownGpuError
 
 START_SECONDS_APART_MAX = 2.0
-"""The kernel tells the time of boot in whole seconds, and moves it when the clock is set: two sources may read two."""
+"""The kernel gives the time of boot in whole seconds, and moves it when the clock is set: two sources may read
+different ones, and so compute different start times for one process."""
 KERNEL_COUNTERS = (
     "atomic_operations",
     "threads_per_block",
@@ -21,20 +22,20 @@ KERNEL_COUNTERS = (
     "dram_read_bytes",
     "dram_write_bytes",
 )
-Place = tuple[str, int]
+ProcessKey = tuple[str, int]
 """(UUID of a device, pid)."""
 
 
 class Selection(Struct, frozen=True, kw_only=True):
-    """The chosen parts, indexed for the merge."""
+    """The selected parts, indexed for the merge."""
 
     devices: tuple[Device, ...]
-    """By GPU index; MIG instances behind their parent."""
+    """Ordered by GPU index; MIG instances follow their parent."""
     processes: tuple[DeviceProcess, ...]
     processes_taken_at: float | None
-    allocators: dict[Place, tuple[Allocator, ...]]
-    withheld: frozenset[Place]
-    """Where allocators report, but not to this asker."""
+    allocators: dict[ProcessKey, tuple[Allocator, ...]]
+    withheld: frozenset[ProcessKey]
+    """Processes whose allocators report, but whose insides this viewer may not see."""
     kernels: dict[int, KernelCounters]
     engines: tuple[InferenceEngine, ...]
     xids: dict[str, Xid]
@@ -43,7 +44,7 @@ class Selection(Struct, frozen=True, kw_only=True):
 
 
 def select(moment: Moment, gpu: str | None, viewer_uid: int | None) -> Selection:
-    """The parts on one GPU or all, without the insides of other users' processes. Raises `UnknownGpuError`."""
+    """The parts on one GPU (None: all), without the insides of other users' processes. Raises `UnknownGpuError`."""
     devices = _devices(moment, gpu)
     uuids = {device.uuid for device in devices}
     processes = tuple(row for sample in moment.samples for row in sample.processes if row.gpu_uuid in uuids)
@@ -59,11 +60,11 @@ def select(moment: Moment, gpu: str | None, viewer_uid: int | None) -> Selection
         allocators=allocators,
         withheld=withheld,
         kernels=_kernels(moment, processes, pids, viewer_uid),
-        engines=joined(
+        engines=merge_engines(
             engine
             for sample in moment.samples
             for engine in sample.engines
-            if gpu is None or not pids.isdisjoint(members(engine))
+            if gpu is None or not pids.isdisjoint(engine_pids(engine))
         ),
         xids=moment.xids,
         taken_at=moment.taken_at,
@@ -92,27 +93,27 @@ def _devices(moment: Moment, gpu: str | None) -> tuple[Device, ...]:
 
 def _allocators(
     moment: Moment, processes: Iterable[DeviceProcess], uuids: Collection[str], viewer_uid: int | None
-) -> tuple[dict[Place, tuple[Allocator, ...]], frozenset[Place]]:
+) -> tuple[dict[ProcessKey, tuple[Allocator, ...]], frozenset[ProcessKey]]:
     listed = {(row.gpu_uuid, row.pid): row for row in processes}
-    seen: defaultdict[Place, tuple[Allocator, ...]] = defaultdict(tuple)
-    withheld: set[Place] = set()
+    seen: defaultdict[ProcessKey, tuple[Allocator, ...]] = defaultdict(tuple)
+    withheld: set[ProcessKey] = set()
     for sample in moment.samples:
         for allocator in sample.allocators:
-            place = allocator.gpu_uuid, allocator.pid
-            if allocator.gpu_uuid not in uuids or _is_of_another(allocator, listed.get(place)):
+            key = allocator.gpu_uuid, allocator.pid
+            if allocator.gpu_uuid not in uuids or _is_of_another(allocator, listed.get(key)):
                 continue
-            if sample.simulated or viewer_uid is None or _uid(listed.get(place)) == viewer_uid:
-                seen[place] += (allocator,)
+            if sample.simulated or viewer_uid is None or _uid(listed.get(key)) == viewer_uid:
+                seen[key] += (allocator,)
             else:
-                withheld.add(place)
+                withheld.add(key)
     return dict(seen), frozenset(withheld)
 
 
 def _kernels(
     moment: Moment, processes: Iterable[DeviceProcess], pids: Collection[int], viewer_uid: int | None
 ) -> dict[int, KernelCounters]:
-    """One per process: of its own kernels before those of the whole GPU, where they tell anything, then whoever tells
-    most."""
+    """The best counters of each process: counters of its own kernels come before counters of the whole GPU, unless
+    nothing was measured; then those with the most values measured."""
     uids = {row.pid: row.uid for row in processes}
     found: dict[int, tuple[tuple[bool, int], KernelCounters]] = {}
     for sample in moment.samples:
@@ -120,19 +121,19 @@ def _kernels(
             is_inside = row.scope == "process" and not sample.simulated
             if row.pid not in pids or (is_inside and viewer_uid is not None and uids.get(row.pid) != viewer_uid):
                 continue
-            rank = is_inside and measured(row) > 0, measured(row)
+            rank = is_inside and measured_count(row) > 0, measured_count(row)
             if row.pid not in found or rank > found[row.pid][0]:
                 found[row.pid] = rank, row
     return {pid: row for pid, (_, row) in found.items()}
 
 
-def measured(row: KernelCounters) -> int:
-    """How many of its counters were measured."""
+def measured_count(row: KernelCounters) -> int:
+    """How many of the row's counters were measured."""
     return sum(getattr(row, name) is not None for name in KERNEL_COUNTERS)
 
 
 def _is_of_another(allocator: Allocator, process: DeviceProcess | None) -> bool:
-    """Whether the pid now belongs to another process than the one that reported."""
+    """Whether the pid now belongs to a different process than the one that reported."""
     return (
         process is not None
         and process.start_time is not None

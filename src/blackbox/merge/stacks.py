@@ -7,7 +7,7 @@ from blackbox.model.snapshot import Stack
 
 
 def stack_rows(pid: int, gpu: int, allocators: Sequence[Allocator]) -> tuple[Stack, ...]:
-    """Rows that sum to what the allocators have allocated; none where no allocator tells stacks."""
+    """Rows that sum to the allocators' allocated bytes; none where no allocator reports stacks."""
     if all(allocator.stacks is None for allocator in allocators):
         return ()
     rows = [
@@ -30,5 +30,5 @@ def stack_rows(pid: int, gpu: int, allocators: Sequence[Allocator]) -> tuple[Sta
 
 
 def stacks_bytes(allocator: Allocator) -> int:
-    """What the allocator's stacks allocated, of its allocated bytes."""
+    """How many of the allocator's allocated bytes its stacks account for."""
     return sum(stack.allocated_bytes for stack in allocator.stacks or ())

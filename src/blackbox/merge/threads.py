@@ -14,12 +14,12 @@ NO_OWNERS_NO_STATE = NO_OWNERS | {"state": "thread not readable"}
 def thread_rows(
     pid: int, gpu: int, allocators: Sequence[Allocator], listed: DeviceProcess | None
 ) -> tuple[Thread, ...]:
-    """Rows that sum to what the allocators have allocated."""
+    """Rows that sum to the allocators' allocated bytes."""
     ownerless = sum(allocator.allocated_bytes - owned_bytes(allocator) for allocator in allocators)
     owners: dict[int, OwningThread] = {}
     for allocator in allocators:
         for thread in allocator.threads or ():
-            owners[thread.thread_id] = _joined(owners.get(thread.thread_id), thread)
+            owners[thread.thread_id] = _added(owners.get(thread.thread_id), thread)
     rows = [
         Thread(
             thread_id=owner.thread_id,
@@ -44,11 +44,11 @@ def _with_ownerless(row: Thread, ownerless: int) -> Thread:
 
 
 def owned_bytes(allocator: Allocator) -> int:
-    """What the allocator's threads own, of its allocated bytes."""
+    """How many of the allocator's allocated bytes its threads own."""
     return sum(thread.allocated_bytes for thread in allocator.threads or ())
 
 
-def _joined(known: OwningThread | None, more: OwningThread) -> OwningThread:
+def _added(known: OwningThread | None, more: OwningThread) -> OwningThread:
     if known is None:
         return more
     return OwningThread(
@@ -60,7 +60,7 @@ def _joined(known: OwningThread | None, more: OwningThread) -> OwningThread:
 
 
 def main_thread(pid: int, gpu: int, listed: DeviceProcess | None, allocated_bytes: int) -> Thread:
-    """The row that stands for all threads whose share nobody knows."""
+    """The row of the main thread, which stands for all threads whose share is unknown."""
     state: ThreadState | None = listed.state if listed is not None else None
     return Thread(
         thread_id=pid,

@@ -3,7 +3,7 @@
 import pytest
 
 from blackbox.merge import merge
-from blackbox.merge.engines import joined
+from blackbox.merge.engines import merge_engines
 from blackbox.model.sample import InferenceEngine
 from tests.moments import NOW, device, moment, process, sample
 
@@ -21,14 +21,14 @@ OUTSIDE = InferenceEngine(
 
 
 def test_an_engine_seen_from_inside_and_outside_is_one_and_the_inside_is_believed_first() -> None:
-    (engine,) = joined([INSIDE, OUTSIDE])
+    (engine,) = merge_engines([INSIDE, OUTSIDE])
     assert (engine.kv_pages_cached, engine.kv_pages_used, engine.preemptions_total) == (30, 60, 2)
     assert engine.model == "tiny"
     assert engine.unknown == {}
 
 
 def test_what_neither_knows_keeps_its_reason() -> None:
-    (engine,) = joined([INSIDE, InferenceEngine(kind="vllm", pid=7, model=None)])
+    (engine,) = merge_engines([INSIDE, InferenceEngine(kind="vllm", pid=7, model=None)])
     assert engine == INSIDE
 
 
@@ -40,13 +40,13 @@ def test_others_stay_apart() -> None:
         InferenceEngine(kind="ollama", pid=None, model="tiny"),
         InferenceEngine(kind="ollama", pid=None, model="tiny"),
     ]
-    assert list(joined(engines)) == engines
+    assert list(merge_engines(engines)) == engines
 
 
 def test_an_engine_told_of_twice_has_all_its_processes_and_the_older_time() -> None:
     inside = InferenceEngine(kind="vllm", pid=7, model=None, pids=(8,), taken_at=5.0)
     outside = InferenceEngine(kind="vllm", pid=7, model=None, pids=(8, 9), taken_at=3.0)
-    (engine,) = joined([inside, outside])
+    (engine,) = merge_engines([inside, outside])
     assert (engine.pids, engine.taken_at) == ((8, 9), 3.0)
 
 
