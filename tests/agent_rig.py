@@ -5,12 +5,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import msgspec
+import pytest
 
 from blackbox.model.sample import Sample
 from blackbox.sources.agents.source import AgentSource
@@ -151,3 +152,13 @@ def wait_for(sample: Callable[[], Sample], condition: Callable[[Sample], object]
         assert time.monotonic() < until, newest
         time.sleep(0.02)
     return newest
+
+
+def other_python(version: str) -> str:
+    """An interpreter that works, from the path or where pyenv keeps them; without one the test is skipped."""
+    kept = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob(f"versions/{version}.*/bin/python")
+    for candidate in (f"python{version}", *map(str, kept)):
+        with suppress(OSError):
+            if run(["-c", "pass"], os.environ, candidate).returncode == 0:
+                return candidate
+    pytest.skip(f"no Python {version} here")

@@ -1,13 +1,11 @@
 """A program with the agent in it ends with the same exit code and the same output as without."""
 
-import contextlib
-import os
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.agent_rig import PROGRAMS, USE_HEAP, AgentServer, agent_environment, plain_environment, run
+from tests.agent_rig import PROGRAMS, USE_HEAP, AgentServer, agent_environment, other_python, plain_environment, run
 
 WORK = USE_HEAP + "heap.live(.3); "
 """Long enough for some reports."""
@@ -152,7 +150,7 @@ def _text(output: bytes) -> bytes:
 @pytest.mark.slow
 @pytest.mark.parametrize("version", ["3.9", "3.10", "3.12", "3.13", "3.14"])
 def test_pythons_without_blackbox_have_the_agent_too(version: str, tmp_path: Path) -> None:
-    python = _other_python(version)
+    python = other_python(version)
     script = tmp_path / "pool.py"
     script.write_text(POOL)
     telling = ("success", "exception", "SIGTERM", "os._exit", "many forks", "joins all threads", "warnings are errors")
@@ -168,13 +166,3 @@ def test_pythons_without_blackbox_have_the_agent_too(version: str, tmp_path: Pat
                 _text(alone.stdout),
                 _text(alone.stderr),
             ), arguments
-
-
-def _other_python(version: str) -> str:
-    """An interpreter that works, from the path or where pyenv keeps them."""
-    kept = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob(f"versions/{version}.*/bin/python")
-    for candidate in (f"python{version}", *map(str, kept)):
-        with contextlib.suppress(OSError):
-            if run(["-c", "pass"], os.environ, candidate).returncode == 0:
-                return candidate
-    pytest.skip(f"no Python {version} here")
