@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from blackbox.model.identity import same_start
 from blackbox.model.query import Change, Comparison, ProcessChange, Side, StackChange, TypeChange
 from blackbox.model.sample import BlockType
 from blackbox.model.snapshot import Process, Snapshot
@@ -58,7 +59,7 @@ def _pairs(before: Snapshot, after: Snapshot) -> Iterator[tuple[Held | None, Hel
 
 
 def _is_another(old: Process, new: Process) -> bool:
-    return None not in (old.start_time, new.start_time) and old.start_time != new.start_time
+    return same_start(old.start_time, new.start_time) is False
 
 
 def _held(snapshot: Snapshot) -> dict[Place, Held]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from blackbox.analysis.advice import advise
 from blackbox.analysis.trend import NOTEWORTHY_BYTES, POINTS_MAX, Point, Trend, rising_trend
+from blackbox.model.identity import StartTimes
 from blackbox.model.query import Evidence, Forecast, History, Outlook, Series
 from blackbox.model.snapshot import Gpu, Process, Snapshot
 from blackbox.model.text import duration, rate, who
@@ -34,12 +35,14 @@ def forecast(now: float, snapshot: Snapshot, histories: Sequence[History], kv_hi
 
     `kv_history` is a week of `kv_usage_ratio`.
     """
-    rises = _rises(histories)
+    starts = StartTimes()
+    rises = _rises(histories, starts)
     gpus = {gpu.uuid: gpu for gpu in snapshot.gpus}
     processes = [
         outlook
         for process in snapshot.processes
-        if process.gpu_uuid in gpus and (outlook := _of_process(process, gpus[process.gpu_uuid], rises)) is not None
+        if process.gpu_uuid in gpus
+        and (outlook := _of_process(process, gpus[process.gpu_uuid], rises, starts)) is not None
     ]
     return Forecast(
         timestamp=now,
@@ -53,7 +56,7 @@ def _urgency(outlook: Outlook) -> float:
     return float("inf") if outlook.full_in_seconds is None else outlook.full_in_seconds
 
 
-def _rises(histories: Sequence[History]) -> dict[Subject, list[Rise]]:
+def _rises(histories: Sequence[History], starts: StartTimes) -> dict[Subject, list[Rise]]:
     """The trends of every subject, those of short windows first."""
     found: dict[Subject, list[Rise]] = {}
     for history in histories:
@@ -61,7 +64,7 @@ def _rises(histories: Sequence[History]) -> dict[Subject, list[Rise]]:
             points = list(_lows(series))[-POINTS_MAX:]
             trend = rising_trend(points)
             if trend is not None and trend.rise >= NOTEWORTHY_BYTES:
-                found.setdefault(_subject(series), []).append(Rise(trend, points[0][0]))
+                found.setdefault(_subject(series, starts), []).append(Rise(trend, points[0][0]))
     return found
 
 
@@ -72,8 +75,8 @@ def _lows(series: Series) -> Iterator[Point]:
             yield time, float(low)
 
 
-def _subject(series: Series) -> Subject:
-    return series.gpu_uuid, series.pid, series.start_time
+def _subject(one: Series | Process, starts: StartTimes) -> Subject:
+    return one.gpu_uuid, one.pid, starts.first((one.gpu_uuid, one.pid), one.start_time)
 
 
 def _of_gpu(gpu: Gpu, rises: dict[Subject, list[Rise]]) -> Outlook:
@@ -82,9 +85,9 @@ def _of_gpu(gpu: Gpu, rises: dict[Subject, list[Rise]]) -> Outlook:
     return _outlook(gpu, None, name, gpu.used_bytes, found)
 
 
-def _of_process(process: Process, gpu: Gpu, rises: dict[Subject, list[Rise]]) -> Outlook | None:
+def _of_process(process: Process, gpu: Gpu, rises: dict[Subject, list[Rise]], starts: StartTimes) -> Outlook | None:
     """None where it does not rise."""
-    found = rises.get((process.gpu_uuid, process.pid, process.start_time), [])
+    found = rises.get(_subject(process, starts), [])
     if not found or "used_bytes" in process.unknown:
         return None
     return _outlook(gpu, process, who(process.name, process.pid), process.used_bytes, found)

@@ -5,14 +5,13 @@ import signal
 from collections.abc import Callable
 
 from blackbox.model.event import ProcessLife
+from blackbox.model.identity import ProcessIdentity, same_process, same_start
 from blackbox.model.sample import DeviceProcess, Ending, Event
 from blackbox.model.snapshot import Moment
 from blackbox.model.text import signal_name, size, who
 from blackbox.sources.proc import exit_status as remains
 from blackbox.sources.proc.processes import Procfs
 
-START_SECONDS_APART_MAX = 2.0
-"""As `blackbox.merge.selection` has it: two sources may read two times of boot."""
 REQUESTS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 """Signals by which people and schedulers ask programs to end: whoever dies of them has not crashed."""
 INTERRUPT = "KeyboardInterrupt"
@@ -30,9 +29,9 @@ def autopsy(row: DeviceProcess) -> Ending | None:
     if row.start_time is None:
         return None
     facts, found = Procfs().look(row.pid), remains.look(row.pid)
-    if facts is None or found is None or found.start_ticks != facts.start_ticks or found.wait_status is None:
+    if facts is None or found is None or found.wait_status is None:
         return None
-    if not _is_same(facts.start_time, row.start_time):
+    if not (same_process(found.identity, facts.identity) and same_process(facts.identity, _identity(row))):
         return None
     killed = os.WIFSIGNALED(found.wait_status)
     code = None if killed else os.WEXITSTATUS(found.wait_status)
@@ -123,8 +122,8 @@ def how(ending: Ending) -> str:
 
 
 def _is_of(ending: Ending, row: DeviceProcess) -> bool:
-    return ending.start_time is None or _is_same(ending.start_time, row.start_time)
+    return ending.start_time is None or bool(same_start(ending.start_time, row.start_time))
 
 
-def _is_same(one: float | None, other: float | None) -> bool:
-    return one is not None and other is not None and abs(one - other) <= START_SECONDS_APART_MAX
+def _identity(row: DeviceProcess) -> ProcessIdentity:
+    return ProcessIdentity(row.pid, start_time=row.start_time)

@@ -7,6 +7,7 @@ from msgspec import Struct, structs
 from blackbox.events.endings import Endings, crash, how, is_crash
 from blackbox.events.holders import Holder, Holders, Place
 from blackbox.model.event import ProcessLife
+from blackbox.model.identity import same_start
 from blackbox.model.sample import DeviceProcess, Ending, Event, EventKind
 from blackbox.model.snapshot import Moment
 from blackbox.model.text import size, who
@@ -100,7 +101,7 @@ def _has_ended(place: Place, life: _Life, held: Holders) -> bool:
 
 def is_another(before: DeviceProcess, now: DeviceProcess) -> bool:
     """Whether the pid has been given to another process."""
-    return before.start_time is not None and now.start_time is not None and before.start_time != now.start_time
+    return same_start(before.start_time, now.start_time) is False
 
 
 def _exit(life: _Life, ending: Ending | None, timestamp: float) -> Event:

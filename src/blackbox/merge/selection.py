@@ -6,13 +6,11 @@ from collections.abc import Collection, Iterable
 from msgspec import Struct
 
 from blackbox.merge.engines import engine_pids, merge_engines
+from blackbox.model.identity import same_start
 from blackbox.model.sample import Allocator, Device, DeviceProcess, InferenceEngine, KernelCounters
 from blackbox.model.snapshot import Moment, Xid
 from blackbox.model.view import UnknownGpuError
 
-START_SECONDS_APART_MAX = 2.0
-"""The kernel gives the time of boot in whole seconds, and moves it when the clock is set: two sources may read
-different ones, and so compute different start times for one process."""
 KERNEL_COUNTERS = (
     "atomic_operations",
     "threads_per_block",
@@ -134,12 +132,7 @@ def measured_count(row: KernelCounters) -> int:
 
 def _is_of_another(allocator: Allocator, process: DeviceProcess | None) -> bool:
     """Whether the pid now belongs to a different process than the one that reported."""
-    return (
-        process is not None
-        and process.start_time is not None
-        and allocator.start_time is not None
-        and abs(process.start_time - allocator.start_time) > START_SECONDS_APART_MAX
-    )
+    return process is not None and same_start(process.start_time, allocator.start_time) is False
 
 
 def _uid(process: DeviceProcess | None) -> int | None:

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from blackbox.merge import merge
 from blackbox.merge.blocks import block_rows
+from blackbox.model.identity import StartTimes
 from blackbox.model.sample import Allocator, Event, TraceStep
 from blackbox.model.snapshot import Moment, Snapshot
 from blackbox.report.readings import OUTSIDE, Reading, read, uses_of
@@ -123,11 +124,25 @@ def from_readings(
     return Evidence(
         origin=origin,
         last=last,
-        readings=(*(reading for reading in readings if reading.time < final.time), final),
+        readings=_by_process((*(reading for reading in readings if reading.time < final.time), final)),
         failure=failure,
         inside=inside,
         events=tuple(events),
         notes=tuple(notes),
+    )
+
+
+def _by_process(readings: Iterable[Reading]) -> tuple[Reading, ...]:
+    """The readings, each process under one key in all of them, whichever time of boot its start time was read with."""
+    starts = StartTimes()
+    return tuple(
+        reading._replace(
+            holders={
+                holder._replace(start_time=starts.first((holder.gpu_uuid, holder.pid), holder.start_time)): held
+                for holder, held in reading.holders.items()
+            }
+        )
+        for reading in readings
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice, pairwise
 from typing import NamedTuple
 
+from blackbox.model.identity import StartTimes
 from blackbox.model.query import Aggregate, History, Series
 from blackbox.recorder.query.buckets import Piece, Stretches, number
 from blackbox.recorder.storage.layout import Key
@@ -65,9 +66,10 @@ def history(tiers: Sequence[TierReader], question: Question, points: int) -> His
     first = list(islice(pieces, 1))
     step = _step(wanted_step, tiers[tier].tier.step_seconds, first)
     found: dict[tuple[object, ...], Stretches] = {}
+    starts = StartTimes()
     for piece in chain(first, pieces):
         for key, place in piece.places:
-            found.setdefault(key.identity, Stretches(step)).add(key, piece, place)
+            found.setdefault(key.identity(starts), Stretches(step)).add(key, piece, place)
     largest = sorted((one for one in found.values() if one), key=lambda one: one.peak, reverse=True)
     return History(
         from_=question.since,
@@ -82,9 +84,10 @@ def aggregated(tiers: Sequence[TierReader], question: Question) -> tuple[Aggrega
     """The answer to `/vram/aggregated`."""
     finest = _finest_with(tiers, question.since)
     found: dict[tuple[object, ...], _Parts] = {}
+    starts = StartTimes()
     for piece in _pieces(tiers[: finest + 1], question):
         for key, place in piece.places:
-            parts = found.setdefault(key.identity, _Parts(key, [], []))
+            parts = found.setdefault(key.identity(starts), _Parts(key, [], []))
             if piece.rolled:
                 parts.summaries.extend(summaries(piece.run, place, piece.rows))
             else:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from blackbox.model.identity import StartTimes
 from blackbox.recorder.storage.compression import DamageError, pack, unpack
 from blackbox.recorder.storage.metrics import Metric, Subject
 
@@ -24,10 +25,9 @@ class Key(NamedTuple):
     subject: Subject
     metric: Metric
 
-    @property
-    def identity(self) -> tuple[object, ...]:
+    def identity(self, starts: StartTimes) -> tuple[object, ...]:
         """The same for the same series, whatever its subject is called by now."""
-        return *self.subject.identity, self.metric.name
+        return *self.subject.identity(starts), self.metric.name
 
 
 class Layout:

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 from msgspec import Struct, structs
 
 from blackbox.merge import merge
+from blackbox.model.identity import StartTimes
 from blackbox.model.sample import Allocator, Sample
 from blackbox.model.snapshot import Engine, Gpu, Moment, Process, Snapshot
 
@@ -79,10 +80,11 @@ class Subject(Struct, frozen=True, array_like=True):
     name: str | None = None
     uid: int | None = None
 
-    @property
-    def identity(self) -> tuple[object, ...]:
-        """The same for the same subject, whatever index it has and however it is called."""
-        return self.holder, self.gpu_uuid, self.pid, self.start_time, self.engine
+    def identity(self, starts: StartTimes) -> tuple[object, ...]:
+        """The same for the same subject, whatever index it has and however it is called; a process is known by the
+        first reading of its start time in `starts`."""
+        start_time = starts.first((self.gpu_uuid, self.pid), self.start_time)
+        return self.holder, self.gpu_uuid, self.pid, start_time, self.engine
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

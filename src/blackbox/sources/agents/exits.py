@@ -3,6 +3,7 @@
 import os
 
 from blackbox.model.event import Ended
+from blackbox.model.identity import same_process
 from blackbox.model.sample import Ending
 from blackbox.sources.agents.connection import Connection
 from blackbox.sources.agents.text import printable
@@ -22,7 +23,7 @@ def ending_of(connection: Connection, timestamp: float) -> Ending | None:
     wait_status = None
     if goodbye is None:
         now = remains.look(process.pid)
-        if now is not None and now.start_ticks == process.start_ticks:
+        if now is not None and same_process(now.identity, process.identity):
             if not now.is_ending:
                 return None
             wait_status = now.wait_status

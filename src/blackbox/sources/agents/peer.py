@@ -4,6 +4,7 @@ import socket
 import struct
 from typing import NamedTuple
 
+from blackbox.model.identity import ProcessIdentity, same_process
 from blackbox.sources.proc.processes import ProcessFacts, Procfs
 from blackbox.sources.proc.threads import Tasks
 from blackbox.wire.report import Hello
@@ -49,11 +50,16 @@ def identify(connected: socket.socket, procfs: Procfs, tasks: Tasks) -> Peer:
 
 def check_hello(peer: Peer, hello: Hello) -> None:
     """Raises `RefusedError` where the one who speaks started at another time than the process with its pid."""
-    if hello.start_ticks and hello.start_ticks != peer.process.start_ticks:
+    told = ProcessIdentity(peer.pid, hello.start_ticks or None)
+    if same_process(told, peer.process.identity) is False:
         raise RefusedError(f"process {peer.pid} is not the one that connected")
 
 
 def still_there(peer: Peer, procfs: Procfs, tasks: Tasks) -> bool:
     """Whether the pid still belongs to the same process, and that to the same user."""
     now = procfs.look(peer.pid)
-    return now is not None and now.start_ticks == peer.process.start_ticks and peer.uid in (ROOT, tasks.owner(peer.pid))
+    return (
+        now is not None
+        and bool(same_process(now.identity, peer.process.identity))
+        and peer.uid in (ROOT, tasks.owner(peer.pid))
+    )

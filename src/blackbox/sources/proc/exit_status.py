@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from blackbox.model.identity import ProcessIdentity
+
 _STATE, _PARENT, _FLAGS, _THREADS, _START_TICKS, _WAIT_STATUS = 0, 1, 6, 17, 19, 49
 """Fields of a stat file, counted from behind the name."""
 _PF_EXITING = 0x4
@@ -24,6 +26,11 @@ class Remains(NamedTuple):
     """Dead, or about to be: nothing of the program runs any more."""
     wait_status: int | None
     """How it ended, as `os.waitpid` tells it; None where it has not, or where the kernel does not tell us."""
+
+    @property
+    def identity(self) -> ProcessIdentity:
+        """Which process it is."""
+        return ProcessIdentity(self.pid, self.start_ticks)
 
 
 def look(pid: int, root: Path = Path("/proc")) -> Remains | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
+from blackbox.model.identity import ProcessIdentity
 from blackbox.model.sample import ThreadState
 
 HOST_PID_NAMESPACE = "pid:[4026531836]"
@@ -44,6 +45,11 @@ class ProcessFacts(NamedTuple):
     container: str | None
     state: ThreadState
     """Of the main thread."""
+
+    @property
+    def identity(self) -> ProcessIdentity:
+        """Which process it is."""
+        return ProcessIdentity(self.pid, self.start_ticks, self.start_time)
 
 
 class _Stat(NamedTuple):

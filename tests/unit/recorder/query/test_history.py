@@ -156,10 +156,27 @@ def test_the_same_pid_twice_is_two_processes(tmp_path: Path) -> None:
     from tests.moments import device, process, sample
 
     old, new = (
-        moment(sample((device(0),), (process(PID, start_time=born),)), timestamp=START + born) for born in (1.0, 2.0)
+        moment(sample((device(0),), (process(PID, start_time=born),)), timestamp=START + born) for born in (1.0, 8.0)
     )
     record(tmp_path, old, structs.replace(new, seq=2))
     assert len(Recording(tmp_path).history(START, START + 10, pid=PID).series) == 2
+
+
+def test_a_process_whose_start_time_was_read_with_another_time_of_boot_is_one_series(tmp_path: Path) -> None:
+    from msgspec import structs
+
+    from tests.moments import device, process, sample
+
+    old, new = (
+        moment(sample((device(0),), (process(PID, start_time=START + apart),)), timestamp=START + apart)
+        for apart in (0.0, 1.0)
+    )
+    record(tmp_path, old, structs.replace(new, seq=2))
+    recording = Recording(tmp_path)
+    points = only(recording.history(START, START + 10, pid=PID)).points
+    assert [time for time, low, _, _ in points if low is not None] == [START, START + 1]
+    (one,) = recording.aggregated(START, START + 10, pid=PID)
+    assert one.count == 2
 
 
 def test_series_beyond_the_most_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from blackbox.merge import merge
+from blackbox.model.identity import StartTimes
 from blackbox.model.snapshot import Moment
 from blackbox.recorder.storage.metrics import KEPT, METRICS, Reading, Subject, read
 from tests.moments import (
@@ -82,10 +83,11 @@ def test_an_engine_belongs_to_the_user_of_its_process() -> None:
 
 
 def test_identity_is_not_a_matter_of_names() -> None:
+    starts = StartTimes()
     one = Subject("process", gpu_uuid="GPU-0", pid=1, start_time=5.0, gpu=0, name="python", uid=7)
     other = Subject("process", gpu_uuid="GPU-0", pid=1, start_time=5.0, gpu=3, name="renamed", uid=None)
-    assert one.identity == other.identity
-    assert one.identity != Subject("process", gpu_uuid="GPU-0", pid=1, start_time=6.0).identity
+    assert one.identity(starts) == other.identity(starts)
+    assert one.identity(starts) != Subject("process", gpu_uuid="GPU-0", pid=1, start_time=60.0).identity(starts)
 
 
 def test_metrics_are_fields_of_their_rows() -> None:
