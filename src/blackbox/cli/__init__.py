@@ -81,22 +81,29 @@ def build_parser(chosen: Sequence[str], prog: str = "blackbox") -> ArgumentParse
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
     for command in COMMANDS:
         if command.name in chosen:
-            module = _load(command)
-            description = (cast(Any, module).__doc__ or "").strip()
             sub = commands.add_parser(
-                command.name,
-                prog=prog if prog != "blackbox" else None,
-                help=command.help,
-                description=description,
-                formatter_class=RawDescriptionHelpFormatter,
-                allow_abbrev=False,
+                command.name, prog=prog if prog != "blackbox" else None, help=command.help, allow_abbrev=False
             )
-            _add_version(sub)
-            sub.add_argument("--log-level", choices=LOG_LEVELS, help="least to log on stderr (default: info)")
-            module.configure(sub)
+            _configure(sub, _load(command))
         else:
             commands.add_parser(command.name, help=command.help)
     return parser
+
+
+def command_parser(command: Command) -> ArgumentParser:
+    """The parser of one command by itself."""
+    parser = _Parser(prog=f"blackbox {command.name}", allow_abbrev=False)
+    _configure(parser, _load(command))
+    return parser
+
+
+def _configure(parser: ArgumentParser, module: CommandModule) -> None:
+    """Gives a command's parser what all commands have, and its own arguments."""
+    parser.description = (cast(Any, module).__doc__ or "").strip()
+    parser.formatter_class = RawDescriptionHelpFormatter
+    _add_version(parser)
+    parser.add_argument("--log-level", choices=LOG_LEVELS, help="least to log on stderr (default: info)")
+    module.configure(parser)
 
 
 def _run(prog: str, argv: Sequence[str]) -> int:
