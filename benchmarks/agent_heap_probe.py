@@ -3,7 +3,7 @@
 import time
 from types import ModuleType
 
-from blackbox.agent.probe import Desk
+from blackbox.agent.probe import AgentContext
 from blackbox.wire.report import AllocatorReport, BlockColumns, Report
 
 
@@ -32,6 +32,6 @@ class HeapProbe:
         return Report(self.source, time.monotonic(), (allocator,))
 
 
-def make(module: ModuleType, desk: Desk) -> HeapProbe:
-    module.on_begin.append(desk.awake)
+def make(module: ModuleType, context: AgentContext) -> HeapProbe:
+    module.on_begin.append(context.ensure_thread)
     return HeapProbe(module)

@@ -3,7 +3,7 @@
 import sys
 from types import ModuleType
 
-from blackbox.agent.probe import Desk
+from blackbox.agent.probe import AgentContext
 from blackbox.agent.probes.torch.probe import TorchProbe
 from blackbox.wire.report import Report
 
@@ -17,8 +17,8 @@ class SwitchedProbe(TorchProbe):
         return super().report(full) if SwitchedProbe.is_on else None
 
 
-def make(_: ModuleType, desk: Desk) -> SwitchedProbe:
-    probe = SwitchedProbe(sys.modules["torch"], desk)
+def make(_: ModuleType, context: AgentContext) -> SwitchedProbe:
+    probe = SwitchedProbe(sys.modules["torch"], context)
     probe.watch(late=True)
-    desk.awake()
+    context.ensure_thread()
     return probe

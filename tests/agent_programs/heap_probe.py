@@ -47,10 +47,10 @@ def columns(owners: dict[int, tuple[int, int]]) -> BlockColumns:
     )
 
 
-def make(module, desk) -> HeapProbe:
+def make(module, context) -> HeapProbe:
     probe = HeapProbe(module)
-    module.on_start.append(desk.awake)
-    module.on_out_of_memory.append(lambda size: desk.out_of_memory(out_of_memory(probe, module, size)))
+    module.on_start.append(context.ensure_thread)
+    module.on_out_of_memory.append(lambda size: context.out_of_memory(out_of_memory(probe, module, size)))
     return probe
 
 

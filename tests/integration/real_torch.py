@@ -13,17 +13,17 @@ from blackbox.agent.probes.torch import kinds
 from blackbox.agent.probes.torch.tensors import Tensors
 
 
-class Desk:
+class AgentContext:
     extras = frozenset()
-    awakenings = 0
+    thread_starts = 0
 
-    def awake(self):
-        self.awakenings += 1
+    def ensure_thread(self):
+        self.thread_starts += 1
 
-    def spent(self, seconds):
+    def add_cost(self, seconds):
         pass
 
-    def rest(self):
+    def yield_gil(self):
         pass
 
     def out_of_memory(self, oom):
@@ -82,9 +82,9 @@ def gradients_are_left_to_the_program(watching):
 def stacks_bring_no_compiler():
     """Optimizers of this PyTorch import the compiler, so a fresh interpreter has to tell."""
     code = (
-        "import sys, torch; from blackbox.agent.probes.torch.lazy_imports import held_off; "
+        "import sys, torch; from blackbox.agent.probes.torch.lazy_imports import compiler_hidden; "
         "profiler = torch._C._profiler; stack = profiler.gather_traceback(True, False, False)\n"
-        "with held_off(torch): told = profiler.symbolize_tracebacks([stack])\n"
+        "with compiler_hidden(torch): told = profiler.symbolize_tracebacks([stack])\n"
         "before = 'torch._inductor' in sys.modules; profiler.symbolize_tracebacks([stack])\n"
         "sys.exit(not (told[0] and not before and 'torch._inductor' in sys.modules))"
     )
@@ -96,17 +96,17 @@ def main():
     early = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.BatchNorm1d(8))
     early_optimizer = train(early)
 
-    searching = Tensors(torch, Desk())
+    searching = Tensors(torch, AgentContext())
     searching.search()
     facts["late attach finds models and optimizers"] = as_expected(owned(searching), early, early_optimizer)
 
-    desk = Desk()
-    watching = Tensors(torch, desk)
+    context = AgentContext()
+    watching = Tensors(torch, context)
     watching.watch()
     model = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.BatchNorm1d(8))
     optimizer = train(model)
     facts["hooks find models and optimizers"] = as_expected(owned(watching), model, optimizer)
-    facts["hooks wake the agent"] = desk.awakenings == 3
+    facts["hooks wake the agent"] = context.thread_starts == 3
     model.to(torch.float64)
     facts["tensors that move are followed"] = {pointer(p) for p in model.parameters()} <= owned(watching).keys()
     facts["nothing lies on a GPU"] = list(watching.places()) == []
@@ -114,10 +114,10 @@ def main():
     facts["gradients are left to the program"] = gradients_are_left_to_the_program(watching)
     facts["models die as before"] = not watching.has_modules
 
-    facts["a build for CPUs gets no probe"] = torch.version.cuda is not None or probes.make(torch, Desk()) is None
+    facts["a build for CPUs gets no probe"] = torch.version.cuda is not None or not probes.make(torch, AgentContext())
     torch.version.cuda = torch.version.cuda or "none"
-    desk.extras = frozenset(("threads", "history"))
-    probe = probes.make(torch, desk)
+    context.extras = frozenset(("threads", "history"))
+    probe = probes.make(torch, context)
     facts["a build for GPUs gets one, silent until CUDA is set up"] = probe is not None and probe.report(True) is None
     facts["allocations can be listened to"] = probe._owners.on
     facts["snapshots without traces"] = "include_traces" in inspect.signature(torch.cuda.memory_snapshot).parameters

@@ -134,7 +134,7 @@ def test_the_environments_own_sitecustomize_still_runs(tmp_path: Path) -> None:
 
 
 def test_a_broken_probe_is_no_concern_of_the_program(tmp_path: Path) -> None:
-    (tmp_path / "broken.py").write_text("def make(module, desk):\n    raise SystemError('broken')")
+    (tmp_path / "broken.py").write_text("def make(module, context):\n    raise SystemError('broken')")
     environment = agent_environment(tmp_path / "agent.sock") | {
         "BLACKBOX_AGENT_PROBES": "blackbox_heap=broken,blackbox_heap=missing",
         "PYTHONPATH": f"{agent_environment(tmp_path)['PYTHONPATH']}:{tmp_path}",

@@ -1,4 +1,4 @@
-"""The agent: runs inside the programs that hold the memory, and tells the daemon what is in it.
+"""The agent: runs inside the programs that hold the memory, and reports to the daemon what is in it.
 
 Standard library and `blackbox.wire` only, Python 3.9 and newer. It never prints, raises into the program, waits for the
 daemon, or opens a GPU.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 
 def attach() -> None:
-    """Puts the agent into this program, if `BLACKBOX_AGENT` does not forbid it; again: does nothing. Never raises.
+    """Starts the agent in this program, unless `BLACKBOX_AGENT` forbids it. Never raises; a second call does nothing.
 
-    Frameworks already imported are looked into from now on, others when they are imported.
+    It reports on frameworks already imported from now on, and on others once they are imported.
     """
     from blackbox.agent import bootstrap
 

@@ -1,4 +1,4 @@
-"""The door of the agent: waits, without a trace in the program, for a framework to be imported.
+"""Where the agent starts: waits, unnoticed by the program, for a framework to be imported.
 
 Runs at the start of every Python under `blackbox run`, so it imports nothing that is not loaded anyway.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 VARIABLE = "BLACKBOX_AGENT"
-"""Unset: only `attach` starts the agent. A word of `OFF`: nothing does. Anything else: it starts by itself."""
+"""Unset: only `attach` starts the agent. One of `OFF`: nothing does. Anything else: it starts by itself."""
 PROBES_VARIABLE = "BLACKBOX_AGENT_PROBES"
 """Probes of the user's own: `module=module of the probe`, separated by commas."""
 OFF = ("0", "off", "false", "no")
@@ -29,56 +29,57 @@ def start() -> None:
 
 
 def attach() -> None:
-    """Begins to watch imports, and wakes the probes of what is imported already. Never raises."""
+    """Begins to watch imports, and starts the probes of what is imported already. Never raises."""
     try:
         if os.environ.get(VARIABLE, "").strip().lower() in OFF:
             return
         if not any(isinstance(finder, ImportWatch) for finder in sys.meta_path):
-            watch = ImportWatch(_table(), _wake)
+            watch = ImportWatch(_probes(), _start_probes)
             sys.meta_path.insert(0, watch)
-            watch.wake_loaded()
+            watch.start_loaded()
     except Exception:  # noqa: S110 - the program must not notice
         pass
 
 
 class ImportWatch:
-    """A finder that finds nothing of its own: it passes on what the others find, and is told when that has run."""
+    """A finder that finds nothing of its own: it passes on what the others find, and learns when that has run."""
 
-    def __init__(self, probes: dict[str, list[str]], wake: Callable[[ModuleType, Sequence[str]], None]) -> None:
+    def __init__(self, probes: dict[str, list[str]], start: Callable[[ModuleType, Sequence[str]], None]) -> None:
+        """`probes`: module -> modules of its probes; `start` is called with both once the module has run."""
         self._probes = probes
-        self._wake = wake
+        self._start = start
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """What the finders behind this one say, with a loader that wakes the probes afterwards."""
+        """What the finders behind this one say, with a loader that starts the probes afterwards."""
         if name not in self._probes:
             return None
         for finder in _behind(self):
             spec = finder.find_spec(name, path, target) if hasattr(finder, "find_spec") else None
             if spec is not None:
                 if spec.loader is not None and hasattr(spec.loader, "exec_module"):
-                    spec.loader = _WakingLoader(spec.loader, self._woken)  # pyright: ignore[reportAttributeAccessIssue]
+                    spec.loader = _ProbeLoader(spec.loader, self._imported)  # pyright: ignore[reportAttributeAccessIssue]
                 return spec
         return None
 
-    def wake_loaded(self) -> None:
-        """Wakes the probes of modules whose import is over."""
+    def start_loaded(self) -> None:
+        """Starts the probes of modules whose import is over."""
         for name in self._probes:
             module = sys.modules.get(name)
             if module is not None and not getattr(getattr(module, "__spec__", None), "_initializing", False):
-                self._woken(module)
+                self._imported(module)
 
-    def _woken(self, module: ModuleType) -> None:
-        self._wake(module, self._probes[module.__name__])
+    def _imported(self, module: ModuleType) -> None:
+        self._start(module, self._probes[module.__name__])
 
 
-class _WakingLoader:
+class _ProbeLoader:
     """Stands in for a module's loader until the module runs; the module itself never sees it."""
 
-    def __init__(self, loader: Loader, woken: Callable[[ModuleType], None]) -> None:
+    def __init__(self, loader: Loader, imported: Callable[[ModuleType], None]) -> None:
         self._loader = loader
-        self._woken = woken
+        self._imported = imported
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._loader, name)
@@ -91,7 +92,7 @@ class _WakingLoader:
             module.__spec__.loader = self._loader
         module.__loader__ = self._loader
         self._loader.exec_module(module)
-        self._woken(module)
+        self._imported(module)
 
 
 def _behind(finder: ImportWatch) -> Sequence[MetaPathFinder]:
@@ -99,16 +100,16 @@ def _behind(finder: ImportWatch) -> Sequence[MetaPathFinder]:
     return sys.meta_path[place + 1 :]  # pyright: ignore[reportReturnType]
 
 
-def _wake(module: ModuleType, probes: Sequence[str]) -> None:
+def _start_probes(module: ModuleType, probes: Sequence[str]) -> None:
     try:
-        from blackbox.agent import runtime as life
+        from blackbox.agent import runtime
 
-        life.wake(module, probes)
+        runtime.start_probes(module, probes)
     except Exception:  # noqa: S110 - the program must not notice
         pass
 
 
-def _table() -> dict[str, list[str]]:
+def _probes() -> dict[str, list[str]]:
     from blackbox.agent.probes import PROBES
 
     own = (pair.partition("=") for pair in os.environ.get(PROBES_VARIABLE, "").split(",") if "=" in pair)

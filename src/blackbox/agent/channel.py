@@ -1,4 +1,4 @@
-"""The agent's end of the socket. Nothing here waits for the daemon but `send_now`, and that has a limit."""
+"""The agent's end of the socket. Only `send_now` and `close` wait for the daemon, both with a time limit."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ from blackbox.wire.address import SYSTEM
 
 RETRY_SECONDS_MIN = 0.5
 RETRY_SECONDS_MAX = 4.0
-"""A daemon that was started again is found within this time; looking costs 20 us."""
+"""A restarted daemon is found within this time; a try costs 20 us."""
 DESCRIPTOR_MIN = 250
-"""Programs may count on small numbers for the files they open: ours stays out of their way."""
-HEARD_BYTES_MAX = 4096
-"""All answers that may have come too late."""
+"""Programs may rely on small descriptor numbers for the files they open: the agent's are above this."""
+ANSWERS_BYTES_MAX = 4096
+"""Far more than all answers that may have come too late."""
 _CREDENTIALS = struct.Struct("3i")
 """pid, uid, gid"""
 
 
 class Channel:
-    """A connection that comes and goes, and the frames that wait for it. For one thread, but for `send_now`."""
+    """A connection that is made again when it is lost, and the frames that wait for it.
+
+    For one thread; any thread may call `send_now`.
+    """
 
     def __init__(
         self,
@@ -35,18 +38,18 @@ class Channel:
         trusted_uids: frozenset[int],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`hello` opens every connection. Daemons of others than `trusted_uids` are not spoken to, but where only
-        root can have put them.
+        """`hello` opens every connection. Nothing is sent to a daemon of another user than `trusted_uids`, except at
+        the path where only root can have put its socket.
         """
         self._paths = paths
         self._hello = hello
         self._trusted_uids = trusted_uids
         self._clock = clock
         self._lock = threading.Lock()
-        """Guards what follows against `send_now`. Never held while waiting, but there."""
+        """Guards what follows against `send_now`, which alone holds it while waiting."""
         self._socket: socket.socket | None = None
         self._inode = 0
-        """Of the socket: a program may close all its files, and be given our number for another."""
+        """Of the socket: a program may close all its files, and get the same descriptor number for another."""
         self._outbox: deque[memoryview] = deque()
         """Not sent yet; the first may be sent in part."""
         self._retry_at = 0.0
@@ -69,27 +72,28 @@ class Channel:
             return self._connect()
 
     def send(self, frame: bytes) -> None:
-        """Puts a frame behind the others; nothing where there is no connection."""
+        """Queues a frame; without a connection it is dropped."""
         with self._lock:
             if self._socket is not None:
                 self._outbox.append(memoryview(frame))
 
     def pump(self) -> None:
-        """Sends what the daemon takes now."""
+        """Sends what the socket accepts at this moment."""
         with self._lock:
             self._pump()
 
     def wait(self, seconds: float) -> None:
-        """Returns when the daemon takes more, or after `seconds`."""
+        """Returns when the socket accepts more, or after `seconds`."""
         channel = self._socket
         if channel is not None:
             _wait(channel.fileno(), select.POLLOUT, seconds)
 
     def send_now(self, frame: bytes, seconds: float) -> bool:
-        """Sends before anything that is not begun, and waits for the daemon's word that it has arrived; False where
-        that does not come within `seconds`. Any thread may call.
+        """Sends ahead of the frames that are queued, and waits for the daemon's acknowledgement; False where that does
+        not come within `seconds`. Any thread may call.
 
-        Without the word the frame could be lost with the process: a daemon lets nobody in who is gone.
+        Without the acknowledgement the frame could be lost with the process: a daemon accepts no connection of a
+        process that has ended.
         """
         until = self._clock() + seconds
         if not self._lock.acquire(timeout=seconds):
@@ -98,32 +102,32 @@ class Channel:
             self._retry_at = 0.0
             if self._socket is None and not self._connect():
                 return False
-            begun = 1 if self._outbox and self._goes_first(self._outbox[0]) else 0
+            started = 1 if self._outbox and self._must_stay_first(self._outbox[0]) else 0
             self._drain()
-            self._outbox.insert(begun, memoryview(frame))
-            return self._pump_until(until, left=len(self._outbox) - begun - 1) and self._hear_until(until)
+            self._outbox.insert(started, memoryview(frame))
+            return self._pump_until(until, left=len(self._outbox) - started - 1) and self._await_answer(until)
         finally:
             self._lock.release()
 
-    def close(self, farewell: bytes = b"", seconds: float = 0.0) -> None:
-        """Ends the connection; what waits, and then `farewell`, is sent where the daemon takes it within `seconds`."""
+    def close(self, last_frame: bytes = b"", seconds: float = 0.0) -> None:
+        """Ends the connection, after the queue and `last_frame` are sent or `seconds` have passed."""
         if not self._lock.acquire(timeout=RETRY_SECONDS_MIN):
             return
         try:
             if self._socket is not None:
-                self._outbox.append(memoryview(farewell))
+                self._outbox.append(memoryview(last_frame))
                 self._pump_until(self._clock() + seconds, left=0)
-            self._lose()
+            self._disconnect()
         finally:
             self._lock.release()
 
     def abandon(self) -> None:
-        """Lets go of a parent's connection, in a child after a fork: it is the parent's to use and to end.
+        """In a child after a fork, closes its copy of the connection, which stays open in the parent.
 
-        The lock may be held for ever by a thread that does not exist here, so it is not asked for.
+        Takes no lock: a thread that does not exist in the child may hold it for ever.
         """
         if self._socket is not None:
-            self._let_go(self._socket)
+            self._close_socket(self._socket)
             self._socket = None
 
     def _connect(self) -> bool:
@@ -155,8 +159,8 @@ class Channel:
                 return False
             _wait(channel.fileno(), select.POLLOUT, until - now)
 
-    def _hear_until(self, until: float) -> bool:
-        """Whether the daemon says something before then."""
+    def _await_answer(self, until: float) -> bool:
+        """Whether the daemon sends something before then."""
         channel = self._socket
         if channel is None:
             return False
@@ -164,9 +168,9 @@ class Channel:
         return self._drain()
 
     def _drain(self) -> bool:
-        """Whether the daemon has said something; it only ever says one thing."""
+        """Reads what has arrived; whether that was anything. The daemon sends nothing but acknowledgements."""
         try:
-            return self._socket is not None and bool(self._socket.recv(HEARD_BYTES_MAX))
+            return self._socket is not None and bool(self._socket.recv(ANSWERS_BYTES_MAX))
         except OSError:
             return False
 
@@ -175,7 +179,7 @@ class Channel:
         if channel is None:
             return
         if not self._is_ours(channel):
-            self._lose()
+            self._disconnect()
             return
         try:
             while self._outbox:
@@ -187,10 +191,10 @@ class Channel:
         except BlockingIOError:
             pass
         except OSError:
-            self._lose()
+            self._disconnect()
 
-    def _goes_first(self, frame: memoryview) -> bool:
-        """Whether nothing may be put before this frame: it opens the connection, or is sent in part."""
+    def _must_stay_first(self, frame: memoryview) -> bool:
+        """Whether nothing may be sent before this frame: it opens the connection, or is sent in part."""
         return frame.obj is self._hello or len(frame) < len(frame.obj)  # pyright: ignore[reportArgumentType] - bytes
 
     def _is_ours(self, channel: socket.socket) -> bool:
@@ -199,16 +203,16 @@ class Channel:
         except OSError:
             return False
 
-    def _lose(self) -> None:
+    def _disconnect(self) -> None:
         if self._socket is None:
             return
-        self._let_go(self._socket)
+        self._close_socket(self._socket)
         self._socket = None
         self.dropped += len(self._outbox)
         self._outbox.clear()
         self._retry_at = self._clock() + self._retry_seconds
 
-    def _let_go(self, channel: socket.socket) -> None:
+    def _close_socket(self, channel: socket.socket) -> None:
         if self._is_ours(channel):
             channel.close()
         else:
@@ -222,8 +226,8 @@ def _wait(descriptor: int, until: int, seconds: float) -> None:
 
 
 def _dial(path: str, trusted_uids: frozenset[int]) -> socket.socket | None:
-    """A connection to whoever listens at `path`; None where nobody does who may be trusted."""
-    found = _socket_out_of_the_way()
+    """A connection to the daemon at `path`; None where none listens that is trusted."""
+    found = _new_socket()
     try:
         found.connect(path)
         if path == SYSTEM or _peer_uid(found) in trusted_uids:
@@ -234,11 +238,12 @@ def _dial(path: str, trusted_uids: frozenset[int]) -> socket.socket | None:
     return None
 
 
-def _socket_out_of_the_way() -> socket.socket:
+def _new_socket() -> socket.socket:
+    """One whose descriptor is at least `DESCRIPTOR_MIN`, if this process may open as many."""
     plain = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         descriptor = fcntl(plain.fileno(), F_DUPFD_CLOEXEC, DESCRIPTOR_MIN)
-    except OSError:  # this process may not open as many
+    except OSError:
         return plain
     plain.close()
     return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=descriptor)

@@ -12,13 +12,13 @@ from blackbox.agent.libraries import path_of
 LIBRARY = "libcuda.so.1"
 UUID_BYTES = 16
 HIP_LIBRARY = "libamdhip64.so"
-"""Its file has the version of ROCm behind that."""
+"""The file name continues with the version of ROCm."""
 PCI_DEVICES = "/sys/bus/pci/devices"
 PCI_ADDRESS_BYTES_MAX = 64
 
 
 class Chip(NamedTuple):
-    """The limits of a GPU, in the driver's words."""
+    """The limits of a GPU, as the driver reports them."""
 
     multiprocessors: int
     threads: int
@@ -34,7 +34,7 @@ class Chip(NamedTuple):
 
 def uuid_of(ordinal: int, library: str = LIBRARY) -> str | None:
     """`GPU-…` or `MIG-…` as NVML spells it, of the program's device number `ordinal`, or as the source of AMD's GPUs
-    does; None where it cannot be told.
+    does; None where it is not known.
 
     The library is not loaded for this, and CUDA not initialised: ask once the program has done both.
     """
@@ -112,7 +112,7 @@ registers, shared memory; shared memory reserved per block; major compute capabi
 
 
 def chip_of(ordinal: int, library: str = LIBRARY) -> Chip | None:
-    """The limits of the program's device number `ordinal`; None where the driver does not tell. As `uuid_of`."""
+    """The limits of the program's device number `ordinal`; None where the driver does not report one. As `uuid_of`."""
     device, value = ctypes.c_int(), ctypes.c_int()
     values: list[int] = []
     try:

@@ -9,7 +9,7 @@ NAME_MAX = 200
 
 
 def exception_name() -> str | None:
-    """Type of the exception that the program dies of; None where it ends of its own will.
+    """Type of the exception that ends the program; None where it returns or exits by itself.
 
     In a child of `multiprocessing` it is on its way through the caller; elsewhere Python has printed it and put it
     beside `sys`, where test runners and notebooks put those, too, that they have caught. One that nobody caught has

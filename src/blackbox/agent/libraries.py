@@ -1,4 +1,4 @@
-"""Libraries that this process has loaded. None is ever loaded for Blackbox."""
+"""Libraries that this process has loaded. Blackbox loads none of its own."""
 
 from __future__ import annotations
 

@@ -1,26 +1,25 @@
-"""One tick of the agent: asks every probe, packs what they say, keeps to the budget. Knows no threads."""
+"""One tick of the agent: asks every probe, encodes the reports, keeps to the CPU budget. Starts no threads."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-from blackbox.agent.budget import Budget
 from blackbox.agent.channel import Channel
-from blackbox.agent.gc_pause import held_off
+from blackbox.agent.overhead import CpuBudget, gc_paused
 from blackbox.agent.probe import Probe
-from blackbox.agent.settings import Settings
+from blackbox.agent.settings import AgentSettings
 from blackbox.wire.message import pack_report
 from blackbox.wire.report import Cost
 
 
 class Reporter:
-    """Asks the probes and fills the channel."""
+    """Asks the probes and queues their reports in the channel."""
 
     def __init__(
         self,
         channel: Channel,
-        settings: Settings,
+        settings: AgentSettings,
         clock: Callable[[], float] = time.monotonic,
         cpu_clock: Callable[[], float] = time.thread_time,
     ) -> None:
@@ -29,17 +28,17 @@ class Reporter:
         self._interval_seconds = settings.interval_seconds
         self._clock = clock
         self._cpu_clock = cpu_clock
-        self._budget = Budget(settings.budget_ratio, settings.interval_seconds, clock())
-        self._watched: list[_Watched] = []
+        self._budget = CpuBudget(settings.budget_ratio, settings.interval_seconds, clock())
+        self._probes: list[_ScheduledProbe] = []
         self._reports = 0
         self._dropped = 0
 
     def add(self, probe: Probe) -> None:
         """Asks this probe too from the next tick on. Any thread may call."""
-        self._watched.append(_Watched(probe))
+        self._probes.append(_ScheduledProbe(probe))
 
     def spend(self, seconds: float) -> None:
-        """Counts CPU time taken elsewhere for the agent's sake. Any thread may call."""
+        """Counts CPU time that hooks took on other threads. Any thread may call."""
         self._budget.spend(seconds)
 
     @property
@@ -57,31 +56,34 @@ class Reporter:
 
     def _ready(self) -> bool:
         if self._channel.connect():
-            for watched in self._watched:
-                watched.full_at = None
+            for scheduled in self._probes:
+                scheduled.full_at = None
         self._channel.pump()
         if self._channel.connected and not self._channel.idle:
-            # what was said last still waits: to ask the probes again would be work for nothing
-            self._dropped += len(self._watched)
+            # the last reports are not sent yet: new ones would only queue behind them
+            self._dropped += len(self._probes)
         return self._channel.connected and self._channel.idle
 
     def _report_all(self) -> float:
-        """Asks all, the one first whose last full report is oldest; returns the CPU seconds of the full reports."""
+        """Asks all probes, beginning with the one whose last full report is oldest.
+
+        Returns the CPU seconds of the full reports.
+        """
         full_seconds = 0.0
-        for watched in sorted(self._watched, key=_waited):
-            full = self._budget.affords(full_seconds + watched.full_seconds, self._clock())
+        for scheduled in sorted(self._probes, key=_last_full):
+            full = self._budget.affords(full_seconds + scheduled.full_seconds, self._clock())
             began = self._cpu_clock()
-            told = self._report(watched.probe, full)
-            if told and full:
-                watched.full_at = self._clock()
-                watched.full_seconds = self._cpu_clock() - began
-                full_seconds += watched.full_seconds
+            sent = self._report(scheduled.probe, full)
+            if sent and full:
+                scheduled.full_at = self._clock()
+                scheduled.full_seconds = self._cpu_clock() - began
+                full_seconds += scheduled.full_seconds
         self._channel.pump()
         return full_seconds
 
     def _report(self, probe: Probe, full: bool) -> bool:
         try:
-            with held_off():
+            with gc_paused():
                 report = probe.report(full)
                 if report is None:
                     return False
@@ -94,16 +96,16 @@ class Reporter:
         return True
 
 
-class _Watched:
-    """A probe and what is known of its full reports."""
+class _ScheduledProbe:
+    """A probe, and when a full report is due."""
 
     def __init__(self, probe: Probe) -> None:
         self.probe = probe
         self.full_seconds = 0.0
         """CPU time of the last one; 0 before the first."""
         self.full_at: float | None = None
-        """When that was; None while the daemon has none."""
+        """When it was made, by `clock`; None where this connection has carried none yet."""
 
 
-def _waited(watched: _Watched) -> float:
-    return -1.0 if watched.full_at is None else watched.full_at
+def _last_full(scheduled: _ScheduledProbe) -> float:
+    return -1.0 if scheduled.full_at is None else scheduled.full_at

@@ -1,7 +1,7 @@
-"""The agent of this process: one thread, from the first probe to the end of the program, and anew after a fork.
+"""The agent of this process: one thread, from the first probe to the end of the program, started again after a fork.
 
-The thread is started below `threading`, so that programs which wait for all their threads do not wait for it, and takes
-no signals, so that they go to the threads the program meant.
+The thread is started by `_thread`, so that programs which wait for all threads of `threading` do not wait for it, and
+blocks all signals, so that they reach the threads the program meant.
 """
 
 from __future__ import annotations
@@ -18,65 +18,64 @@ import time
 from collections.abc import Sequence
 from types import ModuleType
 
-from blackbox.agent import gc_pause as garbage
 from blackbox.agent.channel import Channel
 from blackbox.agent.exit import exception_name
-from blackbox.agent.gil import Turns
+from blackbox.agent.overhead import GilYielder, restore_gc
 from blackbox.agent.probe import Probe
 from blackbox.agent.reporter import Reporter
-from blackbox.agent.settings import Settings, read_settings
+from blackbox.agent.settings import AgentSettings, read_settings
 from blackbox.wire.address import agent_paths
 from blackbox.wire.message import pack_goodbye, pack_hello, pack_oom
 from blackbox.wire.report import Goodbye, Hello, Oom
 
-STOP_SECONDS_MAX = 0.1
+FORK_STOP_SECONDS_MAX = 0.1
 """A fork waits this long for a tick to end; most of the time none is under way."""
-END_SECONDS_MAX = 1.0
+EXIT_STOP_SECONDS_MAX = 1.0
 """The end of the program waits longer: a tick in a framework's code that outlives Python would crash it."""
-FAREWELL_SECONDS_MAX = 0.2
-"""And for a daemon that has fallen behind, so that it hears that the program was not killed."""
+GOODBYE_SECONDS_MAX = 0.2
+"""The end of the program waits this long for a slow daemon, so that it learns how the program ended."""
 OOM_SECONDS_MAX = 1.0
-"""The last word of a dying program may cost it this much."""
+"""How long a program that is out of memory may be held up so that the daemon learns of it."""
 OOM_RETRY_RATIO = 30
 """After waiting in vain, this many times as long passes before waiting again: programs that live on may fail to
 allocate a hundred times per second."""
 FINALIZER_PRIORITY = -100
 """Among those of `multiprocessing`: after its own, which join the children."""
 SEND_SECONDS = 0.05
-"""How long to wait for a daemon that is reading before looking whether to stop."""
+"""How long to wait for a daemon that is reading before checking whether to stop."""
 ROOT = 0
 THREAD_NAME = b"blackbox-agent"
 _START_TICKS = 19
 """Field of the stat file, counted from behind the name."""
 
 
-class Life:
-    """The agent in one process; probes know it as their `Desk`."""
+class AgentRuntime:
+    """The agent in one process; probes see it as their `AgentContext`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: AgentSettings) -> None:
         self.extras: frozenset[str] = settings.extras
         self._settings = settings
-        self._made: set[str] = set()
-        """`module=probe` pairs that were woken."""
+        self._started: set[str] = set()
+        """`module=probe` pairs whose probe was made."""
         self._channel = _channel()
         self._probes: list[Probe] = []
         self._reporter = Reporter(self._channel, settings)
         self._thread: _AgentThread | None = None
         self._pid = os.getpid()
         self._oom_retry_at = 0.0
-        self._minded_pid = 0
-        """In which process `multiprocessing` knows of us."""
+        self._finalizer_pid = 0
+        """The process in which `multiprocessing` has our finalizer."""
         self._is_over = False
-        """Goodbye was said: the program does not speak again."""
+        """Goodbye was sent: nothing is sent after it."""
         self._lock = threading.Lock()
 
-    def wake(self, module: ModuleType, probes: Sequence[str]) -> None:
-        """Makes the probes that wait for this module. Raises nothing that is theirs."""
+    def start_probes(self, module: ModuleType, probes: Sequence[str]) -> None:
+        """Makes the probes that wait for this module. A probe that cannot be made is left out."""
         for name in probes:
             key = f"{module.__name__}={name}"
-            if key in self._made:
+            if key in self._started:
                 continue
-            self._made.add(key)
+            self._started.add(key)
             try:
                 probe = importlib.import_module(name).make(module, self)
             except Exception:  # noqa: S112 - less to see, that is all
@@ -84,29 +83,29 @@ class Life:
             if probe is not None:
                 self._probes.append(probe)
                 self._reporter.add(probe)
-                self.awake()
+                self.ensure_thread()
 
-    def awake(self) -> None:
-        """See `Desk`."""
+    def ensure_thread(self) -> None:
+        """See `AgentContext`."""
         if self._thread is not None and self._pid == os.getpid():
             return
         with self._lock:
             if self._thread is None and not self._is_over:
                 self._start()
-                self._mind_multiprocessing()
+                self._register_finalizer()
 
-    def spent(self, seconds: float) -> None:
-        """See `Desk`."""
+    def add_cost(self, seconds: float) -> None:
+        """See `AgentContext`."""
         self._reporter.spend(seconds)
 
-    def rest(self) -> None:
-        """See `Desk`."""
+    def yield_gil(self) -> None:
+        """See `AgentContext`."""
         thread = self._thread
         if thread is not None:
-            thread.rest()
+            thread.yield_gil()
 
     def out_of_memory(self, oom: Oom) -> None:
-        """See `Desk`."""
+        """See `AgentContext`."""
         with contextlib.suppress(Exception):
             began = time.monotonic()
             if began >= self._oom_retry_at and not self._channel.send_now(pack_oom(oom), OOM_SECONDS_MAX):
@@ -114,18 +113,18 @@ class Life:
                 self._oom_retry_at = began + waited * OOM_RETRY_RATIO
 
     def before_fork(self) -> None:
-        """No thread of ours may hold a lock while the process is copied."""
+        """Stops the thread: it may hold no lock while the process is copied."""
         if self._thread is not None:
-            self._thread.stop(STOP_SECONDS_MAX)
+            self._thread.stop(FORK_STOP_SECONDS_MAX)
 
     def after_fork_in_parent(self) -> None:
-        """Goes on."""
+        """Starts the thread again."""
         if self._thread is not None:
             self._start(after=self._thread)
 
     def after_fork_in_child(self) -> None:
-        """Begins anew when a probe asks for it: most children never touch a GPU."""
-        garbage.put_back()
+        """Resets the state; the thread is started when a probe asks for it, since most children never use a GPU."""
+        restore_gc()
         self._lock = threading.Lock()
         self._thread = None
         self._pid = os.getpid()
@@ -136,32 +135,35 @@ class Life:
         for probe in self._probes:
             self._reporter.add(probe)
 
-    def end(self) -> None:
-        """Stops while Python still runs: a thread that is met later in a framework's code would take it down.
+    def shutdown(self) -> None:
+        """Stops the thread while Python still runs: in a framework's code it would crash the program later.
 
-        Says how the program ends: whoever goes without a word is taken for dead.
+        Tells the daemon how the program ends, which otherwise takes it for killed.
         """
         if self._pid != os.getpid():
             return
         self._is_over = True
         thread, self._thread = self._thread, None
         if thread is not None:
-            thread.stop(END_SECONDS_MAX)
-            self._channel.close(pack_goodbye(Goodbye(exception_name())), FAREWELL_SECONDS_MAX)
+            thread.stop(EXIT_STOP_SECONDS_MAX)
+            self._channel.close(pack_goodbye(Goodbye(exception_name())), GOODBYE_SECONDS_MAX)
 
-    def _mind_multiprocessing(self) -> None:
-        """Its children leave by `os._exit`, past `atexit`, but run finalizers; forked ones those of after the fork."""
+    def _register_finalizer(self) -> None:
+        """With `multiprocessing`, whose children end by `os._exit`, so without `atexit`, but run its finalizers.
+
+        A forked child runs only those that were registered after the fork.
+        """
         util = sys.modules.get("multiprocessing.util")
-        if util is None or self._minded_pid == os.getpid():
+        if util is None or self._finalizer_pid == os.getpid():
             return
-        self._minded_pid = os.getpid()
+        self._finalizer_pid = os.getpid()
         with contextlib.suppress(Exception):
-            util.register_after_fork(self, Life._finalize_in_child)
-            self._finalize_in_child()
+            util.register_after_fork(self, AgentRuntime._add_finalizer)
+            self._add_finalizer()
 
-    def _finalize_in_child(self) -> None:
+    def _add_finalizer(self) -> None:
         with contextlib.suppress(Exception):
-            sys.modules["multiprocessing.util"].Finalize(None, self.end, exitpriority=FINALIZER_PRIORITY)
+            sys.modules["multiprocessing.util"].Finalize(None, self.shutdown, exitpriority=FINALIZER_PRIORITY)
 
     def _start(self, after: _AgentThread | None = None) -> None:
         try:
@@ -171,18 +173,18 @@ class Life:
 
 
 class _AgentThread:
-    """Ticks until it is stopped."""
+    """Runs the reporter's ticks until it is stopped."""
 
     def __init__(self, channel: Channel, reporter: Reporter, after: _AgentThread | None) -> None:
-        """Begins when `after` has ended, which was told to."""
+        """Begins when `after`, the thread before it, has ended."""
         self._channel = channel
         self._reporter = reporter
         self._after = after
         self._due = 0.0 if after is None else after._due
-        """When to tick next; a program that forks all the time is not reported more often for that."""
+        """When to tick next; a program that forks all the time is not reported more often than others."""
         self._stopping = threading.Event()
         self._ended = threading.Event()
-        self._turns = Turns(self._stopping.wait)  # whoever waits for the end of a tick does not wait for rests
+        self._gil = GilYielder(self._stopping.wait)  # so that `stop` need not wait until a yield is over
         self._ident = 0
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
@@ -195,10 +197,10 @@ class _AgentThread:
         self._stopping.set()
         return self._ended.wait(seconds)
 
-    def rest(self) -> None:
-        """Gives the program a turn. Does nothing on another thread."""
+    def yield_gil(self) -> None:
+        """Lets the program run Python for a moment. Does nothing on another thread."""
         if self._ident == _thread.get_ident():
-            self._turns.rest()
+            self._gil.yield_gil()
 
     def _run(self) -> None:
         self._ident = _thread.get_ident()
@@ -207,16 +209,16 @@ class _AgentThread:
                 self._after._ended.wait()
                 self._after = None
             _name_this_thread()
-            self._rest_until(self._due)
+            self._wait_until(self._due)
             while not self._stopping.is_set():
                 self._due = time.monotonic() + self._reporter.tick()
-                self._rest_until(self._due)
+                self._wait_until(self._due)
         except BaseException:  # noqa: S110 - Python would print it
             pass
         finally:
             self._ended.set()
 
-    def _rest_until(self, due: float) -> None:
+    def _wait_until(self, due: float) -> None:
         while not self._stopping.is_set() and (left := due - time.monotonic()) > 0:
             if self._channel.idle:
                 self._stopping.wait(left)
@@ -225,23 +227,23 @@ class _AgentThread:
                 self._channel.pump()
 
 
-_life: Life | None = None
-_life_lock = threading.Lock()
+_runtime: AgentRuntime | None = None
+_runtime_lock = threading.Lock()
 
 
-def wake(module: ModuleType, probes: Sequence[str]) -> None:
+def start_probes(module: ModuleType, probes: Sequence[str]) -> None:
     """Makes the probes of a module that was imported, in the one agent of this process."""
-    global _life
-    with _life_lock:
-        if _life is None:
-            _life = life = Life(read_settings(os.environ))
+    global _runtime
+    with _runtime_lock:
+        if _runtime is None:
+            _runtime = runtime = AgentRuntime(read_settings(os.environ))
             os.register_at_fork(
-                before=life.before_fork,
-                after_in_parent=life.after_fork_in_parent,
-                after_in_child=life.after_fork_in_child,
+                before=runtime.before_fork,
+                after_in_parent=runtime.after_fork_in_parent,
+                after_in_child=runtime.after_fork_in_child,
             )
-            atexit.register(life.end)
-    _life.wake(module, probes)
+            atexit.register(runtime.shutdown)
+    _runtime.start_probes(module, probes)
 
 
 def _channel() -> Channel:
@@ -268,7 +270,7 @@ def _read(path: str) -> str:
 
 
 def _name_this_thread() -> None:
-    """For those who look at the threads of a process."""
+    """So that tools which list the threads of a process show whose it is."""
     with contextlib.suppress(OSError):
         descriptor = os.open(f"/proc/self/task/{threading.get_native_id()}/comm", os.O_WRONLY | os.O_CLOEXEC)
         try:

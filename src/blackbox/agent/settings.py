@@ -1,4 +1,4 @@
-"""What the user can set about the agent, in variables. What cannot be read is left at its default."""
+"""The agent's settings, from environment variables. A value that cannot be read leaves the default in force."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ BUDGET_PERCENT_MIN = 0.01
 BUDGET_PERCENT_MAX = 50.0
 
 
-class Settings(NamedTuple):
-    """Settings of the agent."""
+class AgentSettings(NamedTuple):
+    """How often the agent reports, what it may cost, and what it reports beyond the default."""
 
     interval_seconds: float
     """Between counters."""
     budget_ratio: float
     """CPU time the agent may take, as a share of the time that passes."""
     extras: frozenset[str]
-    """What is asked of the probes beyond the default."""
+    """Lower-case names, such as `threads`."""
 
 
-def read_settings(environ: Mapping[str, str]) -> Settings:
+def read_settings(environ: Mapping[str, str]) -> AgentSettings:
     """The settings in these variables."""
     interval = _number(environ.get(INTERVAL_VARIABLE), INTERVAL_SECONDS)
     budget = _number(environ.get(BUDGET_VARIABLE), BUDGET_PERCENT)
     extras = (word.strip().lower() for word in environ.get(EXTRAS_VARIABLE, "").split(","))
-    return Settings(
+    return AgentSettings(
         interval_seconds=max(INTERVAL_SECONDS_MIN, interval),
         budget_ratio=min(BUDGET_PERCENT_MAX, max(BUDGET_PERCENT_MIN, budget)) / 100,
         extras=frozenset(word for word in extras if word),

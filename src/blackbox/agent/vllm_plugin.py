@@ -1,4 +1,4 @@
-"""vLLM's door: it calls `register` in the API server, in every engine and in every worker."""
+"""vLLM's plugin entry point: it calls `register` in the API server, in every engine and in every worker."""
 
 from __future__ import annotations
 

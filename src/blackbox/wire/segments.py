@@ -41,9 +41,9 @@ class DeviceMemory(NamedTuple):
     reserved_bytes: int
     allocated_bytes: int
     requested_bytes: int | None
-    """None: this version of PyTorch does not tell."""
+    """None where this version of PyTorch does not list it."""
     inactive_split_bytes: int
-    """As PyTorch's own counter: without expandable segments, whose free pages can be returned."""
+    """Like PyTorch's own counter, without expandable segments, whose free pages can be returned."""
     largest_free_bytes: int
     """Of the default pool; others serve only those who asked for them."""
     blocks: BlockColumns
@@ -52,22 +52,27 @@ class DeviceMemory(NamedTuple):
     """One per block: false where its segment belongs to a CUDA graph or a `MemPool`."""
 
 
-def no_rest() -> None:
-    """For whoever has nobody to make way for."""
+def no_yield() -> None:
+    """Does nothing: for callers that keep no program from running."""
 
 
-def read_segments(segments: Iterable[dict[str, Any]], rest: Callable[[], object] = no_rest) -> dict[int, DeviceMemory]:
-    """What each device holds, by its number in the program. Calls `rest` after each segment. Raises `SegmentError`."""
+def read_segments(
+    segments: Iterable[dict[str, Any]], yield_gil: Callable[[], object] = no_yield
+) -> dict[int, DeviceMemory]:
+    """What each device holds, by its number in the program. Calls `yield_gil` after each segment.
+
+    Raises `SegmentError`.
+    """
     by_device: dict[int, list[dict[str, Any]]] = {}
     try:
         for segment in segments:
             by_device.setdefault(_whole(segment.get("device", 0)), []).append(segment)
-        return {device: _read_device(by_device[device], rest) for device in sorted(by_device)}
+        return {device: _read_device(by_device[device], yield_gil) for device in sorted(by_device)}
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise SegmentError(f"not a list of segments: {type(error).__name__}: {error}") from error
 
 
-def _read_device(segments: list[dict[str, Any]], rest: Callable[[], object]) -> DeviceMemory:
+def _read_device(segments: list[dict[str, Any]], yield_gil: Callable[[], object]) -> DeviceMemory:
     address: list[int] = []
     size: list[int] = []
     state: list[int] = []
@@ -97,7 +102,7 @@ def _read_device(segments: list[dict[str, Any]], rest: Callable[[], object]) -> 
         stream += [_whole(segment.get("stream", 0))] * len(blocks)
         requested += list(map(_REQUESTED, blocks)) if "requested_size" in blocks[0] else [NOT_KNOWN] * len(blocks)
         in_default_pool += [default_pool] * len(blocks)
-        rest()
+        yield_gil()
     told = NOT_KNOWN not in requested
     return DeviceMemory(
         reserved_bytes=sum(size),
@@ -124,7 +129,7 @@ def _tiled(segment: dict[str, Any], sizes: list[int]) -> list[int]:
 
 
 def _of_live_blocks(requested: list[int], state: list[int]) -> list[int]:
-    """The requests that blocks serve; a free one still tells the last that it served."""
+    """The requested sizes; `NOT_KNOWN` for free blocks, where PyTorch still lists the last request they served."""
     if not _are_whole(requested):
         raise SegmentError("a block was asked for with something that is no size")
     return [asked if state[place] != INACTIVE else NOT_KNOWN for place, asked in enumerate(requested)]

@@ -1,7 +1,7 @@
 """Live memory by the stack that allocated it, out of PyTorch's own list of its allocator's segments.
 
 PyTorch keeps a block's stack while a history is recorded. Every call of its list makes one object of each distinct
-frame, so that stacks can be told apart by their frames' identities, and put into words once.
+frame, so that stacks can be distinguished by the identities of their frames, and each frame is formatted once.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from blackbox.wire.report import OwnerStack
-from blackbox.wire.segments import no_rest
+from blackbox.wire.segments import no_yield
 
 STACKS_MAX = 64
-"""Of one allocator: what holds less than the 64th largest is nobody's first suspect."""
+"""Of one allocator, the largest first."""
 FRAMES_MAX = 24
-"""Innermost; what is further out is how the program was started."""
+"""The innermost ones; those further out show how the program was started."""
 FRAME_CHARS_MAX = 200
 STACKS_CHARS_MAX = 24_000
-"""Of one allocator in a report: those of eight GPUs have room in its header."""
+"""Of one allocator in a report: so those of eight GPUs fit its header."""
 LIVE = "active_allocated"
 PYTHON = (".py", ">")
-"""Ends of the names of files that frames of Python are in: `<stdin>`, `<ipython-input-3>`."""
+"""How file names of Python frames end; `>` as in `<stdin>` and `<ipython-input-3>`."""
 
 Purpose = tuple[int, "str | None"]
 """Index into `TYPES`, and the subtype."""
@@ -31,12 +31,12 @@ OTHER: Purpose = (0, None)
 def owner_stacks(
     segments: Iterable[Mapping[str, Any]],
     purposes: Mapping[int, Mapping[int, Purpose]],
-    rest: Callable[[], object] = no_rest,
+    yield_gil: Callable[[], object] = no_yield,
 ) -> dict[int, tuple[OwnerStack, ...]]:
     """The stacks of each device's live blocks, the largest first; a device without any is left out.
 
     `purposes`: device -> address -> what the block is for. Blocks whose stack nobody recorded are left out. Calls
-    `rest` after each segment.
+    `yield_gil` after each segment.
     """
     found: dict[tuple[int, tuple[int, ...], Purpose], list[Any]] = {}
     for segment in segments:
@@ -54,15 +54,15 @@ def owner_stacks(
                     known[1] += block["size"]
                     known[2] += 1
             address += block["size"]
-        rest()
-    return _in_words(found)
+        yield_gil()
+    return _summed(found)
 
 
-def _in_words(found: dict[tuple[int, tuple[int, ...], Purpose], list[Any]]) -> dict[int, tuple[OwnerStack, ...]]:
+def _summed(found: dict[tuple[int, tuple[int, ...], Purpose], list[Any]]) -> dict[int, tuple[OwnerStack, ...]]:
     sums: dict[int, dict[tuple[tuple[str, ...], Purpose], list[int]]] = {}
-    words: dict[int, str] = {}
+    line_of: dict[int, str] = {}
     for (device, _, purpose), (frames, size, count) in found.items():
-        total = sums.setdefault(device, {}).setdefault((_lines(frames, words), purpose), [0, 0])
+        total = sums.setdefault(device, {}).setdefault((_lines(frames, line_of), purpose), [0, 0])
         total[0] += size
         total[1] += count
     return {
@@ -84,13 +84,13 @@ def _largest(stacks: Iterable[OwnerStack]) -> tuple[OwnerStack, ...]:
     return tuple(kept)
 
 
-def _lines(frames: list[dict[str, Any]], words: dict[int, str]) -> tuple[str, ...]:
-    """The Python in it, if there is any; `words` remembers frames that were met before."""
+def _lines(frames: list[dict[str, Any]], line_of: dict[int, str]) -> tuple[str, ...]:
+    """The Python frames, or all where there are none, as text. `line_of` caches by the identity of the frame."""
     python = [frame for frame in frames if str(frame["filename"]).endswith(PYTHON)]
     lines: list[str] = []
     for frame in (python or frames)[:FRAMES_MAX]:
-        line = words.get(id(frame))
+        line = line_of.get(id(frame))
         if line is None:
-            line = words[id(frame)] = f"{frame['filename']}:{frame['line']} {frame['name']}"[:FRAME_CHARS_MAX]
+            line = line_of[id(frame)] = f"{frame['filename']}:{frame['line']} {frame['name']}"[:FRAME_CHARS_MAX]
         lines.append(line)
     return tuple(lines)

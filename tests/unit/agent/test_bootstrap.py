@@ -15,13 +15,13 @@ NAMES = ("watched_one", "watched_package", "watched_package.inner", "watched_bro
 
 
 @pytest.fixture
-def woken() -> list[tuple[str, Sequence[str]]]:
+def started() -> list[tuple[str, Sequence[str]]]:
     return []
 
 
 @pytest.fixture
 def watch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, woken: list[tuple[str, Sequence[str]]]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: list[tuple[str, Sequence[str]]]
 ) -> Iterator[ImportWatch]:
     (tmp_path / "watched_one.py").write_text("value = 1\nloader_while_running = __loader__\nspec = __spec__")
     (tmp_path / "watched_package").mkdir()
@@ -31,10 +31,10 @@ def watch(
     (tmp_path / "unwatched.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
 
-    def wake(module: ModuleType, probes: Sequence[str]) -> None:
-        woken.append((module.__name__, probes))
+    def start(module: ModuleType, probes: Sequence[str]) -> None:
+        started.append((module.__name__, probes))
 
-    watch = ImportWatch({name: [f"probe of {name}"] for name in NAMES[:-1]}, wake)
+    watch = ImportWatch({name: [f"probe of {name}"] for name in NAMES[:-1]}, start)
     monkeypatch.setattr(sys, "meta_path", [watch, *sys.meta_path])
     yield watch
     for name in NAMES:
@@ -42,10 +42,10 @@ def watch(
 
 
 @pytest.mark.usefixtures("watch")
-def test_a_module_is_told_of_after_it_has_run(woken: list[tuple[str, Sequence[str]]]) -> None:
+def test_a_module_is_told_of_after_it_has_run(started: list[tuple[str, Sequence[str]]]) -> None:
     module = importlib.import_module("watched_one")
     importlib.import_module("unwatched")
-    assert woken == [("watched_one", ["probe of watched_one"])]
+    assert started == [("watched_one", ["probe of watched_one"])]
     assert module.value == 1
 
 
@@ -60,26 +60,26 @@ def test_the_module_never_sees_a_loader_that_is_not_its_own() -> None:
 
 
 @pytest.mark.usefixtures("watch")
-def test_a_package_wakes_after_its_parts(woken: list[tuple[str, Sequence[str]]]) -> None:
+def test_a_package_is_started_after_its_parts(started: list[tuple[str, Sequence[str]]]) -> None:
     importlib.import_module("watched_package")
-    assert [name for name, _ in woken] == ["watched_package.inner", "watched_package"]
+    assert [name for name, _ in started] == ["watched_package.inner", "watched_package"]
 
 
 @pytest.mark.usefixtures("watch")
-def test_an_import_that_fails_fails_as_it_would(woken: list[tuple[str, Sequence[str]]]) -> None:
+def test_an_import_that_fails_fails_as_it_would(started: list[tuple[str, Sequence[str]]]) -> None:
     with pytest.raises(LookupError, match="mine"):
         importlib.import_module("watched_broken")
-    assert woken == []
+    assert started == []
     assert "watched_broken" not in sys.modules
 
 
 @pytest.mark.usefixtures("watch")
-def test_looking_for_a_module_wakes_nobody(woken: list[tuple[str, Sequence[str]]]) -> None:
+def test_looking_for_a_module_starts_nothing(started: list[tuple[str, Sequence[str]]]) -> None:
     spec = importlib.util.find_spec("watched_one")
     assert spec is not None
     assert spec.loader is not None
     assert spec.loader.get_source("watched_one").startswith("value = 1")  # type: ignore[attr-defined]
-    assert woken == []
+    assert started == []
 
 
 def test_a_module_that_is_nowhere_is_not_found(watch: ImportWatch) -> None:
@@ -88,8 +88,8 @@ def test_a_module_that_is_nowhere_is_not_found(watch: ImportWatch) -> None:
         importlib.import_module("nowhere_at_all")
 
 
-def test_what_is_loaded_already_is_woken_late(watch: ImportWatch, woken: list[tuple[str, Sequence[str]]]) -> None:
+def test_what_is_loaded_already_is_started_late(watch: ImportWatch, started: list[tuple[str, Sequence[str]]]) -> None:
     importlib.import_module("watched_one")
-    woken.clear()
-    watch.wake_loaded()
-    assert [name for name, _ in woken] == ["watched_one"]
+    started.clear()
+    watch.start_loaded()
+    assert [name for name, _ in started] == ["watched_one"]

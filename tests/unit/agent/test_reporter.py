@@ -10,14 +10,14 @@ import pytest
 
 from blackbox.agent.channel import Channel
 from blackbox.agent.reporter import Reporter
-from blackbox.agent.settings import Settings
+from blackbox.agent.settings import AgentSettings
 from blackbox.sources.agents.decode import ReportMessage, decode
 from blackbox.wire import Unpacker
 from blackbox.wire.message import pack_hello, pack_taken
 from blackbox.wire.report import AllocatorReport, Hello, Report
 
 HELLO = pack_hello(Hello(1, 2, 3))
-SETTINGS = Settings(interval_seconds=0.5, budget_ratio=0.01, extras=frozenset())
+SETTINGS = AgentSettings(interval_seconds=0.5, budget_ratio=0.01, extras=frozenset())
 
 
 class Clocks:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from blackbox.agent.settings import Settings, read_settings
+from blackbox.agent.settings import AgentSettings, read_settings
 from blackbox.wire.address import agent_paths
 
-DEFAULT = Settings(interval_seconds=0.5, budget_ratio=0.01, extras=frozenset())
+DEFAULT = AgentSettings(interval_seconds=0.5, budget_ratio=0.01, extras=frozenset())
 
 
 @pytest.mark.parametrize("text", ["", "x", "nan", "inf", "-1", "0", "1e999"])
@@ -19,7 +19,7 @@ def test_what_is_set_is_taken() -> None:
         "BLACKBOX_AGENT_BUDGET": "5",
         "BLACKBOX_AGENT_EXTRAS": " Threads,,cupti",
     }
-    assert read_settings(variables) == Settings(2.0, 0.05, frozenset({"threads", "cupti"}))
+    assert read_settings(variables) == AgentSettings(2.0, 0.05, frozenset({"threads", "cupti"}))
 
 
 def test_no_setting_lets_the_agent_run_wild() -> None:

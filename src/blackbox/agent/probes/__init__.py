@@ -14,4 +14,4 @@ PROBES: tuple[tuple[str, str], ...] = (
     ("vllm.v1.worker.worker_base", "blackbox.agent.probes.vllm"),
     ("vllm.worker.worker_base", "blackbox.agent.probes.vllm"),  # where that was before
 )
-"""(module whose import wakes the probe, module of the probe)"""
+"""(module whose import starts the probe, module of the probe)"""

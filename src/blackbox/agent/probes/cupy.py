@@ -1,6 +1,7 @@
 """The probe in CuPy: what its default memory pool holds on each GPU. It lists no blocks.
 
-Where a program gives CuPy another allocator (RMM's, CUDA's own pools), the default pool is empty and nothing is told.
+Where a program gives CuPy another allocator (RMM's, CUDA's own pools), the default pool is empty, and nothing is
+reported.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from types import ModuleType
 from typing import Any, Optional
 
 from blackbox.agent import devices
-from blackbox.agent.probe import Desk, Probe
+from blackbox.agent.probe import AgentContext, Probe
 from blackbox.wire.report import AllocatorReport, Report
 
 UNKNOWN = {
@@ -21,13 +22,13 @@ UNKNOWN = {
 }
 
 
-def make(module: ModuleType, desk: Desk) -> Optional[Probe]:  # noqa: ARG001, UP045 - evaluated by Python 3.9
-    """See `Make`."""
+def make(module: ModuleType, context: AgentContext) -> Optional[Probe]:  # noqa: ARG001, UP045 - evaluated by Python 3.9
+    """See `ProbeFactory`."""
     return CupyProbe(module)
 
 
 class CupyProbe:
-    """Eyes in the CuPy of this process."""
+    """Reports on the CuPy of this process."""
 
     source = "cupy"
 
@@ -35,7 +36,7 @@ class CupyProbe:
         self._cupy = cupy
 
     def report(self, full: bool) -> Optional[Report]:  # noqa: ARG002, UP045
-        """See `Probe`. Which GPU is current belongs to a thread; only that of the agent's changes."""
+        """See `Probe`. The current GPU is a property of a thread, and changes in the agent's alone."""
         taken_at = time.monotonic()
         allocators = tuple(self._allocators())
         return Report(self.source, taken_at, allocators) if allocators else None

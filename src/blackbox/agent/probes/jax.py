@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, Optional
 
 from blackbox.agent import devices
-from blackbox.agent.probe import Desk, Probe
+from blackbox.agent.probe import AgentContext, Probe
 from blackbox.wire.report import AllocatorReport, Report
 
 BRIDGE = "jax._src.xla_bridge"
@@ -28,13 +28,13 @@ UNKNOWN = {
 NO_POOL = {"reserved_bytes": "this version of JAX does not tell what it holds; at least what its arrays take"}
 
 
-def make(module: ModuleType, desk: Desk) -> Optional[Probe]:  # noqa: ARG001, UP045 - evaluated by Python 3.9
-    """See `Make`."""
+def make(module: ModuleType, context: AgentContext) -> Optional[Probe]:  # noqa: ARG001, UP045 - evaluated by Python 3.9
+    """See `ProbeFactory`."""
     return JaxProbe()
 
 
 class JaxProbe:
-    """Eyes in the JAX of this process."""
+    """Reports on the JAX of this process."""
 
     source = "jax"
 

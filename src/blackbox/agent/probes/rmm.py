@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, NamedTuple, Optional
 
 from blackbox.agent import devices
-from blackbox.agent.probe import Desk, Probe
+from blackbox.agent.probe import AgentContext, Probe
 from blackbox.wire.report import AllocatorReport, Report
 
 NESTING_MAX = 16
@@ -28,20 +28,20 @@ NOT_COUNTED = {"allocated_bytes": "RMM counts it where a StatisticsResourceAdapt
 NO_POOL = {"reserved_bytes": "RMM has no pool here that tells its size; at least what is allocated"}
 
 
-class Found(NamedTuple):
-    """What the resources of a device tell."""
+class RmmTotals(NamedTuple):
+    """What the resources of a device count; None where none of them does."""
 
     held_bytes: int | None
     allocated_bytes: int | None
 
 
-def make(module: ModuleType, desk: Desk) -> Optional[Probe]:  # noqa: ARG001, UP045 - evaluated by Python 3.9
-    """See `Make`."""
+def make(module: ModuleType, context: AgentContext) -> Optional[Probe]:  # noqa: ARG001, UP045 - evaluated by Python 3.9
+    """See `ProbeFactory`."""
     return RmmProbe(module)
 
 
 class RmmProbe:
-    """Eyes in the RMM of this process."""
+    """Reports on the RMM of this process."""
 
     source = "rmm"
 
@@ -65,7 +65,7 @@ class RmmProbe:
                     yield _allocator(uuid, found)
 
 
-def _look(outermost: Any) -> Found | None:
+def _look(outermost: Any) -> RmmTotals | None:
     """None where nothing is counted, or it is not memory of the GPU."""
     held = allocated = None
     resource = outermost
@@ -79,7 +79,7 @@ def _look(outermost: Any) -> Found | None:
         if held is None and hasattr(resource, "pool_size"):
             held = resource.pool_size()
         resource = getattr(resource, "upstream_mr", None)
-    return None if held is None and allocated is None else Found(held, allocated)
+    return None if held is None and allocated is None else RmmTotals(held, allocated)
 
 
 def _counted(resource: Any) -> int | None:
@@ -89,7 +89,7 @@ def _counted(resource: Any) -> int | None:
     return resource.get_allocated_bytes() if hasattr(resource, "get_allocated_bytes") else None
 
 
-def _allocator(uuid: str, found: Found) -> AllocatorReport:
+def _allocator(uuid: str, found: RmmTotals) -> AllocatorReport:
     allocated = found.allocated_bytes or 0
     unknown = UNKNOWN
     if found.allocated_bytes is None:

@@ -176,10 +176,10 @@ def test_a_program_without_cupti_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_only_who_asks_gets_it() -> None:
     torch: Any = SimpleNamespace(version=SimpleNamespace(cuda="13.0"))
     for extras, made in (frozenset(("threads",)), False), (frozenset(("cupti",)), True):
-        desk: Any = SimpleNamespace(extras=extras)
-        assert (probes.make(torch, desk) is not None) is made
+        context: Any = SimpleNamespace(extras=extras)
+        assert (probes.make(torch, context) is not None) is made
     torch.version.cuda = None
-    assert probes.make(torch, desk) is None
+    assert probes.make(torch, context) is None
 
 
 @pytest.mark.parametrize("record", [struct.pack("=I", 10) + bytes(BYTES - 4), bytes(BYTES)])

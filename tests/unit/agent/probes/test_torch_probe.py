@@ -23,24 +23,24 @@ MIB = 1 << 20
 
 
 class Counter:
-    """A desk that notes what it is told."""
+    """A context that notes what it is told."""
 
     def __init__(self, extras: frozenset[str]) -> None:
         self.extras = extras
-        self.awakenings = 0
+        self.thread_starts = 0
         self.seconds = 0.0
         self.ooms: list[Oom] = []
         self.rests = 0
         self.meanwhile: Callable[[], object] = lambda: None
         """What the program does while the agent rests."""
 
-    def awake(self) -> None:
-        self.awakenings += 1
+    def ensure_thread(self) -> None:
+        self.thread_starts += 1
 
-    def spent(self, seconds: float) -> None:
+    def add_cost(self, seconds: float) -> None:
         self.seconds += seconds
 
-    def rest(self) -> None:
+    def yield_gil(self) -> None:
         self.rests += 1
         self.meanwhile()
 
@@ -55,10 +55,10 @@ class Program:
     def __init__(self, extras: frozenset[str], late: Callable[[ModuleType], object] | None = None) -> None:
         self.torch: Any = importlib.import_module("torch")
         self.kept = late(self.torch) if late is not None else None
-        self.desk = Counter(extras)
+        self.context = Counter(extras)
         probes: Any = importlib.import_module("blackbox.agent.probes.torch")
         self.torch.__spec__._initializing = late is None  # as while it is being imported
-        self.probe = probes.make(self.torch, self.desk)
+        self.probe = probes.make(self.torch, self.context)
         self.torch.__spec__._initializing = False
 
     def report(self, full: bool = True) -> Report:
@@ -124,7 +124,7 @@ def test_nothing_is_said_before_the_program_sets_up_cuda(start: Start) -> None:
 def test_a_pytorch_for_cpus_needs_no_probe(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     program = start()
     program.torch.version.cuda = None
-    assert sys.modules["blackbox.agent.probes.torch"].make(program.torch, program.desk) is None
+    assert sys.modules["blackbox.agent.probes.torch"].make(program.torch, program.context) is None
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -299,17 +299,17 @@ def test_models_made_before_a_late_attach_are_found(start: Start) -> None:
     program = start(late=already)
     types = [(kind, subtype) for kind, subtype, _, _ in program.live()]
     assert types == [("other", "optimizer")] * 4 + [("weight", None)] * 2
-    assert program.desk.seconds > 0
+    assert program.context.seconds > 0
 
 
 def test_hooks_wake_the_agent_once_per_owner(start: Start) -> None:
     program = start()
-    before = program.desk.awakenings
+    before = program.context.thread_starts
     model = program.torch.nn.Linear(10, 10)
     optimizer = program.torch.optim.Adam(model.parameters())
     optimizer.step()
     optimizer.step()
-    assert program.desk.awakenings == before + 2
+    assert program.context.thread_starts == before + 2
 
 
 @pytest.mark.parametrize("version", ["2.0", "2.13"])
@@ -334,7 +334,7 @@ def test_threads_that_allocate_are_named_where_asked_for(start: Start, version: 
     assert blocks is not None
     assert blocks.thread is not None
     assert {thread for thread, state in zip(blocks.thread, blocks.state, strict=True) if state == 0} == {NO_THREAD}
-    assert program.desk.seconds >= 2e-6
+    assert program.context.seconds >= 2e-6
 
 
 def test_a_report_is_of_one_moment_whatever_the_program_does_while_the_agent_rests(start: Start) -> None:
@@ -345,11 +345,11 @@ def test_a_report_is_of_one_moment_whatever_the_program_does_while_the_agent_res
     def go_on() -> None:
         kept[:] = [program.torch.empty(2000, 0)]
 
-    program.desk.meanwhile = go_on
+    program.context.meanwhile = go_on
     allocator = program.allocator()
     assert allocator == expected
     assert [owner.allocated_bytes for owner in allocator.threads or ()] == [allocator.allocated_bytes]
-    program.desk.meanwhile = lambda: None
+    program.context.meanwhile = lambda: None
     assert program.allocator() != expected
 
 
@@ -386,7 +386,7 @@ def test_the_allocator_is_described_before_the_program_unwinds(start: Start, ver
     model = program.torch.nn.Linear(1000, 1000, device=0)
     with pytest.raises(program.torch.cuda.OutOfMemoryError):
         program.torch.empty(1 << 30, 0)
-    (oom,) = program.desk.ooms
+    (oom,) = program.context.ooms
     assert (oom.requested_bytes, oom.gpu_uuid) == (4 << 30, GPU)
     assert oom.device_total_bytes == 1 << 30
     assert oom.thread_id == threading.get_native_id()
@@ -395,7 +395,7 @@ def test_the_allocator_is_described_before_the_program_unwinds(start: Start, ver
     assert sum(oom.allocator.blocks.size) == oom.allocator.reserved_bytes == 22 * MIB
     (step,) = oom.trace
     assert (step.action, step.size) == ("oom", 4 << 30)
-    assert not program.desk.rests, "the program stands still until it is told"
+    assert not program.context.rests, "the program stands still until it is told"
     stack = oom.stacks[step.stack or 0]
     assert any("test_the_allocator_is_described" in line for line in stack)
     assert not any("out_of_memory.py" in line for line in stack)
@@ -407,7 +407,7 @@ def test_the_history_is_shipped_where_asked_for(start: Start) -> None:
     kept = program.torch.empty(1000, 0)
     with pytest.raises(program.torch.cuda.OutOfMemoryError):
         program.torch.empty(1 << 30, 0)
-    (oom,) = program.desk.ooms
+    (oom,) = program.context.ooms
     assert [step.action for step in oom.trace] == ["alloc", "oom"]
     assert oom.stacks == (("train.py:7 step",),)
     del kept
@@ -423,7 +423,7 @@ def test_the_programs_own_history_is_left_alone(start: Start) -> None:
     with pytest.raises(program.torch.cuda.OutOfMemoryError):
         program.torch.empty(1 << 30, 0)
     assert sys.modules["torch._machine"].history == {"max_entries": 3}
-    assert [step.action for step in program.desk.ooms[0].trace] == ["oom"]
+    assert [step.action for step in program.context.ooms[0].trace] == ["oom"]
 
 
 def test_a_program_that_fails_in_a_loop_is_described_once_a_second(start: Start) -> None:
@@ -432,7 +432,7 @@ def test_a_program_that_fails_in_a_loop_is_described_once_a_second(start: Start)
     for _ in range(3):
         with pytest.raises(program.torch.cuda.OutOfMemoryError):
             program.torch.empty(1 << 30, 0)
-    assert [oom.allocator is not None for oom in program.desk.ooms] == [True, False, False]
+    assert [oom.allocator is not None for oom in program.context.ooms] == [True, False, False]
     del kept
 
 
@@ -442,8 +442,8 @@ def test_a_failed_allocation_is_told_even_if_the_allocator_cannot_be_asked(start
     program.torch.cuda.memory_snapshot = lambda **_: 1 / 0
     with pytest.raises(program.torch.cuda.OutOfMemoryError):
         program.torch.empty(1 << 30, 0)
-    assert program.desk.ooms[0].allocator is None
-    assert program.desk.ooms[0].requested_bytes == 4 << 30
+    assert program.context.ooms[0].allocator is None
+    assert program.context.ooms[0].requested_bytes == 4 << 30
 
 
 def test_another_backend_has_counters_and_a_reason(start: Start) -> None:
@@ -551,7 +551,7 @@ def test_caches_of_transformers_are_kv_caches(start: Start) -> None:
             self.key_cache, self.value_cache = [torch.empty(3000, 0)], [torch.empty(4000, 0)]
 
     module = SimpleNamespace(__name__="transformers.cache_utils", Cache=Cache)
-    assert sys.modules["blackbox.agent.probes.torch"].make(module, program.desk) is None
+    assert sys.modules["blackbox.agent.probes.torch"].make(module, program.context) is None
     cache = Cache([SimpleNamespace(keys=torch.empty(1000, 0), values=torch.empty(2000, 0)), SimpleNamespace()])
     old = OldCache()
     assert program.live() == [("kv_cache", None, "tensor", size) for size in (4000, 8000, 12_000, 16_000)]
@@ -567,7 +567,7 @@ def test_stacks_do_not_bring_the_compiler_into_the_program(start: Start) -> None
     program.report()
     with pytest.raises(program.torch.cuda.OutOfMemoryError):
         program.torch.empty(1 << 30, 0)
-    assert program.desk.ooms[0].trace
+    assert program.context.ooms[0].trace
     assert "torch._inductor" not in sys.modules
     assert program.torch._inductor is sys.modules["torch._inductor"], "the program itself gets it"
 
@@ -576,7 +576,7 @@ def test_meanwhile_other_threads_get_the_compiler(start: Start) -> None:
     torch = start("2.13").torch
     lazy_imports: Any = importlib.import_module("blackbox.agent.probes.torch.lazy_imports")
     before, seen = torch.__getattr__, []
-    with lazy_imports.held_off(torch):
+    with lazy_imports.compiler_hidden(torch):
         assert not hasattr(torch, "_inductor")
         other = threading.Thread(target=lambda: seen.append(hasattr(torch, "_inductor")))
         other.start()
@@ -637,6 +637,6 @@ def test_the_history_that_the_program_records_is_shipped_if_it_is_short_and_of_p
     kept = program.torch.empty(1000, 0)
     with pytest.raises(program.torch.cuda.OutOfMemoryError):
         program.torch.empty(1 << 30, 0)
-    (oom,) = program.desk.ooms
+    (oom,) = program.context.ooms
     assert [step.action for step in oom.trace] == (["alloc", "oom"] if shipped else ["oom"])
     del kept

@@ -27,19 +27,19 @@ PAGE = 16384
 PAGES = 8
 
 
-class Desk:
+class AgentContext:
     extras: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
-        self.awakenings = 0
+        self.thread_starts = 0
 
-    def awake(self) -> None:
-        self.awakenings += 1
+    def ensure_thread(self) -> None:
+        self.thread_starts += 1
 
-    def spent(self, seconds: float) -> None:
+    def add_cost(self, seconds: float) -> None:
         pass
 
-    def rest(self) -> None:
+    def yield_gil(self) -> None:
         pass
 
     def out_of_memory(self, oom: object) -> None:
@@ -50,14 +50,14 @@ class Program:
     """vLLM as one process has it, and the probe in it."""
 
     def __init__(self) -> None:
-        self.desk = Desk()
+        self.context = AgentContext()
         probes: Any = importlib.import_module("blackbox.agent.probes.vllm")
         self.scheduling = importlib.import_module("vllm.v1.core.sched.scheduler")
         self.working = importlib.import_module("vllm.v1.worker.worker_base")
         self.memory = importlib.import_module("vllm.v1.kv_cache_interface")
         self.config = importlib.import_module("vllm.config")
         probes._probe = None
-        made = [probes.make(module, self.desk) for module in (self.scheduling, self.working)]
+        made = [probes.make(module, self.context) for module in (self.scheduling, self.working)]
         self.probe, second = made
         assert second is None
 
@@ -265,7 +265,7 @@ def test_a_cache_that_is_made_anew_is_told_once(program: Program) -> None:
 def test_nothing_is_said_before_there_is_an_engine_and_after_it(program: Program) -> None:
     assert program.probe.report(True) is None
     engine = program.engine()
-    assert program.desk.awakenings == 1
+    assert program.context.thread_starts == 1
     assert program.report().engines
     del engine
     assert program.probe.report(True) is None

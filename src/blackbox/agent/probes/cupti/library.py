@@ -1,7 +1,7 @@
 """CUPTI as this process has loaded it: one window of kernel records at a time.
 
 CUPTI asks for buffers, and hands them back, on whatever thread it likes, the program's among them. What runs there is
-as little as can be: a buffer that is ready is handed out, a full one is put aside (docs/decisions/0004-cupti.md).
+as little as possible: a free buffer is handed out, a full one queued (docs/decisions/0004-cupti.md).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from blackbox.agent.probes.cupti.records import BYTES, KIND, VERSIONS, Launch, r
 NAME = "libcupti.so"
 BUFFER_BYTES = 1024 * 1024
 BUFFERS = 2
-"""Ten thousand kernels, decoded in 30 ms; what comes beyond is dropped and counted by nobody."""
+"""Ten thousand kernels, decoded in 30 ms; what comes beyond is dropped, and not counted."""
 BUSY = 39
 """CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED: another profiler is there."""
 FORCED = 1
@@ -30,11 +30,11 @@ _CALLED = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32,
 
 
 class CuptiError(Exception):
-    """Its text says why there are no records, for people."""
+    """There are no records; the message is the reason that users read."""
 
 
 class BusyError(CuptiError):
-    """Another profiler is at work."""
+    """Another profiler of the program uses CUPTI."""
 
 
 class Cupti:
@@ -51,7 +51,7 @@ class Cupti:
         """(address, bytes in use) of buffers that CUPTI has handed back."""
         self._subscriber = ctypes.c_void_p()
         self._requested = _REQUESTED(self._hand_out)
-        self._completed = _COMPLETED(self._put_aside)
+        self._completed = _COMPLETED(self._queue_filled)
         self._called = _CALLED(_nothing)
         """All three are kept as long as CUPTI may call them: to the end of the process."""
 
@@ -95,14 +95,14 @@ class Cupti:
                 raise CuptiError(str(error)) from None
 
     def _hand_out(self, buffer: Any, size: Any, records_max: Any) -> None:
-        """CUPTI takes no buffer for an answer, and drops what it has."""
+        """Without a free buffer CUPTI gets none, and drops its records."""
         try:
             buffer[0], size[0] = self._ready.popleft(), BUFFER_BYTES
         except IndexError:
             buffer[0], size[0] = None, 0
         records_max[0] = 0
 
-    def _put_aside(self, _context: Any, _stream: int, buffer: int, _size: int, valid: int) -> None:
+    def _queue_filled(self, _context: Any, _stream: int, buffer: int, _size: int, valid: int) -> None:
         self._filled.append((buffer, valid))
 
     def _version(self) -> int:
@@ -123,7 +123,7 @@ def _nothing(_data: object, _domain: int, _function: int, _parameters: object) -
 
 
 def _path() -> str:
-    """The library that this process has loaded. Raises `CuptiError` without one: none is loaded for this."""
+    """The library that this process has loaded already. Raises `CuptiError` without one."""
     path = path_of(NAME)
     if path is None:
         raise CuptiError("this program has loaded no CUPTI; PyTorch's builds for CUDA bring one")

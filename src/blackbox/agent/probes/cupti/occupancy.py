@@ -1,4 +1,4 @@
-"""How many thread blocks of a kernel fit on a multiprocessor, and so how full it can be at best. Pure.
+"""How many thread blocks of a kernel fit on a multiprocessor, and so how full it can be at best. No side effects.
 
 The rules of NVIDIA's occupancy calculator: the scarcest of warps, blocks, registers and shared memory decides.
 """
@@ -20,7 +20,7 @@ SHARED_UNIT_BYTES_BEFORE_8 = 256
 
 
 class Fit(NamedTuple):
-    """What a kernel makes of a chip."""
+    """How much of a multiprocessor a kernel can use."""
 
     blocks: int
     """Thread blocks on a multiprocessor at the same time."""

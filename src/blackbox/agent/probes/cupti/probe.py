@@ -1,4 +1,4 @@
-"""The probe: when to look, and what the kernels of a window come to."""
+"""The probe: when to record, and the averages over the kernels of a window."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ PAUSE_SECONDS = 9.5
 """Between two windows, each of which lasts from one tick to the next: half a second in ten. While one is open, CUPTI
 costs the program some microseconds per kernel."""
 BUSY_SECONDS = 60.0
-"""Until it is tried again after another profiler was met."""
+"""From finding another profiler at work to the next try."""
 PROFILER = "torch.autograd.profiler"
 SWITCHES = ("_prepare_profiler", "_enable_profiler")
-"""In it: what PyTorch's own profiler is started by."""
+"""Its functions that start PyTorch's own profiler."""
 COUNTERS = (
     "atomic_operations", "threads_per_block", "occupancy", "active_blocks", "memory_throughput", "dram_read_bytes",
     "dram_write_bytes",
@@ -35,7 +35,7 @@ RETIRED = "the program has used PyTorch's profiler, and CUPTI is left to it sinc
 
 
 class CuptiProbe:
-    """Eyes in the kernels of this process."""
+    """Reports on the kernels of this process."""
 
     source = "cupti"
 
@@ -45,7 +45,7 @@ class CuptiProbe:
         chip_of: Callable[[int], Optional[Chip]] = devices.chip_of,  # noqa: UP045
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`chip_of` tells the limits of the program's device of that number."""
+        """`chip_of` returns the limits of the program's device of that number."""
         self._torch = torch
         self._chip_of = chip_of
         self._clock = clock
@@ -55,11 +55,11 @@ class CuptiProbe:
         self._is_open = False
         self._is_retired = False
         self._due_at = float("-inf")
-        self._told: KernelReport | None = None
-        self._told_at = 0.0
+        self._reported: KernelReport | None = None
+        self._reported_at = 0.0
 
     def watch(self) -> None:
-        """Makes way for PyTorch's profiler from now on."""
+        """From now on, stops when the program starts PyTorch's profiler."""
         profiler = sys.modules.get(PROFILER)
         for name in SWITCHES:
             switch = getattr(profiler, name, None)
@@ -67,12 +67,12 @@ class CuptiProbe:
                 setattr(profiler, name, self._after_retiring(switch))
 
     def retire(self) -> None:
-        """Gives CUPTI up for good. Any thread may call; takes some milliseconds while a window is open."""
+        """Stops using CUPTI for good. Any thread may call; takes some milliseconds while a window is open."""
         with self._lock:
             if not self._is_retired:
                 self._is_retired = True
                 self._close()
-                self._tell(_none(RETIRED))
+                self._set(_none(RETIRED))
 
     def report(self, full: bool) -> Optional[Report]:  # noqa: ARG002, UP045
         """See `Probe`."""
@@ -81,16 +81,16 @@ class CuptiProbe:
         with self._lock:
             if not self._is_retired:
                 self._step()
-            if self._told is None:
+            if self._reported is None:
                 return None
-            return Report(self.source, self._told_at, kernels=(self._told,))
+            return Report(self.source, self._reported_at, kernels=(self._reported,))
 
     def _step(self) -> None:
         if self._is_open:
             self._due_at = self._clock() + PAUSE_SECONDS
             launches = self._close()
             if launches is not None:
-                self._tell(_summed(launches, self._chip_of))
+                self._set(_summed(launches, self._chip_of))
         elif self._clock() >= self._due_at:
             self._open()
 
@@ -101,7 +101,7 @@ class CuptiProbe:
             self._is_open = True
         except BusyError as busy:
             self._due_at = self._clock() + BUSY_SECONDS
-            self._tell(_none(str(busy)))
+            self._set(_none(str(busy)))
         except (CuptiError, OSError, AttributeError) as error:
             self._give_up(str(error))
 
@@ -117,10 +117,10 @@ class CuptiProbe:
 
     def _give_up(self, reason: str) -> None:
         self._is_retired = True
-        self._tell(_none(reason))
+        self._set(_none(reason))
 
-    def _tell(self, told: KernelReport) -> None:
-        self._told, self._told_at = told, self._clock()
+    def _set(self, report: KernelReport) -> None:
+        self._reported, self._reported_at = report, self._clock()
 
     def _after_retiring(self, switch: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(switch)
@@ -132,7 +132,7 @@ class CuptiProbe:
 
 
 def _summed(launches: Sequence[Launch], chip_of: Callable[[int], Chip | None]) -> KernelReport:
-    """Means over the time that the kernels ran; of block sizes the one that ran longest."""
+    """Averages weighted by the time each kernel ran; of the block sizes, the one that ran longest."""
     seconds = sum(launch.nanoseconds for launch in launches)
     if not seconds:
         return _none("no kernel of this process ended while it was looked at")

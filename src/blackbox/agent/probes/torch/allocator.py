@@ -1,4 +1,4 @@
-"""PyTorch's caching allocator, asked without ever initialising CUDA."""
+"""PyTorch's caching allocator, read without ever initialising CUDA."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from blackbox.agent import devices
-from blackbox.agent.probes.torch.history import History
-from blackbox.agent.probes.torch.lazy_imports import held_off
+from blackbox.agent.probes.torch.history import AllocatorHistory
+from blackbox.agent.probes.torch.lazy_imports import compiler_hidden
 
 NATIVE = "native"
 
 
 class BlocksUnknownError(Exception):
-    """Its text says why, for people."""
+    """The blocks cannot be listed, or not cheaply; the message is the reason that users read."""
 
 
 class Counters(NamedTuple):
@@ -34,7 +34,7 @@ class TorchAllocator:
     def __init__(self, torch: ModuleType) -> None:
         self._torch = torch
         self._cuda = torch.cuda
-        self.history: History = History(torch)
+        self.history: AllocatorHistory = AllocatorHistory(torch)
         self._uuids: dict[int, str | None] = {}
         self._can_leave_out_traces = "include_traces" in inspect.signature(torch.cuda.memory_snapshot).parameters
 
@@ -60,7 +60,7 @@ class TorchAllocator:
         return found
 
     def segments(self) -> list[dict[str, Any]]:
-        """Every segment with its blocks. Raises `BlocksUnknownError` where that is not to be had, or not cheaply."""
+        """Every segment with its blocks. Raises `BlocksUnknownError`."""
         if self.backend != NATIVE:
             raise BlocksUnknownError(f"the allocator {self.backend} does not list its blocks")
         if self.history.is_on and not self._can_leave_out_traces:
@@ -71,15 +71,15 @@ class TorchAllocator:
                 "stacks='python' in _record_memory_history keeps them short"
             )
         if self._can_leave_out_traces:
-            with held_off(self._torch):
+            with compiler_hidden(self._torch):
                 return self._cuda.memory_snapshot(include_traces=False)
         return self._cuda.memory_snapshot()
 
     def uuid_of(self, device: int) -> str | None:
-        """The UUID of a GPU, from the driver, else from PyTorch (2.5 and newer); None where neither tells."""
+        """The UUID of a GPU, from the driver, else from PyTorch (2.5 and newer); None where neither has one."""
         if device not in self._uuids:
             uuid = devices.uuid_of(device)
-            if uuid is None and getattr(self._torch.version, "hip", None) is None:  # which tells something else there
+            if uuid is None and getattr(self._torch.version, "hip", None) is None:  # which has something else there
                 told = getattr(self._cuda.get_device_properties(device), "uuid", None)
                 uuid = None if told is None else f"GPU-{told}"
             self._uuids[device] = uuid
@@ -105,7 +105,7 @@ def _counters(stats: dict[str, Any]) -> Counters:
 
 
 def _foreign_counters(stats: dict[str, Any]) -> Counters:
-    """Of a backend that leaves what it does not count at 0."""
+    """Of a backend that leaves at 0 what it does not count."""
     why = "this allocator does not count it"
     unknown = {"inactive_split_bytes": why, "requested_bytes": why}
     return Counters(_current(stats, "reserved_bytes"), _current(stats, "allocated_bytes"), None, None, unknown)

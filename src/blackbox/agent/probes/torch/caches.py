@@ -10,13 +10,13 @@ from typing import Any
 from blackbox.agent.probes.torch.live import LiveSet
 
 LIVE = LiveSet()
-"""Every cache made since `watch`. Global, since `torch.compile` follows the closure of a patched function into what it
-never runs, and stumbles there.
+"""Every cache made since `watch`. Global, since `torch.compile` traces what a patched function closes over, even where
+that never runs, and fails there.
 """
 
 
 def watch(module: ModuleType, torch: ModuleType) -> None:
-    """Learns of caches made from now on."""
+    """Tracks the caches made from now on."""
     cls = module.Cache
     original = cls.__init__
     is_compiling = torch.compiler.is_compiling
@@ -31,7 +31,7 @@ def watch(module: ModuleType, torch: ModuleType) -> None:
 
 
 def tensors() -> Iterator[Any]:
-    """Their keys and values."""
+    """The key and value tensors of all live caches; None among them where a layer has none yet."""
     for cache in LIVE.list():
         for layer in list(getattr(cache, "layers", None) or ()):
             yield from (getattr(layer, "keys", None), getattr(layer, "values", None))

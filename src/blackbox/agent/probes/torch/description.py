@@ -1,4 +1,4 @@
-"""Blocks and what is known of the tensors become the report of one device. Pure."""
+"""Makes the report of one device from its blocks and what is known of the tensors. No side effects."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from blackbox.wire.report import NO_THREAD, AllocatorReport
 from blackbox.wire.segments import ACTIVE, INACTIVE, DeviceMemory
 from blackbox.wire.stacks import Purpose
 
-UNCLAIMED = (kinds.UNTOLD, kinds.RESIDUAL)
+UNNAMED = (kinds.UNTOLD, kinds.RESIDUAL)
 NOT_NAMED = ""
-"""Until the probe says which GPU it is."""
+"""The UUID until the probe sets it."""
 
 
 class Purposes(NamedTuple):
@@ -25,7 +25,7 @@ class Purposes(NamedTuple):
     places: list[tuple[int, int]]
     """(address, code of `kinds`) of tensors whose purpose is known."""
     has_modules: bool
-    """Whether what is left over is likely to belong to the work of a network."""
+    """Whether blocks without a known purpose are likely to hold a network's activations."""
     gradients: tuple[tuple[int, int], ...] = ()
     """(address, bytes) of storages of gradients at the last step of their optimizer."""
 
@@ -59,7 +59,7 @@ def with_blocks(memory: DeviceMemory, purposes: Purposes, owners: Mapping[int, i
 
 
 def without_blocks(counters: Counters, sleeping: DeviceMemory | None) -> AllocatorReport:
-    """The counters alone, less what sleeps."""
+    """The counters alone, less the memory that is asleep."""
     if sleeping is None:
         return AllocatorReport(
             NOT_NAMED,
@@ -110,18 +110,18 @@ def kinds_of(memory: DeviceMemory, purposes: Purposes) -> list[int]:
 
 
 def _name_gradients(found: list[int], memory: DeviceMemory, gradients: Iterable[tuple[int, int]]) -> None:
-    """Where a block of that very size still lives at the place and nobody else claims it."""
+    """Where a live block of exactly that size is at the address, and has no other purpose."""
     starts, asked = memory.blocks.address, memory.blocks.requested
     if asked is None:
         return
     for address, size in gradients:
         place = bisect_right(starts, address) - 1
-        if place >= 0 and starts[place] == address and asked[place] == size and found[place] in UNCLAIMED:
+        if place >= 0 and starts[place] == address and asked[place] == size and found[place] in UNNAMED:
             found[place] = kinds.GRADIENT
 
 
 def _distinct(places: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:
-    """Tied weights and views share a storage."""
+    """Each once: tied weights and views share a storage."""
     return dict.fromkeys(places)
 
 

@@ -1,8 +1,8 @@
-"""Where the gradients lay when an optimizer last stepped.
+"""The addresses of gradients, as of the last step of their optimizer.
 
-They belong to autograd, whose threads replace them without the interpreter's lock: to read `.grad` on a thread of
-ours takes the program down (seen on PyTorch 2.13, within seconds). So they are read where the optimizer itself has
-just read them, on the program's thread after a step, and now and then only.
+Gradients belong to autograd, whose threads replace them without holding the interpreter's lock: reading `.grad` on the
+agent's thread crashes the program (seen on PyTorch 2.13, within seconds). So they are read where the optimizer itself
+has just read them, on the program's thread after a step, and at most once per `LOOK_SECONDS_MIN`.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 LOOK_SECONDS_MIN = 1.0
-"""Between two looks at one optimizer."""
+"""Between two reads of one optimizer's gradients."""
 LOOK_SHARE = 0.002
-"""Of the program's time that looking may take."""
+"""Of the program's time that reading may take."""
 
-Place = tuple[int, int]
+StorageSpan = tuple[int, int]
 """(address, bytes) of a storage."""
 
 
 class Gradients:
     """The gradients of all optimizers."""
 
-    def __init__(self, spent: Callable[[float], None], clock: Callable[[], float] = time.monotonic) -> None:
-        """`spent` is told how long looking has taken."""
-        self._spent = spent
+    def __init__(self, add_cost: Callable[[float], None], clock: Callable[[], float] = time.monotonic) -> None:
+        """`add_cost` is called with the seconds that reading took."""
+        self._add_cost = add_cost
         self._clock = clock
-        self._places: dict[int, tuple[Place, ...]] = {}
+        self._places: dict[int, tuple[StorageSpan, ...]] = {}
         """By the identity of the optimizer; emptied by `places`."""
         self._due_at: dict[int, float] = {}
 
     def stepped(self, optimizer: Any) -> None:
-        """Looks, if it is time. Called by the optimizer, on the thread that stepped."""
+        """Reads the gradients, if that is due. Called by the optimizer, on the thread that stepped."""
         key, began = id(optimizer), self._clock()
         if began < self._due_at.get(key, began):
             return
@@ -40,10 +40,10 @@ class Gradients:
         self._places[key] = tuple(found)
         took = self._clock() - began
         self._due_at[key] = began + max(LOOK_SECONDS_MIN, took / LOOK_SHARE)
-        self._spent(took)
+        self._add_cost(took)
 
-    def places(self, optimizers: Iterable[Any]) -> tuple[Place, ...]:
-        """Of those that live."""
+    def places(self, optimizers: Iterable[Any]) -> tuple[StorageSpan, ...]:
+        """The gradients of these optimizers; the others are forgotten."""
         living = {id(optimizer) for optimizer in optimizers}
         for key in [key for key in list(self._places) if key not in living]:
             self._places.pop(key, None)
@@ -51,7 +51,7 @@ class Gradients:
         return tuple(place for places in list(self._places.values()) for place in places)
 
 
-def _storages(optimizer: Any) -> Iterator[Place]:
+def _storages(optimizer: Any) -> Iterator[StorageSpan]:
     for group in getattr(optimizer, "param_groups", ()):
         for parameter in group["params"]:
             gradient = parameter.grad

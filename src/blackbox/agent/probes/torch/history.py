@@ -1,8 +1,8 @@
-"""The history that PyTorch's allocator records, for the program or for us: whether it may be listed at no great cost.
+"""The history that PyTorch's allocator records: whether listing it is cheap enough.
 
-PyTorch does not tell how a history is recorded, so its switch is watched. Stacks of Python are put into words in two
-microseconds each; those of C++ take as long as looking up every address in every library: nobody's program may stand
-still for that.
+PyTorch does not tell how a history is recorded, so the function that switches it on is watched. A stack of Python is
+formatted in two microseconds; one of C++ takes a look-up of every address in every library, during which the program
+would stand still.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ STEPS_LISTED_MAX = 50_000
 """A program out of memory waits while its history is listed: half a second for so many steps."""
 
 
-class History:
+class AllocatorHistory:
     """What is known of the allocator's history."""
 
     def __init__(self, torch: ModuleType) -> None:
         self._torch = torch
         self._of_python = False
-        """It was switched on for stacks of Python alone, after `watch`."""
+        """It was switched on after `watch`, for stacks of Python alone."""
         self._steps_max = 0
         """How many steps PyTorch keeps."""
 
     def watch(self) -> None:
-        """Learns how the history is recorded from now on."""
+        """Notices from now on how the history is recorded."""
         memory = self._torch.cuda.memory
         switch = getattr(memory, SWITCH, None)
         if switch is None:
@@ -47,7 +47,7 @@ class History:
 
     @property
     def is_on(self) -> bool:
-        """Whether the allocator remembers its steps, for whomever."""
+        """Whether the allocator records its steps, whoever switched that on."""
         ask = getattr(self._torch._C, "_cuda_isHistoryEnabled", None)
         return ask is not None and bool(ask())
 

@@ -1,8 +1,8 @@
-"""Keeps PyTorch from importing its compiler because we asked for stacks.
+"""Keeps PyTorch from importing its compiler when the agent lists stacks.
 
-Putting a recorded stack into words, PyTorch asks whether `torch._inductor` knows the line, which imports it: a second
-of CPU time and a hundred megabytes that the program did not ask for, and on a thread of ours beside the program's own
-import of the compiler a circle that ends in the program's `ImportError` (seen on PyTorch 2.11).
+To format a recorded stack, PyTorch asks whether `torch._inductor` knows the line, which imports it: a second
+of CPU time and a hundred megabytes that the program did not ask for. On the agent's thread, beside the program's own
+import of the compiler, it is a circular import that raises `ImportError` in the program (seen on PyTorch 2.11).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _FALLBACK = "__getattr__"
 
 
 @contextmanager
-def held_off(torch: ModuleType) -> Generator[None]:
+def compiler_hidden(torch: ModuleType) -> Generator[None]:
     """While it lasts, this thread sees a PyTorch without a compiler, unless that is imported already.
 
     Other threads see what they always see.

@@ -1,4 +1,4 @@
-"""Objects of the program that are looked at from time to time, and never kept alive."""
+"""Objects of the program, by weak references: the agent never keeps them alive."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class LiveSet:
 
     def __init__(self) -> None:
         self._references: dict[int, weakref.ref[Any]] = {}
-        """Emptied by the ends of the objects."""
+        """By `id`; an entry is removed when its object is."""
 
     def __len__(self) -> int:
         return len(self._references)
@@ -26,5 +26,5 @@ class LiveSet:
         return True
 
     def list(self) -> list[Any]:
-        """Those that live."""
+        """The objects that still exist."""
         return [thing for reference in list(self._references.values()) if (thing := reference()) is not None]

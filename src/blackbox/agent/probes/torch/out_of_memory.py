@@ -1,4 +1,4 @@
-"""Notices that an allocation failed, and reports while the program still stands there."""
+"""Reports a failed allocation before the allocator raises its error."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from collections.abc import Callable
 from types import CodeType, FrameType, ModuleType
 from typing import Any
 
-from blackbox.agent.probe import Desk
+from blackbox.agent.probe import AgentContext
 from blackbox.agent.probes.torch.allocator import TorchAllocator
-from blackbox.agent.probes.torch.lazy_imports import held_off
+from blackbox.agent.probes.torch.lazy_imports import compiler_hidden
 from blackbox.wire.report import NOT_KNOWN, AllocatorReport, Oom, TraceStep
 
 HISTORY_STEPS = 20_000
@@ -25,18 +25,18 @@ DETAIL_SECONDS = 1.0
 
 
 class OutOfMemoryWatch:
-    """The observer of one process."""
+    """The observer of PyTorch's allocator in this process."""
 
     def __init__(
         self,
         torch: ModuleType,
-        desk: Desk,
+        context: AgentContext,
         allocator: TorchAllocator,
         describe: Callable[[], dict[int, AllocatorReport]],
     ) -> None:
-        """`describe` tells every allocator by device, with its blocks."""
+        """`describe` returns the report of every allocator by device, with its blocks."""
         self._torch = torch
-        self._desk = desk
+        self._context = context
         self._allocator = allocator
         self._describe = describe
         self._attached = False
@@ -55,18 +55,18 @@ class OutOfMemoryWatch:
             if not self._attached:
                 self._attached = True
                 self._torch._C._cuda_attach_out_of_memory_observer(self._observe)
-                if "history" in self._desk.extras and not self._allocator.history.is_on:
+                if "history" in self._context.extras and not self._allocator.history.is_on:
                     self._torch.cuda.memory._record_memory_history(
                         enabled="all", context="alloc", stacks="python", max_entries=HISTORY_STEPS
                     )
         except Exception:  # noqa: S110 - another version of PyTorch
             pass
-        self._desk.awake()
+        self._context.ensure_thread()
 
     def _observe(self, device: int, requested_bytes: int, total_bytes: int, free_bytes: int) -> None:
         """Called by the allocator on the thread that asked, with no lock of its own held."""
-        with contextlib.suppress(Exception):  # the program is in trouble enough
-            self._desk.out_of_memory(self._report(device, requested_bytes, total_bytes, free_bytes))
+        with contextlib.suppress(Exception):  # must not add a second error
+            self._context.out_of_memory(self._report(device, requested_bytes, total_bytes, free_bytes))
 
     def _report(self, device: int, requested_bytes: int, total_bytes: int, free_bytes: int) -> Oom:
         now = time.monotonic()
@@ -101,7 +101,7 @@ class OutOfMemoryWatch:
     def _history(self, device: int) -> list[dict[str, Any]]:
         if not self._allocator.history.has_cheap_steps:
             return []
-        with held_off(self._torch):
+        with compiler_hidden(self._torch):
             traces = self._torch.cuda.memory._snapshot()["device_traces"]
         return traces[device][-TRACE_STEPS_MAX:] if device < len(traces) else []
 
@@ -124,7 +124,7 @@ def _step(entry: dict[str, Any], stacks: dict[tuple[str, ...], int]) -> TraceSte
 
 
 def _program_stack() -> tuple[str, ...]:
-    """Where the program is, without us."""
+    """The calling stack, without the frames of this module."""
     lines: list[str] = []
     frame: FrameType | None = inspect.currentframe()
     while frame is not None and len(lines) < STACK_DEPTH_MAX:

@@ -1,4 +1,4 @@
-"""Which thread allocated what, where the user asks for it (`threads`): an allocation and its end take 6 us more."""
+"""Which thread allocated what, where the user asks for it (`threads`): allocating and freeing take 6 us more."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import threading
 from collections.abc import Sequence
 from types import ModuleType
 
-from blackbox.agent.probe import Desk
+from blackbox.agent.probe import AgentContext
 from blackbox.wire.report import NO_THREAD, OwnerThread
 
 CALL_SECONDS = 3e-6
-"""What one call of a hook takes: on an H200, an allocation and its end took 6 us more."""
+"""One call of a hook: allocating and freeing took 6 us more on an H200."""
 LIVE_MAX = 1_000_000
 """Ten times the blocks a report can hold; beyond it owners are not remembered."""
 TRACES = (
@@ -22,18 +22,18 @@ TRACES = (
 
 
 class Owners:
-    """Owners of the allocations made since it was switched on."""
+    """The threads of the allocations made since `switch_on`."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, context: AgentContext) -> None:
         self.on: bool = False
-        self._desk = desk
+        self._context = context
         self._owner: dict[int, int] = {}
         """Address -> thread; filled when memory is allocated, emptied when it is freed."""
         self._calls = itertools.count()
-        self._calls_told = 0
+        self._calls_counted = 0
 
     def switch_on(self, torch: ModuleType) -> None:
-        """Listens to allocations. PyTorch has no way to end that."""
+        """Registers for every allocation. PyTorch has no way to unregister."""
         for activate, module in TRACES:
             if hasattr(torch._C, activate):
                 trace = importlib.import_module(module)
@@ -44,14 +44,14 @@ class Owners:
                 return
 
     def now(self) -> dict[int, int] | None:
-        """Address -> thread of what lives at this moment; None where nobody listened."""
+        """Address -> thread of what lives at this moment; None where that was not recorded."""
         return self._owner.copy() if self.on else None
 
-    def tell_cost(self) -> None:
-        """Passes on what the hooks have taken since the last time."""
+    def add_cost(self) -> None:
+        """Adds the CPU time of the hooks since the last call to the agent's cost."""
         calls = next(self._calls)
-        self._desk.spent((calls - self._calls_told) * CALL_SECONDS)
-        self._calls_told = calls
+        self._context.add_cost((calls - self._calls_counted) * CALL_SECONDS)
+        self._calls_counted = calls
 
     def _allocated(self, address: int) -> None:
         next(self._calls)
@@ -64,7 +64,7 @@ class Owners:
 
 
 def sums(threads: list[int], sizes: Sequence[int]) -> tuple[OwnerThread, ...]:
-    """The bytes of each thread that is known."""
+    """The bytes of each known thread."""
     owned: dict[int, int] = {}
     for thread, size in zip(threads, sizes):  # noqa: B905 - Python 3.9
         owned[thread] = owned.get(thread, 0) + size

@@ -1,4 +1,4 @@
-"""The probe: puts the allocator's blocks, their purposes and their owners into reports."""
+"""The probe: reports the allocator's blocks with their purposes and their owners."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Optional
 
-from blackbox.agent.probe import Desk
+from blackbox.agent.probe import AgentContext
 from blackbox.agent.probes.torch.allocator import BlocksUnknownError, TorchAllocator
 from blackbox.agent.probes.torch.description import Purposes, purposes_of, with_blocks, without_blocks
 from blackbox.agent.probes.torch.out_of_memory import OutOfMemoryWatch
 from blackbox.agent.probes.torch.owners import Owners
-from blackbox.agent.probes.torch.sleep import Sleepers
+from blackbox.agent.probes.torch.sleep import SleepingSegments
 from blackbox.agent.probes.torch.tensors import Tensors
 from blackbox.wire.report import AllocatorReport, Report
-from blackbox.wire.segments import no_rest, read_segments
+from blackbox.wire.segments import no_yield, read_segments
 from blackbox.wire.stacks import owner_stacks
 
 
 class TorchProbe:
-    """Eyes in the PyTorch of this process."""
+    """Reports on the PyTorch of this process."""
 
     source = "pytorch"
 
-    def __init__(self, torch: ModuleType, desk: Desk) -> None:
+    def __init__(self, torch: ModuleType, context: AgentContext) -> None:
         self._torch = torch
-        self._desk = desk
+        self._context = context
         self._allocator = TorchAllocator(torch)
-        self._tensors = Tensors(torch, desk)
-        self._owners = Owners(desk)
-        self._sleepers = Sleepers()
-        self._out_of_memory = OutOfMemoryWatch(torch, desk, self._allocator, self._now)
+        self._tensors = Tensors(torch, context)
+        self._owners = Owners(context)
+        self._sleeping = SleepingSegments()
+        self._out_of_memory = OutOfMemoryWatch(torch, context, self._allocator, self._now)
 
     def watch(self, late: bool) -> None:
-        """Places the hooks. Late: the program may have set up models already."""
+        """Places the hooks. `late`: the program may have set up models already, which are searched for."""
         steps: list[Callable[[], object]] = [
             self._tensors.watch,
             self._allocator.history.watch,
@@ -42,7 +42,7 @@ class TorchProbe:
         ]
         if late:
             steps.append(self._tensors.search)
-        if "threads" in self._desk.extras:
+        if "threads" in self._context.extras:
             steps.append(lambda: self._owners.switch_on(self._torch))
         for step in steps:
             try:
@@ -56,14 +56,14 @@ class TorchProbe:
             return None
         taken_at = time.monotonic()
         if self._owners.on:
-            self._owners.tell_cost()
-        allocators = self._now(self._desk.rest) if full or self._sleepers.changed else self._counted()
+            self._owners.add_cost()
+        allocators = self._now(self._context.yield_gil) if full or self._sleeping.changed else self._counted()
         return Report(self.source, taken_at, tuple(allocators.values()))
 
-    def _now(self, rest: Callable[[], object] = no_rest) -> dict[int, AllocatorReport]:
-        """Every allocator by device, with its blocks where they are to be had.
+    def _now(self, yield_gil: Callable[[], object] = no_yield) -> dict[int, AllocatorReport]:
+        """Every allocator by device, with its blocks where they can be listed.
 
-        Whatever changes while the program runs is asked first, as close together as can be; `rest` is called only then.
+        What changes while the program runs is read first, in one go; `yield_gil` is called only after that.
         """
         try:
             segments = self._allocator.segments()
@@ -72,30 +72,30 @@ class TorchProbe:
                 device: report._replace(unknown={**report.unknown, "blocks": str(reason)})
                 for device, report in self._counted().items()
             }
-        awake = self._sleepers.take_out(segments)
+        awake = self._sleeping.split_off(segments)
         tensors = self._tensors
         purposes = Purposes(list(tensors.places()), tensors.has_modules, tensors.gradients())
         owners = self._owners.now()
-        rest()
+        yield_gil()
         reports: dict[int, AllocatorReport] = {}
-        for device, memory in read_segments(awake, rest).items():
+        for device, memory in read_segments(awake, yield_gil).items():
             reports[device] = with_blocks(memory, purposes, owners)
-            rest()
+            yield_gil()
         if self._allocator.history.has_cheap_stacks:
             purposes_at = {device: purposes_of(report) for device, report in reports.items()}
-            stacks = owner_stacks(awake, purposes_at, rest)
+            stacks = owner_stacks(awake, purposes_at, yield_gil)
             reports = {device: report._replace(stacks=stacks.get(device, ())) for device, report in reports.items()}
         return self._named(reports.items())
 
     def _counted(self) -> dict[int, AllocatorReport]:
         """Every allocator by device, without its blocks."""
         return self._named(
-            (device, without_blocks(counters, self._sleepers.of(device)))
+            (device, without_blocks(counters, self._sleeping.of(device)))
             for device, counters in self._allocator.counters().items()
         )
 
     def _named(self, reports: Iterable[tuple[int, AllocatorReport]]) -> dict[int, AllocatorReport]:
-        """With the GPU's UUID; without those whose UUID nobody tells, since nobody could place them."""
+        """With the GPU's UUID. A device without a known UUID is left out: its memory could not be assigned to a GPU."""
         named: dict[int, AllocatorReport] = {}
         for device, report in reports:
             uuid = self._allocator.uuid_of(device)

@@ -10,8 +10,8 @@ from blackbox.wire.segments import DeviceMemory, read_segments
 ALLOCATOR_MODULE = "vllm.device_allocator.cumem"
 
 
-class Sleepers:
-    """The segments that slept when they were last listed."""
+class SleepingSegments:
+    """The segments that were asleep when they were last listed."""
 
     def __init__(self) -> None:
         self._addresses: frozenset[int] = frozenset()
@@ -20,14 +20,14 @@ class Sleepers:
 
     @property
     def changed(self) -> bool:
-        """Whether others sleep now, so that they must be listed again."""
+        """Whether other segments are asleep now, so that all must be listed again."""
         return _asleep() != self._addresses
 
     def of(self, device: int) -> DeviceMemory | None:
-        """What PyTorch counts on a device that is not there."""
+        """What PyTorch counts on a device although it is unmapped; None where nothing is."""
         return self._memory.get(device)
 
-    def take_out(self, segments: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def split_off(self, segments: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The segments that are awake; the others are remembered."""
         self._addresses = addresses = _asleep()
         if not addresses:

@@ -1,8 +1,8 @@
 """What the program's tensors are for: parameters, buffers, gradients, optimizer states, caches.
 
-Known by their owners, which PyTorch names when they are set up. Where a tensor lies is asked anew each time, since
-`.to()` and the like move it. Asked are objects that the program's Python holds, and for nothing but an address:
-whatever would make a new one (`.grad`, a storage) must not be touched on a thread of ours.
+Their owners (modules, optimizers) are recorded when PyTorch sets them up. The address of a tensor is read anew each
+time, since `.to()` and the like move it. Only the address is read, and only of objects that the program's Python holds:
+whatever would create a new object (`.grad`, a storage) must not be touched on the agent's thread.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from contextlib import nullcontext, suppress
 from types import ModuleType
 from typing import Any, cast
 
-from blackbox.agent.probe import Desk
+from blackbox.agent.probe import AgentContext
 from blackbox.agent.probes.torch import caches, kinds
-from blackbox.agent.probes.torch.gradients import Gradients, Place
+from blackbox.agent.probes.torch.gradients import Gradients, StorageSpan
 from blackbox.agent.probes.torch.live import LiveSet
 
 NESTING_MAX = 4
 """Tensors made of tensors (quantized, sharded) are followed this deep; two levels are usual."""
 PHANTOMS = ("FakeTensor", "FunctionalTensor", "FunctionalTensorWrapper")
-"""Tensors without memory, which complain when asked where it is."""
+"""Tensors without memory, which raise when asked for their address."""
 
 
 class Tensors:
-    """The owners of tensors in this process."""
+    """The modules and optimizers of this process, and the addresses of their tensors."""
 
-    def __init__(self, torch: ModuleType, desk: Desk) -> None:
+    def __init__(self, torch: ModuleType, context: AgentContext) -> None:
         self._torch = torch
-        self._desk = desk
+        self._context = context
         self._modules = LiveSet()
         self._optimizers = LiveSet()
-        self._gradients = Gradients(desk.spent)
+        self._gradients = Gradients(context.add_cost)
 
     @property
     def has_modules(self) -> bool:
-        """Whether the program runs a network at all."""
+        """Whether the program has any network."""
         return len(self._modules) > 0
 
     def watch(self) -> None:
-        """Learns of owners from now on."""
+        """Records owners that are set up from now on."""
         module, optimizer = sys.modules.get("torch.nn.modules.module"), sys.modules.get("torch.optim.optimizer")
         for name in "register_module_parameter_registration_hook", "register_module_buffer_registration_hook":
             _place(module, name, self._module_seen)
@@ -59,15 +59,15 @@ class Tensors:
     def places(self) -> Iterator[tuple[int, int]]:
         """(address, code of `kinds`) of every tensor on a GPU whose purpose is known."""
         without_overrides = getattr(self._torch._C, "DisableTorchFunctionSubclass", nullcontext)
-        with without_overrides():  # subclasses of the program must not run on our thread
+        with without_overrides():  # subclasses of the program must not run on the agent's thread
             for kind, tensor in self._owned():
                 try:
                     yield from ((address, kind) for address in _addresses(tensor, NESTING_MAX))
                 except Exception:  # noqa: S112 - being changed at this moment, or of a kind that lies nowhere
                     continue
 
-    def gradients(self) -> tuple[Place, ...]:
-        """(address, bytes) of the gradients, as they lay when an optimizer last stepped."""
+    def gradients(self) -> tuple[StorageSpan, ...]:
+        """(address, bytes) of the gradients, as of the last step of their optimizer."""
         return self._gradients.places(self._optimizers.list())
 
     def _owned(self) -> Iterator[tuple[int, Any]]:
@@ -88,13 +88,13 @@ class Tensors:
 
     def _optimizer_seen(self, optimizer: Any, arguments: Any, keywords: Any) -> None:  # noqa: ARG002
         self._seen(self._optimizers, optimizer)
-        with suppress(Exception):  # an optimizer of another kind: less to tell
+        with suppress(Exception):  # an optimizer of another kind
             self._gradients.stepped(optimizer)
 
     def _seen(self, owners: LiveSet, owner: object) -> None:
         try:
             if owners.add(owner):
-                self._desk.awake()
+                self._context.ensure_thread()
         except TypeError:  # a subclass without weak references
             pass
 
@@ -117,4 +117,4 @@ def _addresses(tensor: Any, nesting: int) -> Iterator[int]:
         for name in tensor.__tensor_flatten__()[0]:
             yield from _addresses(getattr(tensor, name), nesting - 1)
     elif getattr(tensor, "is_cuda", False):
-        yield tensor.data_ptr()  # inside the storage, which is as good as its beginning
+        yield tensor.data_ptr()  # somewhere in the storage, which suffices to find its block

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from blackbox.agent.probes.vllm.layout import Place
+from blackbox.agent.probes.vllm.layout import KvCacheMemory
 from blackbox.wire.report import STATES, TYPES, AllocatorReport, BlockColumns
 
 _LABELS = ((None, "tensor"),)
 
 
-def allocator_of(model: Any, place: Place, gpu_uuid: str) -> AllocatorReport:
+def allocator_of(model: Any, place: KvCacheMemory, gpu_uuid: str) -> AllocatorReport:
     """The weights of the model and the tensors of the KV cache."""
     spans = {address: (size, TYPES.index("weight")) for address, size in _weights(model)}
     spans.update((address, (size, TYPES.index("kv_cache"))) for address, size in place.ranges)

@@ -21,12 +21,12 @@ class Walk(NamedTuple):
 
 
 class Engine:
-    """Looks at a scheduler from another thread, without ever holding it up."""
+    """Reads a scheduler from another thread, without ever blocking it."""
 
     def __init__(self, scheduler: Any) -> None:
         self._scheduler = weakref.ref(scheduler)
         self._walked: Walk | None = None
-        """The last walk that was whole."""
+        """The last complete walk."""
 
     @property
     def is_alive(self) -> bool:
@@ -38,7 +38,7 @@ class Engine:
         return _pool(self._scheduler()) is not None
 
     def walk(self, now: float) -> bytes | None:
-        """The states of all pages; None where they changed under the eyes each time."""
+        """The states of all pages; None where they changed during each of the tries."""
         pool = _pool(self._scheduler())
         for _ in range(WALKS_MAX):
             free = pool.get_num_free_blocks()

@@ -1,4 +1,4 @@
-"""Hooks behind methods of the program."""
+"""Hooks that run after methods of the program."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 
-def after(cls: type[Any], name: str, tell: Callable[[Any], None]) -> None:
-    """Calls `tell` with the object each time that its method `name` has run without an error, if it has that."""
+def after(cls: type[Any], name: str, hook: Callable[[Any], None]) -> None:
+    """Calls `hook` with the object after each run of its method `name` without an error, where it has that method."""
     original = getattr(cls, name, None)
     if original is None:
         return
@@ -18,7 +18,7 @@ def after(cls: type[Any], name: str, tell: Callable[[Any], None]) -> None:
     def hooked(self: Any, *arguments: Any, **keywords: Any) -> Any:
         result = original(self, *arguments, **keywords)
         with contextlib.suppress(Exception):  # the program must not notice
-            tell(self)
+            hook(self)
         return result
 
     setattr(cls, name, hooked)

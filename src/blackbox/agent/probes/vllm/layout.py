@@ -1,4 +1,4 @@
-"""Where the pages of a worker's KV cache lie."""
+"""The addresses of the pages of a worker's KV cache."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from blackbox.wire.report import KvPiece
 
 
-class Place(NamedTuple):
+class KvCacheMemory(NamedTuple):
     """The KV cache in one worker's memory."""
 
     ranges: tuple[tuple[int, int], ...]
@@ -17,10 +17,10 @@ class Place(NamedTuple):
     pieces: tuple[KvPiece, ...]
 
 
-def place_of(config: Any, tensors: list[Any]) -> Place | None:
+def kv_cache_memory(config: Any, tensors: list[Any]) -> KvCacheMemory | None:
     """By the strides in vLLM's configuration, or where that has none, by those of the tensors.
 
-    None for a cache without memory of its own. Whether the pages fill the tensors is checked by who draws them.
+    None for a cache without memory of its own. Whether the pages fill the tensors is checked by the daemon.
     """
     described = [tensor for tensor in config.kv_cache_tensors if not getattr(tensor, "host_resident", False)]
     flat = list(_flat(tensors))
@@ -31,8 +31,8 @@ def place_of(config: Any, tensors: list[Any]) -> Place | None:
     return _by_tensors(config.num_blocks, flat)
 
 
-def _by_configuration(pages: int, described: list[Any], base: int) -> Place:
-    """All in one allocation. Groups of layers lie over each other, since a page belongs to one group at a time."""
+def _by_configuration(pages: int, described: list[Any], base: int) -> KvCacheMemory:
+    """All in one allocation. Groups of layers share addresses, since a page belongs to one group at a time."""
     pieces: set[KvPiece] = set()
     for tensor in described:
         if tensor.block_stride > tensor.layer_stride:  # a page has all layers side by side
@@ -41,14 +41,14 @@ def _by_configuration(pages: int, described: list[Any], base: int) -> Place:
         for layer in range(len(tensor.layers)):
             address = base + tensor.offset + layer * tensor.layer_stride
             pieces.add(KvPiece(address, tensor.block_stride, tensor.block_stride))
-    return Place(((base, described[0].size),), pages, tuple(sorted(pieces)))
+    return KvCacheMemory(((base, described[0].size),), pages, tuple(sorted(pieces)))
 
 
-def _by_tensors(pages: int, tensors: list[Any]) -> Place:
+def _by_tensors(pages: int, tensors: list[Any]) -> KvCacheMemory:
     """Before there were strides: one allocation per tensor, shared by layers of different groups."""
     storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
     pieces = {piece for tensor in tensors for piece in _pieces(tensor, pages)}
-    return Place(tuple(sorted(storages.items())), pages, tuple(sorted(pieces)))
+    return KvCacheMemory(tuple(sorted(storages.items())), pages, tuple(sorted(pieces)))
 
 
 def _pieces(tensor: Any, pages: int) -> Iterator[KvPiece]:

@@ -1,4 +1,4 @@
-"""The probe: engines and workers of this process, put into reports."""
+"""The probe: reports on the engines and workers of this process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import time
 from typing import Any, Optional
 
-from blackbox.agent.probe import Desk
+from blackbox.agent.probe import AgentContext
 from blackbox.agent.probes.vllm.cpu import allocator_of
 from blackbox.agent.probes.vllm.engine import Engine
 from blackbox.agent.probes.vllm.worker import Worker
@@ -15,27 +15,27 @@ from blackbox.wire.report import AllocatorReport, KvLayout, KvStates, Report
 
 
 class VllmProbe:
-    """Eyes in the vLLM of this process: an engine, a worker, or both."""
+    """Reports on the vLLM of this process: an engine, a worker, or both."""
 
     source = "vllm"
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: AgentContext) -> None:
+        self._context = context
         self._engines: list[Engine] = []
         self._workers: list[Worker] = []
         self._slept = False
-        """Whether a KV cache was asleep when that was last told."""
+        """Whether a KV cache was asleep at the last report."""
 
     def engine_made(self, scheduler: Any) -> None:
         """Called by the hook."""
         self._engines = [engine for engine in self._engines if engine.is_alive] + [Engine(scheduler)]
-        self._desk.awake()
+        self._context.ensure_thread()
 
     def cache_made(self, wrapper: Any) -> None:
         """Called by the hook."""
         others = [worker for worker in self._workers if worker.is_alive and not worker.is_of(wrapper)]
         self._workers = [*others, Worker(wrapper)]
-        self._desk.awake()
+        self._context.ensure_thread()
 
     def report(self, full: bool) -> Optional[Report]:  # noqa: UP045 - the Protocol's spelling
         """See `Probe`."""
@@ -56,7 +56,7 @@ class VllmProbe:
 
 
 def engine_pid(engines: list[Engine]) -> int:
-    """The process of the engine, by which it and its workers are joined: this one, or the one that started this one."""
+    """The pid by which an engine and its workers are joined: of this process, or of the one that started it."""
     if engines:
         return os.getpid()
     parent = multiprocessing.parent_process()
@@ -68,9 +68,9 @@ def _layouts(workers: list[Worker], engine: int) -> tuple[KvLayout, ...]:
 
 
 def _states(engines: list[Engine], now: float) -> tuple[KvStates, ...] | None:
-    """None where the pages could not be told this time: what was said last stands.
+    """None where the pages could not be read this time: the last report stands.
 
-    Of several engines in one process none is told, since nobody knows which tensors are whose.
+    Empty for several engines in one process: which tensors belong to which is not known.
     """
     if len(engines) != 1 or not engines[0].has_pages:
         return ()
@@ -82,12 +82,12 @@ def _states(engines: list[Engine], now: float) -> tuple[KvStates, ...] | None:
 
 
 def _allocators(workers: list[Worker], full: bool) -> tuple[AllocatorReport, ...]:
-    """Of a CPU, where the user has it stand for a GPU; GPUs have allocators of their own that tell."""
+    """Of a CPU that stands for a GPU in tests; memory of GPUs is reported by the probe in PyTorch."""
     reports: list[AllocatorReport] = []
     for worker in workers:
         if not worker.on_cpu:
             continue
-        uuid, place = worker.gpu_uuid(), worker.place()
+        uuid, place = worker.gpu_uuid(), worker.memory()
         if uuid is not None and place is not None:
             report = allocator_of(worker.model, place, uuid)
             reports.append(report if full else report._replace(blocks=None))

@@ -8,7 +8,7 @@ import weakref
 from typing import Any
 
 from blackbox.agent.probes.torch.allocator import TorchAllocator
-from blackbox.agent.probes.vllm.layout import Place, place_of
+from blackbox.agent.probes.vllm.layout import KvCacheMemory, kv_cache_memory
 from blackbox.agent.probes.vllm.sleep import sleeping
 from blackbox.wire.report import KvLayout
 
@@ -17,7 +17,7 @@ CPU_VARIABLE = "BLACKBOX_AGENT_CPU_AS"
 
 
 class Worker:
-    """Looks at a worker's tensors from another thread."""
+    """Reads a worker's tensors from another thread."""
 
     def __init__(self, wrapper: Any) -> None:
         self._worker = weakref.ref(wrapper.worker)
@@ -39,7 +39,7 @@ class Worker:
     def asleep(self) -> bool:
         """Whether its KV cache is unmapped at present."""
         unmapped = sleeping()
-        place = self.place() if unmapped else None
+        place = self.memory() if unmapped else None
         if place is None:
             return False
         return any(start <= address < start + size for start, size in unmapped for address, _ in place.ranges)
@@ -49,24 +49,24 @@ class Worker:
         return getattr(self._device(), "type", None) == "cpu"
 
     def gpu_uuid(self) -> str | None:
-        """Of the GPU it works on; None where that cannot be told."""
+        """Of the GPU it works on; None where that is not known."""
         if self.on_cpu:
             return os.environ.get(CPU_VARIABLE)
         return TorchAllocator(sys.modules["torch"]).uuid_of(getattr(self._device(), "index", None) or 0)
 
     def layout(self, engine: str) -> KvLayout | None:
         """Of its part of the engine's KV cache; None while it has none, and while that sleeps."""
-        uuid, place = self.gpu_uuid(), self.place()
+        uuid, place = self.gpu_uuid(), self.memory()
         if uuid is None or place is None or self.asleep:
             return None
         return KvLayout(engine, uuid, place.ranges, place.pages, place.pieces)
 
-    def place(self) -> Place | None:
-        """Where its KV cache lies; None where this version of vLLM does not tell."""
+    def memory(self) -> KvCacheMemory | None:
+        """Where its KV cache lies; None where this version of vLLM does not list it."""
         runner = self._runner()
         tensors = getattr(runner, "kv_caches", None)
         try:
-            return place_of(runner.kv_cache_config, list(tensors)) if tensors else None
+            return kv_cache_memory(runner.kv_cache_config, list(tensors)) if tensors else None
         except Exception:
             return None
 
