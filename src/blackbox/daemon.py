@@ -16,7 +16,7 @@ from pathlib import Path
 import uvloop
 
 from blackbox.errors import FailureError
-from blackbox.events import Detector, Watch
+from blackbox.events import EventDetectors, EventWatcher
 from blackbox.hub import Hub
 from blackbox.model.sample import Event
 from blackbox.model.server_stats import Stats
@@ -78,7 +78,7 @@ async def _run(settings: Settings) -> None:
     loop.add_signal_handler(signal.SIGUSR1, sampler.release)
     loop.add_signal_handler(signal.SIGUSR2, sampler.resume)
     dumps = None if recorder is None else _start_recording(recorder, hub, settings)
-    hub.subscribe(Watch(Detector(settings.thresholds_percent), _noter(recorder, dumps)).take)
+    hub.subscribe(EventWatcher(EventDetectors(settings.thresholds_percent), _noter(recorder, dumps)).observe)
     sampler.start()
     with _announcement(server.port):
         _log_start(settings, server)

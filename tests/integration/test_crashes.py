@@ -13,10 +13,10 @@ from urllib.request import urlopen
 import pytest
 
 from blackbox.cli import main
-from blackbox.events.endings import autopsy, is_crash
+from blackbox.events.exits import is_crash, kernel_exit
 from blackbox.events.orphans import parent_of_zombie
 from blackbox.model.sample import Ending
-from blackbox.sources.proc import exit_status as remains
+from blackbox.sources.proc import exit_status
 from blackbox.sources.proc.processes import Procfs
 from tests.agent_rig import USE_HEAP, AgentServer, agent_environment, plain_environment, run, wait_until
 from tests.moments import process
@@ -166,20 +166,20 @@ def test_the_kernel_still_tells_of_whoever_is_not_waited_for() -> None:
         ("pass", ("orderly", None, 0)),
     ):
         zombie = subprocess.Popen([sys.executable, "-c", code])
-        wait_until(lambda: (found := remains.look(zombie.pid)) is None or found.is_dead)  # noqa: B023 - called at once
+        wait_until(lambda: (found := exit_status.look(zombie.pid)) is None or found.is_dead)  # noqa: B023 - called at once
         facts = Procfs().look(zombie.pid)
         assert facts is not None
-        ending = autopsy(process(zombie.pid, start_time=facts.start_time))
+        ending = kernel_exit(process(zombie.pid, start_time=facts.start_time))
         assert ending is not None
         assert (ending.ended, ending.signal, ending.exit_code) == expected
         assert is_crash(ending) == (expected[0] == "killed")
-        assert autopsy(process(zombie.pid, start_time=(facts.start_time or 0) - 100)) is None
-        found = remains.look(zombie.pid)
+        assert kernel_exit(process(zombie.pid, start_time=(facts.start_time or 0) - 100)) is None
+        found = exit_status.look(zombie.pid)
         assert found is not None
         assert found.parent == os.getpid()
-        assert parent_of_zombie(zombie.pid) == (os.getpid(), remains.name_of(os.getpid()))
+        assert parent_of_zombie(zombie.pid) == (os.getpid(), exit_status.name_of(os.getpid()))
         zombie.wait()
-        assert remains.look(zombie.pid) is None
+        assert exit_status.look(zombie.pid) is None
 
 
 def test_a_program_whose_main_thread_has_ended_is_no_zombie() -> None:
@@ -200,6 +200,6 @@ def test_a_program_whose_main_thread_has_ended_is_no_zombie() -> None:
 
 
 def test_whoever_lives_has_no_end() -> None:
-    found = remains.look(os.getpid())
+    found = exit_status.look(os.getpid())
     assert found is not None
     assert (found.is_ending, found.wait_status, found.parent) == (False, None, os.getppid())

@@ -22,7 +22,7 @@ def test_a_crossed_threshold_is_recorded_and_listed(tmp_path: Path) -> None:
             assert time.monotonic() < deadline, server.log
             time.sleep(0.05)
         assert set(found) == {"threshold"}
-        assert "WARNING blackbox.events.watch: threshold: GPU 0 uses" in server.log
+        assert "WARNING blackbox.events.detectors: threshold: GPU 0 uses" in server.log
 
 
 def test_what_is_simulated_is_shown_to_everyone(tmp_path: Path) -> None:

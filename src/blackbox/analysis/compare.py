@@ -10,7 +10,7 @@ from blackbox.model.query import Change, Comparison, ProcessChange, Side, StackC
 from blackbox.model.sample import BlockType
 from blackbox.model.snapshot import Process, Snapshot
 
-Place = tuple[str, int]
+ProcessKey = tuple[str, int]
 Kind = tuple[BlockType, str | None]
 """(type, subtype) of a block."""
 Sums = dict[Kind, tuple[int, int]]
@@ -49,8 +49,8 @@ def _side(snapshot: Snapshot) -> Side:
 
 def _pairs(before: Snapshot, after: Snapshot) -> Iterator[tuple[Held | None, Held | None]]:
     then, later = _held(before), _held(after)
-    for place in dict.fromkeys((*then, *later)):
-        old, new = then.get(place), later.get(place)
+    for key in dict.fromkeys((*then, *later)):
+        old, new = then.get(key), later.get(key)
         if old is not None and new is not None and _is_another(old.process, new.process):
             yield old, None
             yield None, new
@@ -62,7 +62,7 @@ def _is_another(old: Process, new: Process) -> bool:
     return same_start(old.start_time, new.start_time) is False
 
 
-def _held(snapshot: Snapshot) -> dict[Place, Held]:
+def _held(snapshot: Snapshot) -> dict[ProcessKey, Held]:
     """Every process with the sums of its blocks."""
     devices: dict[tuple[int, int], set[str]] = defaultdict(set)
     for process in snapshot.processes:
@@ -77,11 +77,11 @@ def _held(snapshot: Snapshot) -> dict[Place, Held]:
         origin: Origin = stack.frames, stack.type, stack.subtype
         of_process = stacks[stack.gpu, stack.pid]
         of_process[origin] = of_process.get(origin, 0) + stack.allocated_bytes
-    held: dict[Place, Held] = {}
+    held: dict[ProcessKey, Held] = {}
     for process in snapshot.processes:
-        place = process.gpu, process.pid
-        if len(devices[place]) == 1:
-            held[process.gpu_uuid, process.pid] = Held(process, _sums(sums[place]), stacks.get(place))
+        key = process.gpu, process.pid
+        if len(devices[key]) == 1:
+            held[process.gpu_uuid, process.pid] = Held(process, _sums(sums[key]), stacks.get(key))
         else:  # a block does not say on which MIG instance of its GPU it lies
             held[process.gpu_uuid, process.pid] = Held(process, {}, None)
     return held

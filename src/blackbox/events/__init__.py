@@ -1,6 +1,5 @@
 """Events that no source reports by itself: found by comparing each moment with those before it."""
 
-from blackbox.events.detector import Detector
-from blackbox.events.watch import Watch
+from blackbox.events.detectors import EventDetectors, EventWatcher
 
-__all__ = ["Detector", "Watch"]
+__all__ = ["EventDetectors", "EventWatcher"]

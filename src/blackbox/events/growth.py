@@ -7,19 +7,22 @@ from itertools import islice
 from msgspec import Struct
 
 from blackbox.analysis.trend import NOTEWORTHY_BYTES, POINTS_MAX, Point, Trend, rising_trend
-from blackbox.events.holders import Holder, Holders, Place
-from blackbox.events.processes import is_another
+from blackbox.events.listing import ListedProcess, ProcessListing
+from blackbox.events.processes import is_other_process
 from blackbox.model.event import Growth
+from blackbox.model.identity import ProcessKey
 from blackbox.model.sample import DeviceProcess, Event
 from blackbox.model.snapshot import Moment
 from blackbox.model.text import duration, rate, size, who
 
 BUCKET_SECONDS = 10.0
-"""One point: the least held in it, so that the ups and downs of every step of a program cancel out."""
+"""One point of a trend: the least memory held in this time, so that the ups and downs of a program's steps cancel
+out."""
 POINTS = POINTS_MAX
 """Ten minutes: a program that has not settled by then rarely will."""
-LOOKS_PER_MOMENT_MAX = 4
-"""A look takes about a millisecond where memory does grow, on the thread that samples; the rest wait their turn."""
+EXAMINED_PER_MOMENT_MAX = 4
+"""Trends computed per moment: each takes about a millisecond on the thread that samples. The others wait for the next
+moments."""
 
 WINDOW_SECONDS = BUCKET_SECONDS * POINTS
 
@@ -32,65 +35,66 @@ class _Track(Struct):
     bucket: int
     least: int
     is_growing: bool = False
-    """It was told, and has not stopped since."""
+    """Its growth has been reported, and has not stopped since."""
 
 
-class GrowthWatch:
-    """Looks at a full window about once per bucket and process; tells each growth once, until it stops."""
+class GrowthDetector:
+    """Detects steady growth of a process's memory. Each process is examined about once per bucket, over a full window;
+    a growth is reported once, and again only after it has stopped."""
 
     def __init__(self) -> None:
-        self._tracks: dict[Place, _Track] = {}
-        self._due: dict[Place, None] = {}
-        """Whose window has a new point, longest waiting first."""
+        self._tracks: dict[ProcessKey, _Track] = {}
+        self._due: dict[ProcessKey, None] = {}
+        """Processes whose window has a new point, the longest waiting first (a dict used as an ordered set)."""
 
-    def observe(self, moment: Moment, held: Holders) -> Iterator[Event]:
-        """Growths that have become certain."""
+    def observe(self, moment: Moment, listing: ProcessListing) -> Iterator[Event]:
+        """Growths that have become certain in this moment."""
         bucket = int(moment.taken_at // BUCKET_SECONDS)
-        for place in self._tracks.keys() - held.by_place.keys():
-            del self._tracks[place]
-        for place, holder in held.by_place.items():
-            used = holder.row.used_bytes
+        for key in self._tracks.keys() - listing.processes.keys():
+            del self._tracks[key]
+        for key, process in listing.processes.items():
+            used = process.row.used_bytes
             if used is None:
                 continue
-            track = self._tracks.get(place)
-            if track is None or is_another(track.row, holder.row):
-                self._tracks[place] = _Track(holder.row, deque(maxlen=POINTS), bucket, used)
+            track = self._tracks.get(key)
+            if track is None or is_other_process(track.row, process.row):
+                self._tracks[key] = _Track(process.row, deque(maxlen=POINTS), bucket, used)
             elif bucket == track.bucket:
                 track.least = min(track.least, used)
             else:
                 track.points.append((track.bucket * BUCKET_SECONDS, float(track.least)))
                 track.bucket, track.least = bucket, used
                 if _rise(track) >= NOTEWORTHY_BYTES:
-                    self._due.setdefault(place)
+                    self._due.setdefault(key)
                 else:
                     track.is_growing = False
-        yield from self._look(held, moment.timestamp)
+        yield from self._examine(listing, moment.timestamp)
 
-    def _look(self, held: Holders, timestamp: float) -> Iterator[Event]:
-        for place in tuple(islice(self._due, LOOKS_PER_MOMENT_MAX)):
-            del self._due[place]
-            track, holder = self._tracks.get(place), held.by_place.get(place)
-            if track is None or holder is None or holder.row.used_bytes is None:
+    def _examine(self, listing: ProcessListing, timestamp: float) -> Iterator[Event]:
+        for key in tuple(islice(self._due, EXAMINED_PER_MOMENT_MAX)):
+            del self._due[key]
+            track, process = self._tracks.get(key), listing.processes.get(key)
+            if track is None or process is None or process.row.used_bytes is None:
                 continue
             trend = rising_trend(track.points)
             if trend is not None and not track.is_growing:
-                yield _event(holder, trend, timestamp)
+                yield _event(process, trend, timestamp)
             track.is_growing = trend is not None
 
 
 def _rise(track: _Track) -> float:
-    """Over a full window; 0 before there is one."""
+    """Bytes that the memory rose over a full window; 0 before the window is full."""
     points = track.points
     return points[-1][1] - points[0][1] if len(points) == POINTS else 0.0
 
 
-def _event(holder: Holder, trend: Trend, timestamp: float) -> Event:
-    row = holder.row
+def _event(process: ListedProcess, trend: Trend, timestamp: float) -> Event:
+    row = process.row
     used = row.used_bytes or 0
     return Event(
         kind="memory_growth",
         timestamp=timestamp,
-        message=f"{who(row.name, row.pid)} has grown on GPU {holder.gpu} by {rate(trend.rate)} for "
+        message=f"{who(row.name, row.pid)} has grown on GPU {process.gpu} by {rate(trend.rate)} for "
         f"{duration(trend.seconds)}, to {size(used)}",
         gpu_uuid=row.gpu_uuid,
         pid=row.pid,

@@ -1,24 +1,25 @@
-"""GPU memory that the driver books to a process which no longer lives, or to a zombie."""
+"""GPU memory that the driver attributes to a process that no longer exists, or to a zombie."""
 
 import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from blackbox.events.holders import Holder, Holders, Place
+from blackbox.events.listing import ListedProcess, ProcessListing
 from blackbox.model.event import ProcessLife
+from blackbox.model.identity import ProcessKey
 from blackbox.model.sample import Event
 from blackbox.model.snapshot import Moment
 from blackbox.model.text import size, who
-from blackbox.sources.proc import exit_status as remains
+from blackbox.sources.proc import exit_status
 
 CERTAIN_SECONDS = 10.0
-"""The driver takes a moment to clean up after a process; within this it has, or something is wrong."""
+"""The driver needs some time to free the memory of a process that has ended; after this long something is wrong."""
 LOOK_SECONDS = 5.0
-"""Between looks for zombies among those the driver lists: 30 us for each."""
+"""Between searches for zombies among the listed processes, which take 30 us per process."""
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process has this pid, even one that /proc hides from us."""
+    """Whether a process has this pid, even one that /proc hides from this user."""
     try:
         os.kill(pid, 0)  # signal 0 is not sent: it only asks
     except ProcessLookupError:
@@ -29,22 +30,23 @@ def is_alive(pid: int) -> bool:
 
 
 class Parent(NamedTuple):
-    """Who should have waited for a zombie."""
+    """The process that should have waited for a zombie."""
 
     pid: int
     name: str | None
 
 
 def parent_of_zombie(pid: int) -> Parent | None:
-    """The parent of a process that is dead and has not been waited for; None of any other."""
-    found = remains.look(pid)
+    """The parent of a zombie; None where the pid is not that of a zombie."""
+    found = exit_status.look(pid)
     if found is None or not found.is_dead:
         return None
-    return Parent(found.parent, remains.name_of(found.parent))
+    return Parent(found.parent, exit_status.name_of(found.parent))
 
 
-class OrphanWatch:
-    """Only pids of the host are judged: in another namespace a pid that is not to be seen may live outside it."""
+class OrphanDetector:
+    """Detects orphaned memory, of processes with pids of the host only: a pid of another namespace that cannot be seen
+    may belong to a process that is alive."""
 
     def __init__(
         self,
@@ -53,44 +55,44 @@ class OrphanWatch:
     ) -> None:
         self._alive = alive
         self._parent_of_zombie = parent_of_zombie
-        self._look_at = float("-inf")
+        self._next_look = float("-inf")
         self._zombies: dict[int, Parent] = {}
-        """As of the last look."""
-        self._suspect_since: dict[Place, float] = {}
-        self._told: set[Place] = set()
+        """By pid, as of the last search."""
+        self._suspect_since: dict[ProcessKey, float] = {}
+        self._reported: set[ProcessKey] = set()
 
-    def observe(self, moment: Moment, held: Holders) -> Iterator[Event]:
-        """Memory that has been without an owner for long enough."""
-        self._look_for_zombies(moment.taken_at, held)
-        suspects = {place: holder for place, holder in held.by_place.items() if self._is_suspect(holder)}
-        self._told.intersection_update(suspects)
-        self._suspect_since = {place: self._suspect_since.get(place, moment.taken_at) for place in suspects}
-        for place, since in self._suspect_since.items():
-            if moment.taken_at - since >= CERTAIN_SECONDS and place not in self._told:
-                self._told.add(place)
-                yield _event(suspects[place], self._zombies.get(place[1]), moment.timestamp)
+    def observe(self, moment: Moment, listing: ProcessListing) -> Iterator[Event]:
+        """Memory that has had no living owner for `CERTAIN_SECONDS`; reported once per process and device."""
+        self._find_zombies(moment.taken_at, listing)
+        suspects = {key: process for key, process in listing.processes.items() if self._is_suspected(process)}
+        self._reported.intersection_update(suspects)
+        self._suspect_since = {key: self._suspect_since.get(key, moment.taken_at) for key in suspects}
+        for key, since in self._suspect_since.items():
+            if moment.taken_at - since >= CERTAIN_SECONDS and key not in self._reported:
+                self._reported.add(key)
+                yield _event(suspects[key], self._zombies.get(key[1]), moment.timestamp)
 
-    def _look_for_zombies(self, now: float, held: Holders) -> None:
-        if now < self._look_at:
+    def _find_zombies(self, now: float, listing: ProcessListing) -> None:
+        if now < self._next_look:
             return
-        self._look_at = now + LOOK_SECONDS
-        pids = {holder.row.pid for holder in held.by_place.values() if _is_to_be_judged(holder)}
+        self._next_look = now + LOOK_SECONDS
+        pids = {process.row.pid for process in listing.processes.values() if _can_be_judged(process)}
         self._zombies = {pid: parent for pid in pids if (parent := self._parent_of_zombie(pid)) is not None}
 
-    def _is_suspect(self, holder: Holder) -> bool:
-        row = holder.row
-        if not _is_to_be_judged(holder):
+    def _is_suspected(self, process: ListedProcess) -> bool:
+        row = process.row
+        if not _can_be_judged(process):
             return False
         unseen = row.start_time is None and row.name is None
         return row.pid in self._zombies or (unseen and not self._alive(row.pid))
 
 
-def _is_to_be_judged(holder: Holder) -> bool:
-    return holder.pid_scope == "host" and bool(holder.row.used_bytes)
+def _can_be_judged(process: ListedProcess) -> bool:
+    return process.pid_scope == "host" and bool(process.row.used_bytes)
 
 
-def _event(holder: Holder, parent: Parent | None, timestamp: float) -> Event:
-    row = holder.row
+def _event(process: ListedProcess, parent: Parent | None, timestamp: float) -> Event:
+    row = process.row
     if parent is None:
         why = f"pid {row.pid}, which no longer lives"
     else:
@@ -100,7 +102,7 @@ def _event(holder: Holder, parent: Parent | None, timestamp: float) -> Event:
     return Event(
         kind="memory_orphaned",
         timestamp=timestamp,
-        message=f"{size(row.used_bytes or 0)} on GPU {holder.gpu} belong to {why}",
+        message=f"{size(row.used_bytes or 0)} on GPU {process.gpu} belong to {why}",
         gpu_uuid=row.gpu_uuid,
         pid=row.pid,
         uid=row.uid,

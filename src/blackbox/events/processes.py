@@ -1,19 +1,19 @@
-"""Processes that begin to hold memory of a GPU, and those that stop or die, with the most they held."""
+"""Processes that begin to use a GPU, and those that stop using it or crash, with the most memory they held."""
 
 from collections.abc import Iterator
 
 from msgspec import Struct, structs
 
-from blackbox.events.endings import Endings, crash, how, is_crash
-from blackbox.events.holders import Holder, Holders, Place
+from blackbox.events.exits import ProcessExits, crash_event, exit_text, is_crash
+from blackbox.events.listing import ListedProcess, ProcessListing
 from blackbox.model.event import ProcessLife
-from blackbox.model.identity import same_start
+from blackbox.model.identity import ProcessKey, same_start
 from blackbox.model.sample import DeviceProcess, Ending, Event, EventKind
 from blackbox.model.snapshot import Moment
 from blackbox.model.text import size, who
 
 
-class _Life(Struct):
+class _TrackedProcess(Struct):
     """A process seen on a device."""
 
     gpu: int
@@ -21,10 +21,10 @@ class _Life(Struct):
     used_bytes: int | None = None
     peak_used_bytes: int | None = None
     peak_at: float | None = None
-    is_told_dead: bool = False
+    is_reported_dead: bool = False
 
-    def see(self, holder: Holder, timestamp: float) -> None:
-        """Takes the newest figures."""
+    def update(self, holder: ListedProcess, timestamp: float) -> None:
+        """Takes over the newest numbers."""
         used = holder.row.used_bytes
         self.gpu, self.used_bytes = holder.gpu, used
         if holder.row.start_time is not None or self.row.start_time is None:
@@ -32,8 +32,8 @@ class _Life(Struct):
         if used is not None and (self.peak_used_bytes is None or used > self.peak_used_bytes):
             self.peak_used_bytes, self.peak_at = used, timestamp
 
-    def told(self) -> ProcessLife:
-        """What an event says about it."""
+    def summary(self) -> ProcessLife:
+        """The process as an event describes it."""
         return ProcessLife(
             name=self.row.name,
             start_time=self.row.start_time,
@@ -43,85 +43,86 @@ class _Life(Struct):
         )
 
 
-class ProcessWatch:
-    """Whoever is there when a device is first seen has not just started; whoever cannot be seen has not ended."""
+class ProcessDetector:
+    """Detects starts, exits and crashes. A process present when its device is first seen has not just started; a
+    process on a device that cannot be read has not ended."""
 
-    def __init__(self, endings: Endings) -> None:
-        self._endings = endings
-        self._lives: dict[Place, _Life] = {}
-        self._met: set[str] = set()
-        """Devices whose processes are known."""
+    def __init__(self, exits: ProcessExits) -> None:
+        self._exits = exits
+        self._tracked: dict[ProcessKey, _TrackedProcess] = {}
+        self._known_devices: set[str] = set()
+        """UUIDs of devices whose process list has been read before."""
 
-    def observe(self, moment: Moment, held: Holders) -> Iterator[Event]:
-        """Starts, deaths and exits since the last moment."""
-        for ending in self._endings.take(moment):
-            yield from self._died(ending, ending.timestamp)
-        yield from self._ended(moment.timestamp, held)
-        for place, holder in held.by_place.items():
-            life = self._lives.get(place)
-            if life is None:
-                life = self._lives[place] = _Life(holder.gpu, holder.row)
-                life.see(holder, moment.timestamp)
-                if place[0] in self._met:
-                    yield _event("process_start", life, moment.timestamp, f"began to use GPU {life.gpu}")
+    def observe(self, moment: Moment, listing: ProcessListing) -> Iterator[Event]:
+        """Starts, crashes and exits since the last moment."""
+        for process_exit in self._exits.new_exits(moment):
+            yield from self._crashes(process_exit, process_exit.timestamp)
+        yield from self._exited(moment.timestamp, listing)
+        for key, holder in listing.processes.items():
+            process = self._tracked.get(key)
+            if process is None:
+                process = self._tracked[key] = _TrackedProcess(holder.gpu, holder.row)
+                process.update(holder, moment.timestamp)
+                if key[0] in self._known_devices:
+                    yield _event("process_start", process, moment.timestamp, f"began to use GPU {process.gpu}")
             else:
-                life.see(holder, moment.timestamp)
-        self._met |= held.listed
+                process.update(holder, moment.timestamp)
+        self._known_devices |= listing.listed
 
-    def _ended(self, timestamp: float, held: Holders) -> Iterator[Event]:
-        for place, life in tuple(self._lives.items()):
-            if _has_ended(place, life, held):
-                ending = self._endings.of(life.row)
-                if ending is not None and not life.is_told_dead:
-                    yield from self._died(ending, timestamp)
-                del self._lives[place]
-                yield _exit(life, ending, timestamp)
+    def _exited(self, timestamp: float, listing: ProcessListing) -> Iterator[Event]:
+        for key, process in tuple(self._tracked.items()):
+            if _has_exited(key, process, listing):
+                process_exit = self._exits.of(process.row)
+                if process_exit is not None and not process.is_reported_dead:
+                    yield from self._crashes(process_exit, timestamp)
+                del self._tracked[key]
+                yield _exit_event(process, process_exit, timestamp)
 
-    def _died(self, ending: Ending, timestamp: float) -> Iterator[Event]:
-        """Tells of a crash, once, whatever number of GPUs the process held memory of; of one that held some only."""
-        if not is_crash(ending):
+    def _crashes(self, process_exit: Ending, timestamp: float) -> Iterator[Event]:
+        """The event of a crash: one, however many GPUs the process used; none where it used no GPU."""
+        if not is_crash(process_exit):
             return
-        lives = {place: life for place, life in self._lives.items() if place[1] == ending.pid}
-        for life in lives.values():
-            life.is_told_dead = True
-        (uuid, _), life = max(lives.items(), key=lambda item: item[1].used_bytes or 0, default=((None, 0), None))
-        if life is not None:
-            yield crash(ending, life.told(), uuid, timestamp)
-        elif ending.gpu_uuids:
-            yield crash(ending, None, ending.gpu_uuids[0], timestamp)
+        tracked = {key: process for key, process in self._tracked.items() if key[1] == process_exit.pid}
+        for process in tracked.values():
+            process.is_reported_dead = True
+        (uuid, _), process = max(tracked.items(), key=lambda item: item[1].used_bytes or 0, default=((None, 0), None))
+        if process is not None:
+            yield crash_event(process_exit, process.summary(), uuid, timestamp)
+        elif process_exit.gpu_uuids:
+            yield crash_event(process_exit, None, process_exit.gpu_uuids[0], timestamp)
 
 
-def _has_ended(place: Place, life: _Life, held: Holders) -> bool:
-    holder = held.by_place.get(place)
+def _has_exited(key: ProcessKey, process: _TrackedProcess, listing: ProcessListing) -> bool:
+    holder = listing.processes.get(key)
     if holder is not None:
-        return is_another(life.row, holder.row)
-    uuid = place[0]
-    return uuid in held.listed or (uuid not in held.devices and bool(held.listed))
+        return is_other_process(process.row, holder.row)
+    uuid = key[0]
+    return uuid in listing.listed or (uuid not in listing.devices and bool(listing.listed))
 
 
-def is_another(before: DeviceProcess, now: DeviceProcess) -> bool:
-    """Whether the pid has been given to another process."""
+def is_other_process(before: DeviceProcess, now: DeviceProcess) -> bool:
+    """Whether the pid has been given to a different process."""
     return same_start(before.start_time, now.start_time) is False
 
 
-def _exit(life: _Life, ending: Ending | None, timestamp: float) -> Event:
-    peak = "" if life.peak_used_bytes is None else f"; held {size(life.peak_used_bytes)} at most"
-    manner = f" ({how(ending)})" if ending is not None else ""
-    event = _event("process_exit", life, timestamp, f"no longer uses GPU {life.gpu}{manner}{peak}")
-    told = structs.replace(life.told(), ended="unknown")
-    if ending is not None:
-        told = structs.replace(
-            told,
-            ended=ending.ended,
-            signal=ending.signal,
-            exit_code=ending.exit_code,
-            exception=ending.exception,
+def _exit_event(process: _TrackedProcess, process_exit: Ending | None, timestamp: float) -> Event:
+    peak = "" if process.peak_used_bytes is None else f"; held {size(process.peak_used_bytes)} at most"
+    manner = f" ({exit_text(process_exit)})" if process_exit is not None else ""
+    event = _event("process_exit", process, timestamp, f"no longer uses GPU {process.gpu}{manner}{peak}")
+    summary = structs.replace(process.summary(), ended="unknown")
+    if process_exit is not None:
+        summary = structs.replace(
+            summary,
+            ended=process_exit.ended,
+            signal=process_exit.signal,
+            exit_code=process_exit.exit_code,
+            exception=process_exit.exception,
         )
-    return structs.replace(event, process=told)
+    return structs.replace(event, process=summary)
 
 
-def _event(kind: EventKind, life: _Life, timestamp: float, what: str) -> Event:
-    row = life.row
+def _event(kind: EventKind, process: _TrackedProcess, timestamp: float, what: str) -> Event:
+    row = process.row
     return Event(
         kind=kind,
         timestamp=timestamp,
@@ -129,5 +130,5 @@ def _event(kind: EventKind, life: _Life, timestamp: float, what: str) -> Event:
         gpu_uuid=row.gpu_uuid,
         pid=row.pid,
         uid=row.uid,
-        process=life.told(),
+        process=process.summary(),
     )

@@ -1,26 +1,26 @@
-"""GPUs whose memory fills beyond what the settings allow without a word."""
+"""GPUs whose used memory crosses a threshold of the settings."""
 
 from collections.abc import Iterator, Sequence
 
-from blackbox.events.holders import Holders
+from blackbox.events.listing import ProcessListing
 from blackbox.model.event import Crossing
 from blackbox.model.sample import Device, Event
 from blackbox.model.snapshot import Moment
 
 HYSTERESIS_PERCENT = 2.0
-"""A GPU is below again only this far under the threshold, so that it does not tell the same story every second."""
+"""A GPU counts as below again only this far under the threshold, so that it is not reported at every small change."""
 
 
-class ThresholdWatch:
-    """Tells when a GPU or MIG instance gets above a threshold, and when it is below again."""
+class ThresholdDetector:
+    """Detects when a GPU or MIG instance gets above a threshold, and when it is below again."""
 
     def __init__(self, thresholds_percent: Sequence[float]) -> None:
         self._thresholds = tuple(sorted(set(thresholds_percent)))
         self._above: set[tuple[str, float]] = set()
 
-    def observe(self, moment: Moment, held: Holders) -> Iterator[Event]:
-        """Crossings since the last moment; a device that cannot be read stays where it was."""
-        for device in held.devices.values():
+    def observe(self, moment: Moment, listing: ProcessListing) -> Iterator[Event]:
+        """Crossings since the last moment; a device that cannot be read keeps its state."""
+        for device in listing.devices.values():
             if device.state != "ok" or device.memory is None or not device.memory.total_bytes:
                 continue
             used = 100 * device.memory.used_bytes / device.memory.total_bytes

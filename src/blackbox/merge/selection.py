@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from msgspec import Struct
 
 from blackbox.merge.engines import engine_pids, merge_engines
-from blackbox.model.identity import same_start
+from blackbox.model.identity import ProcessKey, same_start
 from blackbox.model.sample import Allocator, Device, DeviceProcess, InferenceEngine, KernelCounters
 from blackbox.model.snapshot import Moment, Xid
 from blackbox.model.view import UnknownGpuError
@@ -20,8 +20,6 @@ KERNEL_COUNTERS = (
     "dram_read_bytes",
     "dram_write_bytes",
 )
-ProcessKey = tuple[str, int]
-"""(UUID of a device, pid)."""
 
 
 class Selection(Struct, frozen=True, kw_only=True):

@@ -13,6 +13,9 @@ TICKS_PER_SECOND = 100
 BOOT_SECONDS_APART_MAX = 2
 """Two sources of one machine may have read times of boot this far apart: rounding, and a clock that is being set."""
 
+ProcessKey = tuple[str, int]
+"""A process on a device at one moment: (UUID of the device, pid)."""
+
 
 class ProcessIdentity(NamedTuple):
     """A process, as far as its observer knows which."""

@@ -7,7 +7,7 @@ from blackbox.model.identity import same_process
 from blackbox.model.sample import Ending
 from blackbox.sources.agents.connection import Connection
 from blackbox.sources.agents.text import printable
-from blackbox.sources.proc import exit_status as remains
+from blackbox.sources.proc import exit_status
 
 
 def ending_of(connection: Connection, timestamp: float) -> Ending | None:
@@ -22,7 +22,7 @@ def ending_of(connection: Connection, timestamp: float) -> Ending | None:
     goodbye = connection.goodbye
     wait_status = None
     if goodbye is None:
-        now = remains.look(process.pid)
+        now = exit_status.look(process.pid)
         if now is not None and same_process(now.identity, process.identity):
             if not now.is_ending:
                 return None

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.events import Detector, Watch
-from blackbox.events.detector import SINGLY_MAX
-from blackbox.events.endings import Endings
+from blackbox.events import EventDetectors, EventWatcher
+from blackbox.events.detectors import SINGLE_EVENTS_MAX
+from blackbox.events.exits import ProcessExits
 from blackbox.events.growth import BUCKET_SECONDS, WINDOW_SECONDS
 from blackbox.events.orphans import CERTAIN_SECONDS, LOOK_SECONDS, Parent, is_alive
 from blackbox.model.sample import Device, DeviceProcess, Ending, Event
@@ -28,9 +28,9 @@ def at(seconds: float, devices: Iterable[Device] | None = None, *processes: Devi
     return moment(part, taken_at=NOW + seconds, timestamp=TIMESTAMP + seconds)
 
 
-def detector(*thresholds: float, living: Iterable[int] = ()) -> Detector:
+def detector(*thresholds: float, living: Iterable[int] = ()) -> EventDetectors:
     alive = set(living)
-    return Detector(thresholds, alive.__contains__, parent_of_zombie=lambda _: None)
+    return EventDetectors(thresholds, alive.__contains__, parent_of_zombie=lambda _: None)
 
 
 def kinds(events: Iterable[Event]) -> list[str]:
@@ -69,7 +69,7 @@ def ended(how: Any, seconds: float, pid: int = 7, **changes: Any) -> Ending:
 
 def story(*endings: Ending, found: Ending | None = None, holds: bool = True, gpus: int = 1) -> list[Event]:
     """A process that holds memory, then ends as was told; the driver's list forgets it a moment later."""
-    watching = Detector(endings=Endings(lambda _: found))
+    watching = EventDetectors(exits=ProcessExits(lambda _: found))
     devices = [device(index) for index in range(gpus)]
     rows = [process(7, one.uuid, used_bytes=(one.index + 1) * GIB) for one in devices] if holds else []
     events = watching.observe(at(0, devices, *rows))
@@ -192,14 +192,17 @@ def test_a_crowd_of_short_programs_is_counted() -> None:
     watching = detector()
     watching.observe(at(0))
     started = watching.observe(at(1, None, *(process(pid) for pid in range(1, 301))))
-    assert kinds(started) == ["process_start"] * (SINGLY_MAX + 1)
-    assert (started[-1].message, started[-1].pid) == (f"{300 - SINGLY_MAX} more processes began to use GPUs", None)
+    assert kinds(started) == ["process_start"] * (SINGLE_EVENTS_MAX + 1)
+    assert (started[-1].message, started[-1].pid) == (
+        f"{300 - SINGLE_EVENTS_MAX} more processes began to use GPUs",
+        None,
+    )
     ended = watching.observe(at(2))
-    assert kinds(ended) == ["process_exit"] * (SINGLY_MAX + 1)
+    assert kinds(ended) == ["process_exit"] * (SINGLE_EVENTS_MAX + 1)
     assert watching.observe(at(3)) == []
 
 
-def grow(watching: Detector, used: Iterable[int], seconds: float = BUCKET_SECONDS) -> list[Event]:
+def grow(watching: EventDetectors, used: Iterable[int], seconds: float = BUCKET_SECONDS) -> list[Event]:
     """One moment per bucket."""
     found: list[Event] = []
     for place, size in enumerate(used):
@@ -274,9 +277,9 @@ def test_nobody_else_is_called_dead(row: DeviceProcess, facts: dict[str, str], l
         assert watching.observe(at(seconds, None, row, facts=facts)) == []
 
 
-def zombies(*pids: int) -> Detector:
+def zombies(*pids: int) -> EventDetectors:
     """Every process is there to be seen; of these, no more than that."""
-    return Detector(alive=lambda _: True, parent_of_zombie=lambda pid: Parent(3, "bash") if pid in pids else None)
+    return EventDetectors(alive=lambda _: True, parent_of_zombie=lambda pid: Parent(3, "bash") if pid in pids else None)
 
 
 def test_memory_of_a_zombie_is_told_once_with_the_parent_to_look_at() -> None:
@@ -350,17 +353,17 @@ def test_a_gpu_that_cannot_be_read_stays_where_it_was() -> None:
 
 def test_a_watch_notes_events_and_survives_its_own_faults(caplog: pytest.LogCaptureFixture) -> None:
     noted: list[Event] = []
-    watch = Watch(detector(90), noted.append)
+    watch = EventWatcher(detector(90), noted.append)
     with caplog.at_level(logging.INFO):
-        watch.take(at(0, [full(95)]))
-        watch.take(at(1, [full(95)], process(7)))
+        watch.observe(at(0, [full(95)]))
+        watch.observe(at(1, [full(95)], process(7)))
     assert kinds(noted) == ["threshold", "process_start"]
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
     def fail(_: Event) -> None:
         raise ValueError("oops")
 
-    failing = Watch(detector(90), fail)
+    failing = EventWatcher(detector(90), fail)
     for second in range(3):
-        failing.take(at(second, [full(95 - 10 * second)]))
+        failing.observe(at(second, [full(95 - 10 * second)]))
     assert sum("fault in the detection" in record.message for record in caplog.records) == 1

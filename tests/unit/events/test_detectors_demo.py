@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from blackbox.events import Detector
+from blackbox.events import EventDetectors
 from blackbox.sources.simulated import SimulatedSource
 from tests.clocks import ManualClock
 from tests.moments import TIMESTAMP, moment
@@ -16,7 +16,7 @@ MINUTES = 15
 def test_a_quarter_of_an_hour_of_the_demo() -> None:
     clock = ManualClock()
     source = SimulatedSource(clock, lambda: TIMESTAMP + clock.now)
-    detector = Detector()
+    detector = EventDetectors()
     counts: Counter[str] = Counter()
     for seq in range(MINUTES * 60):
         clock.advance(1.0)
