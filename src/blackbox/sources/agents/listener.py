@@ -9,14 +9,13 @@ import time
 from collections.abc import Callable
 
 from blackbox.model.sample import Ending
-from blackbox.sources.agents.connection import Connection
+from blackbox.sources.agents.connection import FRAME_BYTES, Connection
 from blackbox.sources.agents.decode import OomMessage
 from blackbox.sources.agents.exits import ending_of
-from blackbox.sources.agents.meter import FRAME_BYTES, Meter
 from blackbox.sources.agents.peer import RefusedError, identify, still_there
 from blackbox.sources.proc.processes import Procfs
 from blackbox.sources.proc.threads import Tasks
-from blackbox.sources.rate_limit import Allowance
+from blackbox.sources.rate_limit import TokenBucket
 from blackbox.wire import WireError
 
 AGENTS_MAX = 1000
@@ -72,8 +71,8 @@ class Reception:
         self._procfs = procfs
         self._tasks = tasks
         self._clock = clock
-        self._meter = Meter(READ_BYTES_PER_SECOND, READ_BYTES_BURST, clock())
-        self._log_lines = Allowance(clock, LOG_BURST, LOG_SECONDS)
+        self._reads = TokenBucket(READ_BYTES_BURST, READ_BYTES_PER_SECOND, clock())
+        self._log_lines = TokenBucket(LOG_BURST, 1 / LOG_SECONDS, clock())
         self._look_at = self._end_mute_at = clock()
         self._paused: dict[Connection, float] = {}
         """Those that said too much, and when they are heard again."""
@@ -181,8 +180,8 @@ class Reception:
                 if fault:
                     self._note_cut_off(f"agent {connection.peer.pid} is cut off: {fault}")
                 return
-        self._meter.take(connection.bytes - size + FRAME_BYTES * (connection.frames - frames), now)
-        pause = max(connection.due_in(now), self._meter.due_in(now))
+        self._reads.charge(connection.bytes - size + FRAME_BYTES * (connection.frames - frames), now)
+        pause = max(connection.due_in(now), self._reads.due_in(now))
         if pause > 0:
             self._selector.unregister(connection.socket)
             self._paused[connection] = now + pause
@@ -251,5 +250,5 @@ class Reception:
 
     def _note_cut_off(self, line: str) -> None:
         self.cut_off += 1
-        if self._log_lines.take():
+        if self._log_lines.take(self._clock()):
             log.warning("%s", line)

@@ -17,7 +17,7 @@ from blackbox import wire
 from blackbox.model.sample import DeviceProcess, Sample
 from blackbox.sources.isolation.breadcrumbs import Breadcrumb, Breadcrumbs
 from blackbox.sources.isolation.child import RECEIVE_BYTES, Answer, Request
-from blackbox.sources.rate_limit import Allowance
+from blackbox.sources.rate_limit import TokenBucket
 
 SEND_SECONDS_MAX = 0.2
 """A request fits into the socket's buffer; this only bounds the impossible."""
@@ -48,7 +48,8 @@ class SourceProcess:
         self._unpacker = wire.Unpacker()
         self._processes: tuple[DeviceProcess, ...] = ()
         """Of the last answer."""
-        self._lines = Allowance(clock, LINES_BURST, LINES_SECONDS)
+        self._clock = clock
+        self._lines = TokenBucket(LINES_BURST, 1 / LINES_SECONDS, clock())
         self._lines_omitted = 0
         self._last_line = ""
         self._breadcrumbs, breadcrumbs_fd = Breadcrumbs.create()
@@ -154,7 +155,7 @@ class SourceProcess:
     def _log_output(self) -> None:
         for line in self._read_lines():
             self._last_line = line
-            if not self._lines.take():
+            if not self._lines.take(self._clock()):
                 self._lines_omitted += 1
                 continue
             if self._lines_omitted:

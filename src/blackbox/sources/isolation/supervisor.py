@@ -18,7 +18,7 @@ from blackbox.sources.isolation.breadcrumbs import Breadcrumb, Call
 from blackbox.sources.isolation.child import Request
 from blackbox.sources.isolation.process import ProcessLostError, SourceProcess
 from blackbox.sources.isolation.quarantine import Quarantine
-from blackbox.sources.rate_limit import Allowance
+from blackbox.sources.rate_limit import TokenBucket
 
 CALL_SECONDS_MAX = 1.0
 """A driver call takes micro- to milliseconds; one that takes two samples' time hangs."""
@@ -80,7 +80,7 @@ class SupervisedSource:
         self._factory = factory
         self._cancelled = cancelled or threading.Event()
         self._clock = clock
-        self._starts = Allowance(clock, starts_burst, starts_seconds)
+        self._starts = TokenBucket(starts_burst, 1 / starts_seconds, clock())
         self._quarantine = Quarantine(clock)
         self._process: SourceProcess | None = None
         self._stuck: dict[SourceProcess, Call | None] = {}
@@ -144,7 +144,7 @@ class SupervisedSource:
         if len(self._stuck) > STUCK_MAX or None in self._stuck.values():
             pids = ", ".join(str(process.pid) for process in self._stuck)
             raise SourceFault("stale", f"killed process {pids} is stuck in the kernel, after: {self._reason()}")
-        if not self._starts.take():
+        if not self._starts.take(self._clock()):
             raise SourceFault(self._loss.state if self._loss else "failed", self._reason())
         try:
             process = SourceProcess(self.name, self._factory, self._clock)

@@ -5,12 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from blackbox.model.identity import ProcessIdentity
-
-_STATE, _PARENT, _FLAGS, _THREADS, _START_TICKS, _WAIT_STATUS = 0, 1, 6, 17, 19, 49
-"""Fields of a stat file, counted from behind the name."""
-_PF_EXITING = 0x4
-"""The kernel's flag of a task on its way out: set before the first of its files is closed."""
-_DEAD = (b"Z", b"X")
+from blackbox.sources.proc.stat import DEAD_STATES, EXITING_FLAG, Stat, parse, read
 
 
 class Remains(NamedTuple):
@@ -35,12 +30,12 @@ class Remains(NamedTuple):
 
 def look(pid: int, root: Path = Path("/proc")) -> Remains | None:
     """The process that has this pid, dead or alive; None when there is none to be seen."""
+    stat = parse(read(Path(root, str(pid), "stat")))
     try:
-        stat = Path(root, str(pid), "stat").read_bytes()
         owner = Path(root, str(pid)).stat().st_uid
-        return _parsed(pid, stat.rpartition(b") ")[2].split(), owner)
-    except (OSError, ValueError, IndexError):
+    except OSError:
         return None
+    return None if stat is None else _remains(pid, stat, owner)
 
 
 def name_of(pid: int, root: Path = Path("/proc")) -> str | None:
@@ -51,19 +46,19 @@ def name_of(pid: int, root: Path = Path("/proc")) -> str | None:
         return None
 
 
-def _parsed(pid: int, fields: list[bytes], owner: int) -> Remains:
-    is_dead = fields[_STATE] in _DEAD and int(fields[_THREADS]) <= 1
-    is_ending = is_dead or bool(int(fields[_FLAGS]) & _PF_EXITING)
+def _remains(pid: int, stat: Stat, owner: int) -> Remains:
+    is_dead = stat.state in DEAD_STATES and stat.threads <= 1
+    is_ending = is_dead or bool(stat.flags & EXITING_FLAG)
     return Remains(
         pid=pid,
-        start_ticks=int(fields[_START_TICKS]),
-        parent=int(fields[_PARENT]),
+        start_ticks=stat.start_ticks,
+        parent=stat.parent,
         is_dead=is_dead,
         is_ending=is_ending,
-        wait_status=_told(int(fields[_WAIT_STATUS]), owner) if is_ending else None,
+        wait_status=_told(stat.wait_status, owner) if is_ending else None,
     )
 
 
-def _told(wait_status: int, owner: int) -> int | None:
+def _told(wait_status: int | None, owner: int) -> int | None:
     """Who may not know reads 0, as of a success: that is believed only of processes of our own user."""
     return wait_status if wait_status or owner == os.geteuid() else None

@@ -13,15 +13,10 @@ from typing import NamedTuple
 
 from blackbox.model.identity import ProcessIdentity
 from blackbox.model.sample import ThreadState
+from blackbox.sources.proc.stat import Stat, boot_time, open_file, parse, read, read_open
 
 HOST_PID_NAMESPACE = "pid:[4026531836]"
 """The kernel gives its first pid namespace this fixed inode."""
-FILE_BYTES_MAX = 65_536
-"""No file read here is longer; the kernel writes at most a few KiB."""
-
-_START_TICKS, _STATE, _USER_TICKS, _SYSTEM_TICKS = 19, 0, 11, 12
-"""Fields of a stat file, counted from behind the name."""
-
 _CONTAINER_ID = re.compile(r"(?:^|[/:-])(?<!conmon-)([0-9a-f]{64})(?:\.scope)?(?=/|$)", re.MULTILINE)
 """docker, containerd, cri-o, podman and Kubernetes: 64 hexadecimal digits end a part of the path. The monitor of a
 podman or cri-o container (`libpod-conmon-…`) stands outside it."""
@@ -52,18 +47,11 @@ class ProcessFacts(NamedTuple):
         return ProcessIdentity(self.pid, self.start_ticks, self.start_time)
 
 
-class _Stat(NamedTuple):
-    name: bytes
-    state: bytes
-    start_ticks: int
-    cpu_ticks: int
-
-
 class _Seen(NamedTuple):
     """A process at the last look. Its owner and container stay while it lives and keeps its name."""
 
     facts: ProcessFacts
-    stat: _Stat
+    stat: Stat
     raw: bytes
     """What `stat` was read from: a process that did nothing since reads the same."""
     file: int | None
@@ -115,10 +103,10 @@ class Procfs:
         seen = self._seen.get(pid)
         if seen is None:
             return self._meet(pid)
-        raw = _read(f"{self._root}/{pid}/task/{pid}/stat", None) if seen.file is None else _read_again(seen.file)
+        raw = read(f"{self._root}/{pid}/task/{pid}/stat") if seen.file is None else read_open(seen.file)
         if raw == seen.raw and seen.facts.state == "waiting":
             return seen.facts
-        stat = _parse_stat(raw)
+        stat = parse(raw)
         if stat is None or not _is_same(seen.stat, stat):
             self._forget(pid)
             return self._meet(pid)
@@ -149,10 +137,10 @@ class Procfs:
         except OSError:
             return None
         try:
-            raw = _read(f"task/{pid}/stat", directory)
-            status = _read("status", directory)
-            cgroup = _read("cgroup", directory)
-            stat = _parse_stat(raw)
+            raw = read(f"task/{pid}/stat", directory)
+            status = read("status", directory)
+            cgroup = read("cgroup", directory)
+            stat = parse(raw)
             if stat is None:
                 return None
             facts = self._facts(pid, stat, _text(status), _text(cgroup))
@@ -161,7 +149,7 @@ class Procfs:
             os.close(directory)
         return facts
 
-    def _facts(self, pid: int, stat: _Stat, status: str, cgroup: str) -> ProcessFacts:
+    def _facts(self, pid: int, stat: Stat, status: str, cgroup: str) -> ProcessFacts:
         uid = _uid(status)
         return ProcessFacts(
             pid=pid,
@@ -177,7 +165,7 @@ class Procfs:
     def _hold(self, path: str, directory: int) -> int | None:
         if self._files >= self._files_max:
             return None
-        file = _open(path, directory)
+        file = open_file(path, directory)
         self._files += file is not None
         return file
 
@@ -189,74 +177,23 @@ class Procfs:
     def _start_time(self, start_ticks: int) -> float | None:
         if self._boot_time is None:
             # kept from then on: the kernel moves it when the clock is set, and start times must not move with it
-            self._boot_time = _boot_time(self._root)
+            self._boot_time = boot_time(self._root)
         return None if self._boot_time is None else self._boot_time + start_ticks / self._ticks_per_second
 
 
-def _is_same(before: _Stat, now: _Stat) -> bool:
+def _is_same(before: Stat, now: Stat) -> bool:
     return before.start_ticks == now.start_ticks and before.name == now.name
 
 
-def _state(stat: _Stat, cpu_ticks_before: int) -> ThreadState:
+def _state(stat: Stat, cpu_ticks_before: int) -> ThreadState:
     if stat.state == b"R":
         return "running"
     return "active" if stat.cpu_ticks > cpu_ticks_before else "waiting"
 
 
-def _boot_time(root: str) -> float | None:
-    try:
-        text = Path(root, "stat").read_text()
-    except OSError:
-        return None
-    match = re.search(r"^btime (\d+)", text, re.MULTILINE)
-    return float(match[1]) if match else None
-
-
 def _uid(status: str) -> int | None:
     match = re.search(r"^Uid:\s+(\d+)", status, re.MULTILINE)
     return int(match[1]) if match else None
-
-
-def _parse_stat(data: bytes | None) -> _Stat | None:
-    if not data:
-        return None
-    # the name may hold blanks and parentheses; nothing behind it does
-    head, _, tail = data.rpartition(b") ")
-    fields = tail.split(b" ", _START_TICKS + 1)
-    try:
-        return _Stat(
-            name=head.partition(b"(")[2],
-            state=fields[_STATE],
-            start_ticks=int(fields[_START_TICKS]),
-            cpu_ticks=int(fields[_USER_TICKS]) + int(fields[_SYSTEM_TICKS]),
-        )
-    except (IndexError, ValueError):
-        return None
-
-
-def _read(path: str, directory: int | None) -> bytes | None:
-    """The content of a file; None when it, or its process, is not there or not to be read."""
-    file = _open(path, directory)
-    if file is None:
-        return None
-    try:
-        return _read_again(file)
-    finally:
-        os.close(file)
-
-
-def _open(path: str, directory: int | None) -> int | None:
-    try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
-    except OSError:
-        return None
-
-
-def _read_again(file: int) -> bytes | None:
-    try:
-        return os.pread(file, FILE_BYTES_MAX, 0)
-    except OSError:
-        return None
 
 
 def _text(data: bytes | None) -> str:

@@ -1,15 +1,11 @@
 """Threads, owners and pid namespaces of processes, out of /proc, read anew every time."""
 
-import os
 import re
 from pathlib import Path
 from typing import NamedTuple
 
-STAT_BYTES_MAX = 4096
-"""A stat or status file of one thread is shorter."""
-_STATE, _USER_TICKS, _SYSTEM_TICKS = 0, 11, 12
-"""Fields of a stat file, counted from behind the name."""
-_ENDED = ("Z", "X")
+from blackbox.sources.proc.stat import DEAD_STATES, STAT_BYTES_MAX, parse, read
+
 _OWNER = re.compile(r"^Uid:\s+(\d+)", re.MULTILINE)
 _NAMESPACE_PIDS = re.compile(r"^NSpid:.*?(\d+)$", re.MULTILINE)
 """The last of the ids is that of the innermost namespace."""
@@ -33,14 +29,10 @@ class Tasks:
 
     def look(self, pid: int, thread_id: int) -> Task | None:
         """A thread of a process; None when it has ended."""
-        # the name may hold blanks and parentheses; nothing behind it does
-        head, _, tail = _read(f"{self._root}/{pid}/task/{thread_id}/stat").rpartition(")")
-        fields = tail.split()
-        try:
-            state, ticks = fields[_STATE], int(fields[_USER_TICKS]) + int(fields[_SYSTEM_TICKS])
-        except (IndexError, ValueError):
+        stat = parse(read(f"{self._root}/{pid}/task/{thread_id}/stat", bytes_max=STAT_BYTES_MAX))
+        if stat is None or stat.state in DEAD_STATES:
             return None
-        return None if state in _ENDED else Task(head.partition("(")[2], state == "R", ticks)
+        return Task(stat.name.decode(errors="replace"), stat.state == b"R", stat.cpu_ticks)
 
     def ids(self, pid: int) -> dict[int, int]:
         """Thread ids as the process itself knows them -> as we do, where the two are in different pid namespaces."""
@@ -48,13 +40,13 @@ class Tasks:
             outer_ids = [int(task.name) for task in Path(self._root, str(pid), "task").iterdir()]
         except OSError:
             return {}
-        texts = ((outer, _read(f"{self._root}/{pid}/task/{outer}/status")) for outer in outer_ids)
+        texts = ((outer, _text(f"{self._root}/{pid}/task/{outer}/status")) for outer in outer_ids)
         found = ((outer, _NAMESPACE_PIDS.search(text)) for outer, text in texts)
         return {int(match[1]): outer for outer, match in found if match}
 
     def owner(self, pid: int) -> int | None:
         """The real user of a process; None when it has ended."""
-        match = _OWNER.search(_read(f"{self._root}/{pid}/status"))
+        match = _OWNER.search(_text(f"{self._root}/{pid}/status"))
         return int(match[1]) if match else None
 
     def pid_namespace(self, pid: int | None) -> int:
@@ -65,15 +57,6 @@ class Tasks:
             return 0
 
 
-def _read(path: str) -> str:
+def _text(path: str) -> str:
     """The text of a file; empty when its thread is not there any more."""
-    try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return ""
-    try:
-        return os.read(file, STAT_BYTES_MAX).decode(errors="replace")
-    except OSError:
-        return ""
-    finally:
-        os.close(file)
+    return (read(path) or b"").decode(errors="replace")

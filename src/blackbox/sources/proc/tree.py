@@ -6,15 +6,15 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from blackbox.sources.proc.stat import STAT_BYTES_MAX, parse, read
+
 ANCESTORS_MAX = 4
 """Above a process on the GPU: worker, engine core, server, launcher."""
-FILE_BYTES_MAX = 4096
-"""Of a stat file, and of a command line."""
+COMMAND_BYTES_MAX = 4096
+"""Of a command line that are read."""
 WORDS_MAX = 5
 """Of a command line that are looked at: an interpreter, its flags, a module. The rest may hold secrets."""
 INIT = 1
-_PARENT, _SESSION, _START = 1, 3, 19
-"""Fields of a stat file, counted from behind the name."""
 
 
 class Process(NamedTuple):
@@ -71,23 +71,13 @@ class Processes:
 
     def words(self, pid: int) -> str:
         """The first words of its command line, which is its title where it has set one."""
-        data = _read(self._root / str(pid) / "cmdline")
+        data = read(self._root / str(pid) / "cmdline", bytes_max=COMMAND_BYTES_MAX) or b""
         return " ".join(data.decode(errors="replace").split("\0")[:WORDS_MAX]).strip()
 
 
 def _scan(root: Path) -> Iterator[Process]:
     for name in os.listdir(root):  # noqa: PTH208 - a Path per process would cost as much as reading it
         if name.isdigit():
-            # the name may hold blanks and parentheses; nothing behind it does
-            fields = _read(root / name / "stat").rpartition(b") ")[2].split()
-            if len(fields) > _START:
-                yield Process(int(name), int(fields[_PARENT]), int(fields[_SESSION]), int(fields[_START]))
-
-
-def _read(path: Path) -> bytes:
-    """What a file begins with; nothing when its process has ended."""
-    try:
-        with path.open("rb", buffering=0) as file:
-            return file.read(FILE_BYTES_MAX) or b""
-    except OSError:
-        return b""
+            stat = parse(read(f"{root}/{name}/stat", bytes_max=STAT_BYTES_MAX))
+            if stat is not None:
+                yield Process(int(name), stat.parent, stat.session, stat.start_ticks)
