@@ -18,6 +18,7 @@ import uvloop
 from blackbox.errors import FailureError
 from blackbox.events import EventDetectors, EventWatcher
 from blackbox.hub import Hub
+from blackbox.model.endpoints import METRICS, SNAPSHOT, SNAPSHOT_STREAM
 from blackbox.model.sample import Event
 from blackbox.model.server_stats import Stats
 from blackbox.pidfile import announced, runtime_directory
@@ -43,7 +44,7 @@ STOP_SECONDS_MAX = 2.7
 """What is not closed by then ends with the process; 3 s promised in all."""
 WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104 - told apart, not bound
 """Addresses that mean all of this machine's, and that nobody can connect to."""
-DEMANDING_ROUTES = ("/vram", "/vram/stream", "/metrics")
+DEMANDING_ROUTES = frozenset(endpoint.path for endpoint in (SNAPSHOT, SNAPSHOT_STREAM, METRICS))
 """Whoever asks for these wants figures; health checks do not."""
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from blackbox.client.errors import ClientError, UnreachableError, unreachable
 from blackbox.client.exchange import READ_BYTES, SILENCE_SECONDS_MAX, TIMEOUT_SECONDS, Exchange
 from blackbox.client.questions import Question, Time
 from blackbox.client.resume import EventProgress, Loss, Progress, SnapshotProgress, StreamEvent, decode
-from blackbox.client.target import DEFAULT_URL, Target, path, target
+from blackbox.client.target import DEFAULT_URL, Target, target
 from blackbox.model.query import Aggregate, Aggregated, Comparison, EventList, Forecast, History, NumberedEvent
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.view import BlockDetail
@@ -44,7 +44,7 @@ class Client:
 
     def snapshot_json(self, *, gpu: str | int | None = None, blocks: BlockDetail = "full") -> bytes:
         """The same as the server's own JSON."""
-        return self._get(path(self._target, "/vram", None if gpu is None else str(gpu), blocks))
+        return self.ask(questions.snapshot(gpu, blocks))
 
     def history(
         self,
@@ -120,7 +120,7 @@ class Client:
         on_loss: Callable[[Loss], None] | None = None,
     ) -> "Stream[StreamEvent]":
         """Every new snapshot, across restarts of the server. `on_loss` hears of each lost connection."""
-        wanted = path(self._target, "/vram/stream", None if gpu is None else str(gpu), blocks)
+        wanted = questions.snapshot_stream(gpu, blocks).path(self._target)
         return Stream(self._target, wanted, self._timeout_seconds, on_loss, SnapshotProgress())
 
     def event_stream(

@@ -1,4 +1,4 @@
-"""Questions about the recording, as paths; and their answers, as structs."""
+"""Requests about the newest snapshot and the recording, as paths; and their answers, as structs."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -9,86 +9,106 @@ import msgspec
 
 from blackbox.client.errors import AnswerError
 from blackbox.client.target import Target
+from blackbox.model import endpoints
+from blackbox.model.endpoint import Endpoint
+from blackbox.model.parameter import Parameter, TimeText
 from blackbox.model.view import BlockDetail
 
 T = TypeVar("T")
 Time = float | str | datetime
 """Unix seconds; ISO 8601 (UTC where it names no zone) or how long ago (`-15m`) as text; or a `datetime` (local where it
 names no zone)."""
+Gpu = str | int | None
+"""Index or UUID of a GPU, UUID of a MIG instance; None for all."""
+Kinds = str | Collection[str] | None
+"""Kinds of events; None for all."""
 
 
 class Question:
-    """A path and the parameters that were given."""
+    """An endpoint and the parameters given to it."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self._query: dict[str, str] = {}
 
-    def time(self, name: str, value: Time | None) -> "Question":
-        """Adds a time."""
-        return self.text(name, str(value.timestamp()) if isinstance(value, datetime) else value)
+    def time(self, parameter: Parameter[TimeText], value: Time | None) -> "Question":
+        """Adds a time; None leaves it out."""
+        return self.add(parameter, str(value.timestamp()) if isinstance(value, datetime) else value)
 
-    def text(self, name: str, value: object | None) -> "Question":
+    def add(self, parameter: Parameter[T], value: object | None) -> "Question":
         """Adds a parameter; None leaves it out."""
+        assert parameter in self.endpoint.parameters
         if value is not None:
-            self._query[name] = str(value)
+            self._query[parameter.name] = str(value)
         return self
 
     def path(self, server: Target) -> str:
         """What to ask the server for."""
-        return server.base_path + self.endpoint + ("?" + urlencode(self._query) if self._query else "")
+        return server.base_path + self.endpoint.path + ("?" + urlencode(self._query) if self._query else "")
+
+
+def snapshot(gpu: Gpu, blocks: BlockDetail) -> Question:
+    """The newest snapshot."""
+    return Question(endpoints.SNAPSHOT).add(endpoints.GPU, gpu).add(endpoints.BLOCKS, _blocks(blocks))
+
+
+def snapshot_stream(gpu: Gpu, blocks: BlockDetail) -> Question:
+    """Snapshots as they are made."""
+    return Question(endpoints.SNAPSHOT_STREAM).add(endpoints.GPU, gpu).add(endpoints.BLOCKS, _blocks(blocks))
 
 
 def history(
-    since: Time | None,
-    until: Time | None,
-    gpu: str | int | None,
-    pid: int | None,
-    metric: str | None,
-    points: int | None,
+    since: Time | None, until: Time | None, gpu: Gpu, pid: int | None, metric: str | None, points: int | None
 ) -> Question:
-    """`GET /vram/history`."""
-    question = Question("/vram/history").time("from", since).time("to", until)
-    return question.text("gpu", gpu).text("pid", pid).text("metric", metric).text("points", points)
+    """A metric over time."""
+    question = Question(endpoints.HISTORY).time(endpoints.FROM, since).time(endpoints.TO, until)
+    return _series(question, gpu, pid, metric).add(endpoints.POINTS, points)
 
 
-def at(time: Time, gpu: str | int | None, blocks: BlockDetail) -> Question:
-    """`GET /vram/at`."""
-    question = Question("/vram/at").time("t", time).text("gpu", gpu)
-    return question if blocks == "full" else question.text("blocks", blocks)
+def at(time: Time, gpu: Gpu, blocks: BlockDetail) -> Question:
+    """The snapshot as of a time."""
+    question = Question(endpoints.SNAPSHOT_AT).time(endpoints.AT, time)
+    return question.add(endpoints.GPU, gpu).add(endpoints.BLOCKS, _blocks(blocks))
 
 
-def events(since: Time | None, until: Time | None, kind: str | Collection[str] | None, limit: int | None) -> Question:
-    """`GET /vram/events`."""
-    question = Question("/vram/events").time("since", since).time("until", until)
-    return question.text("kind", _kinds(kind)).text("limit", limit)
+def events(since: Time | None, until: Time | None, kind: Kinds, limit: int | None) -> Question:
+    """What happened."""
+    question = Question(endpoints.EVENTS).time(endpoints.SINCE, since).time(endpoints.UNTIL, until)
+    return question.add(endpoints.KIND, _kinds(kind)).add(endpoints.LIMIT, limit)
 
 
-def event_stream(kind: str | Collection[str] | None) -> Question:
-    """`GET /vram/events/stream`."""
-    return Question("/vram/events/stream").text("kind", _kinds(kind))
+def event_stream(kind: Kinds) -> Question:
+    """Events as they happen."""
+    return Question(endpoints.EVENTS_STREAM).add(endpoints.KIND, _kinds(kind))
 
 
-def _kinds(kind: str | Collection[str] | None) -> str | None:
-    return kind if kind is None or isinstance(kind, str) else ",".join(sorted(kind))
+def compare(a: Time, b: Time | None, gpu: Gpu) -> Question:
+    """What differs between two times."""
+    question = Question(endpoints.COMPARE).time(endpoints.BEFORE, a).time(endpoints.AFTER, b)
+    return question.add(endpoints.GPU, gpu)
 
 
-def compare(a: Time, b: Time | None, gpu: str | int | None) -> Question:
-    """`GET /vram/compare`."""
-    return Question("/vram/compare").time("a", a).time("b", b).text("gpu", gpu)
-
-
-def aggregated(
-    window: str | None, until: Time | None, gpu: str | int | None, pid: int | None, metric: str | None
-) -> Question:
-    """`GET /vram/aggregated`."""
-    question = Question("/vram/aggregated").text("window", window).time("to", until)
-    return question.text("gpu", gpu).text("pid", pid).text("metric", metric)
+def aggregated(window: str | None, until: Time | None, gpu: Gpu, pid: int | None, metric: str | None) -> Question:
+    """What each series came to over a window."""
+    question = Question(endpoints.AGGREGATED).add(endpoints.WINDOW, window).time(endpoints.WINDOW_END, until)
+    return _series(question, gpu, pid, metric)
 
 
 def forecast() -> Question:
-    """`GET /vram/forecast`."""
-    return Question("/vram/forecast")
+    """When memory will be full."""
+    return Question(endpoints.FORECAST)
+
+
+def _series(question: Question, gpu: Gpu, pid: int | None, metric: str | None) -> Question:
+    return question.add(endpoints.SERIES_GPU, gpu).add(endpoints.PID, pid).add(endpoints.METRIC, metric)
+
+
+def _blocks(detail: BlockDetail) -> BlockDetail | None:
+    return None if detail == endpoints.BLOCKS.default else detail
+
+
+def _kinds(kind: Kinds) -> str | None:
+    return kind if kind is None or isinstance(kind, str) else ",".join(sorted(kind))
 
 
 def answer(body: bytes, expected: type[T]) -> T:

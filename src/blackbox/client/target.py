@@ -4,10 +4,9 @@ import base64
 import ssl
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote, urlencode, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from blackbox.errors import UsageError
-from blackbox.model.view import BlockDetail
 
 DEFAULT_URL = "http://localhost:6767"
 
@@ -52,14 +51,6 @@ def target(url: str, token: str | None, unix_socket: Path | None, tls: ssl.SSLCo
         unix_socket=unix_socket,
         authorization=_authorization(token, parts.username, parts.password),
     )
-
-
-def path(server: Target, endpoint: str, gpu: str | None, blocks: BlockDetail) -> str:
-    """The path and query that ask `endpoint` for this GPU and this much about blocks."""
-    query = {"gpu": gpu} if gpu is not None else {}
-    if blocks != "full":
-        query["blocks"] = blocks
-    return server.base_path + endpoint + ("?" + urlencode(query) if query else "")
 
 
 def _authorization(token: str | None, user: str | None, password: str | None) -> str | None:

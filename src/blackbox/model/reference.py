@@ -4,7 +4,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from blackbox.model.schema import ALL_PATHS, answer_definitions, snapshot_schema
+from blackbox.model.openapi import paths
+from blackbox.model.schema import answer_definitions, snapshot_schema
 
 HEAD = """\
 # API reference
@@ -30,7 +31,7 @@ def page() -> str:
 
 def _routes() -> Iterator[str]:
     yield "## Routes\n"
-    for path, methods in ALL_PATHS.items():
+    for path, methods in paths().items():
         for method, route in methods.items():
             yield f"### {method.upper()} {path}\n"
             yield " ".join(filter(None, [route["summary"], route.get("description")])) + "\n"

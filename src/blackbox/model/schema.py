@@ -13,21 +13,16 @@ from blackbox.model import event, sample
 from blackbox.model import query as answers
 from blackbox.model import snapshot as snapshot_module
 from blackbox.model.docstrings import field_texts
-from blackbox.model.routes import PATHS
-from blackbox.model.routes_recorded import RECORDED_PATHS
+from blackbox.model.endpoints import ENDPOINTS
+from blackbox.model.openapi import paths
 from blackbox.model.snapshot import SCHEMA_VERSION, Snapshot
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 OPENAPI_VERSION = "3.1.0"
-ANSWERS: tuple[type[Struct], ...] = (
-    answers.History,
-    answers.EventList,
-    answers.Comparison,
-    answers.Aggregated,
-    answers.Forecast,
+ANSWERS: tuple[type[Struct], ...] = tuple(
+    dict.fromkeys(endpoint.answer.body for endpoint in ENDPOINTS if endpoint.answer.body not in (None, Snapshot))
 )
-"""Bodies of the routes that ask the recording."""
-ALL_PATHS = PATHS | RECORDED_PATHS
+"""Bodies of the answers about the recording."""
 
 
 def snapshot_schema() -> dict[str, Any]:
@@ -49,7 +44,7 @@ def openapi() -> bytes:
                 "version": str(SCHEMA_VERSION),
                 "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             },
-            "paths": ALL_PATHS,
+            "paths": paths(),
             "components": {
                 "schemas": schemas,
                 "securitySchemes": {

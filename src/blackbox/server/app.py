@@ -5,10 +5,11 @@ from collections.abc import Coroutine
 from typing import Any
 
 from blackbox.model.view import UnknownGpuError
-from blackbox.server.api.context import Context, Handler
+from blackbox.server.api.context import Context
 from blackbox.server.api.routes import ROUTES
 from blackbox.server.auth.access import Access, Admission, Peer
 from blackbox.server.http.answer import Answer, Answering, Streaming, Viewer
+from blackbox.server.http.query import query_of
 from blackbox.server.http.request import Refusal, Request
 from blackbox.server.http.response import Fields, Response, text
 
@@ -61,12 +62,13 @@ class App:
     def _serve(self, request: Request, admission: Admission) -> Answering:
         if not isinstance(admission, Viewer):
             return admission
-        handler: Handler | None = ROUTES.get(request.target.path)
-        if handler is None:
+        route = ROUTES.get(request.target.path)
+        if route is None:
             return text(404)
         if request.method not in METHODS:
             return text(405, fields=(("Allow", ", ".join(METHODS)),))
-        return handler(self.context, request, admission)
+        endpoint, handler = route
+        return handler(self.context, request, admission, query_of(endpoint, request.target.query))
 
     async def _later(self, request: Request, answering: Coroutine[Any, Any, Answer]) -> Answer:
         try:

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from blackbox.hub import Hub
 from blackbox.model.server_stats import Stats
 from blackbox.recorder import RecorderStatus
-from blackbox.server.http.answer import Answering, Viewer
 from blackbox.server.http.limits import Limits
 from blackbox.server.http.query_pool import Questions
-from blackbox.server.http.request import Request
 from blackbox.server.streams.event_broadcast import EventStreams
 from blackbox.server.streams.snapshot_broadcast import Broadcaster
 from blackbox.settings import Settings
@@ -41,6 +39,3 @@ class Context(NamedTuple):
     """Likewise."""
     recorder_status: Callable[[], RecorderStatus] | None
     """Likewise."""
-
-
-Handler = Callable[[Context, Request, Viewer], Answering]

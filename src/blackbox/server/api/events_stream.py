@@ -1,22 +1,22 @@
 """`GET /vram/events/stream`: events as they are recorded."""
 
-from typing import get_args
-
-from blackbox.model.sample import EventKind
+from blackbox.model.endpoints import EVENTS_STREAM, KIND
 from blackbox.server.api.context import Context
+from blackbox.server.api.endpoint import handles
 from blackbox.server.api.recording import NO_RECORDING
 from blackbox.server.http.answer import Answer, Answering, Streaming, Viewer
 from blackbox.server.http.negotiation import STREAMED, accepted_encoding
-from blackbox.server.http.query import Query, some_of
+from blackbox.server.http.query import Query
 from blackbox.server.http.request import Request, last_event_id_of
 from blackbox.server.http.response import Fields, text, unavailable
 from blackbox.server.http.sse import Framing, comment
 from blackbox.server.streams.event_broadcast import EventClient, EventStreams
 
 
-def events_stream(context: Context, request: Request, viewer: Viewer) -> Answering:
+@handles(EVENTS_STREAM)
+def events_stream(context: Context, request: Request, viewer: Viewer, query: Query) -> Answering:
     """Every event from now on, or from the last one that the client saw."""
-    kinds = Query(request, ("kind",)).get("kind", some_of(get_args(EventKind)), None)
+    kinds = query.get(KIND)
     streams = context.event_streams
     if streams is None:
         return text(404, NO_RECORDING)

@@ -5,10 +5,13 @@ from typing import Literal
 import msgspec
 from msgspec import Struct, structs
 
+from blackbox.model.endpoints import HEALTHZ, READYZ
 from blackbox.model.snapshot import Moment, SourceStatus
 from blackbox.recorder import RecorderStatus
 from blackbox.server.api.context import Context
+from blackbox.server.api.endpoint import handles
 from blackbox.server.http.answer import Answering, Viewer
+from blackbox.server.http.query import Query
 from blackbox.server.http.request import Request
 from blackbox.server.http.response import JSON, Response, text, unavailable
 
@@ -24,7 +27,8 @@ class Health(Struct, frozen=True, kw_only=True):
     """How the recording goes, which `status` does not depend on; null where nothing is recorded."""
 
 
-def healthz(context: Context, _request: Request, _viewer: Viewer) -> Answering:
+@handles(HEALTHZ)
+def healthz(context: Context, _request: Request, _viewer: Viewer, _query: Query) -> Answering:
     """200 while every source's data is fresh, else 503; the state of each source either way."""
     latest = context.hub.latest
     health = judge(None if latest is None else latest.moment, context.clock())
@@ -34,7 +38,8 @@ def healthz(context: Context, _request: Request, _viewer: Viewer) -> Answering:
     return Response(status, msgspec.json.encode(health), JSON, (("Cache-Control", "no-store"),))
 
 
-def readyz(context: Context, _request: Request, _viewer: Viewer) -> Answering:
+@handles(READYZ)
+def readyz(context: Context, _request: Request, _viewer: Viewer, _query: Query) -> Answering:
     """200 from the first sample on."""
     return unavailable("no sample yet", retry_after_seconds=1) if context.hub.latest is None else text(200, "ready")
 

@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple, cast, get_args
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,30 +11,23 @@ from blackbox.analysis.compare import compare
 from blackbox.analysis.forecast import WINDOWS_SECONDS, forecast
 from blackbox.analysis.trend import POINTS_MAX as TREND_POINTS
 from blackbox.merge import rfc3339
+from blackbox.model import endpoints
 from blackbox.model.codec import compress, to_json
 from blackbox.model.query import Aggregated, EventList
-from blackbox.model.sample import EventKind
 from blackbox.model.snapshot import Snapshot
-from blackbox.model.times import duration_seconds, unix_seconds
-from blackbox.model.view import BlockDetail, Encoding, Shape, with_blocks
+from blackbox.model.view import Encoding, Shape, with_blocks
 from blackbox.recorder import METRICS, Recording
 from blackbox.recorder.query.visibility import numbered
 from blackbox.server.api.context import Context
+from blackbox.server.api.endpoint import handles
 from blackbox.server.http.answer import Answering, Viewer
 from blackbox.server.http.negotiation import WHOLE, accepted_encoding
-from blackbox.server.http.query import Query, one_of, some_of, whole
+from blackbox.server.http.query import Query
 from blackbox.server.http.request import Refusal, Request
 from blackbox.server.http.response import JSON, Fields, Response, text, unavailable
 
 HISTORY_SECONDS = 3600.0
-"""An hour, where a question names no start: as far as the full rate reaches."""
-WINDOW_SECONDS = 300.0
-POINTS = 300
-POINTS_MAX = 10_000
-EVENTS = 1000
-EVENTS_MAX = 10_000
-PID_MAX = 2**22
-"""The kernel's largest."""
+"""Range of a history without a start: as far as the full rate reaches."""
 KV_POINTS = 168
 """One an hour, for a week."""
 NO_RECORDING = "this server keeps no recording: it runs with --no-record"
@@ -49,17 +41,17 @@ class Which(NamedTuple):
 
     gpu: str | None
     pid: int | None
-    metric: str | None
+    metric: str
     viewer_uid: int | None
 
 
-def history(context: Context, request: Request, viewer: Viewer) -> Answering:
+@handles(endpoints.HISTORY)
+def history(context: Context, request: Request, viewer: Viewer, query: Query) -> Answering:
     """A metric over time."""
-    query = Query(request, ("from", "to", "gpu", "pid", "metric", "points"))
     now = time.time()
-    to = query.get("to", partial(unix_seconds, now=now), now)
-    since = query.get("from", partial(unix_seconds, now=now), to - HISTORY_SECONDS)
-    points = query.get("points", whole(1, POINTS_MAX), POINTS)
+    to = query.time_or(endpoints.TO, now, now)
+    since = query.time_or(endpoints.FROM, now, to - HISTORY_SECONDS)
+    points = query.value(endpoints.POINTS)
     which = _which(query, viewer)
     _require_order(since, to)
 
@@ -72,12 +64,11 @@ def history(context: Context, request: Request, viewer: Viewer) -> Answering:
     return _answer(context, request, work)
 
 
-def at(context: Context, request: Request, viewer: Viewer) -> Answering:
+@handles(endpoints.SNAPSHOT_AT)
+def at(context: Context, request: Request, viewer: Viewer, query: Query) -> Answering:
     """The snapshot as of a time."""
-    query = Query(request, ("t", "gpu", "blocks"))
-    then = query.required("t", partial(unix_seconds, now=time.time()))
-    detail = cast("BlockDetail", query.get("blocks", one_of(get_args(BlockDetail)), "full"))
-    gpu = query.text("gpu")
+    then = query.time(endpoints.AT, time.time())
+    gpu, detail = query.get(endpoints.GPU), query.value(endpoints.BLOCKS)
 
     def work(recording: Recording) -> bytes:
         snapshot = _snapshot(recording, then, viewer, gpu)
@@ -86,13 +77,12 @@ def at(context: Context, request: Request, viewer: Viewer) -> Answering:
     return _answer(context, request, work)
 
 
-def events(context: Context, request: Request, viewer: Viewer) -> Answering:
+@handles(endpoints.EVENTS)
+def events(context: Context, request: Request, viewer: Viewer, query: Query) -> Answering:
     """What happened."""
-    query = Query(request, ("since", "until", "kind", "limit"))
-    parse = partial(unix_seconds, now=time.time())
-    since, until = query.get("since", parse, None), query.get("until", parse, None)
-    kinds = query.get("kind", some_of(get_args(EventKind)), None)
-    limit = query.get("limit", whole(1, EVENTS_MAX), EVENTS)
+    now = time.time()
+    since, until = query.time_or(endpoints.SINCE, now, None), query.time_or(endpoints.UNTIL, now, None)
+    kinds, limit = query.get(endpoints.KIND), query.value(endpoints.LIMIT)
 
     def work(recording: Recording) -> bytes:
         found = recording.events(since, until, kinds, limit)
@@ -101,12 +91,12 @@ def events(context: Context, request: Request, viewer: Viewer) -> Answering:
     return _answer(context, request, work)
 
 
-def compared(context: Context, request: Request, viewer: Viewer) -> Answering:
+@handles(endpoints.COMPARE)
+def compared(context: Context, request: Request, viewer: Viewer, query: Query) -> Answering:
     """What is new, gone, grown or shrunk between two times, or since one."""
-    query = Query(request, ("a", "b", "gpu"))
-    parse = partial(unix_seconds, now=time.time())
-    before, after = query.required("a", parse), query.get("b", parse, None)
-    gpu = query.text("gpu")
+    now = time.time()
+    before, after = query.time(endpoints.BEFORE, now), query.time_or(endpoints.AFTER, now, None)
+    gpu = query.get(endpoints.GPU)
     latest = context.hub.latest
     if latest is None:
         return unavailable("no sample yet", retry_after_seconds=1)
@@ -122,12 +112,12 @@ def compared(context: Context, request: Request, viewer: Viewer) -> Answering:
     return _answer(context, request, work)
 
 
-def aggregated(context: Context, request: Request, viewer: Viewer) -> Answering:
+@handles(endpoints.AGGREGATED)
+def aggregated(context: Context, request: Request, viewer: Viewer, query: Query) -> Answering:
     """What each series came to over a window."""
-    query = Query(request, ("window", "to", "gpu", "pid", "metric"))
     now = time.time()
-    to = query.get("to", partial(unix_seconds, now=now), now)
-    since = to - query.get("window", duration_seconds, WINDOW_SECONDS)
+    to = query.time_or(endpoints.WINDOW_END, now, now)
+    since = to - query.value(endpoints.WINDOW)
     which = _which(query, viewer)
 
     def work(recording: Recording) -> bytes:
@@ -138,9 +128,9 @@ def aggregated(context: Context, request: Request, viewer: Viewer) -> Answering:
     return _answer(context, request, work)
 
 
-def forecasted(context: Context, request: Request, viewer: Viewer) -> Answering:
+@handles(endpoints.FORECAST)
+def forecasted(context: Context, request: Request, viewer: Viewer, _query: Query) -> Answering:
     """When memory will be full, where it steadily fills; and settings worth changing."""
-    Query(request, ())
     latest = context.hub.latest
     if latest is None:
         return unavailable("no sample yet", retry_after_seconds=1)
@@ -161,8 +151,10 @@ def forecasted(context: Context, request: Request, viewer: Viewer) -> Answering:
 
 
 def _which(query: Query, viewer: Viewer) -> Which:
-    pid = query.get("pid", whole(0, PID_MAX), None)
-    return Which(query.text("gpu"), pid, query.get("metric", one_of(METRICS), None), viewer.uid)
+    metric = query.value(endpoints.METRIC)
+    if metric not in METRICS:
+        raise Refusal(400, f"metric: {metric!a:.40} is none of {', '.join(METRICS)}")
+    return Which(query.get(endpoints.SERIES_GPU), query.get(endpoints.PID), metric, viewer.uid)
 
 
 def _require_order(since: float, to: float) -> None:

@@ -1,16 +1,19 @@
 """`GET /vram` and `GET /vram/stream`."""
 
 from functools import lru_cache
-from typing import cast, get_args
+from typing import NamedTuple
 from zlib import crc32
 
 from blackbox.hub import Published
-from blackbox.model.view import BlockDetail, Encoding, Shape
+from blackbox.model.endpoints import BLOCKS, GPU, SNAPSHOT, SNAPSHOT_STREAM
+from blackbox.model.view import Encoding, Shape
 from blackbox.server.api.context import Context
+from blackbox.server.api.endpoint import handles
 from blackbox.server.http.answer import Answer, Answering, Streaming, Viewer
 from blackbox.server.http.negotiation import STREAMED, WHOLE, accepted_encoding, has_tag
 from blackbox.server.http.offload import off_loop
-from blackbox.server.http.request import Refusal, Request, last_event_id_of
+from blackbox.server.http.query import QUERIES_REMEMBERED, Query
+from blackbox.server.http.request import Request, last_event_id_of
 from blackbox.server.http.response import JSON, Fields, Response, unavailable
 from blackbox.server.http.sse import Framing
 from blackbox.server.streams.resume import Opening, opening
@@ -18,37 +21,43 @@ from blackbox.server.streams.snapshot_broadcast import Client, Kind
 
 INLINE_BYTES = 64 * 1024
 """A body up to this size is framed on the event loop, in less time than handing it to a thread takes."""
-QUERIES_REMEMBERED = 256
-"""Different queries whose meaning is kept."""
 
 _VARY = ("Vary", "Accept-Encoding")
 
 
-def vram(context: Context, request: Request, viewer: Viewer) -> Answering:
+class TaggedShape(NamedTuple):
+    """A shape, with what tells it apart from the other shapes of one moment in an entity tag."""
+
+    shape: Shape
+    tag: str
+
+
+@handles(SNAPSHOT)
+def vram(context: Context, request: Request, viewer: Viewer, query: Query) -> Answering:
     """The newest snapshot."""
-    shape = shape_of(request.target.query, viewer.uid)
+    wanted = shape_of(query, viewer.uid)
     latest = context.hub.latest
     if latest is None:
         return unavailable("no sample yet", retry_after_seconds=1)
     encoding = accepted_encoding(request.headers.get(b"accept-encoding", b""), WHOLE)
-    body = latest.made(shape, encoding)
+    body = latest.made(wanted.shape, encoding)
     if body is None:
-        return _vram_made_now(context, request, latest, shape, encoding)
-    return _answer(context, request, latest, shape, encoding, body)
+        return _vram_made_now(context, request, latest, wanted, encoding)
+    return _answer(context, request, latest, wanted, encoding, body)
 
 
 async def _vram_made_now(
-    context: Context, request: Request, latest: Published, shape: Shape, encoding: Encoding
+    context: Context, request: Request, latest: Published, wanted: TaggedShape, encoding: Encoding
 ) -> Answer:
-    body = await off_loop(context.workers, latest.body, shape, encoding)
-    return _answer(context, request, latest, shape, encoding, body)
+    body = await off_loop(context.workers, latest.body, wanted.shape, encoding)
+    return _answer(context, request, latest, wanted, encoding, body)
 
 
 def _answer(
-    context: Context, request: Request, latest: Published, shape: Shape, encoding: Encoding, body: bytes
+    context: Context, request: Request, latest: Published, wanted: TaggedShape, encoding: Encoding, body: bytes
 ) -> Response:
-    context.hub.demand(shape, encoding)
-    tag = f'W/"{context.start_id}-{latest.moment.seq}-{shape_tag(shape)}"'
+    context.hub.demand(wanted.shape, encoding)
+    tag = f'W/"{context.start_id}-{latest.moment.seq}-{wanted.tag}"'
     fields: Fields = (("Cache-Control", "no-cache"), ("ETag", tag), _VARY)
     known = request.headers.get(b"if-none-match")
     if known is not None and has_tag(known, tag):
@@ -58,9 +67,10 @@ def _answer(
     return Response(200, body, JSON, fields)
 
 
-def vram_stream(context: Context, request: Request, viewer: Viewer) -> Answering:
+@handles(SNAPSHOT_STREAM)
+def vram_stream(context: Context, request: Request, viewer: Viewer, query: Query) -> Answering:
     """Every snapshot from now on."""
-    shape = shape_of(request.target.query, viewer.uid)
+    shape = shape_of(query, viewer.uid).shape
     encoding = accepted_encoding(request.headers.get(b"accept-encoding", b""), STREAMED)
     fields: Fields = (_VARY,) if encoding == "identity" else (("Content-Encoding", encoding), _VARY)
     if request.method == "HEAD":
@@ -106,29 +116,7 @@ def _stream(context: Context, client: Client, made: Opening, fields: Fields) -> 
 
 
 @lru_cache(maxsize=QUERIES_REMEMBERED)
-def shape_tag(shape: Shape) -> str:
-    """Tells the shapes of one moment apart."""
-    return f"{crc32(repr(shape).encode()):x}"
-
-
-@lru_cache(maxsize=QUERIES_REMEMBERED)
-def shape_of(query: tuple[tuple[str, str], ...], viewer_uid: int | None) -> Shape:
+def shape_of(query: Query, viewer_uid: int | None) -> TaggedShape:
     """The shape the query asks for. Raises `Refusal`."""
-    gpu: str | None = None
-    blocks: BlockDetail = "full"
-    seen: set[str] = set()
-    for name, value in query:
-        if name in seen:
-            raise Refusal(400, f"parameter {name!a:.40} is given twice")
-        seen.add(name)
-        if name == "gpu" and value:
-            gpu = value
-        elif name == "blocks" and value in get_args(BlockDetail):
-            blocks = cast("BlockDetail", value)
-        elif name == "blocks":
-            raise Refusal(400, f"blocks={value!a:.40}: must be none, summary or full")
-        elif name == "gpu":
-            raise Refusal(400, "gpu is empty: must be an index or a UUID")
-        else:
-            raise Refusal(400, f"unknown parameter {name!a:.40}: there are gpu and blocks")
-    return Shape(gpu, blocks, viewer_uid)
+    shape = Shape(query.get(GPU), query.value(BLOCKS), viewer_uid)
+    return TaggedShape(shape, f"{crc32(repr(shape).encode()):x}")

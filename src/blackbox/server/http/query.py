@@ -1,69 +1,68 @@
-"""The parameters of a question, checked. Every mistake is a `Refusal` of one line."""
+"""The query of a request, checked against the parameters of its endpoint. Every mistake is a `Refusal` of one line."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import TypeVar
 
-from blackbox.server.http.request import Refusal, Request
+from blackbox.model.endpoint import Endpoint
+from blackbox.model.parameter import Parameter, TimeText
+from blackbox.model.times import unix_seconds
+from blackbox.server.http.request import Refusal
 
 T = TypeVar("T")
+D = TypeVar("D")
+
+QUERIES_REMEMBERED = 256
+"""Different queries whose check is kept; clients ask for the same few again and again."""
 
 
 class Query:
-    """The query of a request that may hold `known` parameters, each once."""
+    """The parameters given, each once and not empty. Compared, and hashed, by identity."""
 
-    def __init__(self, request: Request, known: Collection[str]) -> None:
-        self._values: dict[str, str] = {}
-        for name, value in request.target.query:
-            if name not in known:
-                raise Refusal(400, f"unknown parameter {name!a:.40}: there are {', '.join(known)}")
-            if name in self._values:
-                raise Refusal(400, f"parameter {name!a:.40} is given twice")
-            if not value:
-                raise Refusal(400, f"{name} is empty")
-            self._values[name] = value
+    __slots__ = ("_values",)
 
-    def text(self, name: str) -> str | None:
-        """The value as it is."""
-        return self._values.get(name)
+    def __init__(self, values: dict[str, str]) -> None:
+        self._values = values
 
-    def required(self, name: str, parse: Callable[[str], T]) -> T:
-        """The value read by `parse`, whose `ValueError` becomes the refusal."""
-        if name not in self._values:
-            raise Refusal(400, f"{name} is missing")
+    def value(self, parameter: Parameter[T]) -> T:
+        """The parameter's value, or its default. Raises `Refusal` where it has neither, or accepts no such value."""
+        return self._read(parameter, parameter.values.parse)
+
+    def get(self, parameter: Parameter[T]) -> T | None:
+        """The parameter's value; None where it is absent. Raises `Refusal`."""
+        return self.value(parameter) if parameter.name in self._values else None
+
+    def time(self, parameter: Parameter[TimeText], now: float) -> float:
+        """A time in Unix seconds, as `now` is. Raises `Refusal` where it is absent, or no time."""
+        return self._read(parameter, partial(unix_seconds, now=now))
+
+    def time_or(self, parameter: Parameter[TimeText], now: float, default: D) -> float | D:
+        """The same, with a default. Raises `Refusal`."""
+        return self.time(parameter, now) if parameter.name in self._values else default
+
+    def _read(self, parameter: Parameter[D], parse: Callable[[str], T]) -> T:
+        text = self._values.get(parameter.name, parameter.default)
+        if text is None:
+            raise Refusal(400, f"{parameter.name} is missing")
         try:
-            return parse(self._values[name])
+            return parse(text)
         except ValueError as error:
-            raise Refusal(400, f"{name}: {error}") from None
-
-    def get(self, name: str, parse: Callable[[str], T], default: T) -> T:
-        """The same, with a default."""
-        return self.required(name, parse) if name in self._values else default
+            raise Refusal(400, f"{parameter.name}: {error}") from None
 
 
-def whole(low: int, high: int) -> Callable[[str], int]:
-    """Reads a whole number between two."""
-
-    def parse(text: str) -> int:
-        number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(high)) else -1
-        if not low <= number <= high:
-            raise ValueError(f"{text!a:.40} is no whole number from {low} to {high}")
-        return number
-
-    return parse
-
-
-def one_of(allowed: Collection[str]) -> Callable[[str], str]:
-    """Reads one of some words."""
-
-    def parse(text: str) -> str:
-        if text not in allowed:
-            raise ValueError(f"{text!a:.40} is none of {', '.join(allowed)}")
-        return text
-
-    return parse
-
-
-def some_of(allowed: Collection[str]) -> Callable[[str], frozenset[str]]:
-    """Reads words separated by commas."""
-    parse = one_of(allowed)
-    return lambda text: frozenset(map(parse, text.split(",")))
+@lru_cache(maxsize=QUERIES_REMEMBERED)
+def query_of(endpoint: Endpoint, given: tuple[tuple[str, str], ...]) -> Query:
+    """The query `given` to this endpoint. Raises `Refusal`."""
+    known = endpoint.query_names
+    values: dict[str, str] = {}
+    for name, value in given:
+        if endpoint.accepts_any_parameter and name not in known:
+            continue
+        if name not in known:
+            raise Refusal(400, f"unknown parameter {name!a:.40}: there are {', '.join(known) or 'none'}")
+        if name in values:
+            raise Refusal(400, f"parameter {name!a:.40} is given twice")
+        if not value:
+            raise Refusal(400, f"{name} is empty")
+        values[name] = value
+    return Query(values)

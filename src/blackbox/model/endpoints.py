@@ -1,0 +1,275 @@
+"""Every endpoint of the HTTP interface, declared once. The server's routes, its refusal of unknown parameters, the
+clients' paths, the OpenAPI description and `docs/api.md` are made from `ENDPOINTS`; `blackbox.server.api` has a handler
+for each."""
+
+from typing import get_args
+
+from msgspec import Struct
+
+from blackbox.model.endpoint import Endpoint, StatusAnswer
+from blackbox.model.parameter import DURATION, NUMBER_IN_HEADER, TEXT, TIME, Parameter, TimeText, one_of, some_of, whole
+from blackbox.model.query import Aggregated, Comparison, EventList, Forecast, History
+from blackbox.model.sample import EventKind
+from blackbox.model.snapshot import Snapshot
+from blackbox.model.view import BlockDetail
+
+JSON = "application/json"
+EVENT_STREAM = "text/event-stream"
+TIME_FORMS = "Unix seconds, ISO 8601 (UTC where it names no zone), or how long ago: `-15m`"
+
+POINTS_MAX = 10_000
+"""Of one series in one answer: more than any chart has pixels."""
+EVENTS_MAX = 10_000
+"""In one answer, which is then a few MB."""
+PID_MAX = 2**22
+"""The kernel's largest."""
+
+# Parameters
+
+
+def _time(name: str, help: str, *, required: bool = False) -> Parameter[TimeText]:  # noqa: A002 - as in Parameter
+    return Parameter(name=name, help=f"{help} {TIME_FORMS}.", values=TIME, required=required)
+
+
+GPU = Parameter(
+    name="gpu",
+    help="Index or UUID of a GPU, or UUID of a MIG instance. All GPUs when absent.",
+    values=TEXT,
+    examples={"index": "0", "uuid": "GPU-3f8c1a2e-5b7d-4c69-9a10-2f4e6d8b0c13"},
+)
+SERIES_GPU = Parameter(
+    name="gpu",
+    help="Index or UUID of a GPU, or UUID of a MIG instance. Everything when absent.",
+    values=TEXT,
+    examples=GPU.examples,
+)
+BLOCKS: Parameter[BlockDetail] = Parameter(
+    name="blocks",
+    help="Every block, blocks counted by process, type and use, or none. Sums and counts stay whole.",
+    values=one_of(get_args(BlockDetail)),
+    default="full",
+)
+IF_NONE_MATCH = Parameter(
+    name="If-None-Match", location="header", help="ETag of the answer already at hand.", values=TEXT
+)
+LAST_EVENT_ID = Parameter(
+    name="Last-Event-ID",
+    location="header",
+    help="Id of the last event received; the stream resumes behind it as far as the kept history reaches.",
+    values=NUMBER_IN_HEADER,
+)
+FROM = _time("from", "Start; an hour before the end when absent.")
+TO = _time("to", "End; now when absent.")
+PID = Parameter(name="pid", help="One process, or one engine.", values=whole(0, PID_MAX))
+METRIC = Parameter(
+    name="metric", help="Key of the snapshot, its GPUs, processes or engines.", values=TEXT, default="used_bytes"
+)
+POINTS = Parameter(name="points", help="Most points per series.", values=whole(1, POINTS_MAX), default="300")
+AT = _time("t", "The time.", required=True)
+SINCE = _time("since", "Not before.")
+UNTIL = _time("until", "Not after.")
+KIND: Parameter[frozenset[EventKind]] = Parameter(
+    name="kind",
+    help=f"Kinds of events, separated by commas: {', '.join(get_args(EventKind))}. All when absent.",
+    values=some_of(get_args(EventKind)),
+)
+LIMIT = Parameter(name="limit", help="The newest so many.", values=whole(1, EVENTS_MAX), default="1000")
+BEFORE = _time("a", "The earlier.", required=True)
+AFTER = _time("b", "The later; the newest snapshot when absent.")
+WINDOW = Parameter(name="window", help="Its length, such as `15m`, `24h`, `7d`.", values=DURATION, default="5m")
+WINDOW_END = _time("to", "Its end; now when absent.")
+
+# Answers
+
+
+def _unavailable(reason: str) -> dict[int, StatusAnswer]:
+    return {503: StatusAnswer(help=reason, headers=("Retry-After",))}
+
+
+def _json(body: type[Struct], help: str = "The answer.") -> StatusAnswer:  # noqa: A002 - as in StatusAnswer
+    return StatusAnswer(help=help, content_type=JSON, body=body)
+
+
+def _events(of: str) -> StatusAnswer:
+    return StatusAnswer(help=f"Events whose `data` is a {of}.", content_type=EVENT_STREAM)
+
+
+REFUSED = {
+    401: StatusAnswer(help="A token or password is needed.", headers=("WWW-Authenticate",)),
+    403: StatusAnswer(help="Foreign `Host` or `Origin`."),
+    500: StatusAnswer(help="`Internal Server Error`; the cause is in the server's log."),
+}
+BAD_QUERY = {400: StatusAnswer(help="A parameter is unknown, missing, or has no such value.")}
+NO_GPU = {404: StatusAnswer(help="The machine has no such GPU.")}
+NO_SAMPLE = _unavailable("No sample yet.")
+NO_RECORDING = {404: StatusAnswer(help="This server keeps no recording.")}
+NOT_RECORDED = {404: StatusAnswer(help="Nothing was recorded then, the GPU was not there, or there is no recording.")}
+BUSY = _unavailable("Too many requests about the recording at once.")
+NO_SAMPLE_OR_BUSY = _unavailable("No sample yet, or too many requests about the recording at once.")
+TOO_MANY_STREAMS = _unavailable("As many streams are open as are allowed.")
+
+HEALTH = {
+    "type": "object",
+    "required": ["status", "sources"],
+    "properties": {
+        "status": {
+            "type": "string",
+            "enum": ["ok", "stale", "starting"],
+            "description": "`ok` only while the data of every source is fresh.",
+        },
+        "sources": {
+            "type": "array",
+            "items": {"$ref": "#/components/schemas/SourceStatus"},
+            "description": "As of now: ages have grown since the last sample.",
+        },
+        "recorder": {
+            "type": ["object", "null"],
+            "description": "How the recording goes, which `status` does not depend on; null where nothing is recorded.",
+        },
+    },
+}
+
+# Endpoints
+
+INDEX = Endpoint(
+    path="/",
+    operation="index",
+    summary="What there is to ask for.",
+    answer=StatusAnswer(help="The routes, one a line."),
+    statuses=REFUSED,
+    accepts_any_parameter=True,
+)
+SNAPSHOT = Endpoint(
+    path="/vram",
+    operation="snapshot",
+    summary="The newest snapshot.",
+    parameters=(GPU, BLOCKS, IF_NONE_MATCH),
+    answer=StatusAnswer(
+        help="The snapshot. Compressed with gzip or zstd where the client accepts it.",
+        content_type=JSON,
+        body=Snapshot,
+        headers=("ETag",),
+    ),
+    statuses={304: StatusAnswer(help="Nothing newer than the ETag in `If-None-Match`.", content_type=None)}
+    | BAD_QUERY
+    | NO_GPU
+    | NO_SAMPLE
+    | REFUSED,
+)
+SNAPSHOT_STREAM = Endpoint(
+    path="/vram/stream",
+    operation="stream",
+    summary="Snapshots as they are made, as server-sent events.",
+    description="The first event comes at once, then one per sample; `id` is the `seq` of its snapshot. "
+    "A client too slow for that gets the newest snapshot and is told how many it missed.",
+    parameters=(GPU, BLOCKS, LAST_EVENT_ID),
+    answer=_events("snapshot"),
+    statuses=BAD_QUERY | NO_GPU | TOO_MANY_STREAMS | REFUSED,
+)
+HISTORY = Endpoint(
+    path="/vram/history",
+    operation="history",
+    summary="A metric over time, of the machine, its GPUs and its processes. A gap in the recording stays a gap.",
+    parameters=(FROM, TO, SERIES_GPU, PID, METRIC, POINTS),
+    answer=_json(History),
+    statuses=BAD_QUERY | NO_RECORDING | BUSY | REFUSED,
+)
+SNAPSHOT_AT = Endpoint(
+    path="/vram/at",
+    operation="at",
+    summary="The snapshot as of then, with its own `seq` and `timestamp`.",
+    parameters=(AT, GPU, BLOCKS),
+    answer=_json(Snapshot),
+    statuses=BAD_QUERY | NOT_RECORDED | BUSY | REFUSED,
+)
+EVENTS = Endpoint(
+    path="/vram/events",
+    operation="events",
+    summary="What happened, oldest first.",
+    parameters=(SINCE, UNTIL, KIND, LIMIT),
+    answer=_json(EventList),
+    statuses=BAD_QUERY | NO_RECORDING | BUSY | REFUSED,
+)
+EVENTS_STREAM = Endpoint(
+    path="/vram/events/stream",
+    operation="eventStream",
+    summary="Events as they happen, as server-sent events.",
+    description="`event` is the kind, `id` the event's id, `data` the event as in `/vram/events`. "
+    "A client that comes back with `Last-Event-ID` gets all it missed.",
+    parameters=(KIND, LAST_EVENT_ID),
+    answer=_events("NumberedEvent"),
+    statuses=BAD_QUERY | NO_RECORDING | TOO_MANY_STREAMS | REFUSED,
+)
+COMPARE = Endpoint(
+    path="/vram/compare",
+    operation="compare",
+    summary="What is new, gone, grown or shrunk between two times, by process and by type of block.",
+    parameters=(BEFORE, AFTER, GPU),
+    answer=_json(Comparison),
+    statuses=BAD_QUERY | NOT_RECORDED | NO_SAMPLE_OR_BUSY | REFUSED,
+)
+AGGREGATED = Endpoint(
+    path="/vram/aggregated",
+    operation="aggregated",
+    summary="Least, largest, mean and percentiles of each series over a window.",
+    parameters=(WINDOW, WINDOW_END, SERIES_GPU, PID, METRIC),
+    answer=_json(Aggregated),
+    statuses=BAD_QUERY | NO_RECORDING | BUSY | REFUSED,
+)
+FORECAST = Endpoint(
+    path="/vram/forecast",
+    operation="forecast",
+    summary="Predictions: when memory that steadily fills will be full; and settings worth changing. Told apart from "
+    "what was measured, and with the evidence.",
+    answer=_json(Forecast),
+    statuses=BAD_QUERY | NO_RECORDING | NO_SAMPLE_OR_BUSY | REFUSED,
+)
+METRICS = Endpoint(
+    path="/metrics",
+    operation="metrics",
+    summary="Prometheus text exposition. docs/metrics.md lists the names.",
+    answer=StatusAnswer(help="Metrics."),
+    statuses=REFUSED,
+    accepts_any_parameter=True,
+)
+HEALTHZ = Endpoint(
+    path="/healthz",
+    operation="health",
+    summary="Whether every source delivers fresh data.",
+    answer=StatusAnswer(help="All fresh.", content_type=JSON, schema=HEALTH),
+    statuses={503: StatusAnswer(help="Some are not.", content_type=JSON, schema=HEALTH)} | REFUSED,
+    accepts_any_parameter=True,
+)
+READYZ = Endpoint(
+    path="/readyz",
+    operation="ready",
+    summary="Whether the first sample has been taken.",
+    answer=StatusAnswer(help="It has."),
+    statuses=NO_SAMPLE | REFUSED,
+    accepts_any_parameter=True,
+)
+OPENAPI = Endpoint(
+    path="/openapi.json",
+    operation="description",
+    summary="This description.",
+    answer=StatusAnswer(help="OpenAPI 3.1.", content_type=JSON, schema={"type": "object"}),
+    statuses=REFUSED,
+    accepts_any_parameter=True,
+)
+
+ENDPOINTS = (
+    INDEX,
+    SNAPSHOT,
+    SNAPSHOT_STREAM,
+    HISTORY,
+    SNAPSHOT_AT,
+    EVENTS,
+    EVENTS_STREAM,
+    COMPARE,
+    AGGREGATED,
+    FORECAST,
+    METRICS,
+    HEALTHZ,
+    READYZ,
+    OPENAPI,
+)

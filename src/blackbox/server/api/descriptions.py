@@ -1,0 +1,41 @@
+"""`GET /metrics`, `GET /openapi.json` and `GET /`: the server described to machines and people."""
+
+from blackbox.model.endpoints import ENDPOINTS, INDEX, METRICS, OPENAPI
+from blackbox.server.api.context import Context
+from blackbox.server.api.endpoint import handles
+from blackbox.server.http.answer import Answering, Viewer
+from blackbox.server.http.offload import off_loop
+from blackbox.server.http.query import Query
+from blackbox.server.http.request import Request
+from blackbox.server.http.response import JSON, Response, text
+
+
+@handles(METRICS)
+def metrics(context: Context, _request: Request, _viewer: Viewer, _query: Query) -> Answering:
+    """Prometheus' text format."""
+    return _metrics(context)
+
+
+async def _metrics(context: Context) -> Response:
+    exporter = await context.exporter
+    from blackbox.outputs.prometheus.exporter import CONTENT_TYPE
+
+    return Response(200, await off_loop(context.workers, exporter.exposition), CONTENT_TYPE)
+
+
+@handles(OPENAPI)
+def openapi(context: Context, _request: Request, _viewer: Viewer, _query: Query) -> Answering:
+    """The description of this interface."""
+    return _openapi(context)
+
+
+async def _openapi(context: Context) -> Response:
+    from blackbox.model.schema import openapi
+
+    return Response(200, await off_loop(context.workers, openapi), JSON)
+
+
+@handles(INDEX)
+def index(_context: Context, _request: Request, _viewer: Viewer, _query: Query) -> Answering:
+    """What there is to ask for."""
+    return text(200, "Blackbox\n" + "".join(f"{endpoint.path}\n" for endpoint in ENDPOINTS if endpoint is not INDEX))
