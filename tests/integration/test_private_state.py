@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from blackbox.cli.common.configuration import config_path
+from blackbox.cli.common.settings_file import config_path
 from blackbox.pidfile import runtime_directory
 from blackbox.recorder.storage.directory import data_directory
 from blackbox.wire.address import agent_paths

@@ -5,23 +5,22 @@ Exit code 1 where nothing was recorded.
 
 from argparse import ArgumentParser, Namespace
 
-from blackbox.cli.common import queries as questions
-from blackbox.cli.common import server as asking
+from blackbox.cli.common import query_arguments, server_arguments
 
 
 def configure(parser: ArgumentParser) -> None:
     """What to print, and whom to ask."""
-    parser.epilog = questions.TIMES
+    parser.epilog = query_arguments.TIMES
     parser.add_argument("time", metavar="TIME", help="the time")
-    questions.add_compact_flag(parser)
-    asking.add_selection_flags(parser)
-    asking.add_server_flags(parser)
+    query_arguments.add_compact_flag(parser)
+    server_arguments.add_selection_flags(parser)
+    server_arguments.add_server_flags(parser)
 
 
 def run(arguments: Namespace) -> int:
     """Prints the answer."""
     from blackbox.client.questions import at
 
-    question = at(questions.time_text(arguments.time) or "", arguments.gpu, arguments.blocks)
-    questions.print_json(questions.ask(arguments, question), compact=arguments.compact)
+    question = at(query_arguments.time_text(arguments.time) or "", arguments.gpu, arguments.blocks)
+    query_arguments.print_json(query_arguments.ask(arguments, question), compact=arguments.compact)
     return 0

@@ -4,8 +4,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from blackbox.cli.common import queries as questions
-from blackbox.cli.common import server as asking
+from blackbox.cli.common import query_arguments, server_arguments
 
 if TYPE_CHECKING:
     from blackbox.model.query import Comparison, ProcessChange, StackChange
@@ -18,12 +17,12 @@ STACKS_MAX = 5
 
 def configure(parser: ArgumentParser) -> None:
     """What to compare, and whom to ask."""
-    parser.epilog = questions.TIMES
+    parser.epilog = query_arguments.TIMES
     parser.add_argument("a", metavar="A", help="the earlier time")
     parser.add_argument("b", nargs="?", metavar="B", help="the later time (default: now)")
     parser.add_argument("--gpu", metavar="GPU", help="one GPU only: its index or UUID")
-    questions.add_json_flags(parser)
-    asking.add_server_flags(parser)
+    query_arguments.add_json_flags(parser)
+    server_arguments.add_server_flags(parser)
 
 
 def run(arguments: Namespace) -> int:
@@ -31,10 +30,10 @@ def run(arguments: Namespace) -> int:
     from blackbox.client.questions import answer, compare
     from blackbox.model.query import Comparison
 
-    before, after = questions.time_text(arguments.a) or "", questions.time_text(arguments.b)
-    body = questions.ask(arguments, compare(before, after, arguments.gpu))
+    before, after = query_arguments.time_text(arguments.a) or "", query_arguments.time_text(arguments.b)
+    body = query_arguments.ask(arguments, compare(before, after, arguments.gpu))
     if arguments.json:
-        questions.print_json(body, compact=True)
+        query_arguments.print_json(body, compact=True)
     else:
         print("\n".join(lines(answer(body, Comparison))))
     return 0

@@ -31,7 +31,7 @@ def run(arguments: Namespace) -> int:
     import msgspec
 
     from blackbox.cli.commands.doctor_checks import Machine, examine
-    from blackbox.cli.common.configuration import load_settings
+    from blackbox.cli.common.settings_file import load_settings
     from blackbox.sources.vendor import vendor_of
 
     settings = load_settings(arguments)

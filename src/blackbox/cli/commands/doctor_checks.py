@@ -9,8 +9,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from blackbox.cli.common.configuration import config_path
-from blackbox.cli.common.server import local_url
+from blackbox.cli.common.server_arguments import local_url
+from blackbox.cli.common.settings_file import config_path
 from blackbox.client import Client, ClientError, StatusError, UnreachableError
 from blackbox.model.sample import Device, Sample
 from blackbox.settings import Settings, Vendor

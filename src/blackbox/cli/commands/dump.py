@@ -8,8 +8,7 @@ directory.
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from blackbox.cli.common import recording as recorded
-from blackbox.cli.common import values
+from blackbox.cli.common import parsers, recording_arguments
 from blackbox.errors import FailureError
 
 MINUTES = "10"
@@ -20,7 +19,7 @@ def configure(parser: ArgumentParser) -> None:
     """How much, of what, and where to."""
     parser.add_argument("--minutes", metavar="N", default=MINUTES, help=f"how many minutes (default: {MINUTES})")
     parser.add_argument("-o", "--output", metavar="FILE", help="default: blackbox-TIME.bbdump in this directory")
-    recorded.add_recording_flags(parser)
+    recording_arguments.add_recording_flags(parser)
 
 
 def run(arguments: Namespace) -> int:
@@ -29,12 +28,12 @@ def run(arguments: Namespace) -> int:
     from blackbox.recorder.dumps.file import new_head, write_dump
     from blackbox.recorder.dumps.keeper import dump_name
 
-    minutes = values.named("--minutes", values.count, arguments.minutes)
-    directory = recorded.directory(arguments)
+    minutes = parsers.named("--minutes", parsers.count, arguments.minutes)
+    directory = recording_arguments.directory(arguments)
     recording = Recording(directory)
-    _, until = recorded.span(recording, directory)
+    _, until = recording_arguments.span(recording, directory)
     since = until - minutes * SECONDS_PER_MINUTE
-    path = values.path(arguments.output) if arguments.output else Path(dump_name("blackbox", until))
+    path = parsers.path(arguments.output) if arguments.output else Path(dump_name("blackbox", until))
     events = [found.event for found in recording.events(since)]
     end = write_dump(path, new_head("made by hand", since, until), recording.moments(since, until), events)
     if not end.moments:

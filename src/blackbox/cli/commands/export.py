@@ -16,9 +16,8 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import BinaryIO
 
-from blackbox.cli.common import recording as recorded
-from blackbox.cli.common import values
-from blackbox.cli.common.queries import time_text
+from blackbox.cli.common import parsers, recording_arguments
+from blackbox.cli.common.query_arguments import time_text
 from blackbox.errors import FailureError, UsageError
 
 FORMATS = ("csv", "jsonl", "parquet")
@@ -37,18 +36,18 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--to", dest="until", metavar="TIME", help="likewise (default: now)")
     parser.add_argument("--step", choices=STEPS, default="auto", help="full: every recorded sample is a row")
     parser.add_argument("-o", "--output", metavar="FILE", default=STDOUT, help="default: stdout")
-    recorded.add_recording_flags(parser)
+    recording_arguments.add_recording_flags(parser)
 
 
 def run(arguments: Namespace) -> int:
     """Writes the rows; tells on stderr how many."""
     since, until = _range(arguments.since, arguments.until)
-    directory = recorded.directory(arguments)
+    directory = recording_arguments.directory(arguments)
     format_name = arguments.format or _format_of(arguments.output)
     if arguments.output == STDOUT:
         _write(sys.stdout.buffer, arguments, format_name, directory, since, until)
         return 0
-    path = values.path(arguments.output)
+    path = parsers.path(arguments.output)
     try:
         with path.open("wb") as file:
             count = _write(file, arguments, format_name, directory, since, until)
@@ -63,7 +62,7 @@ def _write(file: BinaryIO, arguments: Namespace, format_name: str, directory: Pa
     from blackbox.recorder import Recording
 
     recording = Recording(directory)
-    recorded.span(recording, directory)
+    recording_arguments.span(recording, directory)
     if arguments.what == "events":
         count = FORMATS[format_name](file, EVENT_COLUMNS, event_rows(recording, since, until))
     elif arguments.step == "full":

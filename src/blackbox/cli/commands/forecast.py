@@ -5,14 +5,13 @@ These are predictions, made from what was recorded; where there is no trend, the
 
 from argparse import ArgumentParser, Namespace
 
-from blackbox.cli.common import queries as questions
-from blackbox.cli.common import server as asking
+from blackbox.cli.common import query_arguments, server_arguments
 
 
 def configure(parser: ArgumentParser) -> None:
     """Whom to ask."""
-    questions.add_json_flags(parser)
-    asking.add_server_flags(parser)
+    query_arguments.add_json_flags(parser)
+    server_arguments.add_server_flags(parser)
 
 
 def run(arguments: Namespace) -> int:
@@ -20,9 +19,9 @@ def run(arguments: Namespace) -> int:
     from blackbox.client.questions import answer, forecast
     from blackbox.model.query import Forecast
 
-    body = questions.ask(arguments, forecast())
+    body = query_arguments.ask(arguments, forecast())
     if arguments.json:
-        questions.print_json(body, compact=True)
+        query_arguments.print_json(body, compact=True)
         return 0
     found = answer(body, Forecast)
     for finding in (*found.gpus, *found.processes, *found.advice):

@@ -5,26 +5,25 @@ Each point is [start of the step, least, mean, largest]; a gap in the recording 
 
 from argparse import ArgumentParser, Namespace
 
-from blackbox.cli.common import queries as questions
-from blackbox.cli.common import server as asking
+from blackbox.cli.common import query_arguments, server_arguments
 
 
 def configure(parser: ArgumentParser) -> None:
     """What to print, and whom to ask."""
-    parser.epilog = questions.TIMES
+    parser.epilog = query_arguments.TIMES
     parser.add_argument("--from", dest="since", metavar="TIME", help="start (default: an hour before the end)")
     parser.add_argument("--to", dest="until", metavar="TIME", help="end (default: now)")
     parser.add_argument("--points", metavar="COUNT", help="most points per series (default: 300)")
-    questions.add_series_flags(parser)
-    questions.add_compact_flag(parser)
-    asking.add_server_flags(parser)
+    query_arguments.add_series_flags(parser)
+    query_arguments.add_compact_flag(parser)
+    server_arguments.add_server_flags(parser)
 
 
 def run(arguments: Namespace) -> int:
     """Prints the answer."""
     from blackbox.client.questions import history
 
-    since, until = questions.time_text(arguments.since), questions.time_text(arguments.until)
+    since, until = query_arguments.time_text(arguments.since), query_arguments.time_text(arguments.until)
     question = history(since, until, arguments.gpu, arguments.pid, arguments.metric, arguments.points)
-    questions.print_json(questions.ask(arguments, question), compact=arguments.compact)
+    query_arguments.print_json(query_arguments.ask(arguments, question), compact=arguments.compact)
     return 0

@@ -1,13 +1,13 @@
-"""Have the servers of this user let go of the GPU driver, so that it can be unloaded or the GPU can sleep.
+"""Have the servers of this user release the GPU driver, so that it can be unloaded or the GPU can sleep.
 
-They go on answering, and say that they have let go. 'blackbox resume' takes the driver up again.
+They keep answering, and say that the driver is released. 'blackbox resume' has them reacquire it.
 """
 
 import os
 import signal
 from argparse import ArgumentParser, Namespace
 
-from blackbox.cli.common import values
+from blackbox.cli.common import parsers
 from blackbox.errors import FailureError
 
 
@@ -17,8 +17,8 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Tells them."""
-    tell_servers(arguments.port, signal.SIGUSR1, "let go of the GPU driver")
+    """Signals them."""
+    tell_servers(arguments.port, signal.SIGUSR1, "release the GPU driver")
     return 0
 
 
@@ -28,11 +28,11 @@ def add_port_flag(parser: ArgumentParser) -> None:
 
 
 def tell_servers(port: str | None, signal_number: signal.Signals, what: str) -> None:
-    """Sends the signal to the servers meant. Raises `FailureError` when there is none, or it may not."""
+    """Sends the signal to this user's servers. Raises `FailureError` where there is none, or it is not permitted."""
     from blackbox.pidfile import running_servers, runtime_directory
 
     directory = runtime_directory()
-    only = None if port is None else values.named("--port", values.port, port)
+    only = None if port is None else parsers.named("--port", parsers.port, port)
     servers = [server for server in running_servers(directory) if only in (None, server.port)]
     if not servers:
         place = "" if only is None else f" on port {only}"

@@ -14,9 +14,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blackbox.cli.common import recording as recorded
-from blackbox.cli.common import server as asking
-from blackbox.cli.common import values
+from blackbox.cli.common import parsers, recording_arguments, server_arguments
 from blackbox.errors import FailureError
 
 if TYPE_CHECKING:
@@ -28,7 +26,7 @@ PICKLES = (".pickle", ".pkl")
 URLS = ("http://", "https://")
 STDOUT = "-"
 FAILURES_MAX = 20
-"""Looked at to find the last that does not follow from another."""
+"""Newest failures searched for the last one that is not a consequence of another."""
 PAGE = "blackbox-report.html"
 
 
@@ -46,21 +44,21 @@ def configure(parser: ArgumentParser) -> None:
         "--minutes", metavar="N", default=MINUTES, help=f"of a recording: minutes before (default: {MINUTES})"
     )
     parser.add_argument("--token-file", metavar="FILE", help="of a URL: file with the server's token")
-    recorded.add_recording_flags(parser)
+    recording_arguments.add_recording_flags(parser)
 
 
 def run(arguments: Namespace) -> int:
     """Writes the page and prints the summary."""
     from blackbox.report import analyse, to_html, to_text
 
-    seconds = values.named("--minutes", values.count, arguments.minutes) * SECONDS_PER_MINUTE
+    seconds = parsers.named("--minutes", parsers.count, arguments.minutes) * SECONDS_PER_MINUTE
     report = analyse(_evidence(arguments, seconds))
     if arguments.output == STDOUT:
         sys.stdout.buffer.write(to_html(report))
         return 0
     print(to_text(report), end="")
     if not arguments.text or arguments.output:
-        path = values.path(arguments.output) if arguments.output else Path(_page_name(arguments.what))
+        path = parsers.path(arguments.output) if arguments.output else Path(_page_name(arguments.what))
         _write(path, to_html(report))
         print(f"\nThe whole of it: {path}")
     return 0
@@ -69,13 +67,13 @@ def run(arguments: Namespace) -> int:
 def _evidence(arguments: Namespace, seconds: float) -> "Evidence":
     what: str | None = arguments.what
     if what is None:
-        return _of_directory(recorded.directory(arguments), seconds)
+        return _of_directory(recording_arguments.directory(arguments), seconds)
     if what.startswith(URLS):
         from blackbox.cli.commands.report_server import of_server
 
         arguments.url, arguments.unix_socket = what, None
-        return of_server(asking.client(arguments), what, seconds)
-    path = values.path(what)
+        return of_server(server_arguments.client(arguments), what, seconds)
+    path = parsers.path(what)
     if path.is_dir():
         return _of_directory(path, seconds)
     from blackbox.recorder.dumps.file import is_dump
@@ -102,7 +100,7 @@ def _of_directory(directory: Path, seconds: float) -> "Evidence":
         evidence = of_dump(dumps[-1])
         if evidence.failure is not None and evidence.failure.timestamp >= failure.timestamp:
             return evidence
-    until = failure.timestamp if failure is not None else recorded.span(recording, directory)[1]
+    until = failure.timestamp if failure is not None else recording_arguments.span(recording, directory)[1]
     evidence = of_recording(recording, until - seconds, until, f"recording in {directory}")
     if evidence is None:
         raise FailureError(f"{directory}: no moment of those minutes can be read")

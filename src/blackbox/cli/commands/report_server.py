@@ -1,4 +1,4 @@
-"""Evidence from a running server, through the questions that everyone may ask it."""
+"""Evidence from a running server, through its public routes."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from blackbox.client import Client
 
 FAILURES_MAX = 20
-"""Looked at to find the last that does not follow from another."""
+"""Newest failures searched for the last one that is not a consequence of another."""
 INSTANTS = 40
-"""Asked for one by one, with their blocks summed up."""
+"""Snapshots asked for, with summed blocks."""
 NO_RECORDING = "the server keeps no recording: only the present instant is known"
 HTTP_NOT_FOUND = 404
 

@@ -1,4 +1,4 @@
-"""Have the servers of this user take up the GPU driver again, after 'blackbox release'."""
+"""Have the servers of this user reacquire the GPU driver, after 'blackbox release'."""
 
 import signal
 from argparse import ArgumentParser, Namespace
@@ -12,6 +12,6 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Tells them."""
-    tell_servers(arguments.port, signal.SIGUSR2, "take up the GPU driver again")
+    """Signals them."""
+    tell_servers(arguments.port, signal.SIGUSR2, "reacquire the GPU driver")
     return 0

@@ -1,6 +1,6 @@
 """Run a program with the agent in it, so that the server sees inside: blackbox run -- python train.py
 
-The program's exit code, output and signals are its own; every Python it starts is looked into as well.
+The program's exit code, output and signals are its own; every Python it starts gets the agent as well.
 BLACKBOX_AGENT=0 keeps the agent out, here and everywhere.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from blackbox.errors import UsageError
 
 EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND = 126, 127
-"""What shells, `env` and `nice` say; the program's own codes go on to mean what they mean."""
+"""The codes that shells, `env` and `nice` use, too."""
 SHIM = Path(__file__).parents[2] / "agent" / "shim"
 """On `PYTHONPATH` it brings the agent into Pythons that have no Blackbox installed."""
 

@@ -1,6 +1,6 @@
-"""A program under NVIDIA's Nsight Compute: every kernel of it is counted, which takes many times as long as running it.
+"""A program under NVIDIA's Nsight Compute: every kernel is measured, which takes many times as long as running it.
 
-`ncu` profiles what it starts, and nothing else: a program that already runs cannot be looked into this way.
+`ncu` profiles only what it starts, so a program that already runs cannot be measured.
 """
 
 import shutil
@@ -28,7 +28,7 @@ _FORWARDED = (signal.SIGTERM, signal.SIGHUP)
 
 
 def run(program: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Runs it to its end, and tells what to do with the report. Raises `FailureError` where there is no `ncu`."""
+    """Runs it to its end, and prints how to read the report. Raises `FailureError` where there is no `ncu`."""
     ncu = shutil.which("ncu")
     if ncu is None:
         raise FailureError("no ncu on PATH: Nsight Compute comes with the CUDA toolkit, or by itself from NVIDIA")
@@ -77,4 +77,4 @@ def _run_to_end(command: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 def _leave_it_to_the_program(_number: int, _frame: FrameType | None) -> None:
-    """The terminal sends it to the program as well."""
+    """Does nothing: the terminal sends SIGINT to the program as well."""

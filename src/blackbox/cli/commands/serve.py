@@ -18,7 +18,7 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Serves until told to stop."""
-    from blackbox.cli.common.configuration import load_settings
+    from blackbox.cli.common.settings_file import load_settings
 
     if arguments.listen_port is not None:
         if arguments.port is not None:

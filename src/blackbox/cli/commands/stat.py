@@ -8,8 +8,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
-from blackbox.cli.common import server as asking
-from blackbox.cli.common import values
+from blackbox.cli.common import parsers, server_arguments
 
 if TYPE_CHECKING:
     from blackbox.client import Client
@@ -27,20 +26,20 @@ def configure(parser: ArgumentParser) -> None:
         help=f"again and again, every INTERVAL: 0.5, 500ms, 2s (default: {WATCH_SECONDS}s)",
     )
     parser.add_argument("--compact", action="store_true", help="one line per snapshot")
-    asking.add_selection_flags(parser)
-    asking.add_server_flags(parser)
+    server_arguments.add_selection_flags(parser)
+    server_arguments.add_server_flags(parser)
 
 
 def run(arguments: Namespace) -> int:
     """Prints once, or until interrupted."""
     from blackbox.client import ClientError, UnreachableError
 
-    interval = None if arguments.watch is None else values.named("--watch", values.interval_seconds, arguments.watch)
-    client = asking.client(arguments)
+    interval = None if arguments.watch is None else parsers.named("--watch", parsers.interval_seconds, arguments.watch)
+    client = server_arguments.client(arguments)
     try:
         code = _print(client, arguments)
     except UnreachableError as error:
-        raise asking.with_hint(error) from None
+        raise server_arguments.with_hint(error) from None
     due = time.monotonic()
     while interval is not None:
         due = max(due + interval, time.monotonic())

@@ -1,1 +1,1 @@
-"""What commands share: flags, how to reach a server or a recording, and how to print."""
+"""What several commands need: their arguments, parsers, the settings, and how to ask a server."""

@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 from typing import NamedTuple
 
-from blackbox.cli.common import values
+from blackbox.cli.common import parsers
 
 
 class Option(NamedTuple):
@@ -31,16 +31,16 @@ class Option(NamedTuple):
 
     @property
     def is_switch(self) -> bool:
-        return self.parse is values.switch
+        return self.parse is parsers.switch
 
 
 OPTIONS = (
-    Option("port", "port", values.port, "port to listen on, 0 for any free one (default: 6767)", "PORT"),
-    Option("demo", "demo", values.switch, "show a simulated machine instead of this one"),
+    Option("port", "port", parsers.port, "port to listen on, 0 for any free one (default: 6767)", "PORT"),
+    Option("demo", "demo", parsers.switch, "show a simulated machine instead of this one"),
     Option(
         "host",
         "hosts",
-        values.name,
+        parsers.name,
         "address to listen on; any but loopback needs --token-file, --web-config or --no-auth "
         "(default: 127.0.0.1 and ::1)",
         "ADDRESS",
@@ -49,19 +49,21 @@ OPTIONS = (
     Option(
         "interval",
         "interval_seconds",
-        values.interval_seconds,
+        parsers.interval_seconds,
         "between samples: 0.5, 500ms, 2s; at least 100ms (default: 500ms)",
         "DURATION",
     ),
-    Option("token_file", "token_file", values.path, "file with the token every request must carry", "FILE"),
-    Option("web_config", "web_config", values.path, "Prometheus web config file: TLS and users with passwords", "FILE"),
-    Option("no_auth", "no_auth", values.switch, "let anyone ask who can reach the address"),
-    Option("tls_cert", "tls_cert", values.path, "certificate chain, in PEM", "FILE"),
-    Option("tls_key", "tls_key", values.path, "its private key, in PEM", "FILE"),
+    Option("token_file", "token_file", parsers.path, "file with the token every request must carry", "FILE"),
+    Option(
+        "web_config", "web_config", parsers.path, "Prometheus web config file: TLS and users with passwords", "FILE"
+    ),
+    Option("no_auth", "no_auth", parsers.switch, "let anyone ask who can reach the address"),
+    Option("tls_cert", "tls_cert", parsers.path, "certificate chain, in PEM", "FILE"),
+    Option("tls_key", "tls_key", parsers.path, "its private key, in PEM", "FILE"),
     Option(
         "allowed_host",
         "allowed_hosts",
-        values.name,
+        parsers.name,
         "name by which people reach this server, besides addresses, localhost and this machine's name",
         "NAME",
         many=True,
@@ -69,61 +71,63 @@ OPTIONS = (
     Option(
         "cors_origin",
         "cors_origins",
-        values.name,
+        parsers.name,
         "origin of a web page that may read the answers, * for any (default: none)",
         "ORIGIN",
         many=True,
     ),
-    Option("unix_socket", "unix_socket", values.path, "also listen on this Unix socket", "PATH"),
-    Option("socket_group", "socket_group", values.name, "group that may use the Unix socket", "GROUP"),
-    Option("streams_max", "streams_max", values.count, "most streams at once (default: 10000)", "COUNT"),
-    Option("blocks_max", "blocks_max", values.count, "most blocks in one answer (default: 100000)", "COUNT"),
-    Option("process_metrics", "process_metrics", values.switch, "give /metrics a series for every process"),
+    Option("unix_socket", "unix_socket", parsers.path, "also listen on this Unix socket", "PATH"),
+    Option("socket_group", "socket_group", parsers.name, "group that may use the Unix socket", "GROUP"),
+    Option("streams_max", "streams_max", parsers.count, "most streams at once (default: 10000)", "COUNT"),
+    Option("blocks_max", "blocks_max", parsers.count, "most blocks in one answer (default: 100000)", "COUNT"),
+    Option("process_metrics", "process_metrics", parsers.switch, "give /metrics a series for every process"),
     Option(
         "idle_release",
         "idle_release_seconds",
-        values.duration_seconds,
-        "let go of the driver when nobody asked for this long (default: never)",
+        parsers.duration_seconds,
+        "release the driver when nobody asked for this long (default: never)",
         "DURATION",
     ),
     Option(
-        "agent_socket", "agent_socket", values.path, "Unix socket where agents report (default: found by both)", "PATH"
+        "agent_socket", "agent_socket", parsers.path, "Unix socket where agents report (default: found by both)", "PATH"
     ),
-    Option("no_agents", "no_agents", values.switch, "listen to no agents"),
+    Option("no_agents", "no_agents", parsers.switch, "listen to no agents"),
     Option(
         "engine",
         "engines",
-        values.engine,
+        parsers.engine,
         "inference engine of this machine to ask, as http://HOST:PORT, besides those found beside GPU processes",
         "URL",
         many=True,
     ),
-    Option("no_engines", "no_engines", values.switch, "ask no inference engine"),
-    Option("data_dir", "data_dir", values.path, "where the recording goes (default: XDG state directory)", "DIRECTORY"),
+    Option("no_engines", "no_engines", parsers.switch, "ask no inference engine"),
     Option(
-        "data_limit", "data_limit_bytes", values.data_limit_bytes, "disk the recording may take (default: 2G)", "SIZE"
+        "data_dir", "data_dir", parsers.path, "where the recording goes (default: XDG state directory)", "DIRECTORY"
     ),
-    Option("no_record", "no_record", values.switch, "keep no recording"),
-    Option("replay", "replay", values.path, "play a dump instead of watching this machine", "DUMP"),
-    Option("speed", "replay_speed", values.speed, "of the replay: 10 is ten times as fast (default: 1)", "FACTOR"),
-    Option("require_record", "require_record", values.switch, "do not start where recording is impossible"),
+    Option(
+        "data_limit", "data_limit_bytes", parsers.data_limit_bytes, "disk the recording may take (default: 2G)", "SIZE"
+    ),
+    Option("no_record", "no_record", parsers.switch, "keep no recording"),
+    Option("replay", "replay", parsers.path, "play a dump instead of watching this machine", "DUMP"),
+    Option("speed", "replay_speed", parsers.speed, "of the replay: 10 is ten times as fast (default: 1)", "FACTOR"),
+    Option("require_record", "require_record", parsers.switch, "do not start where recording is impossible"),
     Option(
         "threshold",
         "thresholds_percent",
-        values.percent,
+        parsers.percent,
         "percent of a GPU's memory in use whose crossing is an event (default: 95)",
         "PERCENT",
         many=True,
     ),
-    Option("vendor", "vendor", values.vendor, "whose GPUs: nvidia or amd (default: by the driver loaded)", "NAME"),
-    Option("gpm", "gpm", values.switch, "read counters of whole GPUs (Hopper and later) for nsight_metrics"),
+    Option("vendor", "vendor", parsers.vendor, "whose GPUs: nvidia or amd (default: by the driver loaded)", "NAME"),
+    Option("gpm", "gpm", parsers.switch, "read counters of whole GPUs (Hopper and later) for nsight_metrics"),
     Option(
         "pm_sampling",
         "pm_sampling",
-        values.switch,
+        parsers.switch,
         "count DRAM bytes, atomics and occupancy of whole GPUs in short windows (needs cupti-python and privileges)",
     ),
-    Option("log_level", "log_level", values.log_level, "least to log on stderr (default: info)", "LEVEL"),
+    Option("log_level", "log_level", parsers.log_level, "least to log on stderr (default: info)", "LEVEL"),
 )
 
 

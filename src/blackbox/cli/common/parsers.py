@@ -1,4 +1,4 @@
-"""Text to values: what a person writes in a flag, a variable or a settings file. All raise `UsageError`."""
+"""Parsers of what a person writes in a flag, a variable or a settings file. All raise `UsageError`."""
 
 import math
 import re
@@ -31,7 +31,7 @@ _SWITCH_TEXTS = {
 
 
 def named(where: str, parse: Callable[[str], T], text: str) -> T:
-    """`parse(text)`, with `where` it was written in front of the error."""
+    """`parse(text)`; an error begins with `where` the text was written."""
     try:
         return parse(text)
     except UsageError as error:
@@ -115,7 +115,7 @@ def path(text: str) -> Path:
 
 
 def name(text: str) -> str:
-    """Any text but none."""
+    """Any text that is not empty."""
     if not text.strip():
         raise UsageError("an empty name")
     return text.strip()

@@ -1,4 +1,4 @@
-"""Settings from where people write them: a flag beats a variable, which beats the settings file, then the default."""
+"""The settings in force: a flag beats a variable, which beats the settings file, which beats the default."""
 
 import difflib
 import os
@@ -8,18 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from blackbox.cli.common import values
+from blackbox.cli.common import parsers
 from blackbox.cli.common.options import OPTIONS, Option
 from blackbox.errors import UsageError
 from blackbox.settings import Settings
 
 CONFIG_VARIABLE = "BLACKBOX_CONFIG"
 CONFIG_BYTES_MAX = 1024 * 1024
-"""Settings are a few lines; a device or a log given by mistake never ends."""
+"""Settings are a few lines; a device given by mistake would never end."""
 
 
 def load_settings(arguments: Namespace, environ: Mapping[str, str] = os.environ) -> Settings:
-    """The settings in force. Raises `UsageError`, naming the place of the mistake."""
+    """The settings in force. Raises `UsageError` with the flag, variable or key that is wrong."""
     file, written = _read_config(getattr(arguments, "config", None), environ)
     found: dict[str, object] = {}
     for option in OPTIONS:
@@ -41,10 +41,10 @@ def load_settings(arguments: Namespace, environ: Mapping[str, str] = os.environ)
 
 
 def config_path(flag: str | None, environ: Mapping[str, str]) -> tuple[Path | None, bool]:
-    """Where the settings file is, and whether somebody asked for it (then it must exist)."""
+    """Path of the settings file, None without a home; and whether it was named explicitly, so that it must exist."""
     asked = flag or environ.get(CONFIG_VARIABLE)
     if asked:
-        return values.path(asked), True
+        return parsers.path(asked), True
     base = environ.get("XDG_CONFIG_HOME")
     home = environ.get("HOME")
     if base and Path(base).is_absolute():
@@ -85,7 +85,7 @@ def _check_keys(path: Path, written: Mapping[str, object]) -> None:
 
 
 def _text(option: Option, written: object, where: str) -> str | list[str]:
-    """What the file says as the text a flag would have carried."""
+    """A value of the file as the text that a flag would have."""
     if option.many:
         items = cast("list[object]", written) if isinstance(written, list) else [written]
         if all(isinstance(item, str) for item in items):
@@ -98,5 +98,5 @@ def _text(option: Option, written: object, where: str) -> str | list[str]:
 
 def _value(option: Option, text: str | list[str], where: str) -> object:
     if isinstance(text, list):
-        return tuple(values.named(where, option.parse, item) for item in text)
-    return values.named(where, option.parse, text)
+        return tuple(parsers.named(where, option.parse, item) for item in text)
+    return parsers.named(where, option.parse, text)

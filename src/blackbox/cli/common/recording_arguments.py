@@ -1,4 +1,4 @@
-"""Which recording the commands mean that read one: this machine's unless told otherwise."""
+"""The arguments that name a recording, and the data directory they mean: this machine's unless one is given."""
 
 import os
 from argparse import ArgumentParser, Namespace
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def add_recording_flags(parser: ArgumentParser) -> None:
-    """Flags that name a data directory."""
+    """Adds the flags that name a data directory."""
     group = parser.add_argument_group("recording (default: this machine's, by the settings of 'serve')")
     group.add_argument("--data-dir", metavar="DIRECTORY", help="data directory, of a server that runs or of a copy")
     group.add_argument("--demo", action="store_const", const="true", help="what 'serve --demo' recorded")
@@ -22,8 +22,8 @@ def add_recording_flags(parser: ArgumentParser) -> None:
 
 
 def directory(arguments: Namespace, environ: Mapping[str, str] = os.environ) -> Path:
-    """The data directory meant. Raises `UsageError`, `FailureError` where there is none."""
-    from blackbox.cli.common.configuration import load_settings
+    """The data directory that the arguments name. Raises `UsageError`; `FailureError` where it does not exist."""
+    from blackbox.cli.common.settings_file import load_settings
     from blackbox.recorder import data_directory
 
     settings = load_settings(arguments, environ)

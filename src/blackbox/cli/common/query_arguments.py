@@ -1,11 +1,11 @@
-"""What the commands that ask the recording share."""
+"""The arguments of commands that query the recording of a server, and how they ask and print."""
 
 import re
 import sys
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from blackbox.cli.common import server as asking
+from blackbox.cli.common import server_arguments
 from blackbox.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,17 +17,17 @@ BAD_REQUEST = 400
 
 
 def add_json_flags(parser: ArgumentParser) -> None:
-    """Flags of commands that print for people unless told otherwise."""
+    """Adds `--json`, for commands that print text by default."""
     parser.add_argument("--json", action="store_true", help="print the server's own JSON, on one line")
 
 
 def add_compact_flag(parser: ArgumentParser) -> None:
-    """For commands that print JSON in any case."""
+    """Adds `--compact`, for commands that always print JSON."""
     parser.add_argument("--compact", action="store_true", help="on one line")
 
 
 def add_series_flags(parser: ArgumentParser) -> None:
-    """Flags that choose series."""
+    """Adds the flags that select series."""
     parser.add_argument("--gpu", metavar="GPU", help="one GPU only: its index or UUID")
     parser.add_argument("--pid", metavar="PID", help="one process or engine only")
     parser.add_argument("--metric", metavar="KEY", help="key of the snapshot to follow (default: used_bytes)")
@@ -40,13 +40,13 @@ def time_text(text: str | None) -> str | None:
 
 
 def ask(arguments: Namespace, question: "Question") -> bytes:
-    """The server's answer. What it calls a bad request is bad usage."""
+    """The server's answer. Raises `UsageError` where the server calls it a bad request, else `ClientError`."""
     from blackbox.client import StatusError, UnreachableError
 
     try:
-        return asking.client(arguments).ask(question)
+        return server_arguments.client(arguments).ask(question)
     except UnreachableError as error:
-        raise asking.with_hint(error) from None
+        raise server_arguments.with_hint(error) from None
     except StatusError as error:
         if error.status == BAD_REQUEST:
             raise UsageError(str(error)) from None
@@ -54,7 +54,7 @@ def ask(arguments: Namespace, question: "Question") -> bytes:
 
 
 def print_json(body: bytes, *, compact: bool) -> None:
-    """Prints an answer as it is, or for reading."""
+    """Prints the server's JSON: as it came where `compact`, else indented."""
     import msgspec
 
     sys.stdout.buffer.write((body if compact else msgspec.json.format(body, indent=2)) + b"\n")

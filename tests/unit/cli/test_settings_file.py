@@ -7,8 +7,8 @@ import pytest
 from msgspec import structs
 
 from blackbox.cli import build_parser
-from blackbox.cli.common.configuration import config_path, load_settings
 from blackbox.cli.common.options import OPTIONS
+from blackbox.cli.common.settings_file import config_path, load_settings
 from blackbox.errors import UsageError
 from blackbox.settings import Settings
 

@@ -1,6 +1,10 @@
-"""Which server the asking commands ask: the one of this machine unless told otherwise."""
+"""The arguments that name a server and a part of its snapshot, and the client made from them.
+
+Without any the server is the one of this machine, found by the settings of 'serve'.
+"""
 
 import os
+import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -9,7 +13,7 @@ from blackbox.cli.common.options import add_config_flag
 from blackbox.errors import FailureError
 
 if TYPE_CHECKING:
-    from blackbox.client import Client
+    from blackbox.client import Client, Loss
     from blackbox.settings import Settings
 
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
@@ -17,7 +21,7 @@ _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 def add_server_flags(parser: ArgumentParser) -> None:
-    """Flags that name a server."""
+    """Adds the flags that name a server."""
     group = parser.add_argument_group("server (default: the one on this machine, by the settings of 'serve')")
     group.add_argument("--url", metavar="URL", help="BLACKBOX_URL; may hold user:password@")
     group.add_argument("--token-file", metavar="FILE", help="file with the server's token")
@@ -26,7 +30,7 @@ def add_server_flags(parser: ArgumentParser) -> None:
 
 
 def add_selection_flags(parser: ArgumentParser) -> None:
-    """Flags that say what to ask for."""
+    """Adds the flags that select a GPU and the detail of blocks."""
     parser.add_argument("--gpu", metavar="GPU", help="one GPU only: its index or UUID")
     parser.add_argument(
         "--blocks", choices=("full", "summary", "none"), default="full", help="detail of blocks (default: full)"
@@ -34,8 +38,8 @@ def add_selection_flags(parser: ArgumentParser) -> None:
 
 
 def client(arguments: Namespace, environ: Mapping[str, str] = os.environ) -> "Client":
-    """A client of the server meant. Raises `UsageError`, `FailureError`."""
-    from blackbox.cli.common.configuration import load_settings
+    """A client of the server that the arguments name. Raises `UsageError`, `FailureError`."""
+    from blackbox.cli.common.settings_file import load_settings
     from blackbox.client import Client
     from blackbox.server.auth.credentials import load_token
 
@@ -50,7 +54,7 @@ def client(arguments: Namespace, environ: Mapping[str, str] = os.environ) -> "Cl
 
 
 def local_url(settings: "Settings") -> str:
-    """Where a server with these settings answers, seen from this machine."""
+    """The URL at which this machine reaches a server with these settings."""
     scheme = "https" if settings.tls_cert else "http"
     near = not settings.hosts or any(host in (*_LOCAL, *_EVERYWHERE) for host in settings.hosts)
     host = "localhost" if near else settings.hosts[0]
@@ -58,7 +62,12 @@ def local_url(settings: "Settings") -> str:
 
 
 def with_hint(error: FailureError) -> FailureError:
-    """The same error, saying how to start a server."""
+    """The same error, with a hint how to start a server."""
     return FailureError(
         f"{error}; is one running? 'blackbox serve' starts one, 'blackbox serve --demo' a simulated one"
     )
+
+
+def print_loss(loss: "Loss") -> None:
+    """Reports a lost connection on stderr."""
+    print(f"blackbox: {loss.error}; trying again in {loss.retry_in_seconds:g} s", file=sys.stderr)
