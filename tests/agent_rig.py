@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,12 +14,11 @@ import pytest
 
 from blackbox.model.sample import Sample
 from blackbox.sources.agents.source import AgentSource
+from tests.waiting import PATIENCE_SECONDS, until_value
 
 ROOT = Path(__file__).parents[1]
 PROGRAMS = Path(__file__).with_name("agent_programs")
 SHIM = ROOT / "src" / "blackbox" / "agent" / "shim"
-WAIT_SECONDS_MAX = 20.0
-"""Fails a hung test; nothing takes that long."""
 USE_HEAP = "import blackbox_heap as heap; heap.alloc(4096); "
 
 
@@ -45,7 +43,7 @@ class AgentServer:
 
     def wait_for(self, condition: Callable[[Sample], object]) -> Sample:
         """The first sample for which the condition holds."""
-        return wait_for(self.sample, condition)
+        return until_value(self.sample, condition)
 
     def run(self, arguments: Sequence[str], **options: object) -> "subprocess.CompletedProcess[bytes]":
         """A Python program with the agent in it, from start to end."""
@@ -88,16 +86,8 @@ def run(
 ) -> "subprocess.CompletedProcess[bytes]":
     """A Python program, from start to end."""
     return subprocess.run(
-        [python, *arguments], env=environment, capture_output=True, timeout=WAIT_SECONDS_MAX, check=False
+        [python, *arguments], env=environment, capture_output=True, timeout=PATIENCE_SECONDS, check=False
     )
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    """Returns when the condition holds."""
-    until = time.monotonic() + WAIT_SECONDS_MAX
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 class Listener:
@@ -122,7 +112,7 @@ class Listener:
     ) -> None:
         if kind is not None:
             self._process.kill()
-        self.log = self._process.communicate(timeout=WAIT_SECONDS_MAX)[1]
+        self.log = self._process.communicate(timeout=PATIENCE_SECONDS)[1]
 
     def sample(self) -> Sample:
         assert self._process.stdin
@@ -133,7 +123,7 @@ class Listener:
 
     def wait_for(self, condition: Callable[[Sample], object]) -> Sample:
         """The first sample for which the condition holds."""
-        return wait_for(self.sample, condition)
+        return until_value(self.sample, condition)
 
     def kill(self) -> None:
         self._process.kill()
@@ -143,15 +133,6 @@ class Listener:
     def resident_bytes(self) -> int:
         status = Path(f"/proc/{self.pid}/status").read_text()
         return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS"))
-
-
-def wait_for(sample: Callable[[], Sample], condition: Callable[[Sample], object]) -> Sample:
-    """The first sample for which the condition holds."""
-    until = time.monotonic() + WAIT_SECONDS_MAX
-    while not condition(newest := sample()):
-        assert time.monotonic() < until, newest
-        time.sleep(0.02)
-    return newest
 
 
 def other_python(version: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from blackbox.model.sample import Event
 from blackbox.model.snapshot import Moment
 from blackbox.recorder import Recorder
-from tests.serving import until
+from tests.waiting import until
 
 CLOSE_SECONDS = 5
 

@@ -50,7 +50,7 @@ class RunningServer:
             self._process = subprocess.Popen(self._command, env=self._env, stdin=subprocess.DEVNULL, stderr=log)
         try:
             self.port = self._await_port()
-            self._await_sources()
+            self._await_first_value()
         except BaseException:
             self._process.kill()
             self._process.wait()
@@ -91,11 +91,11 @@ class RunningServer:
         self._scheme = found[1]
         return int(found[2])
 
-    def _await_sources(self) -> None:
-        """Until every source has answered, well or not: what a test then asks for is there."""
-        until(self._are_sources_up, self._trouble)
+    def _await_first_value(self) -> None:
+        """Until every source has answered, well or not, and that is recorded: what a test then asks for is there."""
+        until(self._is_up, self._trouble)
 
-    def _are_sources_up(self) -> bool:
+    def _is_up(self) -> bool:
         self._living_log()
         request = urllib.request.Request(f"{self.url}/healthz", headers=self._headers)
         try:
@@ -106,8 +106,9 @@ class RunningServer:
                 health = json.load(error)
         except OSError:
             return False
-        sources = health["sources"]
-        return bool(sources) and all(source["state"] != "starting" for source in sources)
+        sources, recorder = health["sources"], health["recorder"]
+        is_recorded = recorder is None or recorder["state"] != "recording" or recorder["moments_total"]
+        return bool(sources) and is_recorded and all(source["state"] != "starting" for source in sources)
 
     def _living_log(self) -> str:
         """What it has logged, as long as it lives."""

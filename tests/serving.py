@@ -20,11 +20,10 @@ from blackbox.recorder import Recording
 from blackbox.server import Limits, Server
 from blackbox.settings import Settings
 from tests import moments
+from tests.waiting import PATIENCE_SECONDS, until
 
 T = TypeVar("T")
 
-DEADLINE_SECONDS = 10.0
-"""A test that waits longer has hung."""
 QUICK = Limits(
     head_seconds=0.3,
     body_seconds=0.3,
@@ -73,13 +72,13 @@ class Serving:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs a coroutine on the server's loop."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(DEADLINE_SECONDS)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_SECONDS)
 
     def call(self, work: Callable[[], T]) -> T:
         """Calls on the server's loop, after everything that waits there already."""
         done: Future[T] = Future()
         self._loop.call_soon_threadsafe(lambda: done.set_result(work()))
-        return done.result(DEADLINE_SECONDS)
+        return done.result(PATIENCE_SECONDS)
 
     def publish(self, *samples: Sample, **changes: Any) -> int:
         """Publishes a moment, taken now; returns its number."""
@@ -97,7 +96,7 @@ class Serving:
 
     def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(DEADLINE_SECONDS)
+        self._thread.join(PATIENCE_SECONDS)
         self._loop.close()
 
     def connect(self, receive_buffer: int | None = None) -> "Raw":
@@ -124,7 +123,7 @@ class Raw:
     """A client socket."""
 
     def __init__(self, connected: socket.socket) -> None:
-        connected.settimeout(DEADLINE_SECONDS)
+        connected.settimeout(PATIENCE_SECONDS)
         self.socket = connected
         self._pending = b""
 
@@ -167,9 +166,7 @@ class Raw:
 
     def until(self, end: bytes) -> bytes:
         """Everything up to and with `end`."""
-        deadline = time.monotonic() + DEADLINE_SECONDS
         while end not in self._pending:
-            assert time.monotonic() < deadline, f"no {end!r} came"
             self._receive()
         found, _, self._pending = self._pending.partition(end)
         return found + end
@@ -219,11 +216,3 @@ class _Stream(io.RawIOBase):
         data = self._raw.take(len(into))
         into[: len(data)] = data
         return len(data)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Waits for something to become true."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.005)

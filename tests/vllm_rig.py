@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,6 +20,7 @@ import psutil
 
 from tests import vllm_environment
 from tests.running_server import environment
+from tests.waiting import until
 
 MODEL = {
     "architectures": ["LlamaForCausalLM"],
@@ -156,14 +156,14 @@ class VllmServer:
             answer.read()
 
     def _await_health(self) -> None:
-        deadline = time.monotonic() + START_SECONDS_MAX
-        while True:
-            with suppress(OSError):
-                _get(f"http://127.0.0.1:{self.port}/health")
-                return
-            assert self._process.poll() is None, self.log[-4000:]
-            assert time.monotonic() < deadline, self.log[-4000:]
-            time.sleep(0.2)
+        until(self._is_healthy, lambda: self.log[-4000:], START_SECONDS_MAX)
+
+    def _is_healthy(self) -> bool:
+        assert self._process.poll() is None, self.log[-4000:]
+        with suppress(OSError):
+            _get(f"http://127.0.0.1:{self.port}/health")
+            return True
+        return False
 
     def _stop(self) -> None:
         family = psutil.Process(self._process.pid).children(recursive=True) if self._process.poll() is None else []

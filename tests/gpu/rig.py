@@ -6,7 +6,6 @@ import select
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,13 +14,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.running_server import RunningServer, environment
+from tests.waiting import until_value
 
 PROGRAMS = Path(__file__).with_name("programs")
 ROOT = Path(__file__).parents[2]
 SHIM = ROOT / "src" / "blackbox" / "agent" / "shim"
 WAIT_SECONDS_MAX = 30.0
 """Fails a hung test; PyTorch takes ten seconds to start on a busy machine."""
-POLL_SECONDS = 0.1
 JsonObject = dict[str, Any]
 
 
@@ -60,11 +59,7 @@ class Server:
 
     def wait_for(self, condition: Callable[[JsonObject], object], path: str = "/vram") -> JsonObject:
         """The first answer for which the condition holds."""
-        until = time.monotonic() + WAIT_SECONDS_MAX
-        while not condition(answer := self.get(path)):
-            assert time.monotonic() < until, json.dumps({**answer, "blocks": len(answer.get("blocks", ()))})[:4000]
-            time.sleep(POLL_SECONDS)
-        return answer
+        return until_value(lambda: self.get(path), condition)
 
     def cost(self, source: str) -> dict[str, float]:
         """What a source says it has cost."""

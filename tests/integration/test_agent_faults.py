@@ -23,7 +23,8 @@ from blackbox.sources.agents.unix_socket import Door, DoorError
 from blackbox.wire import HEADER, MAGIC, MAX_PAYLOAD_BYTES, VERSION, Frame, Kind
 from blackbox.wire.message import BLOCKS_MAX, pack_hello, pack_report
 from blackbox.wire.report import AllocatorReport, BlockColumns, Cost, Hello, Report
-from tests.agent_rig import USE_HEAP, AgentServer, Listener, agent_environment, run, wait_until
+from tests.agent_rig import USE_HEAP, AgentServer, Listener, agent_environment, run
+from tests.waiting import until
 
 LIVE = USE_HEAP + "heap.live(60)"
 MIB = 1024 * 1024
@@ -131,7 +132,7 @@ def test_row_36_floods_stay_within_memory_and_leave_the_others_heard(listener: L
             for _ in range(3):
                 is_heard()
                 assert listener.resident_bytes - before < GROWTH_BYTES_MAX
-        wait_until(lambda: listener.sample().cost["agents"] == 1)
+        until(lambda: listener.sample().cost["agents"] == 1)
 
 
 @pytest.mark.fault(36)

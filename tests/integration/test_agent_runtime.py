@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from blackbox.model.sample import Sample
-from tests.agent_rig import USE_HEAP, AgentServer, Listener, agent_environment, run, wait_until
+from tests.agent_rig import USE_HEAP, AgentServer, Listener, agent_environment, run
+from tests.waiting import until
 
 LIVE = USE_HEAP + "print('begun', flush=True); heap.live(60)"
 CROWD = 100
@@ -168,5 +169,5 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     before = set(Path("/proc/self/fd").iterdir())
     with AgentServer(tmp_path) as server, server.program(["-c", LIVE]):
         server.wait_for(pids)
-    wait_until(lambda: set(Path("/proc/self/fd").iterdir()) <= before)
+    until(lambda: set(Path("/proc/self/fd").iterdir()) <= before)
     assert [path.name for path in tmp_path.iterdir()] == ["agent.sock.lock"]

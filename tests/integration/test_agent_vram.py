@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.agent_rig import USE_HEAP, agent_environment, wait_until
+from tests.agent_rig import USE_HEAP, agent_environment
 from tests.fake_nvml import FakeDriver, Gpu, Process, gpu_uuid
 from tests.running_server import RunningServer
+from tests.waiting import until
 
 MIB = 1024 * 1024
 CONTEXT_BYTES = 300 * MIB
@@ -63,7 +64,7 @@ def seen_inside(server: RunningServer) -> Any:
         found[:] = [vram(server)]
         return len(found[0]["blocks"]) == BLOCKS
 
-    wait_until(is_whole)
+    until(is_whole)
     return found[0]
 
 
@@ -92,7 +93,7 @@ def test_what_happens_to_a_program_does_not_disturb_the_server(
     seen_inside(server)
     program.send_signal(fate)
     begun = vram(server)["seq"]
-    wait_until(lambda: vram(server)["seq"] > begun + 25)
+    until(lambda: vram(server)["seq"] > begun + 25)
     snapshot = vram(server)
     (process,) = snapshot["processes"]  # the driver still lists it
     assert sum(block["size"] for block in snapshot["blocks"]) == process["used_bytes"]
@@ -113,7 +114,7 @@ def test_a_server_that_is_stopped_for_a_while_goes_on_where_it_was(
     assert program.poll() is None
     os.kill(server.pid, signal.SIGCONT)
     frames = agents(vram(server))["cost"]["frames_total"]
-    wait_until(lambda: agents(vram(server))["cost"]["frames_total"] > frames + 5)
+    until(lambda: agents(vram(server))["cost"]["frames_total"] > frames + 5)
     assert agents(vram(server))["cost"]["agents_cut_off_total"] == 0
 
 

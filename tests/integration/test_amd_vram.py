@@ -1,7 +1,6 @@
 """AMD's GPUs all the way: a tree of the kernel's files, the source in its own process, the server, the answer."""
 
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from tests.contract.assertions import assert_honours_the_contract
 from tests.fake_amd import GIB, ROOT_VARIABLE, FakeAmd, FakeGpu
 from tests.integration.supervision import ROOT, sample_again
 from tests.serving import Serving
+from tests.waiting import until
 
 ID = "1bd7a2c4f1e0a55c"
 
@@ -61,7 +61,4 @@ def test_a_gpu_whose_file_hangs_costs_itself_alone(fake: FakeAmd, supervised: Su
     assert "mem_info_vram_used on GPU 1" in str(sick.devices[1].reason)
     used.unlink()
     used.write_text("0\n")
-    until = time.monotonic() + 20
-    while sample_again(supervised).devices[1].state != "ok":
-        assert time.monotonic() < until, "the GPU did not come back"
-        time.sleep(0.2)
+    until(lambda: sample_again(supervised).devices[1].state == "ok", "the GPU comes back")

@@ -5,30 +5,19 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.running_server import RunningServer, blackbox, environment
-
-DEADLINE_SECONDS = 15.0
+from tests.waiting import PATIENCE_SECONDS, until
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     with RunningServer(tmp_path_factory.mktemp("home"), "--demo", "--interval", "100ms") as running:
         yield running
-
-
-def eventually(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def the_only_line(text: str) -> str:
@@ -147,7 +136,7 @@ def test_reading_on_ends_quietly(server: RunningServer, tmp_path: Path, words: t
             else:
                 reader.stdout.close()
             assert reader.stderr.read() == ""
-            assert reader.wait(DEADLINE_SECONDS) == code
+            assert reader.wait(PATIENCE_SECONDS) == code
 
 
 def test_a_stream_survives_a_restart_of_the_server(tmp_path: Path) -> None:
@@ -179,8 +168,8 @@ def test_row_03_release_and_resume(tmp_path: Path) -> None:
         done = blackbox("release", env=env)
         assert (done.returncode, done.stderr) == (0, "")
         assert str(server.pid) in done.stdout
-        assert eventually(lambda: state_of_sources(server, tmp_path) == {"released"})
+        until(lambda: state_of_sources(server, tmp_path) == {"released"})
         assert blackbox("resume", "--port", str(server.port), env=env).returncode == 0
-        assert eventually(lambda: state_of_sources(server, tmp_path) == {"ok"})
+        until(lambda: state_of_sources(server, tmp_path) == {"ok"})
         assert server.stop() == 0
         assert blackbox("release", env=env).returncode == 1

@@ -21,7 +21,8 @@ from blackbox.recorder import Recorder
 from tests.moments import GIB, allocator, device, memory, moment, process, sample
 from tests.recordings import recorded
 from tests.running_server import environment
-from tests.serving import Serving, until
+from tests.serving import Serving
+from tests.waiting import until
 
 DEADLINE_SECONDS = 30.0
 SECONDS = 30

@@ -18,9 +18,10 @@ from blackbox.events.orphans import parent_of_zombie
 from blackbox.model.sample import Ending
 from blackbox.sources.proc import exit_status
 from blackbox.sources.proc.processes import Procfs
-from tests.agent_rig import USE_HEAP, AgentServer, agent_environment, plain_environment, run, wait_until
+from tests.agent_rig import USE_HEAP, AgentServer, agent_environment, plain_environment, run
 from tests.moments import process
 from tests.running_server import RunningServer
+from tests.waiting import until
 
 WORK = USE_HEAP + "import os, sys; heap.live(.2); "
 """Long enough for some reports."""
@@ -132,7 +133,7 @@ def test_a_killed_program_makes_a_dump_whose_report_leads_with_it(
     environment = agent_environment(tmp_path / "agent.sock")
     for name in ("success", "exit 3", "becomes another program", "closes all files", "interrupt"):
         run(["-c", ENDS[name][0]], environment)
-    wait_until(lambda: agents(server)["agents"] == 0)
+    until(lambda: agents(server)["agents"] == 0)
     frames_before = agents(server)["frames_total"]
     program = subprocess.Popen(
         [sys.executable, "-c", USE_HEAP + "print('begun', flush=True); heap.live(60)"],
@@ -142,12 +143,12 @@ def test_a_killed_program_makes_a_dump_whose_report_leads_with_it(
     with program:
         assert program.stdout is not None
         program.stdout.readline()
-        wait_until(lambda: agents(server)["frames_total"] >= frames_before + GREETING_AND_REPORT)
+        until(lambda: agents(server)["frames_total"] >= frames_before + GREETING_AND_REPORT)
         program.send_signal(signal.SIGKILL)
-    wait_until(lambda: crashes(server))
+    until(lambda: crashes(server))
     run(["-c", ENDS["exception"][0]], environment)
-    wait_until(lambda: len(crashes(server)) == 2)
-    wait_until(lambda: list((tmp_path / "data" / "dumps").glob("*.bbdump")))
+    until(lambda: len(crashes(server)) == 2)
+    until(lambda: list((tmp_path / "data" / "dumps").glob("*.bbdump")))
     (dump,) = (tmp_path / "data" / "dumps").glob("*.bbdump")
     assert dump.name.startswith(f"crash-{program.pid}-")
     assert [event["pid"] == program.pid for event in crashes(server)] == [True, False]
@@ -166,7 +167,7 @@ def test_the_kernel_still_tells_of_whoever_is_not_waited_for() -> None:
         ("pass", ("orderly", None, 0)),
     ):
         zombie = subprocess.Popen([sys.executable, "-c", code])
-        wait_until(lambda: (found := exit_status.look(zombie.pid)) is None or found.is_dead)  # noqa: B023 - called at once
+        until(lambda: (found := exit_status.look(zombie.pid)) is None or found.is_dead)  # noqa: B023 - called at once
         facts = Procfs().look(zombie.pid)
         assert facts is not None
         ending = kernel_exit(process(zombie.pid, start_time=facts.start_time))
@@ -192,7 +193,7 @@ def test_a_program_whose_main_thread_has_ended_is_no_zombie() -> None:
     program = subprocess.Popen([sys.executable, "-c", code])
     try:
         stat = Path(f"/proc/{program.pid}/stat")
-        wait_until(lambda: stat.read_text().rpartition(") ")[2].startswith("Z"))
+        until(lambda: stat.read_text().rpartition(") ")[2].startswith("Z"))
         assert parent_of_zombie(program.pid) is None
     finally:
         program.kill()

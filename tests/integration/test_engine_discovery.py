@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 import pytest
 import requests
 
-from blackbox.model.sample import Sample
 from blackbox.sources.engines.address import Address
 from blackbox.sources.engines.source import EngineSource
 from tests import upstream as faults
@@ -20,6 +18,7 @@ from tests.fake_nvml import GIB, FakeDriver, Gpu, Process, gpu_uuid
 from tests.recorded_engines import RECORDED, recorded
 from tests.running_server import environment
 from tests.upstream import pages, upstream
+from tests.waiting import until_value
 
 SERVER = """
 import subprocess, sys
@@ -62,19 +61,9 @@ def server(tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
-def until(ask: Callable[[], Sample], wanted: Callable[[Sample], bool]) -> Sample:
-    waiting = threading.Event()
-    for _ in range(1000):
-        sample = ask()
-        if wanted(sample):
-            return sample
-        waiting.wait(0.02)
-    raise AssertionError(f"never as wanted: {sample}")
-
-
 def test_a_server_is_found_by_its_worker_on_the_gpu(server: Server) -> None:
     with closing(EngineSource(lambda: {server.core_pid})) as source:
-        sample = until(source.sample, lambda sample: bool(sample.engines))
+        sample = until_value(source.sample, lambda sample: bool(sample.engines))
     (engine,) = sample.engines
     assert (engine.kind, engine.model, engine.pid) == ("vllm", "qwen", server.core_pid)
     assert (engine.kv_pages_total, engine.kv_pages_used) == (1001, 250)
@@ -84,7 +73,7 @@ def test_a_server_is_found_by_its_worker_on_the_gpu(server: Server) -> None:
 
 def test_one_that_is_named_and_found_is_one(server: Server) -> None:
     with closing(EngineSource(lambda: {server.core_pid}, [Address("localhost", server.port)])) as source:
-        sample = until(source.sample, lambda sample: bool(sample.engines))
+        sample = until_value(source.sample, lambda sample: bool(sample.engines))
         assert [engine.pid for engine in sample.engines] == [server.core_pid]
 
 
@@ -118,13 +107,7 @@ class Blackbox:
         return response.json() if response.status_code == 200 else {"engines": [], "sources": [], "seq": 0}
 
     def until(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        waiting = threading.Event()
-        for _ in range(500):
-            answer = self.vram()
-            if wanted(answer):
-                return answer
-            waiting.wait(0.05)
-        raise AssertionError(f"never as wanted: {answer}")
+        return until_value(self.vram, wanted)
 
     def close(self) -> None:
         self.process.terminate()

@@ -16,6 +16,7 @@ from blackbox.sources.engines.source import EngineSource
 from tests import upstream as faults
 from tests.recorded_engines import recorded
 from tests.upstream import Behaviour, Upstream, pages, upstream
+from tests.waiting import until_value
 
 NEVER = threading.Event()
 MIB = 1024 * 1024
@@ -61,13 +62,7 @@ def source_of() -> Iterator[Callable[..., EngineSource]]:
 
 def until(source: EngineSource, wanted: Callable[[Sample], bool]) -> Sample:
     """Samples until one is as wanted."""
-    waiting = threading.Event()
-    for _ in range(1000):
-        sample = source.sample()
-        if wanted(sample):
-            return sample
-        waiting.wait(0.01)
-    raise AssertionError(f"never as wanted: {sample}")
+    return until_value(source.sample, wanted)
 
 
 def metrics_fault(behave: Behaviour) -> Behaviour:

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from blackbox.model.sample import Allocator
-from tests.agent_rig import ROOT, SHIM, AgentServer, agent_environment, wait_until
+from tests.agent_rig import ROOT, SHIM, AgentServer, agent_environment
 from tests.contract.assertions import assert_honours_the_contract
 from tests.fake_frameworks import FOLDER, GPU, INSTANCE, build_cuda, build_cupti
 from tests.fake_nvml import GIB, FakeDriver, Gpu, Memory, Process
 from tests.running_server import RunningServer
+from tests.waiting import until
 
 MIB = 1 << 20
 START = "import ctypes, sys, time\nctypes.CDLL(sys.argv[1])\n"
@@ -139,7 +140,7 @@ def test_several_allocators_of_a_process_add_up_in_its_row(tmp_path: Path, cuda:
                 rows.append(json.load(answer))
             return any(row["allocated_bytes"] == 315 * MIB for row in rows[-1]["processes"])
 
-        wait_until(arrived)
+        until(arrived)
     answer = rows[-1]
     assert_honours_the_contract(answer)
     (row,) = answer["processes"]

@@ -21,8 +21,9 @@ from blackbox.server.auth import credentials
 from blackbox.settings import Settings
 from tests.certificates import make_certificate
 from tests.moments import GIB, TRAINER, allocator, device, process, sample
-from tests.serving import QUICK, Raw, Reply, Serving, until
+from tests.serving import QUICK, Raw, Reply, Serving
 from tests.tools import tool
+from tests.waiting import until
 
 ROUTES = ("/", "/vram", "/vram/stream", "/metrics", "/healthz", "/readyz", "/openapi.json", "/nope")
 FOREIGN_HOSTS = [

@@ -15,8 +15,9 @@ import pytest
 
 from tests.moments import device, sample
 from tests.running_server import RunningServer
-from tests.serving import QUICK, Raw, Serving, until
+from tests.serving import QUICK, Raw, Serving
 from tests.tools import tool
+from tests.waiting import until
 
 GET = b"GET /vram?blocks=none HTTP/1.1\r\nHost: localhost\r\n\r\n"
 MUTATIONS = 3000

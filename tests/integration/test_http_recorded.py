@@ -22,7 +22,8 @@ from blackbox.settings import Settings
 from tests.contract.assertions import assert_honours_the_contract
 from tests.moments import GIB, MIB, allocator, device, memory, moment, process, sample
 from tests.recordings import recorded
-from tests.serving import QUICK, Raw, Serving, until
+from tests.serving import QUICK, Raw, Serving
+from tests.waiting import until
 
 SECONDS = 60
 LEAKY, NEW, GONE = 100, 200, 300

@@ -18,8 +18,9 @@ from blackbox.hub import HISTORY_MOMENTS_MAX
 from blackbox.settings import Settings
 from tests.moments import device, sample
 from tests.running_server import RunningServer
-from tests.serving import QUICK, Raw, Serving, until
+from tests.serving import QUICK, Raw, Serving
 from tests.tools import tool
+from tests.waiting import until
 
 STREAMS = 300
 SIGTERM_SECONDS_MAX = 3.0

@@ -5,23 +5,21 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from blackbox.cli import main
-from blackbox.client import Client, ClientError
-from blackbox.model.snapshot import Snapshot
+from blackbox.client import Client
 from blackbox.recorder import Recording
 from tests import genuine, incidents
 from tests.recordings import recorded
 from tests.running_server import environment
 from tests.serving import Serving
+from tests.waiting import PATIENCE_SECONDS, until_value
 
 SNAPSHOT = "torch-memory-snapshot-user-metadata.pickle"
 PAGE_BYTES_MAX = 2_000_000
-DEADLINE_SECONDS = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -153,32 +151,18 @@ def test_a_dump_is_replayed_in_the_samplers_place(dump: Path, tmp_path: Path) ->
     assert server.stderr is not None
     try:
         url = next(match[1] for line in server.stderr if (match := re.search(r"serving (http://\S+:\d+)/vram", line)))
-        snapshot = _when_over(Client(url))
+        moments = next(
+            int(match[1]) for line in server.stderr if (match := re.search(r"is over after (\d+) mom", line))
+        )
+        snapshot = until_value(lambda: Client(url).snapshot(blocks="none"), lambda snapshot: snapshot.seq == moments)
     finally:
         server.send_signal(signal.SIGTERM)
-        server.communicate(timeout=DEADLINE_SECONDS)
+        server.communicate(timeout=PATIENCE_SECONDS)
     assert server.returncode == 0
     assert snapshot.simulated
     assert snapshot.host == "testhost"
     assert snapshot.timestamp.startswith("2027-01-15T08:0")
     assert snapshot.sources[0].name == "replay"
-
-
-def _when_over(client: Client) -> Snapshot:
-    """The last snapshot of the replay."""
-    until = time.monotonic() + DEADLINE_SECONDS
-    before = None
-    while time.monotonic() < until:
-        try:
-            snapshot = client.snapshot(blocks="none")
-        except ClientError:
-            time.sleep(0.05)
-            continue
-        if before is not None and snapshot.seq == before.seq:
-            return snapshot
-        before = snapshot
-        time.sleep(0.3)
-    raise AssertionError("the replay does not end")
 
 
 def _recording(data: Path) -> Recording:

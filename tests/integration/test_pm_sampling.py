@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from tests.clocks import ManualClock
 from tests.fake_frameworks import FOLDER, GPU, build_cuda
 from tests.fake_nvml import FakeDriver, Gpu, Mig, Process, mig_uuid
 from tests.running_server import RunningServer
+from tests.waiting import until_value
 
 PID, OTHER = 4711, 4712
 SECOND_GPU = "GPU-11111111-1111-1111-1111-111111111111"
@@ -285,6 +285,10 @@ def test_our_bindings_have_the_names_of_nvidias() -> None:
     assert {"start_timestamp", "end_timestamp", "metric_values"} <= set(real.Sample.__dataclass_fields__)
 
 
+def nsight_metrics(server: RunningServer) -> dict[str, Any]:
+    return requests.get(f"{server.url}/vram", timeout=10).json()["nsight_metrics"]
+
+
 @pytest.mark.slow
 def test_a_server_serves_them(
     fake_driver: FakeDriver, window: Window, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -295,11 +299,6 @@ def test_a_server_serves_them(
     pid = os.getpid()
     fake_driver.set_gpus([Gpu(uuid=GPU, processes=[Process(pid=pid)])])
     with RunningServer(tmp_path, "--pm-sampling", "--no-record") as server:
-        until = time.monotonic() + 20
-        entry = {"available": False}
-        while not entry["available"]:
-            assert time.monotonic() < until, entry
-            time.sleep(0.1)
-            entry = requests.get(f"{server.url}/vram", timeout=10).json()["nsight_metrics"][str(pid)]
+        entry = until_value(lambda: nsight_metrics(server)[str(pid)], lambda entry: entry["available"])
     assert (entry["scope"], entry["source"], entry["dram_read_bytes"]) == ("device", "pm_sampling", 600_000_000)
     assert entry["unknown"]["threads_per_block"] == "PM sampling does not count it"

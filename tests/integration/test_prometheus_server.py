@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -14,9 +13,7 @@ import pytest
 
 from tests.running_server import RunningServer
 from tests.tools import tool
-
-DEADLINE_SECONDS = 30.0
-POLL_SECONDS = 0.2
+from tests.waiting import PATIENCE_SECONDS, until
 
 CONFIGURATION = """\
 global:
@@ -53,25 +50,26 @@ class Prometheus:
     def ask(self, query: str) -> list[dict[str, Any]]:
         """The instant vector that a query gives; waits until it is not empty."""
         url = f"http://127.0.0.1:{self.port}/api/v1/query?" + urllib.parse.urlencode({"query": query})
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while time.monotonic() < deadline:
-            with suppress(OSError), urllib.request.urlopen(url, timeout=5) as response:
-                if found := json.load(response)["data"]["result"]:
-                    return found
-            time.sleep(POLL_SECONDS)
-        raise AssertionError(f"no answer to {query}: {self._log.read_text()}")
+        return until(lambda: _result(url), lambda: f"an answer to {query}: {self._log.read_text()}")
 
     def _await_port(self) -> int:
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while time.monotonic() < deadline:
-            for line in self._log.read_text().splitlines():
-                with suppress(ValueError):
-                    entry = json.loads(line)
-                    if entry.get("msg") == "Listening on":
-                        return int(entry["address"].rpartition(":")[2])
-            assert self.process.poll() is None, self._log.read_text()
-            time.sleep(POLL_SECONDS)
-        raise AssertionError(self._log.read_text())
+        return until(self._port_in_log, lambda: f"a port: {self._log.read_text()}")
+
+    def _port_in_log(self) -> int:
+        """0 before it listens."""
+        assert self.process.poll() is None, self._log.read_text()
+        for line in self._log.read_text().splitlines():
+            with suppress(ValueError):
+                entry = json.loads(line)
+                if entry.get("msg") == "Listening on":
+                    return int(entry["address"].rpartition(":")[2])
+        return 0
+
+
+def _result(url: str) -> list[dict[str, Any]]:
+    with suppress(OSError), urllib.request.urlopen(url, timeout=5) as response:
+        return json.load(response)["data"]["result"]
+    return []
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +85,7 @@ def prometheus(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) 
     yield running
     running.process.terminate()
     try:
-        running.process.wait(DEADLINE_SECONDS)
+        running.process.wait(PATIENCE_SECONDS)
     finally:
         running.process.kill()
         running.process.wait()

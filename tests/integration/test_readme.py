@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -22,9 +21,9 @@ import pytest
 from blackbox.cli import COMMANDS
 from tests.running_server import RunningServer
 from tests.tools import tool
+from tests.waiting import PATIENCE_SECONDS, until
 
 ROOT = Path(__file__).parents[2]
-DEADLINE_SECONDS = 30.0
 LINES = 3
 EVENT_SOURCE = Path(__file__).with_name("event_source.mjs")
 
@@ -61,7 +60,7 @@ def first_lines(command: list[str], count: int = LINES) -> list[str]:
     ) as program:
         assert program.stdout
         assert program.stderr
-        time_is_up = threading.Timer(DEADLINE_SECONDS, end, [program])
+        time_is_up = threading.Timer(PATIENCE_SECONDS, end, [program])
         time_is_up.start()
         lines = [line.rstrip("\n") for line in islice(program.stdout, count)]
         time_is_up.cancel()
@@ -133,10 +132,7 @@ def test_prometheus(server: RunningServer, tmp_path: Path) -> None:
     ]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as prometheus:
         try:
-            deadline = time.monotonic() + DEADLINE_SECONDS
-            while not scraped(f"http://127.0.0.1:{port}"):
-                assert time.monotonic() < deadline
-                time.sleep(0.2)
+            until(lambda: scraped(f"http://127.0.0.1:{port}"), "Prometheus has scraped the server")
         finally:
             prometheus.kill()
 

@@ -14,14 +14,13 @@ from blackbox.sources.isolation.supervisor import SupervisedSource
 from tests.integration.scripted_source import Script
 from tests.integration.supervision import (
     FACTORIES,
-    PATIENCE_SECONDS,
     ROOT,
     alive,
-    eventually,
     fault_of,
     sample_again,
     states,
 )
+from tests.waiting import PATIENCE_SECONDS, until
 
 HOLD = """
 import ctypes, os, sys
@@ -96,7 +95,7 @@ def test_row_05_beside_a_process_stuck_in_one_call_the_others_go_on(source: Supe
         assert second
         with held_by_the_kernel(second):
             os.kill(second, signal.SIGKILL)
-            eventually(lambda: "stuck in the kernel" in fault_of(source).reason)
+            until(lambda: "stuck in the kernel" in fault_of(source).reason)
             assert source.pid is None
-    eventually(lambda: not alive(stuck) and not alive(second))
+    until(lambda: not alive(stuck) and not alive(second))
     assert sample_again(source).devices

@@ -17,15 +17,14 @@ from blackbox.sources.isolation.supervisor import SourceFault, SupervisedSource
 from tests.integration.scripted_source import Script
 from tests.integration.supervision import (
     FACTORIES,
-    PATIENCE_SECONDS,
     ROOT,
     alive,
     descriptors,
-    eventually,
     fault_of,
     sample_again,
     states,
 )
+from tests.waiting import PATIENCE_SECONDS, until
 
 
 @pytest.fixture
@@ -139,7 +138,7 @@ def test_row_06_a_call_that_crashed_is_tried_again_later(
     script.write("crash read 3")
     assert source.sample().state == "degraded"
     script.write()
-    eventually(lambda: source.sample().state == "ok")
+    until(lambda: source.sample().state == "ok")
     assert states(source.sample()) == ["ok"] * 4
 
 
@@ -201,10 +200,10 @@ def test_row_05_a_hanging_call_is_tried_again_with_less_patience(
             reasons.append(fault.reason)
         return bool(reasons)
 
-    eventually(tried_again)
+    until(tried_again)
     assert reasons == ["read on GPU 3 did not return within 0.25 s"]
     script.write()
-    eventually(lambda: source.sample().state == "ok")
+    until(lambda: source.sample().state == "ok")
 
 
 @pytest.mark.fault(5)
@@ -330,7 +329,7 @@ def test_a_version_mismatch_is_healed_by_a_fresh_process(
     script.write("mismatch open -1")
     assert source.sample().state == "version_mismatch"
     script.write()
-    eventually(lambda: source.sample().state == "ok")
+    until(lambda: source.sample().state == "ok")
     assert source.restarts_total == 1
 
 
@@ -345,7 +344,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
     parent = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, timeout=PATIENCE_SECONDS)
     assert parent.returncode == -signal.SIGKILL
-    eventually(lambda: not alive(int(parent.stdout)))
+    until(lambda: not alive(int(parent.stdout)))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2])

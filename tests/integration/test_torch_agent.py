@@ -17,10 +17,11 @@ import pytest
 
 from blackbox.model.sample import Allocator, Sample
 from tests import genuine, record_torch
-from tests.agent_rig import ROOT, SHIM, AgentServer, agent_environment, run, wait_until
+from tests.agent_rig import ROOT, SHIM, AgentServer, agent_environment, run
 from tests.contract.assertions import assert_honours_the_contract
 from tests.fake_nvml import GIB, FakeDriver, Gpu, Memory, Process
 from tests.running_server import RunningServer
+from tests.waiting import until
 
 FAKE_TORCH = ROOT / "tests" / "fake_torch"
 GPU = "GPU-00000000-1111-2222-3333-444444444444"
@@ -94,7 +95,7 @@ def test_an_out_of_memory_arrives_even_if_the_program_dies_of_it(ending: str, co
         done = run(["-c", TRAIN + OUT_OF_MEMORY + ending], environment(server.socket))
         assert done.returncode == code, done.stderr
         seen: list[Any] = []
-        wait_until(lambda: seen.extend(e for e in server.sample().events if e.kind == "oom") or seen)
+        until(lambda: seen.extend(e for e in server.sample().events if e.kind == "oom") or seen)
         (event,) = seen
         oom = event.oom
         assert (event.gpu_uuid, oom.requested_bytes, oom.device_total_bytes) == (GPU, 4 << 30, 1 << 30)
@@ -165,7 +166,7 @@ def test_a_snapshot_goes_through_agent_and_socket_to_the_answer(
             answers.append(vram(server))
             return len(answers[-1]["blocks"]) > len(imported["blocks"])
 
-        wait_until(whole)
+        until(whole)
         answer = answers[-1]
     assert_honours_the_contract(answer)
     assert [row["reserved_bytes"] for row in answer["processes"]] == [

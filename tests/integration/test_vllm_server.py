@@ -14,12 +14,12 @@ from tests import vllm_environment
 from tests.fake_nvml import FakeDriver, Gpu, Process, gpu_uuid
 from tests.running_server import RunningServer
 from tests.vllm_rig import LAYER_PAGE_BYTES, LAYERS, PAGES, POOL_BYTES, WEIGHT_BYTES_MIN, VllmServer
+from tests.waiting import until_value
 
 pytestmark = pytest.mark.vllm
 
 USED_BYTES = 300 * 1024 * 1024
 """What the driver gives the worker: the pool, the weights, and what nobody explains."""
-WAIT_SECONDS_MAX = 30.0
 SETTLE_SECONDS = 0.5
 """Ten looks of the agent, five of the server; many steps of the engine."""
 RUNNING = 8
@@ -41,11 +41,7 @@ class Rig:
             return json.load(answer)
 
     def wait_for(self, condition: Callable[[Any], object]) -> Any:
-        deadline = time.monotonic() + WAIT_SECONDS_MAX
-        while not condition(snapshot := self.vram()):
-            assert time.monotonic() < deadline, (snapshot["engines"], snapshot["processes"], snapshot.get("unknown"))
-            time.sleep(0.1)
-        return snapshot
+        return until_value(self.vram, condition)
 
     def pages_used_by_gauge(self) -> int:
         return round(self.vllm.metrics()["vllm:kv_cache_usage_perc"] * USABLE)

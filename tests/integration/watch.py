@@ -9,8 +9,8 @@ from blackbox.model.snapshot import Moment, SourceStatus
 from blackbox.sampling.runner import ChildRunner
 from blackbox.sampling.sampler import Bell, Sampler
 from blackbox.sources import SourceSpec
+from tests.waiting import PATIENCE_SECONDS
 
-PATIENCE_SECONDS = 20.0
 CLOSE_SECONDS = 5.0
 
 

@@ -10,14 +10,7 @@ from blackbox.hub import Hub
 from blackbox.model.sample import Device, Memory, Sample
 from blackbox.model.snapshot import Moment
 from blackbox.model.view import Shape, UnknownGpuError
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clocks import ManualClock
 
 
 def moment(seq: int, gpus: int = 1) -> Moment:
@@ -30,21 +23,21 @@ def moment(seq: int, gpus: int = 1) -> Moment:
 
 
 def test_there_is_nothing_before_the_first_moment() -> None:
-    hub = Hub(Clock())
+    hub = Hub(ManualClock(100.0))
     assert hub.latest is None
     assert hub.ask(Shape()) is None
     assert hub.since(0) == []
 
 
 def test_all_askers_of_one_shape_share_the_same_bytes() -> None:
-    hub = Hub(Clock())
+    hub = Hub(ManualClock(100.0))
     hub.publish(moment(1))
     assert hub.ask(Shape(), "zstd") is hub.ask(Shape(), "zstd")
     assert hub.ask(Shape()) is not hub.ask(Shape(blocks="none"))
 
 
 def test_a_shape_in_demand_is_ready_before_subscribers_hear_of_the_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock()
+    clock = ManualClock(100.0)
     hub = Hub(clock)
     merges: list[str | None] = []
     real_merge = hub_module.merge
@@ -67,7 +60,7 @@ def test_a_shape_in_demand_is_ready_before_subscribers_hear_of_the_moment(monkey
 
 
 def test_a_gpu_that_went_away_is_refused_and_leaves_the_demand() -> None:
-    hub = Hub(Clock())
+    hub = Hub(ManualClock(100.0))
     hub.publish(moment(1, gpus=2))
     hub.ask(Shape(gpu="GPU-1"))
     hub.publish(moment(2, gpus=1))
@@ -80,7 +73,7 @@ def test_a_gpu_that_went_away_is_refused_and_leaves_the_demand() -> None:
 
 
 def test_history_is_bounded_in_number() -> None:
-    hub = Hub(Clock())
+    hub = Hub(ManualClock(100.0))
     for seq in range(1, hub_module.HISTORY_MOMENTS_MAX + 50):
         hub.publish(moment(seq))
     kept = [published.moment.seq for published in hub.since(0)]
@@ -90,7 +83,7 @@ def test_history_is_bounded_in_number() -> None:
 
 
 def test_history_is_bounded_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    hub = Hub(Clock())
+    hub = Hub(ManualClock(100.0))
     hub.publish(moment(1))
     hub.ask(Shape())
     size = len(hub.ask(Shape()) or b"")
@@ -102,7 +95,7 @@ def test_history_is_bounded_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_moment_of_the_past_keeps_bytes_and_no_snapshots() -> None:
-    hub = Hub(Clock())
+    hub = Hub(ManualClock(100.0))
     hub.publish(moment(1))
     past = hub.latest
     assert past is not None
@@ -113,7 +106,7 @@ def test_a_moment_of_the_past_keeps_bytes_and_no_snapshots() -> None:
 
 
 def test_nobody_waits_for_a_slow_encoding_of_the_moment_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    hub = Hub(Clock())
+    hub = Hub(ManualClock(100.0))
     hub.publish(moment(1))
     real_merge, begun, may_end = hub_module.merge, threading.Event(), threading.Event()
 
@@ -144,7 +137,7 @@ def test_nobody_waits_for_a_slow_encoding_of_the_moment_before(monkeypatch: pyte
 
 
 def test_shapes_encoded_ahead_are_bounded() -> None:
-    hub = Hub(Clock())
+    hub = Hub(ManualClock(100.0))
     hub.publish(moment(1))
     for uid in range(hub_module.SHAPES_MAX + 20):
         assert hub.ask(Shape(viewer_uid=uid)) is not None
@@ -152,7 +145,7 @@ def test_shapes_encoded_ahead_are_bounded() -> None:
 
 
 def test_a_subscriber_that_left_hears_nothing_more() -> None:
-    hub = Hub(Clock())
+    hub = Hub(ManualClock(100.0))
     heard: list[int] = []
     leave = hub.subscribe(lambda moment: heard.append(moment.seq))
     hub.publish(moment(1))
@@ -164,7 +157,7 @@ def test_a_subscriber_that_left_hears_nothing_more() -> None:
 def test_blocks_above_the_cap_are_cut_from_the_answer_and_never_from_the_sums() -> None:
     from tests.unit.model.test_view import moment_of_blocks
 
-    hub = Hub(Clock(), blocks_max=3)
+    hub = Hub(ManualClock(100.0), blocks_max=3)
     hub.publish(moment_of_blocks(10))
     answer = json.loads(hub.ask(Shape()) or b"{}")
     assert len(answer["blocks"]) == 3

@@ -2,7 +2,6 @@
 
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,9 +14,9 @@ from blackbox.recorder.recorder import MOMENTS_QUEUED_MAX, RETRY_SECONDS, Record
 from blackbox.recorder.storage.store import Store
 from tests.clocks import ManualClock
 from tests.recorded_moments import event, moment_at, series
+from tests.waiting import PATIENCE_SECONDS, until_value
 
 START = 1_800_000_000.0
-PATIENCE_SECONDS = 10.0
 
 
 @contextmanager
@@ -32,13 +31,7 @@ def recorder_at(directory: Path, **more: Any) -> Iterator[Recorder]:
 
 def settle(recorder: Recorder, moments: int) -> None:
     """Returns when that many moments are recorded, failed or dropped."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        status = recorder.status()
-        if status.moments_total + status.failures_total + status.dropped_total >= moments:
-            return
-        assert time.monotonic() < deadline, status
-        time.sleep(0.002)
+    until_value(recorder.status, lambda now: now.moments_total + now.failures_total + now.dropped_total >= moments)
 
 
 def test_what_was_taken_is_recorded_when_it_is_closed(tmp_path: Path) -> None:

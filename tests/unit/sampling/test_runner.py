@@ -1,24 +1,16 @@
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from blackbox.model.sample import Event, Sample, SourceState
 from blackbox.sampling.runner import EVENTS_MAX, STALE_SECONDS_MIN, Runner
 from blackbox.sources.isolation.supervisor import SourceFault
+from tests.clocks import ManualClock
+from tests.waiting import PATIENCE_SECONDS, until
 
 INTERVAL = 0.5
-PATIENCE_SECONDS = 10.0
 XID = Event(kind="xid", timestamp=1.0, message="fell off the bus", code=79)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class ObedientSource:
@@ -26,7 +18,7 @@ class ObedientSource:
 
     name = "obedient"
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: ManualClock) -> None:
         self.clock = clock
         self.state: SourceState = "ok"
         self.events: tuple[Event, ...] = ()
@@ -49,7 +41,7 @@ class ObedientSource:
 
 @pytest.fixture
 def source() -> ObedientSource:
-    return ObedientSource(Clock())
+    return ObedientSource(ManualClock())
 
 
 @pytest.fixture
@@ -60,16 +52,9 @@ def runner(source: ObedientSource) -> Iterator[Runner]:
     under_test.close(PATIENCE_SECONDS)
 
 
-def eventually(condition: Callable[[], object]) -> None:
-    until = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < until, "did not come true in time"
-        time.sleep(0.001)
-
-
 def ask(runner: Runner) -> None:
     runner.request()
-    eventually(lambda: not runner.pending)
+    until(lambda: not runner.pending)
 
 
 def test_before_the_first_answer_it_is_starting(runner: Runner) -> None:
@@ -99,7 +84,7 @@ def test_row_20_old_data_are_stale_and_say_their_age(runner: Runner, source: Obe
 
 @pytest.mark.fault(20)
 def test_row_20_at_long_intervals_three_of_them_make_it_stale() -> None:
-    source = ObedientSource(Clock())
+    source = ObedientSource(ManualClock())
     runner = Runner(source, interval_seconds=10, clock=source.clock)
     ask(runner)
     assert runner.status(1025.0).state == "ok"
@@ -181,11 +166,11 @@ def test_row_03_release_closes_the_source_and_forgets_its_data(runner: Runner, s
     runner.release("released on request")
     assert runner.collect() is None
     assert runner.status(1000.0).state == "released"
-    eventually(lambda: source.closed_total == 1)
+    until(lambda: source.closed_total == 1)
     runner.request()
     assert not runner.pending
     runner.resume()
-    eventually(lambda: runner.collect() is not None)
+    until(lambda: runner.collect() is not None)
     assert runner.status(1000.0).state == "ok"
 
 
@@ -195,7 +180,7 @@ def test_what_arrives_after_a_release_is_dropped(runner: Runner, source: Obedien
     assert source.entered.wait(PATIENCE_SECONDS)
     runner.release("released on request")
     source.gate.set()
-    eventually(lambda: source.closed_total)
+    until(lambda: source.closed_total)
     assert runner.collect() is None
     assert runner.status(1000.0).state == "released"
 
@@ -207,7 +192,7 @@ def test_events_outlive_a_release(runner: Runner, source: ObedientSource) -> Non
     assert runner.collect() is None
     source.events = ()
     runner.resume()
-    eventually(lambda: runner.status(1000.0).samples_total == 2)
+    until(lambda: runner.status(1000.0).samples_total == 2)
     sample = runner.collect()
     assert sample
     assert sample.events == (XID,)
@@ -225,7 +210,7 @@ def test_close_gives_up_on_a_source_that_blocks(source: ObedientSource, caplog: 
 
 def test_every_answer_rings() -> None:
     rung = threading.Event()
-    source = ObedientSource(Clock())
+    source = ObedientSource(ManualClock())
     runner = Runner(source, interval_seconds=INTERVAL, answered=rung.set, clock=source.clock)
     runner.request()
     assert rung.wait(PATIENCE_SECONDS)

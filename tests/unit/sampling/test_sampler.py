@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from blackbox.model.sample import Event, Sample, SourceState
 from blackbox.model.snapshot import Moment, SourceStatus
 from blackbox.sampling.sampler import GRACE_SECONDS_MAX, START_SECONDS_MAX, Bell, Idle, Sampler, next_tick
+from tests.waiting import PATIENCE_SECONDS
 
 INTERVAL = 0.5
-PATIENCE_SECONDS = 10.0
 
 
 class World(Bell):

@@ -17,6 +17,7 @@ from blackbox.outputs.prometheus.exporter import GPU_FAMILIES, PROCESS_FAMILIES,
 from blackbox.outputs.prometheus.self_metrics import Build
 from blackbox.recorder import RecorderStatus
 from blackbox.recorder.recorder import RecorderState
+from tests.clocks import ManualClock
 from tests.moments import (
     GIB,
     MIB,
@@ -46,14 +47,6 @@ RECORDER_SERIES = {
     "dumps": 4,
 }
 Labels = frozenset[tuple[str, str]]
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Scraped:
@@ -104,27 +97,29 @@ def recorder_status(state: RecorderState = "recording") -> RecorderStatus:
 
 def exporter(
     hub: Hub,
-    clock: Clock | None = None,
+    clock: ManualClock | None = None,
     process_metrics: bool = False,
     recorder: Callable[[], RecorderStatus] | None = recorder_status,
 ) -> PrometheusExporter:
-    return PrometheusExporter(hub, http_stats(), Build("0.1.0", "3.11"), clock or Clock(), process_metrics, recorder)
+    return PrometheusExporter(
+        hub, http_stats(), Build("0.1.0", "3.11"), clock or ManualClock(NOW), process_metrics, recorder
+    )
 
 
 def test_the_recorder_tells_how_it_goes() -> None:
-    told = Scraped(exporter(Hub(Clock())).exposition())
+    told = Scraped(exporter(Hub(ManualClock(NOW))).exposition())
     assert {name: told(f"recorder_{name}") for name in RECORDER_SERIES} == RECORDER_SERIES
-    paused = Scraped(exporter(Hub(Clock()), recorder=lambda: recorder_status("paused")).exposition())
+    paused = Scraped(exporter(Hub(ManualClock(NOW)), recorder=lambda: recorder_status("paused")).exposition())
     assert paused("recorder_up") == 0
 
 
 def test_where_nothing_is_recorded_there_are_no_series_of_a_recorder() -> None:
-    silent = Scraped(exporter(Hub(Clock()), recorder=None).exposition())
+    silent = Scraped(exporter(Hub(ManualClock(NOW)), recorder=None).exposition())
     assert not [name for name in silent.names if "recorder" in name]
 
 
 def scrape(*moments: Moment, process_metrics: bool = False) -> Scraped:
-    hub = Hub(Clock())
+    hub = Hub(ManualClock(NOW))
     exporting = exporter(hub, process_metrics=process_metrics)
     for each in moments:
         hub.publish(each)
@@ -253,7 +248,7 @@ def test_the_last_time_a_lost_gpu_was_seen_is_told() -> None:
 
 
 def test_when_samples_stop_coming_all_readings_vanish_between_two_scrapes() -> None:
-    clock = Clock()
+    clock = ManualClock(NOW)
     hub = Hub(clock)
     exporting = exporter(hub, clock)
     hub.publish(moment())
@@ -268,7 +263,7 @@ def test_when_samples_stop_coming_all_readings_vanish_between_two_scrapes() -> N
 
 
 def test_before_the_first_sample_there_is_only_blackbox_itself() -> None:
-    seen = Scraped(exporter(Hub(Clock())).exposition())
+    seen = Scraped(exporter(Hub(ManualClock(NOW))).exposition())
     assert seen("build_info", version="0.1.0", python_version="3.11") == 1
     assert seen.count("gpu_up") == 0
     assert seen.count("source_up") == 0
@@ -283,7 +278,7 @@ def test_the_text_of_the_readings_is_made_once_per_moment(monkeypatch: pytest.Mo
         return real_snapshot(published, shape)
 
     monkeypatch.setattr(Published, "snapshot", counting)
-    hub = Hub(Clock())
+    hub = Hub(ManualClock(NOW))
     exporting = exporter(hub)
     hub.publish(moment(sample([device(0)]), seq=1))
     first, second = exporting.exposition(), exporting.exposition()
@@ -400,7 +395,7 @@ def test_a_simulated_machine_says_so() -> None:
 @pytest.mark.parametrize("process_metrics", [False, True])
 def test_promtool_finds_nothing_to_complain_about(process_metrics: bool) -> None:
     promtool = tool("promtool", "prometheus")
-    hub = Hub(Clock())
+    hub = Hub(ManualClock(NOW))
     exporting = exporter(hub, process_metrics=process_metrics)
     whole = machine()
     reporting = sample(

@@ -3,7 +3,6 @@
 import os
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,6 +31,7 @@ from blackbox.wire.report import (
     OwnerThread,
     Report,
 )
+from tests.waiting import until_value
 
 NOW, ME = 1000.0, os.getpid()
 MIB = 1024 * 1024
@@ -175,8 +175,7 @@ def test_threads_have_their_state_and_those_that_ended_no_row(agent: Agent) -> N
 
 
 def _await_sleep(thread: threading.Thread) -> None:
-    while (task := Tasks().look(ME, thread.native_id or 0)) is None or task.is_running:
-        time.sleep(0.001)
+    until_value(lambda: Tasks().look(ME, thread.native_id or 0), lambda task: task is not None and not task.is_running)
 
 
 def test_names_cannot_move_a_terminals_cursor_or_fill_the_screen(agent: Agent) -> None:

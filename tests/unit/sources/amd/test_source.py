@@ -13,6 +13,7 @@ from blackbox.model.snapshot import Moment, Snapshot
 from blackbox.sources.amd import AmdSource
 from blackbox.sources.amd.clients import Client, parse_fdinfo
 from blackbox.sources.vendor import vendor_of
+from tests.clocks import ManualClock
 from tests.fake_amd import GIB, FakeAmd, FakeGpu
 
 NEAR, FAR = "0000:03:00.0", "0001:c3:00.0"
@@ -27,16 +28,8 @@ def fake(tmp_path: Path) -> FakeAmd:
     return machine
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def source(fake: FakeAmd, clock: Clock | None = None) -> AmdSource:
-    return AmdSource(root=fake.root, clock=clock or Clock(), wall_clock=lambda: 1.0)
+def source(fake: FakeAmd, clock: ManualClock | None = None) -> AmdSource:
+    return AmdSource(root=fake.root, clock=clock or ManualClock(100.0), wall_clock=lambda: 1.0)
 
 
 def sample(fake: FakeAmd) -> Sample:
@@ -48,7 +41,7 @@ def snapshot(taken: Sample) -> Snapshot:
     return merge(moment)
 
 
-def later(taken: AmdSource, clock: Clock, seconds: float = 1.0) -> Sample:
+def later(taken: AmdSource, clock: ManualClock, seconds: float = 1.0) -> Sample:
     clock.now += seconds
     return taken.sample()
 
@@ -102,7 +95,7 @@ def test_a_gpu_that_sleeps_is_not_woken(tmp_path: Path) -> None:
 
 
 def test_sensors_are_asked_once_a_second(fake: FakeAmd) -> None:
-    clock = Clock()
+    clock = ManualClock(100.0)
     taken = source(fake, clock)
     taken.sample()
     fake.write(f"sys/bus/pci/drivers/amdgpu/{NEAR}/gpu_busy_percent", "99")
@@ -199,7 +192,7 @@ def test_processes_whose_files_are_hidden_are_said_to_be(fake: FakeAmd, monkeypa
 
 
 def test_lists_are_read_again_after_a_second_not_before(fake: FakeAmd) -> None:
-    clock = Clock()
+    clock = ManualClock(100.0)
     taken = source(fake, clock)
     taken.sample()
     fake.add_process(50)
@@ -210,7 +203,7 @@ def test_lists_are_read_again_after_a_second_not_before(fake: FakeAmd) -> None:
 
 
 def test_a_gpu_that_goes_is_lost_and_one_that_returns_is_back(fake: FakeAmd) -> None:
-    clock = Clock()
+    clock = ManualClock(100.0)
     taken = source(fake, clock)
     fake.add_process(60)
     fake.hold_by_kfd(60, gpu_51=GIB)
@@ -229,7 +222,7 @@ def test_a_gpu_that_goes_is_lost_and_one_that_returns_is_back(fake: FakeAmd) -> 
 
 
 def test_a_passing_fault_leaves_the_last_figures_with_their_age(fake: FakeAmd) -> None:
-    clock = Clock()
+    clock = ManualClock(100.0)
     taken = source(fake, clock)
     taken.sample()
     used = fake.root / "sys/bus/pci/drivers/amdgpu" / NEAR / "mem_info_vram_used"
@@ -260,7 +253,7 @@ def test_a_gpu_that_tells_no_memory_is_not_ill(fake: FakeAmd) -> None:
 
 def test_a_file_in_quarantine_is_not_read(fake: FakeAmd) -> None:
     marks: list[tuple[str, int]] = []
-    taken = AmdSource(root=fake.root, breadcrumb=lambda name, gpu: marks.append((name, gpu)), clock=Clock())
+    taken = AmdSource(root=fake.root, breadcrumb=lambda name, gpu: marks.append((name, gpu)), clock=ManualClock(100.0))
     taken.quarantine = {("mem_info_vram_used", 0): "hung before"}
     (gpu,) = taken.sample().devices
     assert (gpu.state, gpu.reason) == ("failed", "hung before")
@@ -282,7 +275,7 @@ def test_each_process_is_announced_so_that_many_are_no_hang(fake: FakeAmd) -> No
     for pid in (1, 2, 3):
         fake.add_process(pid)
     marks: list[tuple[str, int]] = []
-    AmdSource(root=fake.root, breadcrumb=lambda name, gpu: marks.append((name, gpu)), clock=Clock()).sample()
+    AmdSource(root=fake.root, breadcrumb=lambda name, gpu: marks.append((name, gpu)), clock=ManualClock(100.0)).sample()
     assert marks.count(("fdinfo", -1)) == 3
 
 

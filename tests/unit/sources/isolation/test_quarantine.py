@@ -3,26 +3,19 @@ from hypothesis import strategies as st
 
 from blackbox.sources.isolation.breadcrumbs import Call
 from blackbox.sources.isolation.quarantine import CALLS_MAX, WAIT_SECONDS_MAX, WAIT_SECONDS_MIN, WAIT_SHARE, Quarantine
+from tests.clocks import ManualClock
 
 CULPRIT = Call("nvmlDeviceGetMemoryInfo_v2", 3)
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def test_a_culprit_is_left_out_with_its_reason() -> None:
-    quarantine = Quarantine(Clock())
+    quarantine = Quarantine(ManualClock())
     quarantine.add(CULPRIT, "it hung")
     assert quarantine.active() == {CULPRIT: "it hung"}
 
 
 def test_a_culprit_is_tried_again_after_a_wait() -> None:
-    clock = Clock()
+    clock = ManualClock()
     quarantine = Quarantine(clock)
     quarantine.add(CULPRIT, "it hung")
     clock.now += WAIT_SECONDS_MIN
@@ -32,7 +25,7 @@ def test_a_culprit_is_tried_again_after_a_wait() -> None:
 
 
 def test_a_call_that_behaved_long_enough_is_forgotten() -> None:
-    clock = Clock()
+    clock = ManualClock()
     quarantine = Quarantine(clock)
     quarantine.add(CULPRIT, "it hung")
     clock.now += WAIT_SECONDS_MIN + WAIT_SECONDS_MAX + 1
@@ -42,7 +35,7 @@ def test_a_call_that_behaved_long_enough_is_forgotten() -> None:
 
 @given(fault_seconds=st.floats(0.1, 3600))
 def test_being_out_ends_soon_after_the_fault(fault_seconds: float) -> None:
-    clock = Clock()
+    clock = ManualClock()
     quarantine = Quarantine(clock)
     began = clock.now
     while clock.now < began + fault_seconds:
@@ -54,7 +47,7 @@ def test_being_out_ends_soon_after_the_fault(fault_seconds: float) -> None:
 
 
 def test_a_long_fault_is_tried_rarely() -> None:
-    clock = Clock()
+    clock = ManualClock()
     quarantine = Quarantine(clock)
     tries = 0
     while clock.now < 1600.0:
@@ -66,7 +59,7 @@ def test_a_long_fault_is_tried_rarely() -> None:
 
 
 def test_the_list_is_bounded() -> None:
-    quarantine = Quarantine(Clock())
+    quarantine = Quarantine(ManualClock())
     for device in range(CALLS_MAX + 10):
         quarantine.add(Call("read", device), "it hung")
     assert len(quarantine.active()) == CALLS_MAX

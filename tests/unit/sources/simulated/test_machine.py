@@ -16,25 +16,16 @@ from blackbox.model.snapshot import Moment, Snapshot
 from blackbox.sources.simulated import SimulatedSource
 from blackbox.sources.simulated.gpu import UNATTRIBUTED_BYTES
 from blackbox.sources.simulated.source import CATCH_UP_SECONDS_MAX
+from tests.clocks import ManualClock
 
 WALL = 1_763_800_000.0
 JSON_BYTES_MAX = 500_000
 """Twice a second to every viewer of a demonstration."""
 
 
-class Clock:
-    """Time that passes when told to."""
-
-    def __init__(self, now: float = 5_000.0) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def samples(seconds: float, interval: float = 0.5, seed: int = 0) -> Iterator[Sample]:
     """The samples of a while, from the first on."""
-    clock = Clock()
+    clock = ManualClock(5_000.0)
     source = SimulatedSource(clock, lambda: WALL, seed)
     for _ in range(int(seconds / interval) + 1):
         yield source.sample()
@@ -42,7 +33,7 @@ def samples(seconds: float, interval: float = 0.5, seed: int = 0) -> Iterator[Sa
 
 
 def sample_at(seconds: float, seed: int = 0) -> Sample:
-    clock = Clock()
+    clock = ManualClock(5_000.0)
     source = SimulatedSource(clock, lambda: WALL, seed)
     source.sample()
     clock.now += seconds
@@ -184,14 +175,14 @@ def test_after_a_long_pause_only_the_allowed_time_is_caught_up() -> None:
 
 
 def test_a_closed_source_can_be_sampled_again() -> None:
-    source = SimulatedSource(Clock(), lambda: WALL)
+    source = SimulatedSource(ManualClock(5_000.0), lambda: WALL)
     first = source.sample()
     source.close()
     assert source.sample() == first
 
 
 def test_unchanged_parts_are_the_same_objects() -> None:
-    clock = Clock()
+    clock = ManualClock(5_000.0)
     source = SimulatedSource(clock, lambda: WALL)
     first, second = source.sample(), source.sample()
     for before, after in zip(first.allocators, second.allocators, strict=True):
