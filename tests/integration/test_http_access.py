@@ -17,6 +17,7 @@ import bcrypt
 import pytest
 
 from blackbox.errors import FailureError, UsageError
+from blackbox.model.endpoints import ENDPOINTS
 from blackbox.server.auth import credentials
 from blackbox.settings import Settings
 from tests.certificates import make_certificate
@@ -25,7 +26,7 @@ from tests.serving import QUICK, Raw, Reply, Serving
 from tests.tools import tool
 from tests.waiting import until
 
-ROUTES = ("/", "/vram", "/vram/stream", "/metrics", "/healthz", "/readyz", "/openapi.json", "/nope")
+ROUTES = (*(endpoint.path for endpoint in ENDPOINTS), "/nope")
 FOREIGN_HOSTS = [
     f"{name}{port}"
     for name in (

@@ -16,8 +16,6 @@ from blackbox.settings import Settings
 from tests.moments import GIB, device, sample, status
 from tests.serving import Serving
 
-ROUTES = ("/", "/vram", "/vram/stream", "/metrics", "/healthz", "/readyz", "/openapi.json")
-
 
 @pytest.fixture(scope="module")
 def serving() -> Iterator[Serving]:
@@ -157,29 +155,6 @@ def test_a_large_answer_arrives_whole(serving: Serving) -> None:
         body = large.ask("/vram").body
         assert len(body) > 2_000_000
         assert len(json.loads(body)["gpus"]) == 2000
-
-
-@pytest.mark.parametrize("path", ROUTES)
-def test_head_is_get_without_the_body(serving: Serving, path: str) -> None:
-    serving.publish()
-    with serving.connect() as raw:
-        raw.request(path, "HEAD")
-        head = raw.reply("HEAD")
-        assert (head.status, head.body) == (200, b"")
-        raw.request("/readyz")
-        assert raw.reply().body == b"ready"
-    if path not in ("/vram/stream", "/metrics", "/healthz"):
-        full = serving.ask(path)
-        assert {**head.headers, "date": ""} == {**full.headers, "date": ""}
-        assert head.headers["content-length"] == str(len(full.body))
-    assert serving.server.stats.streams_open == 0
-
-
-@pytest.mark.parametrize("path", ROUTES)
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND"])
-def test_other_methods_are_not_allowed(serving: Serving, path: str, method: str) -> None:
-    reply = serving.ask(path, method)
-    assert (reply.status, reply.headers["allow"]) == (405, "GET, HEAD")
 
 
 @pytest.mark.parametrize("path", ["/nope", "/vram/", "/VRAM", "//vram", "/vram/stream/x", "/../vram", "*", "/%00"])
