@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from blackbox.wire.frames import frame_text, frames_of, program_frames
 from blackbox.wire.report import OwnerStack
 from blackbox.wire.segments import no_yield
 
@@ -20,8 +21,6 @@ FRAME_CHARS_MAX = 200
 STACKS_CHARS_MAX = 24_000
 """Of one allocator in a report: so those of eight GPUs fit its header."""
 LIVE = "active_allocated"
-PYTHON = (".py", ">")
-"""How file names of Python frames end; `>` as in `<stdin>` and `<ipython-input-3>`."""
 
 Purpose = tuple[int, "str | None"]
 """Index into `TYPES`, and the subtype."""
@@ -44,8 +43,8 @@ def owner_stacks(
         purpose_at = purposes.get(device, {})
         address = segment["address"]
         for block in segment["blocks"]:
-            frames = block.get("frames")
-            if frames and block["state"] == LIVE:
+            frames = frames_of(block) if block["state"] == LIVE else None
+            if frames:
                 key = device, tuple(map(id, frames)), purpose_at.get(address, OTHER)
                 known = found.get(key)
                 if known is None:
@@ -85,12 +84,11 @@ def _largest(stacks: Iterable[OwnerStack]) -> tuple[OwnerStack, ...]:
 
 
 def _lines(frames: list[dict[str, Any]], line_of: dict[int, str]) -> tuple[str, ...]:
-    """The Python frames, or all where there are none, as text. `line_of` caches by the identity of the frame."""
-    python = [frame for frame in frames if str(frame["filename"]).endswith(PYTHON)]
+    """The frames that say what ran, innermost first. `line_of` caches their text by the identity of the frame."""
     lines: list[str] = []
-    for frame in (python or frames)[:FRAMES_MAX]:
+    for frame in program_frames(frames)[:FRAMES_MAX]:
         line = line_of.get(id(frame))
         if line is None:
-            line = line_of[id(frame)] = f"{frame['filename']}:{frame['line']} {frame['name']}"[:FRAME_CHARS_MAX]
+            line = line_of[id(frame)] = frame_text(frame)[:FRAME_CHARS_MAX]
         lines.append(line)
     return tuple(lines)

@@ -1,0 +1,68 @@
+"""A file's trace is read before its segments: what other threads did in between is in the segments alone."""
+
+from blackbox.analysis.trace.entries import (
+    ALLOC,
+    FREE_COMPLETED,
+    FREE_REQUESTED,
+    NO_STACK,
+    SEGMENT_ALLOC,
+    SEGMENT_FREE,
+    Trace,
+)
+from blackbox.analysis.trace.layout import Layout, driver_segment
+
+RACES_MAX = 256
+"""Differences between the trace's end and the file's that may be a moment's work of other threads."""
+UNKNOWN_SIZE = 0
+
+
+def end_of_trace(trace: Trace, end: Layout) -> tuple[Layout, int] | None:
+    """The state after the last entry, and in how much the file's is another; None where that is too much."""
+    blocks, segments = _last_entries(trace)
+    live = {address: place for place, address in enumerate(end.address)}
+    rows = {
+        address: (end.size[place], end.requested[place], end.pending[place], end.stack[place])
+        for address, place in live.items()
+    }
+    races = 0
+    for address, place in blocks.items():
+        row = rows.get(address)
+        code = trace.action[place]
+        if code == FREE_COMPLETED:
+            if row is not None:
+                del rows[address]
+                races += 1
+            continue
+        asked, waits = trace.size[place], code == FREE_REQUESTED
+        if row is None or row[1] != asked:
+            rows[address] = (UNKNOWN_SIZE, asked, waits, trace.stack[place] if code == ALLOC else NO_STACK)
+        elif row[2] != waits:
+            rows[address] = (row[0], row[1], waits, row[3])
+        else:
+            continue
+        races += 1
+    found = dict(end.segments)
+    for address, place in segments.items():
+        if trace.action[place] == SEGMENT_ALLOC and address not in found:
+            found[address] = driver_segment(trace.size[place], trace.stream[place], None)
+            races += 1
+        elif trace.action[place] == SEGMENT_FREE and address in found:
+            del found[address]
+            races += 1
+    if not 0 < races <= RACES_MAX:
+        return None
+    order = sorted(rows)
+    columns = [[rows[address][column] for address in order] for column in range(4)]
+    return Layout(found, order, columns[0], columns[1], [bool(waits) for waits in columns[2]], columns[3]), races
+
+
+def _last_entries(trace: Trace) -> tuple[dict[int, int], dict[int, int]]:
+    """By address: the last entry of a block, and of a segment."""
+    blocks: dict[int, int] = {}
+    segments: dict[int, int] = {}
+    for place, (code, address) in enumerate(zip(trace.action, trace.address, strict=True)):
+        if code <= FREE_COMPLETED:
+            blocks[address] = place
+        elif code in (SEGMENT_ALLOC, SEGMENT_FREE):
+            segments[address] = place
+    return blocks, segments

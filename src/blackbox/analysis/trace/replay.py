@@ -1,0 +1,256 @@
+"""A trace rolled back to its beginning and forward again: the exact memory of one device at any of its steps."""
+
+from array import array
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import NamedTuple
+
+from blackbox.analysis.trace.entries import (
+    ALLOC,
+    FREE_COMPLETED,
+    FREE_REQUESTED,
+    NO_STACK,
+    OOM,
+    SEGMENT_ALLOC,
+    SEGMENT_FREE,
+    SEGMENT_MAP,
+    SEGMENT_UNMAP,
+    Trace,
+)
+from blackbox.analysis.trace.layout import Layout, Segment, Segments, driver_segment, mapped_range
+from blackbox.analysis.trace.race import end_of_trace
+from blackbox.analysis.trace.roll_back import Start, roll_back
+from blackbox.analysis.trace.roll_forward import Forward, WrongStartError
+from blackbox.analysis.trace.rounding import Rules
+
+ATTEMPTS_MAX = 12
+"""Beginnings tried, each later than the one before; what is inconsistent in so many places is no trace."""
+GROWS, SHRINKS = frozenset((SEGMENT_ALLOC, SEGMENT_MAP)), frozenset((SEGMENT_FREE, SEGMENT_UNMAP))
+
+
+class Replay(NamedTuple):
+    """What holds of every step from `first` on.
+
+    A block is known by the position of its `alloc`; those that were there at `first` have the numbers after these.
+    """
+
+    trace: Trace
+    """In the order replayed."""
+    end: Layout
+    """After the last entry, as replayed to: the file's, unless the program went on while the file was written."""
+    rules: Rules
+    first: int
+    """Entries before it contradict the others, or the end."""
+    problem: str | None
+    """What is wrong with the last of those."""
+    unsure_until: int
+    """Before this entry something lived of which the file does not tell: the figures are lower bounds."""
+    resorted: bool
+    """The entries were not in the order of their times."""
+    start: Start
+    start_address: Sequence[int]
+    """Of the blocks that were there at `first`, in the order of their numbers."""
+    block: Sequence[int]
+    """By entry: the block it makes or frees."""
+    size: Sequence[int]
+    """By block, rounded; the smallest possible one where the trace leaves it open."""
+    size_max: dict[int, int]
+    """By block, of those whose size it leaves open."""
+    races: int
+    """Blocks and segments that changed between the last entry and the file's own list."""
+    off_rule: int
+    """Blocks at the end whose size is not the one that the rules give."""
+    allocated: Sequence[int]
+    """Bytes before entry `first`, and after it and each that follows."""
+    active: Sequence[int]
+    reserved: Sequence[int]
+
+    @property
+    def steps(self) -> int:
+        """Entries replayed."""
+        return self.trace.steps - self.first
+
+    def address_of(self, block: int) -> int:
+        """Where it is."""
+        made = self.trace.steps
+        return self.trace.address[block] if block < made else self.start_address[block - made]
+
+    def requested_of(self, block: int) -> int:
+        """What the program asked for."""
+        made = self.trace.steps
+        return self.trace.size[block] if block < made else self.start.requested[self.start_address[block - made]]
+
+    def stack_of(self, block: int) -> int:
+        """Who allocated it."""
+        made = self.trace.steps
+        if block < made:
+            return self.trace.stack[block]
+        lasting = self.start.lasting.get(self.start_address[block - made])
+        return NO_STACK if lasting is None else self.end.stack[lasting]
+
+    def start_blocks(self) -> range:
+        """The numbers of those that were there at `first`."""
+        return range(self.trace.steps, self.trace.steps + len(self.start_address))
+
+
+class Instant(NamedTuple):
+    """The blocks and segments after some entries."""
+
+    done: int
+    """Entries replayed since `first`: a place in the columns of levels."""
+    allocated: frozenset[int]
+    """Blocks that the program holds."""
+    pending: frozenset[int]
+    """Blocks that wait to be freed."""
+    segments: Segments
+
+
+def replay(trace: Trace, end: Layout, rules: Rules) -> Replay:
+    """As much of the trace as agrees with itself and the end; at least the end itself."""
+    if trace.has_order_of_time():
+        return _with_races(trace, end, rules)
+    times = trace.time_us or ()
+    by_time = _as_ordered(trace.picked(sorted(range(trace.steps), key=times.__getitem__)), end, rules, True)
+    if by_time.first == 0:
+        return by_time
+    as_written = _as_ordered(trace, end, rules, False)
+    return as_written if as_written.first <= by_time.first else by_time
+
+
+def instants(replayed: Replay, done: Sequence[int]) -> Iterator[Instant]:
+    """What was there after so many entries each; in one run, so `done` ascends."""
+    trace, first = replayed.trace, replayed.first
+    waits = replayed.start.pending
+    start = dict(zip(replayed.start_blocks(), replayed.start_address, strict=True))
+    pending = {block for block, address in start.items() if address in waits}
+    allocated = set(start) - pending
+    segments = Segments(replayed.start.segments.at)
+    at = first
+    for wanted in done:
+        for place in range(at, first + wanted):
+            code = trace.action[place]
+            if code == ALLOC:
+                allocated.add(place)
+            elif code == FREE_REQUESTED:
+                block = replayed.block[place]
+                allocated.discard(block)
+                pending.add(block)
+            elif code == FREE_COMPLETED:
+                pending.discard(replayed.block[place])
+            elif code < OOM:
+                _segment(replayed, place, segments)
+        at = max(at, first + wanted)
+        yield Instant(wanted, frozenset(allocated), frozenset(pending), Segments(segments.at))
+
+
+def _with_races(trace: Trace, end: Layout, rules: Rules) -> Replay:
+    found = _as_ordered(trace, end, rules, False)
+    if found.first == 0:
+        return found
+    reconciled = end_of_trace(trace, end)
+    if reconciled is None:
+        return found
+    before, races = reconciled
+    other = _as_ordered(trace, before, rules, False)
+    return other._replace(races=races) if other.first < found.first else found
+
+
+def _as_ordered(trace: Trace, end: Layout, rules: Rules, resorted: bool) -> Replay:
+    first, problem = 0, None
+    for _ in range(ATTEMPTS_MAX):
+        start = roll_back(trace, end, first)
+        problem = start.problem or problem
+        run = Forward(trace, end, rules, start)
+        try:
+            wrong = run.run()
+        except WrongStartError as error:
+            problem = str(error)
+            first = max(start.first, _blame(trace, error.address, start.first)) + 1
+            continue
+        if wrong is None:
+            return _replayed(trace, run, problem, resorted)
+        first, problem = wrong + 1, run.problem
+    start = roll_back(trace, end, trace.steps)
+    run = Forward(trace, end, rules, start)
+    run.run()
+    return _replayed(trace, run, problem, resorted)
+
+
+def _blame(trace: Trace, address: int, first: int) -> int:
+    """The first entry that touches an address whose block cannot have been there before."""
+    for place in range(first, trace.steps):
+        start = trace.address[place]
+        if trace.action[place] < OOM and start <= address < start + trace.size[place]:
+            return place
+    return trace.steps - 1
+
+
+def _replayed(trace: Trace, run: Forward, problem: str | None, resorted: bool) -> Replay:
+    off_rule = _trust_the_end(run)
+    start = run.start
+    size, block = run.size, run.block
+    lives = range(trace.steps, len(size))
+    held = [size[number] for number, at in zip(lives, run.start_address, strict=True) if at not in start.pending]
+    reserved = sum(segment.size for segment in start.segments.at.values())
+    first = start.first
+    action, sizes = trace.action[first:], trace.size
+    owner = block[first:]
+    places = range(first, trace.steps)
+    allocated = [
+        size[b] if code == ALLOC else -size[b] if code == FREE_REQUESTED else 0
+        for code, b in zip(action, owner, strict=True)
+    ]
+    active = [
+        size[b] if code == ALLOC else -size[b] if code == FREE_COMPLETED else 0
+        for code, b in zip(action, owner, strict=True)
+    ]
+    mapped = [
+        0 if code not in GROWS and code not in SHRINKS else sizes[at] if code in GROWS else -sizes[at]
+        for code, at in zip(action, places, strict=True)
+    ]
+    return Replay(
+        trace=trace,
+        end=run.end,
+        rules=run.rules,
+        first=first,
+        problem=problem if first else None,
+        unsure_until=run.unsure_until,
+        resorted=resorted,
+        start=start,
+        start_address=run.start_address,
+        block=block,
+        size=size,
+        size_max=run.size_max,
+        races=0,
+        off_rule=off_rule,
+        allocated=array("q", accumulate(allocated, initial=sum(held))),
+        active=array("q", accumulate(active, initial=sum(size[number] for number in lives))),
+        reserved=array("q", accumulate(mapped, initial=reserved)),
+    )
+
+
+def _trust_the_end(run: Forward) -> int:
+    """Blocks that live to the end are as large as the file says; returns how many the rules made otherwise."""
+    off = 0
+    for address, told in zip(run.end.address, run.end.size, strict=True):
+        number = run.live[address]
+        if told > 0 and run.size[number] != told:
+            off += 1
+            run.size[number] = told
+            run.size_max.pop(number, None)
+    return off
+
+
+def _segment(replayed: Replay, place: int, segments: Segments) -> None:
+    trace = replayed.trace
+    code, address, size, stream = trace.action[place], trace.address[place], trace.size[place], trace.stream[place]
+    pool = None if trace.pool is None else trace.pool[place]
+    made: Segment | None = replayed.start.made.get(place)
+    if code == SEGMENT_ALLOC:
+        segments.add(address, made or driver_segment(size, stream, pool))
+    elif code == SEGMENT_FREE:
+        segments.remove(address, size)
+    elif code == SEGMENT_MAP:
+        segments.map(address, made or mapped_range(size, stream, pool))
+    else:
+        segments.unmap(address, size)

@@ -1,0 +1,204 @@
+"""What a truthful reader of a trace has to add to its figures, in sentences."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from blackbox.analysis.trace.entries import ALLOC, DEFAULT_POOL, FREE_COMPLETED, FREE_REQUESTED, OOM, OTHER, SNAPSHOT
+from blackbox.analysis.trace.layout import Layout, is_default
+from blackbox.analysis.trace.moments import FreeFor, highest
+from blackbox.analysis.trace.replay import Replay
+from blackbox.model.text import size
+
+HISTORY_MIN = 2
+"""Entries: a list with fewer is what PyTorch keeps where nobody asked for a history."""
+NO_TRACE = (
+    "this file cannot have a trace: it is of PyTorch 1.13 or older, its history of the GPU was switched off, or its "
+    "allocator is not PyTorch's own; only the end is known"
+)
+
+
+class Facts(NamedTuple):
+    """What the file tells beside the trace."""
+
+    unrecorded_frees: bool = False
+    """Up to PyTorch 2.0: what was allocated before the recording is freed without an entry."""
+    recorded_blocks: frozenset[int] = frozenset()
+    """Addresses of live blocks with a stack: their allocation was recorded."""
+    one_pool: bool = False
+    """Only the segments of one pool were written, and the entries of all."""
+
+
+def situations(replayed: Replay, facts: Facts) -> tuple[str, ...]:
+    """What holds of this trace."""
+    return (
+        *_history(replayed, facts),
+        *_order(replayed),
+        *_beginning(replayed, facts),
+        *_open_sizes(replayed),
+        *_pending(replayed),
+        *_pools(replayed),
+        *_checks(replayed),
+    )
+
+
+def of_refusal(needed: int, device_free: int | None, free: FreeFor) -> tuple[str, ...]:
+    """What has to be told of a refusal beside its figures."""
+    found: list[str] = []
+    usable = free.usable
+    if usable.largest_bytes >= needed:
+        found.append(
+            f"a free block of {size(usable.largest_bytes)}, large enough for the {size(needed)} refused, existed at "
+            "that moment: a free that completed during the refusal can leave one"
+        )
+    elif usable.bytes:
+        found.append(
+            f"{size(usable.bytes)} were free for this request, in {usable.pieces} pieces of at most "
+            f"{size(usable.largest_bytes)}"
+        )
+    if device_free is not None and device_free > needed:
+        found.append(
+            f"the driver told of {size(device_free)} free, more than the {size(needed)} refused: a limit on this "
+            "process, the size of pages, or another process in between; which, the file does not tell"
+        )
+    found.append(
+        "what NCCL, cuBLAS, the CUDA context, other processes and tensors received from them hold is not in the file"
+    )
+    return tuple(found)
+
+
+def _history(replayed: Replay, facts: Facts) -> Iterator[str]:
+    trace = replayed.trace
+    if trace.steps < HISTORY_MIN:
+        yield "no usable history: the file holds the end, and no steps that led to it"
+        return
+    if facts.one_pool:
+        yield "only the segments of one pool are in the file, and the steps of all: they cannot be rolled back"
+        return
+    if replayed.first:
+        yield (
+            f"steps {replayed.first + 1} to {trace.steps} of {trace.steps} agree with each other and the end; the step "
+            f"before contradicts them ({replayed.problem}), and nothing is told of what came before it"
+        )
+    counts = [trace.action.count(code) for code in (ALLOC, FREE_REQUESTED, FREE_COMPLETED)]
+    if sum(counts) and (not counts[0] or not counts[1] or not counts[2]) and counts[1] != counts[2]:
+        yield "some kinds of steps are missing from the file: it was recorded without them"
+    if trace.action.count(OTHER):
+        yield f"{trace.action.count(OTHER)} steps are notes or of a kind unknown here, and changed nothing"
+
+
+def _order(replayed: Replay) -> Iterator[str]:
+    if replayed.resorted:
+        yield (
+            "the steps were not in the order of their times, as happens where the length of the history is changed "
+            "while it is recorded: they were sorted by time"
+        )
+    if replayed.races:
+        yield (
+            f"the program went on while the file was written: {replayed.races} blocks or segments differ between the "
+            f"last step ({size(replayed.allocated[-1])} allocated) and the list of segments"
+        )
+
+
+def _beginning(replayed: Replay, facts: Facts) -> Iterator[str]:
+    if facts.one_pool or replayed.trace.steps < HISTORY_MIN:
+        return
+    if facts.unrecorded_frees:
+        yield (
+            "this release of PyTorch frees what was allocated before the recording without a step: what was held "
+            "early on is a lower bound"
+        )
+    if replayed.unsure_until > replayed.first:
+        yield (
+            f"until step {replayed.unsure_until} memory was in use of which the file has no step: figures before it "
+            "are lower bounds"
+        )
+    if not replayed.first and replayed.start_address:
+        lost = sum(replayed.start_address[place] in facts.recorded_blocks for place in _lasting(replayed))
+        if lost:
+            yield (
+                f"steps before the first one are missing (overwritten, or cleared): {lost} live blocks have a stack, "
+                "and no step that allocated them"
+            )
+        else:
+            yield "recording began after the program had allocated, or earlier steps were overwritten"
+
+
+def _lasting(replayed: Replay) -> Iterator[int]:
+    lasting = replayed.start.lasting
+    return (place for place, address in enumerate(replayed.start_address) if address in lasting)
+
+
+def _open_sizes(replayed: Replay) -> Iterator[str]:
+    if not replayed.size_max:
+        return
+    peak = highest(replayed)
+    wide = sum(most - replayed.size[block] for block, most in replayed.size_max.items())
+    text = f"{len(replayed.size_max)} blocks from before the first step may be up to {size(wide)} larger than told"
+    yield text + (f": the peak is {size(peak.bytes)} to {size(peak.bytes_max)}" if peak.bytes_max > peak.bytes else "")
+
+
+def _pending(replayed: Replay) -> Iterator[str]:
+    end: Layout = replayed.end
+    waiting = [held for held, waits in zip(end.size, end.pending, strict=True) if waits]
+    if waiting:
+        yield (
+            f"at the end {size(sum(waiting))} in {len(waiting)} blocks were freed by the program and still in use by "
+            "the GPU: active, neither allocated nor free"
+        )
+    if replayed.start.pending:
+        yield (
+            f"{len(replayed.start.pending)} blocks were waiting to be freed before the first step; who allocated them "
+            "is not known"
+        )
+
+
+def _pools(replayed: Replay) -> Iterator[str]:
+    segments = (*replayed.end.segments.values(), *replayed.start.segments.at.values())
+    private = any(not is_default(segment.pool) for segment in segments)
+    if replayed.trace.pool is None and private:
+        yield (
+            "before PyTorch 2.12 steps do not name their pool: it is known of memory that was there at the end alone, "
+            "and requests are taken to be of the default pool"
+        )
+    if replayed.trace.pool is not None and _overflowed(replayed):
+        yield "some blocks lie in another pool than their segment's: a pool that may use others' memory when it is full"
+    if any(segment.expandable for segment in segments):
+        yield "expandable segments: each mapped stretch is told; the address room reserved behind it is not in the file"
+
+
+def _overflowed(replayed: Replay) -> bool:
+    pools = replayed.trace.pool or ()
+    segments = replayed.end.segments
+    made = {
+        replayed.trace.address[place]: place
+        for place in range(replayed.first, replayed.trace.steps)
+        if replayed.trace.action[place] == ALLOC
+    }
+    for start, segment in segments.items():
+        place = made.get(start)
+        if place is not None and segment.pool is not None and pools[place] not in (segment.pool, DEFAULT_POOL):
+            return True
+    return False
+
+
+def _checks(replayed: Replay) -> Iterator[str]:
+    trace = replayed.trace
+    if replayed.off_rule:
+        yield (
+            f"{replayed.off_rule} blocks are not as large as PyTorch's rules make them (a setting that the file does "
+            "not tell): blocks that are gone may have been other than told too"
+        )
+    wrong = [
+        place
+        for place in range(replayed.first, trace.steps)
+        if trace.action[place] == SNAPSHOT
+        and place >= replayed.unsure_until
+        and trace.size[place] != replayed.active[place - replayed.first]
+    ]
+    if wrong:
+        yield (
+            f"at {len(wrong)} steps PyTorch noted another sum of active bytes than the replay finds, first at step "
+            f"{wrong[0] + 1}"
+        )
+    if trace.action.count(OOM, 0, replayed.first):
+        yield f"{trace.action.count(OOM, 0, replayed.first)} refusals lie before the steps that can be replayed"

@@ -1,0 +1,193 @@
+"""Rolled back and forward again a trace gives the file; the sums of every step are those of the allocator itself."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blackbox.analysis.trace.findings import by_tag, findings
+from blackbox.analysis.trace.moments import highest, refusals, rows
+from blackbox.analysis.trace.replay import Replay, instants, replay
+from blackbox.sources.memory_snapshot.traces import DeviceTrace, Traces, read_traces
+from tests.caching_allocator import MIB, VERSIONS, CachingAllocator, Version
+from tests.traced_programs import allocators, perform, programs
+
+versions = st.sampled_from(VERSIONS)
+timed = st.sampled_from([version for version in VERSIONS if version >= (2, 2)])
+
+
+def replayed(written: dict[str, Any]) -> tuple[Replay, DeviceTrace, Traces]:
+    traces = read_traces(written)
+    (device,) = traces.devices
+    return replay(device.trace, device.end, device.rules), device, traces
+
+
+def is_possible(allocator: CachingAllocator, version: Version) -> bool:
+    """Whether a program of that release can have left that behind, and the file tells the settings that matter."""
+    if not allocator.entries or (allocator.expandable and version < (2, 1)):
+        return False
+    return version >= (2, 3) or (allocator.max_split, allocator.divisions) == (None, {})
+
+
+def listed(written: dict[str, Any]) -> list[tuple[int, int, int | None, str]]:
+    """Every block of the file: address, size, what an active one was asked for, and its state."""
+    found: list[tuple[int, int, int | None, str]] = []
+    for segment in sorted(written["segments"], key=lambda segment: segment["address"]):
+        address = segment["address"]
+        for block in segment["blocks"]:
+            active = block["state"] != "inactive"
+            found.append((address, block["size"], block["requested_size"] if active else None, block["state"]))
+            address += block["size"]
+    return found
+
+
+def at_the_end(run: Replay) -> list[tuple[int, int, int | None, str]]:
+    (last,) = instants(run, [run.steps])
+    return [
+        (row.address, row.size, None, "inactive")
+        if row.block is None
+        else (
+            row.address,
+            row.size,
+            run.requested_of(row.block),
+            "active_pending_free" if row.pending else "active_allocated",
+        )
+        for row in rows(run, last)
+    ]
+
+
+def check_sums(run: Replay, allocator: CachingAllocator) -> None:
+    """Every step is within what the trace leaves open; reserved memory is always exact."""
+    truth = [allocator.before, *allocator.sums][run.first :]
+    wide = sum(most - run.size[block] for block, most in run.size_max.items())
+    assert [sums.reserved for sums in truth] == list(run.reserved)
+    for sums, allocated, active in zip(truth, run.allocated, run.active, strict=True):
+        assert allocated <= sums.allocated <= allocated + wide
+        assert active <= sums.active <= active + wide
+    peak = highest(run)
+    assert peak.bytes <= max(sums.allocated for sums in truth) <= peak.bytes_max
+    assert run.allocated[peak.done] == peak.bytes
+
+
+@given(allocators(), programs, versions)
+def test_a_whole_history_is_exact(
+    allocator: CachingAllocator, program: list[tuple[Any, ...]], version: Version
+) -> None:
+    perform(allocator, program)
+    if not is_possible(allocator, version):
+        return
+    written = allocator.snapshot(version)
+    run, _, _ = replayed(written)
+    assert (run.first, run.problem, run.off_rule, run.size_max, run.races) == (0, None, 0, {}, 0)
+    assert run.unsure_until == 0
+    assert at_the_end(run) == listed(written)
+    check_sums(run, allocator)
+
+
+@given(allocators(), programs, programs, timed, st.integers(0, 80))
+def test_a_history_that_lost_its_beginning_is_exact_or_a_range(
+    allocator: CachingAllocator,
+    before: list[tuple[Any, ...]],
+    program: list[tuple[Any, ...]],
+    version: Version,
+    kept: int,
+) -> None:
+    perform(allocator, before + program)
+    allocator.keep_last(kept)
+    if not is_possible(allocator, version):
+        return
+    written = allocator.snapshot(version)
+    run, _, _ = replayed(written)
+    assert (run.first, run.off_rule, run.unsure_until) == (0, 0, 0)
+    assert at_the_end(run) == listed(written)
+    check_sums(run, allocator)
+
+
+@given(allocators(), programs, timed, st.integers(0, 200))
+def test_a_ring_out_of_order_is_put_in_order(
+    allocator: CachingAllocator, program: list[tuple[Any, ...]], version: Version, cut: int
+) -> None:
+    perform(allocator, program)
+    if len(allocator.entries) < 2 or not is_possible(allocator, version):
+        return
+    written = allocator.snapshot(version)
+    (trace,) = written["device_traces"]
+    cut = 1 + cut % (len(trace) - 1)
+    written["device_traces"] = [trace[cut:] + trace[:cut]]
+    run, _, _ = replayed(written)
+    assert (run.first, run.resorted) == (0, True)
+    check_sums(run, allocator)
+
+
+@given(allocators(), programs, versions.filter(lambda version: version >= (2, 3)), st.integers(1, 20))
+def test_what_is_freed_while_the_file_is_written_is_told_apart(
+    allocator: CachingAllocator, program: list[tuple[Any, ...]], version: Version, freed: int
+) -> None:
+    perform(allocator, program)
+    traces = allocator.snapshot(version)["device_traces"]
+    steps = len(allocator.entries)
+    perform(allocator, [("free", 0, False)] * freed)
+    if not steps or len(allocator.entries) == steps:
+        return
+    del allocator.entries[steps:], allocator.sums[steps:]
+    run, _, _ = replayed(allocator.snapshot(version) | {"device_traces": traces})
+    assert run.first == 0
+    assert run.races > 0
+    check_sums(run, allocator)
+
+
+@given(allocators(), programs, programs)
+def test_frees_without_an_entry_leave_a_lower_bound(
+    allocator: CachingAllocator, before: list[tuple[Any, ...]], program: list[tuple[Any, ...]]
+) -> None:
+    """PyTorch 2.0."""
+    allocator.max_split, allocator.divisions, allocator.expandable = None, {}, False
+    allocator.recording = allocator.free_recorded = False
+    perform(allocator, before)
+    allocator.start_recording()
+    perform(allocator, program)
+    if not allocator.entries:
+        return
+    run, device, _ = replayed(allocator.snapshot((2, 0)))
+    truth = [allocator.before, *allocator.sums][run.first :]
+    assert device.facts.unrecorded_frees == bool(allocator.segments)
+    for sums, allocated in zip(truth, run.allocated, strict=True):
+        assert allocated <= sums.allocated
+
+
+@given(allocators(), programs, timed)
+def test_shares_sum_to_the_moment_and_refusals_are_all_told(
+    allocator: CachingAllocator, program: list[tuple[Any, ...]], version: Version
+) -> None:
+    perform(allocator, program)
+    if not is_possible(allocator, version):
+        return
+    run, _, traces = replayed(allocator.snapshot(version))
+    found = findings(0, run, traces.stacks, by_tag(traces.tags))
+    assert found.refusals_total == sum(entry["action"] == "oom" for entry in allocator.entries)
+    for told in (found.peak, *(refusal.moment for refusal in found.refusals)):
+        for shares in (told.by_category, told.by_stack, told.by_pool):
+            assert sum(share.bytes for share in shares) == told.bytes
+        assert sum(share.requested_bytes for share in told.by_stack) == told.requested_bytes
+    for place, refusal in zip(refusals(run), found.refusals, strict=True):
+        truth = allocator.sums[place]
+        free = refusal.free.bytes + sum(other.bytes for other in refusal.free_elsewhere.values())
+        assert free == refusal.moment.reserved_bytes - refusal.moment.active_bytes
+        if version >= (2, 3):
+            assert (refusal.moment.bytes, refusal.moment.requested_bytes) == (truth.allocated, truth.requested)
+            assert refusal.moment.active_bytes == truth.active
+        if version >= (2, 12):
+            assert refusal.free.largest_bytes < refusal.requested_size, "what fits would have been taken"
+
+
+def test_a_refusal_is_told_as_it_was_and_not_as_it_ended() -> None:
+    allocator = CachingAllocator(100 * MIB)
+    held = [allocator.alloc(20 * MIB) for _ in range(4)]
+    perform(allocator, [("alloc", 40 * MIB, 0, (0, 0), 1)])
+    for address in held:
+        allocator.free(address)
+    run, _, traces = replayed(allocator.snapshot((2, 12)))
+    (refusal,) = findings(0, run, traces.stacks, by_tag(traces.tags)).refusals
+    assert (refusal.moment.bytes, refusal.requested_size, refusal.device_free_bytes) == (80 * MIB, 40 * MIB, 20 * MIB)
+    assert (refusal.freed_after.bytes, refusal.freed_after.blocks) == (80 * MIB, 4)
+    assert refusal.frames[0] == "/app/model1.py:1 forward"
