@@ -245,6 +245,8 @@ class CachingAllocator:
         free = room.blocks[place] if room.blocks[place].state == "free" else None
         unmapped = room.blocks[place + 1] if free is not None else room.blocks[place]
         missing = size - (free.size if free is not None else 0)
+        if free is not None and missing <= 0:
+            return free
         amount = missing + (-missing) % page
         if self.reserved + amount > self.capacity or amount > unmapped.size:
             return None
