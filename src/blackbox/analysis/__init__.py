@@ -1,2 +1,2 @@
-"""What can be concluded from numbers over time: trends, forecasts, advice, differences. Pure; every finding carries
-its evidence."""
+"""Conclusions from numbers over time: trends, forecasts, differences, diagnosis, advice. Pure functions of the model;
+each conclusion carries its evidence."""

@@ -1,68 +1,124 @@
-"""Inference engines that hold far more KV cache than they ever use, and the setting that would give it back."""
+"""Advice on a failed allocation: what would have helped, each with the memory it would have made available."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from blackbox.model.query import Advice, History, Series
-from blackbox.model.snapshot import Engine, Snapshot
-from blackbox.model.text import duration, size, who
+from msgspec import Struct
 
-WINDOW_SECONDS = 7 * 86_400.0
-"""A week: engines that idle at night or on Sundays are no waste."""
-SEEN_SHARE_MIN = 0.9
-"""Of the week, before anything is said."""
-USED_RATIO_MAX = 0.4
-"""A pool that was ever fuller is left alone."""
-RESERVE = 1.5
-"""What is advised to keep, as a multiple of the most that was used."""
-SETTINGS = {
-    "vllm": "--gpu-memory-utilization",
-    "sglang": "--mem-fraction-static",
-    "llama.cpp": "--ctx-size",
-    "triton": "kv_cache_free_gpu_mem_fraction",
-    "ollama": "OLLAMA_NUM_PARALLEL or num_ctx",
+from blackbox.analysis.diagnosis import FailedRequest, Failure, cause_of, steady_growth
+from blackbox.analysis.stacks import own_frame
+from blackbox.analysis.usage import OUTSIDE
+from blackbox.model.text import size
+
+NEIGHBOURS_MAX = 3
+"""Other processes named in the advice, the largest first: more would only repeat it."""
+KV_USAGE_LOW_RATIO = 0.4
+"""A KV cache whose used share is below this is larger than its load needs."""
+LARGE_SHARE = 0.25
+"""A use of memory that holds this share of the process gets an advice of its own."""
+BY_USE = {
+    "activations": "Smaller batches or sequences, or activation checkpointing, hold fewer activations at once.",
+    "weights": "A smaller number format, or sharding over several GPUs, shrinks the weights.",
+    "optimizer state": "A sharded or 8-bit optimizer, or one without momentum, keeps less state.",
+    "gradient": "Clearing gradients to none before the forward pass, or accumulating in a smaller format, keeps fewer.",
+    "KV cache in use": "Fewer concurrent requests, or shorter contexts, take fewer pages.",
 }
-OTHER_SETTING = "the size of its KV cache"
 
 
-def advise(snapshot: Snapshot, history: History) -> Iterator[Advice]:
-    """Advice on the engines that run now; `history` is their `kv_usage_ratio` over the week."""
-    for engine in snapshot.engines:
-        # a restart gives an engine another pid, and not another load
-        series = [one for one in history.series if one.engine == engine.kind and one.name == engine.model]
-        highs = [(time, high) for one in series for time, _low, _mean, high in one.points if high is not None]
-        if not highs:
-            continue
-        seen = _seen_seconds(series)
-        used = max(high for _, high in highs)
-        if seen >= SEEN_SHARE_MIN * WINDOW_SECONDS and used <= USED_RATIO_MAX:
-            yield _advice(engine, used, seen, _pool_bytes(snapshot, engine))
+class FailureAdvice(Struct, frozen=True, kw_only=True):
+    """One change that would have helped."""
+
+    title: str
+    text: str
+    bytes: int | None
+    """Memory it would have made available; None where that is not known."""
 
 
-def _seen_seconds(series: Sequence[Series]) -> float:
-    times = [time for one in series for time, *_ in one.points]
-    return max(times) - min(times)
+def advise(failure: Failure) -> Iterator[FailureAdvice]:
+    """What would have helped, the most effective first."""
+    found = list(_all(failure))
+    missing = failure.request.missing_bytes if failure.request else None
+    yield from sorted(found, key=lambda item: missing is not None and (item.bytes or 0) < missing)
 
 
-def _pool_bytes(snapshot: Snapshot, engine: Engine) -> int | None:
-    groups = snapshot.blocks_summary or ()
-    pool = sum(group.size for group in groups if group.pid == engine.pid and group.type == "kv_cache")
-    return pool or None
+def _all(failure: Failure) -> Iterator[FailureAdvice]:
+    yield from _stop_the_leak(failure)
+    if failure.request is None:
+        yield from _smaller_kv_pools(failure)
+        return
+    yield from _fragments(failure)
+    yield from _neighbours(failure)
+    yield from _ask_for_less(failure, failure.request)
+    yield from _smaller_kv_pools(failure)
+    yield from _by_use(failure)
 
 
-def _advice(engine: Engine, used: float, seen: float, pool: int | None) -> Advice:
-    spare = None if pool is None else round(pool * (1 - RESERVE * used))
-    setting = SETTINGS.get(engine.kind, OTHER_SETTING)
-    name = who(engine.kind, engine.pid) if engine.pid is not None else engine.kind
-    gain = "" if spare is None else f" would give back about {size(spare)} of {size(pool or 0)}, and"
-    found = f"{name} never used more than {100 * used:.0f} % of its KV cache in {duration(seen)}"
-    return Advice(
-        engine=engine.kind,
-        pid=engine.pid,
-        model=engine.model,
-        used_ratio_max=used,
-        seen_seconds=seen,
-        pool_bytes=pool,
-        spare_bytes=spare,
-        setting=setting,
-        message=f"{found}: lowering {setting}{gain} would still leave {RESERVE:g} times what it needed",
+def _stop_the_leak(failure: Failure) -> Iterator[FailureAdvice]:
+    grown = steady_growth(failure)
+    if grown is None:
+        return
+    shares = failure.growth.shares if failure.growth else ()
+    culprit = next((share for share in shares if share.frames and grown.what in share.uses), None)
+    where = f" Most of it was allocated at {own_frame(culprit.frames)} and never freed." if culprit else ""
+    yield FailureAdvice(
+        title=f"Let go of the {grown.what} that pile up",
+        text=f"Something keeps a reference: a list of losses that hold their graphs (use .item() or .detach()), "
+        f"a cache without a limit, outputs collected on the GPU.{where}",
+        bytes=grown.rise_bytes,
     )
+
+
+def _fragments(failure: Failure) -> Iterator[FailureAdvice]:
+    cache = failure.cache
+    if cache is None or cause_of(failure) != "fragmentation":
+        return
+    yield FailureAdvice(
+        title="Let the allocator join its pieces",
+        text="PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True lets PyTorch's free pieces be used together, whatever "
+        "lives between them.",
+        bytes=cache.stranded_bytes if cache.stranded_bytes is not None else cache.free_bytes,
+    )
+
+
+def _neighbours(failure: Failure) -> Iterator[FailureAdvice]:
+    for process in failure.others[:NEIGHBOURS_MAX]:
+        yield FailureAdvice(
+            title=f"Move {process.label} elsewhere",
+            text=f"It holds {size(process.used_bytes)} on the same GPU"
+            + (f", {size(process.change.rise_bytes)} more than before." if process.change.rise_bytes > 0 else "."),
+            bytes=process.used_bytes,
+        )
+
+
+def _ask_for_less(failure: Failure, request: FailedRequest) -> Iterator[FailureAdvice]:
+    cache = failure.cache
+    best = max(request.device_free_bytes or 0, (cache.largest_hole_bytes or 0) if cache else 0)
+    if request.device_free_bytes is None or best >= request.requested_bytes:
+        return
+    yield FailureAdvice(
+        title=f"Ask for {size(request.requested_bytes - best)} less",
+        text=f"A request of {size(best)} would have been served.",
+        bytes=None,
+    )
+
+
+def _smaller_kv_pools(failure: Failure) -> Iterator[FailureAdvice]:
+    pids = {process.pid for process in failure.processes}
+    for engine in failure.engines:
+        if engine.pid in pids and engine.kv_usage_ratio is not None and engine.kv_usage_ratio < KV_USAGE_LOW_RATIO:
+            yield FailureAdvice(
+                title=f"Give {engine.kind} a smaller KV cache",
+                text=f"{engine.kv_usage_ratio:.0%} of its pages were in use at that instant; vLLM: a lower "
+                "--gpu-memory-utilization.",
+                bytes=None,
+            )
+
+
+def _by_use(failure: Failure) -> Iterator[FailureAdvice]:
+    process = failure.failed_process
+    if process is None:
+        return
+    for use, held in process.uses.items():
+        if use != OUTSIDE and use in BY_USE and held >= LARGE_SHARE * process.used_bytes:
+            yield FailureAdvice(
+                title=f"Hold fewer {use}" if use.endswith("s") else f"Less {use}", text=BY_USE[use], bytes=None
+            )

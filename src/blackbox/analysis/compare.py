@@ -5,33 +5,32 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from blackbox.model.identity import same_start
+from blackbox.model.identity import ProcessKey, same_start
 from blackbox.model.query import Change, Comparison, ProcessChange, Side, StackChange, TypeChange
 from blackbox.model.sample import BlockType
 from blackbox.model.snapshot import Process, Snapshot
 
-ProcessKey = tuple[str, int]
-Kind = tuple[BlockType, str | None]
+BlockKind = tuple[BlockType, str | None]
 """(type, subtype) of a block."""
-Sums = dict[Kind, tuple[int, int]]
+Sums = dict[BlockKind, tuple[int, int]]
 """(bytes, count) by kind."""
-Origin = tuple[tuple[str, ...], BlockType, str | None]
+StackOrigin = tuple[tuple[str, ...], BlockType, str | None]
 """(frames, type, subtype) of live memory."""
 SUMMED_UP = "not told by itself; it may be part of what is of unknown stack"
 NO_STACKS = "no history of its allocator was recorded"
 
 
-class Held(Struct, frozen=True):
-    """A process, with the sums of what it holds."""
+class ProcessSums(Struct, frozen=True):
+    """A process, with the sums of its blocks and stacks."""
 
     process: Process
     kinds: Sums
-    stacks: dict[Origin, int] | None
-    """Live bytes by stack; None where nobody told."""
+    stacks: dict[StackOrigin, int] | None
+    """Live bytes by stack; None where none were reported."""
 
 
 def compare(before: Snapshot, after: Snapshot) -> Comparison:
-    """The difference. A pid that another process has been given since counts as one gone and one new."""
+    """The difference. A pid that was given to another process in between counts as one process gone and one new."""
     changes = [_difference(*pair) for pair in _pairs(before, after)]
     differing = [change for change in changes if change is not None]
     return Comparison(
@@ -47,8 +46,8 @@ def _side(snapshot: Snapshot) -> Side:
     return Side(seq=snapshot.seq, timestamp=snapshot.timestamp, used_bytes=snapshot.used_bytes)
 
 
-def _pairs(before: Snapshot, after: Snapshot) -> Iterator[tuple[Held | None, Held | None]]:
-    then, later = _held(before), _held(after)
+def _pairs(before: Snapshot, after: Snapshot) -> Iterator[tuple[ProcessSums | None, ProcessSums | None]]:
+    then, later = _sums_by_process(before), _sums_by_process(after)
     for key in dict.fromkeys((*then, *later)):
         old, new = then.get(key), later.get(key)
         if old is not None and new is not None and _is_another(old.process, new.process):
@@ -62,36 +61,38 @@ def _is_another(old: Process, new: Process) -> bool:
     return same_start(old.start_time, new.start_time) is False
 
 
-def _held(snapshot: Snapshot) -> dict[ProcessKey, Held]:
+def _sums_by_process(snapshot: Snapshot) -> dict[ProcessKey, ProcessSums]:
     """Every process with the sums of its blocks."""
     devices: dict[tuple[int, int], set[str]] = defaultdict(set)
     for process in snapshot.processes:
         devices[process.gpu, process.pid].add(process.gpu_uuid)
-    sums: defaultdict[tuple[int, int], defaultdict[Kind, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
+    sums: defaultdict[tuple[int, int], defaultdict[BlockKind, list[int]]] = defaultdict(
+        lambda: defaultdict(lambda: [0, 0])
+    )
     for block in snapshot.blocks:
         total = sums[block.gpu, block.pid][block.type, block.subtype]
         total[0] += block.size
         total[1] += 1
-    stacks: defaultdict[tuple[int, int], dict[Origin, int]] = defaultdict(dict)
+    stacks: defaultdict[tuple[int, int], dict[StackOrigin, int]] = defaultdict(dict)
     for stack in snapshot.stacks or ():
-        origin: Origin = stack.frames, stack.type, stack.subtype
+        origin: StackOrigin = stack.frames, stack.type, stack.subtype
         of_process = stacks[stack.gpu, stack.pid]
         of_process[origin] = of_process.get(origin, 0) + stack.allocated_bytes
-    held: dict[ProcessKey, Held] = {}
+    found: dict[ProcessKey, ProcessSums] = {}
     for process in snapshot.processes:
         key = process.gpu, process.pid
         if len(devices[key]) == 1:
-            held[process.gpu_uuid, process.pid] = Held(process, _sums(sums[key]), stacks.get(key))
+            found[process.gpu_uuid, process.pid] = ProcessSums(process, _sums(sums[key]), stacks.get(key))
         else:  # a block does not say on which MIG instance of its GPU it lies
-            held[process.gpu_uuid, process.pid] = Held(process, {}, None)
-    return held
+            found[process.gpu_uuid, process.pid] = ProcessSums(process, {}, None)
+    return found
 
 
-def _sums(found: dict[Kind, list[int]]) -> Sums:
+def _sums(found: dict[BlockKind, list[int]]) -> Sums:
     return {kind: (size, count) for kind, (size, count) in found.items()}
 
 
-def _difference(old: Held | None, new: Held | None) -> ProcessChange | None:
+def _difference(old: ProcessSums | None, new: ProcessSums | None) -> ProcessChange | None:
     """None where nothing differs."""
     one = new or old
     assert one is not None
@@ -117,7 +118,7 @@ def _difference(old: Held | None, new: Held | None) -> ProcessChange | None:
     )
 
 
-def _change(old: Held | None, new: Held | None, delta: int) -> Change:
+def _change(old: ProcessSums | None, new: ProcessSums | None, delta: int) -> Change:
     if old is None:
         return "new"
     if new is None:
@@ -146,8 +147,8 @@ def _types(old: Sums, new: Sums) -> list[TypeChange]:
     return sorted(found, key=lambda change: -abs(change.delta_bytes))
 
 
-def _stacks(old: Held | None, new: Held | None) -> list[StackChange]:
-    before, after = _told(old), _told(new)
+def _stacks(old: ProcessSums | None, new: ProcessSums | None) -> list[StackChange]:
+    before, after = _live_by_stack(old), _live_by_stack(new)
     if before is None or after is None:
         return []
     changes = [
@@ -158,7 +159,7 @@ def _stacks(old: Held | None, new: Held | None) -> list[StackChange]:
             before_bytes=before.get(origin, 0),
             after_bytes=after.get(origin, 0),
             delta_bytes=after.get(origin, 0) - before.get(origin, 0),
-            unknown=_untold(origin, before, after),
+            unknown=_unknown_of_stack(origin, before, after),
         )
         for origin in dict.fromkeys((*before, *after))
         if before.get(origin, 0) != after.get(origin, 0)
@@ -166,8 +167,11 @@ def _stacks(old: Held | None, new: Held | None) -> list[StackChange]:
     return sorted(changes, key=lambda change: -abs(change.delta_bytes))
 
 
-def _untold(origin: Origin, before: dict[Origin, int], after: dict[Origin, int]) -> dict[str, str]:
-    """A stack that one side does not tell may be among those which it summed up as one."""
+def _unknown_of_stack(
+    origin: StackOrigin, before: dict[StackOrigin, int], after: dict[StackOrigin, int]
+) -> dict[str, str]:
+    """The unknown keys of a stack that one side does not list: it may be part of what that side reports without a
+    stack."""
     missing = [
         key
         for key, side in (("before_bytes", before), ("after_bytes", after))
@@ -176,18 +180,20 @@ def _untold(origin: Origin, before: dict[Origin, int], after: dict[Origin, int])
     return dict.fromkeys((*missing, "delta_bytes"), SUMMED_UP) if missing and origin[0] else {}
 
 
-def _told(held: Held | None) -> dict[Origin, int] | None:
-    """What is live by stack; of a process that is not there nothing is."""
-    return {} if held is None else held.stacks
+def _live_by_stack(side: ProcessSums | None) -> dict[StackOrigin, int] | None:
+    """Live bytes by stack: none of a process that is not there, None where no stacks were reported."""
+    return {} if side is None else side.stacks
 
 
-def _unknown(old: Held | None, new: Held | None) -> dict[str, str]:
+def _unknown(old: ProcessSums | None, new: ProcessSums | None) -> dict[str, str]:
     sides = (("before_bytes", old), ("after_bytes", new))
     found = {
-        key: held.process.unknown["used_bytes"] for key, held in sides if held and "used_bytes" in held.process.unknown
+        key: sums_of.process.unknown["used_bytes"]
+        for key, sums_of in sides
+        if sums_of and "used_bytes" in sums_of.process.unknown
     }
     if found:
         found["delta_bytes"] = "; ".join(dict.fromkeys(found.values()))
-    if _told(old) is None or _told(new) is None:
+    if _live_by_stack(old) is None or _live_by_stack(new) is None:
         found["stacks"] = NO_STACKS
     return found

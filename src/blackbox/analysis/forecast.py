@@ -6,7 +6,7 @@ Without a steady rise there is no prediction, and none reaches further ahead tha
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from blackbox.analysis.advice import advise
+from blackbox.analysis.kv_cache import advise_on_kv_caches
 from blackbox.analysis.trend import NOTEWORTHY_BYTES, POINTS_MAX, Point, Trend, rising_trend
 from blackbox.model.identity import StartTimes
 from blackbox.model.query import Evidence, Forecast, History, Outlook, Series
@@ -48,7 +48,7 @@ def forecast(now: float, snapshot: Snapshot, histories: Sequence[History], kv_hi
         timestamp=now,
         gpus=tuple(_of_gpu(gpu, rises) for gpu in snapshot.gpus),
         processes=tuple(sorted(processes, key=_urgency)),
-        advice=tuple(advise(snapshot, kv_history)),
+        advice=tuple(advise_on_kv_caches(snapshot, kv_history)),
     )
 
 

@@ -1,12 +1,13 @@
-"""Reports: what happened before the memory ran out, from whatever recorded it.
+"""Reports: what happened before the memory ran out, from a recording, a dump, a server or a PyTorch snapshot.
 
-`evidence` gathers, `analysis` finds, `text` and `page` print.
+`evidence` and `origins` gather the input, `builder` makes a `Report` of it with `blackbox.analysis`, `text` and `page`
+print the report.
 """
 
-from blackbox.report.analysis import analyse
-from blackbox.report.evidence import Evidence, Inside, from_moments, from_readings
+from blackbox.report.builder import build_report
+from blackbox.report.evidence import Evidence, Inside, from_moments, from_summaries
 from blackbox.report.page import to_html
 from blackbox.report.report_data import Report
 from blackbox.report.text import to_text
 
-__all__ = ["Evidence", "Inside", "Report", "analyse", "from_moments", "from_readings", "to_html", "to_text"]
+__all__ = ["Evidence", "Inside", "Report", "build_report", "from_moments", "from_summaries", "to_html", "to_text"]

@@ -1,26 +1,26 @@
-"""What a report is made from, wherever it came from: a recording, a dump, a server, or a PyTorch snapshot."""
+"""The input of a report, whatever its origin: a recording, a dump, a server, or a PyTorch snapshot."""
 
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from blackbox.analysis.usage import OUTSIDE, SnapshotSummary, summary_of, uses_of
 from blackbox.merge import merge
 from blackbox.merge.blocks import block_rows
 from blackbox.model.identity import StartTimes
 from blackbox.model.sample import Allocator, Event, TraceStep
 from blackbox.model.snapshot import Moment, Snapshot
-from blackbox.report.readings import OUTSIDE, Reading, read, uses_of
 
-READINGS_MAX = 80
-"""Instants compared: one per ten pixels of the chart."""
+SUMMARIES_MAX = 80
+"""Instants summarised: one per ten pixels of the chart."""
 DYING_SECONDS = 60.0
-"""A process that dies so soon after its out-of-memory has died of that."""
+"""A process that crashes so soon after its out-of-memory has crashed because of it."""
 TOGETHER_SECONDS = 10.0
-"""Of a job of many processes the first to die takes the others along, one after the other."""
+"""When one process of a distributed job crashes, the others crash after it, one by one, within this time."""
 FAILURES = ("oom", "crash")
 """Kinds of events that a report is about."""
 ALMOST = 0.999
-"""Moments that come as far apart as wanted are all read, whatever rounding did to their times."""
+"""Tolerance for rounded times: moments that are exactly as far apart as wanted are all read."""
 
 
 class Inside(Struct, frozen=True, kw_only=True):
@@ -34,13 +34,13 @@ class Inside(Struct, frozen=True, kw_only=True):
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
-    """All that is known."""
+    """Everything that is known of the failure, and of the time before it."""
 
     origin: str
     """Where it came from, for people."""
     last: Snapshot
     """The machine just before the failure, or as it was last seen."""
-    readings: tuple[Reading, ...]
+    summaries: tuple[SnapshotSummary, ...]
     """The time before it, oldest first; the last one is of `last`."""
     failure: Event | None = None
     """The out-of-memory, or the crash, that the report is about."""
@@ -54,8 +54,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
 def newest_failure(events: Iterable[Event]) -> Event | None:
     """The last out-of-memory, or the last crash that does not follow from another failure."""
     failures = [event for event in events if event.kind in FAILURES]
-    told = [event for event in failures if event.kind == "oom" or not _follows_from_one_of(failures, event)]
-    return max(told, key=lambda event: event.timestamp, default=None)
+    independent = [event for event in failures if event.kind == "oom" or not _follows_from_one_of(failures, event)]
+    return max(independent, key=lambda event: event.timestamp, default=None)
 
 
 def _follows_from_one_of(failures: Sequence[Event], crash: Event) -> bool:
@@ -89,30 +89,30 @@ def from_moments(
     """
     until, step = pace(events, span)
     due = span[0]
-    readings: list[Reading] = []
+    summaries: list[SnapshotSummary] = []
     last: Moment | None = None
     for moment in moments:
         if last is not None and moment.timestamp > until:
             break
         last = moment
         if moment.timestamp >= due:
-            readings.append(read(merge(moment)))
+            summaries.append(summary_of(merge(moment)))
             due = moment.timestamp + step * ALMOST
     if last is None:
         return None
-    return from_readings(origin, readings, merge(last), events, notes)
+    return from_summaries(origin, summaries, merge(last), events, notes)
 
 
 def pace(events: Iterable[Event], span: tuple[float, float]) -> tuple[float, float]:
     """The instant to report on, and how far apart the moments before it are to be read, in seconds."""
     failure = newest_failure(events)
     until = failure.timestamp if failure is not None else span[1]
-    return until, max(0.0, until - span[0]) / READINGS_MAX
+    return until, max(0.0, until - span[0]) / SUMMARIES_MAX
 
 
-def from_readings(
+def from_summaries(
     origin: str,
-    readings: Sequence[Reading],
+    summaries: Sequence[SnapshotSummary],
     last: Snapshot,
     events: Sequence[Event],
     notes: Sequence[str] = (),
@@ -120,11 +120,11 @@ def from_readings(
     """Evidence of the last failure among the events, or of the instant `last`."""
     failure = newest_failure(events)
     inside = inside_of(failure)
-    final = _with_inside(read(last), inside)
+    final = _with_inside(summary_of(last), inside)
     return Evidence(
         origin=origin,
         last=last,
-        readings=_by_process((*(reading for reading in readings if reading.time < final.time), final)),
+        summaries=_by_process((*(summary for summary in summaries if summary.time < final.time), final)),
         failure=failure,
         inside=inside,
         events=tuple(events),
@@ -132,30 +132,30 @@ def from_readings(
     )
 
 
-def _by_process(readings: Iterable[Reading]) -> tuple[Reading, ...]:
+def _by_process(summaries: Iterable[SnapshotSummary]) -> tuple[SnapshotSummary, ...]:
     """The readings, each process under one key in all of them, whichever time of boot its start time was read with."""
     starts = StartTimes()
     return tuple(
-        reading._replace(
-            holders={
-                holder._replace(start_time=starts.first((holder.gpu_uuid, holder.pid), holder.start_time)): held
-                for holder, held in reading.holders.items()
+        summary._replace(
+            processes={
+                key._replace(start_time=starts.first((key.gpu_uuid, key.pid), key.start_time)): held
+                for key, held in summary.processes.items()
             }
         )
-        for reading in readings
+        for summary in summaries
     )
 
 
-def _with_inside(reading: Reading, inside: Inside | None) -> Reading:
+def _with_inside(summary: SnapshotSummary, inside: Inside | None) -> SnapshotSummary:
     """The reading, its failed process as the agent saw it at that instant; what is outside stays as last seen."""
     if inside is None or inside.allocator.blocks is None:
-        return reading
+        return summary
     allocator = inside.allocator
     seen = uses_of(block_rows(allocator.pid, 0, (allocator,)))
-    holders = {
-        holder: held._replace(uses=seen | {use: count for use, count in held.uses.items() if use == OUTSIDE})
-        if (holder.pid, holder.gpu_uuid) == (allocator.pid, allocator.gpu_uuid)
+    processes = {
+        key: held._replace(uses=seen | {use: count for use, count in held.uses.items() if use == OUTSIDE})
+        if (key.pid, key.gpu_uuid) == (allocator.pid, allocator.gpu_uuid)
         else held
-        for holder, held in reading.holders.items()
+        for key, held in summary.processes.items()
     }
-    return reading._replace(holders=holders)
+    return summary._replace(processes=processes)

@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Sequence
 from xml.etree.ElementTree import Element
 
+from blackbox.analysis.stacks import StackGrowth
+from blackbox.analysis.usage import FREE_IN_CACHE, ProcessOnGpu, ProcessUsage, use_of
 from blackbox.model.text import size
 from blackbox.report.charts import Band, Bar, Mark, bands, bars, strip
 from blackbox.report.map import block_map
 from blackbox.report.markup import tag
 from blackbox.report.palette import FAILED, holder_colours, use_colour
-from blackbox.report.readings import FREE_IN_CACHE, Held, Holder, use_of
 from blackbox.report.report_data import Report
-from blackbox.report.stacks import Growth
 
 BANDS_MAX = 6
 """Processes told apart in a chart; the rest share one band."""
@@ -38,7 +38,7 @@ def ledger(report: Report) -> Element:
     """Where all of the GPU's memory is."""
     gpu = report.gpu
     assert gpu is not None
-    held = [(party.label, party.used_bytes) for party in report.parties]
+    held = [(process.label, process.used_bytes) for process in report.processes]
     colours = holder_colours([name for name, _ in held], _failed_name(report))
     parts = [Bar(name, count, colours[name]) for name, count in held]
     parts.append(Bar("in no process's name", max(0, gpu.used_bytes - sum(count for _, count in held)), "grey"))
@@ -54,20 +54,18 @@ def by_process(report: Report) -> list[Element] | None:
     uuid, gpu = report.gpu_uuid, report.gpu
     if uuid is None or gpu is None:
         return None
-    named = [party.pid for party in report.parties[:BANDS_MAX]]
-    names = {party.pid: party.label for party in report.parties}
+    named = [process.pid for process in report.processes[:BANDS_MAX]]
+    names = {process.pid: process.label for process in report.processes}
     colours = holder_colours([names[pid] for pid in named], _failed_name(report))
     layers = [
-        Band(names[pid], colours[names[pid]], [_held_by(reading.holders, uuid, (pid,)) for reading in report.readings])
+        Band(
+            names[pid], colours[names[pid]], [_held_by(summary.processes, uuid, (pid,)) for summary in report.summaries]
+        )
         for pid in reversed(named)
     ]
     rest = [
-        sum(
-            held.used_bytes
-            for holder, held in reading.holders.items()
-            if holder.gpu_uuid == uuid and holder.pid not in named
-        )
-        for reading in report.readings
+        sum(held.used_bytes for key, held in summary.processes.items() if key.gpu_uuid == uuid and key.pid not in named)
+        for summary in report.summaries
     ]
     if any(rest):
         layers.insert(0, Band(REST, "grey", rest))
@@ -78,17 +76,17 @@ def by_use(report: Report) -> list[Element] | None:
     """The process in question over time."""
     if not report.uses or report.subject_pid is None:
         return None
-    told = [reading for reading in report.readings if _subject(reading.holders, report)]
-    if len(told) < 2:
+    known = [summary for summary in report.summaries if _subject(summary.processes, report)]
+    if len(known) < 2:
         return None
-    rows = [_subject(reading.holders, report) for reading in told]
+    rows = [_subject(summary.processes, report) for summary in known]
     uses = sorted((use.what for use in report.uses), key=lambda use: use == FREE_IN_CACHE)
     layers = [Band(use, use_colour(use), [row.get(use, 0) for row in rows]) for use in uses]
     top = max(sum(row.values()) for row in rows)
-    return _chart(report, layers, top, "Memory of the process by what it is for", [reading.time for reading in told])
+    return _chart(report, layers, top, "Memory of the process by what it is for", [summary.time for summary in known])
 
 
-def history(growth: Growth) -> Iterator[Element]:
+def history(growth: StackGrowth) -> Iterator[Element]:
     """Live memory through the trace, which is finer than the samples."""
     if len(growth.levels) > 1:
         levels = [level for _, level in growth.levels]
@@ -113,7 +111,7 @@ def _chart(
         for event in report.events
         if event.kind in MARKS and event.gpu_uuid in (None, report.gpu_uuid)
     ]
-    chart = bands(times or [reading.time for reading in report.readings], layers, top, marks, title)
+    chart = bands(times or [summary.time for summary in report.summaries], layers, top, marks, title)
     return [chart, _legend([Bar(layer.label, layer.levels[-1], layer.colour) for layer in reversed(layers)])]
 
 
@@ -132,16 +130,16 @@ def _legend(parts: Sequence[Bar]) -> Element:
     )
 
 
-def _held_by(holders: dict[Holder, Held], uuid: str, pids: Sequence[int]) -> int:
-    return sum(held.used_bytes for holder, held in holders.items() if holder.gpu_uuid == uuid and holder.pid in pids)
+def _held_by(processes: dict[ProcessOnGpu, ProcessUsage], uuid: str, pids: Sequence[int]) -> int:
+    return sum(held.used_bytes for key, held in processes.items() if key.gpu_uuid == uuid and key.pid in pids)
 
 
-def _subject(holders: dict[Holder, Held], report: Report) -> dict[str, int]:
-    for holder, held in holders.items():
-        if holder.pid == report.subject_pid and holder.gpu_uuid == report.gpu_uuid:
+def _subject(processes: dict[ProcessOnGpu, ProcessUsage], report: Report) -> dict[str, int]:
+    for key, held in processes.items():
+        if key.pid == report.subject_pid and key.gpu_uuid == report.gpu_uuid:
             return held.uses
     return {}
 
 
 def _failed_name(report: Report) -> str | None:
-    return next((party.label for party in report.parties if party.is_failed), None)
+    return next((process.label for process in report.processes if process.is_failed), None)

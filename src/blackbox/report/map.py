@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element
 
+from blackbox.analysis.usage import use_of
 from blackbox.model.snapshot import Block
 from blackbox.report.charts import WIDTH
 from blackbox.report.markup import tag
 from blackbox.report.palette import use_colour
-from blackbox.report.readings import use_of
 
 LINES = 24
 LINE_HEIGHT = 13

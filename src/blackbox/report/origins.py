@@ -11,7 +11,7 @@ from blackbox.model.sample import Allocator, Event, OutOfMemory
 from blackbox.model.snapshot import Moment
 from blackbox.recorder import Recording
 from blackbox.recorder.dumps.file import Dump
-from blackbox.report.evidence import READINGS_MAX, Evidence, Inside, from_moments, from_readings, pace
+from blackbox.report.evidence import SUMMARIES_MAX, Evidence, Inside, from_moments, from_summaries, pace
 from blackbox.sources.memory_snapshot import read as read_snapshot_file
 from blackbox.sources.memory_snapshot.history import History
 from blackbox.sources.memory_snapshot.moment import moment_of
@@ -54,7 +54,7 @@ def of_snapshot_file(path: Path) -> Evidence:
         if (history := histories.get(allocator.gpu_uuid)) is not None and history.refusal is not None
     ]
     shown = max(allocators, key=lambda allocator: allocator.reserved_bytes)
-    evidence = from_readings(f"PyTorch snapshot {path.name}", [], merge(moment_of(path, contents)), failures)
+    evidence = from_summaries(f"PyTorch snapshot {path.name}", [], merge(moment_of(path, contents)), failures)
     if evidence.inside is None:
         history = histories.get(shown.gpu_uuid)
         evidence = _with_inside(evidence, shown, history)
@@ -64,8 +64,8 @@ def of_snapshot_file(path: Path) -> Evidence:
 def _moments(recording: Recording, since: float, until: float, step: float) -> Iterator[Moment]:
     """What was recorded at instants so far apart, each moment once."""
     before = float("-inf")
-    for place in range(READINGS_MAX + 1):
-        moment = recording.moment_at(min(until, since + place * step) if place < READINGS_MAX else until)
+    for place in range(SUMMARIES_MAX + 1):
+        moment = recording.moment_at(min(until, since + place * step) if place < SUMMARIES_MAX else until)
         if moment is not None and moment.timestamp > before:
             before = moment.timestamp
             yield moment

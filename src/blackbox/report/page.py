@@ -6,18 +6,18 @@ from hashlib import sha256
 from importlib.resources import files
 from xml.etree.ElementTree import Element
 
+from blackbox.analysis.stacks import own_frame
 from blackbox.model.snapshot import Gpu
 from blackbox.model.text import duration, size
 from blackbox.report import figures
 from blackbox.report.evidence import FAILURES
 from blackbox.report.markup import clean, tag, to_bytes
 from blackbox.report.report_data import Report
-from blackbox.report.stacks import own_frame
-from blackbox.report.text import CAUSES, moment_text, moved, stacks_text, told
+from blackbox.report.text import CAUSES, known_size, moment_text, moved, stacks_text
 
 STACKS_MAX = 20
 EVENTS_MAX = 200
-PARTIES_MAX = 50
+PROCESSES_MAX = 50
 
 
 def to_html(report: Report) -> bytes:
@@ -55,11 +55,11 @@ def _body(report: Report) -> Iterator[Element]:
     for title, parts in (
         ("What was asked, and what there was" if report.request else "What there was", _asked(report)),
         ("The minutes before", _before(report)),
-        ("Who held the memory", _parties(report)),
+        ("Who held the memory", _processes(report)),
         ("What for", _uses(report)),
         ("By stack", _stacks(report)),
         ("Its memory, block by block", _map(report)),
-        ("What would have helped", _remedies(report)),
+        ("What would have helped", _advice(report)),
         ("Events", _events(report)),
         ("The machine", _machine(report)),
         ("What is not known", _notes(report)),
@@ -77,7 +77,7 @@ def _asked(report: Report) -> Iterator[Element]:
     if request is not None and request.thread is not None:
         yield tag("p", f"Asked by thread {request.thread}.", class_="hint")
     if cache is not None:
-        stranded = f", {told(cache.stranded_bytes)} stranded by live neighbours" if cache.stranded_bytes else ""
+        stranded = f", {known_size(cache.stranded_bytes)} stranded by live neighbours" if cache.stranded_bytes else ""
         yield tag(
             "p",
             f"Its allocator held {size(cache.reserved_bytes)}; {size(cache.allocated_bytes)} were in use{stranded}.",
@@ -86,7 +86,7 @@ def _asked(report: Report) -> Iterator[Element]:
 
 
 def _before(report: Report) -> Iterator[Element]:
-    if len(report.readings) < 2:
+    if len(report.summaries) < 2:
         return
     machine = figures.by_process(report)
     if machine is not None:
@@ -98,24 +98,24 @@ def _before(report: Report) -> Iterator[Element]:
         yield from inside
 
 
-def _parties(report: Report) -> Iterator[Element]:
-    if report.gpu is not None and report.parties:
+def _processes(report: Report) -> Iterator[Element]:
+    if report.gpu is not None and report.processes:
         yield figures.ledger(report)
-    if report.parties:
+    if report.processes:
         over = f" in {duration(report.time - report.since)}" if report.time > report.since else ""
         yield _table(
             ("Process", "User", "#Held", f"#Change{over}"),
             [
                 (
-                    party.is_failed,
+                    process.is_failed,
                     (
-                        party.label,
-                        party.user or "",
-                        size(party.used_bytes),
-                        moved(party.change, report),
+                        process.label,
+                        process.user or "",
+                        size(process.used_bytes),
+                        moved(process.change, report),
                     ),
                 )
-                for party in report.parties[:PARTIES_MAX]
+                for process in report.processes[:PROCESSES_MAX]
             ],
         )
 
@@ -169,13 +169,13 @@ def _map(report: Report) -> Iterator[Element]:
         yield from figures.blocks(report)
 
 
-def _remedies(report: Report) -> Iterator[Element]:
-    if not report.remedies:
+def _advice(report: Report) -> Iterator[Element]:
+    if not report.advice:
         return
     items: list[Element] = []
-    for remedy in report.remedies:
-        gain = f" ({size(remedy.bytes)})" if remedy.bytes is not None else ""
-        items += (tag("dt", f"{remedy.title}{gain}"), tag("dd", remedy.text))
+    for item in report.advice:
+        gain = f" ({size(item.bytes)})" if item.bytes is not None else ""
+        items += (tag("dt", f"{item.title}{gain}"), tag("dd", item.text))
     yield tag("dl", *items)
 
 

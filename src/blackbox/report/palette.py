@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from blackbox.report.readings import FREE_IN_CACHE, OUTSIDE
+from blackbox.analysis.usage import FREE_IN_CACHE, OUTSIDE
 
 USES = {
     "weights": "blue",

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from blackbox.analysis.diagnosis import UsageChange
+from blackbox.analysis.stacks import StackGrowth
 from blackbox.model.text import duration, size
 from blackbox.report.markup import clean
-from blackbox.report.report_data import Change, Report
-from blackbox.report.stacks import Growth
+from blackbox.report.report_data import Report
 
 CAUSES = {
     "fragmentation": "FRAGMENTATION",
@@ -18,12 +19,12 @@ CAUSES = {
 STACKS_MAX = 5
 FRAMES_MAX = 6
 EVENTS_MAX = 12
-PARTIES_MAX = 12
+PROCESSES_MAX = 12
 NOT_TOLD = "not told"
 
 
 def to_text(report: Report) -> str:
-    """Some dozens of lines."""
+    """The report as some dozens of lines."""
     return "".join(f"{clean(line)}\n" for line in _lines(report))
 
 
@@ -32,8 +33,8 @@ def moment_text(time: float) -> str:
     return f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def told(count: int | None) -> str:
-    """A size, or that nobody told."""
+def known_size(count: int | None) -> str:
+    """A size, or `not told` where it is not known."""
     return NOT_TOLD if count is None else size(count)
 
 
@@ -57,10 +58,10 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"Cause: {CAUSES[report.cause]}"
     yield from (f"  {sentence}" for sentence in report.why)
     yield from _figures(report)
-    yield from _parties(report)
+    yield from _processes(report)
     yield from _uses(report)
     yield from _stacks(report)
-    yield from _remedies(report)
+    yield from _advice(report)
     yield from _events(report)
     if report.notes:
         yield from ("", "Not known")
@@ -72,11 +73,11 @@ def _figures(report: Report) -> Iterator[str]:
     request, cache, gpu = report.request, report.cache, report.gpu
     if request is not None:
         rows.append(("asked for", size(request.requested_bytes)))
-        rows.append(("free on the GPU", told(request.device_free_bytes)))
+        rows.append(("free on the GPU", known_size(request.device_free_bytes)))
     if cache is not None:
-        rows.append(("largest hole in the cache", told(cache.largest_hole_bytes)))
+        rows.append(("largest hole in the cache", known_size(cache.largest_hole_bytes)))
         rows.append(("free in the cache", size(cache.free_bytes)))
-        rows.append(("stranded by live neighbours", told(cache.stranded_bytes)))
+        rows.append(("stranded by live neighbours", known_size(cache.stranded_bytes)))
         rows.append(("allocated / reserved", f"{size(cache.allocated_bytes)} / {size(cache.reserved_bytes)}"))
     if gpu is not None:
         rows.append((f"GPU {gpu.index}, {gpu.name}", f"{size(gpu.used_bytes)} of {size(gpu.total_bytes)} used"))
@@ -86,15 +87,15 @@ def _figures(report: Report) -> Iterator[str]:
         yield from (f"  {name:{width}}  {value}" for name, value in rows)
 
 
-def _parties(report: Report) -> Iterator[str]:
-    if not report.parties:
+def _processes(report: Report) -> Iterator[str]:
+    if not report.processes:
         return
     over = f" (and the change in {duration(report.time - report.since)})" if report.time > report.since else ""
     yield from ("", f"Who held it{over}")
-    for party in report.parties[:PARTIES_MAX]:
-        mark = "*" if party.is_failed else " "
-        name = party.label + (f", {party.user}" if party.user else "")
-        yield f" {mark} {size(party.used_bytes):>10}  {moved(party.change, report):>11}  {name}"
+    for process in report.processes[:PROCESSES_MAX]:
+        mark = "*" if process.is_failed else " "
+        name = process.label + (f", {process.user}" if process.user else "")
+        yield f" {mark} {size(process.used_bytes):>10}  {moved(process.change, report):>11}  {name}"
 
 
 def _uses(report: Report) -> Iterator[str]:
@@ -105,9 +106,9 @@ def _uses(report: Report) -> Iterator[str]:
         yield f"   {size(use.after_bytes):>10}  {moved(use, report):>11}  {use.what}"
 
 
-def moved(change: Change, report: Report) -> str:
-    """How much it grew; nothing where only one instant is known."""
-    if len(report.readings) == 1:
+def moved(change: UsageChange, report: Report) -> str:
+    """How much it grew; empty where only one instant is known."""
+    if len(report.summaries) == 1:
         return ""
     return "new" if change.is_new and change.rise_bytes == 0 else signed(change.rise_bytes)
 
@@ -123,8 +124,8 @@ def _stacks(report: Report) -> Iterator[str]:
         yield from (f"                 {frame}" for frame in share.frames[:FRAMES_MAX] or ("stack not recorded",))
 
 
-def stacks_text(growth: Growth) -> str:
-    """What the shares of the stacks are shares of."""
+def stacks_text(growth: StackGrowth) -> str:
+    """The sum of which the stacks are shares."""
     if not growth.steps:
         return f"{size(growth.live_bytes)} live"
     span = f"{short(growth.seconds)}, " if growth.seconds else ""
@@ -134,14 +135,14 @@ def stacks_text(growth: Growth) -> str:
     return f"{size(growth.live_bytes)} live, {size(growth.recent_bytes)} of it allocated within {trace}"
 
 
-def _remedies(report: Report) -> Iterator[str]:
-    if not report.remedies:
+def _advice(report: Report) -> Iterator[str]:
+    if not report.advice:
         return
     yield from ("", "What would have helped")
-    for remedy in report.remedies:
-        gain = f" ({size(remedy.bytes)})" if remedy.bytes is not None else ""
-        yield f"  - {remedy.title}{gain}"
-        yield f"    {remedy.text}"
+    for item in report.advice:
+        gain = f" ({size(item.bytes)})" if item.bytes is not None else ""
+        yield f"  - {item.title}{gain}"
+        yield f"    {item.text}"
 
 
 def _events(report: Report) -> Iterator[str]:

@@ -7,7 +7,7 @@ import pytest
 from msgspec import structs
 
 from blackbox.model.snapshot import Block
-from blackbox.report import Report, analyse, from_moments, to_html, to_text
+from blackbox.report import Report, build_report, from_moments, to_html, to_text
 from tests import incidents
 
 PAGE_BYTES_MAX = 2_000_000
@@ -40,7 +40,7 @@ def report() -> Report:
     moments = incidents.leak()
     evidence = from_moments("test", moments, incidents.events(moments), incidents.span(moments))
     assert evidence is not None
-    return analyse(evidence)
+    return build_report(evidence)
 
 
 def test_the_page_needs_nothing_but_itself(report: Report) -> None:
@@ -55,13 +55,13 @@ def test_the_page_needs_nothing_but_itself(report: Report) -> None:
 
 def test_the_page_says_what_the_text_says(report: Report) -> None:
     page, text = to_html(report).decode(), to_text(report)
-    for words in (report.title, "layers.py:52 attention", "Simulated machine", "Fragmentation", *report.why):
-        assert words in page
-    for words in (report.title, "layers.py:52 attention", "SIMULATED", "FRAGMENTATION", *report.why):
-        assert words in text
-    for remedy in report.remedies:
-        assert remedy.title in page
-        assert remedy.title in text
+    for phrase in (report.title, "layers.py:52 attention", "Simulated machine", "Fragmentation", *report.why):
+        assert phrase in page
+    for phrase in (report.title, "layers.py:52 attention", "SIMULATED", "FRAGMENTATION", *report.why):
+        assert phrase in text
+    for item in report.advice:
+        assert item.title in page
+        assert item.title in text
 
 
 def test_names_cannot_become_markup(report: Report) -> None:
@@ -70,7 +70,9 @@ def test_names_cannot_become_markup(report: Report) -> None:
         report,
         title=hostile,
         subject=hostile,
-        parties=tuple(structs.replace(party, name=hostile, label=hostile, user=hostile) for party in report.parties),
+        processes=tuple(
+            structs.replace(process, name=hostile, label=hostile, user=hostile) for process in report.processes
+        ),
         events=tuple(structs.replace(event, message=hostile) for event in report.events),
     )
     page = to_html(evil)
@@ -96,7 +98,7 @@ def test_a_hundred_thousand_blocks_stay_below_the_limit(report: Report) -> None:
     many = structs.replace(
         report,
         blocks=blocks,
-        parties=report.parties * 1000,
+        processes=report.processes * 1000,
         events=report.events * 1000,
         growth=structs.replace(report.growth, shares=report.growth.shares * 1000),
     )
@@ -108,5 +110,5 @@ def test_a_machine_without_anything_makes_a_page() -> None:
 
     evidence = from_moments("test", [moment(sample(()))], [], (TIMESTAMP, TIMESTAMP))
     assert evidence is not None
-    assert Reader(to_html(analyse(evidence))).open == []
-    assert to_text(analyse(evidence)).startswith("No GPU memory was measured\n")
+    assert Reader(to_html(build_report(evidence))).open == []
+    assert to_text(build_report(evidence)).startswith("No GPU memory was measured\n")

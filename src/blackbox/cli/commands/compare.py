@@ -78,7 +78,7 @@ def _side(stack: "StackChange", key: str) -> str:
 
 def _origin(stack: "StackChange") -> str:
     """What for, and the line of the program's own code."""
-    from blackbox.report.stacks import own_frame
+    from blackbox.analysis.stacks import own_frame
 
     what = stack.type if stack.subtype is None else f"{stack.type} ({stack.subtype})"
     return f"{what}, from {own_frame(stack.frames)}" if stack.frames else "from unknown stacks"

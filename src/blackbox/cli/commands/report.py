@@ -49,10 +49,10 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Writes the page and prints the summary."""
-    from blackbox.report import analyse, to_html, to_text
+    from blackbox.report import build_report, to_html, to_text
 
     seconds = parsers.named("--minutes", parsers.count, arguments.minutes) * SECONDS_PER_MINUTE
-    report = analyse(_evidence(arguments, seconds))
+    report = build_report(_evidence(arguments, seconds))
     if arguments.output == STDOUT:
         sys.stdout.buffer.write(to_html(report))
         return 0

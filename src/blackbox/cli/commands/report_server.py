@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from blackbox.analysis.usage import SnapshotSummary, summary_of
 from blackbox.client import StatusError
-from blackbox.report import Evidence, from_readings
+from blackbox.report import Evidence, from_summaries
 from blackbox.report.evidence import FAILURES, newest_failure
-from blackbox.report.readings import Reading, read
 
 if TYPE_CHECKING:
     from blackbox.client import Client
@@ -33,9 +33,9 @@ def of_server(client: "Client", url: str, seconds: float) -> Evidence:
     except StatusError as error:
         if error.status != HTTP_NOT_FOUND:
             raise
-        return from_readings(origin, [], newest, [], [NO_RECORDING])
+        return from_summaries(origin, [], newest, [], [NO_RECORDING])
     since = _recorded_since(client, until - seconds, until)
-    return from_readings(origin, list(_readings(client, since, until)), last, events)
+    return from_summaries(origin, list(_summaries(client, since, until)), last, events)
 
 
 def _recorded_since(client: "Client", since: float, until: float) -> float:
@@ -45,7 +45,7 @@ def _recorded_since(client: "Client", since: float, until: float) -> float:
     return max(since, min(starts, default=since))
 
 
-def _readings(client: "Client", since: float, until: float) -> Iterator[Reading]:
+def _summaries(client: "Client", since: float, until: float) -> Iterator[SnapshotSummary]:
     """The instants that were recorded, each once."""
     before = 0.0
     for place in range(INSTANTS):
@@ -55,7 +55,7 @@ def _readings(client: "Client", since: float, until: float) -> Iterator[Reading]
             if error.status != HTTP_NOT_FOUND:
                 raise
             continue
-        reading = read(snapshot)
-        if reading.time > before:
-            before = reading.time
-            yield reading
+        summary = summary_of(snapshot)
+        if summary.time > before:
+            before = summary.time
+            yield summary

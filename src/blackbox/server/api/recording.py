@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from blackbox.analysis.advice import WINDOW_SECONDS as WEEK_SECONDS
 from blackbox.analysis.compare import compare
 from blackbox.analysis.forecast import WINDOWS_SECONDS, forecast
+from blackbox.analysis.kv_cache import WINDOW_SECONDS as WEEK_SECONDS
 from blackbox.analysis.trend import POINTS_MAX as TREND_POINTS
 from blackbox.merge import rfc3339
 from blackbox.model import endpoints

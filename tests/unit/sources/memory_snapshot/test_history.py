@@ -4,7 +4,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-from blackbox.report import analyse
+from blackbox.report import build_report
 from blackbox.report.origins import of_snapshot_file
 from blackbox.sources.memory_snapshot.history import read_histories
 
@@ -86,7 +86,7 @@ def test_a_device_without_history_has_none() -> None:
 def test_a_dumped_failure_is_reported_like_one_that_blackbox_saw(tmp_path: Path) -> None:
     path = tmp_path / "x.pickle"
     path.write_bytes(pickle.dumps(snapshot(OOM)))
-    report = analyse(of_snapshot_file(path))
+    report = build_report(of_snapshot_file(path))
     assert report.title == "the recorded process ran out of memory: it asked for 10.0 MiB"
     assert report.cause == "shortage"
     assert report.cache is not None
@@ -102,7 +102,7 @@ def test_a_dumped_failure_is_reported_like_one_that_blackbox_saw(tmp_path: Path)
 def test_a_malformed_history_costs_only_itself(tmp_path: Path) -> None:
     path = tmp_path / "x.pickle"
     path.write_bytes(pickle.dumps(snapshot() | {"device_traces": [[{"action": "alloc"}]]}))
-    report = analyse(of_snapshot_file(path))
+    report = build_report(of_snapshot_file(path))
     assert report.growth is not None
     assert report.growth.steps == 0, "the stacks of the blocks are there all the same"
     assert report.cache is not None

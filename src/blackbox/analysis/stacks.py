@@ -1,25 +1,25 @@
-"""Live memory by the stack that allocated it: out of an allocator's trace, else as the agent summed it up."""
+"""Live memory by the stack that allocated it: from an allocator's trace, or else from the agent's sums."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
+from blackbox.analysis.usage import use_name
 from blackbox.model.sample import TraceStep
 from blackbox.model.snapshot import Stack
-from blackbox.report.readings import words
 
 ALLOCATING = "alloc"
 FREEING = frozenset(("free", "free_requested", "free_completed"))
 LEVELS_MAX = 400
-"""Two pixels of a chart each."""
+"""Points of the level over time: two pixels of a chart each."""
 LIBRARIES = ("site-packages/", "dist-packages/", "/torch/", "<frozen ")
 FRAMES_MAX = 24
-"""Of one stack in a report; what is deeper is the framework's own machinery."""
+"""Frames kept of one stack; deeper ones are the framework's own."""
 
 
 class StackShare(Struct, frozen=True, kw_only=True):
-    """What one stack allocated and nobody has freed."""
+    """The live memory that one stack allocated."""
 
     frames: tuple[str, ...]
     """Innermost first."""
@@ -27,28 +27,28 @@ class StackShare(Struct, frozen=True, kw_only=True):
     count: int | None
     """Blocks; None where that is not known."""
     uses: dict[str, int]
-    """What for -> bytes, as far as the block map tells."""
+    """Use of memory -> bytes, as far as the block map shows it."""
     first_at: float | None
     """Unix seconds of the oldest of these allocations."""
     last_at: float | None
 
     @property
     def blocks(self) -> str:
-        """Their number in words, as in `5 GiB in 3 blocks`."""
+        """The number of blocks as text, as in `5 GiB in 3 blocks`; empty where it is not known."""
         return "" if self.count is None else f" in {self.count} blocks"
 
 
-class Growth(Struct, frozen=True, kw_only=True):
-    """What the trace covers; without one, what was live at an instant, with no steps."""
+class StackGrowth(Struct, frozen=True, kw_only=True):
+    """Live memory by stack over a trace; without a trace, at one instant (then `steps` is 0)."""
 
     shares: tuple[StackShare, ...]
     """Largest first."""
     live_bytes: int
-    """Of all shares."""
+    """Sum of all shares."""
     recent_bytes: int
-    """Of these, allocated within the trace."""
+    """The part of it allocated within the trace."""
     freed_bytes: int
-    """Freed within it, allocated before it."""
+    """Bytes freed within the trace that were allocated before it."""
     seconds: float | None
     """Time from its first to its last step."""
     steps: int
@@ -56,8 +56,11 @@ class Growth(Struct, frozen=True, kw_only=True):
     """(Unix seconds, bytes live) through the trace; empty without times."""
 
 
-def growth_by_stack(trace: Iterable[TraceStep], stacks: tuple[tuple[str, ...], ...], uses: Mapping[int, str]) -> Growth:
-    """Live allocations of a trace, by stack; `uses` is address -> what for."""
+def growth_by_stack(
+    trace: Iterable[TraceStep], stacks: tuple[tuple[str, ...], ...], uses: Mapping[int, str]
+) -> StackGrowth:
+    """Live allocations at the end of a trace, by stack. `stacks` are the frames that the steps refer to; `uses` maps
+    the address of a block to its use."""
     live: dict[int, TraceStep] = {}
     freed_bytes = steps = level = 0
     levels: list[tuple[float, int]] = []
@@ -79,7 +82,7 @@ def growth_by_stack(trace: Iterable[TraceStep], stacks: tuple[tuple[str, ...], .
         if step.time_us is not None:
             steps += 1
             levels.append((step.time_us / 1e6, level))
-    return Growth(
+    return StackGrowth(
         shares=_shares(live.values(), stacks, uses),
         live_bytes=sum(step.size for step in live.values()),
         recent_bytes=sum(step.size for step in live.values() if step.time_us is not None),
@@ -90,14 +93,14 @@ def growth_by_stack(trace: Iterable[TraceStep], stacks: tuple[tuple[str, ...], .
     )
 
 
-def live_by_stack(stacks: Iterable[Stack]) -> Growth | None:
-    """Live allocations at one instant, by stack; None where nobody told."""
+def live_by_stack(stacks: Iterable[Stack]) -> StackGrowth | None:
+    """Live allocations at one instant, by stack; None where none were reported."""
     shares = tuple(
         StackShare(
             frames=stack.frames,
             bytes=stack.allocated_bytes,
             count=stack.blocks,
-            uses={words(stack.type, stack.subtype): stack.allocated_bytes} if stack.frames else {},
+            uses={use_name(stack.type, stack.subtype): stack.allocated_bytes} if stack.frames else {},
             first_at=None,
             last_at=None,
         )
@@ -105,7 +108,7 @@ def live_by_stack(stacks: Iterable[Stack]) -> Growth | None:
     )
     if not shares:
         return None
-    return Growth(
+    return StackGrowth(
         shares=tuple(sorted(shares, key=lambda share: -share.bytes)),
         live_bytes=sum(share.bytes for share in shares),
         recent_bytes=0,
@@ -117,12 +120,12 @@ def live_by_stack(stacks: Iterable[Stack]) -> Growth | None:
 
 
 def own_frame(frames: Sequence[str]) -> str:
-    """The innermost frame that is the program's own, of a stack that may begin inside a library."""
+    """The innermost frame of the program's own code; of a stack with none, the innermost frame."""
     return next((frame for frame in frames if not any(place in frame for place in LIBRARIES)), frames[0])
 
 
 def _thinned(levels: list[tuple[float, int]]) -> tuple[tuple[float, int], ...]:
-    """The highest of each stretch, so that no peak is lost, and the last."""
+    """The levels thinned to `LEVELS_MAX`: the highest of each interval, so that no peak is lost, and the last."""
     stretch = -(-len(levels) // LEVELS_MAX) or 1
     starts = range(0, len(levels), stretch)
     highest = [max(levels[start : start + stretch], key=lambda level: level[1]) for start in starts]

@@ -6,7 +6,7 @@ from msgspec import structs
 from blackbox.model.event import ProcessLife
 from blackbox.model.sample import Event, OutOfMemory
 from blackbox.model.text import size
-from blackbox.report import Report, analyse, from_moments, to_text
+from blackbox.report import Report, build_report, from_moments, to_text
 from blackbox.report.evidence import newest_failure
 from tests import incidents
 from tests.moments import (
@@ -30,7 +30,7 @@ def leak() -> Report:
     moments = incidents.leak()
     evidence = from_moments("test", moments, incidents.events(moments), incidents.span(moments))
     assert evidence is not None
-    return analyse(evidence)
+    return build_report(evidence)
 
 
 def oom(requested: int, free: int | None, **changes: object) -> Event:
@@ -69,15 +69,15 @@ def report_on(event: Event | None, neighbour_used: int = 60 * GIB, before: int |
     events = [] if event is None else [event]
     evidence = from_moments("test", moments, events, (TIMESTAMP - 60, TIMESTAMP))  # type: ignore[arg-type]
     assert evidence is not None
-    return analyse(evidence)
+    return build_report(evidence)
 
 
 def test_the_leaking_process_is_named_with_what_it_asked_for(leak: Report) -> None:
     assert leak.title.startswith("python (pid 48211) ran out of memory on GPU 2: it asked for ")
     assert leak.simulated
-    failed = next(party for party in leak.parties if party.is_failed)
+    failed = next(process for process in leak.processes if process.is_failed)
     assert (failed.pid, failed.user) == (48211, "bob")
-    assert failed is leak.parties[0]
+    assert failed is leak.processes[0]
 
 
 def test_what_grew_is_named_by_type_and_by_stack(leak: Report) -> None:
@@ -104,8 +104,8 @@ def test_the_largest_hole_is_that_of_the_allocator_when_it_failed(leak: Report) 
 
 
 def test_a_leak_is_told_first_of_what_would_have_helped(leak: Report) -> None:
-    assert leak.remedies[0].title == "Let go of the activations that pile up"
-    assert "layers.py:52 attention" in leak.remedies[0].text
+    assert leak.advice[0].title == "Let go of the activations that pile up"
+    assert "layers.py:52 attention" in leak.advice[0].text
 
 
 def test_the_uses_of_the_failed_process_sum_to_what_it_held(leak: Report) -> None:
@@ -116,21 +116,21 @@ def test_the_uses_of_the_failed_process_sum_to_what_it_held(leak: Report) -> Non
 
 def test_nothing_after_the_failure_counts(leak: Report) -> None:
     assert leak.request is not None
-    assert all(reading.time <= leak.request.time for reading in leak.readings)
-    assert any(holder.pid == 48211 for holder in leak.readings[-1].holders)
+    assert all(summary.time <= leak.request.time for summary in leak.summaries)
+    assert any(key.pid == 48211 for key in leak.summaries[-1].processes)
 
 
 def test_enough_in_too_small_pieces_is_fragmentation() -> None:
     report = report_on(oom(2 * GIB, GIB + 512 * MIB))
     assert report.cause == "fragmentation"
-    assert "expandable_segments" in " ".join(remedy.text for remedy in report.remedies)
+    assert "expandable_segments" in " ".join(item.text for item in report.advice)
 
 
 def test_others_that_hold_more_are_to_blame() -> None:
     report = report_on(oom(8 * GIB, 2 * GIB))
     assert report.cause == "neighbour"
     assert "other (pid 4713) with 60.0 GiB" in report.why[0]
-    assert report.remedies[0].title == "Move other (pid 4713) elsewhere"
+    assert report.advice[0].title == "Move other (pid 4713) elsewhere"
     assert report.request is not None
     assert (report.request.missing_bytes, report.request.others_bytes) == (6 * GIB, 60 * GIB)
 
@@ -168,7 +168,7 @@ def test_a_failed_process_that_no_sample_saw_is_known_from_its_agent() -> None:
     event = structs.replace(event, oom=structs.replace(event.oom, allocator=allocator(SERVER)))
     report = report_on(event)
     assert report.subject == f"pid {SERVER}"
-    assert report.parties[-1].used_bytes == 4 * GIB
+    assert report.processes[-1].used_bytes == 4 * GIB
 
 
 def test_without_a_failure_it_shows_the_state() -> None:
@@ -176,7 +176,7 @@ def test_without_a_failure_it_shows_the_state() -> None:
     assert report.title == "65.0 GiB of 80.0 GiB are in use on GPU 0"
     assert (report.cause, report.request) == (None, None)
     assert report.subject == "other (pid 4713)"
-    assert not any(party.is_failed for party in report.parties)
+    assert not any(process.is_failed for process in report.processes)
 
 
 def test_nothing_recorded_is_no_evidence() -> None:
@@ -186,7 +186,7 @@ def test_nothing_recorded_is_no_evidence() -> None:
 def test_a_machine_without_gpus_can_be_reported_on() -> None:
     evidence = from_moments("test", [moment(sample(()))], [], (TIMESTAMP, TIMESTAMP))
     assert evidence is not None
-    assert analyse(evidence).title == "No GPU memory was measured"
+    assert build_report(evidence).title == "No GPU memory was measured"
 
 
 def died(pid: int = TRAINER, seconds: float = 0.1, **changes: object) -> Event:
@@ -208,9 +208,9 @@ def died(pid: int = TRAINER, seconds: float = 0.1, **changes: object) -> Event:
 def test_a_crash_is_told_as_one_and_makes_no_claim_of_memory(changes: dict[str, object], how: str) -> None:
     report = report_on(died(**changes))
     assert report.title.endswith(f"(pid {TRAINER}) died on GPU 0 ({how}): this is who held what")
-    assert (report.request, report.cause, report.remedies) == (None, None, ())
+    assert (report.request, report.cause, report.advice) == (None, None, ())
     assert report.time == TIMESTAMP + 0.1
-    assert [party.pid for party in report.parties if party.is_failed] == [TRAINER]
+    assert [process.pid for process in report.processes if process.is_failed] == [TRAINER]
     text = to_text(report)
     assert "out of memory" not in text
     assert "asked for" not in text

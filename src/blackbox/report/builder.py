@@ -1,69 +1,76 @@
-"""Evidence to findings. Pure: every number is in the evidence, or is a difference of two that are."""
+"""Evidence to report. Pure: every number is in the evidence, or is a difference of two that are."""
 
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 from msgspec import Struct
 
+from blackbox.analysis.advice import advise
+from blackbox.analysis.diagnosis import AllocatorCache, FailedRequest, Failure, ProcessShare, UsageChange, cause_of
+from blackbox.analysis.stacks import StackGrowth, growth_by_stack, live_by_stack
+from blackbox.analysis.usage import GpuSummary, ProcessOnGpu, ProcessUsage, SnapshotSummary, use_of, uses_of
 from blackbox.merge.blocks import block_rows
 from blackbox.model.sample import Allocator, BlockState, Event
 from blackbox.model.snapshot import Block, Snapshot, Stack
 from blackbox.model.text import signal_name, size, who
-from blackbox.report.advice import remedies
-from blackbox.report.diagnosis import Failed, cause_of, why
 from blackbox.report.evidence import Evidence
-from blackbox.report.readings import GpuReading, Held, Holder, Reading, use_of, uses_of
-from blackbox.report.report_data import Cache, Change, Party, Report, Request
-from blackbox.report.stacks import Growth, growth_by_stack, live_by_stack
+from blackbox.report.explanation import explain
+from blackbox.report.report_data import Report
 
 INACTIVE: BlockState = "inactive"
-MANNERS = {"exception": "an exception that nobody caught", "abrupt": "a signal or os._exit"}
+CRASH_TEXTS = {"exception": "an exception that nobody caught", "abrupt": "a signal or os._exit"}
 """How a process died, where neither the exception nor the signal is known."""
 
 
 class Subject(Struct, frozen=True):
     """The process that the report is about."""
 
-    holder: Holder
-    held: Held
-    """As of the last reading."""
+    key: ProcessOnGpu
+    held: ProcessUsage
+    """As of the last summary."""
 
 
-def analyse(evidence: Evidence) -> Report:
-    """What the evidence says."""
+def build_report(evidence: Evidence) -> Report:
+    """The report of the evidence."""
     subject = _subject(evidence)
-    uuid = subject.holder.gpu_uuid if subject else _fullest_gpu(evidence.readings[-1])
-    gpu = evidence.readings[-1].gpus.get(uuid) if uuid else None
-    parties = tuple(_parties(evidence, uuid, subject))
+    uuid = subject.key.gpu_uuid if subject else _fullest_gpu(evidence.summaries[-1])
+    gpu = evidence.summaries[-1].gpus.get(uuid) if uuid else None
+    processes = tuple(_processes(evidence, uuid, subject))
     cache = _cache(evidence, subject)
     request = _request(evidence, gpu, subject)
     uses = _uses(evidence, subject)
     blocks = _blocks(evidence, subject)
     growth = _growth(evidence, subject, blocks)
-    failed = Failed(
-        request=request, cache=cache, parties=parties, uses=uses, growth=growth, gpu=gpu, engines=evidence.last.engines
+    failure = Failure(
+        request=request,
+        cache=cache,
+        processes=processes,
+        uses=uses,
+        growth=growth,
+        gpu=gpu,
+        engines=evidence.last.engines,
     )
     return Report(
         title=_title(evidence, request, subject, gpu),
         origin=evidence.origin,
         host=evidence.last.host,
         simulated=evidence.last.simulated,
-        time=evidence.failure.timestamp if evidence.failure else evidence.readings[-1].time,
-        since=evidence.readings[0].time,
+        time=evidence.failure.timestamp if evidence.failure else evidence.summaries[-1].time,
+        since=evidence.summaries[0].time,
         gpu_uuid=uuid,
         gpu=gpu,
         request=request,
-        cause=cause_of(failed),
-        why=tuple(why(failed)),
+        cause=cause_of(failure),
+        why=tuple(explain(failure)),
         cache=cache,
-        subject=_name(subject.held.name, subject.holder.pid) if subject else None,
-        parties=parties,
+        subject=_name(subject.held.name, subject.key.pid) if subject else None,
+        processes=processes,
         uses=uses,
         growth=growth,
-        remedies=() if _is_crash(evidence) else tuple(remedies(failed)),
+        advice=() if _is_crash(evidence) else tuple(advise(failure)),
         blocks=blocks,
-        readings=evidence.readings,
-        subject_pid=subject.holder.pid if subject else None,
+        summaries=evidence.summaries,
+        subject_pid=subject.key.pid if subject else None,
         engines=evidence.last.engines,
         events=evidence.events,
         last=evidence.last,
@@ -72,16 +79,16 @@ def analyse(evidence: Evidence) -> Report:
 
 
 def _is_crash(evidence: Evidence) -> bool:
-    """It says who held what; that memory had to do with it, nobody knows."""
+    """Whether the report is about a crash: it says who held what, and not that memory was the cause."""
     return evidence.failure is not None and evidence.failure.kind == "crash"
 
 
-def _title(evidence: Evidence, request: Request | None, subject: Subject | None, gpu: GpuReading | None) -> str:
+def _title(evidence: Evidence, request: FailedRequest | None, subject: Subject | None, gpu: GpuSummary | None) -> str:
     where = f" on GPU {gpu.index}" if gpu else ""
     if evidence.failure is not None and _is_crash(evidence):
         return _title_of_crash(evidence.failure, where)
     if evidence.failure is not None:
-        name = _name(subject.held.name, subject.holder.pid) if subject else _failed_name(evidence.failure)
+        name = _name(subject.held.name, subject.key.pid) if subject else _failed_name(evidence.failure)
         asked = f": it asked for {size(request.requested_bytes)}" if request is not None else ""
         return f"{name} ran out of memory{where}{asked}"
     if gpu is None:
@@ -92,7 +99,7 @@ def _title(evidence: Evidence, request: Request | None, subject: Subject | None,
 def _title_of_crash(crash: Event, where: str) -> str:
     life = crash.process
     name = _name(life.name if life else None, crash.pid or 0)
-    how = None if life is None else MANNERS.get(life.ended or "unknown")
+    how = None if life is None else CRASH_TEXTS.get(life.ended or "unknown")
     if life is not None and life.exception is not None:
         how = life.exception
     elif life is not None and life.signal is not None:
@@ -114,7 +121,7 @@ def _title_from_inside(evidence: Evidence) -> str:
 
 
 def _name(name: str | None, pid: int) -> str:
-    """A process in words; files tell of one that has no pid."""
+    """A process as text; in files its pid may be unknown (0)."""
     return who(name or None, pid) if pid else name or "the recorded process"
 
 
@@ -123,18 +130,18 @@ def _failed_name(failure: Event) -> str:
 
 
 def _subject(evidence: Evidence) -> Subject | None:
-    """The failed process; without a failure the one whose inside is known, or else that holds the most."""
-    holders = evidence.readings[-1].holders
+    """The failed process; without a failure the one whose inside is known, or else the one that holds the most."""
+    processes = evidence.summaries[-1].processes
     wanted = _wanted(evidence)
     if wanted is not None:
         uuid, pid = wanted
-        found = [holder for holder in holders if holder.pid == pid and uuid in (None, holder.gpu_uuid)]
+        found = [key for key in processes if key.pid == pid and uuid in (None, key.gpu_uuid)]
         if found:
-            return Subject(found[0], holders[found[0]])
+            return Subject(found[0], processes[found[0]])
     if evidence.failure is not None:
         return _absent_subject(evidence)
-    largest = max(holders, key=lambda holder: holders[holder].used_bytes, default=None)
-    return Subject(largest, holders[largest]) if largest else None
+    largest = max(processes, key=lambda key: processes[key].used_bytes, default=None)
+    return Subject(largest, processes[largest]) if largest else None
 
 
 def _wanted(evidence: Evidence) -> tuple[str | None, int] | None:
@@ -146,22 +153,23 @@ def _wanted(evidence: Evidence) -> tuple[str | None, int] | None:
 
 
 def _absent_subject(evidence: Evidence) -> Subject | None:
-    """A failed process that no sample caught: known from what its agent sent alone."""
+    """A failed process that is in no sample: known only from what its agent sent."""
     inside = evidence.inside
     if inside is None:
         return None
     allocator = inside.allocator
     uses = uses_of(block_rows(allocator.pid, 0, (allocator,)))
     return Subject(
-        Holder(allocator.gpu_uuid, allocator.pid, allocator.start_time), Held("", None, allocator.reserved_bytes, uses)
+        ProcessOnGpu(allocator.gpu_uuid, allocator.pid, allocator.start_time),
+        ProcessUsage("", None, allocator.reserved_bytes, uses),
     )
 
 
-def _fullest_gpu(reading: Reading) -> str | None:
-    return max(reading.gpus, key=lambda uuid: reading.gpus[uuid].used_bytes, default=None)
+def _fullest_gpu(summary: SnapshotSummary) -> str | None:
+    return max(summary.gpus, key=lambda uuid: summary.gpus[uuid].used_bytes, default=None)
 
 
-def _request(evidence: Evidence, gpu: GpuReading | None, subject: Subject | None) -> Request | None:
+def _request(evidence: Evidence, gpu: GpuSummary | None, subject: Subject | None) -> FailedRequest | None:
     failure = evidence.failure
     oom = failure.oom if failure is not None else None
     if failure is None or oom is None:
@@ -171,10 +179,10 @@ def _request(evidence: Evidence, gpu: GpuReading | None, subject: Subject | None
     if gpu is not None and subject is not None:
         others = sum(
             held.used_bytes
-            for holder, held in evidence.readings[-1].holders.items()
-            if holder.gpu_uuid == subject.holder.gpu_uuid and holder != subject.holder
+            for key, held in evidence.summaries[-1].processes.items()
+            if key.gpu_uuid == subject.key.gpu_uuid and key != subject.key
         )
-    return Request(
+    return FailedRequest(
         time=failure.timestamp,
         requested_bytes=oom.requested_bytes,
         device_free_bytes=free,
@@ -197,10 +205,10 @@ def _allocator(evidence: Evidence) -> Allocator | None:
     return evidence.inside.allocator if evidence.inside else None
 
 
-def _cache(evidence: Evidence, subject: Subject | None) -> Cache | None:
+def _cache(evidence: Evidence, subject: Subject | None) -> AllocatorCache | None:
     allocator = _allocator(evidence)
     if allocator is not None:
-        return Cache(
+        return AllocatorCache(
             reserved_bytes=allocator.reserved_bytes,
             allocated_bytes=allocator.allocated_bytes,
             free_bytes=allocator.reserved_bytes - allocator.allocated_bytes,
@@ -212,7 +220,7 @@ def _cache(evidence: Evidence, subject: Subject | None) -> Cache | None:
         return None
     reserved, allocated = row
     holes = [block.size for block in _blocks(evidence, subject) if not block.allocated and block.type != "kv_cache"]
-    return Cache(
+    return AllocatorCache(
         reserved_bytes=reserved,
         allocated_bytes=allocated,
         free_bytes=reserved - allocated,
@@ -223,7 +231,7 @@ def _cache(evidence: Evidence, subject: Subject | None) -> Cache | None:
 
 def _row(last: Snapshot, subject: Subject | None) -> tuple[int, int] | None:
     for row in last.processes:
-        if subject and (row.pid, row.gpu_uuid) == (subject.holder.pid, subject.holder.gpu_uuid):
+        if subject and (row.pid, row.gpu_uuid) == (subject.key.pid, subject.key.gpu_uuid):
             return None if row.allocated_bytes is None else (row.reserved_bytes, row.allocated_bytes)
     return None
 
@@ -241,15 +249,15 @@ def _blocks(evidence: Evidence, subject: Subject | None) -> tuple[Block, ...]:
         return tuple(block_rows(allocator.pid, gpu, (allocator,)))
     if subject is None:
         return ()
-    gpu = evidence.readings[-1].gpus.get(subject.holder.gpu_uuid)
+    gpu = evidence.summaries[-1].gpus.get(subject.key.gpu_uuid)
     return tuple(
         block
         for block in evidence.last.blocks
-        if block.pid == subject.holder.pid and block.subtype != "opaque" and (gpu is None or block.gpu == gpu.index)
+        if block.pid == subject.key.pid and block.subtype != "opaque" and (gpu is None or block.gpu == gpu.index)
     )
 
 
-def _growth(evidence: Evidence, subject: Subject | None, blocks: Iterable[Block]) -> Growth | None:
+def _growth(evidence: Evidence, subject: Subject | None, blocks: Iterable[Block]) -> StackGrowth | None:
     inside = evidence.inside
     if inside is None or not inside.trace:
         return None if subject is None else live_by_stack(_stacks_of(evidence, subject))
@@ -257,48 +265,48 @@ def _growth(evidence: Evidence, subject: Subject | None, blocks: Iterable[Block]
 
 
 def _stacks_of(evidence: Evidence, subject: Subject) -> Iterable[Stack]:
-    gpus = {row.gpu for row in evidence.last.processes if row.gpu_uuid == subject.holder.gpu_uuid}
-    return [stack for stack in evidence.last.stacks or () if stack.pid == subject.holder.pid and stack.gpu in gpus]
+    gpus = {row.gpu for row in evidence.last.processes if row.gpu_uuid == subject.key.gpu_uuid}
+    return [stack for stack in evidence.last.stacks or () if stack.pid == subject.key.pid and stack.gpu in gpus]
 
 
-def _parties(evidence: Evidence, uuid: str | None, subject: Subject | None) -> list[Party]:
-    holders = {holder: held for holder, held in evidence.readings[-1].holders.items() if holder.gpu_uuid == uuid}
+def _processes(evidence: Evidence, uuid: str | None, subject: Subject | None) -> list[ProcessShare]:
+    processes = {key: held for key, held in evidence.summaries[-1].processes.items() if key.gpu_uuid == uuid}
     if subject is not None:
-        holders.setdefault(subject.holder, subject.held)
-    parties = [
-        Party(
-            pid=holder.pid,
+        processes.setdefault(subject.key, subject.held)
+    processes = [
+        ProcessShare(
+            pid=key.pid,
             name=held.name,
-            label=_name(held.name, holder.pid),
+            label=_name(held.name, key.pid),
             user=held.user,
             used_bytes=held.used_bytes,
             uses=held.uses,
-            change=_change(_name(held.name, holder.pid), _levels(evidence.readings, holder), held.used_bytes),
-            is_failed=evidence.failure is not None and subject is not None and holder == subject.holder,
+            change=_change(_name(held.name, key.pid), _levels(evidence.summaries, key), held.used_bytes),
+            is_failed=evidence.failure is not None and subject is not None and key == subject.key,
         )
-        for holder, held in holders.items()
+        for key, held in processes.items()
     ]
-    return sorted(parties, key=lambda party: -party.used_bytes)
+    return sorted(processes, key=lambda process: -process.used_bytes)
 
 
-def _levels(readings: Sequence[Reading], holder: Holder) -> list[int | None]:
+def _levels(summaries: Sequence[SnapshotSummary], key: ProcessOnGpu) -> list[int | None]:
     """Bytes held at each reading; None while the process was not there."""
-    return [held.used_bytes if (held := reading.holders.get(holder)) else None for reading in readings]
+    return [held.used_bytes if (held := summary.processes.get(key)) else None for summary in summaries]
 
 
-def _uses(evidence: Evidence, subject: Subject | None) -> tuple[Change, ...]:
+def _uses(evidence: Evidence, subject: Subject | None) -> tuple[UsageChange, ...]:
     if subject is None:
         return ()
-    rows = [reading.holders.get(subject.holder) for reading in evidence.readings]
-    told = [row for row in rows if row is not None and row.uses]
-    names = dict.fromkeys(name for row in (subject.held, *told) for name in row.uses)
-    changes = [_change(name, [row.uses.get(name, 0) for row in told], subject.held.uses.get(name, 0)) for name in names]
+    rows = [summary.processes.get(subject.key) for summary in evidence.summaries]
+    seen = [row for row in rows if row is not None and row.uses]
+    names = dict.fromkeys(name for row in (subject.held, *seen) for name in row.uses)
+    changes = [_change(name, [row.uses.get(name, 0) for row in seen], subject.held.uses.get(name, 0)) for name in names]
     return tuple(sorted(changes, key=lambda change: (-change.after_bytes, -change.before_bytes)))
 
 
-def _change(what: str, levels: Sequence[int | None], after: int) -> Change:
+def _change(what: str, levels: Sequence[int | None], after: int) -> UsageChange:
     seen = [*(level for level in levels if level is not None), after]
-    return Change(
+    return UsageChange(
         what=what,
         before_bytes=seen[0],
         after_bytes=after,
@@ -307,13 +315,13 @@ def _change(what: str, levels: Sequence[int | None], after: int) -> Change:
     )
 
 
-def _unknowns(evidence: Evidence, subject: Subject | None, growth: Growth | None) -> Iterable[str]:
+def _unknowns(evidence: Evidence, subject: Subject | None, growth: StackGrowth | None) -> Iterable[str]:
     failure = evidence.failure
     if failure is not None and failure.oom is None and not _is_crash(evidence):
         yield "what was asked for, and the allocator's state: no agent told of it, or not to everyone who asks"
     elif subject is not None and _cache(evidence, subject) is None:
-        yield f"no agent looked inside {_name(subject.held.name, subject.holder.pid)}: only the driver's view"
+        yield f"no agent looked inside {_name(subject.held.name, subject.key.pid)}: only the driver's view"
     if subject is not None and growth is None:
         yield "no allocation history: memory cannot be told by stack"
-    if len(evidence.readings) == 1:
+    if len(evidence.summaries) == 1:
         yield "one instant only: what grew before it is not known"

@@ -1,4 +1,4 @@
-"""A snapshot boiled down to what a report compares over time: who held how much, and what for."""
+"""A snapshot reduced to what a report compares over time: how much each process held, and what for (its uses)."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -14,10 +14,10 @@ FREE_IN_CACHE = "free in the cache"
 OUTSIDE = "outside the allocator"
 KV_USED, KV_CACHED, KV_FREE = "KV cache in use", "KV cache, cached prefixes", "KV cache, free pages"
 PENDING = "waiting to be freed"
-WORDS = {"weight": "weights", "activation": "activations", "gradient": "gradients", "optimizer": "optimizer state"}
+USE_NAMES = {"weight": "weights", "activation": "activations", "gradient": "gradients", "optimizer": "optimizer state"}
 
 
-class GpuReading(Struct, frozen=True):
+class GpuSummary(Struct, frozen=True):
     index: int
     name: str
     total_bytes: int
@@ -26,47 +26,47 @@ class GpuReading(Struct, frozen=True):
     driver_reserved_bytes: int
 
 
-class Holder(NamedTuple):
-    """A process on a GPU."""
+class ProcessOnGpu(NamedTuple):
+    """A process on a GPU; the same key in every summary."""
 
     gpu_uuid: str
     pid: int
     start_time: float | None
 
 
-class Held(NamedTuple):
+class ProcessUsage(NamedTuple):
     name: str
     user: str | None
     used_bytes: int
     uses: dict[str, int]
-    """What for -> bytes, largest first; empty where no allocator tells."""
+    """Use of memory -> bytes, largest first; empty where no allocator reports."""
 
 
-class Reading(NamedTuple):
-    """One instant."""
+class SnapshotSummary(NamedTuple):
+    """The memory of a machine at one instant."""
 
     time: float
     """Unix seconds."""
-    gpus: dict[str, GpuReading]
-    """By UUID; only those whose memory was measured."""
-    holders: dict[Holder, Held]
+    gpus: dict[str, GpuSummary]
+    """By UUID; only GPUs whose memory was measured."""
+    processes: dict[ProcessOnGpu, ProcessUsage]
 
 
-def read(snapshot: Snapshot) -> Reading:
-    """The instant of a snapshot, whose blocks may be whole or summed up."""
-    uuids = {(row.pid, row.gpu_uuid): Holder(row.gpu_uuid, row.pid, row.start_time) for row in snapshot.processes}
+def summary_of(snapshot: Snapshot) -> SnapshotSummary:
+    """The summary of a snapshot, which may hold its blocks or only their sums."""
+    uuids = {(row.pid, row.gpu_uuid): ProcessOnGpu(row.gpu_uuid, row.pid, row.start_time) for row in snapshot.processes}
     uses = _uses_by_process(snapshot)
-    return Reading(
+    return SnapshotSummary(
         time=datetime.fromisoformat(snapshot.timestamp).timestamp(),
         gpus={
-            gpu.uuid: GpuReading(
+            gpu.uuid: GpuSummary(
                 gpu.index, gpu.name, gpu.total_bytes, gpu.used_bytes, gpu.free_bytes, gpu.driver_reserved_bytes
             )
             for gpu in snapshot.gpus
             if "total_bytes" not in gpu.unknown
         },
-        holders={
-            uuids[row.pid, row.gpu_uuid]: Held(
+        processes={
+            uuids[row.pid, row.gpu_uuid]: ProcessUsage(
                 row.name, row.user, row.used_bytes, _uses(row, uses.get((row.pid, row.gpu), {}))
             )
             for row in snapshot.processes
@@ -75,7 +75,7 @@ def read(snapshot: Snapshot) -> Reading:
 
 
 def uses_of(blocks: Iterable[Block | BlockGroup]) -> dict[str, int]:
-    """Bytes by what they are for, largest first."""
+    """Bytes by use of memory, largest first."""
     sums: dict[str, int] = defaultdict(int)
     for block in blocks:
         sums[use_of(block)] += block.size
@@ -83,12 +83,12 @@ def uses_of(blocks: Iterable[Block | BlockGroup]) -> dict[str, int]:
 
 
 def use_of(block: Block | BlockGroup) -> str:
-    """What a block is for, in words."""
-    return _words(block.type, block.subtype, block.allocated, block.utilized)
+    """What a block is used for, for people: `weights`, `KV cache in use`, `free in the cache`."""
+    return _block_use_name(block.type, block.subtype, block.allocated, block.utilized)
 
 
 @cache
-def _words(kind: str, subtype: str | None, allocated: bool, utilized: bool) -> str:
+def _block_use_name(kind: str, subtype: str | None, allocated: bool, utilized: bool) -> str:
     if kind == "kv_cache":
         if utilized:
             return KV_USED
@@ -97,17 +97,17 @@ def _words(kind: str, subtype: str | None, allocated: bool, utilized: bool) -> s
         return FREE_IN_CACHE
     if not utilized:
         return PENDING
-    return OUTSIDE if subtype == "opaque" else words(kind, subtype)
+    return OUTSIDE if subtype == "opaque" else use_name(kind, subtype)
 
 
-def words(kind: str, subtype: str | None) -> str:
-    """What live memory is for."""
+def use_name(kind: str, subtype: str | None) -> str:
+    """The name of a use of live memory, for people."""
     name = subtype or kind
-    return WORDS.get(name, name.replace("_", " "))
+    return USE_NAMES.get(name, name.replace("_", " "))
 
 
 def _uses(row: Process, uses: dict[str, int]) -> dict[str, int]:
-    """Empty where no allocator tells."""
+    """Empty where no allocator reports."""
     return {} if row.allocated_bytes is None else uses
 
 
