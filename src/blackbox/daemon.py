@@ -24,8 +24,8 @@ from blackbox.model.server_stats import Stats
 from blackbox.pidfile import announced, runtime_directory
 from blackbox.recorder import HeldError, Recorder, data_directory
 from blackbox.recorder.dumps.file import Dump
-from blackbox.recorder.dumps.keeper import DIRECTORY as DUMPS_DIRECTORY
 from blackbox.recorder.dumps.keeper import DumpKeeper
+from blackbox.recorder.storage.directory import DUMPS_DIRECTORY
 from blackbox.sampling.replay import Replay
 from blackbox.sampling.runner import ChildRunner, Runner
 from blackbox.sampling.sampler import Bell, Idle, Sampler

@@ -89,13 +89,13 @@ def _evidence(arguments: Namespace, seconds: float) -> "Evidence":
 def _of_directory(directory: Path, seconds: float) -> "Evidence":
     """Of the last failure recorded, from the dump that was kept of it where there is one; else of the last minutes."""
     from blackbox.recorder import Recording
-    from blackbox.recorder.dumps.keeper import DIRECTORY, dump_files
+    from blackbox.recorder.storage.directory import DUMPS_DIRECTORY, dump_files
     from blackbox.report.evidence import FAILURES, newest_failure
     from blackbox.report.origins import of_dump, of_recording
 
     recording = Recording(directory)
     failure = newest_failure(found.event for found in recording.events(kind=FAILURES, limit=FAILURES_MAX))
-    dumps = [path for path in dump_files(directory / DIRECTORY) if path.name.startswith(FAILURES)]
+    dumps = [path for path in dump_files(directory / DUMPS_DIRECTORY) if path.name.startswith(FAILURES)]
     if failure is not None and dumps:
         evidence = of_dump(dumps[-1])
         if evidence.failure is not None and evidence.failure.timestamp >= failure.timestamp:

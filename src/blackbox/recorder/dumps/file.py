@@ -32,7 +32,6 @@ VERSION = 1
 NAME = b"BLACKBOX DUMP\r\n"
 """The line end shows a transfer that took the file for text."""
 MAGIC = NAME + bytes((VERSION,))
-SUFFIX = ".bbdump"
 BATCH_BYTES = 8 * 1024 * 1024
 """Moments packed together: alike stands beside alike, and damage costs no more than this."""
 FILE_MODE = 0o600

@@ -13,11 +13,10 @@ from pathlib import Path
 from blackbox.errors import FailureError
 from blackbox.model.sample import Event
 from blackbox.model.snapshot import Moment
-from blackbox.recorder.dumps.file import SUFFIX, new_head, write_dump
+from blackbox.recorder.dumps.file import new_head, write_dump
 from blackbox.recorder.query.recording import Recording
+from blackbox.recorder.storage.directory import DUMP_SUFFIX, dump_files
 
-DIRECTORY = "dumps"
-"""Inside the data directory."""
 BEFORE_SECONDS = 600.0
 """What led to an out-of-memory is in the last ten minutes, or goes on for hours and shows in them too."""
 AFTER_SECONDS = 3.0
@@ -131,12 +130,7 @@ def keep(recording: Recording, directory: Path, event: Event, now: float) -> Pat
 
 def dump_name(about: str, timestamp: float) -> str:
     """`oom-4711-20261122T120307Z.bbdump`."""
-    return f"{about}-{datetime.fromtimestamp(timestamp, UTC):%Y%m%dT%H%M%SZ}{SUFFIX}"
-
-
-def dump_files(directory: Path) -> list[Path]:
-    """The dumps kept there, oldest first."""
-    return sorted(directory.glob(f"*{SUFFIX}"), key=lambda path: path.name.rpartition("-")[2])
+    return f"{about}-{datetime.fromtimestamp(timestamp, UTC):%Y%m%dT%H%M%SZ}{DUMP_SUFFIX}"
 
 
 def tidy(directory: Path) -> None:

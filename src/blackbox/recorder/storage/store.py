@@ -7,9 +7,7 @@ from pathlib import Path
 
 from blackbox.model.sample import Event
 from blackbox.model.snapshot import Moment
-from blackbox.recorder.dumps.keeper import DIRECTORY as DUMPS
-from blackbox.recorder.dumps.keeper import dump_files
-from blackbox.recorder.storage.directory import DirectoryLock, prepare, tidy
+from blackbox.recorder.storage.directory import DUMPS_DIRECTORY, DirectoryLock, dump_files, prepare, tidy
 from blackbox.recorder.storage.event_log import EventWriter, RecordedEvent
 from blackbox.recorder.storage.frames import Frame, to_bytes
 from blackbox.recorder.storage.layout import Layout
@@ -58,7 +56,7 @@ class Store:
         self._kept_at: float | None = None
         """Minute in which retention was last enforced."""
         self.bytes = recorded_bytes(directory)
-        self.dumps = len(dump_files(directory / DUMPS))
+        self.dumps = len(dump_files(directory / DUMPS_DIRECTORY))
         """Kept; as of the last minute, like `bytes`."""
 
     @property
@@ -138,7 +136,7 @@ class Store:
         if minute != self._kept_at:
             in_use = [part.open_path for part in (*self._tiers, self._events)]
             self.bytes = enforce(self.directory, now, self.limit_bytes, in_use)
-            self.dumps = len(dump_files(self.directory / DUMPS))
+            self.dumps = len(dump_files(self.directory / DUMPS_DIRECTORY))
             self._kept_at = minute
 
 

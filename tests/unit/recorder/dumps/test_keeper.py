@@ -8,7 +8,8 @@ from msgspec import structs
 from blackbox.model.event import Crossing
 from blackbox.model.sample import Event
 from blackbox.recorder.dumps.file import Dump
-from blackbox.recorder.dumps.keeper import DUMPS_MAX, DumpKeeper, dump_files, dump_name, is_trigger, tidy
+from blackbox.recorder.dumps.keeper import DUMPS_MAX, DumpKeeper, dump_name, is_trigger, tidy
+from blackbox.recorder.storage.directory import dump_files
 from tests import incidents
 from tests.moments import TIMESTAMP
 from tests.recordings import recorded
