@@ -156,3 +156,26 @@ def test_every_written_name_of_a_page_made_from_code_is_made_again() -> None:
 
     marked = {path.name for path in DOCS.glob("*.md") if "<!-- Made by" in path.read_text()}
     assert marked == SINGLE.keys()
+
+
+def findings() -> list[Path]:
+    return [path for path in sorted((ROOT / "findings").glob("*.py")) if path.name != "evidence.py"]
+
+
+def test_every_finding_is_in_the_list() -> None:
+    listed = re.findall(r"^\| \[(\w+\.py)\]\((\w+\.py)\)", (ROOT / "findings/README.md").read_text(), re.M)
+    assert [name for name, _ in listed] == [path.name for path in findings()]
+    assert all(shown == target for shown, target in listed)
+
+
+@pytest.mark.parametrize("path", findings(), ids=named)
+def test_a_finding_has_the_form(path: Path) -> None:
+    text = path.read_text()
+    pins = re.search(r"^with_packages\((.*?)(, environ=\w+)?\)$", text, re.M)
+    assert pins
+    assert all(re.fullmatch(r'"[\w-]+==[\w.]+"', pin) for pin in pins[1].split(", "))
+    assert not re.search(r"^\s*(from|import) blackbox", text, re.M)
+    assert "Expected: " in text
+    assert "What happens: " in text
+    assert "\nSo: " in text
+    assert text.rstrip().endswith("evidence.close()")
