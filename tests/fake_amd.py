@@ -7,8 +7,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from blackbox.sources.amd import AmdSource
 from blackbox.sources.amd.files import Breadcrumb
+from blackbox.sources.amd.source import AmdSource
 from blackbox.sources.proc.processes import HOST_PID_NAMESPACE
 
 ROOT_VARIABLE = "FAKE_AMD_ROOT"

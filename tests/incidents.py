@@ -4,7 +4,7 @@ from functools import cache
 
 from blackbox.model.sample import Event
 from blackbox.model.snapshot import Moment
-from blackbox.sources.simulated import SimulatedSource
+from blackbox.sources.simulated.source import SimulatedSource
 from tests.clocks import ManualClock
 from tests.moments import TIMESTAMP, status
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from blackbox.model.sample import Device, DeviceProcess, Memory, Sample
-from blackbox.sources.nvml import NvmlSource
+from blackbox.sources.nvml.source import NvmlSource
 from tests.clocks import ManualClock
 
 TICK_SECONDS = 0.5

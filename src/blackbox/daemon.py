@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import importlib
-import inspect
 import logging
 import os
 import signal
@@ -27,12 +25,12 @@ from blackbox.recorder.dumps.file import Dump
 from blackbox.recorder.dumps.keeper import DumpKeeper
 from blackbox.recorder.storage.directory import DUMPS_DIRECTORY
 from blackbox.sampling.replay import Replay
-from blackbox.sampling.runner import ChildRunner, Runner
+from blackbox.sampling.runner import make_runner
 from blackbox.sampling.sampler import Bell, Idle, Sampler
 from blackbox.server import Server
 from blackbox.settings import LOOPBACK, Settings
-from blackbox.sources import SOURCES, Source, SourceSpec
-from blackbox.sources.vendor import vendor_of
+from blackbox.sources import SOURCES, SourceContext, SourceSpec
+from blackbox.sources.vendor import VENDOR, vendor_of
 
 SAMPLER_STOP_SECONDS = 1.5
 """A source that hangs is killed well within this."""
@@ -139,9 +137,13 @@ def _noter(recorder: Recorder | None, dumps: DumpKeeper | None) -> Callable[[Eve
 
 def _make_sampler(settings: Settings, hub: Hub, demand: "Demand") -> Sampler:
     bell = Bell()
-    offers: dict[str, object] = {"settings": settings, "gpu_pids": lambda: _gpu_pids(hub)}
+    context = SourceContext(settings.source_options, lambda: _gpu_pids(hub))
     return Sampler(
-        [_make_runner(spec, settings, bell, offers) for spec in SOURCES if _is_wanted(spec, settings)],
+        [
+            make_runner(spec, context, settings.interval_seconds, bell.ring)
+            for spec in SOURCES
+            if _is_wanted(spec, settings)
+        ],
         hub.publish,
         interval_seconds=settings.interval_seconds,
         host=socket.gethostname(),
@@ -156,12 +158,9 @@ def _make_replay(settings: Settings, path: Path, hub: Hub) -> Replay:
 
 def _is_wanted(spec: SourceSpec, settings: Settings) -> bool:
     if settings.demo:
-        return spec.name == "simulated"
-    if spec.vendor not in (None, vendor_of(settings.vendor)):
-        return False
-    if spec.off_switch and getattr(settings, spec.off_switch):
-        return False
-    return spec.default or bool(spec.on_switch and getattr(settings, spec.on_switch))
+        return spec.simulated
+    options = settings.source_options
+    return spec.runs(options, vendor_of(VENDOR.of(options)))
 
 
 def _gpu_pids(hub: Hub) -> set[int]:
@@ -169,18 +168,6 @@ def _gpu_pids(hub: Hub) -> set[int]:
     in /proc."""
     samples = () if hub.latest is None else hub.latest.moment.samples
     return {process.pid for sample in samples for process in sample.processes if process.start_time is not None}
-
-
-def _make_runner(spec: SourceSpec, settings: Settings, bell: Bell, offers: dict[str, object]) -> Runner:
-    if spec.variant and getattr(settings, spec.variant[0]):
-        spec = spec._replace(factory=spec.variant[1])
-    if spec.isolation == "child":
-        return ChildRunner(spec, interval_seconds=settings.interval_seconds, answered=bell.ring)
-    module, _, name = spec.factory.partition(":")
-    make: Callable[..., Source] = getattr(importlib.import_module(module), name)
-    wanted = inspect.signature(make).parameters.keys() & offers.keys()
-    source = make(**{parameter: offers[parameter] for parameter in wanted})
-    return Runner(source, interval_seconds=settings.interval_seconds, answered=bell.ring)
 
 
 class Demand:

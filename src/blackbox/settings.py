@@ -1,7 +1,6 @@
 """Everything a person can set, as plain data. Reading flags, environment and files is the command line's work."""
 
 from pathlib import Path
-from typing import Literal
 
 from msgspec import Struct
 
@@ -13,8 +12,6 @@ DATA_LIMIT_BYTES_MIN = 16 * 1024**2
 """An hour at the full rate of a common machine, and its roll-ups."""
 STREAMS_MAX = 10_000
 """Streams of one server at once; the next asker gets 503 and Retry-After."""
-
-Vendor = Literal["nvidia", "amd"]
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -51,14 +48,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Series per process on `/metrics`."""
     idle_release_seconds: float | None = None
     """Let go of the driver when nobody asked for this long; None to hold it always."""
-    agent_socket: Path | None = None
-    """Where agents find the server; None for the place where they look by themselves."""
-    no_agents: bool = False
-    """Listen to no agents."""
-    engines: tuple[str, ...] = ()
-    """Inference engines of this machine to ask, as `http://HOST:PORT`, besides those found by themselves."""
-    no_engines: bool = False
-    """Ask no inference engine."""
     data_dir: Path | None = None
     """Where the recording goes; None for the state directory of the service or the user."""
     data_limit_bytes: int = 2 * 1024**3
@@ -73,10 +62,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How many times as fast as it was."""
     thresholds_percent: tuple[float, ...] = (95.0,)
     """Shares of a GPU's memory in use whose crossing is an event."""
-    vendor: Vendor | None = None
-    """Whose GPUs to watch; None for those whose driver is loaded."""
-    gpm: bool = False
-    """Read the counters of whole GPUs (GPM, Hopper and later), which are profiling calls."""
-    pm_sampling: bool = False
-    """Take windows of hardware counters on whole GPUs (PM sampling by `cupti-python`), which hold their clocks."""
+    source_options: dict[str, object] = {}
+    """Key of a source's option (`blackbox.sources.base.SourceOption`) -> its value, of those that were set."""
     log_level: str = "info"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from blackbox.sources.nvml import NvmlSource
+from blackbox.sources.nvml.source import NvmlSource
 from tests.contract.assertions import assert_honours_the_contract
 from tests.gpu.rig import ROOT, Program, Server, row
 
@@ -23,7 +23,7 @@ UNITS = {"gpustat": MIB, "nvitop": 1}
 OPINIONS = ROOT / "tests" / "integration" / "second_opinions.py"
 LIST_AFTER_FORK = """
 import json, os, signal
-from blackbox.sources.nvml import NvmlSource
+from blackbox.sources.nvml.source import NvmlSource
 
 def told(source):
     sample = source.sample()

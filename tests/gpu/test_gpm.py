@@ -15,7 +15,7 @@ SECONDS = 4.0
 NOBODY = 65534
 UNPRIVILEGED = """
 import time
-from blackbox.sources.nvml import NvmlSource
+from blackbox.sources.nvml.source import NvmlSource
 source = NvmlSource(gpm=True)
 for _ in range(4):
     sample = source.sample()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from blackbox.sources.nvml import NvmlSource
+from blackbox.sources.nvml.source import NvmlSource
 from tests.clocks import ManualClock
 from tests.fake_nvml import FakeDriver
 

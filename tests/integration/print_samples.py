@@ -7,7 +7,7 @@ import sys
 
 import msgspec
 
-from blackbox.sources.nvml import NvmlSource
+from blackbox.sources.nvml.source import NvmlSource
 from tests.clocks import ManualClock
 
 

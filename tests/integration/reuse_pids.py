@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from blackbox.sources.nvml import NvmlSource
+from blackbox.sources.nvml.source import NvmlSource
 from tests.clocks import ManualClock
 
 PID = 300

@@ -19,7 +19,7 @@ import requests
 
 from blackbox.merge import merge
 from blackbox.model.snapshot import Moment, Snapshot
-from blackbox.sources.nvml import NvmlSource
+from blackbox.sources.nvml.source import NvmlSource
 from tests.contract.assertions import assert_honours_the_contract
 from tests.fake_nvml import GIB, FakeDriver, Gpu, Memory, Mig, Process, gpu_uuid, mig_uuid
 from tests.fake_nvml.idlers import idle_processes

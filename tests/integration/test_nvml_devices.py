@@ -5,7 +5,7 @@ import random
 import pytest
 
 from blackbox.model.sample import Sample
-from blackbox.sources.nvml import NvmlSource
+from blackbox.sources.nvml.source import NvmlSource
 from tests.clocks import ManualClock
 from tests.fake_nvml import GIB, FakeDriver, Gpu, Memory, Mig, Process, gpu_uuid, mig_uuid
 from tests.nvml_samples import TICK_SECONDS, device, memory, process, sample_until

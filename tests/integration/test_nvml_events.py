@@ -5,7 +5,8 @@ import time
 import pytest
 
 from blackbox.model.sample import Event
-from blackbox.sources.nvml import NvmlSource, events
+from blackbox.sources.nvml import events
+from blackbox.sources.nvml.source import NvmlSource
 from tests.clocks import ManualClock
 from tests.fake_nvml import FakeDriver, gpu_uuid
 from tests.waiting import until

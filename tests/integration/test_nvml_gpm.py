@@ -10,8 +10,9 @@ import pytest
 from blackbox.model.sample import KernelCounters, Sample
 from blackbox.settings import Settings
 from blackbox.sources import SOURCES
-from blackbox.sources.nvml import NvmlSource
-from blackbox.sources.nvml.gpm_attribution import CONTAINED, FIRST, PARTITIONED
+from blackbox.sources.nvidia.attribution import CONTAINED, PARTITIONED
+from blackbox.sources.nvml.gpm_attribution import FIRST
+from blackbox.sources.nvml.source import NvmlSource
 from blackbox.sources.proc.processes import HOST_PID_NAMESPACE
 from tests.clocks import ManualClock
 from tests.fake_nvml import FakeDriver, Gpm, Gpu, Mig, Process, gpu_uuid, mig_uuid
@@ -89,9 +90,9 @@ def test_row_18_a_default_run_makes_no_profiling_call(
 def test_row_18_profiling_is_off_by_default() -> None:
     (spec,) = (spec for spec in SOURCES if spec.name == "nvml")
     assert spec.variant is not None
-    assert getattr(Settings(), spec.variant[0]) is False
+    assert spec.chosen_factory(Settings().source_options) == spec.factory != spec.variant[1]
     (windows,) = (spec for spec in SOURCES if spec.name == "pm_sampling")
-    assert getattr(Settings(), str(windows.on_switch)) is False
+    assert not windows.runs(Settings().source_options, "nvidia")
 
 
 @pytest.mark.parametrize(("flags", "expected"), [((), "off"), (("--gpm",), "on")])

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from blackbox.sources.nvml import NvmlSource
-from blackbox.sources.nvml.source import OPEN_RETRY_SECONDS
+from blackbox.sources.nvml.source import OPEN_RETRY_SECONDS, NvmlSource
 from tests.clocks import ManualClock
 from tests.fake_nvml import FakeDriver, gpu_uuid
 from tests.nvml_samples import TICK_SECONDS, device, sample_until

@@ -2,9 +2,9 @@
 
 import pytest
 
-from blackbox.sources.nvml import NvmlSource
+from blackbox.sources.nvidia.device_calls import DENIED_SECONDS
 from blackbox.sources.nvml.device import FAILURES_MAX
-from blackbox.sources.nvml.device_calls import DENIED_SECONDS
+from blackbox.sources.nvml.source import NvmlSource
 from tests.clocks import ManualClock
 from tests.fake_nvml import GIB, FakeDriver, Gpu, Memory, gpu_uuid
 from tests.nvml_samples import TICK_SECONDS, device, memory

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from blackbox.model.sample import Sample
-from blackbox.sources.nvml import NvmlSource
+from blackbox.sources.nvml.source import NvmlSource
 from tests.clocks import ManualClock
 from tests.fake_nvml import GIB, FakeDriver, Gpu, Process, build, gpu_uuid
 from tests.nvml_samples import TICK_SECONDS, device, process

@@ -12,9 +12,14 @@ import pytest
 import requests
 
 from blackbox.model.sample import KernelCounters, Sample
-from blackbox.sources.pm_sampling import PmSamplingSource
 from blackbox.sources.pm_sampling.collector import INSTALL
-from blackbox.sources.pm_sampling.source import EVERY_SECONDS, NOT_IN_CUDA, WINDOW_CALLS, WINDOW_SECONDS
+from blackbox.sources.pm_sampling.source import (
+    EVERY_SECONDS,
+    NOT_IN_CUDA,
+    WINDOW_CALLS,
+    WINDOW_SECONDS,
+    PmSamplingSource,
+)
 from blackbox.sources.proc.processes import HOST_PID_NAMESPACE
 from tests.clocks import ManualClock
 from tests.fake_frameworks import FOLDER, GPU, build_cuda

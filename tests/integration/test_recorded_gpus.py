@@ -11,7 +11,7 @@ import pytest
 from blackbox.cli.commands import import_ncu, import_pickle
 from blackbox.merge import merge
 from blackbox.model.snapshot import Moment, Snapshot
-from blackbox.sources.nvml import NvmlSource
+from blackbox.sources.nvml.source import NvmlSource
 from tests.fake_nvml import FakeDriver, Gpu, Memory, Process, gpu_uuid
 
 FOLDERS = sorted(path.parent for path in (Path(__file__).parents[1] / "recorded").glob("*/nvml.json"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from blackbox.cli import COMMANDS, Command, command_parser
-from blackbox.cli.common.options import OPTIONS
+from blackbox.cli.common.options import all_options
 
 MADE = "<!-- Made from `--help` by `python -m blackbox.cli.reference docs/commands`; a test compares. -->"
 INDEX = "index"
@@ -122,7 +122,7 @@ def _value(action: Action) -> str:
 
 
 def _settings() -> Iterator[str]:
-    for option in OPTIONS:
+    for option in all_options():
         yield f"| `{option.flag}` | `{option.variable}` | `{option.key}` | {'yes' if option.many else ''} |"
 
 

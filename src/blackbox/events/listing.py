@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from blackbox.model.facts import PID_SCOPE
 from blackbox.model.identity import ProcessKey
 from blackbox.model.sample import Device, DeviceProcess
 from blackbox.model.snapshot import Moment
@@ -34,6 +35,7 @@ def list_processes(moment: Moment) -> ProcessListing:
     devices: dict[str, Device] = {}
     listed: set[str] = set()
     for sample in moment.samples:
+        pid_scope = PID_SCOPE.of(sample.facts)
         here = {device.uuid: device for device in sample.devices}
         devices |= here
         if sample.state in GOOD and sample.processes_taken_at is not None:
@@ -41,7 +43,7 @@ def list_processes(moment: Moment) -> ProcessListing:
         for row in sample.processes:
             if (device := here.get(row.gpu_uuid)) is not None:
                 key = row.gpu_uuid, row.pid
-                processes[key] = ListedProcess(device.index, row, sample.facts.get("pid_scope"))
+                processes[key] = ListedProcess(device.index, row, pid_scope)
     return ProcessListing(processes, devices, frozenset(listed))
 
 

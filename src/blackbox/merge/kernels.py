@@ -7,6 +7,7 @@ from msgspec import structs
 
 from blackbox.merge.process_memory import ProcessMemory
 from blackbox.merge.selection import KERNEL_COUNTERS, Selection, measured_count
+from blackbox.model.facts import GPM, PM_SAMPLING, PROFILING
 from blackbox.model.sample import KernelCounters
 from blackbox.model.snapshot import KernelMetrics, SourceStatus
 
@@ -63,17 +64,17 @@ class _UnmeasuredEntries:
         return self._entries[reason]
 
     def _reason(self, shared: SharedGpu) -> str:
-        if self._facts.get("profiling") == "none":
+        if PROFILING.of(self._facts) == "none":
             return f"{UNAVAILABLE.reason}: kernels on AMD's GPUs are not counted"
         if shared.processes > 1:
             why = f"GPU {shared.gpu} runs {shared.processes} processes, and live counters are of the whole GPU"
-        elif self._facts.get("gpm") == "on":
+        elif GPM.of(self._facts) == "on":
             why = "the driver has not listed it yet"
-        elif self._facts.get("pm_sampling") == "on":
+        elif PM_SAMPLING.of(self._facts) == "on":
             why = "no window of PM sampling has been taken since it came"
         else:
             why = "live counters are off (blackbox serve --gpm or --pm-sampling)"
-        limited = " as root, to whom this driver keeps them" if self._facts.get("profiling") == "administrators" else ""
+        limited = " as root, to whom this driver keeps them" if PROFILING.of(self._facts) == "administrators" else ""
         return f"{UNAVAILABLE.reason}: {why}; counters of its kernels: blackbox run --ncu{limited}"
 
 

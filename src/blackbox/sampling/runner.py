@@ -1,5 +1,6 @@
 """A runner keeps one source in a thread of its own, so that nobody ever waits for it."""
 
+import importlib
 import logging
 import threading
 import time
@@ -9,7 +10,7 @@ from msgspec import structs
 
 from blackbox.model.sample import Event, Sample, SourceState
 from blackbox.model.snapshot import SourceStatus
-from blackbox.sources import Source, SourceSpec
+from blackbox.sources.base import Source, SourceContext, SourceSpec
 from blackbox.sources.isolation.supervisor import SourceFault, SupervisedSource
 
 STALE_SECONDS_MIN = 1.4
@@ -226,3 +227,15 @@ class ChildRunner(Runner):
     def _doing(self) -> str | None:
         call = self._supervised.current_call
         return f"waiting for {call}" if call else None
+
+
+def make_runner(
+    spec: SourceSpec, context: SourceContext, interval_seconds: float, answered: Callable[[], None] = lambda: None
+) -> Runner:
+    """The source of `spec` in a thread, or in a supervised process, of its own."""
+    factory = spec.chosen_factory(context.options)
+    if spec.isolation == "child":
+        return ChildRunner(spec._replace(factory=factory), interval_seconds=interval_seconds, answered=answered)
+    module, _, name = factory.partition(":")
+    make: Callable[[SourceContext], Source] = getattr(importlib.import_module(module), name)
+    return Runner(make(context), interval_seconds=interval_seconds, answered=answered)

@@ -8,13 +8,13 @@ import math
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from msgspec import structs
 
 from blackbox.model.sample import Event, Sample
 from blackbox.model.snapshot import Moment, SourceStatus, Xid
-from blackbox.sampling.runner import GOOD, stale_after_seconds
+from blackbox.sampling.runner import GOOD, Runner, stale_after_seconds
 
 GRACE_SECONDS_MAX = 0.1
 """A healthy source answers in milliseconds; waiting longer would be seen in the cadence."""
@@ -24,21 +24,6 @@ START_SECONDS_MAX = 1.0
 """The first moment waits this long for the first samples, so that it need not be empty."""
 
 log = logging.getLogger(__name__)
-
-
-class Runner(Protocol):
-    """What the sampler needs of a source (see `blackbox.sampling.runner.Runner`). Nothing but `close` may block."""
-
-    name: str
-
-    @property
-    def pending(self) -> bool: ...
-    def request(self) -> None: ...
-    def collect(self) -> Sample | None: ...
-    def status(self, now: float) -> SourceStatus: ...
-    def release(self, reason: str) -> None: ...
-    def resume(self) -> None: ...
-    def close(self, seconds: float) -> None: ...
 
 
 class Bell:

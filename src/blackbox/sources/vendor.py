@@ -1,10 +1,27 @@
 """Whose GPUs a machine has, by the kernel modules that are loaded."""
 
 from pathlib import Path
+from typing import Literal, get_args
 
-from blackbox.settings import Vendor
+from blackbox.errors import UsageError
+from blackbox.sources.base import SourceOption
 
 MODULES = Path("/sys/module")
+
+Vendor = Literal["nvidia", "amd"]
+
+
+def parse_vendor(text: str) -> Vendor:
+    """A vendor by name. Raises `UsageError`."""
+    for known in get_args(Vendor):
+        if text.lower() == known:
+            return known
+    raise UsageError(f"{text!r} is not a vendor of GPUs ({', '.join(get_args(Vendor))})")
+
+
+VENDOR: SourceOption[Vendor | None] = SourceOption(
+    "vendor", "text", None, "whose GPUs: nvidia or amd (default: by the driver loaded)", "NAME", parse_vendor
+)
 
 
 def vendor_of(wanted: Vendor | None, modules: Path = MODULES) -> Vendor:

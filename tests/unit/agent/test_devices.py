@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from blackbox.agent.devices import in_use, uuid_of
-from blackbox.sources.amd import AmdSource
+from blackbox.sources.amd.source import AmdSource
 from tests.fake_amd import FakeAmd, FakeGpu
 from tests.fake_frameworks import GPU, INSTANCE, build_cuda, build_hip
 

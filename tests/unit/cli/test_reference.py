@@ -7,7 +7,7 @@ import pytest
 
 from blackbox import cli
 from blackbox.cli import reference
-from blackbox.cli.common.options import OPTIONS
+from blackbox.cli.common.options import all_options
 from tests.pages import COMMANDS
 
 NAMES = [command.name for command in cli.COMMANDS]
@@ -40,7 +40,7 @@ def test_a_page_begins_as_help_does(name: str, capsys: pytest.CaptureFixture[str
 
 def test_the_page_of_serve_tells_every_setting() -> None:
     page = reference.pages()["serve.md"]
-    for option in OPTIONS:
+    for option in all_options():
         assert f"| `{option.flag}` | `{option.variable}` | `{option.key}` |" in page
 
 

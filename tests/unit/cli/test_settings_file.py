@@ -7,10 +7,12 @@ import pytest
 from msgspec import structs
 
 from blackbox.cli import build_parser
-from blackbox.cli.common.options import OPTIONS
+from blackbox.cli.common.options import all_options
 from blackbox.cli.common.settings_file import config_path, load_settings
 from blackbox.errors import UsageError
 from blackbox.settings import Settings
+from blackbox.sources import SOURCES
+from blackbox.sources.vendor import VENDOR
 
 
 def parse(*words: str) -> Namespace:
@@ -22,13 +24,14 @@ def test_without_anything_the_defaults_hold() -> None:
 
 
 def test_every_setting_has_an_option_and_every_option_a_setting() -> None:
-    assert sorted(option.field for option in OPTIONS) == sorted(Settings.__struct_fields__)
+    fields = sorted(option.field for option in all_options() if option.field is not None)
+    assert fields == sorted({*Settings.__struct_fields__} - {"source_options"})
 
 
 def test_the_help_tells_the_true_defaults() -> None:
     text = " ".join(build_parser(["serve"]).format_help().split())
     defaults = Settings()
-    helps = {option.key: option.help for option in OPTIONS}
+    helps = {option.key: option.help for option in all_options()}
     assert str(defaults.port) in helps["port"]
     assert str(defaults.streams_max) in helps["streams_max"]
     assert str(defaults.blocks_max) in helps["blocks_max"]
@@ -92,6 +95,8 @@ def test_every_option_can_be_written_in_every_place(tmp_path: Path) -> None:
     defaults = structs.asdict(Settings())
     changed = {field for field, value in structs.asdict(from_file).items() if value != defaults[field]}
     assert changed == set(defaults) - {"tls_cert", "tls_key", "no_record"}
+    of_sources = {option.key for spec in SOURCES for option in spec.options} | {VENDOR.key}
+    assert set(from_file.source_options) == of_sources
 
 
 def test_to_record_and_not_to_record_exclude_each_other() -> None:

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from blackbox.events import EventDetectors
-from blackbox.sources.simulated import SimulatedSource
+from blackbox.sources.simulated.source import SimulatedSource
 from tests.clocks import ManualClock
 from tests.moments import TIMESTAMP, moment
 

@@ -13,7 +13,7 @@ from blackbox.cli.common.options import add_config_flag
 if TYPE_CHECKING:
     from blackbox.cli.commands.doctor_checks import Finding
     from blackbox.model.sample import Sample
-    from blackbox.settings import Vendor
+    from blackbox.sources.vendor import Vendor
 
 REMEDY_INDENT = " " * 16
 
@@ -32,12 +32,12 @@ def run(arguments: Namespace) -> int:
 
     from blackbox.cli.commands.doctor_checks import Machine, examine
     from blackbox.cli.common.settings_file import load_settings
-    from blackbox.sources.vendor import vendor_of
+    from blackbox.sources.vendor import VENDOR, vendor_of
 
     settings = load_settings(arguments)
     if settings.log_level != "debug":
         logging.disable()  # what the supervisor logs is among the findings
-    vendor = vendor_of(settings.vendor)
+    vendor = vendor_of(VENDOR.of(settings.source_options))
     machine = Machine(
         sample=lambda: sample_driver(vendor),
         vendor=vendor,

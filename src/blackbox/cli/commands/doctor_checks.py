@@ -13,7 +13,8 @@ from blackbox.cli.common.server_arguments import local_url
 from blackbox.cli.common.settings_file import config_path
 from blackbox.client import Client, ClientError, StatusError, UnreachableError
 from blackbox.model.sample import Device, Sample
-from blackbox.settings import Settings, Vendor
+from blackbox.settings import Settings
+from blackbox.sources.vendor import Vendor
 
 Level = Literal["ok", "warn", "fail"]
 

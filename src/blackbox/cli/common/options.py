@@ -5,16 +5,20 @@
 
 from argparse import ArgumentParser
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blackbox.cli.common import parsers
+
+if TYPE_CHECKING:
+    from blackbox.sources.base import SourceOption
 
 
 class Option(NamedTuple):
     key: str
     """Name in the settings file; the names of flag and variable derive from it."""
-    field: str
-    """Of `blackbox.settings.Settings`."""
+    field: str | None
+    """Of `blackbox.settings.Settings`; None for an option of a source, which stands in its `source_options`."""
     parse: Callable[[str], object]
     help: str
     metavar: str | None = None
@@ -34,7 +38,7 @@ class Option(NamedTuple):
         return self.parse is parsers.switch
 
 
-OPTIONS = (
+SERVING = (
     Option("port", "port", parsers.port, "port to listen on, 0 for any free one (default: 6767)", "PORT"),
     Option("demo", "demo", parsers.switch, "show a simulated machine instead of this one"),
     Option(
@@ -88,19 +92,8 @@ OPTIONS = (
         "release the driver when nobody asked for this long (default: never)",
         "DURATION",
     ),
-    Option(
-        "agent_socket", "agent_socket", parsers.path, "Unix socket where agents report (default: found by both)", "PATH"
-    ),
-    Option("no_agents", "no_agents", parsers.switch, "listen to no agents"),
-    Option(
-        "engine",
-        "engines",
-        parsers.engine,
-        "inference engine of this machine to ask, as http://HOST:PORT, besides those found beside GPU processes",
-        "URL",
-        many=True,
-    ),
-    Option("no_engines", "no_engines", parsers.switch, "ask no inference engine"),
+)
+RECORDING = (
     Option(
         "data_dir", "data_dir", parsers.path, "where the recording goes (default: XDG state directory)", "DIRECTORY"
     ),
@@ -119,21 +112,36 @@ OPTIONS = (
         "PERCENT",
         many=True,
     ),
-    Option("vendor", "vendor", parsers.vendor, "whose GPUs: nvidia or amd (default: by the driver loaded)", "NAME"),
-    Option("gpm", "gpm", parsers.switch, "read counters of whole GPUs (Hopper and later) for nsight_metrics"),
-    Option(
-        "pm_sampling",
-        "pm_sampling",
-        parsers.switch,
-        "count DRAM bytes, atomics and occupancy of whole GPUs in short windows (needs cupti-python and privileges)",
-    ),
-    Option("log_level", "log_level", parsers.log_level, "least to log on stderr (default: info)", "LEVEL"),
 )
+LOGGING = (Option("log_level", "log_level", parsers.log_level, "least to log on stderr (default: info)", "LEVEL"),)
+
+
+@cache
+def all_options() -> tuple[Option, ...]:
+    """Those of the server and of every source, in the order of `--help`."""
+    from blackbox.sources import SOURCES
+    from blackbox.sources.vendor import VENDOR
+
+    gpu_sources = [spec for spec in SOURCES if spec.vendor is not None]
+    others = [spec for spec in SOURCES if spec.vendor is None]
+    return (
+        *SERVING,
+        *(_of_source(option) for spec in others for option in spec.options),
+        *RECORDING,
+        _of_source(VENDOR),
+        *(_of_source(option) for spec in gpu_sources for option in spec.options),
+        *LOGGING,
+    )
+
+
+def _of_source(option: "SourceOption[Any]") -> Option:
+    parse = {"switch": parsers.switch, "path": parsers.path, "text": option.parse or parsers.name}[option.kind]
+    return Option(option.key, None, parse, option.help, option.metavar, option.many)
 
 
 def add_flags(parser: ArgumentParser) -> None:
     """Adds a flag per option. Values stay text: they are parsed where those of variables and files are."""
-    for option in OPTIONS:
+    for option in all_options():
         if option.key == "log_level":  # every command has it
             continue
         if option.is_switch:

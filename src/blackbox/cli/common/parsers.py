@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import TypeVar
 
 from blackbox.errors import UsageError
 
@@ -121,32 +121,12 @@ def name(text: str) -> str:
     return text.strip()
 
 
-def engine(text: str) -> str:
-    """Address of an inference engine on this machine."""
-    from blackbox.sources.engines.address import parse_url
-
-    try:
-        return str(parse_url(text))
-    except ValueError:
-        raise UsageError(f"{text!r} is not of the form http://HOST:PORT, HOST an IP address or localhost") from None
-
-
 def switch(text: str) -> bool:
     """1, true, yes, on; 0, false, no, off."""
     value = _SWITCH_TEXTS.get(text.strip().lower())
     if value is None:
         raise UsageError(f"{text!r} is neither true nor false")
     return value
-
-
-def vendor(text: str) -> str:
-    """nvidia or amd."""
-    from blackbox.settings import Vendor
-
-    for known in get_args(Vendor):
-        if text.lower() == known:
-            return known
-    raise UsageError(f"{text!r} is not a vendor of GPUs ({', '.join(get_args(Vendor))})")
 
 
 def log_level(text: str) -> str:

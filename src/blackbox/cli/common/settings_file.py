@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from blackbox.cli.common import parsers
-from blackbox.cli.common.options import OPTIONS, Option
+from blackbox.cli.common.options import Option, all_options
 from blackbox.errors import UsageError
 from blackbox.settings import Settings
 
@@ -22,17 +22,19 @@ def load_settings(arguments: Namespace, environ: Mapping[str, str] = os.environ)
     """The settings in force. Raises `UsageError` with the flag, variable or key that is wrong."""
     file, written = _read_config(getattr(arguments, "config", None), environ)
     found: dict[str, object] = {}
-    for option in OPTIONS:
+    of_sources: dict[str, object] = {}
+    for option in all_options():
+        values_found, key = (of_sources, option.key) if option.field is None else (found, option.field)
         flag = cast("str | list[str] | None", getattr(arguments, option.key, None))
         if flag is not None:
-            found[option.field] = _value(option, flag, option.flag)
+            values_found[key] = _value(option, flag, option.flag)
         elif option.variable in environ:
             text = environ[option.variable]
-            found[option.field] = _value(option, text.split(",") if option.many else text, option.variable)
+            values_found[key] = _value(option, text.split(",") if option.many else text, option.variable)
         elif option.key in written:
             where = f"{file}: {option.key}"
-            found[option.field] = _value(option, _text(option, written[option.key], where), where)
-    settings = Settings(**found)  # pyright: ignore[reportArgumentType]
+            values_found[key] = _value(option, _text(option, written[option.key], where), where)
+    settings = Settings(**found, source_options=of_sources)  # pyright: ignore[reportArgumentType]
     if settings.socket_group is not None and settings.unix_socket is None:
         raise UsageError("--socket-group needs --unix-socket")
     if settings.require_record and settings.no_record:
@@ -76,7 +78,7 @@ def _read_config(flag: str | None, environ: Mapping[str, str]) -> tuple[Path | N
 
 
 def _check_keys(path: Path, written: Mapping[str, object]) -> None:
-    known = [option.key for option in OPTIONS]
+    known = [option.key for option in all_options()]
     for key in written:
         if key not in known:
             close = difflib.get_close_matches(key.replace("-", "_"), known, n=1)

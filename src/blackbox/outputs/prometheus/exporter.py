@@ -10,6 +10,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import CollectorRegistry
 
 from blackbox.hub import Hub, Published
+from blackbox.model.facts import DRIVER_EVENTS, DRIVER_EVENTS_WATCHED
 from blackbox.model.sample import Sample
 from blackbox.model.snapshot import Moment
 from blackbox.model.view import Shape
@@ -22,10 +23,6 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 GPU_FAMILIES = (*gpu_families(), *instance_families())
 PROCESS_FAMILIES = tuple(process_families())
 SERVER_FAMILIES = tuple(server_families())
-
-
-WATCHED = "watched"
-"""The fact `events` of a source that listens for the driver's events; anything else says why it cannot."""
 
 
 class PrometheusExporter:
@@ -119,7 +116,7 @@ class XidCounter:
 
 def _watched(sample: Sample) -> Iterator[str]:
     """The GPUs whose Xids the source would see."""
-    if sample.facts.get("events", WATCHED) == WATCHED:
+    if DRIVER_EVENTS.of(sample.facts) in (None, DRIVER_EVENTS_WATCHED):
         yield from (device.uuid for device in sample.devices if device.parent_uuid is None)
 
 

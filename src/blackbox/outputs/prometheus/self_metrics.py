@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
+from blackbox.model.facts import DRIVER_VERSION, NVML_VERSION, PID_SCOPE
 from blackbox.model.snapshot import Moment, SourceStatus
 from blackbox.outputs.prometheus.family import Family, Kind, Series
 
@@ -151,7 +152,9 @@ def server_families() -> Iterator[Family[Condition]]:
     yield Family("blackbox_build_info", "gauge", "What is running.", ("version", "python_version"), _build)
     yield Family("blackbox_simulated", "gauge", "1 when the readings come from the simulator.", (), _simulated)
     yield Family("blackbox_last_sample_timestamp_seconds", "gauge", "The last sample, in Unix time.", (), _sampled_at)
-    yield Family("blackbox_source_info", "gauge", "Facts a source knows.", ("source", *FACTS), _facts)
+    yield Family(
+        "blackbox_source_info", "gauge", "Facts a source knows.", ("source", *(fact.key for fact in INFO_FACTS)), _facts
+    )
     for name, kind, text, read in SOURCES:
         yield Family(f"blackbox_source_{name}", kind, text, ("source",), _over_sources(read))
     yield Family("blackbox_gpu_xid_errors_total", "counter", "Xid errors seen on the GPU.", ("uuid",), _xids)
@@ -162,7 +165,7 @@ def server_families() -> Iterator[Family[Condition]]:
         yield Family(f"blackbox_recorder_{name}", kind, text, (), _of_recorder(recorded))
 
 
-FACTS = ("driver_version", "nvml_version", "pid_scope")
+INFO_FACTS = (DRIVER_VERSION, NVML_VERSION, PID_SCOPE)
 
 ReadSource = Callable[[SourceStatus, Condition], float | None]
 
@@ -298,7 +301,7 @@ def _statuses(seen: Condition) -> tuple[SourceStatus, ...]:
 
 def _facts(seen: Condition) -> Iterator[Series]:
     for status in _statuses(seen):
-        yield (status.name, *(status.facts.get(fact, "") for fact in FACTS)), 1
+        yield (status.name, *(fact.of(status.facts) or "" for fact in INFO_FACTS)), 1
 
 
 def _over_sources(read: ReadSource) -> Callable[[Condition], Iterator[Series]]:

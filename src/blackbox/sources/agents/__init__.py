@@ -1,17 +1,22 @@
 """What programs tell from inside, through the agent: allocators, blocks, threads, kernels, engines, and their OOMs."""
 
-import os
+from pathlib import Path
 
-from blackbox.pidfile import runtime_directory
-from blackbox.settings import Settings
-from blackbox.sources.agents.source import AgentSource
-from blackbox.wire.address import NAME
+from blackbox.model.facts import Fact
+from blackbox.sources.base import SourceOption, SourceSpec
 
-OWN_USER, ALL_USERS = 0o600, 0o666
-"""Permissions of the socket."""
+AGENT_SOCKET: SourceOption[Path | None] = SourceOption(
+    "agent_socket", "path", None, "Unix socket where agents report (default: found by both)", "PATH"
+)
+NO_AGENTS = SourceOption("no_agents", "switch", False, "listen to no agents")
+SOCKET: Fact[str] = Fact("socket", "Path of the Unix socket where agents report.")
 
-
-def make(settings: Settings) -> AgentSource:
-    """The source at the place that the settings name, or where agents look by themselves."""
-    for_all = os.geteuid() == 0 or "RUNTIME_DIRECTORY" in os.environ
-    return AgentSource(settings.agent_socket or runtime_directory() / NAME, ALL_USERS if for_all else OWN_USER)
+SPEC = SourceSpec(
+    "agents",
+    "blackbox.sources.agents.source:make",
+    isolation="thread",
+    default=True,
+    switch=NO_AGENTS,
+    options=(AGENT_SOCKET, NO_AGENTS),
+    facts=(SOCKET,),
+)

@@ -6,12 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from blackbox.model.sample import Sample
+from blackbox.pidfile import runtime_directory
+from blackbox.sources.agents import AGENT_SOCKET, SOCKET
 from blackbox.sources.agents.kv_pools import Pools
 from blackbox.sources.agents.listener import Reception
 from blackbox.sources.agents.sample_parts import Allocators, engines, kernels, oom_event
 from blackbox.sources.agents.unix_socket import Door, DoorError
+from blackbox.sources.base import SourceContext
 from blackbox.sources.proc.processes import Procfs
 from blackbox.sources.proc.threads import Tasks
+from blackbox.wire.address import NAME
+
+OWN_USER, ALL_USERS = 0o600, 0o666
+"""Permissions of the socket."""
 
 
 class AgentSource:
@@ -64,7 +71,7 @@ class AgentSource:
                     "frames_total": reception.frames_gone + sum(connection.frames for connection in connections),
                     "bytes_total": reception.bytes_gone + sum(connection.bytes for connection in connections),
                 },
-                facts={"socket": os.fspath(self._path)},
+                facts=dict((SOCKET.stated(os.fspath(self._path)),)),
             )
 
     def close(self) -> None:
@@ -80,3 +87,10 @@ class AgentSource:
         self._door = Door(self._path, self._mode)
         self._reception = Reception(self._door.socket, self._procfs, self._tasks, self._clock)
         return self._reception
+
+
+def make(context: SourceContext) -> AgentSource:
+    """The source at the place that the settings name, or where agents look by themselves."""
+    for_all = os.geteuid() == 0 or "RUNTIME_DIRECTORY" in os.environ
+    path = AGENT_SOCKET.of(context.options) or runtime_directory() / NAME
+    return AgentSource(path, ALL_USERS if for_all else OWN_USER)

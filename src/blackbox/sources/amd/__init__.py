@@ -2,4 +2,14 @@
 (docs/decisions/0005-amd.md).
 """
 
-from blackbox.sources.amd.source import AmdSource as AmdSource
+from blackbox.model.facts import DRIVER_VERSION, PID_SCOPE, PROFILING
+from blackbox.sources.base import SourceSpec
+
+SPEC = SourceSpec(
+    "amd",
+    "blackbox.sources.amd.source:AmdSource",
+    isolation="child",
+    default=True,
+    facts=(DRIVER_VERSION, PID_SCOPE, PROFILING),
+    vendor="amd",
+)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from blackbox.model.facts import DRIVER_VERSION, PID_SCOPE, PROFILING
 from blackbox.model.sample import Sample, SourceState
 from blackbox.sources.amd.cards import CardFinder
 from blackbox.sources.amd.files import NO_GPU, Breadcrumb, Failure, Files
@@ -100,11 +101,13 @@ class AmdSource:
         self._cards_at = now + CARDS_SECONDS
         self._roster.apply(cards, now)
         if not self._facts:
-            self._facts = {
-                "driver_version": self._driver_version(),
-                "pid_scope": "host" if self._procfs.sees_host_pids else "namespace",
-                "profiling": "none",
-            }
+            self._facts = dict(
+                (
+                    DRIVER_VERSION.stated(self._driver_version()),
+                    PID_SCOPE.stated("host" if self._procfs.sees_host_pids else "namespace"),
+                    PROFILING.stated("none"),
+                )
+            )
 
     def _driver_version(self) -> str:
         """Of the driver where it is AMD's own package; of the kernel that it is a part of otherwise."""

@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from blackbox.model.sample import Sample
-from blackbox.sources.engines.address import Address
+from blackbox.sources.base import SourceContext
+from blackbox.sources.engines import ENGINES
+from blackbox.sources.engines.address import Address, parse_url
 from blackbox.sources.engines.discovery import Candidate, Discovery, Identity, discover
 from blackbox.sources.engines.watch import Watch
 
@@ -114,3 +116,8 @@ def _in_one_line(faults: Sequence[str]) -> str | None:
     more = len(faults) - FAULTS_NAMED_MAX
     named = [*faults[:FAULTS_NAMED_MAX], *([f"and {more} more"] if more > 0 else [])]
     return "; ".join(named) or None
+
+
+def make(context: SourceContext) -> EngineSource:
+    """The source for the engines of the processes on GPUs, and those that the settings name."""
+    return EngineSource(context.gpu_pids, [parse_url(text) for text in ENGINES.of(context.options)])

@@ -22,7 +22,7 @@ from msgspec import structs
 
 from blackbox import wire
 from blackbox.model.sample import DeviceProcess, Sample
-from blackbox.sources import Source
+from blackbox.sources.base import Source
 from blackbox.sources.isolation.breadcrumbs import Breadcrumbs, Call
 
 RECEIVE_BYTES = 65536

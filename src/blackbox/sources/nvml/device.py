@@ -3,11 +3,11 @@
 from msgspec import structs
 
 from blackbox.model.sample import Device, GpuState, Memory
-from blackbox.sources.nvml.errors import Failure, Fault
+from blackbox.sources.nvidia.errors import Failure, Fault
+from blackbox.sources.nvidia.process_list import ProcessRow
+from blackbox.sources.nvidia.topology import IdentityCheck, Place
 from blackbox.sources.nvml.gauges import GaugeReader, Gauges
 from blackbox.sources.nvml.memory import MemoryReader, MemoryReading
-from blackbox.sources.nvml.process_list import ProcessRow
-from blackbox.sources.nvml.topology import IdentityCheck, Place
 
 FAILURES_MAX = 4
 """Transient failures in a row that make a device lost: two seconds at the default interval."""

@@ -8,10 +8,10 @@ from ctypes import byref, c_uint, c_ulonglong, c_void_p, cast
 from typing import Any
 
 from blackbox.model.sample import Event, EventKind
-from blackbox.sources.nvml.bindings import nvml
-from blackbox.sources.nvml.driver import NO_DEVICE, Driver
-from blackbox.sources.nvml.errors import SUCCESS, TIMEOUT, Fault
-from blackbox.sources.nvml.topology import Place
+from blackbox.sources.nvidia.driver import NO_DEVICE, Driver
+from blackbox.sources.nvidia.errors import SUCCESS, TIMEOUT, Fault
+from blackbox.sources.nvidia.library import nvml
+from blackbox.sources.nvidia.topology import Place
 
 QUEUE_MAX = 1024
 """Events between two samples; a GPU in trouble can report thousands a second, which say nothing more."""

@@ -3,9 +3,9 @@
 from ctypes import byref, c_uint
 from typing import NamedTuple
 
-from blackbox.sources.nvml.bindings import nvml
-from blackbox.sources.nvml.device_calls import DeviceCalls
-from blackbox.sources.nvml.errors import Failure, Fault
+from blackbox.sources.nvidia.device_calls import DeviceCalls
+from blackbox.sources.nvidia.errors import Failure, Fault
+from blackbox.sources.nvidia.library import nvml
 
 SLOW_INTERVAL_SECONDS = 1.0
 """Temperature and power come from sensors behind firmware, 10 to 100 times slower than a counter."""

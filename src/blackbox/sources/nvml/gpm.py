@@ -3,10 +3,10 @@
 from ctypes import byref, c_uint
 from typing import Any, NamedTuple
 
-from blackbox.sources.nvml.bindings import nvml
-from blackbox.sources.nvml.device_calls import DeviceCalls
-from blackbox.sources.nvml.driver import NO_DEVICE, Driver
-from blackbox.sources.nvml.errors import SUCCESS, Failure, Fault, LibraryGoneError, failure_of
+from blackbox.sources.nvidia.device_calls import DeviceCalls
+from blackbox.sources.nvidia.driver import NO_DEVICE, Driver
+from blackbox.sources.nvidia.errors import SUCCESS, Failure, Fault, LibraryGoneError, failure_of
+from blackbox.sources.nvidia.library import nvml
 
 BITS_PER_BYTE = 8
 TRANSFERS_PER_CLOCK = 2

@@ -3,15 +3,14 @@
 from msgspec import structs
 
 from blackbox.model.sample import KernelCounters
+from blackbox.sources.nvidia.attribution import shared_reason
+from blackbox.sources.nvidia.driver import Driver
+from blackbox.sources.nvidia.errors import Failure
 from blackbox.sources.nvml.device import TrackedDevice
-from blackbox.sources.nvml.driver import Driver
-from blackbox.sources.nvml.errors import Failure
 from blackbox.sources.nvml.gpm import GpmReader, GpmReading
 from blackbox.sources.nvml.registry import Roster
 
 SOURCE = "gpm"
-PARTITIONED = "its GPU is partitioned (MIG), and only whole GPUs are measured"
-CONTAINED = "processes outside this container may be on the GPU, unseen"
 FIRST = "GPM compares two readings, and there is one so far"
 NOT_COUNTED = dict.fromkeys(
     ("atomic_operations", "threads_per_block", "active_blocks", "dram_read_bytes", "dram_write_bytes"),
@@ -68,7 +67,7 @@ class _Watched:
         self._listed_at = gpu.rows_taken_at
         instances = roster.instances(gpu).values()
         pids = sorted({row.pid for device in (gpu, *instances) for row in device.rows})
-        reason = why_shared(gpu.place.index, len(pids), gpu.rows_unknown, bool(instances), sees_all_pids, "GPM")
+        reason = shared_reason(gpu.place.index, len(pids), gpu.rows_unknown, bool(instances), sees_all_pids, "GPM")
         sole = pids[0] if pids and reason is None else None
         if sole != self._sole:
             self.reader.forget()
@@ -100,20 +99,6 @@ class _Watched:
             memory_throughput=throughput,
             unknown={**NOT_COUNTED, "memory_throughput": note},
         )
-
-
-def why_shared(
-    index: int, processes: int, unknown: str | None, is_partitioned: bool, sees_all_pids: bool, counter: str
-) -> str | None:
-    """Why what `counter` counts of the whole GPU is not one process's own; None where it is. `unknown`: why the GPU
-    may have more processes."""
-    if is_partitioned:
-        return PARTITIONED
-    if processes > 1:
-        return f"GPU {index} runs {processes} processes, and {counter} counts the whole GPU"
-    if unknown:
-        return f"others may be on the GPU: {unknown}"
-    return None if sees_all_pids else f"{CONTAINED}, and {counter} counts the whole GPU"
 
 
 def _nothing(pid: int, reason: str) -> KernelCounters:

@@ -1,10 +1,10 @@
 """The process lists of all devices, read as rarely as their cost demands."""
 
 from blackbox.model.sample import DeviceProcess
+from blackbox.sources.nvidia.driver import Driver
+from blackbox.sources.nvidia.errors import Failure, Fault
+from blackbox.sources.nvidia.process_list import ProcessLists, ProcessRow
 from blackbox.sources.nvml.device import TrackedDevice
-from blackbox.sources.nvml.driver import Driver
-from blackbox.sources.nvml.errors import Failure, Fault
-from blackbox.sources.nvml.process_list import ProcessLists, ProcessRow
 from blackbox.sources.nvml.registry import Roster
 from blackbox.sources.proc.device_processes import Holder, name_processes
 from blackbox.sources.proc.processes import Procfs

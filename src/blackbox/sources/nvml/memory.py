@@ -4,9 +4,9 @@ from ctypes import byref, sizeof
 from typing import NamedTuple
 
 from blackbox.model.sample import Memory
-from blackbox.sources.nvml.bindings import nvml
-from blackbox.sources.nvml.device_calls import DeviceCalls
-from blackbox.sources.nvml.errors import UNKNOWN, Failure, Fault
+from blackbox.sources.nvidia.device_calls import DeviceCalls
+from blackbox.sources.nvidia.errors import UNKNOWN, Failure, Fault
+from blackbox.sources.nvidia.library import nvml
 
 CALL_V2 = "nvmlDeviceGetMemoryInfo_v2"
 CALL_V1 = "nvmlDeviceGetMemoryInfo"

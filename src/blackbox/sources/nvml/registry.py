@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 
 from blackbox.model.sample import Device, Event, GpuState
-from blackbox.sources.nvml.bindings import nvml
+from blackbox.sources.nvidia.errors import Failure, Fault
+from blackbox.sources.nvidia.library import nvml
+from blackbox.sources.nvidia.topology import IdentityCheck, Place, Topology
 from blackbox.sources.nvml.device import TrackedDevice
-from blackbox.sources.nvml.errors import Failure, Fault
-from blackbox.sources.nvml.topology import IdentityCheck, Place, Topology
 
 _UNLISTED = Failure(Fault.DEVICE_GONE, "the driver lists this GPU no more", nvml.NVML_ERROR_GPU_NOT_FOUND)
 _STATES_UNREADABLE: dict[Fault, GpuState] = {Fault.DEVICE_GONE: "lost", Fault.DENIED: "no_access"}

@@ -5,17 +5,25 @@ from collections.abc import Callable
 from ctypes import c_uint, create_string_buffer
 from pathlib import Path
 
+from blackbox.model.facts import (
+    DRIVER_EVENTS,
+    DRIVER_EVENTS_WATCHED,
+    DRIVER_VERSION,
+    GPM,
+    NVML_VERSION,
+    PID_SCOPE,
+    PROFILING,
+)
 from blackbox.model.sample import Device, Event, Sample, SourceState
-from blackbox.sources.nvml.bindings import nvml
-from blackbox.sources.nvml.driver import INIT_CALL, NO_DEVICE, Breadcrumb, Driver
-from blackbox.sources.nvml.errors import Failure, LibraryGoneError, absence_of
+from blackbox.sources.nvidia.driver import INIT_CALL, NO_DEVICE, Breadcrumb, Driver
+from blackbox.sources.nvidia.errors import Failure, LibraryGoneError, absence_of
+from blackbox.sources.nvidia.library import nvml, pids_are_ours, profiling_access
+from blackbox.sources.nvidia.topology import COUNT_CALL, TopologyReader
+from blackbox.sources.nvml import MEMORY_VERSION
 from blackbox.sources.nvml.events import EventWatch
 from blackbox.sources.nvml.gpm_attribution import SoleProcesses
 from blackbox.sources.nvml.listing import ProcessListing
-from blackbox.sources.nvml.processes import pids_are_ours
-from blackbox.sources.nvml.profiling import profiling_access
 from blackbox.sources.nvml.registry import Roster
-from blackbox.sources.nvml.topology import COUNT_CALL, TopologyReader
 from blackbox.sources.proc.processes import Procfs, user_name
 
 OPEN_RETRY_SECONDS = 2.0
@@ -68,6 +76,7 @@ class NvmlSource:
         """When the library may be opened next, while `_absence` says why it is not open."""
         self._absence: Failure | None = None
         self._facts: dict[str, str] = {}
+        self._sees_host_pids = False
         self._topology: TopologyReader = TopologyReader(self._driver, clock)
         self._topology_at: float | None = None
         """When to enumerate next; None before the first time since the library was opened."""
@@ -106,7 +115,7 @@ class NvmlSource:
             self._roster.read(now)
             self._listing.read(self._roster, self._named_procfs, now)
             if self._sole is not None:
-                self._sole.read(self._roster, self._facts["pid_scope"] == "host")
+                self._sole.read(self._roster, self._sees_host_pids)
         except LibraryGoneError as gone:
             self._retire(gone.failure, now)
             return self._sample_absent(now, gone.failure)
@@ -134,13 +143,16 @@ class NvmlSource:
         driver_version = self._read_text("nvmlSystemGetDriverVersion")
         is_host = self._procfs.sees_host_pids
         self._named_procfs = self._procfs if pids_are_ours(driver_version, is_host) else None
-        self._facts = {
-            "driver_version": driver_version,
-            "nvml_version": self._read_text("nvmlSystemGetNVMLVersion"),
-            "pid_scope": "host" if is_host else "namespace",
-            "profiling": profiling_access(self._procfs_path),
-            "gpm": "off" if self._sole is None else "on",
-        }
+        self._sees_host_pids = is_host
+        self._facts = dict(
+            (
+                DRIVER_VERSION.stated(driver_version),
+                NVML_VERSION.stated(self._read_text("nvmlSystemGetNVMLVersion")),
+                PID_SCOPE.stated("host" if is_host else "namespace"),
+                PROFILING.stated(profiling_access(self._procfs_path)),
+                GPM.stated("off" if self._sole is None else "on"),
+            )
+        )
         return None
 
     def _enumerate(self, now: float) -> Failure | None:
@@ -164,7 +176,7 @@ class NvmlSource:
         self._stop_watch()
         self._watched = watched
         self._watch = EventWatch(self._driver, self._wall_clock)
-        self._facts["events"] = self._watch.start(gpus) or "watched"
+        self._facts[DRIVER_EVENTS.key] = self._watch.start(gpus) or DRIVER_EVENTS_WATCHED
 
     def _stop_watch(self) -> None:
         self._watched = None
@@ -229,7 +241,7 @@ class NvmlSource:
             kernels=self._sole.rows if self._sole else (),
             events=self._drain_events(),
             cost=self._cost(),
-            facts={**self._facts, "memory_version": _memory_versions(devices)},
+            facts={**self._facts, MEMORY_VERSION.key: _memory_versions(devices)},
         )
 
     def _drain_events(self) -> tuple[Event, ...]:
@@ -261,6 +273,11 @@ class NvmlSource:
             return str(uid)
         self._breadcrumb(USER_CALL, NO_DEVICE)
         return user_name(uid)
+
+
+def with_gpm(breadcrumb: Breadcrumb) -> NvmlSource:
+    """The source that makes profiling calls as well."""
+    return NvmlSource(breadcrumb=breadcrumb, gpm=True)
 
 
 def _health(devices: tuple[Device, ...]) -> tuple[SourceState, str | None]:

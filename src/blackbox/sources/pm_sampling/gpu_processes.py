@@ -3,10 +3,10 @@
 import os
 from typing import NamedTuple
 
-from blackbox.sources.nvml.errors import Failure
-from blackbox.sources.nvml.gpm_attribution import why_shared
-from blackbox.sources.nvml.process_list import ProcessLists
-from blackbox.sources.nvml.topology import Place
+from blackbox.sources.nvidia.attribution import shared_reason
+from blackbox.sources.nvidia.errors import Failure
+from blackbox.sources.nvidia.process_list import ProcessLists
+from blackbox.sources.nvidia.topology import Place
 
 
 class Company(NamedTuple):
@@ -29,5 +29,5 @@ class Neighbours:
         reading = self._lists.read(gpu.calls, None)
         rows, unknown = ([], reading.reason) if isinstance(reading, Failure) else reading
         pids = tuple(sorted({row.pid for row in rows} - {os.getpid()}))
-        shared = why_shared(gpu.index, len(pids), unknown, is_partitioned, self._sees_all_pids, "PM sampling")
+        shared = shared_reason(gpu.index, len(pids), unknown, is_partitioned, self._sees_all_pids, "PM sampling")
         return Company(pids, shared)

@@ -5,10 +5,11 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
+from blackbox.model.facts import PM_SAMPLING
 from blackbox.model.sample import KernelCounters, Sample, SourceState
-from blackbox.sources.nvml.driver import Breadcrumb, Driver
-from blackbox.sources.nvml.errors import Failure, LibraryGoneError, absence_of
-from blackbox.sources.nvml.topology import Place, Topology, TopologyReader
+from blackbox.sources.nvidia.driver import Breadcrumb, Driver
+from blackbox.sources.nvidia.errors import Failure, LibraryGoneError, absence_of
+from blackbox.sources.nvidia.topology import Place, Topology, TopologyReader
 from blackbox.sources.pm_sampling.collector import Collector, DeniedError, PmSamplingError
 from blackbox.sources.pm_sampling.cuda import CudaError, ordinals
 from blackbox.sources.pm_sampling.gpu_processes import Neighbours
@@ -87,7 +88,7 @@ class PmSamplingSource:
             state=state,
             reason=reason,
             kernels=_by_process(self._rows),
-            facts={"pm_sampling": "on"},
+            facts=dict((PM_SAMPLING.stated("on"),)),
             cost={
                 "cpu_seconds_total": time.process_time(),
                 "driver_calls_total": self._driver.calls_total,

@@ -1,5 +1,13 @@
 """A simulated machine, for demonstrations and tests without a GPU; every sample says so."""
 
-from blackbox.sources.simulated.source import SimulatedSource
+from blackbox.model.facts import DRIVER_VERSION, NVML_VERSION, PID_SCOPE
+from blackbox.sources.base import SourceSpec
 
-__all__ = ["SimulatedSource"]
+SPEC = SourceSpec(
+    "simulated",
+    "blackbox.sources.simulated.source:make",
+    isolation="thread",
+    default=False,
+    facts=(DRIVER_VERSION, NVML_VERSION, PID_SCOPE),
+    simulated=True,
+)

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator
 
 from msgspec import structs
 
+from blackbox.model.facts import DRIVER_VERSION, NVML_VERSION, PID_SCOPE
 from blackbox.model.sample import Allocator, Event, KernelCounters, OutOfMemory, Sample
+from blackbox.sources.base import SourceContext
 from blackbox.sources.simulated.kernels import counters
 from blackbox.sources.simulated.machine import STEP_SECONDS, Machine
 from blackbox.sources.simulated.notebook import STACKS, Failure
@@ -15,7 +17,7 @@ WARM_UP_SECONDS = 40.0
 """Life before the first sample, so that it shows caches in use and a fragmented heap."""
 CATCH_UP_SECONDS_MAX = 60.0
 """After a longer pause (a suspended machine) the rest of it never happened."""
-FACTS = {"driver_version": "simulated", "nvml_version": "simulated", "pid_scope": "simulated"}
+STATED = dict((DRIVER_VERSION.stated("simulated"), NVML_VERSION.stated("simulated"), PID_SCOPE.stated("simulated")))
 
 
 class SimulatedSource:
@@ -59,7 +61,7 @@ class SimulatedSource:
             kernels=tuple(_kernels(machine)),
             engines=(structs.replace(machine.inference.engine(), taken_at=taken_at),),
             events=events,
-            facts=FACTS,
+            facts=STATED,
         )
 
     def close(self) -> None:
@@ -125,6 +127,11 @@ class SimulatedSource:
                 stacks=STACKS,
             ),
         )
+
+
+def make(context: SourceContext) -> SimulatedSource:  # noqa: ARG001 - a simulation has no settings
+    """The source, beginning now."""
+    return SimulatedSource()
 
 
 def _processes(machine: Machine) -> Iterator[Process]:

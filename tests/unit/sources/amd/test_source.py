@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from blackbox.merge import merge
 from blackbox.model.sample import Sample
 from blackbox.model.snapshot import Moment, Snapshot
-from blackbox.sources.amd import AmdSource
 from blackbox.sources.amd.clients import Client, parse_fdinfo
+from blackbox.sources.amd.source import AmdSource
 from blackbox.sources.vendor import vendor_of
 from tests.clocks import ManualClock
 from tests.fake_amd import GIB, FakeAmd, FakeGpu

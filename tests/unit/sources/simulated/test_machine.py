@@ -13,9 +13,8 @@ from blackbox.merge import merge
 from blackbox.model.codec import to_json
 from blackbox.model.sample import Sample
 from blackbox.model.snapshot import Moment, Snapshot
-from blackbox.sources.simulated import SimulatedSource
 from blackbox.sources.simulated.gpu import UNATTRIBUTED_BYTES
-from blackbox.sources.simulated.source import CATCH_UP_SECONDS_MAX
+from blackbox.sources.simulated.source import CATCH_UP_SECONDS_MAX, SimulatedSource
 from tests.clocks import ManualClock
 
 WALL = 1_763_800_000.0

@@ -4,7 +4,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from blackbox.model.sample import SourceState
-from blackbox.sources.nvml.bindings import nvml
+from blackbox.sources.nvidia.library import nvml
 
 
 class Fault(Enum):

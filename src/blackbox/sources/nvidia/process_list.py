@@ -5,8 +5,8 @@ from struct import Struct
 from typing import NamedTuple
 
 from blackbox.model.sample import ProcessKind
-from blackbox.sources.nvml.device_calls import DeviceCalls
-from blackbox.sources.nvml.errors import INSUFFICIENT_SIZE, Failure, Fault
+from blackbox.sources.nvidia.device_calls import DeviceCalls
+from blackbox.sources.nvidia.errors import INSUFFICIENT_SIZE, Failure, Fault
 
 PID_MAX = 4_194_304
 """The kernel's own limit (2^22); `kernel.pid_max` may be lowered under a living process."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from blackbox.model.sample import MigInstance
-from blackbox.sources.nvml.bindings import nvml
-from blackbox.sources.nvml.device_calls import DeviceCalls
-from blackbox.sources.nvml.driver import NO_DEVICE, Driver
-from blackbox.sources.nvml.errors import Failure, Fault
+from blackbox.sources.nvidia.device_calls import DeviceCalls
+from blackbox.sources.nvidia.driver import NO_DEVICE, Driver
+from blackbox.sources.nvidia.errors import Failure, Fault
+from blackbox.sources.nvidia.library import nvml
 
 COUNT_CALL = "nvmlDeviceGetCount_v2"
 GPUS_MAX = 1024

@@ -3,10 +3,10 @@
 from ctypes import byref, c_void_p
 from pathlib import Path
 
-from blackbox.sources.nvml.device_calls import DeviceCalls
-from blackbox.sources.nvml.driver import NO_DEVICE, Driver
-from blackbox.sources.nvml.errors import Failure, Fault
-from blackbox.sources.nvml.topology import IdentityCheck, Place, Topology, TopologyReader
+from blackbox.sources.nvidia.device_calls import DeviceCalls
+from blackbox.sources.nvidia.driver import NO_DEVICE, Driver
+from blackbox.sources.nvidia.errors import Failure, Fault
+from blackbox.sources.nvidia.topology import IdentityCheck, Place, Topology, TopologyReader
 from tests.clocks import ManualClock
 from tests.fake_nvml import FakeDriver, gpu_uuid
 

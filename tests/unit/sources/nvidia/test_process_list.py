@@ -5,7 +5,7 @@ from struct import Struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.sources.nvml.process_list import NO_INSTANCE, NOT_AVAILABLE_BYTES, PID_MAX, parse_rows
+from blackbox.sources.nvidia.process_list import NO_INSTANCE, NOT_AVAILABLE_BYTES, PID_MAX, parse_rows
 
 ROW_V1, ROW_V2, ROW_R535 = Struct("<I4xQ"), Struct("<I4xQII"), Struct("<I4xQIIQ")
 TOTAL_BYTES = 80 << 30

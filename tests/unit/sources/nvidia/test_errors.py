@@ -2,7 +2,7 @@
 
 import pytest
 
-from blackbox.sources.nvml.errors import Failure, Fault, absence_of, failure_of, fault_of
+from blackbox.sources.nvidia.errors import Failure, Fault, absence_of, failure_of, fault_of
 
 CLASSES = {
     Fault.PERMANENT: (3, 13, 14, 22, 24, 25, 26, 30),

@@ -7,8 +7,7 @@ from ctypes import CDLL
 from pathlib import Path
 from typing import Any
 
-from blackbox.sources.nvml.bindings import nvml
-from blackbox.sources.nvml.errors import (
+from blackbox.sources.nvidia.errors import (
     FUNCTION_NOT_FOUND,
     SUCCESS,
     UNINITIALIZED,
@@ -17,6 +16,7 @@ from blackbox.sources.nvml.errors import (
     LibraryGoneError,
     failure_of,
 )
+from blackbox.sources.nvidia.library import nvml
 
 NO_DEVICE = -1
 """Device index of a call that concerns no device, and in `quarantine` of one barred on all of them."""

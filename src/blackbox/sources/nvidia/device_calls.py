@@ -5,8 +5,8 @@ from collections.abc import Callable
 from ctypes import c_void_p
 from typing import NamedTuple
 
-from blackbox.sources.nvml.driver import Driver
-from blackbox.sources.nvml.errors import Failure, Fault
+from blackbox.sources.nvidia.driver import Driver
+from blackbox.sources.nvidia.errors import Failure, Fault
 
 DENIED_SECONDS = 120.0
 """A refused permission is asked for again this rarely: it changes by a person's hand."""

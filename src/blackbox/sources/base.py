@@ -1,0 +1,104 @@
+"""What a source is: the promises it keeps, and the declaration by which it is found, set up and run.
+
+Imports next to nothing, since every command that reads settings loads it.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, TypeVar, cast
+
+if TYPE_CHECKING:
+    from blackbox.model.facts import Fact
+    from blackbox.model.sample import Sample
+
+T = TypeVar("T")
+
+OptionValues = Mapping[str, object]
+"""Key of an option -> its value, of those that a person has set."""
+
+
+class Source(Protocol):
+    """One origin of numbers.
+
+    `sample` may block or even crash: a source with `isolation="child"` runs in a process of its own that is killed
+    and replaced when it misses its deadline, any other in a thread of its own.
+    """
+
+    name: str
+
+    def sample(self) -> "Sample":
+        """What is there now. Opens what it needs on the first call, and again after a loss.
+
+        A fault of the machine is an answer (`Sample.state`, `Device.state`, `unknown`), not an exception; an
+        exception means a bug in the source and is counted as a failed sample.
+        """
+        ...
+
+    def close(self) -> None:
+        """Releases every handle. May be called twice, and `sample` again afterwards. Never raises."""
+        ...
+
+
+class SourceOption(NamedTuple, Generic[T]):
+    """A setting of a source: `key` is `--key` on the command line, `BLACKBOX_KEY` in the environment, and `key` in the
+    settings file."""
+
+    key: str
+    kind: Literal["switch", "path", "text"]
+    default: T
+    help: str
+    metavar: str | None = None
+    parse: Callable[[str], object] | None = None
+    """Checks and converts `text`; raises `UsageError` with one line."""
+    many: bool = False
+    """May be given several times; the value is a tuple."""
+
+    def of(self, values: OptionValues) -> T:
+        """The value in force."""
+        return cast("T", values.get(self.key, self.default))
+
+
+class SourceContext(NamedTuple):
+    """What a source that runs in a thread may ask for when it is made."""
+
+    options: OptionValues
+    gpu_pids: Callable[[], Collection[int]]
+    """The processes on a GPU now, of our own pid namespace."""
+
+
+class SourceSpec(NamedTuple):
+    """How to make and run a source. Each package in `sources/` that is one has it as `SPEC`."""
+
+    name: str
+    factory: str
+    """`module:callable`, imported where the source runs. In a thread it is called with a `SourceContext`, in a process
+    of its own with a `breadcrumb` to drop before each call that may hang, where it takes one."""
+    isolation: Literal["child", "thread"]
+    default: bool
+    """Runs unless `switch` says otherwise."""
+    switch: SourceOption[bool] | None = None
+    """Makes it run where it does not by default; keeps it from running where it does."""
+    variant: tuple[SourceOption[bool], str] | None = None
+    """(switch, factory in place of `factory` where that is on)"""
+    options: tuple[SourceOption[Any], ...] = ()
+    """All its options, in the order of `--help`."""
+    facts: "tuple[Fact[Any], ...]" = ()
+    """What its samples may state in `Sample.facts`."""
+    has_named_facts: bool = False
+    """Its samples state facts under names found at run time as well, such as addresses."""
+    vendor: str | None = None
+    """Whose GPUs it sees: it runs where the machine has these (see `sources/vendor.py`)."""
+    simulated: bool = False
+    """Shows a machine that does not exist: runs in demo mode, and alone."""
+
+    def runs(self, options: OptionValues, vendor: str) -> bool:
+        """Whether it runs on a real machine with GPUs of `vendor`."""
+        if self.simulated or self.vendor not in (None, vendor):
+            return False
+        is_switched = self.switch is not None and self.switch.of(options)
+        return self.default != is_switched
+
+    def chosen_factory(self, options: OptionValues) -> str:
+        """`factory`, or that of the variant that is switched on."""
+        if self.variant is not None and self.variant[0].of(options):
+            return self.variant[1]
+        return self.factory
