@@ -18,6 +18,8 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 EXIT_BROKEN_PIPE = 128 + signal.SIGPIPE
 
+REST = "program"
+"""The argument of 'run' that holds a list by itself: the program and its arguments."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -128,7 +130,15 @@ def _run(prog: str, argv: Sequence[str]) -> int:
 def _dispatch(prog: str, argv: Sequence[str]) -> int:
     chosen = next((word for word in argv if not word.startswith("-")), None)
     arguments = build_parser([chosen] if chosen else [], prog).parse_args(argv)
+    _refuse_lost_values(arguments)
     return next(_load(command).run(arguments) for command in COMMANDS if command.name == arguments.command)
+
+
+def _refuse_lost_values(arguments: Namespace) -> None:
+    """`--flag=--` loses its value on the way through argparse (Python 3.11), which then gives a list without any."""
+    for key, value in vars(arguments).items():
+        if key != REST and value in ([], [[]]):
+            raise UsageError("'--' is not the value of an option")
 
 
 def _load(command: Command) -> CommandModule:

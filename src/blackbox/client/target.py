@@ -32,13 +32,14 @@ class Target(NamedTuple):
 
 def target(url: str, token: str | None, unix_socket: Path | None, tls: ssl.SSLContext | None) -> Target:
     """The server at `url`; user and password in it become basic auth. Raises `UsageError` when it is no HTTP URL."""
-    parts = urlsplit(url)
+    no_server = UsageError(f"not the URL of a server: {_without_password(url)!r} (example: {DEFAULT_URL})")
     try:
+        parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        port = -1
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == -1 or parts.query or parts.fragment:
-        raise UsageError(f"not the URL of a server: {_without_password(url)!r} (example: {DEFAULT_URL})")
+        raise no_server from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise no_server
     secure = parts.scheme == "https"
     location = parts.netloc.rpartition("@")[2]
     return Target(

@@ -9,6 +9,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import NamedTuple, Protocol, cast
 
+from blackbox.cli.common import parsers
 from blackbox.errors import UsageError
 
 
@@ -42,7 +43,7 @@ IMPORTERS = (
 def configure(parser: ArgumentParser) -> None:
     """Which file, and how to print it."""
     kinds = "; ".join(f"{', '.join(importer.suffixes)} - {importer.what}" for importer in IMPORTERS)
-    parser.add_argument("file", metavar="FILE", type=Path, help=kinds)
+    parser.add_argument("file", metavar="FILE", help=kinds)
     parser.add_argument("--compact", action="store_true", help="on one line")
 
 
@@ -50,7 +51,8 @@ def run(arguments: Namespace) -> int:
     """Reads and prints."""
     import msgspec
 
-    body = _importer(arguments.file).read(arguments.file)
+    path = parsers.path(arguments.file)
+    body = _importer(path).read(path)
     sys.stdout.buffer.write((body if arguments.compact else msgspec.json.format(body, indent=2)) + b"\n")
     return 0
 

@@ -74,7 +74,7 @@ def _evidence(arguments: Namespace, seconds: float) -> "Evidence":
         arguments.url, arguments.unix_socket = what, None
         return of_server(server_arguments.client(arguments), what, seconds)
     path = parsers.path(what)
-    if path.is_dir():
+    if _is_directory(path):
         return _of_directory(path, seconds)
     from blackbox.recorder.dumps.file import is_dump
     from blackbox.report.origins import of_dump, of_snapshot_file
@@ -105,6 +105,13 @@ def _of_directory(directory: Path, seconds: float) -> "Evidence":
     if evidence is None:
         raise FailureError(f"{directory}: no moment of those minutes can be read")
     return evidence
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise FailureError(f"{path}: {error.strerror}") from None
 
 
 def _page_name(what: str | None) -> str:

@@ -108,6 +108,8 @@ def path(text: str) -> Path:
     """A path; `~` is the home directory."""
     if not text:
         raise UsageError("an empty path")
+    if "\0" in text:
+        raise UsageError(f"{text!r} holds a null character, as no path can")
     try:
         return Path(text).expanduser()
     except RuntimeError:
