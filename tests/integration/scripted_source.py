@@ -109,11 +109,13 @@ class Scripted:
         if "garbage" in orders:
             os.write(channel, b"HTTP/1.1 200 OK\r\n\r\n")
         if "oversize" in orders:
-            os.write(channel, wire.HEADER.pack(wire.MAGIC, wire.VERSION, wire.Kind.SAMPLE, wire.MAX_PAYLOAD_BYTES + 1))
+            os.write(
+                channel, wire.HEADER.pack(wire.MAGIC, wire.VERSION, wire.FrameKind.SAMPLE, wire.MAX_PAYLOAD_BYTES + 1)
+            )
         if "undecodable" in orders:
-            os.write(channel, wire.pack(wire.Kind.SAMPLE, b"\xc1"))
+            os.write(channel, wire.pack(wire.FrameKind.SAMPLE, b"\xc1"))
         if "foreign" in orders:
-            os.write(channel, wire.pack(wire.Kind.REQUEST, b""))
+            os.write(channel, wire.pack(wire.FrameKind.REQUEST, b""))
         if "mute" in orders:
             with socket.socket(fileno=os.dup(channel)) as mouth:
                 mouth.shutdown(socket.SHUT_WR)

@@ -20,7 +20,7 @@ from blackbox.model.sample import Sample
 from blackbox.sources.agents import connection
 from blackbox.sources.agents.decode import Message, decode
 from blackbox.sources.agents.unix_socket import Door, DoorError
-from blackbox.wire import HEADER, MAGIC, MAX_PAYLOAD_BYTES, VERSION, Frame, Kind
+from blackbox.wire import HEADER, MAGIC, MAX_PAYLOAD_BYTES, VERSION, Frame, FrameKind
 from blackbox.wire.message import BLOCKS_MAX, pack_hello, pack_report
 from blackbox.wire.report import AllocatorReport, BlockColumns, Cost, Hello, Report
 from tests.agent_rig import USE_HEAP, AgentServer, Listener, agent_environment, run
@@ -43,7 +43,7 @@ def report(rows: int, gpu_uuid: str = "GPU-0") -> bytes:
     return pack_report(Report("heap", time.monotonic(), (allocator,)), COST)
 
 
-def header(length: int, kind: int = Kind.REPORT) -> bytes:
+def header(length: int, kind: int = FrameKind.REPORT) -> bytes:
     return HEADER.pack(MAGIC, VERSION, kind, length)
 
 
@@ -92,12 +92,12 @@ GARBAGE = {
     "HTTP": (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",),
     "a report without a hello": (report(1),),
     "two hellos": (HELLO, HELLO),
-    "a hello of a gibibyte": (header(1 << 30, Kind.HELLO),),
+    "a hello of a gibibyte": (header(1 << 30, FrameKind.HELLO),),
     "a report of a gibibyte": (HELLO, header(1 << 30)),
     "a report of zeros": (HELLO, header(MAX_PAYLOAD_BYTES), bytes(MAX_PAYLOAD_BYTES)),
     "JSON bombs": (HELLO, header(4 + 200_000), (200_000).to_bytes(4, "little"), b"[" * 200_000),
     "another process": (pack_hello(Hello(1, 0, 99)), report(1)),
-    "a kind of the daemon's": (HELLO, header(0, Kind.SAMPLE)),
+    "a kind of the daemon's": (HELLO, header(0, FrameKind.SAMPLE)),
 }
 
 

@@ -3,6 +3,6 @@
 Standard library only, Python 3.9 and newer: this package also runs inside other people's programs.
 """
 
-from blackbox.wire.frame import HEADER, MAGIC, MAX_PAYLOAD_BYTES, VERSION, Frame, Kind, Unpacker, WireError, pack
+from blackbox.wire.frame import HEADER, MAGIC, MAX_PAYLOAD_BYTES, VERSION, Frame, FrameKind, Unpacker, WireError, pack
 
-__all__ = ["HEADER", "MAGIC", "MAX_PAYLOAD_BYTES", "VERSION", "Frame", "Kind", "Unpacker", "WireError", "pack"]
+__all__ = ["HEADER", "MAGIC", "MAX_PAYLOAD_BYTES", "VERSION", "Frame", "FrameKind", "Unpacker", "WireError", "pack"]

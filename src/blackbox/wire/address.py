@@ -7,11 +7,11 @@ from collections.abc import Mapping
 VARIABLE = "BLACKBOX_AGENT_SOCKET"
 NAME = "agent.sock"
 SYSTEM = "/run/blackbox/agent.sock"
-"""Of a daemon for all users. Root alone can put one there."""
+"""Of a daemon for all users. Only root can create it."""
 
 
 def agent_paths(environ: Mapping[str, str], uid: int) -> tuple[str, ...]:
-    """Where an agent of this user looks, one after the other."""
+    """The paths at which an agent of this user tries to connect, in order."""
     asked = environ.get(VARIABLE)
     if asked:
         return (asked,)

@@ -4,7 +4,7 @@ A frame is a 12-byte little-endian header
 
     4 bytes  magic  b"BBOX"
     2 bytes  version of this layout
-    2 bytes  kind of the payload (`Kind`)
+    2 bytes  kind of the payload (`FrameKind`)
     4 bytes  length of the payload
 
 and then the payload. A stream that breaks a rule raises `WireError`; the reader must then close it, since nothing
@@ -29,8 +29,8 @@ class WireError(ValueError):
     """The peer broke the framing."""
 
 
-class Kind(IntEnum):
-    """What a payload holds. Numbers are never reused."""
+class FrameKind(IntEnum):
+    """What the payload of a frame holds. Numbers are never reused."""
 
     REQUEST = 1
     """Daemon to source child: take a sample (msgpack)."""
@@ -44,8 +44,8 @@ class Kind(IntEnum):
     """Agent to daemon: an allocation failed; the allocator's state and its last steps."""
     GOODBYE = 6
     """Agent to daemon, last of all: the program ends by itself (empty, or JSON of `Goodbye`)."""
-    TAKEN = 7
-    """Daemon to agent: the OOM has arrived, the program may die of it now (empty)."""
+    OOM_RECEIVED = 7
+    """Daemon to agent: the OOM has arrived, the program need not wait any longer (empty)."""
 
 
 class Frame(NamedTuple):
@@ -74,8 +74,8 @@ class Unpacker:
         return len(self._buffer)
 
     def feed(self, data: bytes) -> Iterator[Frame]:
-        """The frames completed by `data`, in order. Each is cut when it is asked for: what one says may change how the
-        next is taken. Iterating raises `WireError` at the first broken header."""
+        """The frames completed by `data`, in order. Each is cut off when it is asked for: one may change the
+        limit for the next. Iterating raises `WireError` at the first broken header."""
         self._buffer += data
         return self._frames()
 

@@ -1,7 +1,7 @@
 """Payloads of the frames that agents send.
 
-HELLO is the JSON of `Hello`; GOODBYE is empty, or the JSON of `Goodbye` where it has something to tell; TAKEN, the
-daemon's answer to an OOM, is empty. REPORT and OOM are
+HELLO is the JSON of `Hello`; GOODBYE is empty, or the JSON of `Goodbye` where an exception ends the program;
+OOM_RECEIVED, the daemon's acknowledgement of an OOM, is empty. REPORT and OOM are
 
     4 bytes  length of the header, little-endian
              the header: JSON of `ReportHeader` or `OomHeader`
@@ -18,7 +18,7 @@ import sys
 from array import array
 from typing import NamedTuple
 
-from blackbox.wire.frame import Kind, WireError, pack
+from blackbox.wire.frame import FrameKind, WireError, pack
 from blackbox.wire.report import BlockColumns, Cost, Goodbye, Hello, KvStates, Oom, Report
 
 BLOCKS_MAX = 100_000
@@ -54,7 +54,7 @@ class BlockShape(NamedTuple):
 
     rows: int
     columns: tuple[str, ...]
-    """Those that are there, in the order of `COLUMNS`."""
+    """The columns sent, in the order of `COLUMNS`."""
     labels: tuple[tuple[str | None, str | None], ...]
 
 
@@ -76,17 +76,17 @@ class OomHeader(NamedTuple):
 
 def pack_hello(hello: Hello) -> bytes:
     """The frame that opens a connection."""
-    return pack(Kind.HELLO, _json(hello))
+    return pack(FrameKind.HELLO, _json(hello))
 
 
 def pack_goodbye(goodbye: Goodbye = Goodbye()) -> bytes:  # noqa: B008 - never changed
-    """The frame that ends one."""
-    return pack(Kind.GOODBYE, b"" if goodbye == Goodbye() else _json(goodbye))
+    """The frame that ends a connection."""
+    return pack(FrameKind.GOODBYE, b"" if goodbye == Goodbye() else _json(goodbye))
 
 
-def pack_taken() -> bytes:
-    """The daemon's answer to an OOM."""
-    return pack(Kind.TAKEN, b"")
+def pack_oom_received() -> bytes:
+    """The frame by which the daemon acknowledges an OOM."""
+    return pack(FrameKind.OOM_RECEIVED, b"")
 
 
 def pack_report(report: Report, cost: Cost) -> bytes:
@@ -100,7 +100,7 @@ def pack_report(report: Report, cost: Cost) -> bytes:
     shapes = tuple(_shape(columns) for columns in blocks)
     header = ReportHeader(bare, cost, shapes, tuple(len(state.states) for state in states))
     packed = [_packed(columns) for columns in blocks if columns is not None]
-    return _message(Kind.REPORT, header, REPORT_HEADER_BYTES_MAX, [*packed, *map(_states, states)])
+    return _message(FrameKind.REPORT, header, REPORT_HEADER_BYTES_MAX, [*packed, *map(_states, states)])
 
 
 def pack_oom(oom: Oom) -> bytes:
@@ -111,7 +111,7 @@ def pack_oom(oom: Oom) -> bytes:
     body = [] if columns is None else [_packed(columns)]
     while True:
         try:
-            return _message(Kind.OOM, OomHeader(bare, _shape(columns)), OOM_HEADER_BYTES_MAX, body)
+            return _message(FrameKind.OOM, OomHeader(bare, _shape(columns)), OOM_HEADER_BYTES_MAX, body)
         except WireError:
             if not bare.trace and not bare.stacks:
                 raise
@@ -133,7 +133,7 @@ def split(payload: bytes, header_bytes_max: int) -> tuple[bytes, memoryview]:
 
 
 def read_column(code: str, count: int, packed: memoryview) -> tuple[array[int], memoryview]:
-    """A column and what lies behind it. Raises `WireError` when it is cut short."""
+    """A column, and the bytes after it. Raises `WireError` when it is cut short."""
     column: array[int] = array(code)
     end = count * column.itemsize
     if not 0 <= end <= len(packed):
@@ -176,7 +176,7 @@ def _little_endian(column: array[int]) -> array[int]:
     return column
 
 
-def _message(kind: Kind, header: ReportHeader | OomHeader, header_bytes_max: int, columns: list[bytes]) -> bytes:
+def _message(kind: FrameKind, header: ReportHeader | OomHeader, header_bytes_max: int, columns: list[bytes]) -> bytes:
     text = _json(header)
     if len(text) > header_bytes_max:
         raise WireError(f"header of {len(text)} bytes exceeds {header_bytes_max}")

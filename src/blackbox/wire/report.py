@@ -1,4 +1,4 @@
-"""What an agent says: plain tuples that both sides know. Sizes in bytes; `None` where the agent cannot tell.
+"""What an agent reports: plain tuples that both sides know. Sizes in bytes; `None` where the agent cannot tell.
 
 On the wire they are JSON arrays, field by field, with the long columns packed behind (see `blackbox.wire.message`).
 A new field goes last and has a default.
@@ -24,7 +24,7 @@ PAGE_CACHED = 2
 
 
 class Hello(NamedTuple):
-    """Who speaks, as the agent sees itself. The daemon believes the kernel instead, where the two could differ."""
+    """The agent's process, as it sees itself. Where the kernel says something else, the daemon believes the kernel."""
 
     pid: int
     """In the agent's own pid namespace."""
@@ -35,7 +35,7 @@ class Hello(NamedTuple):
 
 
 class Goodbye(NamedTuple):
-    """How a program ends that ends by itself."""
+    """How a program ended, where no signal killed it."""
 
     exception: str | None = None
     """Type of the exception that nobody caught, such as `torch.OutOfMemoryError`; never its message. None: it returned,
@@ -109,13 +109,13 @@ class AllocatorReport(NamedTuple):
     requested_bytes: int | None = None
     largest_free_bytes: int | None = None
     blocks: BlockColumns | None = None
-    """They tile `reserved_bytes` exactly. None: no news; what was last said still stands."""
+    """They tile `reserved_bytes` exactly. None: unchanged, the last ones sent still stand."""
     threads: tuple[OwnerThread, ...] | None = None
-    """At most `allocated_bytes` in sum. None: no news."""
+    """At most `allocated_bytes` in sum. None: unchanged."""
     unknown: dict[str, str] = {}  # noqa: RUF012 - never changed
     """Field -> why it is not known."""
     stacks: tuple[OwnerStack, ...] | None = None
-    """At most `allocated_bytes` in sum. None: nobody records them; told, and gone, with the blocks."""
+    """At most `allocated_bytes` in sum; sent, and replaced, with the blocks. None: not recorded."""
 
 
 class KvPiece(NamedTuple):
@@ -127,7 +127,7 @@ class KvPiece(NamedTuple):
 
 
 class KvLayout(NamedTuple):
-    """Where the KV cache of an engine lies on one device, told by the process that holds the memory."""
+    """Where the KV cache of an engine is on one device, reported by the process that holds the memory."""
 
     engine: str
     """A key that the process with the layout and the one with the states both know; compared within one user and
@@ -142,7 +142,7 @@ class KvLayout(NamedTuple):
 
 
 class KvStates(NamedTuple):
-    """What the pages of an engine hold, told by the process that hands them out."""
+    """What the pages of an engine hold, reported by the process that assigns them."""
 
     engine: str
     states: bytes
@@ -180,9 +180,9 @@ class EngineReport(NamedTuple):
 
 
 class Report(NamedTuple):
-    """All that one probe sees at one instant; it takes the place of what that probe said before.
+    """All that one probe sees at one instant; it replaces the last report of that probe.
 
-    For every field that may be None, None is "no news" and an empty one "there is none".
+    In a field that may be None, None means "unchanged" and an empty value "there is none".
     """
 
     source: str
@@ -190,7 +190,7 @@ class Report(NamedTuple):
     taken_at: float
     """`time.monotonic()`."""
     allocators: tuple[AllocatorReport, ...] = ()
-    """Of every device it holds memory on; one that is missing has let go."""
+    """Of every device it holds memory on; a device that is missing holds none any more."""
     kv_layouts: tuple[KvLayout, ...] | None = None
     kv_states: tuple[KvStates, ...] | None = None
     kernels: tuple[KernelReport, ...] | None = None
@@ -213,7 +213,7 @@ class TraceStep(NamedTuple):
 
 
 class Oom(NamedTuple):
-    """An allocation that failed, with all that is needed to say why."""
+    """An allocation that failed, with what is needed to find the cause."""
 
     source: str
     taken_at: float
@@ -223,11 +223,11 @@ class Oom(NamedTuple):
     gpu_uuid: str
     requested_bytes: int
     thread_id: int
-    """Who asked: OS thread id in the agent's pid namespace."""
+    """The thread that allocated: its OS id in the agent's pid namespace."""
     device_total_bytes: int | None = None
     device_free_bytes: int | None = None
     allocator: AllocatorReport | None = None
-    """With its blocks, where they could be had."""
+    """With its blocks, where they could be listed."""
     trace: tuple[TraceStep, ...] = ()
     """The last steps, oldest first."""
     stacks: tuple[tuple[str, ...], ...] = ()

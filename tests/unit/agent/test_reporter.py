@@ -13,7 +13,7 @@ from blackbox.agent.reporter import Reporter
 from blackbox.agent.settings import AgentSettings
 from blackbox.sources.agents.decode import ReportMessage, decode
 from blackbox.wire import Unpacker
-from blackbox.wire.message import pack_hello, pack_taken
+from blackbox.wire.message import pack_hello, pack_oom_received
 from blackbox.wire.report import AllocatorReport, Hello, Report
 
 HELLO = pack_hello(Hello(1, 2, 3))
@@ -76,7 +76,7 @@ class Daemon:
         while messages > 0:
             messages -= len(self.heard())
         assert self._connected
-        self._connected.sendall(pack_taken())
+        self._connected.sendall(pack_oom_received())
 
     def hang_up(self) -> None:
         if self._connected is not None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blackbox.sources.agents.decode import BYTES_MAX, Columns, OomMessage, ReportMessage, decode
-from blackbox.wire import Frame, Kind, Unpacker, WireError
+from blackbox.wire import Frame, FrameKind, Unpacker, WireError
 from blackbox.wire.message import (
     BLOCKS_MAX,
     OOM_HEADER_BYTES_MAX,
@@ -188,25 +188,25 @@ def test_values_out_of_range_are_refused(name: str) -> None:
         decode(one)
 
 
-@pytest.mark.parametrize("kind", [Kind.REQUEST, Kind.SAMPLE, 0, 65535])
+@pytest.mark.parametrize("kind", [FrameKind.REQUEST, FrameKind.SAMPLE, 0, 65535])
 def test_kinds_that_no_agent_sends_are_refused(kind: int) -> None:
     with pytest.raises(WireError, match="no agent sends"):
         decode(Frame(kind, b""))
 
 
-@pytest.mark.parametrize("kind", [Kind.HELLO, Kind.REPORT, Kind.OOM])
+@pytest.mark.parametrize("kind", [FrameKind.HELLO, FrameKind.REPORT, FrameKind.OOM])
 @pytest.mark.parametrize(
     "text",
     [b"", b"[" * 100_000, b"{", b'"\xff"', b"null", b"[" + b"9" * 5000 + b"]", json.dumps([[]] * 50_000).encode()],
 )
-def test_headers_that_are_no_such_json_are_refused(kind: Kind, text: bytes) -> None:
-    payload = text if kind == Kind.HELLO else len(text).to_bytes(4, "little") + text
+def test_headers_that_are_no_such_json_are_refused(kind: FrameKind, text: bytes) -> None:
+    payload = text if kind == FrameKind.HELLO else len(text).to_bytes(4, "little") + text
     with pytest.raises(WireError):
         decode(Frame(kind, payload))
 
 
-@given(st.sampled_from(list(Kind)), st.binary(max_size=300))
-def test_any_payload_gives_a_message_or_is_refused(kind: Kind, payload: bytes) -> None:
+@given(st.sampled_from(list(FrameKind)), st.binary(max_size=300))
+def test_any_payload_gives_a_message_or_is_refused(kind: FrameKind, payload: bytes) -> None:
     try:
         decode(Frame(kind, payload))
     except WireError:

@@ -11,7 +11,7 @@ from blackbox.sources.agents.threads import ThreadIds
 from blackbox.sources.proc.threads import Tasks
 from blackbox.sources.rate_limit import TokenBucket
 from blackbox.wire import MAX_PAYLOAD_BYTES, Unpacker, WireError
-from blackbox.wire.message import HELLO_BYTES_MAX, pack_taken
+from blackbox.wire.message import HELLO_BYTES_MAX, pack_oom_received
 from blackbox.wire.report import Cost, Goodbye, Hello
 
 RECEIVE_BYTES = 256 * 1024
@@ -89,7 +89,7 @@ class Connection:
             message = decode(frame)
             if isinstance(message, OomMessage) and self._greeted:
                 with contextlib.suppress(BlockingIOError):  # an agent that does not listen does without
-                    self.socket.send(pack_taken(), socket.MSG_NOSIGNAL)
+                    self.socket.send(pack_oom_received(), socket.MSG_NOSIGNAL)
                 yield message
             else:
                 self._take_in(message, now)

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from blackbox.wire import Frame, Kind, WireError
+from blackbox.wire import Frame, FrameKind, WireError
 from blackbox.wire.message import (
     BLOCKS_MAX,
     COLUMNS,
@@ -95,13 +95,13 @@ Message = Hello | ReportMessage | OomMessage | Goodbye
 def decode(frame: Frame) -> Message:
     """The message in a frame. Raises `WireError`."""
     match frame.kind:
-        case Kind.HELLO:
+        case FrameKind.HELLO:
             return _decode_hello(frame.payload)
-        case Kind.REPORT:
+        case FrameKind.REPORT:
             return _decode_report(frame.payload)
-        case Kind.OOM:
+        case FrameKind.OOM:
             return _decode_oom(frame.payload)
-        case Kind.GOODBYE:
+        case FrameKind.GOODBYE:
             return _decode_goodbye(frame.payload)
         case _:
             raise WireError(f"frame of kind {frame.kind}, which no agent sends")

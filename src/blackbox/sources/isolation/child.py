@@ -119,7 +119,7 @@ class _Answering:
     def _pack(self, sample: Sample) -> bytes:
         same = sample.processes == self._processes
         answer = Answer(structs.replace(sample, processes=()) if same else sample, same)
-        frame = wire.pack(wire.Kind.SAMPLE, self._encoder.encode(answer))
+        frame = wire.pack(wire.FrameKind.SAMPLE, self._encoder.encode(answer))
         self._processes = sample.processes
         return frame
 

@@ -83,7 +83,7 @@ class SourceProcess:
         """Asks for a sample. Raises `ProcessLostError`."""
         self._channel.settimeout(SEND_SECONDS_MAX)
         try:
-            self._channel.sendall(wire.pack(wire.Kind.REQUEST, self._encoder.encode(request)))
+            self._channel.sendall(wire.pack(wire.FrameKind.REQUEST, self._encoder.encode(request)))
         except OSError as error:
             raise ProcessLostError(self._ending()) from error
 
@@ -128,7 +128,7 @@ class SourceProcess:
 
     def _sample_in(self, data: bytes) -> Sample | None:
         for frame in self._unpacker.feed(data):
-            if frame.kind != wire.Kind.SAMPLE:
+            if frame.kind != wire.FrameKind.SAMPLE:
                 raise wire.WireError(f"a frame of kind {frame.kind} instead of a sample")
             answer = self._decoder.decode(frame.payload)
             if answer.same_processes:
