@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.fake_nvml import FakeDriver, build, compiler
-from tests.private_state import ROOT, WriteGuard, private_user
+from tests.private_state import PUBLIC_PREFIX, ROOT, WriteGuard, private_user
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,7 +30,12 @@ def private_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Where everything lies that tests and their processes keep for a user: never where the real one has it."""
     folder = tmp_path_factory.mktemp("user")
     guard = WriteGuard(
-        [tmp_path_factory.getbasetemp(), ROOT, *map(Path, ("/dev", "/proc", sys.prefix, sys.base_prefix))]
+        [
+            tmp_path_factory.getbasetemp(),
+            ROOT,
+            PUBLIC_PREFIX,
+            *map(Path, ("/dev", "/proc", sys.prefix, sys.base_prefix)),
+        ]
     )
     guard.install()
     with private_user(folder):

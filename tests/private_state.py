@@ -25,6 +25,8 @@ PLACES = {
     "TMPDIR": "tmp",
 }
 """Variable -> folder below the private one."""
+PUBLIC_PREFIX = Path("/tmp/blackbox-test-")
+"""Of folders that a test opens to other users of the machine, who cannot reach pytest's own."""
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 CHANGING_EVENTS = frozenset(("os.mkdir", "os.remove", "os.rename", "sqlite3.connect"))
 """Audit events whose first argument is a path that is changed."""

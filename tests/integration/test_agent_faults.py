@@ -24,6 +24,7 @@ from blackbox.wire import HEADER, MAGIC, MAX_PAYLOAD_BYTES, VERSION, Frame, Fram
 from blackbox.wire.message import BLOCKS_MAX, pack_hello, pack_report
 from blackbox.wire.report import AllocatorReport, BlockColumns, Cost, Hello, Report
 from tests.agent_rig import USE_HEAP, AgentServer, Listener, agent_environment, run
+from tests.private_state import PUBLIC_PREFIX
 from tests.waiting import until
 
 LIVE = USE_HEAP + "heap.live(60)"
@@ -280,7 +281,7 @@ def test_row_37_a_users_own_server_lets_nobody_else_in() -> None:
 @contextlib.contextmanager
 def _open_folder() -> Iterator[Path]:
     """A folder that every user can look into."""
-    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(dir=PUBLIC_PREFIX.parent, prefix=PUBLIC_PREFIX.name))
     folder.chmod(0o755)
     try:
         yield folder
