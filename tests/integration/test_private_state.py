@@ -20,7 +20,7 @@ TOUCHY = (
     "tests/integration/test_daemon.py::test_demo_says_that_nothing_is_real",
     "tests/integration/test_incident.py::test_a_dump_is_replayed_in_the_samplers_place",
     "tests/integration/test_doctor.py",
-    "tests/unit/cli/test_configuration.py",
+    "tests/unit/cli/test_settings_file.py",
 )
 """Tests that start servers with a recorder, or ask for settings, without saying where these lie."""
 
