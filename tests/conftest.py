@@ -7,9 +7,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.fake_nvml import FakeDriver, build, compiler
 from tests.private_state import PUBLIC_PREFIX, ROOT, WriteGuard, private_user
+
+TEST_SECONDS_MAX = 300
+"""Of one test with its fixtures: only a hung one takes so long, on however loaded a machine."""
+SLOW_TEST_SECONDS_MAX = 1800
+"""Of one that is known to take long; vLLM is installed in it."""
+SHARING = ("contract", "integration", "gpu")
+"""Folders whose files share servers, recordings and wheels among their tests: each file stays with one worker."""
+
+settings.register_profile(
+    "blackbox",
+    deadline=None,  # how long an example takes tells of the machine
+    suppress_health_check=[HealthCheck.too_slow],  # likewise
+    derandomize=os.environ.get("CI") == "true",  # a change is judged by the same examples each time
+    print_blob=True,
+)
+settings.load_profile("blackbox")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -23,6 +40,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Gives each test its time-out and its worker, unless those plugins are off (`-p no:timeout`, in a debugger)."""
+    plugins = item.config.pluginmanager
+    if plugins.hasplugin("timeout"):
+        takes_long = any(map(item.get_closest_marker, ("slow", "vllm", "gpu")))
+        item.add_marker(pytest.mark.timeout(SLOW_TEST_SECONDS_MAX if takes_long else TEST_SECONDS_MAX))
+    if plugins.hasplugin("xdist") and item.path.relative_to(ROOT).parts[1] in SHARING:
+        item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tests.waiting import PATIENCE_SECONDS, until
 
@@ -108,7 +108,7 @@ class RunningServer:
             return False
         sources, recorder = health["sources"], health["recorder"]
         is_recorded = recorder is None or recorder["state"] != "recording" or recorder["moments_total"]
-        return bool(sources) and is_recorded and all(source["state"] != "starting" for source in sources)
+        return bool(sources) and is_recorded and all(map(_has_answered, sources))
 
     def _living_log(self) -> str:
         """What it has logged, as long as it lives."""
@@ -117,3 +117,8 @@ class RunningServer:
 
     def _trouble(self) -> str:
         return f"the server is not ready: {self.log}"
+
+
+def _has_answered(source: dict[str, Any]) -> bool:
+    """It has given a sample, or said why it cannot."""
+    return source["age_seconds"] is not None or source["state"] not in ("starting", "stale")

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from blackbox.merge import merge
 from blackbox.model.codec import to_json
@@ -34,7 +34,7 @@ def test_leaving_blocks_out_leaves_the_contract_whole(detail: Any) -> None:
     assert_honours_the_contract(json.loads(to_json(with_blocks(merge(moment()), detail, 100))))
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=40)
 @given(moments())
 def test_the_answer_of_any_machine_honours_the_contract(arbitrary: Moment) -> None:
     assert_honours_the_contract(json.loads(to_json(merge(arbitrary))))

@@ -42,7 +42,7 @@ def source(
     fake_driver: FakeDriver, fake_nvml_library: Path, nvml_clock: ManualClock, host_procfs: Path
 ) -> Iterator[NvmlSource]:
     """The source with GPM on; it gives back every sample that it took."""
-    source = NvmlSource(library=fake_nvml_library, procfs=host_procfs, clock=nvml_clock, gpm=True)
+    source = NvmlSource(library=fake_nvml_library, procfs=host_procfs, clock=nvml_clock, stopwatch=nvml_clock, gpm=True)
     yield source
     source.close()
     assert fake_driver.calls("nvmlGpmSampleAlloc") == fake_driver.calls("nvmlGpmSampleFree")
@@ -199,7 +199,7 @@ def test_in_a_container_nobody_is_known_to_be_alone(
     fake_driver: FakeDriver, fake_nvml_library: Path, nvml_clock: ManualClock, tmp_path: Path
 ) -> None:
     fake_driver.set_gpus([hopper(PID)])
-    source = NvmlSource(library=fake_nvml_library, procfs=tmp_path, clock=nvml_clock, gpm=True)
+    source = NvmlSource(library=fake_nvml_library, procfs=tmp_path, clock=nvml_clock, stopwatch=nvml_clock, gpm=True)
     assert why_nothing(counters(after_lists(source, nvml_clock, 2))) == f"{CONTAINED}, and GPM counts the whole GPU"
     source.close()
 

@@ -111,7 +111,8 @@ time.sleep(60)
 
 def test_sleeping_costs_nothing() -> None:
     with subprocess.Popen(["sleep", "30"]) as sleeper:
-        time.sleep(0.05)
+        asleep = psutil.Process(sleeper.pid)
+        until(lambda: (asleep.name(), asleep.status()) == ("sleep", psutil.STATUS_SLEEPING))
         before = cpu_seconds(sleeper.pid)
         time.sleep(0.05)
         after = cpu_seconds(sleeper.pid)

@@ -1,6 +1,6 @@
 """What differs between two snapshots."""
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from blackbox.analysis.compare import compare
 from blackbox.cli.commands import compare as compare_command
@@ -120,7 +120,7 @@ def test_a_figure_that_was_not_measured_is_named() -> None:
     assert row.unknown.keys() == {"before_bytes", "delta_bytes", "stacks"}
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=30)
 @given(moments(), moments())
 def test_the_differences_add_up(first: Moment, second: Moment) -> None:
     before, after = merge(first), merge(second)

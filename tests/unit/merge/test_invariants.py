@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blackbox.merge import blocks, merge
@@ -13,7 +13,7 @@ from blackbox.model.snapshot import Moment, Snapshot
 from blackbox.model.view import UnknownGpuError
 from tests.strategies import moments
 
-arbitrary = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+arbitrary = settings(max_examples=60)
 
 
 @st.composite

@@ -1,7 +1,6 @@
 """The processes on all GPUs, out of both of the kernel's lists, read as rarely as their cost demands."""
 
-import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from blackbox.model.sample import DeviceProcess
@@ -26,7 +25,7 @@ NO_KFD = "the kernel lists no compute processes here"
 class ProcessListing:
     """Keeps the newest list."""
 
-    def __init__(self, files: Files, root: Path, procfs: Procfs) -> None:
+    def __init__(self, files: Files, root: Path, procfs: Procfs, stopwatch: Callable[[], float]) -> None:
         self.seconds = 0.0
         """What the last reading took."""
         self.interval_seconds = INTERVAL_SECONDS_MIN
@@ -35,6 +34,7 @@ class ProcessListing:
         self.unknown: str | None = None
         """Why there may be more processes than these."""
         self._files = files
+        self._stopwatch = stopwatch
         self._kfd = Kfd(files, root)
         self._proc = root / "proc"
         self._procfs = procfs
@@ -44,7 +44,7 @@ class ProcessListing:
         """Reads both lists, if it is time; what is on no GPU of `cards` is left out."""
         if now < self._due_at - SLACK_SECONDS:
             return
-        started = time.perf_counter()
+        started = self._stopwatch()
         is_host = self._procfs.sees_host_pids
         of_kfd = self._kfd.read() if is_host else None
         barred = self._files.barred(NAME, NO_GPU)
@@ -65,7 +65,7 @@ class ProcessListing:
         self.processes = name_processes(holders, self._procfs)
         self.taken_at = now
         self.unknown = barred.reason if barred else _why_incomplete(is_host, of_kfd is not None, clients.hidden)
-        self.seconds = time.perf_counter() - started
+        self.seconds = self._stopwatch() - started
         self.interval_seconds = min(INTERVAL_SECONDS_MAX, max(INTERVAL_SECONDS_MIN, COST_SHARE * self.seconds))
         self._due_at = now + self.interval_seconds
 

@@ -39,11 +39,13 @@ class AmdSource:
         root: Path = Path("/"),
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
+        stopwatch: Callable[[], float] = time.perf_counter,
     ) -> None:
         """`root` has /sys, /proc and /usr in it."""
         self._root = root
         self._clock = clock
         self._wall_clock = wall_clock
+        self._stopwatch = stopwatch
         self._files = Files(breadcrumb)
         self._procfs = Procfs(root / "proc", self._find_user, STAT_FILES_MAX)
         self._forget()
@@ -91,7 +93,7 @@ class AmdSource:
         self._cards_at = float("-inf")
         self._finder = CardFinder(self._files, self._root)
         self._roster = Roster(self._files, self._wall_clock)
-        self._listing = ProcessListing(self._files, self._root, self._procfs)
+        self._listing = ProcessListing(self._files, self._root, self._procfs, self._stopwatch)
         self._facts: dict[str, str] = {}
 
     def _look(self, now: float) -> None:

@@ -34,13 +34,16 @@ class Driver:
     `open` and `close` count: the library is shut down exactly as often as it was initialised.
     """
 
-    def __init__(self, library: Path | None, breadcrumb: Breadcrumb) -> None:
+    def __init__(
+        self, library: Path | None, breadcrumb: Breadcrumb, stopwatch: Callable[[], float] = time.perf_counter
+    ) -> None:
         self.quarantine: dict[tuple[str, int], str] = {}
         """(function, device index) -> why it is not called; filled by whoever supervises this process."""
         self.calls_total = 0
         self.seconds_total = 0.0
         self._library = library
         self._breadcrumb = breadcrumb
+        self._stopwatch = stopwatch
         self._functions: dict[str, Any] = {}
         self._is_open = False
         self._inits_open = 0
@@ -95,9 +98,9 @@ class Driver:
         if function is None:
             return failure_of(name, FUNCTION_NOT_FOUND)
         self._breadcrumb(name, gpu)
-        started = time.perf_counter()
+        started = self._stopwatch()
         code: int = function(*arguments)
-        self.seconds_total += time.perf_counter() - started
+        self.seconds_total += self._stopwatch() - started
         self.calls_total += 1
         if code == SUCCESS:
             return None

@@ -47,7 +47,8 @@ class NvmlSource:
     """Keeps the promises of `Source`. Runs in a process of its own, since the library may hang or crash.
 
     `breadcrumb(function, device index)` is called before each driver call; `quarantine` maps such pairs to the reason
-    why the call must not be made. With `gpm` it reads the counters of whole GPUs, too.
+    why the call must not be made. `stopwatch` times the calls: the process list is read as rarely as its cost demands.
+    With `gpm` it reads the counters of whole GPUs, too.
     """
 
     name = "nvml"
@@ -63,11 +64,12 @@ class NvmlSource:
         gpm: bool = False,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
+        stopwatch: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._breadcrumb = breadcrumb
         self._clock = clock
         self._wall_clock = wall_clock
-        self._driver = Driver(library, breadcrumb)
+        self._driver = Driver(library, breadcrumb, stopwatch)
         self._procfs = Procfs(procfs, self._find_user, STAT_FILES_MAX)
         self._procfs_path = procfs
         self._sole = SoleProcesses(self._driver) if gpm else None

@@ -252,7 +252,7 @@ ACTIONS = st.lists(
 
 
 @given(ACTIONS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_whatever_happens_the_recording_is_what_was_recorded(actions: list[tuple[str, int]]) -> None:
     moments: list[Moment] = []
     now = START

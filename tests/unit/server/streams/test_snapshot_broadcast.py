@@ -119,7 +119,7 @@ def test_a_client_that_was_slow_for_less_than_an_event_misses_nothing(stage: Sta
     assert paper.lines == ["id: 1", "id: 2", "id: 3"]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.sampled_from(["publish", "pause", "resume"]), max_size=30))
 def test_what_is_sent_and_what_is_missed_add_up(actions: list[str]) -> None:
     """Ids rise; every gap is told, exactly."""

@@ -29,7 +29,8 @@ def fake(tmp_path: Path) -> FakeAmd:
 
 
 def source(fake: FakeAmd, clock: ManualClock | None = None) -> AmdSource:
-    return AmdSource(root=fake.root, clock=clock or ManualClock(100.0), wall_clock=lambda: 1.0)
+    clock = clock or ManualClock(100.0)
+    return AmdSource(root=fake.root, clock=clock, wall_clock=lambda: 1.0, stopwatch=clock)
 
 
 def sample(fake: FakeAmd) -> Sample:

@@ -291,7 +291,7 @@ def test_the_answer_stays_small(snapshots: list[Snapshot]) -> None:
         assert len(to_json(snapshot)) < JSON_BYTES_MAX
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(seed=st.integers(0, 2**32), interval=st.floats(0.1, 30.0))
 def test_every_seed_adds_up(seed: int, interval: float) -> None:
     for sample in samples(8 * interval, interval, seed):
