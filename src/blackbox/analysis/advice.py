@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from blackbox.analysis.diagnosis import FailedRequest, Failure, cause_of, steady_growth
+from blackbox.analysis.diagnosis import FailedAllocation, FailedRequest, cause_of, steady_growth
 from blackbox.analysis.stacks import own_frame
 from blackbox.analysis.usage import OUTSIDE
 from blackbox.model.text import size
@@ -33,14 +33,14 @@ class FailureAdvice(Struct, frozen=True, kw_only=True):
     """Memory it would have made available; None where that is not known."""
 
 
-def advise(failure: Failure) -> Iterator[FailureAdvice]:
+def advise(failure: FailedAllocation) -> Iterator[FailureAdvice]:
     """What would have helped, the most effective first."""
     found = list(_all(failure))
     missing = failure.request.missing_bytes if failure.request else None
     yield from sorted(found, key=lambda item: missing is not None and (item.bytes or 0) < missing)
 
 
-def _all(failure: Failure) -> Iterator[FailureAdvice]:
+def _all(failure: FailedAllocation) -> Iterator[FailureAdvice]:
     yield from _stop_the_leak(failure)
     if failure.request is None:
         yield from _smaller_kv_pools(failure)
@@ -52,7 +52,7 @@ def _all(failure: Failure) -> Iterator[FailureAdvice]:
     yield from _by_use(failure)
 
 
-def _stop_the_leak(failure: Failure) -> Iterator[FailureAdvice]:
+def _stop_the_leak(failure: FailedAllocation) -> Iterator[FailureAdvice]:
     grown = steady_growth(failure)
     if grown is None:
         return
@@ -67,7 +67,7 @@ def _stop_the_leak(failure: Failure) -> Iterator[FailureAdvice]:
     )
 
 
-def _fragments(failure: Failure) -> Iterator[FailureAdvice]:
+def _fragments(failure: FailedAllocation) -> Iterator[FailureAdvice]:
     cache = failure.cache
     if cache is None or cause_of(failure) != "fragmentation":
         return
@@ -79,7 +79,7 @@ def _fragments(failure: Failure) -> Iterator[FailureAdvice]:
     )
 
 
-def _neighbours(failure: Failure) -> Iterator[FailureAdvice]:
+def _neighbours(failure: FailedAllocation) -> Iterator[FailureAdvice]:
     for process in failure.others[:NEIGHBOURS_MAX]:
         yield FailureAdvice(
             title=f"Move {process.label} elsewhere",
@@ -89,7 +89,7 @@ def _neighbours(failure: Failure) -> Iterator[FailureAdvice]:
         )
 
 
-def _ask_for_less(failure: Failure, request: FailedRequest) -> Iterator[FailureAdvice]:
+def _ask_for_less(failure: FailedAllocation, request: FailedRequest) -> Iterator[FailureAdvice]:
     cache = failure.cache
     best = max(request.device_free_bytes or 0, (cache.largest_hole_bytes or 0) if cache else 0)
     if request.device_free_bytes is None or best >= request.requested_bytes:
@@ -101,7 +101,7 @@ def _ask_for_less(failure: Failure, request: FailedRequest) -> Iterator[FailureA
     )
 
 
-def _smaller_kv_pools(failure: Failure) -> Iterator[FailureAdvice]:
+def _smaller_kv_pools(failure: FailedAllocation) -> Iterator[FailureAdvice]:
     pids = {process.pid for process in failure.processes}
     for engine in failure.engines:
         if engine.pid in pids and engine.kv_usage_ratio is not None and engine.kv_usage_ratio < KV_USAGE_LOW_RATIO:
@@ -113,7 +113,7 @@ def _smaller_kv_pools(failure: Failure) -> Iterator[FailureAdvice]:
             )
 
 
-def _by_use(failure: Failure) -> Iterator[FailureAdvice]:
+def _by_use(failure: FailedAllocation) -> Iterator[FailureAdvice]:
     process = failure.failed_process
     if process is None:
         return

@@ -78,7 +78,7 @@ class ProcessShare(Struct, frozen=True, kw_only=True):
     is_failed: bool
 
 
-class Failure(Struct, frozen=True, kw_only=True):
+class FailedAllocation(Struct, frozen=True, kw_only=True):
     """What is known about a failed allocation; the input of diagnosis and advice."""
 
     request: FailedRequest | None
@@ -99,7 +99,7 @@ class Failure(Struct, frozen=True, kw_only=True):
         return [process for process in self.processes if not process.is_failed]
 
 
-def cause_of(failure: Failure) -> Cause | None:
+def cause_of(failure: FailedAllocation) -> Cause | None:
     """The immediate cause; None when nothing failed."""
     request, cache = failure.request, failure.cache
     if request is None:
@@ -114,7 +114,7 @@ def cause_of(failure: Failure) -> Cause | None:
     return "neighbour" if _others_are_to_blame(failure, short) else "shortage"
 
 
-def steady_growth(failure: Failure) -> UsageChange | None:
+def steady_growth(failure: FailedAllocation) -> UsageChange | None:
     """The use of memory that grew the most without falling, as a leak does; None where no use did."""
     if failure.gpu is None:
         return None
@@ -124,7 +124,7 @@ def steady_growth(failure: Failure) -> UsageChange | None:
     return max(steady, key=lambda use: use.rise_bytes, default=None)
 
 
-def _others_are_to_blame(failure: Failure, short: int) -> bool:
+def _others_are_to_blame(failure: FailedAllocation, short: int) -> bool:
     """Whether other processes hold what was missing, and either hold more than the program itself or took as much as
     was missing within the time reported."""
     others = failure.others

@@ -19,7 +19,7 @@ REACH = 10
 """A prediction reaches no further ahead than this many times the length of its evidence."""
 WINDOWS_TEXT = "ten minutes, hour or day"
 
-Subject = tuple[str | None, int | None, float | None]
+OutlookKey = tuple[str | None, int | None, float | None]
 """(UUID of a device, pid, start time)."""
 
 
@@ -56,9 +56,9 @@ def _urgency(outlook: Outlook) -> float:
     return float("inf") if outlook.full_in_seconds is None else outlook.full_in_seconds
 
 
-def _rises(histories: Sequence[History], starts: StartTimes) -> dict[Subject, list[Rise]]:
+def _rises(histories: Sequence[History], starts: StartTimes) -> dict[OutlookKey, list[Rise]]:
     """The trends of every subject, those of short windows first."""
-    found: dict[Subject, list[Rise]] = {}
+    found: dict[OutlookKey, list[Rise]] = {}
     for history in histories:
         for series in history.series:
             points = list(_lows(series))[-POINTS_MAX:]
@@ -75,17 +75,17 @@ def _lows(series: Series) -> Iterator[Point]:
             yield time, float(low)
 
 
-def _subject(one: Series | Process, starts: StartTimes) -> Subject:
+def _subject(one: Series | Process, starts: StartTimes) -> OutlookKey:
     return one.gpu_uuid, one.pid, starts.first((one.gpu_uuid, one.pid), one.start_time)
 
 
-def _of_gpu(gpu: Gpu, rises: dict[Subject, list[Rise]]) -> Outlook:
+def _of_gpu(gpu: Gpu, rises: dict[OutlookKey, list[Rise]]) -> Outlook:
     name = f"GPU {gpu.index}" if gpu.parent_uuid is None else f"{gpu.uuid} on GPU {gpu.index}"
     found = rises.get((gpu.uuid, None, None), [])
     return _outlook(gpu, None, name, gpu.used_bytes, found)
 
 
-def _of_process(process: Process, gpu: Gpu, rises: dict[Subject, list[Rise]], starts: StartTimes) -> Outlook | None:
+def _of_process(process: Process, gpu: Gpu, rises: dict[OutlookKey, list[Rise]], starts: StartTimes) -> Outlook | None:
     """None where it does not rise."""
     found = rises.get(_subject(process, starts), [])
     if not found or "used_bytes" in process.unknown:

@@ -7,7 +7,7 @@ from itertools import islice
 from msgspec import Struct
 
 from blackbox.analysis.trend import NOTEWORTHY_BYTES, POINTS_MAX, Point, Trend, rising_trend
-from blackbox.events.listing import ListedProcess, ProcessListing
+from blackbox.events.listing import ListedProcess, MomentProcesses
 from blackbox.events.processes import is_other_process
 from blackbox.model.event import Growth
 from blackbox.model.identity import ProcessKey
@@ -47,7 +47,7 @@ class GrowthDetector:
         self._due: dict[ProcessKey, None] = {}
         """Processes whose window has a new point, the longest waiting first (a dict used as an ordered set)."""
 
-    def observe(self, moment: Moment, listing: ProcessListing) -> Iterator[Event]:
+    def observe(self, moment: Moment, listing: MomentProcesses) -> Iterator[Event]:
         """Growths that have become certain in this moment."""
         bucket = int(moment.taken_at // BUCKET_SECONDS)
         for key in self._tracks.keys() - listing.processes.keys():
@@ -70,7 +70,7 @@ class GrowthDetector:
                     track.is_growing = False
         yield from self._examine(listing, moment.timestamp)
 
-    def _examine(self, listing: ProcessListing, timestamp: float) -> Iterator[Event]:
+    def _examine(self, listing: MomentProcesses, timestamp: float) -> Iterator[Event]:
         for key in tuple(islice(self._due, EXAMINED_PER_MOMENT_MAX)):
             del self._due[key]
             track, process = self._tracks.get(key), listing.processes.get(key)

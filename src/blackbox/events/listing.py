@@ -19,7 +19,7 @@ class ListedProcess(NamedTuple):
     """Which pid namespace the pid belongs to: `host`, `namespace` (another one) or `simulated`."""
 
 
-class ProcessListing(NamedTuple):
+class MomentProcesses(NamedTuple):
     """All processes that hold GPU memory in a moment."""
 
     processes: dict[ProcessKey, ListedProcess]
@@ -29,7 +29,7 @@ class ProcessListing(NamedTuple):
     """UUIDs of devices whose process list is complete: a process that is not in it holds nothing there."""
 
 
-def list_processes(moment: Moment) -> ProcessListing:
+def list_processes(moment: Moment) -> MomentProcesses:
     """The listing of a moment."""
     processes: dict[ProcessKey, ListedProcess] = {}
     devices: dict[str, Device] = {}
@@ -44,7 +44,7 @@ def list_processes(moment: Moment) -> ProcessListing:
             if (device := here.get(row.gpu_uuid)) is not None:
                 key = row.gpu_uuid, row.pid
                 processes[key] = ListedProcess(device.index, row, pid_scope)
-    return ProcessListing(processes, devices, frozenset(listed))
+    return MomentProcesses(processes, devices, frozenset(listed))
 
 
 def _is_listed(device: Device) -> bool:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from blackbox.events.listing import ListedProcess, ProcessListing
+from blackbox.events.listing import ListedProcess, MomentProcesses
 from blackbox.model.event import ProcessLife
 from blackbox.model.identity import ProcessKey
 from blackbox.model.sample import Event
@@ -61,7 +61,7 @@ class OrphanDetector:
         self._suspect_since: dict[ProcessKey, float] = {}
         self._reported: set[ProcessKey] = set()
 
-    def observe(self, moment: Moment, listing: ProcessListing) -> Iterator[Event]:
+    def observe(self, moment: Moment, listing: MomentProcesses) -> Iterator[Event]:
         """Memory that has had no living owner for `CERTAIN_SECONDS`; reported once per process and device."""
         self._find_zombies(moment.taken_at, listing)
         suspects = {key: process for key, process in listing.processes.items() if self._is_suspected(process)}
@@ -72,7 +72,7 @@ class OrphanDetector:
                 self._reported.add(key)
                 yield _event(suspects[key], self._zombies.get(key[1]), moment.timestamp)
 
-    def _find_zombies(self, now: float, listing: ProcessListing) -> None:
+    def _find_zombies(self, now: float, listing: MomentProcesses) -> None:
         if now < self._next_look:
             return
         self._next_look = now + LOOK_SECONDS

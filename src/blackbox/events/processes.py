@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from msgspec import Struct, structs
 
 from blackbox.events.exits import ProcessExits, crash_event, exit_text, is_crash
-from blackbox.events.listing import ListedProcess, ProcessListing
+from blackbox.events.listing import ListedProcess, MomentProcesses
 from blackbox.model.event import ProcessLife
 from blackbox.model.identity import ProcessKey, same_start
 from blackbox.model.sample import DeviceProcess, Ending, Event, EventKind
@@ -53,7 +53,7 @@ class ProcessDetector:
         self._known_devices: set[str] = set()
         """UUIDs of devices whose process list has been read before."""
 
-    def observe(self, moment: Moment, listing: ProcessListing) -> Iterator[Event]:
+    def observe(self, moment: Moment, listing: MomentProcesses) -> Iterator[Event]:
         """Starts, crashes and exits since the last moment."""
         for process_exit in self._exits.new_exits(moment):
             yield from self._crashes(process_exit, process_exit.timestamp)
@@ -69,7 +69,7 @@ class ProcessDetector:
                 process.update(holder, moment.timestamp)
         self._known_devices |= listing.listed
 
-    def _exited(self, timestamp: float, listing: ProcessListing) -> Iterator[Event]:
+    def _exited(self, timestamp: float, listing: MomentProcesses) -> Iterator[Event]:
         for key, process in tuple(self._tracked.items()):
             if _has_exited(key, process, listing):
                 process_exit = self._exits.of(process.row)
@@ -92,7 +92,7 @@ class ProcessDetector:
             yield crash_event(process_exit, None, process_exit.gpu_uuids[0], timestamp)
 
 
-def _has_exited(key: ProcessKey, process: _TrackedProcess, listing: ProcessListing) -> bool:
+def _has_exited(key: ProcessKey, process: _TrackedProcess, listing: MomentProcesses) -> bool:
     holder = listing.processes.get(key)
     if holder is not None:
         return is_other_process(process.row, holder.row)

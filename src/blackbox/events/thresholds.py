@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from blackbox.events.listing import ProcessListing
+from blackbox.events.listing import MomentProcesses
 from blackbox.model.event import Crossing
 from blackbox.model.sample import Device, Event
 from blackbox.model.snapshot import Moment
@@ -18,7 +18,7 @@ class ThresholdDetector:
         self._thresholds = tuple(sorted(set(thresholds_percent)))
         self._above: set[tuple[str, float]] = set()
 
-    def observe(self, moment: Moment, listing: ProcessListing) -> Iterator[Event]:
+    def observe(self, moment: Moment, listing: MomentProcesses) -> Iterator[Event]:
         """Crossings since the last moment; a device that cannot be read keeps its state."""
         for device in listing.devices.values():
             if device.state != "ok" or device.memory is None or not device.memory.total_bytes:

@@ -6,7 +6,14 @@ from itertools import accumulate
 from msgspec import Struct
 
 from blackbox.analysis.advice import advise
-from blackbox.analysis.diagnosis import AllocatorCache, FailedRequest, Failure, ProcessShare, UsageChange, cause_of
+from blackbox.analysis.diagnosis import (
+    AllocatorCache,
+    FailedAllocation,
+    FailedRequest,
+    ProcessShare,
+    UsageChange,
+    cause_of,
+)
 from blackbox.analysis.stacks import StackGrowth, growth_by_stack, live_by_stack
 from blackbox.analysis.usage import GpuSummary, ProcessOnGpu, ProcessUsage, SnapshotSummary, use_of, uses_of
 from blackbox.merge.blocks import block_rows
@@ -22,7 +29,7 @@ CRASH_TEXTS = {"exception": "an exception that nobody caught", "abrupt": "a sign
 """How a process died, where neither the exception nor the signal is known."""
 
 
-class Subject(Struct, frozen=True):
+class ReportSubject(Struct, frozen=True):
     """The process that the report is about."""
 
     key: ProcessOnGpu
@@ -41,7 +48,7 @@ def build_report(evidence: Evidence) -> Report:
     uses = _uses(evidence, subject)
     blocks = _blocks(evidence, subject)
     growth = _growth(evidence, subject, blocks)
-    failure = Failure(
+    failure = FailedAllocation(
         request=request,
         cache=cache,
         processes=processes,
@@ -83,7 +90,9 @@ def _is_crash(evidence: Evidence) -> bool:
     return evidence.failure is not None and evidence.failure.kind == "crash"
 
 
-def _title(evidence: Evidence, request: FailedRequest | None, subject: Subject | None, gpu: GpuSummary | None) -> str:
+def _title(
+    evidence: Evidence, request: FailedRequest | None, subject: ReportSubject | None, gpu: GpuSummary | None
+) -> str:
     where = f" on GPU {gpu.index}" if gpu else ""
     if evidence.failure is not None and _is_crash(evidence):
         return _title_of_crash(evidence.failure, where)
@@ -129,7 +138,7 @@ def _failed_name(failure: Event) -> str:
     return "A process" if failure.pid is None else f"pid {failure.pid}"
 
 
-def _subject(evidence: Evidence) -> Subject | None:
+def _subject(evidence: Evidence) -> ReportSubject | None:
     """The failed process; without a failure the one whose inside is known, or else the one that holds the most."""
     processes = evidence.summaries[-1].processes
     wanted = _wanted(evidence)
@@ -137,11 +146,11 @@ def _subject(evidence: Evidence) -> Subject | None:
         uuid, pid = wanted
         found = [key for key in processes if key.pid == pid and uuid in (None, key.gpu_uuid)]
         if found:
-            return Subject(found[0], processes[found[0]])
+            return ReportSubject(found[0], processes[found[0]])
     if evidence.failure is not None:
         return _absent_subject(evidence)
     largest = max(processes, key=lambda key: processes[key].used_bytes, default=None)
-    return Subject(largest, processes[largest]) if largest else None
+    return ReportSubject(largest, processes[largest]) if largest else None
 
 
 def _wanted(evidence: Evidence) -> tuple[str | None, int] | None:
@@ -152,14 +161,14 @@ def _wanted(evidence: Evidence) -> tuple[str | None, int] | None:
     return None
 
 
-def _absent_subject(evidence: Evidence) -> Subject | None:
+def _absent_subject(evidence: Evidence) -> ReportSubject | None:
     """A failed process that is in no sample: known only from what its agent sent."""
     inside = evidence.inside
     if inside is None:
         return None
     allocator = inside.allocator
     uses = uses_of(block_rows(allocator.pid, 0, (allocator,)))
-    return Subject(
+    return ReportSubject(
         ProcessOnGpu(allocator.gpu_uuid, allocator.pid, allocator.start_time),
         ProcessUsage("", None, allocator.reserved_bytes, uses),
     )
@@ -169,7 +178,7 @@ def _fullest_gpu(summary: SnapshotSummary) -> str | None:
     return max(summary.gpus, key=lambda uuid: summary.gpus[uuid].used_bytes, default=None)
 
 
-def _request(evidence: Evidence, gpu: GpuSummary | None, subject: Subject | None) -> FailedRequest | None:
+def _request(evidence: Evidence, gpu: GpuSummary | None, subject: ReportSubject | None) -> FailedRequest | None:
     failure = evidence.failure
     oom = failure.oom if failure is not None else None
     if failure is None or oom is None:
@@ -205,7 +214,7 @@ def _allocator(evidence: Evidence) -> Allocator | None:
     return evidence.inside.allocator if evidence.inside else None
 
 
-def _cache(evidence: Evidence, subject: Subject | None) -> AllocatorCache | None:
+def _cache(evidence: Evidence, subject: ReportSubject | None) -> AllocatorCache | None:
     allocator = _allocator(evidence)
     if allocator is not None:
         return AllocatorCache(
@@ -229,7 +238,7 @@ def _cache(evidence: Evidence, subject: Subject | None) -> AllocatorCache | None
     )
 
 
-def _row(last: Snapshot, subject: Subject | None) -> tuple[int, int] | None:
+def _row(last: Snapshot, subject: ReportSubject | None) -> tuple[int, int] | None:
     for row in last.processes:
         if subject and (row.pid, row.gpu_uuid) == (subject.key.pid, subject.key.gpu_uuid):
             return None if row.allocated_bytes is None else (row.reserved_bytes, row.allocated_bytes)
@@ -242,7 +251,7 @@ def _largest_hole(allocator: Allocator) -> int | None:
     return max((block.size for block in allocator.blocks if block.state == INACTIVE), default=0)
 
 
-def _blocks(evidence: Evidence, subject: Subject | None) -> tuple[Block, ...]:
+def _blocks(evidence: Evidence, subject: ReportSubject | None) -> tuple[Block, ...]:
     allocator = _allocator(evidence)
     if allocator is not None and allocator.blocks is not None:
         gpu = next((row.gpu for row in evidence.last.processes if row.pid == allocator.pid), 0)
@@ -257,19 +266,19 @@ def _blocks(evidence: Evidence, subject: Subject | None) -> tuple[Block, ...]:
     )
 
 
-def _growth(evidence: Evidence, subject: Subject | None, blocks: Iterable[Block]) -> StackGrowth | None:
+def _growth(evidence: Evidence, subject: ReportSubject | None, blocks: Iterable[Block]) -> StackGrowth | None:
     inside = evidence.inside
     if inside is None or not inside.trace:
         return None if subject is None else live_by_stack(_stacks_of(evidence, subject))
     return growth_by_stack(inside.trace, inside.stacks, {block.address: use_of(block) for block in blocks})
 
 
-def _stacks_of(evidence: Evidence, subject: Subject) -> Iterable[Stack]:
+def _stacks_of(evidence: Evidence, subject: ReportSubject) -> Iterable[Stack]:
     gpus = {row.gpu for row in evidence.last.processes if row.gpu_uuid == subject.key.gpu_uuid}
     return [stack for stack in evidence.last.stacks or () if stack.pid == subject.key.pid and stack.gpu in gpus]
 
 
-def _processes(evidence: Evidence, uuid: str | None, subject: Subject | None) -> list[ProcessShare]:
+def _processes(evidence: Evidence, uuid: str | None, subject: ReportSubject | None) -> list[ProcessShare]:
     processes = {key: held for key, held in evidence.summaries[-1].processes.items() if key.gpu_uuid == uuid}
     if subject is not None:
         processes.setdefault(subject.key, subject.held)
@@ -294,7 +303,7 @@ def _levels(summaries: Sequence[SnapshotSummary], key: ProcessOnGpu) -> list[int
     return [held.used_bytes if (held := summary.processes.get(key)) else None for summary in summaries]
 
 
-def _uses(evidence: Evidence, subject: Subject | None) -> tuple[UsageChange, ...]:
+def _uses(evidence: Evidence, subject: ReportSubject | None) -> tuple[UsageChange, ...]:
     if subject is None:
         return ()
     rows = [summary.processes.get(subject.key) for summary in evidence.summaries]
@@ -315,7 +324,7 @@ def _change(what: str, levels: Sequence[int | None], after: int) -> UsageChange:
     )
 
 
-def _unknowns(evidence: Evidence, subject: Subject | None, growth: StackGrowth | None) -> Iterable[str]:
+def _unknowns(evidence: Evidence, subject: ReportSubject | None, growth: StackGrowth | None) -> Iterable[str]:
     failure = evidence.failure
     if failure is not None and failure.oom is None and not _is_crash(evidence):
         yield "what was asked for, and the allocator's state: no agent told of it, or not to everyone who asks"

@@ -29,7 +29,7 @@ class Band(NamedTuple):
     levels: Sequence[int]
 
 
-class Mark(NamedTuple):
+class ChartMark(NamedTuple):
     time: float
     text: str
 
@@ -66,7 +66,7 @@ def strip(parts: Sequence[Bar], total: int, title: str) -> Element:
     return picture
 
 
-def bands(times: Sequence[float], layers: Sequence[Band], top: int, marks: Sequence[Mark], title: str) -> Element:
+def bands(times: Sequence[float], layers: Sequence[Band], top: int, marks: Sequence[ChartMark], title: str) -> Element:
     """Layers stacked over time, from the first time to the last; `top` is the scale's end in bytes."""
     picture = _picture(CHART_HEIGHT, title)
     span, floor = WIDTH - CHART_LEFT, CHART_HEIGHT - CHART_BOTTOM

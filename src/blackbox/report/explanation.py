@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from blackbox.analysis.diagnosis import (
     SIGNIFICANT_SHARE,
     AllocatorCache,
+    FailedAllocation,
     FailedRequest,
-    Failure,
     UsageChange,
     cause_of,
     steady_growth,
@@ -15,7 +15,7 @@ from blackbox.analysis.stacks import own_frame
 from blackbox.model.text import size
 
 
-def explain(failure: Failure) -> Iterator[str]:
+def explain(failure: FailedAllocation) -> Iterator[str]:
     """The sentences: the request, what grew before it, the largest stack."""
     request, cache = failure.request, failure.cache
     if request is not None:
@@ -31,7 +31,7 @@ def explain(failure: Failure) -> Iterator[str]:
     yield from _largest_stack(failure)
 
 
-def _explain_request(failure: Failure, request: FailedRequest, cache: AllocatorCache | None) -> Iterator[str]:
+def _explain_request(failure: FailedAllocation, request: FailedRequest, cache: AllocatorCache | None) -> Iterator[str]:
     asked = size(request.requested_bytes)
     if request.device_free_bytes is None:
         yield f"It asked for {asked}; nobody told how much was free."
@@ -64,7 +64,7 @@ def _explain_request(failure: Failure, request: FailedRequest, cache: AllocatorC
             yield (f"It asked for {asked}; {free} were free on the GPU{own}: too little, in whatever pieces.{holds}")
 
 
-def _process_growth(failure: Failure) -> Iterator[str]:
+def _process_growth(failure: FailedAllocation) -> Iterator[str]:
     if failure.gpu is None:
         return
     grown = max(failure.processes, key=lambda process: process.change.rise_bytes, default=None)
@@ -72,7 +72,7 @@ def _process_growth(failure: Failure) -> Iterator[str]:
         yield f"Before that, {grown.change.what} grew by {size(grown.change.rise_bytes)}."
 
 
-def _largest_stack(failure: Failure) -> Iterator[str]:
+def _largest_stack(failure: FailedAllocation) -> Iterator[str]:
     growth = failure.growth
     if growth is None:
         return

@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element
 from blackbox.analysis.stacks import StackGrowth
 from blackbox.analysis.usage import FREE_IN_CACHE, ProcessOnGpu, ProcessUsage, use_of
 from blackbox.model.text import size
-from blackbox.report.charts import Band, Bar, Mark, bands, bars, strip
+from blackbox.report.charts import Band, Bar, ChartMark, bands, bars, strip
 from blackbox.report.map import block_map
 from blackbox.report.markup import tag
 from blackbox.report.palette import FAILED, holder_colours, use_colour
@@ -107,7 +107,7 @@ def _chart(
     report: Report, layers: Sequence[Band], top: int, title: str, times: Sequence[float] | None = None
 ) -> list[Element]:
     marks = [
-        Mark(event.timestamp, f"{event.kind}: {event.message}")
+        ChartMark(event.timestamp, f"{event.kind}: {event.message}")
         for event in report.events
         if event.kind in MARKS and event.gpu_uuid in (None, report.gpu_uuid)
     ]
