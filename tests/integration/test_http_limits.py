@@ -1,4 +1,4 @@
-"""What one asker may cost: deadlines, sizes, malformed requests, too many connections."""
+"""What one client may cost: deadlines, sizes, malformed requests, too many connections."""
 
 import os
 import random
@@ -278,12 +278,12 @@ class Pinched(RunningServer):
 def test_row_28_with_few_file_descriptors_the_last_ones_are_kept(tmp_path: Path) -> None:
     """64 of them: those over the cap are told so or closed, no core burns, and it recovers."""
     with Pinched(tmp_path, 64) as server, ExitStack() as stack:
-        crowd = [stack.enter_context(Raw.tcp(server.port)) for _ in range(150)]
-        until(lambda: refused(crowd) > 0)
+        opened = [stack.enter_context(Raw.tcp(server.port)) for _ in range(150)]
+        until(lambda: refused(opened) > 0)
         before = cpu_seconds(server.pid)
         time.sleep(1.0)
         assert cpu_seconds(server.pid) - before < 0.5
-        for raw in crowd:
+        for raw in opened:
             raw.socket.close()
         until(lambda: answers(server.port))
         assert server.stop() == 0
@@ -307,10 +307,10 @@ def test_row_28_without_any_file_descriptor_left_no_core_burns_and_it_recovers(t
         assert server.stop(signal.SIGTERM) == 0
 
 
-def refused(crowd: list[Raw]) -> int:
+def refused(opened: list[Raw]) -> int:
     """How many were told that there are too many."""
     count = 0
-    for raw in crowd:
+    for raw in opened:
         raw.socket.setblocking(False)
         with suppress(BlockingIOError, ConnectionError):
             count += b"503 Service Unavailable" in raw.socket.recv(100, socket.MSG_PEEK)

@@ -1,4 +1,4 @@
-"""Questions about the recording over HTTP, on a recording of a minute that was just made."""
+"""Requests about the recording over HTTP, on a recording of a minute that was just made."""
 
 import gzip
 import json
@@ -17,7 +17,7 @@ from blackbox.model.sample import Event, OutOfMemory
 from blackbox.model.snapshot import Moment
 from blackbox.recorder import RecordedEvent, Recorder, Recording
 from blackbox.recorder.query.visibility import numbered
-from blackbox.server.http import query_pool as questions
+from blackbox.server.http import query_pool
 from blackbox.settings import Settings
 from tests.contract.assertions import assert_honours_the_contract
 from tests.moments import GIB, MIB, allocator, device, memory, moment, process, sample
@@ -240,10 +240,10 @@ def test_a_slow_disk_holds_up_nobody_but_a_few_who_ask_it(tmp_path: Path) -> Non
     recording = Slow(tmp_path)
     with Serving(recording=recording) as serving:
         serving.publish()
-        waiting = [serving.connect() for _ in range(questions.WAITING_MAX)]
+        waiting = [serving.connect() for _ in range(query_pool.WAITING_MAX)]
         for raw in waiting:
             raw.request("/vram/at?t=5")
-        until(lambda: serving.server.stats.connections_open == questions.WAITING_MAX)
+        until(lambda: serving.server.stats.connections_open == query_pool.WAITING_MAX)
         reply = serving.ask("/vram/at?t=5")
         assert (reply.status, reply.headers["retry-after"]) == (503, "1")
         assert serving.ask("/vram").status == 200

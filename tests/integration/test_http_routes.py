@@ -22,7 +22,7 @@ SECONDS = 10
 START = float(int(time.time()) - SECONDS)
 TOKEN = "s3cret"
 EVERY_ROUTE = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.path)
-MEANT = {"t": "-5s", "a": "-5s"}
+MEANT = {"t": str(START + SECONDS // 2), "a": str(START + SECONDS // 2)}
 """Values of the required parameters."""
 
 

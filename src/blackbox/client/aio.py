@@ -1,41 +1,27 @@
 """The client for programs that await."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from contextlib import aclosing, asynccontextmanager, suppress
-from pathlib import Path
-from typing import Generic, Self, TypeVar
+from typing import Self, TypeVar
 
 from blackbox.client import questions
+from blackbox.client.base import BaseClient, BaseStream
 from blackbox.client.errors import ClientError, UnreachableError, unreachable
-from blackbox.client.exchange import READ_BYTES, SILENCE_SECONDS_MAX, TIMEOUT_SECONDS, Exchange
+from blackbox.client.exchange import READ_BYTES, SILENCE_SECONDS_MAX, Exchange
 from blackbox.client.questions import Question, Time
 from blackbox.client.resume import EventProgress, Loss, Progress, SnapshotProgress, StreamEvent, decode
-from blackbox.client.target import DEFAULT_URL, Target, target
+from blackbox.client.target import Target
 from blackbox.model.query import Aggregate, Aggregated, Comparison, EventList, Forecast, History, NumberedEvent
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.view import BlockDetail
 
 T = TypeVar("T")
-Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+StreamPair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-class AsyncClient:
+class AsyncClient(BaseClient):
     """Asks one server. Holds no connection between calls, so tasks may share it."""
-
-    def __init__(
-        self,
-        url: str = DEFAULT_URL,
-        *,
-        token: str | None = None,
-        unix_socket: str | Path | None = None,
-        timeout_seconds: float = TIMEOUT_SECONDS,
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
-        """`tls` defaults to the system's trusted authorities. Raises `UsageError` when `url` is no HTTP URL."""
-        self._target = target(url, token, Path(unix_socket) if unix_socket is not None else None, tls)
-        self._timeout_seconds = timeout_seconds
 
     async def snapshot(self, *, gpu: str | int | None = None, blocks: BlockDetail = "full") -> Snapshot:
         """The newest snapshot, of all GPUs or of one (index or UUID). Raises `ClientError`."""
@@ -109,9 +95,7 @@ class AsyncClient:
             await _send(self._target, writer, exchange.request(wanted, {"Accept": "application/json"}))
             while not exchange.complete:
                 await _receive(self._target, reader, exchange)
-        exchange.raise_refusal()
-        exchange.require_type("application/json")
-        return exchange.take_body()
+        return exchange.json_body()
 
     def stream(
         self,
@@ -136,7 +120,7 @@ class AsyncClient:
         return AsyncStream(self._target, wanted, self._timeout_seconds, on_loss, EventProgress(after))
 
 
-class AsyncStream(AsyncIterator[T], Generic[T]):
+class AsyncStream(BaseStream[T], AsyncIterator[T]):
     """Iterates over events until closed. Connects at the first event; once connected it reconnects for ever.
 
     Raises `UnreachableError` where the first connection fails, `StatusError` where the server refuses.
@@ -150,22 +134,8 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
         on_loss: Callable[[Loss], None] | None,
         progress: Progress[T],
     ) -> None:
-        self._target = server
-        self._path = wanted
-        self._timeout_seconds = timeout_seconds
-        self._on_loss = on_loss
-        self._progress = progress
+        super().__init__(server, wanted, timeout_seconds, on_loss, progress)
         self._events = self._run()
-
-    @property
-    def missed_total(self) -> int:
-        """Samples that never reached us, so far."""
-        return self._progress.missed_total
-
-    @property
-    def reconnects_total(self) -> int:
-        """Connections made after the first."""
-        return self._progress.reconnects_total
 
     async def __anext__(self) -> T:
         return await anext(self._events)
@@ -187,26 +157,19 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
                     async for event in events:
                         yield event
             except ClientError as error:
-                loss = self._progress.lost(error)
-                if self._on_loss is not None:
-                    self._on_loss(loss)
-                await asyncio.sleep(loss.retry_in_seconds)
+                await asyncio.sleep(self._lost(error))
 
     async def _read_connection(self) -> AsyncGenerator[T, None]:
         exchange = Exchange(self._target)
         async with _connection(self._target, self._timeout_seconds) as (reader, writer):
             async with _time_limit(self._target, self._timeout_seconds):
-                await _send(self._target, writer, exchange.request(self._path, self._progress.headers()))
-                while not exchange.headers_complete or (exchange.refused and not exchange.complete):
+                await _send(self._target, writer, self._request(exchange))
+                while not exchange.stream_decided:
                     await _receive(self._target, reader, exchange)
-            exchange.raise_refusal()
-            exchange.require_type("text/event-stream")
-            self._progress.connected()
+            self._begin(exchange)
             while True:
-                for event in self._progress.feed(exchange.take_body()):
+                for event in self._arrived(exchange):
                     yield event
-                if exchange.complete:
-                    raise UnreachableError(f"{self._target.label} ended the stream")
                 async with _time_limit(self._target, SILENCE_SECONDS_MAX):
                     await _receive(self._target, reader, exchange)
 
@@ -221,7 +184,7 @@ async def _time_limit(server: Target, seconds: float) -> AsyncGenerator[None, No
 
 
 @asynccontextmanager
-async def _connection(server: Target, timeout_seconds: float) -> AsyncGenerator[Connection, None]:
+async def _connection(server: Target, timeout_seconds: float) -> AsyncGenerator[StreamPair, None]:
     async with _time_limit(server, timeout_seconds):
         reader, writer = await _connect(server)
     try:
@@ -232,7 +195,7 @@ async def _connection(server: Target, timeout_seconds: float) -> AsyncGenerator[
             await writer.wait_closed()
 
 
-async def _connect(server: Target) -> Connection:
+async def _connect(server: Target) -> StreamPair:
     try:
         if server.unix_socket is not None:
             name = server.host if server.tls is not None else None

@@ -1,20 +1,19 @@
 """The client for programs that block."""
 
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, suppress
-from pathlib import Path
-from typing import Generic, Self, TypeVar
+from typing import Self, TypeVar
 
 from blackbox.client import questions
+from blackbox.client.base import BaseClient, BaseStream
 from blackbox.client.errors import ClientError, UnreachableError, unreachable
-from blackbox.client.exchange import READ_BYTES, SILENCE_SECONDS_MAX, TIMEOUT_SECONDS, Exchange
+from blackbox.client.exchange import READ_BYTES, SILENCE_SECONDS_MAX, Exchange
 from blackbox.client.questions import Question, Time
 from blackbox.client.resume import EventProgress, Loss, Progress, SnapshotProgress, StreamEvent, decode
-from blackbox.client.target import DEFAULT_URL, Target, target
+from blackbox.client.target import Target
 from blackbox.model.query import Aggregate, Aggregated, Comparison, EventList, Forecast, History, NumberedEvent
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.view import BlockDetail
@@ -22,21 +21,8 @@ from blackbox.model.view import BlockDetail
 T = TypeVar("T")
 
 
-class Client:
+class Client(BaseClient):
     """Asks one server. Holds no connection between calls, so threads may share it."""
-
-    def __init__(
-        self,
-        url: str = DEFAULT_URL,
-        *,
-        token: str | None = None,
-        unix_socket: str | Path | None = None,
-        timeout_seconds: float = TIMEOUT_SECONDS,
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
-        """`tls` defaults to the system's trusted authorities. Raises `UsageError` when `url` is no HTTP URL."""
-        self._target = target(url, token, Path(unix_socket) if unix_socket is not None else None, tls)
-        self._timeout_seconds = timeout_seconds
 
     def snapshot(self, *, gpu: str | int | None = None, blocks: BlockDetail = "full") -> Snapshot:
         """The newest snapshot, of all GPUs or of one (index or UUID). Raises `ClientError`."""
@@ -108,9 +94,7 @@ class Client:
             _send(self._target, connection, exchange.request(wanted, {"Accept": "application/json"}))
             while not exchange.complete:
                 _receive(self._target, connection, exchange, deadline - time.monotonic())
-        exchange.raise_refusal()
-        exchange.require_type("application/json")
-        return exchange.take_body()
+        return exchange.json_body()
 
     def stream(
         self,
@@ -135,7 +119,7 @@ class Client:
         return Stream(self._target, wanted, self._timeout_seconds, on_loss, EventProgress(after))
 
 
-class Stream(Iterator[T], Generic[T]):
+class Stream(BaseStream[T], Iterator[T]):
     """Iterates over events until closed. Connects at the first `next`; once connected it reconnects for ever.
 
     Raises `UnreachableError` where the first connection fails, `StatusError` where the server refuses.
@@ -149,24 +133,10 @@ class Stream(Iterator[T], Generic[T]):
         on_loss: Callable[[Loss], None] | None,
         progress: Progress[T],
     ) -> None:
-        self._target = server
-        self._path = wanted
-        self._timeout_seconds = timeout_seconds
-        self._on_loss = on_loss
-        self._progress = progress
+        super().__init__(server, wanted, timeout_seconds, on_loss, progress)
         self._connection: socket.socket | None = None
         self._closed = threading.Event()
         self._events = self._run()
-
-    @property
-    def missed_total(self) -> int:
-        """Samples that never reached us, so far."""
-        return self._progress.missed_total
-
-    @property
-    def reconnects_total(self) -> int:
-        """Connections made after the first."""
-        return self._progress.reconnects_total
 
     def __next__(self) -> T:
         return next(self._events)
@@ -193,29 +163,22 @@ class Stream(Iterator[T], Generic[T]):
             except ClientError as error:
                 if self._closed.is_set():
                     return
-                loss = self._progress.lost(error)
-                if self._on_loss is not None:
-                    self._on_loss(loss)
-                self._closed.wait(loss.retry_in_seconds)
+                self._closed.wait(self._lost(error))
 
     def _read_connection(self) -> Iterator[T]:
         exchange = Exchange(self._target)
         with closing(_connect(self._target, self._timeout_seconds)) as connection:
             self._connection = connection
-            _send(self._target, connection, exchange.request(self._path, self._progress.headers()))
+            _send(self._target, connection, self._request(exchange))
             deadline = time.monotonic() + self._timeout_seconds
-            while not exchange.headers_complete or (exchange.refused and not exchange.complete):
+            while not exchange.stream_decided:
                 _receive(self._target, connection, exchange, deadline - time.monotonic())
-            exchange.raise_refusal()
-            exchange.require_type("text/event-stream")
-            self._progress.connected()
+            self._begin(exchange)
             while True:
-                for event in self._progress.feed(exchange.take_body()):
+                for event in self._arrived(exchange):
                     if self._closed.is_set():
                         return
                     yield event
-                if exchange.complete:
-                    raise UnreachableError(f"{self._target.label} ended the stream")
                 _receive(self._target, connection, exchange, SILENCE_SECONDS_MAX)
 
 

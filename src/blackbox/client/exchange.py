@@ -64,7 +64,23 @@ class Exchange:
         """The answer is anything but 200."""
         return self.headers_complete and self._parser.get_status_code() != HTTPStatus.OK
 
-    def raise_refusal(self) -> None:
+    @property
+    def stream_decided(self) -> bool:
+        """Whether it is known if a stream follows: the head is complete, and so is the text of a refusal."""
+        return self.headers_complete and (self.complete or not self.refused)
+
+    def json_body(self) -> bytes:
+        """The body of a complete answer. Raises `StatusError`, `AnswerError`."""
+        self._raise_refusal()
+        self._require_type("application/json")
+        return self.take_body()
+
+    def require_stream(self) -> None:
+        """Raises `StatusError` or `AnswerError` when the answer is no event stream."""
+        self._raise_refusal()
+        self._require_type("text/event-stream")
+
+    def _raise_refusal(self) -> None:
         """Raises `StatusError` with the server's own words when it refused."""
         if not self.refused:
             return
@@ -73,7 +89,7 @@ class Exchange:
         message = f"{self._server.label} answered {status}: {text or _phrase(status)}"
         raise StatusError(message, status, _retry_after(self._headers))
 
-    def require_type(self, content_type: str) -> None:
+    def _require_type(self, content_type: str) -> None:
         """Raises `AnswerError` when the answer is of another type."""
         found = self._headers.get("content-type", "nothing")
         if found.partition(";")[0].strip().lower() != content_type:

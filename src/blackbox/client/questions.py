@@ -18,7 +18,7 @@ T = TypeVar("T")
 Time = float | str | datetime
 """Unix seconds; ISO 8601 (UTC where it names no zone) or how long ago (`-15m`) as text; or a `datetime` (local where it
 names no zone)."""
-Gpu = str | int | None
+GpuName = str | int | None
 """Index or UUID of a GPU, UUID of a MIG instance; None for all."""
 Kinds = str | Collection[str] | None
 """Kinds of events; None for all."""
@@ -47,25 +47,25 @@ class Question:
         return server.base_path + self.endpoint.path + ("?" + urlencode(self._query) if self._query else "")
 
 
-def snapshot(gpu: Gpu, blocks: BlockDetail) -> Question:
+def snapshot(gpu: GpuName, blocks: BlockDetail) -> Question:
     """The newest snapshot."""
     return Question(endpoints.SNAPSHOT).add(endpoints.GPU, gpu).add(endpoints.BLOCKS, _blocks(blocks))
 
 
-def snapshot_stream(gpu: Gpu, blocks: BlockDetail) -> Question:
+def snapshot_stream(gpu: GpuName, blocks: BlockDetail) -> Question:
     """Snapshots as they are made."""
     return Question(endpoints.SNAPSHOT_STREAM).add(endpoints.GPU, gpu).add(endpoints.BLOCKS, _blocks(blocks))
 
 
 def history(
-    since: Time | None, until: Time | None, gpu: Gpu, pid: int | None, metric: str | None, points: int | None
+    since: Time | None, until: Time | None, gpu: GpuName, pid: int | None, metric: str | None, points: int | None
 ) -> Question:
     """A metric over time."""
     question = Question(endpoints.HISTORY).time(endpoints.FROM, since).time(endpoints.TO, until)
     return _series(question, gpu, pid, metric).add(endpoints.POINTS, points)
 
 
-def at(time: Time, gpu: Gpu, blocks: BlockDetail) -> Question:
+def at(time: Time, gpu: GpuName, blocks: BlockDetail) -> Question:
     """The snapshot as of a time."""
     question = Question(endpoints.SNAPSHOT_AT).time(endpoints.AT, time)
     return question.add(endpoints.GPU, gpu).add(endpoints.BLOCKS, _blocks(blocks))
@@ -82,13 +82,13 @@ def event_stream(kind: Kinds) -> Question:
     return Question(endpoints.EVENTS_STREAM).add(endpoints.KIND, _kinds(kind))
 
 
-def compare(a: Time, b: Time | None, gpu: Gpu) -> Question:
+def compare(a: Time, b: Time | None, gpu: GpuName) -> Question:
     """What differs between two times."""
     question = Question(endpoints.COMPARE).time(endpoints.BEFORE, a).time(endpoints.AFTER, b)
     return question.add(endpoints.GPU, gpu)
 
 
-def aggregated(window: str | None, until: Time | None, gpu: Gpu, pid: int | None, metric: str | None) -> Question:
+def aggregated(window: str | None, until: Time | None, gpu: GpuName, pid: int | None, metric: str | None) -> Question:
     """What each series came to over a window."""
     question = Question(endpoints.AGGREGATED).add(endpoints.WINDOW, window).time(endpoints.WINDOW_END, until)
     return _series(question, gpu, pid, metric)
@@ -99,7 +99,7 @@ def forecast() -> Question:
     return Question(endpoints.FORECAST)
 
 
-def _series(question: Question, gpu: Gpu, pid: int | None, metric: str | None) -> Question:
+def _series(question: Question, gpu: GpuName, pid: int | None, metric: str | None) -> Question:
     return question.add(endpoints.SERIES_GPU, gpu).add(endpoints.PID, pid).add(endpoints.METRIC, metric)
 
 

@@ -1,4 +1,4 @@
-"""Request to answer: access, then the route, then what it has to say. Every error becomes an answer here."""
+"""Request to answer: access, then the route, then its handler. Every error becomes an answer here."""
 
 import logging
 from collections.abc import Coroutine
@@ -8,14 +8,14 @@ from blackbox.model.view import UnknownGpuError
 from blackbox.server.api.context import Context
 from blackbox.server.api.routes import ROUTES
 from blackbox.server.auth.access import Access, Admission, Peer
-from blackbox.server.http.answer import Answer, Answering, Streaming, Viewer
+from blackbox.server.http.answer import Answer, AnswerOrCoroutine, Streaming, Viewer
 from blackbox.server.http.query import query_of
-from blackbox.server.http.request import Refusal, Request
+from blackbox.server.http.request import HTTPError, Request
 from blackbox.server.http.response import Fields, Response, text
 
 METHODS = ("GET", "HEAD")
 OTHER = "other"
-"""Route under which everything outside the table is counted, so that askers cannot make names up."""
+"""Route under which everything outside the table is counted, so that clients cannot add names to the metrics."""
 
 ANSWERS = (Response, Streaming)
 ADMISSIONS = (Viewer, Response)
@@ -30,8 +30,8 @@ class App:
         self.context = context
         self.access = access
 
-    def answer(self, request: Request, peer: Peer) -> Answering:
-        """What to say. Never raises, nor does the coroutine it may return."""
+    def answer(self, request: Request, peer: Peer) -> AnswerOrCoroutine:
+        """The answer. Never raises, nor does the coroutine it may return."""
         try:
             answering = self._answer(request, peer)
         except Exception as error:
@@ -40,13 +40,13 @@ class App:
             return self._done(request, answering)
         return self._later(request, answering)
 
-    def refuse(self, refusal: Refusal) -> Response:
-        """The answer to what is no proper request."""
-        response = text(refusal.status, refusal.reason)
+    def refuse(self, error: HTTPError) -> Response:
+        """The answer to bytes that are no valid request."""
+        response = text(error.status, error.reason)
         self.context.stats.requests_total[OTHER, response.status] += 1
         return response
 
-    def _answer(self, request: Request, peer: Peer) -> Answering:
+    def _answer(self, request: Request, peer: Peer) -> AnswerOrCoroutine:
         refusal = self.access.refusal(request)
         if refusal is not None:
             return refusal
@@ -59,7 +59,7 @@ class App:
         answering = self._serve(request, await admitting)
         return answering if isinstance(answering, ANSWERS) else await answering
 
-    def _serve(self, request: Request, admission: Admission) -> Answering:
+    def _serve(self, request: Request, admission: Admission) -> AnswerOrCoroutine:
         if not isinstance(admission, Viewer):
             return admission
         route = ROUTES.get(request.target.path)
@@ -78,8 +78,8 @@ class App:
         return self._done(request, answer)
 
     def _known(self, request: Request, error: Exception) -> Response:
-        """The answer to an error; one nobody foresaw is logged and not told."""
-        if isinstance(error, Refusal):
+        """The answer to an error. An unexpected one is logged; the answer does not show it."""
+        if isinstance(error, HTTPError):
             return text(error.status, error.reason)
         if isinstance(error, UnknownGpuError):
             return text(404, f"no GPU {str(error)!a:.80}")

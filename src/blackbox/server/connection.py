@@ -10,8 +10,8 @@ from typing import cast
 from blackbox.server.app import ANSWERS, App
 from blackbox.server.auth.access import Peer
 from blackbox.server.http.answer import Answer, StreamClient, Streaming
-from blackbox.server.http.connection_pool import Crowd
-from blackbox.server.http.request import Refusal, Request
+from blackbox.server.http.connection_pool import ConnectionPool
+from blackbox.server.http.request import HTTPError, Request
 from blackbox.server.http.request_parser import RequestReader
 from blackbox.server.http.response import Response, head, stream_head, unavailable
 
@@ -21,56 +21,58 @@ _PEER_CREDENTIALS = struct.Struct("3i")
 
 
 class Connection(asyncio.Protocol):
-    """Feeds its reader, answers one request at a time, and turns into a stream when asked for one."""
+    """Parses what arrives, answers requests one by one in order, and becomes an event stream where one is asked for."""
 
     __slots__ = (
-        "_answering",
         "_app",
         "_client",
-        "_crowd",
+        "_close_after_queue",
         "_deadline",
-        "_held",
-        "_last",
         "_limits",
-        "_paused",
         "_peer",
+        "_pool",
         "_queue",
         "_reader",
+        "_reading_paused",
+        "_task",
         "_tls",
         "_transport",
         "_waiting_bytes",
+        "_writing_paused",
     )
 
-    def __init__(self, app: App, crowd: Crowd, tls: bool) -> None:
+    def __init__(self, app: App, pool: ConnectionPool, tls: bool) -> None:
         self._app = app
-        self._crowd = crowd
+        self._pool = pool
         self._limits = app.context.limits
         self._tls = tls
         self._reader: RequestReader | None = RequestReader(self._limits)
-        """None once nothing more is read as HTTP: streaming, refused, or closing."""
-        self._queue: list[Request | Refusal] = []
-        """Read, not yet answered; while it holds anything, reading pauses."""
-        self._answering: asyncio.Task[Answer] | None = None
-        self._held = False
-        """Reading is paused."""
-        self._last = False
-        """The connection ends with the queue."""
-        self._paused = False
-        """Bytes wait here because the peer is slow."""
+        """None once nothing more is parsed: the connection streams, was refused, or is closing."""
+        self._queue: list[Request | HTTPError] = []
+        """Requests received and not yet answered; reading pauses while there are any."""
+        self._task: asyncio.Task[Answer] | None = None
+        """Makes the answer to the request before those in the queue."""
+        self._reading_paused = False
+        self._close_after_queue = False
+        """The connection closes once the queue is answered."""
+        self._writing_paused = False
+        """Bytes wait in the transport because the peer is slow."""
         self._waiting_bytes = 0
-        """How many waited when it last took some."""
+        """How many waited when the peer last took some."""
         self._client: StreamClient | None = None
+        """The stream that the connection carries."""
         self._deadline = inf
+        """Loop time of the end of what the connection waits for: a head, a body, the next request, or a slow peer."""
 
     # Called by the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        served = self._crowd.enter(self)
+        served = self._pool.add(self)
         if served:
             self._peer = Peer(_peer_uid(transport), self._tls)
-            self._deadline = self._crowd.now + self._limits.idle_seconds
-        elif self._crowd.has_room_to_refuse:
+            self._deadline = self._pool.now + self._limits.idle_seconds
+        elif self._pool.may_refuse:
             self._refuse(unavailable("too many connections", retry_after_seconds=5))
         else:
             self.abort()
@@ -84,61 +86,61 @@ class Connection(asyncio.Protocol):
         self._queue += found
         if reader.phase != "idle" and (found or reader.phase != before):
             seconds = self._limits.head_seconds if reader.phase == "head" else self._limits.body_seconds
-            self._deadline = self._crowd.now + seconds
+            self._deadline = self._pool.now + seconds
         if len(self._queue) > self._limits.pipelined:
             del self._queue[self._limits.pipelined :]
-            self._last = True
+            self._close_after_queue = True
             self._stop_reading()
-        self._pump()
-        if reader.wants_continue and self._reader is reader and self._answering is None and not self._queue:
+        self._process_queue()
+        if reader.wants_continue and self._reader is reader and self._task is None and not self._queue:
             reader.wants_continue = False
             self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def eof_received(self) -> bool:
-        """A peer that closed its half may still wait for answers (not on TLS, which knows no halves)."""
-        if self._tls or (self._answering is None and not self._queue):
+        """A peer that closed its half may still read answers (not on TLS, which cannot be half closed)."""
+        if self._tls or (self._task is None and not self._queue):
             return False
-        self._last = True
+        self._close_after_queue = True
         self._stop_reading()
         return True
 
     def pause_writing(self) -> None:
-        self._paused = True
+        self._writing_paused = True
         self._waiting_bytes = self._transport.get_write_buffer_size()
-        self._deadline = self._crowd.now + self._limits.stall_seconds
+        self._deadline = self._pool.now + self._limits.stall_seconds
         if self._client is not None:
             self._client.pause()
 
     def resume_writing(self) -> None:
-        self._paused = False
+        self._writing_paused = False
         if self._transport.is_closing():
             return
         if self._client is not None:
             self._client.resume()
         elif self._reader is not None or self._queue:
-            self._rest()
-            self._pump()
+            self._arm_idle_deadline()
+            self._process_queue()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the loop's signature
-        self._crowd.leave(self)
+        self._pool.remove(self)
         self._stop_reading()
         self._queue.clear()
         if self._client is not None:
             self._client.leave()
 
-    # Called by the crowd
+    # Called by the pool
 
     def check_deadline(self, now: float) -> None:
-        if self._paused:
+        if self._writing_paused:
             self._check_progress(now)
-        elif now >= self._deadline and self._client is None and self._answering is None:
+        elif now >= self._deadline and self._client is None and self._task is None:
             self._expire()
 
     def end(self) -> None:
         if self._client is not None:
             return
-        if self._answering is not None or self._queue:
-            self._last = True
+        if self._task is not None or self._queue:
+            self._close_after_queue = True
             self._stop_reading()
         else:
             self._close()
@@ -148,33 +150,33 @@ class Connection(asyncio.Protocol):
 
     # Requests to answers
 
-    def _pump(self) -> None:
+    def _process_queue(self) -> None:
         queue = self._queue
-        while queue and self._answering is None and not self._paused and not self._transport.is_closing():
+        while queue and self._task is None and not self._writing_paused and not self._transport.is_closing():
             item = queue.pop(0)
-            if isinstance(item, Refusal):
+            if isinstance(item, HTTPError):
                 self._refuse(self._app.refuse(item))
                 return
             answer = self._app.answer(item, self._peer)
             if isinstance(answer, ANSWERS):
-                self._say(item, answer)
+                self._write_response(item, answer)
             else:
-                self._answering = asyncio.get_running_loop().create_task(answer)
-                self._answering.add_done_callback(partial(self._answered, item))
-        self._hold(bool(queue))
+                self._task = asyncio.get_running_loop().create_task(answer)
+                self._task.add_done_callback(partial(self._answered, item))
+        self._pause_reading(bool(queue))
 
     def _answered(self, request: Request, task: asyncio.Task[Answer]) -> None:
-        self._answering = None
+        self._task = None
         if task.cancelled():
             return
         answer = task.result()
         if not self._transport.is_closing():
-            self._say(request, answer)
-            self._pump()
+            self._write_response(request, answer)
+            self._process_queue()
         elif isinstance(answer, Streaming) and answer.client is not None:
             answer.client.leave()
 
-    def _say(self, request: Request, answer: Answer) -> None:
+    def _write_response(self, request: Request, answer: Answer) -> None:
         if isinstance(answer, Response):
             self._send(request, answer)
         elif answer.client is None:
@@ -182,10 +184,10 @@ class Connection(asyncio.Protocol):
         else:
             self._stream(self._stream_head(request, answer), answer, answer.client)
             return
-        if not request.keep_alive or self._crowd.ending or (self._last and not self._queue):
+        if not request.keep_alive or self._pool.stopping or (self._close_after_queue and not self._queue):
             self._close()
         else:
-            self._rest()
+            self._arm_idle_deadline()
 
     def _send(self, request: Request, response: Response) -> None:
         connection = None
@@ -193,7 +195,7 @@ class Connection(asyncio.Protocol):
             connection = "close"
         elif request.version == "1.0":
             connection = "keep-alive"
-        start = head(response, self._crowd.date, connection)
+        start = head(response, self._pool.date, connection)
         body = b"" if request.method == "HEAD" else response.body
         if len(body) <= COPY_BYTES:
             self._write(start + body)
@@ -204,7 +206,7 @@ class Connection(asyncio.Protocol):
     def _stream_head(self, request: Request, streaming: Streaming) -> bytes:
         chunked = request.version == "1.1"
         connection = "keep-alive" if chunked and request.keep_alive else "close"
-        return stream_head(self._crowd.date, streaming.fields, connection, chunked=chunked)
+        return stream_head(self._pool.date, streaming.fields, connection, chunked=chunked)
 
     def _stream(self, start: bytes, streaming: Streaming, client: StreamClient) -> None:
         self._stop_reading()
@@ -214,16 +216,16 @@ class Connection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=1)  # TLS in uvloop takes 0 for "always paused"
         _keep_unsent_below(self._transport, self._limits.unsent_bytes)
         client.start(self._transport, start + streaming.data, streaming.seq)
-        if self._crowd.ending:
+        if self._pool.stopping:
             client.finish("server stopping")
 
     def _refuse(self, response: Response) -> None:
-        """Says why, and reads on for a moment so that the answer is not lost in a reset."""
+        """Answers and closes, but reads on for `linger_seconds`: a reset could destroy the answer on its way."""
         self._stop_reading()
         self._queue.clear()
-        self._write(head(response, self._crowd.date, "close") + response.body)
-        self._deadline = self._crowd.now + self._limits.linger_seconds
-        self._hold(False)
+        self._write(head(response, self._pool.date, "close") + response.body)
+        self._deadline = self._pool.now + self._limits.linger_seconds
+        self._pause_reading(False)
         if self._transport.can_write_eof():
             self._transport.write_eof()
         else:
@@ -233,11 +235,11 @@ class Connection(asyncio.Protocol):
         self._app.context.stats.bytes_sent_total += len(data)
         self._transport.write(data)
 
-    # Deadlines and endings
+    # Deadlines, and closing
 
-    def _rest(self) -> None:
+    def _arm_idle_deadline(self) -> None:
         if self._reader is not None and self._reader.phase == "idle":
-            self._deadline = self._crowd.now + self._limits.idle_seconds
+            self._deadline = self._pool.now + self._limits.idle_seconds
 
     def _check_progress(self, now: float) -> None:
         waiting = self._transport.get_write_buffer_size()
@@ -256,12 +258,12 @@ class Connection(asyncio.Protocol):
         if self._reader.phase == "idle":
             self._close()
         else:
-            self._refuse(self._app.refuse(Refusal(408, f"request {self._reader.phase} took too long")))
+            self._refuse(self._app.refuse(HTTPError(408, f"request {self._reader.phase} took too long")))
 
     def _close(self) -> None:
-        """Closes once everything written has left."""
+        """Closes once everything written has been sent."""
         self._stop_reading()
-        self._deadline = self._crowd.now + self._limits.stall_seconds
+        self._deadline = self._pool.now + self._limits.stall_seconds
         self._transport.close()
 
     def _stop_reading(self) -> None:
@@ -269,12 +271,12 @@ class Connection(asyncio.Protocol):
             self._reader.drop()
             self._reader = None
 
-    def _hold(self, hold: bool) -> None:
-        if hold and not self._held:
+    def _pause_reading(self, pause: bool) -> None:
+        if pause and not self._reading_paused:
             self._transport.pause_reading()
-        elif self._held and not hold and not self._transport.is_closing():
+        elif self._reading_paused and not pause and not self._transport.is_closing():
             self._transport.resume_reading()
-        self._held = hold
+        self._reading_paused = pause
 
 
 def _peer_uid(transport: asyncio.BaseTransport) -> int | None:

@@ -20,11 +20,11 @@ from blackbox.server.app import App
 from blackbox.server.auth.access import Access
 from blackbox.server.auth.tls import Tls, tls_config
 from blackbox.server.connection import Connection
-from blackbox.server.http.connection_pool import Crowd
+from blackbox.server.http.connection_pool import ConnectionPool
 from blackbox.server.http.limits import Limits
-from blackbox.server.http.listeners import BACKLOG, open_tcp, open_unix, room
+from blackbox.server.http.listeners import BACKLOG, connection_limits, open_tcp, open_unix
 from blackbox.server.http.offload import off_loop
-from blackbox.server.http.query_pool import Questions
+from blackbox.server.http.query_pool import QueryPool
 from blackbox.server.streams.snapshot_broadcast import Broadcaster
 from blackbox.settings import Settings
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from blackbox.outputs.prometheus.exporter import PrometheusExporter
 
 WORKERS = 4
-"""Threads for what an event loop cannot spare: encodings nobody asked for before, passwords, scrapes."""
+"""Threads for work that would hold up the event loop: new encodings, passwords, scrapes."""
 
 
 class Server:
@@ -55,7 +55,7 @@ class Server:
         self._limits = limits or Limits()
         self._clock = clock
         self._recorder_status = recorder_status
-        self._questions = None if recording is None else Questions(recording)
+        self._query_pool = None if recording is None else QueryPool(recording)
         self.stats = Stats()
         self.port = settings.port
         """The TCP port. Where the settings say 0: the one picked, once started."""
@@ -70,14 +70,14 @@ class Server:
         self._tls = None if config is None else Tls(config)
         tcp, unix = self._open_sockets()
         self.port = tcp[0].getsockname()[1]
-        self._crowd = Crowd(limits, self.stats, room(limits.spare_fds))
+        self._connections = ConnectionPool(limits, self.stats, connection_limits(limits.spare_fds))
         self._broadcaster = Broadcaster(self._hub, self.stats, limits, settings.streams_max)
         self._broadcaster.start(self._loop)
         self._event_streams = self._make_event_streams()
         self._exporter = asyncio.ensure_future(off_loop(self._workers, self._make_exporter))
         app = App(self._make_context(), self._access)
-        plain = partial(Connection, app, self._crowd, tls=False)
-        secure = plain if self._tls is None else partial(Connection, app, self._crowd, tls=True)
+        plain = partial(Connection, app, self._connections, tls=False)
+        secure = plain if self._tls is None else partial(Connection, app, self._connections, tls=True)
         ssl = None if self._tls is None else self._tls.context
         handshake = None if ssl is None else limits.head_seconds
         self._listening = [
@@ -98,14 +98,14 @@ class Server:
         self._broadcaster.stop("server stopping")
         if self._event_streams is not None:
             self._event_streams.stop("server stopping")
-        await self._crowd.disperse()
+        await self._connections.shutdown()
         self._sweeping.cancel()
         if self._exporter.done() and self._exporter.exception() is None:
             self._exporter.result().close()
         self._exporter.cancel()
         self._workers.shutdown(wait=False, cancel_futures=True)
-        if self._questions is not None:
-            self._questions.close()
+        if self._query_pool is not None:
+            self._query_pool.close()
 
     @property
     def is_secure(self) -> bool:
@@ -137,15 +137,15 @@ class Server:
             start_id=secrets.token_hex(4),
             exporter=self._exporter,
             workers=self._workers,
-            questions=self._questions,
+            query_pool=self._query_pool,
             event_streams=self._event_streams,
             recorder_status=self._recorder_status,
         )
 
     def _make_event_streams(self) -> EventStreams | None:
-        if self._questions is None:
+        if self._query_pool is None:
             return None
-        return EventStreams(self._questions, self.stats, self._limits, self._settings.streams_max)
+        return EventStreams(self._query_pool, self.stats, self._limits, self._settings.streams_max)
 
     def _make_exporter(self) -> "PrometheusExporter":
         """Takes a while for its imports, so it happens beside the first requests."""
@@ -162,7 +162,7 @@ class Server:
     def _sweep(self) -> None:
         now = self._loop.time()
         self._sweeping = self._loop.call_at(now + self._limits.sweep_seconds, self._sweep)
-        self._crowd.sweep(now)
+        self._connections.sweep(now)
         self._broadcaster.sweep(now)
         self._access.refresh()
         if self._tls is not None:

@@ -9,7 +9,7 @@ from blackbox.hub import Hub
 from blackbox.model.server_stats import Stats
 from blackbox.recorder import RecorderStatus
 from blackbox.server.http.limits import Limits
-from blackbox.server.http.query_pool import Questions
+from blackbox.server.http.query_pool import QueryPool
 from blackbox.server.streams.event_broadcast import EventStreams
 from blackbox.server.streams.snapshot_broadcast import Broadcaster
 from blackbox.settings import Settings
@@ -33,7 +33,7 @@ class Context(NamedTuple):
     exporter: "asyncio.Future[PrometheusExporter]"
     """Being made while the server starts."""
     workers: Executor
-    questions: Questions | None
+    query_pool: QueryPool | None
     """About the recording; None where nothing is recorded."""
     event_streams: EventStreams | None
     """Likewise."""

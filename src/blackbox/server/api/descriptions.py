@@ -3,7 +3,7 @@
 from blackbox.model.endpoints import ENDPOINTS, INDEX, METRICS, OPENAPI
 from blackbox.server.api.context import Context
 from blackbox.server.api.endpoint import handles
-from blackbox.server.http.answer import Answering, Viewer
+from blackbox.server.http.answer import AnswerOrCoroutine, Viewer
 from blackbox.server.http.offload import off_loop
 from blackbox.server.http.query import Query
 from blackbox.server.http.request import Request
@@ -11,7 +11,7 @@ from blackbox.server.http.response import JSON, Response, text
 
 
 @handles(METRICS)
-def metrics(context: Context, _request: Request, _viewer: Viewer, _query: Query) -> Answering:
+def metrics(context: Context, _request: Request, _viewer: Viewer, _query: Query) -> AnswerOrCoroutine:
     """Prometheus' text format."""
     return _metrics(context)
 
@@ -24,7 +24,7 @@ async def _metrics(context: Context) -> Response:
 
 
 @handles(OPENAPI)
-def openapi(context: Context, _request: Request, _viewer: Viewer, _query: Query) -> Answering:
+def openapi(context: Context, _request: Request, _viewer: Viewer, _query: Query) -> AnswerOrCoroutine:
     """The description of this interface."""
     return _openapi(context)
 
@@ -36,6 +36,6 @@ async def _openapi(context: Context) -> Response:
 
 
 @handles(INDEX)
-def index(_context: Context, _request: Request, _viewer: Viewer, _query: Query) -> Answering:
+def index(_context: Context, _request: Request, _viewer: Viewer, _query: Query) -> AnswerOrCoroutine:
     """What there is to ask for."""
     return text(200, "Blackbox\n" + "".join(f"{endpoint.path}\n" for endpoint in ENDPOINTS if endpoint is not INDEX))

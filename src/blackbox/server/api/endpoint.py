@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 from blackbox.model.endpoint import Endpoint
 from blackbox.server.api.context import Context
-from blackbox.server.http.answer import Answering, Viewer
+from blackbox.server.http.answer import AnswerOrCoroutine, Viewer
 from blackbox.server.http.query import Query
 from blackbox.server.http.request import Request
 
-Handler = Callable[[Context, Request, Viewer, Query], Answering]
-"""Answers a request whose parameters its endpoint knows. May raise `Refusal` and `UnknownGpuError`."""
+Handler = Callable[[Context, Request, Viewer, Query], AnswerOrCoroutine]
+"""Answers a request whose parameters its endpoint knows. May raise `HTTPError` and `UnknownGpuError`."""
 
 HANDLERS: dict[str, Handler] = {}
 """By path. Filled by `handles`, once the modules of this package are imported (`routes`)."""

@@ -4,7 +4,7 @@ from blackbox.model.endpoints import EVENTS_STREAM, KIND
 from blackbox.server.api.context import Context
 from blackbox.server.api.endpoint import handles
 from blackbox.server.api.recording import NO_RECORDING
-from blackbox.server.http.answer import Answer, Answering, Streaming, Viewer
+from blackbox.server.http.answer import Answer, AnswerOrCoroutine, Streaming, Viewer
 from blackbox.server.http.negotiation import STREAMED, accepted_encoding
 from blackbox.server.http.query import Query
 from blackbox.server.http.request import Request, last_event_id_of
@@ -14,7 +14,7 @@ from blackbox.server.streams.event_broadcast import EventClient, EventStreams
 
 
 @handles(EVENTS_STREAM)
-def events_stream(context: Context, request: Request, viewer: Viewer, query: Query) -> Answering:
+def events_stream(context: Context, request: Request, viewer: Viewer, query: Query) -> AnswerOrCoroutine:
     """Every event from now on, or from the last one that the client saw."""
     kinds = query.get(KIND)
     streams = context.event_streams
@@ -41,4 +41,4 @@ async def _begin(
     except BaseException:
         client.leave()
         raise
-    return Streaming(client, framing.opening() + framing.piece(comment("events follow")), place, fields)
+    return Streaming(client, framing.head() + framing.piece(comment("events follow")), place, fields)

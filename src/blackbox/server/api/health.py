@@ -10,7 +10,7 @@ from blackbox.model.snapshot import Moment, SourceStatus
 from blackbox.recorder import RecorderStatus
 from blackbox.server.api.context import Context
 from blackbox.server.api.endpoint import handles
-from blackbox.server.http.answer import Answering, Viewer
+from blackbox.server.http.answer import AnswerOrCoroutine, Viewer
 from blackbox.server.http.query import Query
 from blackbox.server.http.request import Request
 from blackbox.server.http.response import JSON, Response, text, unavailable
@@ -28,7 +28,7 @@ class Health(Struct, frozen=True, kw_only=True):
 
 
 @handles(HEALTHZ)
-def healthz(context: Context, _request: Request, _viewer: Viewer, _query: Query) -> Answering:
+def healthz(context: Context, _request: Request, _viewer: Viewer, _query: Query) -> AnswerOrCoroutine:
     """200 while every source's data is fresh, else 503; the state of each source either way."""
     latest = context.hub.latest
     health = judge(None if latest is None else latest.moment, context.clock())
@@ -39,7 +39,7 @@ def healthz(context: Context, _request: Request, _viewer: Viewer, _query: Query)
 
 
 @handles(READYZ)
-def readyz(context: Context, _request: Request, _viewer: Viewer, _query: Query) -> Answering:
+def readyz(context: Context, _request: Request, _viewer: Viewer, _query: Query) -> AnswerOrCoroutine:
     """200 from the first sample on."""
     return unavailable("no sample yet", retry_after_seconds=1) if context.hub.latest is None else text(200, "ready")
 

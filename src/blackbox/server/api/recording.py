@@ -1,4 +1,4 @@
-"""`GET /vram/history`, `at`, `events`, `compare`, `aggregated` and `forecast`: questions about what was recorded."""
+"""`GET /vram/history`, `at`, `events`, `compare`, `aggregated` and `forecast`: what was recorded."""
 
 import time
 from collections.abc import Callable
@@ -20,10 +20,10 @@ from blackbox.recorder import METRICS, Recording
 from blackbox.recorder.query.visibility import numbered
 from blackbox.server.api.context import Context
 from blackbox.server.api.endpoint import handles
-from blackbox.server.http.answer import Answering, Viewer
+from blackbox.server.http.answer import AnswerOrCoroutine, Viewer
 from blackbox.server.http.negotiation import WHOLE, accepted_encoding
 from blackbox.server.http.query import Query
-from blackbox.server.http.request import Refusal, Request
+from blackbox.server.http.request import HTTPError, Request
 from blackbox.server.http.response import JSON, Fields, Response, text, unavailable
 
 HISTORY_SECONDS = 3600.0
@@ -33,11 +33,11 @@ KV_POINTS = 168
 NO_RECORDING = "this server keeps no recording: it runs with --no-record"
 
 Work = Callable[[Recording], bytes]
-"""Makes the answer, as JSON, on a thread. Raises `Refusal`, `UnknownGpuError`."""
+"""Makes the answer as JSON; runs on a thread of the query pool. Raises `HTTPError`, `UnknownGpuError`."""
 
 
-class Which(NamedTuple):
-    """Which series are asked for, and by whom."""
+class SeriesFilter(NamedTuple):
+    """The series that a request asks for, and who may see them."""
 
     gpu: str | None
     pid: int | None
@@ -46,17 +46,17 @@ class Which(NamedTuple):
 
 
 @handles(endpoints.HISTORY)
-def history(context: Context, request: Request, viewer: Viewer, query: Query) -> Answering:
+def history(context: Context, request: Request, viewer: Viewer, query: Query) -> AnswerOrCoroutine:
     """A metric over time."""
     now = time.time()
     to = query.time_or(endpoints.TO, now, now)
     since = query.time_or(endpoints.FROM, now, to - HISTORY_SECONDS)
     points = query.value(endpoints.POINTS)
-    which = _which(query, viewer)
+    wanted = _series_filter(query, viewer)
     _require_order(since, to)
 
     def work(recording: Recording) -> bytes:
-        gpu, pid, metric, viewer_uid = which
+        gpu, pid, metric, viewer_uid = wanted
         return msgspec.json.encode(
             recording.history(since, to, gpu=gpu, pid=pid, metric=metric, points=points, viewer_uid=viewer_uid)
         )
@@ -65,7 +65,7 @@ def history(context: Context, request: Request, viewer: Viewer, query: Query) ->
 
 
 @handles(endpoints.SNAPSHOT_AT)
-def at(context: Context, request: Request, viewer: Viewer, query: Query) -> Answering:
+def at(context: Context, request: Request, viewer: Viewer, query: Query) -> AnswerOrCoroutine:
     """The snapshot as of a time."""
     then = query.time(endpoints.AT, time.time())
     gpu, detail = query.get(endpoints.GPU), query.value(endpoints.BLOCKS)
@@ -78,7 +78,7 @@ def at(context: Context, request: Request, viewer: Viewer, query: Query) -> Answ
 
 
 @handles(endpoints.EVENTS)
-def events(context: Context, request: Request, viewer: Viewer, query: Query) -> Answering:
+def events(context: Context, request: Request, viewer: Viewer, query: Query) -> AnswerOrCoroutine:
     """What happened."""
     now = time.time()
     since, until = query.time_or(endpoints.SINCE, now, None), query.time_or(endpoints.UNTIL, now, None)
@@ -92,7 +92,7 @@ def events(context: Context, request: Request, viewer: Viewer, query: Query) -> 
 
 
 @handles(endpoints.COMPARE)
-def compared(context: Context, request: Request, viewer: Viewer, query: Query) -> Answering:
+def compared(context: Context, request: Request, viewer: Viewer, query: Query) -> AnswerOrCoroutine:
     """What is new, gone, grown or shrunk between two times, or since one."""
     now = time.time()
     before, after = query.time(endpoints.BEFORE, now), query.time_or(endpoints.AFTER, now, None)
@@ -113,15 +113,15 @@ def compared(context: Context, request: Request, viewer: Viewer, query: Query) -
 
 
 @handles(endpoints.AGGREGATED)
-def aggregated(context: Context, request: Request, viewer: Viewer, query: Query) -> Answering:
+def aggregated(context: Context, request: Request, viewer: Viewer, query: Query) -> AnswerOrCoroutine:
     """What each series came to over a window."""
     now = time.time()
     to = query.time_or(endpoints.WINDOW_END, now, now)
     since = to - query.value(endpoints.WINDOW)
-    which = _which(query, viewer)
+    wanted = _series_filter(query, viewer)
 
     def work(recording: Recording) -> bytes:
-        gpu, pid, metric, viewer_uid = which
+        gpu, pid, metric, viewer_uid = wanted
         found = recording.aggregated(since, to, gpu=gpu, pid=pid, metric=metric, viewer_uid=viewer_uid)
         return msgspec.json.encode(Aggregated(from_=since, to=to, aggregates=found))
 
@@ -129,7 +129,7 @@ def aggregated(context: Context, request: Request, viewer: Viewer, query: Query)
 
 
 @handles(endpoints.FORECAST)
-def forecasted(context: Context, request: Request, viewer: Viewer, _query: Query) -> Answering:
+def forecasted(context: Context, request: Request, viewer: Viewer, _query: Query) -> AnswerOrCoroutine:
     """When memory will be full, where it steadily fills; and settings worth changing."""
     latest = context.hub.latest
     if latest is None:
@@ -150,31 +150,31 @@ def forecasted(context: Context, request: Request, viewer: Viewer, _query: Query
     return _answer(context, request, work)
 
 
-def _which(query: Query, viewer: Viewer) -> Which:
+def _series_filter(query: Query, viewer: Viewer) -> SeriesFilter:
     metric = query.value(endpoints.METRIC)
     if metric not in METRICS:
-        raise Refusal(400, f"metric: {metric!a:.40} is none of {', '.join(METRICS)}")
-    return Which(query.get(endpoints.SERIES_GPU), query.get(endpoints.PID), metric, viewer.uid)
+        raise HTTPError(400, f"metric: {metric!a:.40} is none of {', '.join(METRICS)}")
+    return SeriesFilter(query.get(endpoints.SERIES_GPU), query.get(endpoints.PID), metric, viewer.uid)
 
 
 def _require_order(since: float, to: float) -> None:
     if since >= to:
-        raise Refusal(400, f"from ({since:.3f}) must be before to ({to:.3f})")
+        raise HTTPError(400, f"from ({since:.3f}) must be before to ({to:.3f})")
 
 
 def _snapshot(recording: Recording, then: float, viewer: Viewer, gpu: str | None) -> Snapshot:
     snapshot = recording.at(then, gpu=gpu, viewer_uid=viewer.uid)
     if snapshot is None:
-        raise Refusal(404, f"nothing was recorded at {rfc3339(then)}")
+        raise HTTPError(404, f"nothing was recorded at {rfc3339(then)}")
     return snapshot
 
 
-def _answer(context: Context, request: Request, work: Work) -> Answering:
-    questions = context.questions
-    if questions is None:
+def _answer(context: Context, request: Request, work: Work) -> AnswerOrCoroutine:
+    query_pool = context.query_pool
+    if query_pool is None:
         return text(404, NO_RECORDING)
     encoding = accepted_encoding(request.headers.get(b"accept-encoding", b""), WHOLE)
-    return questions.answer(lambda: _response(work(questions.recording), encoding))
+    return query_pool.answer(lambda: _response(work(query_pool.recording), encoding))
 
 
 def _response(body: bytes, encoding: Encoding) -> Response:

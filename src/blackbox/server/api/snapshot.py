@@ -9,15 +9,15 @@ from blackbox.model.endpoints import BLOCKS, GPU, SNAPSHOT, SNAPSHOT_STREAM
 from blackbox.model.view import Encoding, Shape
 from blackbox.server.api.context import Context
 from blackbox.server.api.endpoint import handles
-from blackbox.server.http.answer import Answer, Answering, Streaming, Viewer
+from blackbox.server.http.answer import Answer, AnswerOrCoroutine, Streaming, Viewer
 from blackbox.server.http.negotiation import STREAMED, WHOLE, accepted_encoding, has_tag
 from blackbox.server.http.offload import off_loop
 from blackbox.server.http.query import QUERIES_REMEMBERED, Query
 from blackbox.server.http.request import Request, last_event_id_of
 from blackbox.server.http.response import JSON, Fields, Response, unavailable
 from blackbox.server.http.sse import Framing
-from blackbox.server.streams.resume import Opening, opening
-from blackbox.server.streams.snapshot_broadcast import Client, Kind
+from blackbox.server.streams.resume import ResumedFrames, resume
+from blackbox.server.streams.snapshot_broadcast import SnapshotClient, StreamFormat
 
 INLINE_BYTES = 64 * 1024
 """A body up to this size is framed on the event loop, in less time than handing it to a thread takes."""
@@ -33,7 +33,7 @@ class TaggedShape(NamedTuple):
 
 
 @handles(SNAPSHOT)
-def vram(context: Context, request: Request, viewer: Viewer, query: Query) -> Answering:
+def vram(context: Context, request: Request, viewer: Viewer, query: Query) -> AnswerOrCoroutine:
     """The newest snapshot."""
     wanted = shape_of(query, viewer.uid)
     latest = context.hub.latest
@@ -68,40 +68,49 @@ def _answer(
 
 
 @handles(SNAPSHOT_STREAM)
-def vram_stream(context: Context, request: Request, viewer: Viewer, query: Query) -> Answering:
+def vram_stream(context: Context, request: Request, viewer: Viewer, query: Query) -> AnswerOrCoroutine:
     """Every snapshot from now on."""
     shape = shape_of(query, viewer.uid).shape
     encoding = accepted_encoding(request.headers.get(b"accept-encoding", b""), STREAMED)
     fields: Fields = (_VARY,) if encoding == "identity" else (("Content-Encoding", encoding), _VARY)
     if request.method == "HEAD":
         return Streaming(None, fields=fields)
-    kind = Kind(shape, Framing(gzip=encoding == "gzip", chunked=request.version == "1.1"))
+    stream_format = StreamFormat(shape, Framing(gzip=encoding == "gzip", chunked=request.version == "1.1"))
     last_event_id = last_event_id_of(request)
-    client = context.broadcaster.join(kind)
+    client = context.broadcaster.join(stream_format)
     if client is None:
         return unavailable("too many streams", retry_after_seconds=5)
-    if last_event_id is None and (ready := _ready_opening(context, client)) is not None:
+    if last_event_id is None and (ready := _ready_frames(context, client)) is not None:
         return _stream(context, client, ready, fields)
     return _stream_made_now(context, client, last_event_id, fields)
 
 
-def _ready_opening(context: Context, client: Client) -> Opening | None:
+def _ready_frames(context: Context, client: SnapshotClient) -> ResumedFrames | None:
     """The opening, where no work stands before it."""
-    group, latest = client.group, context.hub.latest
+    subscribers, latest = client.subscribers, context.hub.latest
     if latest is None:
-        return opening(context.hub, group.kind, None, context.limits.resume_bytes)
-    if group.seq == latest.moment.seq:
-        return Opening(group.kind.framing.opening() + group.frame, group.seq, sent=1, missed=0)
-    body = latest.made(group.kind.shape)
+        return resume(context.hub, subscribers.stream_format, None, context.limits.resume_bytes)
+    if subscribers.seq == latest.moment.seq:
+        return ResumedFrames(
+            subscribers.stream_format.framing.head() + subscribers.frame, subscribers.seq, sent=1, missed=0
+        )
+    body = latest.made(subscribers.stream_format.shape)
     if body is not None and len(body) <= INLINE_BYTES:
-        return opening(context.hub, group.kind, None, context.limits.resume_bytes)
+        return resume(context.hub, subscribers.stream_format, None, context.limits.resume_bytes)
     return None
 
 
-async def _stream_made_now(context: Context, client: Client, last_event_id: int | None, fields: Fields) -> Answer:
+async def _stream_made_now(
+    context: Context, client: SnapshotClient, last_event_id: int | None, fields: Fields
+) -> Answer:
     try:
         made = await off_loop(
-            context.workers, opening, context.hub, client.group.kind, last_event_id, context.limits.resume_bytes
+            context.workers,
+            resume,
+            context.hub,
+            client.subscribers.stream_format,
+            last_event_id,
+            context.limits.resume_bytes,
         )
     except BaseException:
         client.leave()
@@ -109,7 +118,7 @@ async def _stream_made_now(context: Context, client: Client, last_event_id: int 
     return _stream(context, client, made, fields)
 
 
-def _stream(context: Context, client: Client, made: Opening, fields: Fields) -> Streaming:
+def _stream(context: Context, client: SnapshotClient, made: ResumedFrames, fields: Fields) -> Streaming:
     context.stats.frames_sent_total += made.sent
     context.stats.frames_missed_total += made.missed
     return Streaming(client, made.data, made.seq, fields)
@@ -117,6 +126,6 @@ def _stream(context: Context, client: Client, made: Opening, fields: Fields) -> 
 
 @lru_cache(maxsize=QUERIES_REMEMBERED)
 def shape_of(query: Query, viewer_uid: int | None) -> TaggedShape:
-    """The shape the query asks for. Raises `Refusal`."""
+    """The shape the query asks for. Raises `HTTPError`."""
     shape = Shape(query.get(GPU), query.value(BLOCKS), viewer_uid)
     return TaggedShape(shape, f"{crc32(repr(shape).encode()):x}")

@@ -1,20 +1,19 @@
-"""Who may ask, and what they may see. Nothing is served before `Access` agrees."""
+"""Who may ask, and what they may see. Every request passes `Access` before its route is looked up."""
 
 import os
 from collections.abc import Coroutine
 from concurrent.futures import Executor
 from typing import Any, NamedTuple
 
-from blackbox.errors import UsageError
 from blackbox.server.auth import credentials
 from blackbox.server.auth.credentials import Passwords
+from blackbox.server.auth.exposure import require_protection
 from blackbox.server.auth.file_watch import WatchedFiles
 from blackbox.server.auth.hosts import Hosts
 from blackbox.server.auth.origins import Origins
 from blackbox.server.auth.web_config import WebConfig, load_web_config
 from blackbox.server.http.answer import Viewer
 from blackbox.server.http.limits import Limits
-from blackbox.server.http.listeners import is_loopback
 from blackbox.server.http.offload import off_loop
 from blackbox.server.http.request import Request
 from blackbox.server.http.response import Fields, Response, text, unavailable
@@ -69,7 +68,7 @@ class Access:
                 self._passwords = Passwords(self._users())
 
     def refusal(self, request: Request) -> Response | None:
-        """The answer to a request that came under a foreign name or from a foreign page, and to a preflight."""
+        """The answer to a request with a foreign `Host` or `Origin`, and to a CORS preflight; None for any other."""
         headers, named = request.headers, request.target.host
         host = headers.get(b"host", _ABSENT_HOST)
         if not self._hosts.accept(host) or (named is not None and not self._hosts.accept(named)):
@@ -85,7 +84,9 @@ class Access:
         return self._origins.fields(request.headers)
 
     def admit(self, request: Request, peer: Peer) -> Admission | Coroutine[Any, Any, Admission]:
-        """Who asks. A coroutine while a password is being checked for the first time."""
+        """The viewer, or the answer to a request without valid credentials. A coroutine where a password is checked for
+        the first time, which takes 50 ms of a core.
+        """
         if peer.uid is not None:
             return Viewer(None if peer.uid in (ROOT_UID, self._uid) else peer.uid)
         users = self._passwords.users
@@ -147,16 +148,3 @@ def _with_cookie(value: str, *, secure: bool) -> Response:
     """Sends the browser back without the token in its address bar."""
     cookie = f"{credentials.COOKIE}={value}; Path=/; HttpOnly; SameSite=Strict{'; Secure' if secure else ''}"
     return text(303, fields=(("Location", "/"), ("Set-Cookie", cookie), ("Cache-Control", "no-store")))
-
-
-def require_protection(settings: Settings, web_config: WebConfig | None) -> None:
-    """Raises `UsageError` when others could reach the server and nothing would keep them out."""
-    wide = [host for host in settings.hosts if not is_loopback(host)]
-    protected = settings.token_file is not None or (web_config is not None and web_config.authenticates)
-    if not wide or protected or settings.no_auth:
-        return
-    if web_config is not None:
-        raise UsageError(f"web config {settings.web_config} lets anyone in on {wide[0]}: add basic_auth_users to it")
-    raise UsageError(
-        f"listening on {wide[0]} would let other machines ask: add --token-file, --web-config or --no-auth"
-    )

@@ -17,16 +17,16 @@ class Viewer(NamedTuple):
 class StreamClient(Protocol):
     """What a connection needs of a stream that it carries."""
 
-    def start(self, transport: asyncio.WriteTransport, opening: bytes, seq: int) -> None:
-        """Sends what the stream opens with, up to and with the event `seq`; more follows from then on."""
+    def start(self, transport: asyncio.WriteTransport, first: bytes, seq: int) -> None:
+        """Sends the first bytes of the stream, whose last event is `seq`; newer events follow."""
         ...
 
     def pause(self) -> None:
-        """The peer is slow: bytes wait here."""
+        """The peer is slow: bytes wait in the transport."""
         ...
 
     def resume(self) -> None:
-        """Nothing waits here any more."""
+        """The transport's buffer is empty again."""
         ...
 
     def finish(self, reason: str) -> None:
@@ -52,5 +52,5 @@ class Streaming(NamedTuple):
 
 
 Answer = Response | Streaming
-Answering = Answer | Coroutine[Any, Any, Answer]
+AnswerOrCoroutine = Answer | Coroutine[Any, Any, Answer]
 """An answer, or a coroutine that returns one where making it takes more time than the event loop can spare."""

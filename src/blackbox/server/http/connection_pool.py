@@ -1,4 +1,4 @@
-"""All connections of a server: how many there may be, and the clock over their deadlines."""
+"""All connections of a server: how many are allowed, and the sweep over their deadlines."""
 
 import asyncio
 import errno
@@ -10,15 +10,15 @@ from blackbox.model.server_stats import Stats
 from blackbox.server.http.limits import Limits
 
 
-class Member(Protocol):
-    """What the crowd asks of a connection."""
+class PooledConnection(Protocol):
+    """What the pool needs of a connection."""
 
     def check_deadline(self, now: float) -> None:
-        """Ends what has lasted too long."""
+        """Closes the connection where its deadline has passed."""
         ...
 
     def end(self) -> None:
-        """Closes as soon as the answers under way are given."""
+        """Closes once the requests already received are answered."""
         ...
 
     def abort(self) -> None:
@@ -26,36 +26,39 @@ class Member(Protocol):
         ...
 
 
-class Room(NamedTuple):
-    """File descriptors for connections."""
+class ConnectionLimits(NamedTuple):
+    """How many connections the process has file descriptors for."""
 
     connections: int
+    """Served."""
     refusals: int
-    """For connections above that, while they are told so; those beyond are closed at once."""
+    """Connections above those that are answered 503; any beyond are closed at once."""
 
 
-SPARED_WHEN_FULL = 8
-"""Connections ended when no file descriptor is left; so many, and those that wait, can be told."""
-ROOM_BACK_SECONDS = 30.0
-"""After the last such moment."""
+SHED_CONNECTIONS = 8
+"""Connections closed when the process has no file descriptor left: enough for half of them to be answered 503."""
+RECOVERY_SECONDS = 30.0
+"""Without running out of file descriptors before the full number of connections is allowed again."""
+SHUTDOWN_POLL_SECONDS = 0.01
+"""Between checks whether all connections have closed; happens once in a server's life."""
 
 
-class Crowd:
+class ConnectionPool:
     """The open connections. Lives on the event loop."""
 
-    def __init__(self, limits: Limits, stats: Stats, room: Room) -> None:
+    def __init__(self, limits: Limits, stats: Stats, connection_limits: ConnectionLimits) -> None:
         self._limits = limits
         self._stats = stats
-        self._room = self._whole_room = room
-        self._full_at = float("-inf")
-        """When no file descriptor was left."""
-        self._members: dict[Member, None] = {}
-        """In the order in which they came."""
+        self._allowed = self._allowed_at_start = connection_limits
+        self._exhausted_at = float("-inf")
+        """Loop time at which the process last had no file descriptor left."""
+        self._connections: dict[PooledConnection, None] = {}
+        """Oldest first."""
         self._loop = asyncio.get_running_loop()
-        self.ending = False
-        """The server stops: no connection outlives its answer."""
+        self.stopping = False
+        """The server stops: every connection closes after its answer."""
         self.date = ""
-        """The `Date` line of answers."""
+        """The `Date` line of answers, renewed by every sweep."""
         self._set_date()
 
     @property
@@ -64,68 +67,67 @@ class Crowd:
         return self._loop.time()
 
     @property
-    def has_room_to_refuse(self) -> bool:
-        """A connection over the cap may stay for its 503."""
-        return len(self._members) <= self._room.connections + self._room.refusals
+    def may_refuse(self) -> bool:
+        """Whether a connection above the limit may stay for its 503."""
+        return len(self._connections) <= self._allowed.connections + self._allowed.refusals
 
-    def enter(self, member: Member) -> bool:
-        """Counts a new connection; False when it is one too many."""
+    def add(self, connection: PooledConnection) -> bool:
+        """Adds a new connection; False where it is above the limit."""
         self._stats.connections_total += 1
         self._stats.connections_open += 1
-        self._members[member] = None
-        if len(self._members) <= self._room.connections:
+        self._connections[connection] = None
+        if len(self._connections) <= self._allowed.connections:
             return True
         self._stats.connections_refused_total += 1
         return False
 
-    def leave(self, member: Member) -> None:
-        del self._members[member]
+    def remove(self, connection: PooledConnection) -> None:
+        """Forgets a connection that is closed."""
+        del self._connections[connection]
         self._stats.connections_open -= 1
 
     def sweep(self, now: float) -> None:
-        """Checks every deadline."""
+        """Checks every deadline, and whether file descriptors are left."""
         self._set_date()
-        for member in tuple(self._members):
-            member.check_deadline(now)
-        self._make_room(now)
+        for connection in tuple(self._connections):
+            connection.check_deadline(now)
+        self._shed_connections(now)
 
-    def _make_room(self, now: float) -> None:
-        """Where this process has fewer file descriptors than were counted, ends the connections that came last, and
-        admits no more than are left: the event loop would try to accept without a pause."""
-        if _are_fds_used_up():
-            self._full_at = now
-            kept = max(1, len(self._members) - SPARED_WHEN_FULL)
-            self._room = Room(kept, min(self._whole_room.refusals, SPARED_WHEN_FULL // 2))
-            for member in tuple(self._members)[kept:]:
-                member.abort()
-        elif self._room is not self._whole_room and now - self._full_at > ROOM_BACK_SECONDS:
-            self._room = self._whole_room
+    def _shed_connections(self, now: float) -> None:
+        """Closes the newest connections where the process has run out of file descriptors, and allows no more than are
+        left: otherwise the event loop would retry `accept` without a pause."""
+        if _is_out_of_descriptors():
+            self._exhausted_at = now
+            kept = max(1, len(self._connections) - SHED_CONNECTIONS)
+            self._allowed = ConnectionLimits(kept, min(self._allowed_at_start.refusals, SHED_CONNECTIONS // 2))
+            for connection in tuple(self._connections)[kept:]:
+                connection.abort()
+        elif self._allowed is not self._allowed_at_start and now - self._exhausted_at > RECOVERY_SECONDS:
+            self._allowed = self._allowed_at_start
 
-    async def disperse(self) -> None:
-        """Ends all connections, gently while `stop_seconds` last."""
-        self.ending = True
-        for member in tuple(self._members):
-            member.end()
+    async def shutdown(self) -> None:
+        """Closes all connections: those still answering may finish within `stop_seconds`, then they are aborted."""
+        self.stopping = True
+        for connection in tuple(self._connections):
+            connection.end()
         give_up_at = self.now + self._limits.stop_seconds
-        while self._members and self.now < give_up_at:
-            await asyncio.sleep(DISPERSE_POLL_SECONDS)
-        for member in tuple(self._members):
-            member.abort()
-        while self._members:
+        while self._connections and self.now < give_up_at:
+            await asyncio.sleep(SHUTDOWN_POLL_SECONDS)
+        for connection in tuple(self._connections):
+            connection.abort()
+        while self._connections:
             await asyncio.sleep(0)
 
     def _set_date(self) -> None:
         self.date = f"Date: {formatdate(usegmt=True)}\r\n"
 
 
-def _are_fds_used_up() -> bool:
-    """Whether this process can open no more files. Where the whole machine cannot, our clients are not the cause."""
+def _is_out_of_descriptors() -> bool:
+    """Whether this process can open no more files (EMFILE). Where the whole machine cannot (ENFILE), closing our
+    connections would not help.
+    """
     try:
         os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
     except OSError as error:
         return error.errno == errno.EMFILE
     return False
-
-
-DISPERSE_POLL_SECONDS = 0.01
-"""Between looks at whether all have gone; happens once in a server's life."""

@@ -1,4 +1,4 @@
-"""What one asker may cost the server. Deadlines are checked once a sweep, so they end one sweep below the promise."""
+"""What one client may cost the server. Deadlines are checked once a sweep, so each is one sweep below the promise."""
 
 from msgspec import Struct
 
@@ -35,7 +35,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     """Requests waiting behind the one being answered; a peer that sends more is closed after these."""
 
     spare_fds: int = 64
-    """File descriptors kept from connections: for the driver's child and files, and half of them for saying no."""
+    """File descriptors kept from connections: for the driver's child and files, and half of them for answering 503."""
     resume_bytes: int = 16 * 1024 * 1024
     """Missed events sent to one client that resumes a stream; older ones are counted as missed."""
     unsent_bytes: int = 128 * 1024

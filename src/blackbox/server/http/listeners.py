@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from blackbox.errors import FailureError, UsageError
-from blackbox.server.http.connection_pool import Room
+from blackbox.server.http.connection_pool import ConnectionLimits
 
 SPARE_SHARE = 4
 """Where file descriptors are few, no more than one in this many is kept from connections."""
@@ -23,13 +23,13 @@ SAME_PORT_TRIES = 8
 ABSENT_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
-def room(spare_fds: int) -> Room:
+def connection_limits(spare_fds: int) -> ConnectionLimits:
     """Raises the soft limit on open files to the hard one, and shares out what is not in use."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     spare = min(spare_fds, hard // SPARE_SHARE)
     in_use = sum(1 for _ in Path("/proc/self/fd").iterdir())
-    return Room(connections=max(1, hard - in_use - spare), refusals=spare // 2)
+    return ConnectionLimits(connections=max(1, hard - in_use - spare), refusals=spare // 2)
 
 
 def open_tcp(hosts: tuple[str, ...], port: int) -> list[socket.socket]:

@@ -1,4 +1,5 @@
-"""The query of a request, checked against the parameters of its endpoint. Every mistake is a `Refusal` of one line."""
+"""The query of a request, checked against the parameters of its endpoint. Every mistake is one
+`HTTPError` of status 400."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -7,7 +8,7 @@ from typing import TypeVar
 from blackbox.model.endpoint import Endpoint
 from blackbox.model.parameter import Parameter, TimeText
 from blackbox.model.times import unix_seconds
-from blackbox.server.http.request import Refusal
+from blackbox.server.http.request import HTTPError
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -25,44 +26,44 @@ class Query:
         self._values = values
 
     def value(self, parameter: Parameter[T]) -> T:
-        """The parameter's value, or its default. Raises `Refusal` where it has neither, or accepts no such value."""
+        """The parameter's value, or its default. Raises `HTTPError` where it has neither, or accepts no such value."""
         return self._read(parameter, parameter.values.parse)
 
     def get(self, parameter: Parameter[T]) -> T | None:
-        """The parameter's value; None where it is absent. Raises `Refusal`."""
+        """The parameter's value; None where it is absent. Raises `HTTPError`."""
         return self.value(parameter) if parameter.name in self._values else None
 
     def time(self, parameter: Parameter[TimeText], now: float) -> float:
-        """A time in Unix seconds, as `now` is. Raises `Refusal` where it is absent, or no time."""
+        """A time in Unix seconds, as `now` is. Raises `HTTPError` where it is absent, or no time."""
         return self._read(parameter, partial(unix_seconds, now=now))
 
     def time_or(self, parameter: Parameter[TimeText], now: float, default: D) -> float | D:
-        """The same, with a default. Raises `Refusal`."""
+        """The same, with a default. Raises `HTTPError`."""
         return self.time(parameter, now) if parameter.name in self._values else default
 
     def _read(self, parameter: Parameter[D], parse: Callable[[str], T]) -> T:
         text = self._values.get(parameter.name, parameter.default)
         if text is None:
-            raise Refusal(400, f"{parameter.name} is missing")
+            raise HTTPError(400, f"{parameter.name} is missing")
         try:
             return parse(text)
         except ValueError as error:
-            raise Refusal(400, f"{parameter.name}: {error}") from None
+            raise HTTPError(400, f"{parameter.name}: {error}") from None
 
 
 @lru_cache(maxsize=QUERIES_REMEMBERED)
 def query_of(endpoint: Endpoint, given: tuple[tuple[str, str], ...]) -> Query:
-    """The query `given` to this endpoint. Raises `Refusal`."""
+    """The query `given` to this endpoint. Raises `HTTPError`."""
     known = endpoint.query_names
     values: dict[str, str] = {}
     for name, value in given:
         if endpoint.accepts_any_parameter and name not in known:
             continue
         if name not in known:
-            raise Refusal(400, f"unknown parameter {name!a:.40}: there are {', '.join(known) or 'none'}")
+            raise HTTPError(400, f"unknown parameter {name!a:.40}: there are {', '.join(known) or 'none'}")
         if name in values:
-            raise Refusal(400, f"parameter {name!a:.40} is given twice")
+            raise HTTPError(400, f"parameter {name!a:.40} is given twice")
         if not value:
-            raise Refusal(400, f"{name} is empty")
+            raise HTTPError(400, f"{name} is empty")
         values[name] = value
     return Query(values)

@@ -1,5 +1,5 @@
-"""Questions about the recording: each takes milliseconds to seconds of a core and a disk, so they wait in a short line
-of their own, where they hold up neither the event loop nor anybody who asks for the newest snapshot."""
+"""Threads for queries of the recording. A query takes milliseconds to seconds of a core and a disk, so it runs apart
+from the event loop and from the threads that encode the newest snapshot."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,21 +12,21 @@ from blackbox.server.http.response import Response, unavailable
 T = TypeVar("T")
 
 AT_ONCE = 2
-"""Questions being answered. More would not be faster: they share one interpreter."""
+"""Queries that run at the same time. More would not be faster: they share one interpreter."""
 WAITING_MAX = 16
-"""Questions being answered or waiting; the next asker gets 503 and Retry-After."""
+"""Requests that run or wait; the next one is answered 503 with Retry-After."""
 
 
-class Questions:
-    """The line. Lives on the event loop."""
+class QueryPool:
+    """Runs queries on threads, a bounded number at a time. Called on the event loop."""
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
-        self._workers = ThreadPoolExecutor(AT_ONCE, "blackbox-questions")
+        self._workers = ThreadPoolExecutor(AT_ONCE, "blackbox-queries")
         self._waiting = 0
 
     async def answer(self, work: Callable[[], Response]) -> Response:
-        """What `work` answers, made on a thread; it may raise what a route may raise."""
+        """The response that `work` makes on a thread, or 503 where too many wait. Raises what `work` raises."""
         if self._waiting >= WAITING_MAX:
             return unavailable("too many questions about the recording", retry_after_seconds=1)
         self._waiting += 1
@@ -36,9 +36,9 @@ class Questions:
             self._waiting -= 1
 
     async def ask(self, work: Callable[[], T]) -> T:
-        """What `work` returns, for the server's own questions: they wait, and are not refused."""
+        """What `work` returns, for the server's own queries, which are never refused. Raises what `work` raises."""
         return await off_loop(self._workers, work)
 
     def close(self) -> None:
-        """Answers no more."""
+        """Drops the queries that wait, and runs no more."""
         self._workers.shutdown(wait=False, cancel_futures=True)

@@ -12,7 +12,7 @@ DIGITS_MAX = 18
 """Of a `Last-Event-ID`: what a 64-bit number holds."""
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not a fault
+class HTTPError(Exception):
     """The request cannot be served as it stands: an HTTP status and one line saying why."""
 
     def __init__(self, status: int, reason: str) -> None:
@@ -41,13 +41,13 @@ class Request(NamedTuple):
 
 @lru_cache(maxsize=TARGETS_REMEMBERED)
 def split_target(target: bytes) -> Target:
-    """The parts of a request target. Raises `Refusal`."""
+    """The parts of a request target. Raises `HTTPError`."""
     try:
         url = parse_url(target)
         path = unquote_to_bytes(url.path or b"/").decode()
         query = parse_qsl((url.query or b"").decode(), keep_blank_values=True, errors="strict")
     except (HttpParserInvalidURLError, ValueError):
-        raise Refusal(400, "the request target is not a valid URL") from None
+        raise HTTPError(400, "the request target is not a valid URL") from None
     host = url.host or None
     return Target(path, tuple(query), b"[%b]" % host if host is not None and b":" in host else host)
 

@@ -33,8 +33,8 @@ class Framing(NamedTuple):
     gzip: bool = False
     chunked: bool = True
 
-    def opening(self) -> bytes:
-        """Goes before the first piece."""
+    def head(self) -> bytes:
+        """Bytes before the first piece."""
         return self._chunk(_GZIP_HEADER) if self.gzip else b""
 
     def piece(self, text: bytes) -> bytes:
@@ -44,8 +44,8 @@ class Framing(NamedTuple):
             return self._chunk(packer.compress(text) + packer.flush(zlib.Z_FULL_FLUSH))
         return self._chunk(text)
 
-    def ending(self) -> bytes:
-        """Goes after the last piece. gzip gets no checksum: each client's would differ."""
+    def tail(self) -> bytes:
+        """Bytes after the last piece. gzip gets no checksum: each client's would differ."""
         return _LAST_CHUNK if self.chunked else b""
 
     def _chunk(self, data: bytes) -> bytes:

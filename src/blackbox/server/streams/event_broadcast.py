@@ -14,13 +14,13 @@ from blackbox.recorder import RecordedEvent
 from blackbox.recorder.query.visibility import numbered
 from blackbox.server.http.answer import Viewer
 from blackbox.server.http.limits import Limits
-from blackbox.server.http.query_pool import Questions
+from blackbox.server.http.query_pool import QueryPool
 from blackbox.server.http.sse import Framing, comment, named_event
 
 POLL_SECONDS = 0.25
-"""Between looks at the recording while anybody listens: half the interval in which anything is noticed."""
+"""Between reads of the recording while there are clients: half the default interval between samples."""
 AT_ONCE = 500
-"""Events read at a time; whoever missed more gets them in several goes."""
+"""Events read at a time; a client that missed more gets them in several reads."""
 LOOK_BACK = 2000
 """Ids follow the clock in milliseconds: an event noticed just before a stream began may be recorded just after."""
 
@@ -41,15 +41,15 @@ class EventClient:
         self.cursor = 0
         """Id of the last event that was looked at for it."""
         self.ready = False
-        """It has started, and everything before has left for the kernel."""
+        """It has started, and everything written so far has been handed to the kernel."""
         self.wrote_at = 0.0
 
-    def start(self, transport: asyncio.WriteTransport, opening: bytes, seq: int) -> None:
-        """Sends what the stream opens with; events after `seq` follow."""
+    def start(self, transport: asyncio.WriteTransport, first: bytes, seq: int) -> None:
+        """Sends the first bytes of the stream; events after `seq` follow."""
         self._transport = transport
         self.cursor = seq
         self.ready = True
-        self.write(opening)
+        self.write(first)
 
     def write(self, data: bytes) -> None:
         """Hands bytes to the transport."""
@@ -59,7 +59,7 @@ class EventClient:
         self._streams.stats.bytes_sent_total += len(data)
 
     def offer(self, found: Sequence[RecordedEvent]) -> None:
-        """Sends those of the events that it has not had and wants."""
+        """Sends the events after its cursor that are of its kinds."""
         fresh = [recorded for recorded in found if recorded.id > self.cursor]
         if not fresh:
             return
@@ -70,15 +70,15 @@ class EventClient:
             self.write(self._framing.piece(b"".join(map(self._frame, wanted))))
 
     def heartbeat(self) -> None:
-        """Breaks a silence that has become too long."""
+        """Sends a comment, so that proxies see the stream alive."""
         self.write(self._framing.piece(comment("heartbeat")))
 
     def pause(self) -> None:
-        """The peer is slow: bytes wait here."""
+        """The peer is slow: bytes wait in the transport."""
         self.ready = False
 
     def resume(self) -> None:
-        """Nothing waits here any more."""
+        """The transport's buffer is empty again."""
         self.ready = True
 
     def finish(self, reason: str) -> None:
@@ -87,7 +87,7 @@ class EventClient:
         if transport is None or transport.is_closing():
             return
         self.ready = False
-        self.write(self._framing.piece(comment(reason)) + self._framing.ending())
+        self.write(self._framing.piece(comment(reason)) + self._framing.tail())
         transport.close()
 
     def leave(self) -> None:
@@ -102,8 +102,8 @@ class EventClient:
 class EventStreams:
     """All streams of events. Lives on the event loop; looks at the recording only while anybody listens."""
 
-    def __init__(self, questions: Questions, stats: Stats, limits: Limits, streams_max: int) -> None:
-        self._questions = questions
+    def __init__(self, query_pool: QueryPool, stats: Stats, limits: Limits, streams_max: int) -> None:
+        self._query_pool = query_pool
         self._limits = limits
         self._streams_max = streams_max
         self._clients: set[EventClient] = set()
@@ -151,7 +151,7 @@ class EventStreams:
             client.finish(reason)
 
     async def _after(self, number: int) -> list[RecordedEvent]:
-        return await self._questions.ask(partial(self._questions.recording.events_after, number, AT_ONCE))
+        return await self._query_pool.ask(partial(self._query_pool.recording.events_after, number, AT_ONCE))
 
     async def _look(self) -> None:
         while self._clients:

@@ -1,4 +1,4 @@
-"""The event stream: one frame per moment and kind of stream, handed to every client; a slow client gets the newest."""
+"""The stream of snapshots: one frame per moment and format, handed to every client; a slow client gets the newest."""
 
 import asyncio
 import logging
@@ -20,45 +20,45 @@ SLICE_CLIENTS = 500
 logger = logging.getLogger(__name__)
 
 
-class Kind(NamedTuple):
-    """Streams of one kind share every byte."""
+class StreamFormat(NamedTuple):
+    """What a stream carries, and how. Streams of one format share every byte."""
 
     shape: Shape
     framing: Framing
 
 
-class Group:
-    """The clients of one kind, and its newest frame."""
+class Subscribers:
+    """The clients of one format, and its newest frame."""
 
-    def __init__(self, kind: Kind, now: float) -> None:
-        self.kind = kind
-        self.clients: set[Client] = set()
+    def __init__(self, stream_format: StreamFormat, now: float) -> None:
+        self.stream_format = stream_format
+        self.clients: set[SnapshotClient] = set()
         self.seq = BEFORE_FIRST
         self.frame = b""
         self.wrote_at = now
-        """When the clients last got something."""
+        """Loop time at which the clients were last sent something."""
 
 
-class Client:
-    """One stream. Its slot holds no frame of its own: while the peer is slow, the group's newest is what waits."""
+class SnapshotClient:
+    """One stream of snapshots. It queues no frames: a slow peer gets the newest of its format once it has caught up."""
 
-    __slots__ = ("_broadcaster", "_transport", "group", "ready", "seq")
+    __slots__ = ("_broadcaster", "_transport", "ready", "seq", "subscribers")
 
-    def __init__(self, broadcaster: "Broadcaster", group: Group) -> None:
+    def __init__(self, broadcaster: "Broadcaster", subscribers: Subscribers) -> None:
         self._broadcaster = broadcaster
         self._transport: asyncio.WriteTransport | None = None
-        self.group = group
+        self.subscribers = subscribers
         self.seq = BEFORE_FIRST
         """Last event handed to the transport."""
         self.ready = False
-        """Takes frames: it has started, and everything before has left for the kernel."""
+        """It has started, and everything written so far has been handed to the kernel."""
 
-    def start(self, transport: asyncio.WriteTransport, opening: bytes, seq: int) -> None:
-        """Sends what the stream opens with, which includes the event `seq`; frames follow from then on."""
+    def start(self, transport: asyncio.WriteTransport, first: bytes, seq: int) -> None:
+        """Sends the first bytes of the stream, whose last event is `seq`; newer frames follow."""
         self._transport = transport
         self.seq = seq
         self.ready = True
-        self.write(opening)
+        self.write(first)
         if self.ready:
             self.offer()
 
@@ -68,26 +68,26 @@ class Client:
         self._broadcaster.stats.bytes_sent_total += len(data)
 
     def offer(self) -> None:
-        """Sends the group's newest frame unless it has been sent, and says how many it skipped."""
-        group = self.group
-        if self.seq >= group.seq:
+        """Sends the newest frame of its format unless it has been sent, preceded by how many were skipped."""
+        subscribers = self.subscribers
+        if self.seq >= subscribers.seq:
             return
-        missed = group.seq - self.seq - 1 if self.seq != BEFORE_FIRST else 0
-        self.seq = group.seq
+        missed = subscribers.seq - self.seq - 1 if self.seq != BEFORE_FIRST else 0
+        self.seq = subscribers.seq
         stats = self._broadcaster.stats
         stats.frames_sent_total += 1
         if missed:
             stats.frames_missed_total += missed
-            self.write(group.kind.framing.piece(comment(f"missed {missed}")) + group.frame)
+            self.write(subscribers.stream_format.framing.piece(comment(f"missed {missed}")) + subscribers.frame)
         else:
-            self.write(group.frame)
+            self.write(subscribers.frame)
 
     def pause(self) -> None:
-        """The peer is slow: bytes wait here."""
+        """The peer is slow: bytes wait in the transport."""
         self.ready = False
 
     def resume(self) -> None:
-        """Nothing waits here any more."""
+        """The transport's buffer is empty again."""
         self.ready = True
         self.offer()
 
@@ -98,8 +98,8 @@ class Client:
             return
         self.offer()
         self.ready = False
-        framing = self.group.kind.framing
-        self.write(framing.piece(comment(reason)) + framing.ending())
+        framing = self.subscribers.stream_format.framing
+        self.write(framing.piece(comment(reason)) + framing.tail())
         transport.close()
 
     def leave(self) -> None:
@@ -107,15 +107,15 @@ class Client:
 
 
 class Broadcaster:
-    """Frames every moment on the publishing thread, hands the frames out on the event loop."""
+    """Encodes every moment once per format on the publishing thread, and hands the frames out on the event loop."""
 
     def __init__(self, hub: Hub, stats: Stats, limits: Limits, streams_max: int) -> None:
         self._hub = hub
         self._limits = limits
         self._streams_max = streams_max
-        self._groups: dict[Kind, Group] = {}
-        self._kinds: tuple[Kind, ...] = ()
-        """Keys of `_groups`; replaced, never changed, so that the publishing thread may read it."""
+        self._subscribers: dict[StreamFormat, Subscribers] = {}
+        self._formats: tuple[StreamFormat, ...] = ()
+        """Keys of `_subscribers`; replaced, never changed, so that the publishing thread may read it."""
         self.stats = stats
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -123,55 +123,55 @@ class Broadcaster:
         self._unsubscribe = self._hub.subscribe(self._on_moment)
 
     def stop(self, reason: str) -> None:
-        """Gives every stream the newest event, and ends it."""
+        """Sends the newest event on every stream and ends it."""
         self._unsubscribe()
         latest = self._hub.latest
         if latest is not None:
             self._deliver(latest.moment.seq, self._frames(latest))
-        for group in tuple(self._groups.values()):
-            for client in tuple(group.clients):
+        for subscribers in tuple(self._subscribers.values()):
+            for client in tuple(subscribers.clients):
                 client.finish(reason)
 
-    def join(self, kind: Kind) -> Client | None:
+    def join(self, stream_format: StreamFormat) -> SnapshotClient | None:
         """A client that gets every event from now on once it starts; None when there are too many streams."""
         if self.stats.streams_open >= self._streams_max:
             self.stats.streams_refused_total += 1
             return None
-        if kind not in self._groups:
-            self._groups[kind] = Group(kind, self._loop.time())
-            self._kinds = tuple(self._groups)
-        group = self._groups[kind]
-        client = Client(self, group)
-        group.clients.add(client)
+        if stream_format not in self._subscribers:
+            self._subscribers[stream_format] = Subscribers(stream_format, self._loop.time())
+            self._formats = tuple(self._subscribers)
+        subscribers = self._subscribers[stream_format]
+        client = SnapshotClient(self, subscribers)
+        subscribers.clients.add(client)
         self.stats.streams_open += 1
         self.stats.streams_total += 1
         return client
 
-    def leave(self, client: Client) -> None:
+    def leave(self, client: SnapshotClient) -> None:
         """Forgets the client; a second time does nothing."""
-        group = client.group
-        if client not in group.clients:
+        subscribers = client.subscribers
+        if client not in subscribers.clients:
             return
         client.ready = False
-        group.clients.remove(client)
+        subscribers.clients.remove(client)
         self.stats.streams_open -= 1
-        if not group.clients:
-            del self._groups[group.kind]
-            self._kinds = tuple(self._groups)
+        if not subscribers.clients:
+            del self._subscribers[subscribers.stream_format]
+            self._formats = tuple(self._subscribers)
 
     def sweep(self, now: float) -> None:
-        """Breaks a silence that has become too long."""
-        for group in self._groups.values():
-            if now - group.wrote_at >= self._limits.heartbeat_seconds:
-                group.wrote_at = now
-                heartbeat = group.kind.framing.piece(comment("heartbeat"))
-                for client in group.clients:
+        """Sends a heartbeat on streams that have been silent for `heartbeat_seconds`."""
+        for subscribers in self._subscribers.values():
+            if now - subscribers.wrote_at >= self._limits.heartbeat_seconds:
+                subscribers.wrote_at = now
+                heartbeat = subscribers.stream_format.framing.piece(comment("heartbeat"))
+                for client in subscribers.clients:
                     if client.ready:
                         client.write(heartbeat)
 
     def _on_moment(self, _moment: Moment) -> None:
         latest = self._hub.latest
-        if latest is None or not self._kinds:
+        if latest is None or not self._formats:
             return
         try:
             frames = self._frames(latest)
@@ -183,24 +183,24 @@ class Broadcaster:
         except RuntimeError:  # the loop is closed, and with it every stream
             self._unsubscribe()
 
-    def _frames(self, published: Published) -> dict[Kind, bytes | None]:
-        return {kind: frame(published, kind) for kind in self._kinds}
+    def _frames(self, published: Published) -> dict[StreamFormat, bytes | None]:
+        return {stream_format: frame(published, stream_format) for stream_format in self._formats}
 
-    def _deliver(self, seq: int, frames: dict[Kind, bytes | None]) -> None:
+    def _deliver(self, seq: int, frames: dict[StreamFormat, bytes | None]) -> None:
         now = self._loop.time()
-        for kind, newest in frames.items():
-            group = self._groups.get(kind)
-            if group is None or seq <= group.seq:
+        for stream_format, newest in frames.items():
+            subscribers = self._subscribers.get(stream_format)
+            if subscribers is None or seq <= subscribers.seq:
                 continue
             if newest is None:
-                for client in tuple(group.clients):
-                    client.finish(f"GPU {kind.shape.gpu} is gone")
+                for client in tuple(subscribers.clients):
+                    client.finish(f"GPU {stream_format.shape.gpu} is gone")
                 continue
-            group.seq, group.frame, group.wrote_at = seq, newest, now
-            self._hand_out(tuple(group.clients))
+            subscribers.seq, subscribers.frame, subscribers.wrote_at = seq, newest, now
+            self._hand_out(tuple(subscribers.clients))
 
-    def _hand_out(self, clients: tuple[Client, ...]) -> None:
-        """Offers the newest frame to each, a slice at a time, so that other askers need not wait for all of them."""
+    def _hand_out(self, clients: tuple[SnapshotClient, ...]) -> None:
+        """Offers the newest frame to each, a slice at a time, so that other connections are served in between."""
         for client in clients[:SLICE_CLIENTS]:
             if client.ready:
                 client.offer()
@@ -208,9 +208,9 @@ class Broadcaster:
             self._loop.call_soon(self._hand_out, clients[SLICE_CLIENTS:])
 
 
-def frame(published: Published, kind: Kind) -> bytes | None:
-    """The moment's event as one kind of stream carries it; None where its GPU is gone."""
+def frame(published: Published, stream_format: StreamFormat) -> bytes | None:
+    """The moment's event in one format; None where the machine no longer has its GPU."""
     try:
-        return kind.framing.piece(event(published.moment.seq, published.body(kind.shape)))
+        return stream_format.framing.piece(event(published.moment.seq, published.body(stream_format.shape)))
     except UnknownGpuError:
         return None

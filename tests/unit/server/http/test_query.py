@@ -5,7 +5,7 @@ import pytest
 from blackbox.model.endpoint import Endpoint, StatusAnswer
 from blackbox.model.parameter import DURATION, TEXT, TIME, Parameter, one_of, some_of, whole
 from blackbox.server.http.query import query_of
-from blackbox.server.http.request import Refusal
+from blackbox.server.http.request import HTTPError
 
 NAME = Parameter(name="name", help="", values=TEXT, required=True)
 SIZE = Parameter(name="size", help="", values=whole(1, 10), default="3")
@@ -37,9 +37,9 @@ def test_what_is_absent_has_its_default_or_is_none() -> None:
     query = query_of(STRICT, ())
     assert (query.value(SIZE), query.value(LENGTH)) == (3, 300.0)
     assert (query.get(SIZE), query.get(COLOUR), query.time_or(TIME_OF, 50.0, None)) == (None, None, None)
-    with pytest.raises(Refusal, match="name is missing"):
+    with pytest.raises(HTTPError, match="name is missing"):
         query.value(NAME)
-    with pytest.raises(Refusal, match="t is missing"):
+    with pytest.raises(HTTPError, match="t is missing"):
         query.time(TIME_OF, 50.0)
 
 
@@ -61,7 +61,7 @@ def test_what_is_given_is_read() -> None:
     ],
 )
 def test_a_query_that_does_not_fit_is_refused(given: tuple[tuple[str, str], ...], reason: str) -> None:
-    with pytest.raises(Refusal, match=reason) as refused:
+    with pytest.raises(HTTPError, match=reason) as refused:
         query_of(STRICT, given)
     assert refused.value.status == 400
 
@@ -81,7 +81,7 @@ def test_a_query_that_does_not_fit_is_refused(given: tuple[tuple[str, str], ...]
 )
 def test_a_value_that_does_not_fit_is_refused(parameter: Parameter[object], text: str, reason: str) -> None:
     query = query_of(STRICT, ((parameter.name, text),))
-    with pytest.raises(Refusal, match=reason) as refused:
+    with pytest.raises(HTTPError, match=reason) as refused:
         query.value(parameter)
     assert refused.value.status == 400
 

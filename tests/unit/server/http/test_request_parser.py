@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blackbox.server.http.limits import Limits
-from blackbox.server.http.request import Refusal, Request
+from blackbox.server.http.request import HTTPError, Request
 from blackbox.server.http.request_parser import RequestReader
 
 PLAIN = b"GET /vram?gpu=0 HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -14,14 +14,14 @@ CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\
 LIMITS = Limits(url_bytes=64, head_bytes=512, headers=8, body_bytes=128)
 
 
-def read(data: bytes, limits: Limits = LIMITS) -> list[Request | Refusal]:
+def read(data: bytes, limits: Limits = LIMITS) -> list[Request | HTTPError]:
     return RequestReader(limits).feed(data)
 
 
 def refusal(data: bytes) -> int:
     """The status of the refusal that the bytes end in."""
     last = read(data)[-1]
-    assert isinstance(last, Refusal)
+    assert isinstance(last, HTTPError)
     return last.status
 
 
@@ -70,7 +70,7 @@ def test_no_bytes_break_the_reader(pieces: list[bytes], before: bytes) -> None:
     reader = RequestReader(LIMITS)
     for piece in (before, *pieces):
         found = reader.feed(piece)
-        assert all(not isinstance(item, Refusal) or 400 <= item.status < 500 for item in found)
+        assert all(not isinstance(item, HTTPError) or 400 <= item.status < 500 for item in found)
         if reader.finished:
             break
 
@@ -146,14 +146,14 @@ def test_endless_parts_are_refused_long_before_they_end(start: bytes, status: in
         found = reader.feed(b"x" * 32)
         sent += 32
     [last] = found
-    assert isinstance(last, Refusal)
+    assert isinstance(last, HTTPError)
     assert last.status == status
 
 
 def test_requests_before_a_fault_are_still_answered() -> None:
     first, second = read(PLAIN + b"junk\r\n\r\n")
     assert isinstance(first, Request)
-    assert isinstance(second, Refusal)
+    assert isinstance(second, HTTPError)
 
 
 def test_nothing_counts_after_the_last_request() -> None:

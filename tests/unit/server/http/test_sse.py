@@ -18,12 +18,12 @@ def test_a_comment_is_skipped_by_every_client() -> None:
 
 def test_bare_framing_adds_nothing() -> None:
     framing = Framing(gzip=False, chunked=False)
-    assert framing.opening() + framing.piece(b"text") + framing.ending() == b"text"
+    assert framing.head() + framing.piece(b"text") + framing.tail() == b"text"
 
 
 def test_chunks_carry_their_size() -> None:
     framing = Framing()
-    assert framing.opening() + framing.piece(b"x" * 26) + framing.ending() == b"1a\r\n" + b"x" * 26 + b"\r\n0\r\n\r\n"
+    assert framing.head() + framing.piece(b"x" * 26) + framing.tail() == b"1a\r\n" + b"x" * 26 + b"\r\n0\r\n\r\n"
 
 
 @given(st.lists(st.binary(max_size=200), min_size=1, max_size=6), st.data())
@@ -32,6 +32,6 @@ def test_gzip_pieces_stand_alone(texts: list[bytes], data: st.DataObject) -> Non
     framing = Framing(gzip=True, chunked=False)
     pieces = {text: framing.piece(text) for text in texts}
     decoder = zlib.decompressobj(16 + zlib.MAX_WBITS)
-    assert decoder.decompress(framing.opening()) == b""
+    assert decoder.decompress(framing.head()) == b""
     for text in data.draw(st.lists(st.sampled_from(texts), max_size=8)):
         assert decoder.decompress(pieces[text]) == text

@@ -7,11 +7,11 @@ import pytest
 from blackbox.hub import HISTORY_MOMENTS_MAX, Hub
 from blackbox.model.view import Shape, UnknownGpuError
 from blackbox.server.http.sse import Framing
-from blackbox.server.streams.resume import opening
-from blackbox.server.streams.snapshot_broadcast import BEFORE_FIRST, Kind
+from blackbox.server.streams.resume import resume
+from blackbox.server.streams.snapshot_broadcast import BEFORE_FIRST, StreamFormat
 from tests.moments import moment
 
-KIND = Kind(Shape(blocks="none"), Framing(gzip=False, chunked=False))
+FORMAT = StreamFormat(Shape(blocks="none"), Framing(gzip=False, chunked=False))
 PLENTY = 1 << 30
 
 
@@ -23,7 +23,7 @@ def hub(count: int) -> Hub:
 
 
 def opened(made: Hub, last_event_id: int | None, resume_bytes: int = PLENTY) -> tuple[list[str], int, int, int]:
-    found = opening(made, KIND, last_event_id, resume_bytes)
+    found = resume(made, FORMAT, last_event_id, resume_bytes)
     lines = [line for line in found.data.decode().splitlines() if line.startswith(("id:", ":"))]
     return lines, found.seq, found.sent, found.missed
 
@@ -62,4 +62,4 @@ def test_what_is_replayed_is_bounded_in_bytes() -> None:
 
 def test_an_unknown_gpu_is_an_error() -> None:
     with pytest.raises(UnknownGpuError):
-        opening(hub(1), KIND._replace(shape=Shape(gpu="9")), None, PLENTY)
+        resume(hub(1), FORMAT._replace(shape=Shape(gpu="9")), None, PLENTY)

@@ -15,11 +15,11 @@ from blackbox.model.server_stats import Stats
 from blackbox.model.view import Shape
 from blackbox.server.http.limits import Limits
 from blackbox.server.http.sse import Framing
-from blackbox.server.streams.snapshot_broadcast import BEFORE_FIRST, Broadcaster, Client, Kind
+from blackbox.server.streams.snapshot_broadcast import BEFORE_FIRST, Broadcaster, SnapshotClient, StreamFormat
 from tests.moments import moment
 
 STREAMS_MAX = 2
-KIND = Kind(Shape(blocks="none"), Framing(gzip=False, chunked=False))
+FORMAT = StreamFormat(Shape(blocks="none"), Framing(gzip=False, chunked=False))
 
 
 class Paper:
@@ -68,8 +68,8 @@ class Stage:
             self.hub.publish(moment(seq=self.seq))
             self.turn()
 
-    def join(self) -> tuple[Client, Paper]:
-        client = self.broadcaster.join(KIND)
+    def join(self) -> tuple[SnapshotClient, Paper]:
+        client = self.broadcaster.join(FORMAT)
         assert client is not None
         paper = Paper()
         client.start(cast("asyncio.WriteTransport", paper), b"", self.seq or BEFORE_FIRST)
@@ -93,7 +93,7 @@ def test_all_clients_of_a_kind_share_one_frame(stage: Stage) -> None:
     first, _ = stage.join()
     second, _ = stage.join()
     stage.publish()
-    assert first.group is second.group
+    assert first.subscribers is second.subscribers
 
 
 def test_a_slow_client_gets_the_newest_event_and_is_told_what_it_missed(stage: Stage) -> None:
@@ -142,7 +142,7 @@ def test_what_is_sent_and_what_is_missed_add_up(actions: list[str]) -> None:
 
 def test_an_event_between_the_opening_and_the_start_is_not_lost(stage: Stage) -> None:
     stage.publish()
-    client = stage.broadcaster.join(KIND)
+    client = stage.broadcaster.join(FORMAT)
     assert client is not None
     stage.publish()
     paper = Paper()
@@ -151,7 +151,7 @@ def test_an_event_between_the_opening_and_the_start_is_not_lost(stage: Stage) ->
 
 
 def test_an_event_that_was_in_the_opening_is_not_sent_again(stage: Stage) -> None:
-    client = stage.broadcaster.join(KIND)
+    client = stage.broadcaster.join(FORMAT)
     assert client is not None
     stage.seq += 1
     stage.hub.publish(moment(seq=1))  # framed, not yet delivered
@@ -165,7 +165,7 @@ def test_silence_is_broken_by_a_comment(stage: Stage) -> None:
     client, paper = stage.join()
     slow, slow_paper = stage.join()
     slow.pause()
-    now = client.group.wrote_at
+    now = client.subscribers.wrote_at
     stage.broadcaster.sweep(now + 14)
     assert paper.lines == []
     stage.broadcaster.sweep(now + 15)
@@ -177,12 +177,12 @@ def test_silence_is_broken_by_a_comment(stage: Stage) -> None:
 def test_there_is_room_for_so_many_streams_and_no_more(stage: Stage) -> None:
     client, _ = stage.join()
     stage.join()
-    assert stage.broadcaster.join(KIND) is None
+    assert stage.broadcaster.join(FORMAT) is None
     assert stage.stats.streams_refused_total == 1
     client.leave()
     client.leave()
     assert stage.stats.streams_open == 1
-    assert stage.broadcaster.join(KIND) is not None
+    assert stage.broadcaster.join(FORMAT) is not None
 
 
 def test_a_moment_that_cannot_be_framed_is_logged_and_the_next_one_is_sent(
@@ -201,7 +201,7 @@ def test_nothing_is_framed_for_nobody(stage: Stage) -> None:
     client, _ = stage.join()
     client.leave()
     stage.publish()
-    assert client.group.frame == b""
+    assert client.subscribers.frame == b""
 
 
 def test_the_end_brings_the_newest_event_and_says_why(stage: Stage) -> None:
@@ -217,7 +217,7 @@ def test_the_end_brings_the_newest_event_and_says_why(stage: Stage) -> None:
 
 
 def test_a_stream_of_a_gpu_that_is_gone_ends(stage: Stage) -> None:
-    client = stage.broadcaster.join(KIND._replace(shape=Shape(gpu="GPU-7")))
+    client = stage.broadcaster.join(FORMAT._replace(shape=Shape(gpu="GPU-7")))
     assert client is not None
     paper = Paper()
     client.start(cast("asyncio.WriteTransport", paper), b"", BEFORE_FIRST)

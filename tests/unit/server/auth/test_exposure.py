@@ -3,7 +3,7 @@
 import pytest
 
 from blackbox.errors import UsageError
-from blackbox.server.auth.access import require_protection
+from blackbox.server.auth.exposure import require_protection
 from blackbox.server.auth.web_config import WebConfig
 from blackbox.server.http.listeners import is_loopback
 from blackbox.settings import Settings
