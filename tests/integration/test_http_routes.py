@@ -21,6 +21,8 @@ from tests.serving import Reply, Serving
 SECONDS = 10
 START = float(int(time.time()) - SECONDS)
 TOKEN = "s3cret"
+NEVER_STALE = 1e9
+"""Seconds: `/healthz` answers 200 however slowly the tests run."""
 EVERY_ROUTE = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.path)
 MEANT = {"t": str(START + SECONDS // 2), "a": str(START + SECONDS // 2)}
 """Values of the required parameters."""
@@ -41,7 +43,7 @@ def moments() -> list[Moment]:
 @pytest.fixture(scope="module")
 def serving(folder: Path, moments: list[Moment]) -> Iterator[Serving]:
     with recorded(folder, moments) as recorder, Serving(recording=recorder.recording) as made:
-        made.publish()
+        made.publish(stale_after_seconds=NEVER_STALE)
         yield made
 
 
@@ -50,7 +52,7 @@ def guarded(folder: Path) -> Iterator[Serving]:
     """A server that wants a token."""
     (folder / "token").write_text(TOKEN)
     with Serving(Settings(port=0, token_file=folder / "token")) as made:
-        made.publish()
+        made.publish(stale_after_seconds=NEVER_STALE)
         yield made
 
 
@@ -122,7 +124,7 @@ def test_other_methods_are_not_allowed(serving: Serving, endpoint: Endpoint, met
 
 @EVERY_ROUTE
 def test_head_is_get_without_the_body(serving: Serving, endpoint: Endpoint) -> None:
-    serving.publish()
+    serving.publish(stale_after_seconds=NEVER_STALE)
     target = url(endpoint)
     with serving.connect() as raw:
         raw.request(target, "HEAD")
