@@ -148,9 +148,8 @@ visit sole neighbours strangers roster holding remembered stretches packing mark
 condition remedies causes asking recorded values
 """
 PENDING = """
-Breadcrumb Client Connection Failure Fault Gpu Kind Process Reading Refusal Request Row Series Stack Subject Holder
-Crowd Member Room Questions Opening Answering Group Door Reception Word Remains Ending SoleProcesses Neighbours Company
-Roster Place Stretch Stretches Piece Difference Bell Idle Condition questions
+Breadcrumb Failure Fault Kind Process Reading Request Row Series Stack Subject Holder Door Reception Word Remains
+Ending SoleProcesses Neighbours Company Roster Place Stretch Stretches Piece Difference Bell Idle Condition
 """
 """Still to be renamed."""
 

@@ -5,11 +5,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Self, TypeVar
 
-from blackbox.client import questions
+from blackbox.client import queries
 from blackbox.client.base import BaseClient, BaseStream
 from blackbox.client.errors import ClientError, UnreachableError, unreachable
 from blackbox.client.exchange import READ_BYTES, SILENCE_SECONDS_MAX, Exchange
-from blackbox.client.questions import Question, Time
+from blackbox.client.queries import Query, Time
 from blackbox.client.resume import EventProgress, Loss, Progress, SnapshotProgress, StreamEvent, decode
 from blackbox.client.target import Target
 from blackbox.model.query import Aggregate, Aggregated, Comparison, EventList, Forecast, History, NumberedEvent
@@ -29,7 +29,7 @@ class AsyncClient(BaseClient):
 
     async def snapshot_json(self, *, gpu: str | int | None = None, blocks: BlockDetail = "full") -> bytes:
         """The same as the server's own JSON."""
-        return await self.ask(questions.snapshot(gpu, blocks))
+        return await self.ask(queries.snapshot(gpu, blocks))
 
     async def history(
         self,
@@ -42,12 +42,12 @@ class AsyncClient(BaseClient):
         points: int | None = None,
     ) -> History:
         """A metric (default `used_bytes`) over time (default the last hour). Raises `ClientError`."""
-        question = questions.history(since, until, gpu, pid, metric, points)
-        return questions.answer(await self.ask(question), History)
+        query = queries.history(since, until, gpu, pid, metric, points)
+        return queries.answer(await self.ask(query), History)
 
     async def at(self, time: Time, *, gpu: str | int | None = None, blocks: BlockDetail = "full") -> Snapshot:
         """The snapshot as of a time. Raises `StatusError` (404) where nothing was recorded."""
-        return decode(await self.ask(questions.at(time, gpu, blocks)))
+        return decode(await self.ask(queries.at(time, gpu, blocks)))
 
     async def events(
         self,
@@ -58,12 +58,12 @@ class AsyncClient(BaseClient):
         limit: int | None = None,
     ) -> tuple[NumberedEvent, ...]:
         """What happened, oldest first."""
-        question = questions.events(since, until, kind, limit)
-        return questions.answer(await self.ask(question), EventList).events
+        query = queries.events(since, until, kind, limit)
+        return queries.answer(await self.ask(query), EventList).events
 
     async def compare(self, a: Time, b: Time | None = None, *, gpu: str | int | None = None) -> Comparison:
         """What is new, gone, grown or shrunk between two times; `b` defaults to now."""
-        return questions.answer(await self.ask(questions.compare(a, b, gpu)), Comparison)
+        return queries.answer(await self.ask(queries.compare(a, b, gpu)), Comparison)
 
     async def aggregated(
         self,
@@ -75,16 +75,16 @@ class AsyncClient(BaseClient):
         metric: str | None = None,
     ) -> tuple[Aggregate, ...]:
         """What each series came to over a window (`15m`, `7d`; default five minutes)."""
-        question = questions.aggregated(window, until, gpu, pid, metric)
-        return questions.answer(await self.ask(question), Aggregated).aggregates
+        query = queries.aggregated(window, until, gpu, pid, metric)
+        return queries.answer(await self.ask(query), Aggregated).aggregates
 
     async def forecast(self) -> Forecast:
         """When memory will be full, where it steadily fills. Predictions, with their evidence."""
-        return questions.answer(await self.ask(questions.forecast()), Forecast)
+        return queries.answer(await self.ask(queries.forecast()), Forecast)
 
-    async def ask(self, question: Question) -> bytes:
-        """The answer to any question, as the server's own JSON. Raises `ClientError`."""
-        return await self._get(question.path(self._target))
+    async def ask(self, query: Query) -> bytes:
+        """The answer to any query, as the server's own JSON. Raises `ClientError`."""
+        return await self._get(query.path(self._target))
 
     async def _get(self, wanted: str) -> bytes:
         exchange = Exchange(self._target)
@@ -105,7 +105,7 @@ class AsyncClient(BaseClient):
         on_loss: Callable[[Loss], None] | None = None,
     ) -> "AsyncStream[StreamEvent]":
         """Every new snapshot, across restarts of the server. `on_loss` hears of each lost connection."""
-        wanted = questions.snapshot_stream(gpu, blocks).path(self._target)
+        wanted = queries.snapshot_stream(gpu, blocks).path(self._target)
         return AsyncStream(self._target, wanted, self._timeout_seconds, on_loss, SnapshotProgress())
 
     def event_stream(
@@ -116,7 +116,7 @@ class AsyncClient(BaseClient):
         on_loss: Callable[[Loss], None] | None = None,
     ) -> "AsyncStream[NumberedEvent]":
         """Every event from now on (or behind the id `after`), across restarts of the server: none is missed."""
-        wanted = questions.event_stream(kind).path(self._target)
+        wanted = queries.event_stream(kind).path(self._target)
         return AsyncStream(self._target, wanted, self._timeout_seconds, on_loss, EventProgress(after))
 
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, suppress
 from typing import Self, TypeVar
 
-from blackbox.client import questions
+from blackbox.client import queries
 from blackbox.client.base import BaseClient, BaseStream
 from blackbox.client.errors import ClientError, UnreachableError, unreachable
 from blackbox.client.exchange import READ_BYTES, SILENCE_SECONDS_MAX, Exchange
-from blackbox.client.questions import Question, Time
+from blackbox.client.queries import Query, Time
 from blackbox.client.resume import EventProgress, Loss, Progress, SnapshotProgress, StreamEvent, decode
 from blackbox.client.target import Target
 from blackbox.model.query import Aggregate, Aggregated, Comparison, EventList, Forecast, History, NumberedEvent
@@ -30,7 +30,7 @@ class Client(BaseClient):
 
     def snapshot_json(self, *, gpu: str | int | None = None, blocks: BlockDetail = "full") -> bytes:
         """The same as the server's own JSON."""
-        return self.ask(questions.snapshot(gpu, blocks))
+        return self.ask(queries.snapshot(gpu, blocks))
 
     def history(
         self,
@@ -43,12 +43,12 @@ class Client(BaseClient):
         points: int | None = None,
     ) -> History:
         """A metric (default `used_bytes`) over time (default the last hour). Raises `ClientError`."""
-        question = questions.history(since, until, gpu, pid, metric, points)
-        return questions.answer(self.ask(question), History)
+        query = queries.history(since, until, gpu, pid, metric, points)
+        return queries.answer(self.ask(query), History)
 
     def at(self, time: Time, *, gpu: str | int | None = None, blocks: BlockDetail = "full") -> Snapshot:
         """The snapshot as of a time. Raises `StatusError` (404) where nothing was recorded."""
-        return decode(self.ask(questions.at(time, gpu, blocks)))
+        return decode(self.ask(queries.at(time, gpu, blocks)))
 
     def events(
         self,
@@ -59,12 +59,12 @@ class Client(BaseClient):
         limit: int | None = None,
     ) -> tuple[NumberedEvent, ...]:
         """What happened, oldest first."""
-        question = questions.events(since, until, kind, limit)
-        return questions.answer(self.ask(question), EventList).events
+        query = queries.events(since, until, kind, limit)
+        return queries.answer(self.ask(query), EventList).events
 
     def compare(self, a: Time, b: Time | None = None, *, gpu: str | int | None = None) -> Comparison:
         """What is new, gone, grown or shrunk between two times; `b` defaults to now."""
-        return questions.answer(self.ask(questions.compare(a, b, gpu)), Comparison)
+        return queries.answer(self.ask(queries.compare(a, b, gpu)), Comparison)
 
     def aggregated(
         self,
@@ -76,16 +76,16 @@ class Client(BaseClient):
         metric: str | None = None,
     ) -> tuple[Aggregate, ...]:
         """What each series came to over a window (`15m`, `7d`; default five minutes)."""
-        question = questions.aggregated(window, until, gpu, pid, metric)
-        return questions.answer(self.ask(question), Aggregated).aggregates
+        query = queries.aggregated(window, until, gpu, pid, metric)
+        return queries.answer(self.ask(query), Aggregated).aggregates
 
     def forecast(self) -> Forecast:
         """When memory will be full, where it steadily fills. Predictions, with their evidence."""
-        return questions.answer(self.ask(questions.forecast()), Forecast)
+        return queries.answer(self.ask(queries.forecast()), Forecast)
 
-    def ask(self, question: Question) -> bytes:
-        """The answer to any question, as the server's own JSON. Raises `ClientError`."""
-        return self._get(question.path(self._target))
+    def ask(self, query: Query) -> bytes:
+        """The answer to any query, as the server's own JSON. Raises `ClientError`."""
+        return self._get(query.path(self._target))
 
     def _get(self, wanted: str) -> bytes:
         deadline = time.monotonic() + self._timeout_seconds
@@ -104,7 +104,7 @@ class Client(BaseClient):
         on_loss: Callable[[Loss], None] | None = None,
     ) -> "Stream[StreamEvent]":
         """Every new snapshot, across restarts of the server. `on_loss` hears of each lost connection."""
-        wanted = questions.snapshot_stream(gpu, blocks).path(self._target)
+        wanted = queries.snapshot_stream(gpu, blocks).path(self._target)
         return Stream(self._target, wanted, self._timeout_seconds, on_loss, SnapshotProgress())
 
     def event_stream(
@@ -115,7 +115,7 @@ class Client(BaseClient):
         on_loss: Callable[[Loss], None] | None = None,
     ) -> "Stream[NumberedEvent]":
         """Every event from now on (or behind the id `after`), across restarts of the server: none is missed."""
-        wanted = questions.event_stream(kind).path(self._target)
+        wanted = queries.event_stream(kind).path(self._target)
         return Stream(self._target, wanted, self._timeout_seconds, on_loss, EventProgress(after))
 
 

@@ -19,8 +19,8 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Prints the answer."""
-    from blackbox.client.questions import at
+    from blackbox.client.queries import at
 
-    question = at(query_arguments.time_text(arguments.time) or "", arguments.gpu, arguments.blocks)
-    query_arguments.print_json(query_arguments.ask(arguments, question), compact=arguments.compact)
+    query = at(query_arguments.time_text(arguments.time) or "", arguments.gpu, arguments.blocks)
+    query_arguments.print_json(query_arguments.ask(arguments, query), compact=arguments.compact)
     return 0

@@ -27,7 +27,7 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Prints the differences."""
-    from blackbox.client.questions import answer, compare
+    from blackbox.client.queries import answer, compare
     from blackbox.model.query import Comparison
 
     before, after = query_arguments.time_text(arguments.a) or "", query_arguments.time_text(arguments.b)

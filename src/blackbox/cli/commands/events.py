@@ -26,7 +26,7 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Prints the list, and then what follows."""
-    from blackbox.client.questions import answer, events
+    from blackbox.client.queries import answer, events
     from blackbox.model.query import EventList
 
     since, until = query_arguments.time_text(arguments.since), query_arguments.time_text(arguments.until)

@@ -16,7 +16,7 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Prints a line per finding."""
-    from blackbox.client.questions import answer, forecast
+    from blackbox.client.queries import answer, forecast
     from blackbox.model.query import Forecast
 
     body = query_arguments.ask(arguments, forecast())

@@ -21,9 +21,9 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Prints the answer."""
-    from blackbox.client.questions import history
+    from blackbox.client.queries import history
 
     since, until = query_arguments.time_text(arguments.since), query_arguments.time_text(arguments.until)
-    question = history(since, until, arguments.gpu, arguments.pid, arguments.metric, arguments.points)
-    query_arguments.print_json(query_arguments.ask(arguments, question), compact=arguments.compact)
+    query = history(since, until, arguments.gpu, arguments.pid, arguments.metric, arguments.points)
+    query_arguments.print_json(query_arguments.ask(arguments, query), compact=arguments.compact)
     return 0

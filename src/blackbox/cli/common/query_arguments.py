@@ -9,7 +9,7 @@ from blackbox.cli.common import server_arguments
 from blackbox.errors import UsageError
 
 if TYPE_CHECKING:
-    from blackbox.client.questions import Question
+    from blackbox.client.queries import Query
 
 TIMES = "times: Unix seconds, ISO 8601 (UTC where it names no zone), or how long ago: 15m, 2h, 1d"
 _AGO = re.compile(r"-?([0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d))(?: ago)?")
@@ -39,12 +39,12 @@ def time_text(text: str | None) -> str | None:
     return f"-{ago[1]}" if ago else text
 
 
-def ask(arguments: Namespace, question: "Question") -> bytes:
+def ask(arguments: Namespace, query: "Query") -> bytes:
     """The server's answer. Raises `UsageError` where the server calls it a bad request, else `ClientError`."""
     from blackbox.client import StatusError, UnreachableError
 
     try:
-        return server_arguments.client(arguments).ask(question)
+        return server_arguments.client(arguments).ask(query)
     except UnreachableError as error:
         raise server_arguments.with_hint(error) from None
     except StatusError as error:

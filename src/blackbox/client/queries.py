@@ -24,18 +24,18 @@ Kinds = str | Collection[str] | None
 """Kinds of events; None for all."""
 
 
-class Question:
+class Query:
     """An endpoint and the parameters given to it."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self._query: dict[str, str] = {}
 
-    def time(self, parameter: Parameter[TimeText], value: Time | None) -> "Question":
+    def time(self, parameter: Parameter[TimeText], value: Time | None) -> "Query":
         """Adds a time; None leaves it out."""
         return self.add(parameter, str(value.timestamp()) if isinstance(value, datetime) else value)
 
-    def add(self, parameter: Parameter[T], value: object | None) -> "Question":
+    def add(self, parameter: Parameter[T], value: object | None) -> "Query":
         """Adds a parameter; None leaves it out."""
         assert parameter in self.endpoint.parameters
         if value is not None:
@@ -47,60 +47,60 @@ class Question:
         return server.base_path + self.endpoint.path + ("?" + urlencode(self._query) if self._query else "")
 
 
-def snapshot(gpu: GpuName, blocks: BlockDetail) -> Question:
+def snapshot(gpu: GpuName, blocks: BlockDetail) -> Query:
     """The newest snapshot."""
-    return Question(endpoints.SNAPSHOT).add(endpoints.GPU, gpu).add(endpoints.BLOCKS, _blocks(blocks))
+    return Query(endpoints.SNAPSHOT).add(endpoints.GPU, gpu).add(endpoints.BLOCKS, _blocks(blocks))
 
 
-def snapshot_stream(gpu: GpuName, blocks: BlockDetail) -> Question:
+def snapshot_stream(gpu: GpuName, blocks: BlockDetail) -> Query:
     """Snapshots as they are made."""
-    return Question(endpoints.SNAPSHOT_STREAM).add(endpoints.GPU, gpu).add(endpoints.BLOCKS, _blocks(blocks))
+    return Query(endpoints.SNAPSHOT_STREAM).add(endpoints.GPU, gpu).add(endpoints.BLOCKS, _blocks(blocks))
 
 
 def history(
     since: Time | None, until: Time | None, gpu: GpuName, pid: int | None, metric: str | None, points: int | None
-) -> Question:
+) -> Query:
     """A metric over time."""
-    question = Question(endpoints.HISTORY).time(endpoints.FROM, since).time(endpoints.TO, until)
-    return _series(question, gpu, pid, metric).add(endpoints.POINTS, points)
+    query = Query(endpoints.HISTORY).time(endpoints.FROM, since).time(endpoints.TO, until)
+    return _series(query, gpu, pid, metric).add(endpoints.POINTS, points)
 
 
-def at(time: Time, gpu: GpuName, blocks: BlockDetail) -> Question:
+def at(time: Time, gpu: GpuName, blocks: BlockDetail) -> Query:
     """The snapshot as of a time."""
-    question = Question(endpoints.SNAPSHOT_AT).time(endpoints.AT, time)
-    return question.add(endpoints.GPU, gpu).add(endpoints.BLOCKS, _blocks(blocks))
+    query = Query(endpoints.SNAPSHOT_AT).time(endpoints.AT, time)
+    return query.add(endpoints.GPU, gpu).add(endpoints.BLOCKS, _blocks(blocks))
 
 
-def events(since: Time | None, until: Time | None, kind: Kinds, limit: int | None) -> Question:
+def events(since: Time | None, until: Time | None, kind: Kinds, limit: int | None) -> Query:
     """What happened."""
-    question = Question(endpoints.EVENTS).time(endpoints.SINCE, since).time(endpoints.UNTIL, until)
-    return question.add(endpoints.KIND, _kinds(kind)).add(endpoints.LIMIT, limit)
+    query = Query(endpoints.EVENTS).time(endpoints.SINCE, since).time(endpoints.UNTIL, until)
+    return query.add(endpoints.KIND, _kinds(kind)).add(endpoints.LIMIT, limit)
 
 
-def event_stream(kind: Kinds) -> Question:
+def event_stream(kind: Kinds) -> Query:
     """Events as they happen."""
-    return Question(endpoints.EVENTS_STREAM).add(endpoints.KIND, _kinds(kind))
+    return Query(endpoints.EVENTS_STREAM).add(endpoints.KIND, _kinds(kind))
 
 
-def compare(a: Time, b: Time | None, gpu: GpuName) -> Question:
+def compare(a: Time, b: Time | None, gpu: GpuName) -> Query:
     """What differs between two times."""
-    question = Question(endpoints.COMPARE).time(endpoints.BEFORE, a).time(endpoints.AFTER, b)
-    return question.add(endpoints.GPU, gpu)
+    query = Query(endpoints.COMPARE).time(endpoints.BEFORE, a).time(endpoints.AFTER, b)
+    return query.add(endpoints.GPU, gpu)
 
 
-def aggregated(window: str | None, until: Time | None, gpu: GpuName, pid: int | None, metric: str | None) -> Question:
+def aggregated(window: str | None, until: Time | None, gpu: GpuName, pid: int | None, metric: str | None) -> Query:
     """What each series came to over a window."""
-    question = Question(endpoints.AGGREGATED).add(endpoints.WINDOW, window).time(endpoints.WINDOW_END, until)
-    return _series(question, gpu, pid, metric)
+    query = Query(endpoints.AGGREGATED).add(endpoints.WINDOW, window).time(endpoints.WINDOW_END, until)
+    return _series(query, gpu, pid, metric)
 
 
-def forecast() -> Question:
+def forecast() -> Query:
     """When memory will be full."""
-    return Question(endpoints.FORECAST)
+    return Query(endpoints.FORECAST)
 
 
-def _series(question: Question, gpu: GpuName, pid: int | None, metric: str | None) -> Question:
-    return question.add(endpoints.SERIES_GPU, gpu).add(endpoints.PID, pid).add(endpoints.METRIC, metric)
+def _series(query: Query, gpu: GpuName, pid: int | None, metric: str | None) -> Query:
+    return query.add(endpoints.SERIES_GPU, gpu).add(endpoints.PID, pid).add(endpoints.METRIC, metric)
 
 
 def _blocks(detail: BlockDetail) -> BlockDetail | None:
