@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-SAMPLES = Path(__file__).parents[2] / "shared" / "samples"
+SHARED = Path(__file__).parents[2] / "shared"
+SAMPLES = SHARED / "samples"
+CASES = SHARED / "cases"
 
 
 def sample(name: str) -> Path:
@@ -12,4 +14,12 @@ def sample(name: str) -> Path:
     path = SAMPLES / name
     if not path.is_file():
         pytest.skip(f"no {name} at hand: ../shared/samples is not beside the checkout")
+    return path
+
+
+def case(name: str) -> Path:
+    """A small input that once went wrong; skips the test where it is missing."""
+    path = CASES / name
+    if not path.exists():
+        pytest.skip(f"no case {name} at hand: ../shared/cases is not beside the checkout")
     return path

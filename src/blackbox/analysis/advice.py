@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from blackbox.analysis.diagnosis import FailedAllocation, FailedRequest, cause_of, steady_growth
+from blackbox.analysis.diagnosis import FailedAllocation, FailedRequest, cause_of, is_kept_back, steady_growth
 from blackbox.analysis.stacks import own_frame
+from blackbox.analysis.trace.moments import KEPT_BACK, PRIVATE_POOL
 from blackbox.analysis.usage import OUTSIDE
 from blackbox.model.text import size
 
@@ -46,6 +47,8 @@ def _all(failure: FailedAllocation) -> Iterator[FailureAdvice]:
         yield from _smaller_kv_pools(failure)
         return
     yield from _fragments(failure)
+    yield from _kept_back(failure)
+    yield from _private_pools(failure)
     yield from _neighbours(failure)
     yield from _ask_for_less(failure, failure.request)
     yield from _smaller_kv_pools(failure)
@@ -69,14 +72,38 @@ def _stop_the_leak(failure: FailedAllocation) -> Iterator[FailureAdvice]:
 
 def _fragments(failure: FailedAllocation) -> Iterator[FailureAdvice]:
     cache = failure.cache
-    if cache is None or cause_of(failure) != "fragmentation":
+    if cache is None or cause_of(failure) != "fragmentation" or cache.expandable:
+        return
+    gain = cache.stranded_bytes if cache.stranded_bytes is not None else cache.free_for_request_bytes
+    if not gain:
         return
     yield FailureAdvice(
         title="Let the allocator join its pieces",
         text="PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True lets PyTorch's free pieces be used together, whatever "
         "lives between them.",
-        bytes=cache.stranded_bytes if cache.stranded_bytes is not None else cache.free_bytes,
+        bytes=gain,
     )
+
+
+def _kept_back(failure: FailedAllocation) -> Iterator[FailureAdvice]:
+    kept = failure.cache.unusable.get(KEPT_BACK, 0) if failure.cache is not None else 0
+    if kept and is_kept_back(failure):
+        yield FailureAdvice(
+            title="Leave out max_split_size_mb, or raise it",
+            text="Free pieces as large as it, or larger, are neither split nor given to smaller requests.",
+            bytes=kept,
+        )
+
+
+def _private_pools(failure: FailedAllocation) -> Iterator[FailureAdvice]:
+    free = failure.cache.unusable.get(PRIVATE_POOL, 0) if failure.cache is not None else 0
+    if free:
+        yield FailureAdvice(
+            title="Give back what lies free in private pools",
+            text="Only their own CUDA graphs (or MemPool) may use it: reset graphs that are no longer replayed, and "
+            "let graphs that never run at once share one pool (`pool=` of torch.cuda.graph).",
+            bytes=free,
+        )
 
 
 def _neighbours(failure: FailedAllocation) -> Iterator[FailureAdvice]:

@@ -5,6 +5,7 @@ from typing import Literal
 from msgspec import Struct
 
 from blackbox.analysis.stacks import StackGrowth
+from blackbox.analysis.trace.moments import KEPT_BACK
 from blackbox.analysis.usage import FREE_IN_CACHE, GpuSummary
 from blackbox.model.snapshot import Engine
 
@@ -16,7 +17,8 @@ STEADY_FALL_SHARE = 0.1
 Cause = Literal["fragmentation", "neighbour", "shortage", "limit", "unknown"]
 """`fragmentation`: enough was free, in pieces too small; `neighbour`: another process holds what was missing;
 `shortage`: the program needs more than there is; `limit`: the device had enough free, something else refused the
-request; `unknown`: how much was free is not known."""
+request, or a setting kept free memory from it; `unknown`: how much was free is not known, or
+enough was in one piece."""
 
 
 class FailedRequest(Struct, frozen=True, kw_only=True):
@@ -45,6 +47,17 @@ class AllocatorCache(Struct, frozen=True, kw_only=True):
     """Of these, bytes that cannot be returned to the driver because of live blocks in the same segments."""
     largest_hole_bytes: int | None
     """The largest request that the allocator could serve without new memory from the driver."""
+    usable_bytes: int | None = None
+    """Free for the request that failed: same pool, stream and kind of segment; None where that is not known."""
+    unusable: dict[str, int] = {}
+    """Bytes that were free and could not serve it, by the reason (`blackbox.analysis.trace.moments`)."""
+    expandable: bool | None = None
+    """Expandable segments were on; None: not known."""
+
+    @property
+    def free_for_request_bytes(self) -> int:
+        """As far as that is known."""
+        return self.free_bytes if self.usable_bytes is None else self.usable_bytes
 
 
 class UsageChange(Struct, frozen=True, kw_only=True):
@@ -108,10 +121,21 @@ def cause_of(failure: FailedAllocation) -> Cause | None:
         return "unknown"
     if request.missing_bytes == 0:
         return "limit"
-    if cache is not None and cache.free_bytes >= request.missing_bytes:
-        return "fragmentation"
-    short = request.missing_bytes - (cache.free_bytes if cache is not None else 0)
+    free = 0 if cache is None else cache.free_for_request_bytes
+    if cache is not None and free >= request.missing_bytes:
+        return "unknown" if (cache.largest_hole_bytes or 0) >= request.requested_bytes else "fragmentation"
+    if is_kept_back(failure):
+        return "limit"
+    short = request.missing_bytes - free
     return "neighbour" if _others_are_to_blame(failure, short) else "shortage"
+
+
+def is_kept_back(failure: FailedAllocation) -> bool:
+    """Whether `max_split_size_mb` kept free what would have been enough."""
+    request, cache = failure.request, failure.cache
+    if request is None or cache is None or not request.missing_bytes:
+        return False
+    return cache.free_for_request_bytes + cache.unusable.get(KEPT_BACK, 0) >= request.missing_bytes
 
 
 def steady_growth(failure: FailedAllocation) -> UsageChange | None:

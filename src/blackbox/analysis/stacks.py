@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
+from blackbox.analysis.trace.findings import UNKNOWN, AllocatorMoment
 from blackbox.analysis.usage import use_name
 from blackbox.model.sample import TraceStep
 from blackbox.model.snapshot import Stack
@@ -16,6 +17,10 @@ LEVELS_MAX = 400
 LIBRARIES = ("site-packages/", "dist-packages/", "/torch/", "<frozen ")
 FRAMES_MAX = 24
 """Frames kept of one stack; deeper ones are the framework's own."""
+
+
+Levels = tuple[tuple[float, int], ...]
+"""(Unix seconds, bytes), oldest first."""
 
 
 class StackShare(Struct, frozen=True, kw_only=True):
@@ -116,6 +121,31 @@ def live_by_stack(stacks: Iterable[Stack]) -> StackGrowth | None:
         seconds=None,
         steps=0,
         levels=(),
+    )
+
+
+def growth_of_moment(
+    moment: AllocatorMoment, recent_bytes: int, freed_bytes: int, steps: int, seconds: float | None, levels: Levels
+) -> StackGrowth:
+    """What was held by stack at a moment of a replayed trace, and the trace up to it."""
+    return StackGrowth(
+        shares=tuple(
+            StackShare(
+                frames=share.frames[:FRAMES_MAX] or ((f"{share.stacks} smaller stacks",) if share.stacks > 1 else ()),
+                bytes=share.bytes,
+                count=share.blocks,
+                uses={name: count for name, count in share.categories.items() if name != UNKNOWN},
+                first_at=None,
+                last_at=None,
+            )
+            for share in moment.by_stack
+        ),
+        live_bytes=moment.bytes,
+        recent_bytes=recent_bytes,
+        freed_bytes=freed_bytes,
+        seconds=seconds,
+        steps=steps,
+        levels=levels,
     )
 
 

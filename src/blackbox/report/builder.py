@@ -14,7 +14,8 @@ from blackbox.analysis.diagnosis import (
     UsageChange,
     cause_of,
 )
-from blackbox.analysis.stacks import StackGrowth, growth_by_stack, live_by_stack
+from blackbox.analysis.stacks import StackGrowth, growth_by_stack, growth_of_moment, live_by_stack
+from blackbox.analysis.trace.findings import DeviceFindings, RefusedRequest
 from blackbox.analysis.usage import GpuSummary, ProcessOnGpu, ProcessUsage, SnapshotSummary, use_of, uses_of
 from blackbox.merge.blocks import block_rows
 from blackbox.model.sample import Allocator, BlockState, Event
@@ -81,6 +82,8 @@ def build_report(evidence: Evidence) -> Report:
         engines=evidence.last.engines,
         events=evidence.events,
         last=evidence.last,
+        traced=() if evidence.replayed is None else evidence.replayed.devices,
+        traced_gpu=None if evidence.replayed is None else evidence.replayed.told.device,
         notes=(*evidence.notes, *_unknowns(evidence, subject, growth)),
     )
 
@@ -121,6 +124,11 @@ def _title_from_inside(evidence: Evidence) -> str:
     if inside is None:
         return "No GPU memory was measured"
     allocator = inside.allocator
+    if evidence.replayed is not None and evidence.replayed.told.kind == "peak":
+        return (
+            f"{_name(None, allocator.pid).capitalize()} held {size(allocator.allocated_bytes)} at its peak, of "
+            f"{size(allocator.reserved_bytes)} that it kept from the driver"
+        )
     hole = _largest_hole(allocator)
     largest = f"; its largest hole is {size(hole)}" if hole is not None else ""
     return (
@@ -217,12 +225,16 @@ def _allocator(evidence: Evidence) -> Allocator | None:
 def _cache(evidence: Evidence, subject: ReportSubject | None) -> AllocatorCache | None:
     allocator = _allocator(evidence)
     if allocator is not None:
+        refusal = _refusal(evidence)
         return AllocatorCache(
             reserved_bytes=allocator.reserved_bytes,
             allocated_bytes=allocator.allocated_bytes,
             free_bytes=allocator.reserved_bytes - allocator.allocated_bytes,
             stranded_bytes=allocator.inactive_split_bytes,
             largest_hole_bytes=_largest_hole(allocator),
+            usable_bytes=None if refusal is None else refusal.free.bytes,
+            unusable={} if refusal is None else {why: free.bytes for why, free in refusal.free_elsewhere.items()},
+            expandable=None if evidence.replayed is None else evidence.replayed.told.expandable,
         )
     row = _row(evidence.last, subject)
     if row is None:
@@ -266,8 +278,26 @@ def _blocks(evidence: Evidence, subject: ReportSubject | None) -> tuple[Block, .
     )
 
 
+def _told_device(evidence: Evidence) -> DeviceFindings | None:
+    """The traced device that the report is about."""
+    replayed = evidence.replayed
+    if replayed is None:
+        return None
+    return next(device for device in replayed.devices if device.gpu == replayed.told.device)
+
+
+def _refusal(evidence: Evidence) -> RefusedRequest | None:
+    """The one that the report is about, out of a trace."""
+    device = _told_device(evidence)
+    return device.refusals[-1] if device is not None and device.refusals else None
+
+
 def _growth(evidence: Evidence, subject: ReportSubject | None, blocks: Iterable[Block]) -> StackGrowth | None:
-    inside = evidence.inside
+    device, inside = _told_device(evidence), evidence.inside
+    if device is not None and evidence.replayed is not None:
+        told, refusal = evidence.replayed.told, _refusal(evidence)
+        moment = device.peak if refusal is None else refusal.moment
+        return growth_of_moment(moment, told.recent_bytes, told.freed_bytes, told.steps, told.seconds, told.levels)
     if inside is None or not inside.trace:
         return None if subject is None else live_by_stack(_stacks_of(evidence, subject))
     return growth_by_stack(inside.trace, inside.stacks, {block.address: use_of(block) for block in blocks})

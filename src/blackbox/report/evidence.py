@@ -10,6 +10,7 @@ from blackbox.merge.blocks import block_rows
 from blackbox.model.identity import StartTimes
 from blackbox.model.sample import Allocator, Event, TraceStep
 from blackbox.model.snapshot import Moment, Snapshot
+from blackbox.sources.memory_snapshot.replayed import Replayed
 
 SUMMARIES_MAX = 80
 """Instants summarised: one per ten pixels of the chart."""
@@ -45,6 +46,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     failure: Event | None = None
     """The out-of-memory, or the crash, that the report is about."""
     inside: Inside | None = None
+    replayed: Replayed | None = None
+    """What the traces of a snapshot file tell; `inside` is then of the moment that it names."""
     events: tuple[Event, ...] = ()
     """Of the same time, oldest first."""
     notes: tuple[str, ...] = ()

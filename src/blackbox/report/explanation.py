@@ -9,10 +9,20 @@ from blackbox.analysis.diagnosis import (
     FailedRequest,
     UsageChange,
     cause_of,
+    is_kept_back,
     steady_growth,
 )
 from blackbox.analysis.stacks import own_frame
+from blackbox.analysis.trace.moments import KEPT_BACK, OTHER_SIZE, OTHER_STREAM, PRIVATE_POOL
 from blackbox.model.text import size
+
+WHY_UNUSABLE = {
+    PRIVATE_POOL: "inside private pools (of CUDA graphs, or a MemPool), which nobody else may use",
+    OTHER_STREAM: "that belongs to other streams",
+    OTHER_SIZE: "in segments that serve requests of another size alone (up to 1 MiB, or above)",
+    KEPT_BACK: "in pieces that max_split_size_mb keeps from smaller requests",
+}
+"""Why free memory could not serve a request."""
 
 
 def explain(failure: FailedAllocation) -> Iterator[str]:
@@ -38,6 +48,12 @@ def _explain_request(failure: FailedAllocation, request: FailedRequest, cache: A
         return
     free = size(request.device_free_bytes)
     match cause_of(failure):
+        case "limit" if cache is not None and is_kept_back(failure):
+            yield (
+                f"It asked for {asked}; {free} were free on the GPU{_in_cache(cache)}. "
+                f"{size(cache.unusable[KEPT_BACK])} more lay free there in pieces that max_split_size_mb keeps from "
+                "smaller requests."
+            )
         case "limit":
             yield (
                 f"It asked for {asked} and {free} were free on the GPU: not the device refused, but a limit (a memory "
@@ -47,8 +63,8 @@ def _explain_request(failure: FailedAllocation, request: FailedRequest, cache: A
             hole = cache.largest_hole_bytes
             pieces = f", but in pieces of at most {size(hole)}" if hole is not None else ""
             yield (
-                f"It asked for {asked} in one piece. {free} were free on the GPU and {size(cache.free_bytes)} in its "
-                f"own cache{pieces}: enough in all, nowhere enough at once."
+                f"It asked for {asked} in one piece. {free} were free on the GPU{_in_cache(cache)}{pieces}: enough in "
+                "all, nowhere enough at once."
             )
         case "neighbour":
             largest = failure.others[0]
@@ -57,11 +73,32 @@ def _explain_request(failure: FailedAllocation, request: FailedRequest, cache: A
                 f"{size(request.others_bytes or 0)} there, the largest is {largest.label} "
                 f"with {size(largest.used_bytes)}."
             )
+        case "unknown" if cache is not None:
+            yield (
+                f"It asked for {asked}, and a free piece of {size(cache.largest_hole_bytes or 0)} lay in its own "
+                "cache: why that did not serve it is not told."
+            )
         case _:
-            own = f" and {size(cache.free_bytes)} in its own cache" if cache is not None else ""
             process = failure.failed_process
             holds = f" It held {size(process.used_bytes)} itself." if process is not None else ""
-            yield (f"It asked for {asked}; {free} were free on the GPU{own}: too little, in whatever pieces.{holds}")
+            yield (
+                f"It asked for {asked}; {free} were free on the GPU{_in_cache(cache)}: too little, in whatever "
+                f"pieces.{holds}"
+            )
+            yield from _unusable(cache)
+
+
+def _in_cache(cache: AllocatorCache | None) -> str:
+    """What was free beside the GPU's own memory; for this request where that is known."""
+    if cache is None:
+        return ""
+    whose = "" if cache.usable_bytes is None else " for this request"
+    return f" and {size(cache.free_for_request_bytes)} in its own cache{whose}"
+
+
+def _unusable(cache: AllocatorCache | None) -> Iterator[str]:
+    for reason, free in (cache.unusable if cache is not None else {}).items():
+        yield f"{size(free)} more lay free in its cache {WHY_UNUSABLE[reason]}."
 
 
 def _process_growth(failure: FailedAllocation) -> Iterator[str]:

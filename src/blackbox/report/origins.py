@@ -7,14 +7,16 @@ from msgspec import structs
 
 from blackbox.errors import FailureError
 from blackbox.merge import merge
-from blackbox.model.sample import Allocator, Event, OutOfMemory
+from blackbox.model.sample import Event, OutOfMemory
 from blackbox.model.snapshot import Moment
+from blackbox.model.text import size
 from blackbox.recorder import Recording
 from blackbox.recorder.dumps.file import Dump
 from blackbox.report.evidence import SUMMARIES_MAX, Evidence, Inside, from_moments, from_summaries, pace
 from blackbox.sources.memory_snapshot import read as read_snapshot_file
-from blackbox.sources.memory_snapshot.history import History
+from blackbox.sources.memory_snapshot.contents import Contents, at_moment
 from blackbox.sources.memory_snapshot.moment import moment_of
+from blackbox.sources.memory_snapshot.replayed import Replayed, Told
 
 AFTER_SECONDS = 10.0
 """After a failure: the exit of the process and what else fell with it."""
@@ -43,22 +45,36 @@ def of_recording(recording: Recording, since: float, until: float, origin: str) 
 
 def of_snapshot_file(path: Path) -> Evidence:
     """What is in a PyTorch memory snapshot: one process, at one instant, and its history. Raises `FailureError`."""
-    contents = read_snapshot_file(path)
+    contents = read_snapshot_file(path, with_traces=True)
+    origin, replayed = f"PyTorch snapshot {path.name}", contents.replayed
+    if replayed is None:
+        return _of_the_end(path, contents, origin)
+    told = replayed.told
+    failures = [_failure(told, replayed)] if told.kind == "refusal" else []
+    moment = merge(moment_of(path, at_moment(contents, told)))
+    evidence = from_summaries(origin, [], moment, failures, _moment_notes(told, replayed))
+    return structs.replace(evidence, inside=Inside(allocator=told.allocator), replayed=replayed)
+
+
+def _of_the_end(path: Path, contents: Contents, origin: str) -> Evidence:
+    """Of the blocks alone, where no trace can be read."""
     allocators = contents.sample.allocators
     if not allocators:
         raise FailureError(f"{path}: it holds no GPU memory")
-    histories = {f"device-{history.device}": history for history in contents.histories}
-    failures = [
-        _failure(allocator, history, history.refusal.time_us)
-        for allocator in allocators
-        if (history := histories.get(allocator.gpu_uuid)) is not None and history.refusal is not None
-    ]
     shown = max(allocators, key=lambda allocator: allocator.reserved_bytes)
-    evidence = from_summaries(f"PyTorch snapshot {path.name}", [], merge(moment_of(path, contents)), failures)
-    if evidence.inside is None:
-        history = histories.get(shown.gpu_uuid)
-        evidence = _with_inside(evidence, shown, history)
-    return evidence
+    evidence = from_summaries(origin, [], merge(moment_of(path, contents)), [])
+    return structs.replace(evidence, inside=Inside(allocator=shown))
+
+
+def _moment_notes(told: Told, replayed: Replayed) -> list[str]:
+    end = next(device.end for device in replayed.devices if device.gpu == told.device)
+    texts = {
+        "refusal": "the blocks are those at the refusal",
+        "peak": "nothing was refused: the blocks are those at the peak",
+        "end": "the blocks are those at the end",
+    }
+    then = f"{size(end.allocated_bytes)} were allocated when the file was written"
+    return [f"{texts[told.kind]}; {then}", *told.notes]
 
 
 def _moments(recording: Recording, since: float, until: float, step: float) -> Iterator[Moment]:
@@ -71,31 +87,23 @@ def _moments(recording: Recording, since: float, until: float, step: float) -> I
             yield moment
 
 
-def _with_inside(evidence: Evidence, allocator: Allocator, history: History | None) -> Evidence:
-    inside = Inside(
-        allocator=allocator, trace=history.trace if history else (), stacks=history.stacks if history else ()
-    )
-    return structs.replace(evidence, inside=inside)
-
-
-def _failure(allocator: Allocator, history: History, time_us: int | None) -> Event:
-    refusal = history.refusal
-    assert refusal is not None
+def _failure(told: Told, replayed: Replayed) -> Event:
+    refusal = next(device.refusals[-1] for device in replayed.devices if device.gpu == told.device)
     return Event(
         kind="oom",
-        timestamp=(time_us or 0) / 1e6,
-        message=f"out of memory: tried to allocate {refusal.requested_bytes} bytes",
-        gpu_uuid=allocator.gpu_uuid,
-        pid=allocator.pid,
+        timestamp=told.time or 0.0,
+        message=f"out of memory: tried to allocate {refusal.requested_size} bytes",
+        gpu_uuid=told.allocator.gpu_uuid,
+        pid=told.allocator.pid,
         oom=OutOfMemory(
-            source=allocator.source,
-            requested_bytes=refusal.requested_bytes,
+            source=told.allocator.source,
+            requested_bytes=refusal.requested_size,
             thread_id=None,
             device_total_bytes=None,
             device_free_bytes=refusal.device_free_bytes,
-            allocator=allocator,
-            trace=history.trace,
-            stacks=history.stacks,
+            allocator=told.allocator,
+            trace=(),
+            stacks=(),
         ),
     )
 

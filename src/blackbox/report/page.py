@@ -102,7 +102,7 @@ def _processes(report: Report) -> Iterator[Element]:
     if report.gpu is not None and report.processes:
         yield figures.ledger(report)
     if report.processes:
-        over = f" in {duration(report.time - report.since)}" if report.time > report.since else ""
+        over = f" in {duration(report.time - report.since)}" if len(report.summaries) > 1 else ""
         yield _table(
             ("Process", "User", "#Held", f"#Change{over}"),
             [

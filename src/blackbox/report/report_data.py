@@ -5,6 +5,7 @@ from msgspec import Struct
 from blackbox.analysis.advice import FailureAdvice
 from blackbox.analysis.diagnosis import AllocatorCache, Cause, FailedRequest, ProcessShare, UsageChange
 from blackbox.analysis.stacks import StackGrowth
+from blackbox.analysis.trace.findings import DeviceFindings
 from blackbox.analysis.usage import GpuSummary, SnapshotSummary
 from blackbox.model.sample import Event
 from blackbox.model.snapshot import Block, Engine, Snapshot
@@ -47,5 +48,9 @@ class Report(Struct, frozen=True, kw_only=True):
     engines: tuple[Engine, ...]
     events: tuple[Event, ...]
     last: Snapshot
+    traced: tuple[DeviceFindings, ...]
+    """What the traces of a snapshot file tell, by device."""
+    traced_gpu: int | None
+    """The one of these that the report is about."""
     notes: tuple[str, ...]
     """What is not known, and why."""

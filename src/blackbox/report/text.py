@@ -77,6 +77,8 @@ def _figures(report: Report) -> Iterator[str]:
     if cache is not None:
         rows.append(("largest hole in the cache", known_size(cache.largest_hole_bytes)))
         rows.append(("free in the cache", size(cache.free_bytes)))
+        if cache.usable_bytes is not None:
+            rows.append(("of it for this request", size(cache.usable_bytes)))
         rows.append(("stranded by live neighbours", known_size(cache.stranded_bytes)))
         rows.append(("allocated / reserved", f"{size(cache.allocated_bytes)} / {size(cache.reserved_bytes)}"))
     if gpu is not None:
@@ -90,7 +92,7 @@ def _figures(report: Report) -> Iterator[str]:
 def _processes(report: Report) -> Iterator[str]:
     if not report.processes:
         return
-    over = f" (and the change in {duration(report.time - report.since)})" if report.time > report.since else ""
+    over = f" (and the change in {duration(report.time - report.since)})" if len(report.summaries) > 1 else ""
     yield from ("", f"Who held it{over}")
     for process in report.processes[:PROCESSES_MAX]:
         mark = "*" if process.is_failed else " "

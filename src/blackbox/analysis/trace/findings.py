@@ -36,7 +36,7 @@ class CategoryShare(Struct, frozen=True):
     blocks: int
 
 
-class StackShare(Struct, frozen=True):
+class AllocationShare(Struct, frozen=True):
     """What one stack allocated."""
 
     frames: tuple[str, ...]
@@ -60,7 +60,7 @@ class PoolShare(Struct, frozen=True):
     blocks: int
 
 
-class Moment(Struct, frozen=True, kw_only=True):
+class AllocatorMoment(Struct, frozen=True, kw_only=True):
     """One instant of a device's allocator. Every list of shares sums to `bytes`."""
 
     gpu: int
@@ -80,7 +80,7 @@ class Moment(Struct, frozen=True, kw_only=True):
     seconds: float | None
     """Since the first entry."""
     by_category: tuple[CategoryShare, ...]
-    by_stack: tuple[StackShare, ...]
+    by_stack: tuple[AllocationShare, ...]
     by_pool: tuple[PoolShare, ...]
 
 
@@ -91,7 +91,7 @@ class FreedShare(Struct, frozen=True):
     blocks: int
     seconds: float | None
     """From the moment to the last entry."""
-    by_stack: tuple[StackShare, ...]
+    by_stack: tuple[AllocationShare, ...]
     """Who had allocated it."""
 
 
@@ -103,10 +103,10 @@ class FreeBytes(Struct, frozen=True):
     pieces: int
 
 
-class Refusal(Struct, frozen=True, kw_only=True):
+class RefusedRequest(Struct, frozen=True, kw_only=True):
     """A request that failed."""
 
-    moment: Moment
+    moment: AllocatorMoment
     """The allocator then: its cache given back, nothing unwound yet. Its step is the refusal's own."""
     requested_size: int
     """What was refused, rounded as blocks are; the text of the error tells what the driver was asked for instead."""
@@ -136,8 +136,8 @@ class DeviceFindings(Struct, frozen=True, kw_only=True):
     """One device's trace."""
 
     gpu: int
-    peak: Moment
-    refusals: tuple[Refusal, ...]
+    peak: AllocatorMoment
+    refusals: tuple[RefusedRequest, ...]
     refusals_total: int
     """Also those that are left out of the list."""
     end: Totals
@@ -194,7 +194,7 @@ def findings(
     )
 
 
-def moment(context: Context, instant: Instant, bytes_max: int | None = None) -> Moment:
+def moment(context: Context, instant: Instant, bytes_max: int | None = None) -> AllocatorMoment:
     """One instant; `bytes_max` where more than its own blocks were taken into account."""
     replayed = context.replayed
     held = instant.allocated
@@ -202,7 +202,7 @@ def moment(context: Context, instant: Instant, bytes_max: int | None = None) -> 
     if bytes_max is None:
         bytes_max = allocated + _open(replayed, held)
     step = replayed.first + instant.done - 1 if instant.done else None
-    return Moment(
+    return AllocatorMoment(
         gpu=context.gpu,
         bytes=allocated,
         bytes_max=None if bytes_max == allocated else bytes_max,
@@ -218,7 +218,7 @@ def moment(context: Context, instant: Instant, bytes_max: int | None = None) -> 
     )
 
 
-def shares(context: Context, blocks: Iterable[int], stacks_max: int) -> tuple[StackShare, ...]:
+def shares(context: Context, blocks: Iterable[int], stacks_max: int) -> tuple[AllocationShare, ...]:
     """By stack, largest first, exact in sum."""
     replayed, name = context.replayed, context.categorise(context.replayed)
     by_stack: dict[int, list[int]] = defaultdict(list)
@@ -229,7 +229,7 @@ def shares(context: Context, blocks: Iterable[int], stacks_max: int) -> tuple[St
     return (*found[:stacks_max], *_rest(found[stacks_max:]))
 
 
-def _refusal(context: Context, instant: Instant, place: int, last: Instant) -> Refusal:
+def _refusal(context: Context, instant: Instant, place: int, last: Instant) -> RefusedRequest:
     replayed = context.replayed
     trace = replayed.trace
     free = free_for(replayed, instant, place)
@@ -237,7 +237,7 @@ def _refusal(context: Context, instant: Instant, place: int, last: Instant) -> R
     told = structs.replace(told, step=place, time=_time(replayed, place), seconds=_seconds(replayed, 0, place))
     freed = freed_after(instant, last)
     stack = trace.stack[place]
-    return Refusal(
+    return RefusedRequest(
         moment=told,
         requested_size=trace.size[place],
         stream=trace.stream[place],
@@ -267,13 +267,13 @@ def _by_category(context: Context, blocks: Iterable[int]) -> tuple[CategoryShare
     return tuple(sorted(found, key=lambda share: (-share.bytes, share.category)))
 
 
-def _stack_share(context: Context, stack: int, blocks: list[int], name: Callable[[int], str]) -> StackShare:
+def _stack_share(context: Context, stack: int, blocks: list[int], name: Callable[[int], str]) -> AllocationShare:
     replayed = context.replayed
     categories: dict[str, int] = defaultdict(int)
     for block in blocks:
         categories[name(block)] += replayed.size[block]
     known = stack != NO_STACK
-    return StackShare(
+    return AllocationShare(
         frames=context.stacks[stack] if known else (),
         bytes=sum(categories.values()),
         requested_bytes=sum(max(0, replayed.requested_of(block)) for block in blocks),
@@ -283,7 +283,7 @@ def _stack_share(context: Context, stack: int, blocks: list[int], name: Callable
     )
 
 
-def _rest(found: Sequence[StackShare]) -> list[StackShare]:
+def _rest(found: Sequence[AllocationShare]) -> list[AllocationShare]:
     if not found:
         return []
     categories: dict[str, int] = defaultdict(int)
@@ -291,7 +291,7 @@ def _rest(found: Sequence[StackShare]) -> list[StackShare]:
         for category, size in share.categories.items():
             categories[category] += size
     return [
-        StackShare(
+        AllocationShare(
             frames=(),
             bytes=sum(share.bytes for share in found),
             requested_bytes=sum(share.requested_bytes for share in found),

@@ -22,7 +22,7 @@ class Highest(NamedTuple):
     """Larger where the file leaves the sizes of some blocks open."""
 
 
-class Row(NamedTuple):
+class MemoryRange(NamedTuple):
     """A block, or a free range, at an instant."""
 
     address: int
@@ -81,7 +81,7 @@ def refusals(replayed: Replay) -> list[int]:
     return found
 
 
-def rows(replayed: Replay, instant: Instant) -> Iterator[Row]:
+def rows(replayed: Replay, instant: Instant) -> Iterator[MemoryRange]:
     """Blocks and free ranges, by address: together they are the segments."""
     numbers = sorted((*instant.allocated, *instant.pending), key=replayed.address_of)
     addresses = [replayed.address_of(number) for number in numbers]
@@ -91,13 +91,13 @@ def rows(replayed: Replay, instant: Instant) -> Iterator[Row]:
         while place < len(numbers) and addresses[place] < end:
             number = numbers[place]
             if addresses[place] > at:
-                yield Row(at, addresses[place] - at, None, False, start)
+                yield MemoryRange(at, addresses[place] - at, None, False, start)
             size = replayed.size[number]
-            yield Row(addresses[place], size, number, number in instant.pending, start)
+            yield MemoryRange(addresses[place], size, number, number in instant.pending, start)
             at = addresses[place] + size
             place += 1
         if at < end:
-            yield Row(at, end - at, None, False, start)
+            yield MemoryRange(at, end - at, None, False, start)
 
 
 def free_for(replayed: Replay, instant: Instant, refused: int) -> FreeFor:

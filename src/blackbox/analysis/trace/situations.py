@@ -134,7 +134,7 @@ def _open_sizes(replayed: Replay) -> Iterator[str]:
     peak = highest(replayed)
     wide = sum(most - replayed.size[block] for block, most in replayed.size_max.items())
     text = f"{len(replayed.size_max)} blocks from before the first step may be up to {size(wide)} larger than told"
-    yield text + (f": the peak is {size(peak.bytes)} to {size(peak.bytes_max)}" if peak.bytes_max > peak.bytes else "")
+    yield text + (f": the peak is {peak.bytes:,} to {peak.bytes_max:,} bytes" if peak.bytes_max > peak.bytes else "")
 
 
 def _pending(replayed: Replay) -> Iterator[str]:

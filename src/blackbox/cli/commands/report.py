@@ -7,6 +7,7 @@ examples:
   blackbox report
   blackbox report oom-20261122T120307Z.bbdump --text
   blackbox report snapshot.pickle -o report.html
+  blackbox report snapshot.pickle --json
 """
 
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blackbox.cli.common import parsers, recording_arguments, server_arguments
-from blackbox.errors import FailureError
+from blackbox.errors import FailureError, UsageError
 
 if TYPE_CHECKING:
     from blackbox.report import Evidence
@@ -34,6 +35,7 @@ def configure(parser: ArgumentParser) -> None:
     """About what, and how to tell it."""
     parser.add_argument("what", nargs="?", metavar="WHAT", help="dump, .pickle, data directory or URL")
     parser.add_argument("--text", action="store_true", help="print the summary only, write no page")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON, for programs; write no page")
     parser.add_argument(
         "-o",
         "--output",
@@ -49,10 +51,15 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Writes the page and prints the summary."""
-    from blackbox.report import build_report, to_html, to_text
+    if arguments.json and (arguments.text or arguments.output):
+        raise UsageError("--json prints to stdout alone: neither --text nor --output goes with it")
+    from blackbox.report import build_report, to_html, to_json, to_text
 
     seconds = parsers.named("--minutes", parsers.count, arguments.minutes) * SECONDS_PER_MINUTE
     report = build_report(_evidence(arguments, seconds))
+    if arguments.json:
+        sys.stdout.buffer.write(to_json(report) + b"\n")
+        return 0
     if arguments.output == STDOUT:
         sys.stdout.buffer.write(to_html(report))
         return 0

@@ -1,8 +1,10 @@
-"""The child that reads a snapshot file: python -m blackbox.sources.memory_snapshot FILE MEMORY_BYTES CPU_SECONDS
+"""The child that reads a snapshot file: python -m blackbox.sources.memory_snapshot FILE MEMORY_BYTES CPU_SECONDS PARTS
 
-Writes the packed `Contents` to stdout; exit code 1 and one line on stderr where that cannot be done.
+PARTS: `end`, or `traces` for what these tell beside it. Writes the packed `Contents` to stdout; exit code 1 and one
+line on stderr where that cannot be done.
 """
 
+import gc
 import resource
 import sys
 from pathlib import Path
@@ -10,17 +12,20 @@ from pathlib import Path
 import msgspec
 
 from blackbox.sources.memory_snapshot.contents import contents
+from blackbox.sources.memory_snapshot.parts import TRACES
 from blackbox.sources.memory_snapshot.unpickle import plain_data
 
 
 def main() -> int:
     path, memory_bytes, cpu_seconds = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    # plain data has no cycles, and looking for some in millions of objects costs more than reading them
+    gc.disable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
     try:
         with path.open("rb") as pickled:
-            found = contents(plain_data(pickled))
+            found = contents(plain_data(pickled), with_traces=sys.argv[4] == TRACES)
         packed = msgspec.msgpack.encode(found)
     except MemoryError:
         return _fail(f"it would take more than {memory_bytes >> 20} MiB to read")

@@ -1,8 +1,8 @@
 """The parts of a sample that a memory snapshot tells: one process, pid 0, on as many GPUs as it used."""
 
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from blackbox.model.sample import (
     Allocator,
@@ -14,15 +14,20 @@ from blackbox.model.sample import (
     OwningStack,
     Sample,
 )
-from blackbox.sources.memory_snapshot.history import History, read_histories
+from blackbox.sources.memory_snapshot.parts import (
+    FREE,
+    PID,
+    POOL,
+    SOURCE,
+    TAKEN_AT,
+    UNKNOWN_PURPOSE,
+    device_uuid,
+)
+from blackbox.sources.memory_snapshot.replayed import Replayed, Told, read_replayed
 from blackbox.wire.report import NOT_KNOWN
 from blackbox.wire.segments import INACTIVE, DeviceMemory, SegmentError, read_segments
 from blackbox.wire.stacks import owner_stacks
 
-SOURCE = "pytorch"
-PID = 0
-TAKEN_AT = 0.0
-"""All parts are of one instant."""
 NO_DRIVER = ""
 BLOCKS_MAX = 1_000_000
 """Ten times what the largest training runs show; their JSON takes 150 MB."""
@@ -43,30 +48,18 @@ DEVICE_UNKNOWN = {
 PROCESS_UNKNOWN = {"pid": NOT_TOLD, "name": NOT_TOLD}
 
 
-class Purpose(NamedTuple):
-    """What a block is for, as far as a snapshot tells; its type is always `other`."""
-
-    subtype: str | None
-    type_source: str | None
-
-
-FREE = Purpose(None, None)
-NOT_KNOWN_PURPOSE = Purpose(None, "none")
-POOL = Purpose("graph_pool", "framework")
-
-
 class Contents(Struct, frozen=True):
     """What is in a snapshot file."""
 
     sample: Sample
     timestamp: float | None
     """Unix seconds of the last step in its history; None without one."""
-    histories: tuple[History, ...] = ()
-    """Of the devices that have one."""
+    replayed: Replayed | None = None
+    """What its traces tell; None where nobody asked for it, or they are malformed."""
 
 
-def contents(snapshot: Any) -> Contents:
-    """The sample in a snapshot, or in its list of segments alone. Raises `SegmentError`."""
+def contents(snapshot: Any, with_traces: bool) -> Contents:
+    """The sample in a snapshot, or in its list of segments alone, and what its traces tell. Raises `SegmentError`."""
     whole: dict[str, Any] = cast(dict[str, Any], snapshot) if isinstance(snapshot, dict) else {"segments": snapshot}
     if not isinstance(whole.get("segments"), list):
         raise SegmentError("it has no list of segments")
@@ -77,22 +70,36 @@ def contents(snapshot: Any) -> Contents:
     sample = Sample(
         source=SOURCE,
         taken_at=TAKEN_AT,
-        devices=tuple(_device(device, memory) for device, memory in memories.items()),
+        devices=tuple(_device(device, memory.reserved_bytes) for device, memory in memories.items()),
         processes=tuple(_process(device) for device in memories),
         processes_taken_at=TAKEN_AT,
         allocators=tuple(_allocator(device, memory, stacks.get(device)) for device, memory in memories.items()),
     )
-    return Contents(sample, _last_step(whole.get("device_traces")), _histories(whole))
+    return Contents(sample, _last_step(whole.get("device_traces")), _replayed(whole) if with_traces else None)
 
 
-def _uuid(device: int) -> str:
-    return f"device-{device}"
+def at_moment(contents: Contents, told: Told) -> Contents:
+    """The same with the device in question as it was at the moment in question; other devices as at the end."""
+    sample, uuid = contents.sample, told.allocator.gpu_uuid
+    held = _device(told.device, told.allocator.reserved_bytes)
+    return Contents(
+        structs.replace(
+            sample,
+            devices=(*(device for device in sample.devices or () if device.uuid != uuid), held),
+            processes=(
+                *(process for process in sample.processes or () if process.gpu_uuid != uuid),
+                _process(told.device),
+            ),
+            allocators=(*(one for one in sample.allocators or () if one.gpu_uuid != uuid), told.allocator),
+        ),
+        contents.timestamp if told.time is None else told.time,
+        contents.replayed,
+    )
 
 
-def _device(device: int, memory: DeviceMemory) -> Device:
-    held = memory.reserved_bytes
+def _device(device: int, held: int) -> Device:
     return Device(
-        uuid=_uuid(device),
+        uuid=device_uuid(device),
         index=device,
         name="",
         taken_at=TAKEN_AT,
@@ -104,7 +111,7 @@ def _device(device: int, memory: DeviceMemory) -> Device:
 def _process(device: int) -> DeviceProcess:
     return DeviceProcess(
         pid=PID,
-        gpu_uuid=_uuid(device),
+        gpu_uuid=device_uuid(device),
         used_bytes=None,
         kind="compute",
         name=None,
@@ -120,7 +127,7 @@ def _allocator(device: int, memory: DeviceMemory, stacks: tuple[OwningStack, ...
     return Allocator(
         pid=PID,
         start_time=None,
-        gpu_uuid=_uuid(device),
+        gpu_uuid=device_uuid(device),
         taken_at=TAKEN_AT,
         source=SOURCE,
         reserved_bytes=memory.reserved_bytes,
@@ -137,7 +144,7 @@ def _block(memory: DeviceMemory, place: int) -> AllocatorBlock:
     columns = memory.blocks
     state = columns.state[place]
     asked = NOT_KNOWN if columns.requested is None else columns.requested[place]
-    purpose = FREE if state == INACTIVE else NOT_KNOWN_PURPOSE if memory.in_default_pool[place] else POOL
+    purpose = FREE if state == INACTIVE else UNKNOWN_PURPOSE if memory.in_default_pool[place] else POOL
     return AllocatorBlock(
         address=columns.address[place],
         size=columns.size[place],
@@ -161,12 +168,12 @@ def _stacks(whole: dict[str, Any]) -> dict[int, tuple[OwningStack, ...]]:
     }
 
 
-def _histories(whole: dict[str, Any]) -> tuple[History, ...]:
+def _replayed(whole: dict[str, Any]) -> Replayed | None:
     """None where they are malformed: the blocks tell most of what there is."""
     try:
-        return read_histories(whole)
+        return read_replayed(whole)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError):
-        return ()
+        return None
 
 
 def _last_step(traces: Any) -> float | None:

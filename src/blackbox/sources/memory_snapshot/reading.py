@@ -9,6 +9,7 @@ import msgspec
 
 from blackbox.errors import FailureError
 from blackbox.sources.memory_snapshot.contents import Contents
+from blackbox.sources.memory_snapshot.parts import END, TRACES
 
 FILE_BYTES_MAX = 1 << 30
 """Long histories with deep stacks take hundreds of megabytes."""
@@ -25,15 +26,18 @@ PATIENCE = 5
 _decoder = msgspec.msgpack.Decoder(Contents)
 
 
-def read(path: Path) -> Contents:
-    """What is in the file. Raises `FailureError`; nothing in the file is executed, whatever it holds."""
+def read(path: Path, with_traces: bool = False) -> Contents:
+    """What is in the file; what its traces tell only where that is asked for, as it takes time.
+
+    Raises `FailureError`; nothing in the file is executed, whatever it holds.
+    """
     size = _size(path)
     cpu_seconds = CPU_SECONDS_BASE + size // FILE_BYTES_PER_CPU_SECOND
     memory_bytes = MEMORY_BYTES_BASE + size * MEMORY_PER_FILE_BYTE
     command = [sys.executable, "-P", "-m", "blackbox.sources.memory_snapshot", path.absolute()]
     try:
         done = subprocess.run(
-            [*command, str(memory_bytes), str(cpu_seconds)],
+            [*command, str(memory_bytes), str(cpu_seconds), TRACES if with_traces else END],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,

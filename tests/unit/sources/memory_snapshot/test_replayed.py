@@ -1,4 +1,4 @@
-"""The history in a PyTorch memory snapshot, and what a report makes of it."""
+"""The moment that a snapshot's trace is about, and what a report makes of it."""
 
 import pickle
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from blackbox.report import build_report
 from blackbox.report.origins import of_snapshot_file
-from blackbox.sources.memory_snapshot.history import read_histories
+from blackbox.sources.memory_snapshot.replayed import Told, read_replayed
 
 MIB = 1024**2
 BASE = 0x7F00_0000_0000
@@ -52,35 +52,51 @@ def snapshot(*more: dict[str, Any]) -> dict[str, Any]:
 
 
 OOM = step("oom", MIB, 10 * MIB, 1_800_000_001_000_000)
+FREED = ("free_requested", "free_completed")
 
 
-def test_what_lived_before_the_history_stands_in_front_without_a_time() -> None:
-    (history,) = read_histories(snapshot())
-    assert [(one.address, one.time_us is None) for one in history.trace] == [(BASE, True), (BASE + 12 * MIB, False)]
-    assert history.refusal is None
+def told(*more: dict[str, Any]) -> Told:
+    found = read_replayed(snapshot(*more))
+    assert found is not None
+    return found.told
 
 
-def test_frames_are_those_of_python_where_there_are_any() -> None:
-    (history,) = read_histories(snapshot())
-    leak = history.trace[1].stack
-    assert leak is not None
-    assert history.stacks[leak] == ("/src/train.py:8 forward", "/src/train.py:20 <module>")
+def test_without_a_refusal_it_is_told_of_the_peak() -> None:
+    freed = [step(action, BASE + 17 * MIB, 2 * MIB, 1_800_000_000_000_100) for action in ("alloc", *FREED)]
+    found = told(*freed)
+    assert (found.kind, found.steps, found.time) == ("peak", 2, 1_800_000_000.0001)
+    assert found.allocator.allocated_bytes == 20 * MIB, "what is left of 3 MiB is too little to be split off"
+    assert (found.recent_bytes, found.freed_bytes) == (8 * MIB, 0)
+    assert found.levels[-1] == (1_800_000_000.0001, 20 * MIB)
 
 
-def test_a_failure_that_ended_it_is_told() -> None:
-    (history,) = read_histories(snapshot(OOM))
-    assert history.refusal is not None
-    assert (history.refusal.requested_bytes, history.refusal.device_free_bytes) == (10 * MIB, MIB)
+def test_a_refusal_it_recovered_from_is_told_all_the_same() -> None:
+    found = told(OOM, step("alloc", BASE + 17 * MIB, MIB, 1_800_000_002_000_000))
+    assert (found.kind, found.allocator.allocated_bytes) == ("refusal", 17 * MIB)
 
 
-def test_a_failure_it_recovered_from_is_past() -> None:
-    (history,) = read_histories(snapshot(OOM, step("alloc", BASE + 17 * MIB, MIB, 1_800_000_002_000_000)))
-    assert history.refusal is None
+def test_the_last_of_many_refusals_is_told_and_the_others_counted() -> None:
+    found = told(OOM, OOM | {"size": 9 * MIB}, OOM | {"size": 8 * MIB})
+    assert "2 requests were refused before this one" in found.notes
 
 
-def test_a_device_without_history_has_none() -> None:
-    assert read_histories(snapshot() | {"device_traces": [[]]}) == ()
-    assert read_histories({"segments": []}) == ()
+def test_a_file_without_a_history_is_told_of_its_end() -> None:
+    found = read_replayed(snapshot() | {"device_traces": [[]]})
+    assert found is not None
+    assert (found.told.kind, found.told.steps) == ("end", 0)
+    assert "no usable history: the file holds the end, and no steps that led to it" in found.told.notes
+    (found_end,) = (read_replayed({"segments": snapshot()["segments"]}),)
+    assert found_end is not None
+    assert found_end.told.notes[0].startswith("this file cannot have a trace")
+    assert read_replayed({"segments": []}) is None
+
+
+def test_every_moment_has_blocks_that_fill_what_was_reserved() -> None:
+    for found in (told(), told(OOM), told(*[step("alloc", BASE + 17 * MIB, MIB, 1_800_000_000_000_100)])):
+        blocks = found.allocator.blocks or ()
+        assert sum(block.size for block in blocks) == found.allocator.reserved_bytes
+        active = sum(block.size for block in blocks if block.state == "active")
+        assert active == found.allocator.allocated_bytes
 
 
 def test_a_dumped_failure_is_reported_like_one_that_blackbox_saw(tmp_path: Path) -> None:

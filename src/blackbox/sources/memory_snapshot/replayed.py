@@ -1,0 +1,187 @@
+"""The moment that a snapshot's trace is about: its last refusal, else its peak, with the allocator as it was then."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, NamedTuple
+
+from msgspec import Struct
+
+from blackbox.analysis.trace.findings import Categorise, DeviceFindings, by_tag, findings
+from blackbox.analysis.trace.layout import is_default
+from blackbox.analysis.trace.moments import MemoryRange, rows
+from blackbox.analysis.trace.replay import Instant, Replay, instants, replay
+from blackbox.analysis.trace.situations import HISTORY_MIN, NO_TRACE, situations
+from blackbox.model.sample import Allocator, AllocatorBlock, BlockState
+from blackbox.sources.memory_snapshot.parts import FREE, PID, POOL, SOURCE, TAKEN_AT, UNKNOWN_PURPOSE, device_uuid
+from blackbox.sources.memory_snapshot.traces import HOST, DeviceTrace, Traces, read_traces
+
+LEVELS_MAX = 400
+"""Points of the level over time: two pixels of a chart each."""
+MICROSECONDS = 1e6
+
+MomentKind = Literal["refusal", "peak", "end"]
+
+
+class Told(Struct, frozen=True, kw_only=True):
+    """The device in question at the moment in question."""
+
+    device: int
+    kind: MomentKind
+    """`end`: the file has no history."""
+    allocator: Allocator
+    time: float | None
+    """Unix seconds."""
+    recent_bytes: int
+    """Allocated within the trace, of what the program held at that moment."""
+    freed_bytes: int
+    """Freed before that moment, allocated before the trace."""
+    steps: int
+    """Entries up to it."""
+    seconds: float | None
+    """Time that they cover."""
+    levels: tuple[tuple[float, int], ...]
+    """(Unix seconds, bytes allocated) up to it; empty without times."""
+    expandable: bool
+    """Expandable segments were on."""
+    max_split_bytes: int | None
+    """`max_split_size_mb`; None: none was set, or the file does not tell."""
+    notes: tuple[str, ...]
+    """What a reader has to know of this device's figures."""
+
+
+class Replayed(Struct, frozen=True, kw_only=True):
+    """What the traces of a file tell."""
+
+    devices: tuple[DeviceFindings, ...]
+    told: Told
+
+
+class DeviceReplay(NamedTuple):
+    """A device and its replay."""
+
+    recorded: DeviceTrace
+    run: Replay
+    found: DeviceFindings
+
+
+def read_replayed(snapshot: dict[str, Any], categorise: Categorise | None = None) -> Replayed | None:
+    """None where the file holds no memory. Raises `SegmentError`, `KeyError` or the like where traces are malformed."""
+    traces = read_traces(snapshot)
+    name = categorise or by_tag(traces.tags)
+    devices = [_device(recorded, traces, name) for recorded in traces.devices]
+    on_gpus = [device for device in devices if device.recorded.device != HOST]
+    if not on_gpus:
+        return None
+    told = _told(max(on_gpus, key=_rank), traces)
+    return Replayed(devices=tuple(device.found for device in devices), told=told)
+
+
+def _device(recorded: DeviceTrace, traces: Traces, categorise: Categorise) -> DeviceReplay:
+    run = replay(recorded.trace, recorded.end, recorded.rules)
+    said = situations(run, recorded.facts)
+    return DeviceReplay(recorded, run, findings(recorded.device, run, traces.stacks, categorise, said))
+
+
+def _rank(device: DeviceReplay) -> tuple[bool, float, int]:
+    """The device with the last refusal comes first, else the one with the highest peak."""
+    refusals = device.found.refusals
+    return bool(refusals), (refusals[-1].moment.time or 0.0) if refusals else 0.0, device.found.peak.bytes
+
+
+def _told(device: DeviceReplay, traces: Traces) -> Told:
+    run, found = device.run, device.found
+    place: int | None = None
+    if found.refusals:
+        place = found.refusals[-1].moment.step
+        kind: MomentKind = "refusal"
+    elif run.trace.steps >= HISTORY_MIN:
+        place, kind = found.peak.step, "peak"
+    else:
+        kind = "end"
+    done = run.steps if kind == "end" else 0 if place is None else place + 1 - run.first
+    (instant,) = instants(run, [done])
+    last = run.first + done - 1
+    times = run.trace.time_us
+    timed = times is not None and done > 0
+    return Told(
+        device=device.recorded.device,
+        kind=kind,
+        allocator=_allocator(device, instant),
+        time=times[last] / MICROSECONDS if times is not None and last >= 0 else None,
+        recent_bytes=sum(run.size[block] for block in instant.allocated if block < run.trace.steps),
+        freed_bytes=_freed_of_the_start(run, instant),
+        steps=done,
+        seconds=(times[last] - times[run.first]) / MICROSECONDS if times is not None and timed else None,
+        levels=tuple(_levels(run, done)),
+        expandable=run.rules.expandable,
+        max_split_bytes=run.rules.max_split_bytes,
+        notes=(*(() if traces.has_traces else (NO_TRACE,)), *found.situations, *_of_refusal(found)),
+    )
+
+
+def _of_refusal(found: DeviceFindings) -> Sequence[str]:
+    if not found.refusals:
+        return ()
+    more = found.refusals_total - 1
+    return (*found.refusals[-1].situations, *([f"{more} requests were refused before this one"] if more else []))
+
+
+def _freed_of_the_start(run: Replay, instant: Instant) -> int:
+    gone = [block for block in run.start_blocks() if block not in instant.allocated and block not in instant.pending]
+    return sum(run.size[block] for block in gone)
+
+
+def _levels(run: Replay, done: int) -> Iterator[tuple[float, int]]:
+    """The highest of each interval, so that no peak is lost, and the last."""
+    times = run.trace.time_us
+    if times is None or not done:
+        return
+    stretch = -(-done // LEVELS_MAX)
+    for start in range(0, done, stretch):
+        highest = max(range(start, min(done, start + stretch)), key=lambda step: run.allocated[step + 1])
+        yield times[run.first + highest] / MICROSECONDS, run.allocated[highest + 1]
+    yield times[run.first + done - 1] / MICROSECONDS, run.allocated[done]
+
+
+def _allocator(device: DeviceReplay, instant: Instant) -> Allocator:
+    run = device.run
+    listed = list(rows(run, instant))
+    shared = {row.segment for row in listed if row.block is not None}
+    free = [row for row in listed if row.block is None]
+    refusals = device.found.refusals
+    usable = refusals[-1].free.largest_bytes if refusals else _largest(free, instant)
+    return Allocator(
+        pid=PID,
+        start_time=None,
+        gpu_uuid=device_uuid(device.recorded.device),
+        taken_at=TAKEN_AT,
+        source=SOURCE,
+        reserved_bytes=run.reserved[instant.done],
+        allocated_bytes=run.allocated[instant.done],
+        inactive_split_bytes=sum(
+            row.size for row in free if row.segment in shared and not instant.segments.at[row.segment].expandable
+        ),
+        requested_bytes=sum(max(0, run.requested_of(block)) for block in instant.allocated),
+        largest_free_bytes=usable,
+        blocks=tuple(_block(run, instant, row) for row in listed),
+    )
+
+
+def _largest(free: Sequence[MemoryRange], instant: Instant) -> int:
+    """Of the pool that serves everybody."""
+    return max((row.size for row in free if is_default(instant.segments.at[row.segment].pool)), default=0)
+
+
+def _block(run: Replay, instant: Instant, row: MemoryRange) -> AllocatorBlock:
+    segment = instant.segments.at[row.segment]
+    purpose = FREE if row.block is None else UNKNOWN_PURPOSE if is_default(segment.pool) else POOL
+    asked = None if row.block is None else run.requested_of(row.block)
+    state: BlockState = "inactive" if row.block is None else "pending_free" if row.pending else "active"
+    return AllocatorBlock(
+        address=row.address,
+        size=row.size,
+        state=state,
+        requested_bytes=None if asked is None or asked < 0 else asked,
+        subtype=purpose.subtype,
+        type_source=purpose.type_source,
+        stream=segment.stream,
+    )
