@@ -6,12 +6,12 @@ copied elsewhere.
 """
 
 from blackbox.model.query import Aggregate, History, Series
+from blackbox.model.series import METRIC_KEYS as METRICS
 from blackbox.recorder.query.recording import Recording
 from blackbox.recorder.query.samples import Reading
 from blackbox.recorder.recorder import Recorder, RecorderStatus
 from blackbox.recorder.storage.directory import HeldError, data_directory
 from blackbox.recorder.storage.event_log import RecordedEvent
-from blackbox.recorder.storage.metrics import METRICS
 
 __all__ = [
     "METRICS",

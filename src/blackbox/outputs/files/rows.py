@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from blackbox.recorder import METRICS, Recording, Series
+from blackbox.model.query import Series
+from blackbox.model.series import METRIC_KEYS
+from blackbox.recorder import Recording
 from blackbox.recorder.storage.tiers import DAY_SECONDS, FULL, HOUR_SECONDS, MINUTE
 
 Value = int | float | str | None
@@ -49,7 +51,7 @@ def series_rows(recording: Recording, since: float, until: float, omitted: Calla
     """Every series of a range, in steps of two samples or of a roll-up. `omitted` hears of series beyond what one
     question answers."""
     for start, end, points in _windows(recording, since, until):
-        for metric in METRICS:
+        for metric in METRIC_KEYS:
             found = recording.history(start, end, metric=metric, points=points)
             if found.series_omitted:
                 omitted(found.series_omitted)
@@ -70,7 +72,7 @@ def sample_rows(recording: Recording, since: float, until: float) -> Iterator[Ro
             subject.start_time,
             subject.name,
             subject.engine,
-            metric.name,
+            metric.key,
             reading.min,
             reading.mean,
             reading.max,

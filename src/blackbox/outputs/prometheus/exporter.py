@@ -15,7 +15,7 @@ from blackbox.model.sample import Sample
 from blackbox.model.snapshot import Moment
 from blackbox.model.view import Shape
 from blackbox.outputs.prometheus.family import metrics
-from blackbox.outputs.prometheus.gpus import gpu_families, instance_families, process_families, readings
+from blackbox.outputs.prometheus.gpus import devices, gpu_families, instance_families, process_families
 from blackbox.outputs.prometheus.self_metrics import Build, Condition, HttpStats, RecorderStats, server_families
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -77,7 +77,7 @@ class PrometheusExporter:
             if device.parent_uuid is None
         )
         snapshots = tuple(published.snapshot(Shape(gpu=uuid, blocks="none")) for uuid in uuids)
-        return _text(metrics(self._families, readings(snapshots, published.moment.timestamp, fresh)))
+        return _text(metrics(self._families, devices(snapshots, published.moment.timestamp, fresh)))
 
     def _about_server(self, moment: Moment | None, lag_seconds: float, fresh: bool) -> bytes:
         condition = Condition(

@@ -1,13 +1,14 @@
 """A metric family: its name, type and help, and the function that reads its series."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from prometheus_client.core import Metric
 
+from blackbox.model.series import MetricType
+
 Seen = TypeVar("Seen")
-Kind = Literal["gauge", "counter"]
-Series = tuple[tuple[str, ...], float | None]
+LabelledValue = tuple[tuple[str, ...], float | None]
 """Label values and the value; None where nobody measured it, which leaves the series out."""
 
 
@@ -15,10 +16,10 @@ class Family(NamedTuple, Generic[Seen]):
     """One name of the exposition. Names, labels and units are a promise to dashboards: add, never rename."""
 
     name: str
-    kind: Kind
+    kind: MetricType
     help: str
     labels: tuple[str, ...]
-    read: Callable[[Seen], Iterable[Series]]
+    read: Callable[[Seen], Iterable[LabelledValue]]
 
     def metric(self, seen: Seen) -> Metric:
         """The family with the series that have a value."""

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from blackbox.model.series import METRICS, Metric
 from blackbox.outputs.prometheus.exporter import GPU_FAMILIES, PROCESS_FAMILIES, SERVER_FAMILIES
 from blackbox.outputs.prometheus.family import Family
 
@@ -29,6 +30,13 @@ PROCESS_HEAD = (
 )
 
 
+RECORDED_HEAD = """\
+`metric=` of `/vram/history` and `/vram/aggregated`, and the column `metric` of an export, name a key of the
+snapshot. What `owner` may see, others do not get; who may see everything does.
+"""
+SUBJECT_NAMES = {"machine": "machine", "gpu": "GPU", "process": "process", "engine": "engine"}
+
+
 def page() -> str:
     """The whole page."""
     return "\n".join(
@@ -37,6 +45,7 @@ def page() -> str:
             *_table("GPUs and MIG instances", None, GPU_FAMILIES),
             *_table("Processes", PROCESS_HEAD, PROCESS_FAMILIES),
             *_table("Blackbox itself", "Beside these, the usual `process_*` series of the server.", SERVER_FAMILIES),
+            *_recorded(),
         ]
     )
 
@@ -50,6 +59,20 @@ def _table(title: str, text: str | None, families: Iterable[Family[Any]]) -> Ite
         labels = ", ".join(f"`{label}`" for label in family.labels)
         yield f"| `{family.name}` | {family.kind} | {labels} | {family.help} |"
     yield ""
+
+
+def _recorded() -> Iterator[str]:
+    yield f"## In the recording\n\n{RECORDED_HEAD}"
+    yield "| Key | Of | Unit | Seen by | Meaning |\n|---|---|---|---|---|"
+    for metric in METRICS:
+        if metric.recorded:
+            yield _recorded_row(metric)
+    yield ""
+
+
+def _recorded_row(metric: Metric) -> str:
+    subjects = ", ".join(SUBJECT_NAMES[kind] for kind in metric.subjects)
+    return f"| `{metric.key}` | {subjects} | {metric.unit} | {metric.visible_to} | {metric.help.format('subject')} |"
 
 
 if __name__ == "__main__":

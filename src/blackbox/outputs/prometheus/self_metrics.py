@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 from blackbox.model.facts import DRIVER_VERSION, NVML_VERSION, PID_SCOPE
+from blackbox.model.series import MetricType
 from blackbox.model.snapshot import Moment, SourceStatus
-from blackbox.outputs.prometheus.family import Family, Kind, Series
+from blackbox.outputs.prometheus.family import Family, LabelledValue
 
 UP_STATES = ("ok", "degraded")
 
@@ -169,7 +170,7 @@ INFO_FACTS = (DRIVER_VERSION, NVML_VERSION, PID_SCOPE)
 
 ReadSource = Callable[[SourceStatus, Condition], float | None]
 
-SOURCES: tuple[tuple[str, Kind, str, ReadSource], ...] = (
+SOURCES: tuple[tuple[str, MetricType, str, ReadSource], ...] = (
     (
         "up",
         "gauge",
@@ -218,7 +219,7 @@ SOURCES: tuple[tuple[str, Kind, str, ReadSource], ...] = (
     ),
 )
 
-COUNTS: tuple[tuple[str, Kind, str, Callable[[HttpStats], int]], ...] = (
+COUNTS: tuple[tuple[str, MetricType, str, Callable[[HttpStats], int]], ...] = (
     ("http_connections_open", "gauge", "Connections open.", lambda http: http.connections_open),
     ("http_connections_total", "counter", "Connections accepted.", lambda http: http.connections_total),
     (
@@ -264,7 +265,7 @@ COUNTS: tuple[tuple[str, Kind, str, Callable[[HttpStats], int]], ...] = (
 
 
 RECORDING = "recording"
-RECORDER: tuple[tuple[str, Kind, str, Callable[[RecorderStats], float]], ...] = (
+RECORDER: tuple[tuple[str, MetricType, str, Callable[[RecorderStats], float]], ...] = (
     ("up", "gauge", "1 while the disk takes what is recorded, 0 while it is paused.", lambda it: it.state == RECORDING),
     ("disk_bytes", "gauge", "Disk the recording takes, as of the last minute.", lambda it: it.bytes),
     ("disk_limit_bytes", "gauge", "Disk the recording may take.", lambda it: it.limit_bytes),
@@ -277,16 +278,16 @@ RECORDER: tuple[tuple[str, Kind, str, Callable[[RecorderStats], float]], ...] = 
 )
 
 
-def _build(seen: Condition) -> Iterator[Series]:
+def _build(seen: Condition) -> Iterator[LabelledValue]:
     yield (seen.build.version, seen.build.python_version), 1
 
 
-def _simulated(seen: Condition) -> Iterator[Series]:
+def _simulated(seen: Condition) -> Iterator[LabelledValue]:
     if seen.moment is not None:
         yield (), float(any(sample.simulated for sample in seen.moment.samples))
 
 
-def _sampled_at(seen: Condition) -> Iterator[Series]:
+def _sampled_at(seen: Condition) -> Iterator[LabelledValue]:
     if seen.moment is not None:
         yield (), seen.moment.timestamp
 
@@ -299,39 +300,39 @@ def _statuses(seen: Condition) -> tuple[SourceStatus, ...]:
     return seen.moment.sources if seen.moment is not None else ()
 
 
-def _facts(seen: Condition) -> Iterator[Series]:
+def _facts(seen: Condition) -> Iterator[LabelledValue]:
     for status in _statuses(seen):
         yield (status.name, *(fact.of(status.facts) or "" for fact in INFO_FACTS)), 1
 
 
-def _over_sources(read: ReadSource) -> Callable[[Condition], Iterator[Series]]:
-    def series(seen: Condition) -> Iterator[Series]:
+def _over_sources(read: ReadSource) -> Callable[[Condition], Iterator[LabelledValue]]:
+    def series(seen: Condition) -> Iterator[LabelledValue]:
         for status in _statuses(seen):
             yield (status.name,), read(status, seen)
 
     return series
 
 
-def _counted(count: Callable[[HttpStats], int]) -> Callable[[Condition], Iterator[Series]]:
-    def series(seen: Condition) -> Iterator[Series]:
+def _counted(count: Callable[[HttpStats], int]) -> Callable[[Condition], Iterator[LabelledValue]]:
+    def series(seen: Condition) -> Iterator[LabelledValue]:
         yield (), count(seen.http)
 
     return series
 
 
-def _of_recorder(count: Callable[[RecorderStats], float]) -> Callable[[Condition], Iterator[Series]]:
-    def series(seen: Condition) -> Iterator[Series]:
+def _of_recorder(count: Callable[[RecorderStats], float]) -> Callable[[Condition], Iterator[LabelledValue]]:
+    def series(seen: Condition) -> Iterator[LabelledValue]:
         if seen.recorder is not None:
             yield (), float(count(seen.recorder))
 
     return series
 
 
-def _xids(seen: Condition) -> Iterator[Series]:
+def _xids(seen: Condition) -> Iterator[LabelledValue]:
     for uuid, count in seen.xids.items():
         yield (uuid,), count
 
 
-def _requests(seen: Condition) -> Iterator[Series]:
+def _requests(seen: Condition) -> Iterator[LabelledValue]:
     for (route, status), count in sorted(dict(seen.http.requests_total).items()):
         yield (route, str(status)), count

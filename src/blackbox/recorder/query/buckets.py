@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from blackbox.model.query import Number, Point
-from blackbox.recorder.storage.layout import COUNT, MAX, MEAN, MIN, Key
-from blackbox.recorder.storage.metrics import BYTES, Metric
+from blackbox.model.series import Metric
+from blackbox.recorder.storage.layout import COUNT, MAX, MEAN, MIN, SeriesKey
 from blackbox.recorder.storage.rows import Run
 
 
@@ -17,7 +17,7 @@ class Piece(NamedTuple):
     rolled: bool
     """Its rows are roll-ups."""
     rows: Sequence[int]
-    places: list[tuple[Key, int]]
+    places: list[tuple[SeriesKey, int]]
     """The wanted series, and where they stand in the layout."""
 
 
@@ -43,7 +43,7 @@ class Stretch:
 class Stretches:
     """Takes the pieces of one series in any order."""
 
-    key: Key
+    key: SeriesKey
     """The newest one seen."""
 
     def __init__(self, step: float) -> None:
@@ -59,7 +59,7 @@ class Stretches:
         """Its largest number."""
         return max(stretch.max for stretch in self._stretches.values())
 
-    def add(self, key: Key, piece: Piece, place: int) -> None:
+    def add(self, key: SeriesKey, piece: Piece, place: int) -> None:
         """Takes the series at `place` of a piece."""
         self.key = key
         if piece.rolled:
@@ -105,9 +105,9 @@ class Stretches:
 
 def number(value: float, metric: Metric) -> Number:
     """A measured number, an integer where it counts bytes."""
-    return int(value) if metric.decimals == BYTES else value
+    return int(value) if metric.decimals == 0 else value
 
 
 def rounded_mean(mean: float, metric: Metric) -> Number:
     """A mean, as fine as it is worth."""
-    return round(mean) if metric.decimals == BYTES else round(mean, metric.decimals)
+    return round(mean) if metric.decimals == 0 else round(mean, metric.decimals)

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 from blackbox.model.identity import StartTimes
 from blackbox.model.query import Aggregate, History, Series
+from blackbox.model.series import METRIC_KEYS
 from blackbox.recorder.query.buckets import Piece, Stretches, number
-from blackbox.recorder.storage.layout import Key
-from blackbox.recorder.storage.metrics import ANYONE, METRICS
+from blackbox.recorder.storage.layout import SeriesKey
 from blackbox.recorder.storage.rollup import Summary, percentile, pool, pooled_percentile, samples, summaries, summarise
+from blackbox.recorder.storage.subjects import ANYONE
 from blackbox.recorder.storage.tier_reader import TierReader
 
 METRIC = "used_bytes"
@@ -39,20 +40,20 @@ class Question(NamedTuple):
         cls, since: float, until: float, gpu: str | None, pid: int | None, metric: str | None, viewer_uid: int | None
     ) -> "Question":
         """Raises `ValueError` with one line."""
-        if metric is not None and metric not in METRICS:
-            raise ValueError(f"metric: {metric!a:.80} is none of {', '.join(METRICS)}")
+        if metric is not None and metric not in METRIC_KEYS:
+            raise ValueError(f"metric: {metric!a:.80} is none of {', '.join(METRIC_KEYS)}")
         if not (math.isfinite(since) and math.isfinite(until) and since < until):
             raise ValueError("from: must be before to")
         return cls(since, until, gpu, pid, metric or METRIC, viewer_uid)
 
-    def wants(self, key: Key) -> bool:
+    def wants(self, key: SeriesKey) -> bool:
         """Whether the series is asked for, and for the eyes of who asks."""
         subject, metric = key
         return (
-            metric.name == self.metric
+            metric.key == self.metric
             and (self.pid is None or subject.pid == self.pid)
             and (self.gpu is None or self.gpu == subject.gpu_uuid or self.gpu == str(subject.gpu))
-            and (not metric.inside or self.viewer_uid is None or subject.uid in (self.viewer_uid, ANYONE))
+            and (metric.visible_to == "anyone" or self.viewer_uid is None or subject.uid in (self.viewer_uid, ANYONE))
         )
 
 
@@ -111,7 +112,7 @@ def _finest_with(tiers: Sequence[TierReader], since: float) -> int:
 def _pieces(tiers: Sequence[TierReader], question: Question) -> Iterator[Piece]:
     """Rows of the coarsest tier, then of the finer ones what is not rolled up yet."""
     start = question.since
-    wanted: dict[int, list[tuple[Key, int]]] = {}
+    wanted: dict[int, list[tuple[SeriesKey, int]]] = {}
     for reader in reversed(tiers):
         step, end = reader.tier.step_seconds, start
         for run in reader.runs(start - step, question.until):
@@ -143,7 +144,7 @@ def _step(wanted: float, tier_step: float, pieces: Iterable[Piece]) -> float:
 class _Parts(NamedTuple):
     """What was found of one series."""
 
-    key: Key
+    key: SeriesKey
     samples: list[float]
     summaries: list[Summary]
 
@@ -158,7 +159,7 @@ def _aggregate(parts: _Parts) -> Aggregate:
     return Aggregate(
         gpu=subject.gpu,
         pid=subject.pid,
-        metric=metric.name,
+        metric=metric.key,
         min=number(whole.min, metric),
         max=number(whole.max, metric),
         mean=round(whole.mean, max(metric.decimals, 1)),
@@ -178,7 +179,7 @@ def _series(stretches: Stretches) -> Series:
     return Series(
         gpu=subject.gpu,
         pid=subject.pid,
-        metric=metric.name,
+        metric=metric.key,
         points=stretches.points(),
         gpu_uuid=subject.gpu_uuid,
         name=subject.name,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from blackbox.model.query import Number
 from blackbox.recorder.query.buckets import number, rounded_mean
-from blackbox.recorder.storage.layout import COUNT, MAX, MEAN, MIN, Key
+from blackbox.recorder.storage.layout import COUNT, MAX, MEAN, MIN, SeriesKey
 from blackbox.recorder.storage.rows import Run
 from blackbox.recorder.storage.tier_reader import TierReader
 from blackbox.recorder.storage.tiers import period_start
@@ -18,7 +18,7 @@ from blackbox.recorder.storage.tiers import period_start
 class Reading(NamedTuple):
     """One number of one series."""
 
-    key: Key
+    key: SeriesKey
     time: float
     """Unix seconds; the start of the period of a roll-up."""
     step_seconds: float
@@ -63,7 +63,7 @@ def _of_run(run: Run, rows: Sequence[int], step: float) -> Iterator[Reading]:
                 yield _reading(key, run.times[row], step, (low[row], mean[row], high[row]))
 
 
-def _reading(key: Key, time: float, step: float, values: tuple[float, float, float]) -> Reading:
+def _reading(key: SeriesKey, time: float, step: float, values: tuple[float, float, float]) -> Reading:
     low, mean, high = values
     metric = key.metric
     middle = rounded_mean(mean, metric) if step else number(mean, metric)

@@ -11,10 +11,10 @@ from blackbox.recorder.storage.columns import encode
 from blackbox.recorder.storage.compression import Difference, pack
 from blackbox.recorder.storage.database import CHUNK_SCHEMA, open_for_writing, shrunk, sync
 from blackbox.recorder.storage.frames import Frame, pack_bodies
-from blackbox.recorder.storage.layout import Key, Layout
-from blackbox.recorder.storage.metrics import MISSING
+from blackbox.recorder.storage.layout import Layout, SeriesKey
 from blackbox.recorder.storage.row_count import Mark, marked
 from blackbox.recorder.storage.rows import Run, pack_row
+from blackbox.recorder.storage.subjects import MISSING
 
 BLOCK_BYTES_MAX = 8 * 1024 * 1024
 """Of moments before compression: 120 of 8 GPUs × 32 processes, unpacked in 4 ms. Machines with many blocks of memory
@@ -139,7 +139,7 @@ def _columns(layout: Layout, runs: Sequence[Run], statistics: int) -> Iterator[S
             yield list(chain.from_iterable(map(_part, runs, places, repeat(key), repeat(statistic))))
 
 
-def _part(run: Run, places: Mapping[Key, int], key: Key, statistic: int) -> Sequence[float]:
+def _part(run: Run, places: Mapping[SeriesKey, int], key: SeriesKey, statistic: int) -> Sequence[float]:
     place = places.get(key)
     if place is None:
         return [MISSING] * len(run.times)

@@ -1,25 +1,70 @@
-"""What the columns of a row mean."""
+"""What the columns of a row mean.
+
+A layout is stored as msgpack: an array of subjects, where each has the metrics of `FIRST_METRICS`; else a map of those
+subjects and of the metrics that each kind has.
+"""
 
 import zlib
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Iterator, Mapping
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import msgspec
+from msgspec import Struct
 
 from blackbox.model.identity import StartTimes
+from blackbox.model.series import METRICS, RECORDED, Metric, SubjectKind
 from blackbox.recorder.storage.compression import DamageError, pack, unpack
-from blackbox.recorder.storage.metrics import Metric, Subject
+from blackbox.recorder.storage.subjects import Subject
 
 STATISTICS = ("min", "mean", "max", "p95", "count")
 """Of one number over the period of a row; in the full-rate tier a row has the number itself instead."""
 MIN, MEAN, MAX, P95, COUNT = range(len(STATISTICS))
 
+MetricKeys = dict[SubjectKind, tuple[str, ...]]
+MEMORY_KEYS = (
+    "total_bytes",
+    "used_bytes",
+    "free_bytes",
+    "driver_reserved_bytes",
+    "reserved_bytes",
+    "unattributed_bytes",
+    "used_percent",
+)
+FIRST_METRICS: MetricKeys = {
+    "machine": (*MEMORY_KEYS, "fragmentation_ratio"),
+    "gpu": (*MEMORY_KEYS, "utilization_percent", "temperature_celsius", "power_watts"),
+    "process": ("used_bytes", "reserved_bytes", "allocated_bytes"),
+    "engine": (
+        "kv_pages_total",
+        "kv_pages_used",
+        "kv_pages_cached",
+        "kv_usage_ratio",
+        "prefix_hit_ratio",
+        "requests_running",
+        "requests_waiting",
+        "preemptions_total",
+    ),
+}
+"""Of layouts that do not name their metrics. Part of the format: it never changes, whatever is recorded."""
+
+
+STAND_INS_MAX = 1000
+"""A damaged or foreign recording may name anything."""
+
+
+class NamedLayout(Struct, frozen=True):
+    """As stored where the metrics are others than the first."""
+
+    metrics: MetricKeys
+    subjects: tuple[Subject, ...]
+
+
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(tuple[Subject, ...])
+_decoder = msgspec.msgpack.Decoder(tuple[Subject, ...] | NamedLayout)
 
 
-class Key(NamedTuple):
+class SeriesKey(NamedTuple):
     """One series."""
 
     subject: Subject
@@ -27,27 +72,32 @@ class Key(NamedTuple):
 
     def identity(self, starts: StartTimes) -> tuple[object, ...]:
         """The same for the same series, whatever its subject is called by now."""
-        return *self.subject.identity(starts), self.metric.name
+        return *self.subject.identity(starts), self.metric.key
 
 
 class Layout:
     """The subjects of a row, in order; the columns are the metrics of each in turn."""
 
-    def __init__(self, subjects: tuple[Subject, ...]) -> None:
+    def __init__(self, subjects: tuple[Subject, ...], metric_keys: MetricKeys | None = None) -> None:
+        """`metric_keys`: of each kind of subject; None for those recorded now."""
         self.subjects = subjects
+        self._metric_keys = RECORDED_KEYS if metric_keys is None else metric_keys
 
     @classmethod
     def unpacked(cls, blob: object) -> "Layout":
         """The layout in `blob`. Raises `DamageError`."""
         try:
-            return cls(_decoder.decode(unpack(blob)))
+            stored = _decoder.decode(unpack(blob))
         except msgspec.DecodeError as error:
             raise DamageError(f"layout: {error}") from error
+        return cls(stored.subjects, stored.metrics) if isinstance(stored, NamedLayout) else cls(stored, FIRST_METRICS)
 
     @cached_property
     def body(self) -> bytes:
         """As stored, before compression."""
-        return _encoder.encode(self.subjects)
+        if self._metric_keys == FIRST_METRICS:
+            return _encoder.encode(self.subjects)
+        return _encoder.encode(NamedLayout(self._metric_keys, self.subjects))
 
     @cached_property
     def id(self) -> int:
@@ -55,7 +105,7 @@ class Layout:
         return zlib.crc32(self.body)
 
     @cached_property
-    def keys(self) -> list[Key]:
+    def keys(self) -> list[SeriesKey]:
         """The series of a row, in order."""
         return list(self._keys())
 
@@ -63,7 +113,28 @@ class Layout:
         """As stored."""
         return pack(self.body)
 
-    def _keys(self) -> Iterator[Key]:
+    def _keys(self) -> Iterator[SeriesKey]:
+        metrics = {kind: tuple(_metric(kind, key) for key in keys) for kind, keys in self._metric_keys.items()}
         for subject in self.subjects:
-            for metric in subject.metrics:
-                yield Key(subject, metric)
+            for metric in metrics.get(subject.kind, ()):
+                yield SeriesKey(subject, metric)
+
+
+def keys_of(metrics: Mapping[SubjectKind, tuple[Metric, ...]]) -> MetricKeys:
+    """The metrics' names, as they are stored."""
+    return {kind: tuple(metric.key for metric in of_kind) for kind, of_kind in metrics.items()}
+
+
+RECORDED_KEYS = keys_of(RECORDED)
+
+
+@lru_cache(STAND_INS_MAX)
+def _metric(kind: SubjectKind, key: str) -> Metric:
+    """The metric, or a stand-in for one that this version does not know: its columns keep their place."""
+    for metric in RECORDED[kind]:
+        if metric.key == key:
+            return metric
+    return next(
+        (metric for metric in METRICS if metric.key == key and kind in metric.subjects),
+        Metric(key, (kind,), "ratio", "Recorded by another version.", visible_to="owner"),
+    )

@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
-from blackbox.recorder.storage.layout import COUNT, STATISTICS, Key, Layout
-from blackbox.recorder.storage.metrics import MISSING
+from blackbox.recorder.storage.layout import COUNT, STATISTICS, Layout, SeriesKey
 from blackbox.recorder.storage.rows import Run
+from blackbox.recorder.storage.subjects import MISSING
 
 T = TypeVar("T")
 
@@ -131,7 +131,7 @@ class _Piece(NamedTuple):
 
     run: Run
     rows: list[int]
-    places: dict[Key, int]
+    places: dict[SeriesKey, int]
 
     @classmethod
     def of(cls, run: Run, since: float, until: float) -> "_Piece | None":
@@ -139,7 +139,7 @@ class _Piece(NamedTuple):
         return cls(run, rows, {key: place for place, key in enumerate(run.layout.keys)}) if rows else None
 
 
-def _rounded(key: Key, summary: Summary) -> Summary:
+def _rounded(key: SeriesKey, summary: Summary) -> Summary:
     """Its mean no finer than is worth keeping, and still between min and max."""
     mean = round(summary.mean, key.metric.decimals)
     return summary._replace(mean=max(summary.min, min(summary.max, mean)))

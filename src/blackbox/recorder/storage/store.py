@@ -11,9 +11,9 @@ from blackbox.recorder.storage.directory import DUMPS_DIRECTORY, DirectoryLock, 
 from blackbox.recorder.storage.event_log import EventWriter, RecordedEvent
 from blackbox.recorder.storage.frames import Frame, to_bytes
 from blackbox.recorder.storage.layout import Layout
-from blackbox.recorder.storage.metrics import read
 from blackbox.recorder.storage.retention import enforce, recorded_bytes
 from blackbox.recorder.storage.rollup import roll_up_samples, roll_up_summaries
+from blackbox.recorder.storage.subjects import numbers_of
 from blackbox.recorder.storage.tier_reader import TierReader
 from blackbox.recorder.storage.tier_writer import TierWriter
 from blackbox.recorder.storage.tiers import FULL, TIERS, period_start
@@ -72,7 +72,7 @@ class Store:
             self.note(events, now)
         self._prepare_for(now)
         synced = bool(events) or self._clock() - self._synced_at >= SYNC_SECONDS
-        subjects, values = read(moment)
+        subjects, values = numbers_of(moment)
         if subjects != self._layout.subjects:
             self._layout = Layout(subjects)
         self._tiers[0].append(now, self._layout, values, Frame(now, to_bytes(moment)), synced=synced)

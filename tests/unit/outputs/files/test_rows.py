@@ -14,8 +14,8 @@ from blackbox.errors import FailureError
 from blackbox.merge import merge
 from blackbox.outputs.files import EVENT_COLUMNS, FORMATS, SERIES_COLUMNS, event_rows, sample_rows, series_rows
 from blackbox.recorder import Recording
-from blackbox.recorder.storage.layout import Key, Layout
-from blackbox.recorder.storage.metrics import read
+from blackbox.recorder.storage.layout import Layout, SeriesKey
+from blackbox.recorder.storage.subjects import numbers_of
 from tests import incidents
 from tests.recorded_moments import HOUR, PID, record, series
 from tests.recordings import recorded
@@ -33,7 +33,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     return Recording(directory)
 
 
-def describe(key: Key) -> tuple[object, ...]:
+def describe(key: SeriesKey) -> tuple[object, ...]:
     subject = key.subject
     return (
         subject.gpu,
@@ -42,7 +42,7 @@ def describe(key: Key) -> tuple[object, ...]:
         subject.start_time,
         subject.name,
         subject.engine,
-        key.metric.name,
+        key.metric.key,
     )
 
 
@@ -79,7 +79,7 @@ def test_at_the_full_rate_every_number_of_every_moment_comes_out_once(recording:
     expected = [
         (moment.timestamp, 0.0, *describe(key), value, value, value)
         for moment in incidents.leak()[-20:]
-        for subjects, values in [read(moment)]
+        for subjects, values in [numbers_of(moment)]
         for key, value in zip(Layout(subjects).keys, values, strict=True)
         if not math.isnan(value)
     ]

@@ -15,7 +15,7 @@ from blackbox.recorder.storage.chunk_reader import NEVER, ChunkReader
 from blackbox.recorder.storage.chunk_writer import ChunkWriter
 from blackbox.recorder.storage.frames import Frame, to_bytes
 from blackbox.recorder.storage.layout import Layout
-from blackbox.recorder.storage.metrics import Subject, read
+from blackbox.recorder.storage.subjects import Subject, numbers_of
 from tests.recorded_moments import INTERVAL, moment_at, series
 
 START = 1_800_000_000.0
@@ -34,7 +34,7 @@ def append(writer: ChunkWriter, seconds: float, *, since: float = START, **more:
     """Moments from `since` on, and what was stored of them."""
     frames: list[Frame] = []
     for one in series(since, seconds, **more):
-        subjects, values = read(one)
+        subjects, values = numbers_of(one)
         frames.append(Frame(one.timestamp, to_bytes(one)))
         writer.append(one.timestamp, Layout(subjects), values, frames[-1], synced=False)
     return frames
@@ -50,7 +50,7 @@ def used(path: Path) -> dict[float, float]:
     found: dict[float, float] = {}
     with ChunkReader(path) as reader:
         for run in reader.runs(*NEVER):
-            place = [(key.subject.holder, key.metric.name) for key in run.layout.keys].index(("process", "used_bytes"))
+            place = [(key.subject.kind, key.metric.key) for key in run.layout.keys].index(("process", "used_bytes"))
             found |= dict(zip(run.times, run.column(place), strict=True))
     return found
 

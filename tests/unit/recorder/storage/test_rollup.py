@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blackbox.recorder.storage.layout import COUNT, MAX, MEAN, MIN, P95, STATISTICS, Layout
-from blackbox.recorder.storage.metrics import Subject
 from blackbox.recorder.storage.rollup import (
     percentile,
     pool,
@@ -16,6 +15,7 @@ from blackbox.recorder.storage.rollup import (
     summarise,
 )
 from blackbox.recorder.storage.rows import Run
+from blackbox.recorder.storage.subjects import Subject
 
 SAMPLES = st.lists(st.integers(0, 10**12).map(float), min_size=1, max_size=200)
 PROCESS = Subject("process", gpu_uuid="GPU-0", pid=1)

@@ -1,15 +1,17 @@
-"""The numbers of a moment that are kept as series: which, of whom, and how exactly."""
+"""Whom recorded numbers are about, and their numbers at one moment."""
 
 import math
-from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from operator import attrgetter
+from typing import NamedTuple
 
 from msgspec import Struct, structs
 
 from blackbox.merge import merge
 from blackbox.model.identity import StartTimes
 from blackbox.model.sample import Allocator, Sample
-from blackbox.model.snapshot import Engine, Gpu, Moment, Process, Snapshot
+from blackbox.model.series import RECORDED, Metric, Row, SubjectKind
+from blackbox.model.snapshot import Engine, Moment, Process, Snapshot
 
 MISSING = math.nan
 """Stands for a number nobody measured; it is stored as a gap."""
@@ -17,61 +19,11 @@ MISSING = math.nan
 ANYONE = -1
 """Owner of what has no secrets: simulated numbers."""
 
-Holder = Literal["machine", "gpu", "process", "engine"]
-
-
-class Metric(NamedTuple):
-    """One key of the snapshot that is followed over time."""
-
-    name: str
-    decimals: int
-    """Kept of its mean, which no source measured."""
-    inside: bool = False
-    """Tells of a process more than the driver tells every user."""
-
-
-BYTES, PERCENT, RATIO = 0, 3, 6
-LEDGER = (
-    Metric("total_bytes", BYTES),
-    Metric("used_bytes", BYTES),
-    Metric("free_bytes", BYTES),
-    Metric("driver_reserved_bytes", BYTES),
-    Metric("reserved_bytes", BYTES, inside=True),
-    Metric("unattributed_bytes", BYTES),
-    Metric("used_percent", PERCENT),
-)
-KEPT: dict[Holder, tuple[Metric, ...]] = {
-    "machine": (*LEDGER, Metric("fragmentation_ratio", RATIO, inside=True)),
-    "gpu": (
-        *LEDGER,
-        Metric("utilization_percent", PERCENT),
-        Metric("temperature_celsius", PERCENT),
-        Metric("power_watts", PERCENT),
-    ),
-    "process": (
-        Metric("used_bytes", BYTES),
-        Metric("reserved_bytes", BYTES, inside=True),
-        Metric("allocated_bytes", BYTES, inside=True),
-    ),
-    "engine": (
-        Metric("kv_pages_total", PERCENT, inside=True),
-        Metric("kv_pages_used", PERCENT, inside=True),
-        Metric("kv_pages_cached", PERCENT, inside=True),
-        Metric("kv_usage_ratio", RATIO, inside=True),
-        Metric("prefix_hit_ratio", RATIO, inside=True),
-        Metric("requests_running", PERCENT, inside=True),
-        Metric("requests_waiting", PERCENT, inside=True),
-        Metric("preemptions_total", PERCENT, inside=True),
-    ),
-}
-METRICS = tuple(dict.fromkeys(metric.name for metrics in KEPT.values() for metric in metrics))
-"""Names that `history` and `aggregated` know."""
-
 
 class Subject(Struct, frozen=True, array_like=True):
-    """Whom numbers are about. Everything but `gpu`, `name` and `uid` is identity."""
+    """Whom numbers are about. All but `gpu`, `name` and `uid` is identity. Stored in this order."""
 
-    holder: Holder
+    kind: SubjectKind
     gpu_uuid: str | None = None
     pid: int | None = None
     start_time: float | None = None
@@ -84,16 +36,16 @@ class Subject(Struct, frozen=True, array_like=True):
         """The same for the same subject, whatever index it has and however it is called; a process is known by the
         first reading of its start time in `starts`."""
         start_time = starts.first((self.gpu_uuid, self.pid), self.start_time)
-        return self.holder, self.gpu_uuid, self.pid, start_time, self.engine
+        return self.kind, self.gpu_uuid, self.pid, start_time, self.engine
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """What is kept of it."""
-        return KEPT[self.holder]
+        return RECORDED[self.kind]
 
 
-class Reading(NamedTuple):
-    """The numbers of one moment: for each subject its metrics, in order."""
+class Numbers(NamedTuple):
+    """Those of one moment: for each subject its metrics, in order."""
 
     subjects: tuple[Subject, ...]
     values: list[float]
@@ -102,29 +54,29 @@ class Reading(NamedTuple):
 MACHINE = Subject("machine")
 
 
-def read(moment: Moment) -> Reading:
-    """The numbers of a moment, as anyone who may see everything would have got them."""
+def numbers_of(moment: Moment) -> Numbers:
+    """The recorded numbers of a moment, as somebody who may see everything gets them."""
     snapshot = merge(without_maps(moment))
     uids = {(row.gpu_uuid, row.pid): row.uid for sample in moment.samples for row in sample.processes}
     subjects: list[Subject] = [MACHINE]
-    values = _values(MACHINE, snapshot)
+    values = _values(MACHINE, snapshot, snapshot)
     for gpu in snapshot.gpus:
         subject = Subject("gpu", gpu_uuid=gpu.uuid, gpu=gpu.index, name=gpu.name)
         subjects.append(subject)
-        values += _values(subject, gpu)
+        values += _values(subject, gpu, snapshot)
     for process in snapshot.processes:
         subject = _of_process(process, uids.get((process.gpu_uuid, process.pid)))
         subjects.append(subject)
-        values += _values(subject, process)
+        values += _values(subject, process, snapshot)
     for engine in snapshot.engines:
         subject = Subject(
             "engine", pid=engine.pid, engine=engine.kind, name=engine.model, uid=_uid_of(engine, subjects)
         )
         subjects.append(subject)
-        values += _values(subject, engine)
+        values += _values(subject, engine, snapshot)
     if snapshot.simulated:
         subjects = [structs.replace(subject, uid=ANYONE) for subject in subjects]
-    return Reading(tuple(subjects), values)
+    return Numbers(tuple(subjects), values)
 
 
 def without_maps(moment: Moment) -> Moment:
@@ -164,15 +116,23 @@ def _uid_of(engine: Engine, subjects: list[Subject]) -> int | None:
     return next((one.uid for one in subjects if one.pid is not None and one.pid in own), None)
 
 
-def _values(subject: Subject, row: Snapshot | Gpu | Process | Engine) -> list[float]:
-    return list(_measured(subject, row))
+def _values(subject: Subject, row: Row, snapshot: Snapshot) -> list[float]:
+    read_keys = KEY_READERS.get(subject.kind)
+    if read_keys is not None and not row.unknown:
+        return [_number(value) for value in read_keys(row)]
+    return [_number(metric.value(row, snapshot)) for metric in subject.metrics]
 
 
-def _measured(subject: Subject, row: Snapshot | Gpu | Process | Engine) -> Iterator[float]:
-    unknown = row.unknown
-    for metric in subject.metrics:
-        value: float | None = getattr(row, metric.name)
-        if value is None or (unknown and metric.name in unknown) or not math.isfinite(value):
-            yield MISSING
-        else:
-            yield float(value)
+def _number(value: float | None) -> float:
+    return MISSING if value is None or not math.isfinite(value) else float(value)
+
+
+def _key_reader(metrics: tuple[Metric, ...]) -> Callable[[Row], tuple[float | None, ...]] | None:
+    """Reads all keys at once; None where a metric is no key of its row."""
+    if len(metrics) < 2 or any(metric.read is not None for metric in metrics):
+        return None
+    return attrgetter(*(metric.key for metric in metrics))
+
+
+KEY_READERS = {kind: _key_reader(metrics) for kind, metrics in RECORDED.items()}
+"""A machine has hundreds of rows twice a second, most of them without a gap."""

@@ -6,8 +6,9 @@ import pytest
 
 from blackbox.merge import merge
 from blackbox.model.identity import StartTimes
+from blackbox.model.series import METRIC_KEYS, RECORDED
 from blackbox.model.snapshot import Moment
-from blackbox.recorder.storage.metrics import KEPT, METRICS, Reading, Subject, read
+from blackbox.recorder.storage.subjects import Numbers, Subject, numbers_of
 from tests.moments import (
     GIB,
     SERVER,
@@ -23,29 +24,29 @@ from tests.moments import (
 )
 
 
-def numbers(reading: Reading, **wanted: object) -> dict[str, float]:
+def numbers(reading: Numbers, **wanted: object) -> dict[str, float]:
     """The numbers of the one subject that has these fields."""
     start = 0
     for subject in reading.subjects:
         end = start + len(subject.metrics)
         if all(getattr(subject, name) == value for name, value in wanted.items()):
-            return dict(zip((metric.name for metric in subject.metrics), reading.values[start:end], strict=True))
+            return dict(zip((metric.key for metric in subject.metrics), reading.values[start:end], strict=True))
         start = end
     raise AssertionError(f"nobody is {wanted}")
 
 
 def test_the_numbers_are_those_of_the_snapshot() -> None:
     whole = moment()
-    reading, snapshot = read(whole), merge(whole)
-    machine = numbers(reading, holder="machine")
+    reading, snapshot = numbers_of(whole), merge(whole)
+    machine = numbers(reading, kind="machine")
     assert machine["used_bytes"] == snapshot.used_bytes
     trainer = next(row for row in snapshot.processes if row.pid == TRAINER)
-    assert numbers(reading, holder="process", pid=TRAINER) == {
+    assert numbers(reading, kind="process", pid=TRAINER) == {
         "used_bytes": trainer.used_bytes,
         "reserved_bytes": trainer.reserved_bytes,
         "allocated_bytes": trainer.allocated_bytes,
     }
-    assert numbers(reading, holder="engine", pid=SERVER)["kv_pages_used"] == 1
+    assert numbers(reading, kind="engine", pid=SERVER)["kv_pages_used"] == 1
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ def test_the_numbers_are_those_of_the_snapshot() -> None:
 def test_leaving_the_block_maps_out_changes_no_number(whole: Moment) -> None:
     snapshot = merge(whole)
     for row in snapshot.processes:
-        kept = numbers(read(whole), holder="process", pid=row.pid, gpu_uuid=row.gpu_uuid)
+        kept = numbers(numbers_of(whole), kind="process", pid=row.pid, gpu_uuid=row.gpu_uuid)
         if "used_bytes" not in row.unknown:
             assert kept["used_bytes"] == row.used_bytes
         if "reserved_bytes" not in row.unknown:
@@ -69,17 +70,17 @@ def test_leaving_the_block_maps_out_changes_no_number(whole: Moment) -> None:
 
 def test_what_nobody_measured_is_a_gap_and_no_number() -> None:
     lost = device(0, state="lost", reason="gone", memory=None, power_watts=None)
-    reading = read(moment(sample((lost,), (process(SILENT),))))
-    gpu = numbers(reading, holder="gpu")
+    reading = numbers_of(moment(sample((lost,), (process(SILENT),))))
+    gpu = numbers(reading, kind="gpu")
     assert math.isnan(gpu["used_bytes"])
     assert math.isnan(gpu["power_watts"])
-    assert math.isnan(numbers(reading, holder="machine")["used_bytes"])
-    assert math.isnan(numbers(reading, holder="process")["reserved_bytes"])
+    assert math.isnan(numbers(reading, kind="machine")["used_bytes"])
+    assert math.isnan(numbers(reading, kind="process")["reserved_bytes"])
 
 
 def test_an_engine_belongs_to_the_user_of_its_process() -> None:
-    reading = read(moment(sample((device(0),), (process(SERVER, uid=1234),), engines=(engine(),))))
-    assert next(subject.uid for subject in reading.subjects if subject.holder == "engine") == 1234
+    reading = numbers_of(moment(sample((device(0),), (process(SERVER, uid=1234),), engines=(engine(),))))
+    assert next(subject.uid for subject in reading.subjects if subject.kind == "engine") == 1234
 
 
 def test_identity_is_not_a_matter_of_names() -> None:
@@ -98,6 +99,6 @@ def test_metrics_are_fields_of_their_rows() -> None:
         "process": snapshot.processes[0],
         "engine": snapshot.engines[0],
     }
-    for holder, metrics in KEPT.items():
-        assert all(hasattr(rows[holder], metric.name) for metric in metrics)
-    assert set(METRICS) == {metric.name for metrics in KEPT.values() for metric in metrics}
+    for kind, metrics in RECORDED.items():
+        assert all(hasattr(rows[kind], metric.key) for metric in metrics)
+    assert set(METRIC_KEYS) == {metric.key for metrics in RECORDED.values() for metric in metrics}

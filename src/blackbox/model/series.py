@@ -1,0 +1,330 @@
+"""Every number of a snapshot that is followed over time, declared once for the recording, `/metrics` and exports.
+
+A new metric is one row of `METRICS`. Its key is a key of the snapshot's row it is about, or it brings a function that
+reads it; `recorded` keeps it in the recording (`metric=` in questions), `exposed` gives it a name in `/metrics`.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from blackbox.model.snapshot import Engine, Fragmentation, Gpu, Process, Snapshot
+
+SubjectKind = Literal["machine", "gpu", "process", "engine"]
+"""Whom a number is about. `gpu` is a GPU or a MIG instance. `machine` is whatever GPUs a snapshot is of: all of them in
+the recording, each alone in `/metrics`."""
+ExposedKind = Literal["gpu", "mig", "process"]
+"""Whose series `/metrics` has, and the part of their names that says so."""
+Unit = Literal["bytes", "percent", "ratio", "celsius", "watts", "count", "seconds", "code"]
+MetricType = Literal["gauge", "counter"]
+"""As Prometheus has them."""
+Audience = Literal["anyone", "owner"]
+"""`owner`: it tells more of a process than the driver tells every user, so its owner and who may see all get it."""
+Row = Snapshot | Gpu | Process | Engine
+
+DECIMALS: dict[Unit, int] = {
+    "bytes": 0,
+    "percent": 3,
+    "ratio": 6,
+    "celsius": 3,
+    "watts": 3,
+    "count": 3,
+    "seconds": 3,
+    "code": 0,
+}
+"""Kept of a mean, which no source measured."""
+
+
+class Exposed(Struct, frozen=True, eq=False):
+    """How a metric stands in `/metrics`. Names and labels are a promise to dashboards: add, never rename."""
+
+    name: str
+    """Behind `blackbox_gpu_`, `blackbox_mig_` or `blackbox_process_`, with the unit in its last word."""
+    of: tuple[ExposedKind, ...] = ("gpu",)
+    type: MetricType = "gauge"
+    divisor: float = 1.0
+    """Turns the metric's unit into the base unit of the name."""
+    label: tuple[str, str] | None = None
+    """Label and its value, where several metrics share the name; they follow each other in `METRICS`."""
+    while_down: bool = False
+    """Stays while the device does not answer: it is about the past."""
+
+
+class Metric(Struct, frozen=True, eq=False):
+    """One number over time. Metrics are equal only where they are the same row of `METRICS`."""
+
+    key: str
+    """Of the snapshot's row, where `read` is None."""
+    subjects: tuple[SubjectKind, ...]
+    unit: Unit
+    help: str
+    """What it means; `{}` stands for "GPU" or "MIG instance"."""
+    visible_to: Audience = "anyone"
+    recorded: bool = False
+    exposed: Exposed | None = None
+    read: Callable[[Any, Snapshot], float | None] | None = None
+    """Reads it from the row of its subject, in the snapshot that holds the row; None where nobody measured it."""
+
+    @property
+    def decimals(self) -> int:
+        """Decimals kept of a mean."""
+        return DECIMALS[self.unit]
+
+    def value(self, row: Row, snapshot: Snapshot) -> float | None:
+        """The number in a row of the snapshot; None where nobody measured it."""
+        return known(row, self.key) if self.read is None else self.read(row, snapshot)
+
+
+def known(row: Row, key: str) -> float | None:
+    """The number at `key`; None where the row says that nobody measured it."""
+    return None if key in row.unknown else getattr(row, key)
+
+
+def _fragmentation(key: str) -> Callable[[Snapshot, Snapshot], float | None]:
+    def read(row: Snapshot, _: Snapshot) -> float | None:
+        cut: Fragmentation | None = row.fragmentation
+        return None if cut is None else getattr(cut, key)
+
+    return read
+
+
+def _process_count(row: Snapshot, _: Snapshot) -> float | None:
+    return None if "processes" in row.unknown else len(row.processes)
+
+
+def _reported_reserved(row: Gpu, snapshot: Snapshot) -> float | None:
+    """Without a report, a process counts with its used bytes in `reserved_bytes`: what allocators hold is not known."""
+    unreported = {process.gpu_uuid for process in snapshot.processes if "reserved_bytes" in process.unknown}
+    if row.uuid in unreported or (row.parent_uuid is None and unreported):
+        return None
+    return row.reserved_bytes
+
+
+def _xid_code(row: Gpu, _: Snapshot) -> float | None:
+    return None if row.xid is None else row.xid.code
+
+
+def _xid_seconds(row: Gpu, _: Snapshot) -> float | None:
+    return None if row.xid is None else row.xid.timestamp
+
+
+def _of_engine(key: str, unit: Unit, text: str) -> Metric:
+    """A number of an inference engine, recorded for its owner."""
+    return Metric(key, ("engine",), unit, text, visible_to="owner", recorded=True)
+
+
+BLOCKS_HELP = "Blocks of memory: active hold live data, free do not. Absent while a process has no allocator report."
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        "total_bytes",
+        ("machine", "gpu"),
+        "bytes",
+        "Memory of the {}; used + free + driver reserved, exactly.",
+        recorded=True,
+        exposed=Exposed("memory_total_bytes", ("gpu", "mig")),
+    ),
+    Metric(
+        "used_bytes",
+        ("machine", "gpu"),
+        "bytes",
+        "Memory allocated by programs; equals nvidia-smi.",
+        recorded=True,
+        exposed=Exposed("memory_used_bytes", ("gpu", "mig")),
+    ),
+    Metric(
+        "free_bytes",
+        ("machine", "gpu"),
+        "bytes",
+        "Memory not allocated.",
+        recorded=True,
+        exposed=Exposed("memory_free_bytes", ("gpu", "mig")),
+    ),
+    Metric(
+        "driver_reserved_bytes",
+        ("machine", "gpu"),
+        "bytes",
+        "Memory kept by driver and firmware.",
+        recorded=True,
+        exposed=Exposed("memory_driver_reserved_bytes", ("gpu", "mig")),
+    ),
+    Metric(
+        "reserved_bytes",
+        ("machine", "gpu"),
+        "bytes",
+        "Memory held by the allocators of its processes; all that a process uses where its allocator does not report.",
+        visible_to="owner",
+        recorded=True,
+    ),
+    Metric(
+        "unattributed_bytes",
+        ("machine", "gpu"),
+        "bytes",
+        "Used memory minus what the listed processes use; negative where they share memory.",
+        recorded=True,
+        exposed=Exposed("memory_unattributed_bytes", ("gpu", "mig")),
+    ),
+    Metric("used_percent", ("machine", "gpu"), "percent", "100 * used / total.", recorded=True),
+    Metric(
+        "reserved_bytes",
+        ("gpu",),
+        "bytes",
+        "Memory held by the allocators of its processes. Absent while a process has no allocator report.",
+        exposed=Exposed("memory_reserved_bytes", ("gpu", "mig")),
+        read=_reported_reserved,
+    ),
+    Metric(
+        "fragmentation_ratio",
+        ("machine",),
+        "ratio",
+        "Share of allocator-held memory stranded by its neighbours: inactive split bytes / reserved bytes.",
+        visible_to="owner",
+        recorded=True,
+        exposed=Exposed("fragmentation_ratio"),
+    ),
+    Metric(
+        "external_ratio",
+        ("machine",),
+        "ratio",
+        "1 - largest free block / all free bytes of the allocators.",
+        exposed=Exposed("fragmentation_external_ratio"),
+        read=_fragmentation("external_ratio"),
+    ),
+    Metric(
+        "internal_ratio",
+        ("machine",),
+        "ratio",
+        "1 - requested / allocated bytes: lost to rounding.",
+        exposed=Exposed("fragmentation_internal_ratio"),
+        read=_fragmentation("internal_ratio"),
+    ),
+    Metric(
+        "cached_ratio",
+        ("machine",),
+        "ratio",
+        "1 - allocated / reserved bytes: held by allocators but not in use.",
+        exposed=Exposed("cached_ratio"),
+        read=_fragmentation("cached_ratio"),
+    ),
+    Metric(
+        "largest_free_bytes",
+        ("machine",),
+        "bytes",
+        "The largest request that an allocator can serve without new memory from the driver.",
+        exposed=Exposed("largest_free_bytes"),
+        read=_fragmentation("largest_free_bytes"),
+    ),
+    Metric(
+        "atomic_allocations_bytes",
+        ("machine",),
+        "bytes",
+        "Bytes in indivisible live allocations. Absent while a process has no allocator report.",
+        exposed=Exposed("atomic_allocations_bytes"),
+    ),
+    Metric(
+        "processes",
+        ("machine",),
+        "count",
+        "Processes on the GPU.",
+        exposed=Exposed("processes"),
+        read=_process_count,
+    ),
+    Metric(
+        "utilization_percent",
+        ("gpu",),
+        "percent",
+        "Share of time in which a kernel ran.",
+        recorded=True,
+        exposed=Exposed("utilization_ratio", divisor=100),
+    ),
+    Metric(
+        "temperature_celsius",
+        ("gpu",),
+        "celsius",
+        "Temperature of the GPU.",
+        recorded=True,
+        exposed=Exposed("temperature_celsius"),
+    ),
+    Metric(
+        "power_watts",
+        ("gpu",),
+        "watts",
+        "Power drawn by the GPU.",
+        recorded=True,
+        exposed=Exposed("power_watts"),
+    ),
+    Metric("active_blocks", ("machine",), "count", BLOCKS_HELP, exposed=Exposed("blocks", label=("state", "active"))),
+    Metric("free_blocks", ("machine",), "count", BLOCKS_HELP, exposed=Exposed("blocks", label=("state", "free"))),
+    Metric(
+        "xid_code",
+        ("gpu",),
+        "code",
+        "Code of the last Xid error of the driver since the server started.",
+        exposed=Exposed("xid_last_code", while_down=True),
+        read=_xid_code,
+    ),
+    Metric(
+        "xid_timestamp",
+        ("gpu",),
+        "seconds",
+        "When the last Xid error was noticed, in Unix time.",
+        exposed=Exposed("xid_last_timestamp_seconds", while_down=True),
+        read=_xid_seconds,
+    ),
+    Metric(
+        "used_bytes",
+        ("process",),
+        "bytes",
+        "What the driver gave the process; equals nvidia-smi.",
+        recorded=True,
+        exposed=Exposed("memory_used_bytes", ("process",)),
+    ),
+    Metric(
+        "reserved_bytes",
+        ("process",),
+        "bytes",
+        "What its allocator holds from the driver.",
+        visible_to="owner",
+        recorded=True,
+        exposed=Exposed("memory_reserved_bytes", ("process",)),
+    ),
+    Metric(
+        "allocated_bytes",
+        ("process",),
+        "bytes",
+        "Live memory inside its reserved memory.",
+        visible_to="owner",
+        recorded=True,
+        exposed=Exposed("memory_allocated_bytes", ("process",)),
+    ),
+    Metric(
+        "start_time",
+        ("process",),
+        "seconds",
+        "Start of the process in Unix time; with the pid, its identity.",
+        exposed=Exposed("start_time_seconds", ("process",)),
+    ),
+    _of_engine("kv_pages_total", "count", "Pages of its KV cache."),
+    _of_engine("kv_pages_used", "count", "Pages referenced by a request."),
+    _of_engine("kv_pages_cached", "count", "Pages that hold a prefix nobody references now; evictable."),
+    _of_engine("kv_usage_ratio", "ratio", "Used pages / all pages, as the engine counts them."),
+    _of_engine("prefix_hit_ratio", "ratio", "Prefix cache hits / queries since the engine started."),
+    _of_engine("requests_running", "count", "Requests being worked on."),
+    _of_engine("requests_waiting", "count", "Requests queued."),
+    _of_engine("preemptions_total", "count", "Requests thrown out of the cache since the engine started."),
+)
+"""In the order of `/metrics`. Recordings name what they hold, so rows may come and go anywhere."""
+
+SUBJECT_KINDS: tuple[SubjectKind, ...] = ("machine", "gpu", "process", "engine")
+RECORDED: dict[SubjectKind, tuple[Metric, ...]] = {
+    kind: tuple(metric for metric in METRICS if metric.recorded and kind in metric.subjects) for kind in SUBJECT_KINDS
+}
+"""What the recording keeps of each kind of subject."""
+METRIC_KEYS = tuple(dict.fromkeys(metric.key for metrics in RECORDED.values() for metric in metrics))
+"""Keys that `metric=` takes."""
+
+
+def exposed(kind: ExposedKind) -> tuple[Metric, ...]:
+    """The metrics that `/metrics` has of this kind."""
+    return tuple(metric for metric in METRICS if metric.exposed is not None and kind in metric.exposed.of)
