@@ -18,7 +18,7 @@ from blackbox.events import EventDetectors, EventWatcher
 from blackbox.hub import Hub
 from blackbox.model.endpoints import METRICS, SNAPSHOT, SNAPSHOT_STREAM
 from blackbox.model.sample import Event
-from blackbox.model.server_stats import Stats
+from blackbox.model.status import ServerStats
 from blackbox.pidfile import announced, runtime_directory
 from blackbox.recorder import HeldError, Recorder, data_directory
 from blackbox.recorder.dumps.file import Dump
@@ -173,7 +173,7 @@ def _gpu_pids(hub: Hub) -> set[int]:
 class Demand:
     """When somebody last wanted figures, as far as the server's counters tell."""
 
-    def __init__(self, stats: Stats, clock: Callable[[], float]) -> None:
+    def __init__(self, stats: ServerStats, clock: Callable[[], float]) -> None:
         self._stats = stats
         self._clock = clock
         self._asked_total = 0

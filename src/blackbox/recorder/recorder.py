@@ -6,12 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
-
-from msgspec import Struct
 
 from blackbox.model.sample import Event
 from blackbox.model.snapshot import Moment
+from blackbox.model.status import RecorderState, RecorderStatus
 from blackbox.recorder.query.recording import Recording
 from blackbox.recorder.storage.store import LIMIT_BYTES, RecordingError, Store
 
@@ -23,33 +21,6 @@ RETRY_SECONDS = 1.0
 """After a failure: a full disk should not be asked twice a second."""
 
 log = logging.getLogger(__name__)
-
-RecorderState = Literal["recording", "paused", "off"]
-
-
-class RecorderStatus(Struct, frozen=True, kw_only=True):
-    """How the recording goes."""
-
-    state: RecorderState
-    """`paused`: the disk does not take anything; tried again every second. `off`: not started, or closed."""
-    reason: str | None
-    """Why it is not `recording`."""
-    directory: str
-    bytes: int
-    """Disk taken, as of the last minute."""
-    limit_bytes: int
-    moments_total: int
-    """Committed since the start."""
-    events_total: int
-    """On the disk since the start."""
-    dropped_total: int
-    """Moments and events lost because the disk was too slow."""
-    failures_total: int
-    """Moments lost because the disk did not take them. Events are tried again."""
-    damaged_total: int
-    """Records and files that could not be read."""
-    dumps: int = 0
-    """Dumps kept beside the recording, as of the last minute."""
 
 
 class Recorder:

@@ -12,8 +12,8 @@ from platform import python_version
 from typing import TYPE_CHECKING
 
 from blackbox.hub import Hub
-from blackbox.model.server_stats import Stats
-from blackbox.recorder import RecorderStatus, Recording
+from blackbox.model.status import RecorderStatus, ServerStats
+from blackbox.recorder import Recording
 from blackbox.server.api.context import Context
 from blackbox.server.api.events_stream import EventStreams
 from blackbox.server.app import App
@@ -56,7 +56,7 @@ class Server:
         self._clock = clock
         self._recorder_status = recorder_status
         self._query_pool = None if recording is None else QueryPool(recording)
-        self.stats = Stats()
+        self.stats = ServerStats()
         self.port = settings.port
         """The TCP port. Where the settings say 0: the one picked, once started."""
 

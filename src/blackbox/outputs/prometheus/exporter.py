@@ -13,10 +13,11 @@ from blackbox.hub import Hub, Published
 from blackbox.model.facts import DRIVER_EVENTS, DRIVER_EVENTS_WATCHED
 from blackbox.model.sample import Sample
 from blackbox.model.snapshot import Moment
+from blackbox.model.status import RecorderStatus, ServerStats
 from blackbox.model.view import Shape
 from blackbox.outputs.prometheus.family import metrics
 from blackbox.outputs.prometheus.gpus import devices, gpu_families, instance_families, process_families
-from blackbox.outputs.prometheus.self_metrics import Build, Condition, HttpStats, RecorderStats, server_families
+from blackbox.outputs.prometheus.self_metrics import Build, ServerState, server_families
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -35,11 +36,11 @@ class PrometheusExporter:
     def __init__(
         self,
         hub: Hub,
-        http: HttpStats,
+        http: ServerStats,
         build: Build,
         clock: Callable[[], float],
         process_metrics: bool = False,
-        recorder: Callable[[], RecorderStats] | None = None,
+        recorder: Callable[[], RecorderStatus] | None = None,
     ) -> None:
         self._hub = hub
         self._http = http
@@ -80,7 +81,7 @@ class PrometheusExporter:
         return _text(metrics(self._families, devices(snapshots, published.moment.timestamp, fresh)))
 
     def _about_server(self, moment: Moment | None, lag_seconds: float, fresh: bool) -> bytes:
-        condition = Condition(
+        state = ServerState(
             build=self._build,
             http=self._http,
             moment=moment,
@@ -89,7 +90,7 @@ class PrometheusExporter:
             xids=self._xids.by_gpu(),
             recorder=None if self._recorder is None else self._recorder(),
         )
-        return _text(metrics(SERVER_FAMILIES, condition)) + _text(self._process.collect())
+        return _text(metrics(SERVER_FAMILIES, state)) + _text(self._process.collect())
 
 
 class XidCounter:

@@ -1,127 +1,15 @@
 """Series of Blackbox itself: its build, its sources and what they cost, its HTTP server, its recorder."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from blackbox.model.facts import DRIVER_VERSION, NVML_VERSION, PID_SCOPE
 from blackbox.model.series import MetricType
 from blackbox.model.snapshot import Moment, SourceStatus
+from blackbox.model.status import RecorderStatus, ServerStats
 from blackbox.outputs.prometheus.family import Family, LabelledValue
 
 UP_STATES = ("ok", "degraded")
-
-
-class HttpStats(Protocol):
-    """What the HTTP server counts; the server's own struct keeps these promises."""
-
-    @property
-    def requests_total(self) -> Mapping[tuple[str, int], int]:
-        """Answers, by route and status."""
-        ...
-
-    @property
-    def connections_open(self) -> int:
-        """Connections open now."""
-        ...
-
-    @property
-    def connections_total(self) -> int:
-        """Connections accepted."""
-        ...
-
-    @property
-    def connections_refused_total(self) -> int:
-        """Connections over the cap."""
-        ...
-
-    @property
-    def connections_expired_total(self) -> int:
-        """Connections closed at a deadline."""
-        ...
-
-    @property
-    def connections_stalled_total(self) -> int:
-        """Connections dropped because the client took no bytes."""
-        ...
-
-    @property
-    def streams_open(self) -> int:
-        """Event streams open now."""
-        ...
-
-    @property
-    def streams_total(self) -> int:
-        """Event streams opened."""
-        ...
-
-    @property
-    def streams_refused_total(self) -> int:
-        """Event streams over the cap."""
-        ...
-
-    @property
-    def frames_sent_total(self) -> int:
-        """Events handed to streams."""
-        ...
-
-    @property
-    def frames_missed_total(self) -> int:
-        """Events that slow streams did not get, as they were told."""
-        ...
-
-    @property
-    def bytes_sent_total(self) -> int:
-        """Bytes of all answers and events."""
-        ...
-
-
-class RecorderStats(Protocol):
-    """What the recorder counts; its own struct keeps these promises."""
-
-    @property
-    def state(self) -> str:
-        """`recording`, `paused` or `off`."""
-        ...
-
-    @property
-    def bytes(self) -> int:
-        """Disk taken."""
-        ...
-
-    @property
-    def limit_bytes(self) -> int:
-        """Disk it may take."""
-        ...
-
-    @property
-    def moments_total(self) -> int:
-        """Moments committed."""
-        ...
-
-    @property
-    def events_total(self) -> int:
-        """Events on the disk."""
-        ...
-
-    @property
-    def dropped_total(self) -> int:
-        """Moments and events lost because the disk was too slow."""
-        ...
-
-    @property
-    def failures_total(self) -> int:
-        """Moments lost because the disk did not take them."""
-        ...
-
-    @property
-    def damaged_total(self) -> int:
-        """Records and files that could not be read."""
-        ...
-
-    @property
-    def dumps(self) -> int:
-        """Dumps kept."""
-        ...
 
 
 class Build(NamedTuple):
@@ -131,11 +19,11 @@ class Build(NamedTuple):
     python_version: str
 
 
-class Condition(NamedTuple):
+class ServerState(NamedTuple):
     """Blackbox at the time of a scrape."""
 
     build: Build
-    http: HttpStats
+    http: ServerStats
     moment: Moment | None
     """The newest; None before the first."""
     lag_seconds: float
@@ -144,11 +32,11 @@ class Condition(NamedTuple):
     """That moment is new enough to be shown."""
     xids: Mapping[str, int]
     """GPU UUID -> Xid errors since the server started."""
-    recorder: RecorderStats | None = None
+    recorder: RecorderStatus | None = None
     """None where nothing is recorded."""
 
 
-def server_families() -> Iterator[Family[Condition]]:
+def server_families() -> Iterator[Family[ServerState]]:
     """All families about Blackbox itself."""
     yield Family("blackbox_build_info", "gauge", "What is running.", ("version", "python_version"), _build)
     yield Family("blackbox_simulated", "gauge", "1 when the readings come from the simulator.", (), _simulated)
@@ -168,7 +56,7 @@ def server_families() -> Iterator[Family[Condition]]:
 
 INFO_FACTS = (DRIVER_VERSION, NVML_VERSION, PID_SCOPE)
 
-ReadSource = Callable[[SourceStatus, Condition], float | None]
+ReadSource = Callable[[SourceStatus, ServerState], float | None]
 
 SOURCES: tuple[tuple[str, MetricType, str, ReadSource], ...] = (
     (
@@ -219,7 +107,7 @@ SOURCES: tuple[tuple[str, MetricType, str, ReadSource], ...] = (
     ),
 )
 
-COUNTS: tuple[tuple[str, MetricType, str, Callable[[HttpStats], int]], ...] = (
+COUNTS: tuple[tuple[str, MetricType, str, Callable[[ServerStats], int]], ...] = (
     ("http_connections_open", "gauge", "Connections open.", lambda http: http.connections_open),
     ("http_connections_total", "counter", "Connections accepted.", lambda http: http.connections_total),
     (
@@ -265,7 +153,7 @@ COUNTS: tuple[tuple[str, MetricType, str, Callable[[HttpStats], int]], ...] = (
 
 
 RECORDING = "recording"
-RECORDER: tuple[tuple[str, MetricType, str, Callable[[RecorderStats], float]], ...] = (
+RECORDER: tuple[tuple[str, MetricType, str, Callable[[RecorderStatus], float]], ...] = (
     ("up", "gauge", "1 while the disk takes what is recorded, 0 while it is paused.", lambda it: it.state == RECORDING),
     ("disk_bytes", "gauge", "Disk the recording takes, as of the last minute.", lambda it: it.bytes),
     ("disk_limit_bytes", "gauge", "Disk the recording may take.", lambda it: it.limit_bytes),
@@ -278,61 +166,61 @@ RECORDER: tuple[tuple[str, MetricType, str, Callable[[RecorderStats], float]], .
 )
 
 
-def _build(seen: Condition) -> Iterator[LabelledValue]:
+def _build(seen: ServerState) -> Iterator[LabelledValue]:
     yield (seen.build.version, seen.build.python_version), 1
 
 
-def _simulated(seen: Condition) -> Iterator[LabelledValue]:
+def _simulated(seen: ServerState) -> Iterator[LabelledValue]:
     if seen.moment is not None:
         yield (), float(any(sample.simulated for sample in seen.moment.samples))
 
 
-def _sampled_at(seen: Condition) -> Iterator[LabelledValue]:
+def _sampled_at(seen: ServerState) -> Iterator[LabelledValue]:
     if seen.moment is not None:
         yield (), seen.moment.timestamp
 
 
-def _sampled(seen: Condition) -> float:
+def _sampled(seen: ServerState) -> float:
     return seen.moment.timestamp if seen.moment is not None else 0.0
 
 
-def _statuses(seen: Condition) -> tuple[SourceStatus, ...]:
+def _statuses(seen: ServerState) -> tuple[SourceStatus, ...]:
     return seen.moment.sources if seen.moment is not None else ()
 
 
-def _facts(seen: Condition) -> Iterator[LabelledValue]:
+def _facts(seen: ServerState) -> Iterator[LabelledValue]:
     for status in _statuses(seen):
         yield (status.name, *(fact.of(status.facts) or "" for fact in INFO_FACTS)), 1
 
 
-def _over_sources(read: ReadSource) -> Callable[[Condition], Iterator[LabelledValue]]:
-    def series(seen: Condition) -> Iterator[LabelledValue]:
+def _over_sources(read: ReadSource) -> Callable[[ServerState], Iterator[LabelledValue]]:
+    def series(seen: ServerState) -> Iterator[LabelledValue]:
         for status in _statuses(seen):
             yield (status.name,), read(status, seen)
 
     return series
 
 
-def _counted(count: Callable[[HttpStats], int]) -> Callable[[Condition], Iterator[LabelledValue]]:
-    def series(seen: Condition) -> Iterator[LabelledValue]:
+def _counted(count: Callable[[ServerStats], int]) -> Callable[[ServerState], Iterator[LabelledValue]]:
+    def series(seen: ServerState) -> Iterator[LabelledValue]:
         yield (), count(seen.http)
 
     return series
 
 
-def _of_recorder(count: Callable[[RecorderStats], float]) -> Callable[[Condition], Iterator[LabelledValue]]:
-    def series(seen: Condition) -> Iterator[LabelledValue]:
+def _of_recorder(count: Callable[[RecorderStatus], float]) -> Callable[[ServerState], Iterator[LabelledValue]]:
+    def series(seen: ServerState) -> Iterator[LabelledValue]:
         if seen.recorder is not None:
             yield (), float(count(seen.recorder))
 
     return series
 
 
-def _xids(seen: Condition) -> Iterator[LabelledValue]:
+def _xids(seen: ServerState) -> Iterator[LabelledValue]:
     for uuid, count in seen.xids.items():
         yield (uuid,), count
 
 
-def _requests(seen: Condition) -> Iterator[LabelledValue]:
+def _requests(seen: ServerState) -> Iterator[LabelledValue]:
     for (route, status), count in sorted(dict(seen.http.requests_total).items()):
         yield (route, str(status)), count

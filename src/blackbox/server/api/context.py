@@ -6,8 +6,7 @@ from concurrent.futures import Executor
 from typing import TYPE_CHECKING, NamedTuple
 
 from blackbox.hub import Hub
-from blackbox.model.server_stats import Stats
-from blackbox.recorder import RecorderStatus
+from blackbox.model.status import RecorderStatus, ServerStats
 from blackbox.server.http.limits import Limits
 from blackbox.server.http.query_pool import QueryPool
 from blackbox.server.streams.event_broadcast import EventStreams
@@ -24,7 +23,7 @@ class Context(NamedTuple):
     hub: Hub
     settings: Settings
     limits: Limits
-    stats: Stats
+    stats: ServerStats
     broadcaster: Broadcaster
     clock: Callable[[], float]
     """The machine's monotonic clock, as in `Moment.taken_at`."""

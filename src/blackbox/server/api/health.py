@@ -7,7 +7,7 @@ from msgspec import Struct, structs
 
 from blackbox.model.endpoints import HEALTHZ, READYZ
 from blackbox.model.snapshot import Moment, SourceStatus
-from blackbox.recorder import RecorderStatus
+from blackbox.model.status import RecorderStatus
 from blackbox.server.api.context import Context
 from blackbox.server.api.endpoint import handles
 from blackbox.server.http.answer import AnswerOrCoroutine, Viewer

@@ -6,7 +6,7 @@ import os
 from email.utils import formatdate
 from typing import NamedTuple, Protocol
 
-from blackbox.model.server_stats import Stats
+from blackbox.model.status import ServerStats
 from blackbox.server.http.limits import Limits
 
 
@@ -46,7 +46,7 @@ SHUTDOWN_POLL_SECONDS = 0.01
 class ConnectionPool:
     """The open connections. Lives on the event loop."""
 
-    def __init__(self, limits: Limits, stats: Stats, connection_limits: ConnectionLimits) -> None:
+    def __init__(self, limits: Limits, stats: ServerStats, connection_limits: ConnectionLimits) -> None:
         self._limits = limits
         self._stats = stats
         self._allowed = self._allowed_at_start = connection_limits

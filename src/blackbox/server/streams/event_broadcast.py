@@ -9,7 +9,7 @@ from functools import partial
 
 import msgspec
 
-from blackbox.model.server_stats import Stats
+from blackbox.model.status import ServerStats
 from blackbox.recorder import RecordedEvent
 from blackbox.recorder.query.visibility import numbered
 from blackbox.server.http.answer import Viewer
@@ -102,7 +102,7 @@ class EventClient:
 class EventStreams:
     """All streams of events. Lives on the event loop; looks at the recording only while anybody listens."""
 
-    def __init__(self, query_pool: QueryPool, stats: Stats, limits: Limits, streams_max: int) -> None:
+    def __init__(self, query_pool: QueryPool, stats: ServerStats, limits: Limits, streams_max: int) -> None:
         self._query_pool = query_pool
         self._limits = limits
         self._streams_max = streams_max

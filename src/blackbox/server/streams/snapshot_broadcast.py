@@ -5,8 +5,8 @@ import logging
 from typing import NamedTuple
 
 from blackbox.hub import Hub, Published
-from blackbox.model.server_stats import Stats
 from blackbox.model.snapshot import Moment
+from blackbox.model.status import ServerStats
 from blackbox.model.view import Shape, UnknownGpuError
 from blackbox.server.http.limits import Limits
 from blackbox.server.http.sse import Framing, comment, event
@@ -109,7 +109,7 @@ class SnapshotClient:
 class Broadcaster:
     """Encodes every moment once per format on the publishing thread, and hands the frames out on the event loop."""
 
-    def __init__(self, hub: Hub, stats: Stats, limits: Limits, streams_max: int) -> None:
+    def __init__(self, hub: Hub, stats: ServerStats, limits: Limits, streams_max: int) -> None:
         self._hub = hub
         self._limits = limits
         self._streams_max = streams_max

@@ -10,13 +10,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from blackbox.hub import Hub, Published
 from blackbox.model.sample import Event, Sample
-from blackbox.model.server_stats import Stats
 from blackbox.model.snapshot import Moment, Xid
+from blackbox.model.status import RecorderState, RecorderStatus, ServerStats
 from blackbox.outputs.prometheus import gpus as gpus_module
 from blackbox.outputs.prometheus.exporter import GPU_FAMILIES, PROCESS_FAMILIES, SERVER_FAMILIES, PrometheusExporter
 from blackbox.outputs.prometheus.self_metrics import Build
-from blackbox.recorder import RecorderStatus
-from blackbox.recorder.recorder import RecorderState
 from tests.clocks import ManualClock
 from tests.moments import (
     GIB,
@@ -69,8 +67,8 @@ class Scraped:
         return sum(series == f"blackbox_{name}" for series, _ in self.series)
 
 
-def http_stats() -> Stats:
-    return Stats(
+def http_stats() -> ServerStats:
+    return ServerStats(
         requests_total=Counter({("/vram", 200): 3, ("/vram", 404): 1}),
         connections_open=2,
         streams_open=1,

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blackbox.hub import Hub
-from blackbox.model.server_stats import Stats
+from blackbox.model.status import ServerStats
 from blackbox.model.view import Shape
 from blackbox.server.http.limits import Limits
 from blackbox.server.http.sse import Framing
@@ -51,7 +51,7 @@ class Stage:
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self.hub = Hub(time.monotonic)
-        self.stats = Stats()
+        self.stats = ServerStats()
         self.broadcaster = Broadcaster(self.hub, self.stats, Limits(heartbeat_seconds=15), STREAMS_MAX)
         self.broadcaster.start(self.loop)
         self.seq = 0

@@ -1,0 +1,62 @@
+"""The state of Blackbox itself: what the server counted since it started, and how the recording goes."""
+
+from collections import Counter
+from typing import Literal
+
+from msgspec import Struct, field
+
+
+class ServerStats(Struct, kw_only=True):
+    """Counters and gauges of one server. Written on the event loop alone; reading from anywhere is safe."""
+
+    requests_total: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])
+    """(route, status) -> answers. The route is a path of the table, or `other`."""
+    connections_open: int = 0
+    connections_total: int = 0
+    connections_refused_total: int = 0
+    """Over the cap: answered 503 or closed unanswered."""
+    connections_expired_total: int = 0
+    """Closed at a deadline: slow head, slow body, idle."""
+    connections_stalled_total: int = 0
+    """Dropped because the peer took no bytes."""
+    streams_open: int = 0
+    streams_total: int = 0
+    streams_refused_total: int = 0
+    """Over `streams_max`."""
+    frames_sent_total: int = 0
+    """Events handed to streams."""
+    frames_missed_total: int = 0
+    """Events that slow or late stream clients did not get; each client was told."""
+    bytes_sent_total: int = 0
+    """Bytes of answers and events, before TLS."""
+    errors_total: int = 0
+    """Answers 500; the causes are in the log."""
+
+
+RecorderState = Literal["recording", "paused", "off"]
+"""`paused`: the disk does not take anything; tried again every second. `off`: not started, or closed."""
+
+
+class RecorderStatus(Struct, frozen=True, kw_only=True):
+    """How the recording goes."""
+
+    state: RecorderState
+    """`paused`: the disk does not take anything; tried again every second. `off`: not started, or closed."""
+    reason: str | None
+    """Why it is not `recording`."""
+    directory: str
+    bytes: int
+    """Disk taken, as of the last minute."""
+    limit_bytes: int
+    moments_total: int
+    """Committed since the start."""
+    events_total: int
+    """On the disk since the start."""
+    dropped_total: int
+    """Moments and events lost because the disk was too slow."""
+    failures_total: int
+    """Moments lost because the disk did not take them. Events are tried again."""
+    damaged_total: int
+    """Records and files that could not be read."""
+    dumps: int = 0
+    """Dumps kept beside the recording, as of the last minute."""
