@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from blackbox.hub import BLOCKS_MAX, Published
 from blackbox.model.sample import Event
 from blackbox.model.snapshot import Moment
 from blackbox.recorder import Recorder
@@ -19,7 +20,7 @@ def recorded(directory: Path, moments: Iterable[Moment], events: Iterable[Event]
     recorder.start()
     try:
         for number, moment in enumerate(moments, 1):
-            recorder.take(moment)
+            recorder.take(Published(moment, BLOCKS_MAX))
             until(lambda: recorder.status().moments_total == number)  # noqa: B023 - called at once
         for number, event in enumerate(events, 1):
             recorder.note(event)

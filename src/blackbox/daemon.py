@@ -77,7 +77,8 @@ async def _run(settings: Settings) -> None:
     loop.add_signal_handler(signal.SIGUSR1, sampler.release)
     loop.add_signal_handler(signal.SIGUSR2, sampler.resume)
     dumps = None if recorder is None else _start_recording(recorder, hub, settings)
-    hub.subscribe(EventWatcher(EventDetectors(settings.thresholds_percent), _noter(recorder, dumps)).observe)
+    watcher = EventWatcher(EventDetectors(settings.thresholds_percent), _noter(recorder, dumps))
+    hub.subscribe(lambda published: watcher.observe(published.moment))
     sampler.start()
     with _announcement(server.port):
         _log_start(settings, server)
@@ -119,7 +120,7 @@ def _start_recording(recorder: Recorder, hub: Hub, settings: Settings) -> DumpKe
         return None
     hub.subscribe(recorder.take)
     dumps = DumpKeeper(Path(recorder.status().directory) / DUMPS_DIRECTORY, recorder.recording)
-    hub.subscribe(dumps.take)
+    hub.subscribe(lambda published: dumps.take(published.moment))
     return dumps
 
 

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from blackbox.merge import merge
+from blackbox.merge.selection import sees_all
 from blackbox.model.codec import compress, to_json
 from blackbox.model.snapshot import Moment, Snapshot
 from blackbox.model.view import Encoding, Shape, UnknownGpuError, with_blocks
@@ -22,8 +23,6 @@ SHAPES_MAX = 64
 HOT_SECONDS = 5.0
 """A shape nobody asked for this long is no longer encoded ahead."""
 
-Subscriber = Callable[[Moment], None]
-
 
 class Published:
     """One moment and all its encodings made so far."""
@@ -33,6 +32,8 @@ class Published:
         self._blocks_max = blocks_max
         self._lock = threading.Lock()
         self._is_newest = True
+        self._merged: dict[tuple[str | None, int | None], Snapshot] = {}
+        """By GPU and viewer; a viewer from whom nothing is withheld is None."""
         self._snapshots: dict[Shape, Snapshot] = {}
         self._bodies: dict[tuple[Shape, Encoding], bytes] = {}
 
@@ -46,11 +47,21 @@ class Published:
         with self._lock:
             return self._body(shape, encoding)
 
+    def merged(self) -> Snapshot:
+        """The whole moment as somebody who may see everything gets it, with every block."""
+        with self._lock:
+            return self._merge(None, None)
+
+    def merged_already(self) -> Snapshot | None:
+        """The same if somebody asked for it already; never waits."""
+        return self._merged.get((None, None))
+
     def retire(self) -> None:
         """Drops what only the newest moment needs. Waits for an encoding under way."""
         with self._lock:
             self._is_newest = False
             self._snapshots.clear()
+            self._merged.clear()
 
     def weight_bytes(self) -> int:
         """Memory this moment takes, about."""
@@ -66,9 +77,18 @@ class Published:
     def _snapshot(self, shape: Shape) -> Snapshot:
         if (known := self._snapshots.get(shape)) is not None:
             return known
-        snapshot = with_blocks(merge(self.moment, shape.gpu, shape.viewer_uid), shape.blocks, self._blocks_max)
+        snapshot = with_blocks(self._merge(shape.gpu, shape.viewer_uid), shape.blocks, self._blocks_max)
         if self._is_newest:
             self._snapshots[shape] = snapshot
+        return snapshot
+
+    def _merge(self, gpu: str | None, viewer_uid: int | None) -> Snapshot:
+        viewer_uid = None if sees_all(self.moment, viewer_uid) else viewer_uid
+        if (known := self._merged.get((gpu, viewer_uid))) is not None:
+            return known
+        snapshot = merge(self.moment, gpu, viewer_uid)
+        if self._is_newest:
+            self._merged[gpu, viewer_uid] = snapshot
         return snapshot
 
     def _body(self, shape: Shape, encoding: Encoding) -> bytes:
@@ -77,6 +97,9 @@ class Published:
             plain = to_json(self._snapshot(shape)) if encoding == "identity" else self._body(shape, "identity")
             self._bodies[key] = compress(plain, encoding)
         return self._bodies[key]
+
+
+Subscriber = Callable[[Published], None]
 
 
 class Hub:
@@ -109,7 +132,7 @@ class Hub:
             self._history.append(published)
             self._shorten_history()
         for subscriber in self._subscribers:
-            subscriber(moment)
+            subscriber(published)
         if previous is not None:
             previous.retire()
 

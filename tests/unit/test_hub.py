@@ -147,7 +147,7 @@ def test_shapes_encoded_ahead_are_bounded() -> None:
 def test_a_subscriber_that_left_hears_nothing_more() -> None:
     hub = Hub(ManualClock(100.0))
     heard: list[int] = []
-    leave = hub.subscribe(lambda moment: heard.append(moment.seq))
+    leave = hub.subscribe(lambda published: heard.append(published.moment.seq))
     hub.publish(moment(1))
     leave()
     hub.publish(moment(2))

@@ -123,6 +123,24 @@ def _kernels(
     return {pid: row for pid, (_, row) in found.items()}
 
 
+def sees_all(moment: Moment, viewer_uid: int | None) -> bool:
+    """Whether nothing is withheld from this viewer, so that they get the snapshot of one who may see everything."""
+    if viewer_uid is None:
+        return True
+    rows = [row for sample in moment.samples for row in sample.processes]
+    own = {(row.gpu_uuid, row.pid): row.uid == viewer_uid for row in rows}
+    others = {row.pid for row in rows if row.uid != viewer_uid}
+    own_pids = {row.pid for row in rows} - others
+    return all(
+        sample.simulated
+        or (
+            all(own.get((allocator.gpu_uuid, allocator.pid), False) for allocator in sample.allocators)
+            and all(row.pid in own_pids for row in sample.kernels if row.scope == "process")
+        )
+        for sample in moment.samples
+    )
+
+
 def measured_count(row: KernelCounters) -> int:
     """How many of the row's counters were measured."""
     return sum(getattr(row, name) is not None for name in KERNEL_COUNTERS)

@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from blackbox.hub import Published
 from blackbox.model.sample import Event
-from blackbox.model.snapshot import Moment
+from blackbox.model.snapshot import Snapshot
 from blackbox.model.status import RecorderState, RecorderStatus
 from blackbox.recorder.query.recording import Recording
 from blackbox.recorder.storage.store import LIMIT_BYTES, RecordingError, Store
+from blackbox.recorder.storage.subjects import without_maps
 
 MOMENTS_QUEUED_MAX = 20
 """Ten seconds of a disk that does not answer; a moment with many blocks takes megabytes."""
@@ -36,7 +38,7 @@ class Recorder:
         self._limit_bytes = limit_bytes
         self._clock = clock
         self._store: Store | None = None
-        self._queue: queue.Queue[Moment | Event | None] = queue.Queue(QUEUE_MAX)
+        self._queue: queue.Queue[Published | Event | None] = queue.Queue(QUEUE_MAX)
         """None wakes the thread to stop."""
         self._stopping = False
         self._reason: str | None = None
@@ -50,10 +52,10 @@ class Recorder:
         self._thread = threading.Thread(target=self._run, args=(store,), name="recorder", daemon=True)
         self._thread.start()
 
-    def take(self, moment: Moment) -> None:
+    def take(self, published: Published) -> None:
         """Records a moment, and the events in its samples."""
         if self._queue.qsize() < MOMENTS_QUEUED_MAX:
-            self._put(moment)
+            self._put(published)
         else:
             self._drop()
 
@@ -89,7 +91,7 @@ class Recorder:
         if self._thread.is_alive():
             log.warning("the recording did not close within %.1f s", seconds)
 
-    def _put(self, item: Moment | Event | None) -> None:
+    def _put(self, item: Published | Event | None) -> None:
         try:
             self._queue.put_nowait(item)
         except queue.Full:
@@ -109,26 +111,26 @@ class Recorder:
         finally:
             store.close()
 
-    def _write(self, store: Store, item: Moment | Event) -> None:
-        moments = int(isinstance(item, Moment))
+    def _write(self, store: Store, item: Published | Event) -> None:
+        moments = int(isinstance(item, Published))
         if self._clock() < self._retry_at and not _has_events(item):
             self._failures_total += moments
             return
         try:
-            if isinstance(item, Moment):
-                store.append(item)
+            if isinstance(item, Published):
+                store.append(item.moment, _merged(item))
             else:
                 store.note([item], item.timestamp)
         except RecordingError as error:
-            self._failures_total += moments
             self._pause(str(error))
+            self._failures_total += moments
         except Exception as error:
             log.exception("fault in the recorder")
-            self._failures_total += moments
             self._pause(f"fault in the recorder: {type(error).__name__}: {error}")
+            self._failures_total += moments
         else:
-            self._moments_total += moments
             self._resume()
+            self._moments_total += moments
 
     def _pause(self, reason: str) -> None:
         self._retry_at = self._clock() + RETRY_SECONDS
@@ -142,5 +144,13 @@ class Recorder:
         self._reason = None
 
 
-def _has_events(item: Moment | Event) -> bool:
-    return isinstance(item, Event) or any(sample.events for sample in item.samples)
+def _merged(published: Published) -> Snapshot | None:
+    """The moment, merged once for the recording and everybody else. Block maps take long to merge, and no recorded
+    number depends on them: a moment that has some is not merged here unless somebody else asked for it."""
+    if without_maps(published.moment) is published.moment:
+        return published.merged()
+    return published.merged_already()
+
+
+def _has_events(item: Published | Event) -> bool:
+    return isinstance(item, Event) or any(sample.events for sample in item.moment.samples)

@@ -52,7 +52,7 @@ class PrometheusExporter:
         self._lock = threading.Lock()
         self._text: tuple[Published, bool, bytes] | None = None
         self._xids = XidCounter()
-        self.close = hub.subscribe(self._xids.count)
+        self.close = hub.subscribe(lambda published: self._xids.count(published.moment))
         """Stops counting events."""
 
     def exposition(self) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from blackbox.model.sample import Event
-from blackbox.model.snapshot import Moment
+from blackbox.model.snapshot import Moment, Snapshot
 from blackbox.recorder.storage.directory import DUMPS_DIRECTORY, DirectoryLock, dump_files, prepare, tidy
 from blackbox.recorder.storage.event_log import EventWriter, RecordedEvent
 from blackbox.recorder.storage.frames import Frame, to_bytes
@@ -64,15 +64,15 @@ class Store:
         """Records and chunks that turned out damaged."""
         return sum(part.damaged for part in (*self._tiers, *self._readers))
 
-    def append(self, moment: Moment) -> None:
-        """Commits a moment with its events, and what it completes."""
+    def append(self, moment: Moment, merged: Snapshot | None = None) -> None:
+        """Commits a moment with its events, and what it completes. `merged` is its whole snapshot, if it was made."""
         now = moment.timestamp
         events = [event for sample in moment.samples for event in sample.events]
         if events or self._unwritten:
             self.note(events, now)
         self._prepare_for(now)
         synced = bool(events) or self._clock() - self._synced_at >= SYNC_SECONDS
-        subjects, values = numbers_of(moment)
+        subjects, values = numbers_of(moment, merged)
         if subjects != self._layout.subjects:
             self._layout = Layout(subjects)
         self._tiers[0].append(now, self._layout, values, Frame(now, to_bytes(moment)), synced=synced)

@@ -54,9 +54,10 @@ class Numbers(NamedTuple):
 MACHINE = Subject("machine")
 
 
-def numbers_of(moment: Moment) -> Numbers:
-    """The recorded numbers of a moment, as somebody who may see everything gets them."""
-    snapshot = merge(without_maps(moment))
+def numbers_of(moment: Moment, merged: Snapshot | None = None) -> Numbers:
+    """The recorded numbers of a moment, as somebody who may see everything gets them; `merged` is its whole snapshot,
+    where somebody made it already."""
+    snapshot = merge(without_maps(moment)) if merged is None else merged
     uids = {(row.gpu_uuid, row.pid): row.uid for sample in moment.samples for row in sample.processes}
     subjects: list[Subject] = [MACHINE]
     values = _values(MACHINE, snapshot, snapshot)

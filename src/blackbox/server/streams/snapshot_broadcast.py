@@ -5,7 +5,6 @@ import logging
 from typing import NamedTuple
 
 from blackbox.hub import Hub, Published
-from blackbox.model.snapshot import Moment
 from blackbox.model.status import ServerStats
 from blackbox.model.view import Shape, UnknownGpuError
 from blackbox.server.http.limits import Limits
@@ -169,7 +168,7 @@ class Broadcaster:
                     if client.ready:
                         client.write(heartbeat)
 
-    def _on_moment(self, _moment: Moment) -> None:
+    def _on_moment(self, _: Published) -> None:
         latest = self._hub.latest
         if latest is None or not self._formats:
             return

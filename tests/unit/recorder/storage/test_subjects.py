@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from hypothesis import given
 
 from blackbox.merge import merge
 from blackbox.model.identity import StartTimes
@@ -22,6 +23,7 @@ from tests.moments import (
     process,
     sample,
 )
+from tests.strategies import moments
 
 
 def numbers(reading: Numbers, **wanted: object) -> dict[str, float]:
@@ -102,3 +104,8 @@ def test_metrics_are_fields_of_their_rows() -> None:
     for kind, metrics in RECORDED.items():
         assert all(hasattr(rows[kind], metric.key) for metric in metrics)
     assert set(METRIC_KEYS) == {metric.key for metrics in RECORDED.values() for metric in metrics}
+
+
+@given(moments())
+def test_a_snapshot_that_is_made_already_holds_the_same_numbers(whole: Moment) -> None:
+    assert repr(numbers_of(whole, merge(whole))) == repr(numbers_of(whole))
