@@ -13,7 +13,7 @@ from blackbox.model.snapshot import Snapshot
 from blackbox.model.status import RecorderState, RecorderStatus
 from blackbox.recorder.query.recording import Recording
 from blackbox.recorder.storage.store import LIMIT_BYTES, RecordingError, Store
-from blackbox.recorder.storage.subjects import without_maps
+from blackbox.recorder.storage.subjects import has_maps
 
 MOMENTS_QUEUED_MAX = 20
 """Ten seconds of a disk that does not answer; a moment with many blocks takes megabytes."""
@@ -147,9 +147,7 @@ class Recorder:
 def _merged(published: Published) -> Snapshot | None:
     """The moment, merged once for the recording and everybody else. Block maps take long to merge, and no recorded
     number depends on them: a moment that has some is not merged here unless somebody else asked for it."""
-    if without_maps(published.moment) is published.moment:
-        return published.merged()
-    return published.merged_already()
+    return published.merged_already() if has_maps(published.moment) else published.merged()
 
 
 def _has_events(item: Published | Event) -> bool:

@@ -9,7 +9,7 @@ from msgspec import Struct, structs
 
 from blackbox.merge import merge
 from blackbox.model.identity import StartTimes
-from blackbox.model.sample import Allocator, Sample
+from blackbox.model.sample import Allocator, AllocatorBlock, Sample
 from blackbox.model.series import RECORDED, Metric, Row, SubjectKind
 from blackbox.model.snapshot import Engine, Moment, Process, Snapshot
 
@@ -57,7 +57,7 @@ MACHINE = Subject("machine")
 def numbers_of(moment: Moment, merged: Snapshot | None = None) -> Numbers:
     """The recorded numbers of a moment, as somebody who may see everything gets them; `merged` is its whole snapshot,
     where somebody made it already."""
-    snapshot = merge(without_maps(moment)) if merged is None else merged
+    snapshot = merge(without_maps(moment) if has_maps(moment) else moment) if merged is None else merged
     uids = {(row.gpu_uuid, row.pid): row.uid for sample in moment.samples for row in sample.processes}
     subjects: list[Subject] = [MACHINE]
     values = _values(MACHINE, snapshot, snapshot)
@@ -80,24 +80,30 @@ def numbers_of(moment: Moment, merged: Snapshot | None = None) -> Numbers:
     return Numbers(tuple(subjects), values)
 
 
+def has_maps(moment: Moment) -> bool:
+    """Whether programs report their blocks, which take long to merge."""
+    return any(_has_map(allocator) for sample in moment.samples for allocator in sample.allocators)
+
+
 def without_maps(moment: Moment) -> Moment:
-    """The moment less its block maps, which no number here depends on and which take long to merge."""
-    if not any(sample.allocators for sample in moment.samples):
-        return moment
+    """The moment with one block for each map of blocks: no number here depends on more."""
     return structs.replace(moment, samples=tuple(_without_maps(sample) for sample in moment.samples))
 
 
 def _without_maps(sample: Sample) -> Sample:
-    if not sample.allocators:
-        return sample
     return structs.replace(sample, allocators=tuple(map(_counters, sample.allocators)))
+
+
+def _has_map(allocator: Allocator) -> bool:
+    return len(allocator.blocks or ()) > 1 or bool(allocator.kv_pools)
 
 
 def _counters(allocator: Allocator) -> Allocator:
     blocks = allocator.blocks
-    if blocks is not None and sum(block.size for block in blocks) != allocator.reserved_bytes:
-        return allocator  # the merge judges such a report by its blocks
-    return structs.replace(allocator, blocks=None, kv_pools=())
+    if not blocks or not _has_map(allocator) or sum(block.size for block in blocks) != allocator.reserved_bytes:
+        return allocator  # the merge judges a report whose blocks do not add up by its blocks
+    whole = AllocatorBlock(0, allocator.reserved_bytes, "active")  # no block at all would mean: not reported
+    return structs.replace(allocator, blocks=(whole,), kv_pools=())
 
 
 def _of_process(process: Process, uid: int | None) -> Subject:
