@@ -184,14 +184,14 @@ def test_a_mistake_is_one_line(serving: Serving, path: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        (f"/vram/at?t={START - 500}", "nothing was recorded at "),
-        (f"/vram/at?t={START + 5}&gpu=7", "no GPU '7'"),
-        (f"/vram/compare?a={START - 500}", "nothing was recorded at "),
+        ("/vram/at?t={before}", "nothing was recorded at "),
+        ("/vram/at?t={within}&gpu=7", "no GPU '7'"),
+        ("/vram/compare?a={before}", "nothing was recorded at "),
         ("/vram/events/nothing", "Not Found"),
     ],
 )
 def test_what_is_not_there_is_404(serving: Serving, path: str, words: str) -> None:
-    reply = serving.ask(path)
+    reply = serving.ask(path.format(before=START - 500, within=START + 5))
     assert reply.status == 404
     assert words in reply.body.decode()
 
