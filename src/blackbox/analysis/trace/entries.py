@@ -40,7 +40,8 @@ class Trace(NamedTuple):
     size: Sequence[int]
     stream: Sequence[int]
     stack: Sequence[int]
-    """Numbers of stacks, of whatever list they are in; `NO_STACK` where none was recorded."""
+    """Numbers of stacks, of whatever list they are in; `NO_STACK` where none was recorded, and of frees and segments,
+    whose stacks nothing is made of."""
     time_us: Sequence[int] | None = None
     """Unix time in microseconds; None up to PyTorch 2.1."""
     device_free: Mapping[int, int] = MappingProxyType({})

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from blackbox.analysis.trace.entries import ACTIONS, DEFAULT_POOL, NO_STACK, OOM, OTHER, Pool, Trace
+from blackbox.analysis.trace.entries import ACTIONS, ALLOC, DEFAULT_POOL, NO_STACK, OOM, OTHER, Pool, Trace
 from blackbox.analysis.trace.layout import NOT_KNOWN, Layout, Segment
 from blackbox.analysis.trace.rounding import Rules, divisions_of
 from blackbox.analysis.trace.situations import Facts
@@ -127,7 +127,8 @@ def _trace(entries: Sequence[Mapping[str, Any]], texts: Texts) -> Trace:
     action = bytes([code(entry["action"], OTHER) for entry in entries])
     first: Mapping[str, Any] = entries[0] if entries else {}
     timed = "time_us" in first
-    tags = [texts.tag(entry.get("user_metadata")) for entry in entries] if "user_metadata" in first else []
+    notes = [entry.get("user_metadata") for entry in entries] if "user_metadata" in first else []
+    tags = list(map(texts.tag, notes)) if any(notes) else []
     free = {
         place: entry.get("device_free", entry.get("addr"))
         for place, entry in enumerate(entries)
@@ -138,7 +139,10 @@ def _trace(entries: Sequence[Mapping[str, Any]], texts: Texts) -> Trace:
         address=_whole([entry.get("addr", 0) for entry in entries]),
         size=_whole(list(map(itemgetter("size"), entries))),
         stream=_whole([entry.get("stream", 0) for entry in entries]),
-        stack=[texts.stack(entry.get("frames")) for entry in entries],
+        stack=[
+            texts.stack(entry.get("frames")) if kind in (ALLOC, OOM) else NO_STACK
+            for entry, kind in zip(entries, action, strict=True)
+        ],
         time_us=_whole(list(map(itemgetter("time_us"), entries))) if timed else None,
         device_free={place: count for place, count in free.items() if type(count) is int},
         pool=[_pool(entry.get("pool_id", DEFAULT_POOL)) for entry in entries] if "pool_id" in first else None,
