@@ -57,6 +57,13 @@ FAULTS: dict[int, tuple[str, str, str]] = {
     40: (PEOPLE, "DNS rebinding, foreign web pages", "foreign Host or Origin: 403"),
     41: (PEOPLE, "open to the network without asking", "loopback alone, unless told otherwise"),
     42: (PEOPLE, "other users of the machine look", "nothing beyond what nvidia-smi shows them"),
+    56: (HTTP, "times at the ends of the calendar in a query", "400 with the range"),
+    58: (
+        HTTP,
+        "a flood of wrong passwords",
+        "checked one at a time on a thread of their own; who was checked before does not wait",
+    ),
+    59: (HTTP, "SIGHUP", "reads the token, web config and TLS files again; where its terminal closed, as SIGTERM"),
 }
 """Row of the fault catalogue -> part, fault, what Blackbox does."""
 

@@ -48,6 +48,8 @@ How the server behaves at the edge of them:
   `Last-Event-ID` and gets what it missed, as far as that is kept.
 - Where there are too many connections, streams or questions, the next one is answered 503 with `Retry-After`.
 - A stream's client that does not keep up gets the newest frame next, and is told how many it missed.
+- A password is checked one at a time, on a thread of its own; who was found right before is not checked again until
+  the web config changes.
 - SIGTERM: no more connections, a last event for every stream, an end within 3 s, exit code 0.
 """
 

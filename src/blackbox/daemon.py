@@ -45,11 +45,15 @@ WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104 - told apart, not bound
 DEMANDING_ROUTES = frozenset(endpoint.path for endpoint in (SNAPSHOT, SNAPSHOT_STREAM, METRICS))
 """Whoever asks for these wants figures; health checks do not."""
 
+STDIN = 0
+"""Where it is a terminal, SIGHUP means that the terminal was closed; elsewhere it asks to read files again."""
+
 log = logging.getLogger(__name__)
 
 
 def serve(settings: Settings) -> int:
-    """Runs the server until SIGTERM or SIGINT; returns the exit code. Raises `BlackboxError` where it cannot start."""
+    """Runs the server until SIGTERM or SIGINT, or until its terminal is closed; returns the exit code. Raises
+    `BlackboxError` where it cannot start."""
     _log_to_stderr(settings.log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(settings))
@@ -70,6 +74,7 @@ async def _run(settings: Settings) -> None:
         recorder_status=None if recorder is None else recorder.status,
     )
     await server.start()  # first of all, so that a taken port is found before any GPU is opened
+    loop.add_signal_handler(signal.SIGHUP, stopping.set if os.isatty(STDIN) else server.reload)
     if settings.replay is not None:
         sampler: Sampler | Replay = _make_replay(settings, settings.replay, hub)
     else:

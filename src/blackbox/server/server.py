@@ -1,6 +1,7 @@
 """The server: puts sockets, access, routes and streams together, and takes them apart again."""
 
 import asyncio
+import logging
 import secrets
 import socket
 import time
@@ -31,8 +32,10 @@ from blackbox.settings import Settings
 if TYPE_CHECKING:
     from blackbox.outputs.prometheus.exporter import PrometheusExporter
 
+logger = logging.getLogger(__name__)
+
 WORKERS = 4
-"""Threads for work that would hold up the event loop: new encodings, passwords, scrapes."""
+"""Threads for work that would hold up the event loop: new encodings, scrapes."""
 
 
 class Server:
@@ -65,7 +68,7 @@ class Server:
         settings, limits = self._settings, self._limits
         self._loop = asyncio.get_running_loop()
         self._workers = ThreadPoolExecutor(WORKERS, "blackbox-http")
-        self._access = Access(settings, socket.gethostname(), limits, self._workers)
+        self._access = Access(settings, socket.gethostname(), limits)
         config = tls_config(settings, self._access.web_config)
         self._tls = None if config is None else Tls(config)
         tcp, unix = self._open_sockets()
@@ -104,8 +107,17 @@ class Server:
             self._exporter.result().close()
         self._exporter.cancel()
         self._workers.shutdown(wait=False, cancel_futures=True)
+        self._access.close()
         if self._query_pool is not None:
             self._query_pool.close()
+
+    def reload(self) -> None:
+        """Reads the token file, the web config and the TLS files again; what cannot be read leaves the last good one in
+        force. For the event loop, once started."""
+        self._access.reload()
+        if self._tls is not None:
+            self._tls.reload()
+        logger.info("token, web config and TLS files are read again")
 
     @property
     def is_secure(self) -> bool:

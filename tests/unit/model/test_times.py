@@ -52,3 +52,11 @@ def test_durations(text: str, seconds: float) -> None:
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(ValueError, match="is no duration"):
         duration_seconds(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["0001-01-01", "1969-12-31T23:59:59Z", "9999-12-31T23:59:59-14:00", "-999999999d", "1970-01-01T00:00+01:00"]
+)
+def test_what_is_outside_the_calendar_is_told_the_range(text: str) -> None:
+    with pytest.raises(ValueError, match="is out of range: times are from 1970-01-01 to 9999-12-31, in UTC"):
+        unix_seconds(text, NOW)

@@ -15,6 +15,7 @@ from blackbox.model import endpoints
 from blackbox.model.codec import compress, to_json
 from blackbox.model.query import Aggregated, EventList
 from blackbox.model.snapshot import Snapshot
+from blackbox.model.times import TIME_RANGE
 from blackbox.model.view import Encoding, Shape, with_blocks
 from blackbox.recorder import METRICS, Recording
 from blackbox.recorder.query.visibility import numbered
@@ -50,7 +51,7 @@ def history(context: Context, request: Request, viewer: Viewer, query: Query) ->
     """A metric over time."""
     now = time.time()
     to = query.time_or(endpoints.TO, now, now)
-    since = query.time_or(endpoints.FROM, now, to - HISTORY_SECONDS)
+    since = query.time_or(endpoints.FROM, now, max(0.0, to - HISTORY_SECONDS))
     points = query.value(endpoints.POINTS)
     wanted = _series_filter(query, viewer)
     _require_order(since, to)
@@ -118,6 +119,8 @@ def aggregated(context: Context, request: Request, viewer: Viewer, query: Query)
     now = time.time()
     to = query.time_or(endpoints.WINDOW_END, now, now)
     since = to - query.value(endpoints.WINDOW)
+    if since < 0:
+        raise HTTPError(400, f"window: it begins before there are times: they are {TIME_RANGE}")
     wanted = _series_filter(query, viewer)
 
     def work(recording: Recording) -> bytes:

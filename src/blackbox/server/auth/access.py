@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Coroutine
-from concurrent.futures import Executor
 from typing import Any, NamedTuple
 
 from blackbox.server.auth import credentials
@@ -11,10 +10,10 @@ from blackbox.server.auth.exposure import require_protection
 from blackbox.server.auth.file_watch import WatchedFiles
 from blackbox.server.auth.hosts import Hosts
 from blackbox.server.auth.origins import Origins
+from blackbox.server.auth.password_lane import PasswordLane
 from blackbox.server.auth.web_config import WebConfig, load_web_config
 from blackbox.server.http.answer import Viewer
 from blackbox.server.http.limits import Limits
-from blackbox.server.http.offload import off_loop
 from blackbox.server.http.request import Request
 from blackbox.server.http.response import Fields, Response, text, unavailable
 from blackbox.settings import Settings
@@ -37,12 +36,11 @@ class Peer(NamedTuple):
 class Access:
     """Checks every request: `Host` and `Origin` first, then who asks."""
 
-    def __init__(self, settings: Settings, machine: str, limits: Limits, workers: Executor) -> None:
+    def __init__(self, settings: Settings, machine: str, limits: Limits) -> None:
         """Reads the files that the settings name. Raises `UsageError`, `FailureError`."""
         self._hosts = Hosts(machine, settings.allowed_hosts)
         self._origins = Origins(settings.cors_origins)
-        self._limits = limits
-        self._workers = workers
+        self._lane = PasswordLane(limits.verifications)
         self._uid = os.getuid()
         self._token: WatchedFiles[bytes] | None = None
         self._web_config: WatchedFiles[WebConfig] | None = None
@@ -51,7 +49,6 @@ class Access:
         if (config_file := settings.web_config) is not None:
             self._web_config = WatchedFiles(lambda: (config_file,), lambda: load_web_config(config_file))
         self._passwords = Passwords(self._users())
-        self._verifying = 0
         require_protection(settings, self.web_config)
 
     @property
@@ -60,12 +57,26 @@ class Access:
 
     def refresh(self) -> None:
         """Reads changed files again."""
-        if self._token is not None:
-            self._token.refresh()
-        if self._web_config is not None:
-            self._web_config.refresh()
-            if self._users() != self._passwords.users:
-                self._passwords = Passwords(self._users())
+        for watched in (self._token, self._web_config):
+            if watched is not None:
+                watched.refresh()
+        self._renew_passwords()
+
+    def reload(self) -> None:
+        """Reads the token file and the web config again, changed or not."""
+        for watched in (self._token, self._web_config):
+            if watched is not None:
+                watched.reload()
+        self._renew_passwords()
+
+    def _renew_passwords(self) -> None:
+        """Forgets which passwords were right where the users or their hashes have changed."""
+        if self._users() != self._passwords.users:
+            self._passwords = Passwords(self._users())
+
+    def close(self) -> None:
+        """Checks no more passwords."""
+        self._lane.close()
 
     def refusal(self, request: Request) -> Response | None:
         """The answer to a request with a foreign `Host` or `Origin`, and to a CORS preflight; None for any other."""
@@ -118,14 +129,10 @@ class Access:
         return None
 
     async def _by_password(self, user: str, password: bytes) -> Admission:
-        if self._verifying >= self._limits.verifications:
-            return unavailable("too many passwords to check", retry_after_seconds=1)
         passwords = self._passwords
-        self._verifying += 1
-        try:
-            right = await off_loop(self._workers, credentials.verify, passwords.users, user, password)
-        finally:
-            self._verifying -= 1
+        right = await self._lane.check(passwords.users, user, password)
+        if right is None:
+            return unavailable("too many passwords to check", retry_after_seconds=1)
         if not right:
             return self._unauthorized()
         passwords.remember(user, password)

@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import secrets
 from collections import OrderedDict
 from pathlib import Path
 
@@ -62,10 +63,12 @@ def basic_of(authorization: bytes) -> tuple[str, bytes] | None:
 
 
 class Passwords:
-    """Users and bcrypt hashes, and which passwords have been found right. For one thread."""
+    """Users and bcrypt hashes, and which passwords have been found right, as digests
+    under a key that lives and ends with this object. For one thread."""
 
     def __init__(self, users: dict[str, str]) -> None:
         self.users = users
+        self._secret = secrets.token_bytes(hashlib.sha256().digest_size)
         self._verified: OrderedDict[bytes, None] = OrderedDict()
 
     def remembers(self, user: str, password: bytes) -> bool:
@@ -82,7 +85,7 @@ class Passwords:
             self._verified.popitem(last=False)
 
     def _key(self, user: str, password: bytes) -> bytes:
-        digest = hashlib.sha256()
+        digest = hmac.new(self._secret, digestmod=hashlib.sha256)
         for part in (user.encode(), self.users.get(user, "").encode(), password):
             digest.update(len(part).to_bytes(8, "big") + part)
         return digest.digest()

@@ -24,10 +24,12 @@ class WatchedFiles(Generic[T]):
 
     def refresh(self) -> None:
         """Loads again if a file has changed since."""
-        stamp = self._stamp()
-        if stamp == self._seen:
-            return
-        self._seen = stamp
+        if self._stamp() != self._seen:
+            self.reload()
+
+    def reload(self) -> None:
+        """Loads again, changed or not."""
+        self._seen = self._stamp()
         try:
             self.value = self._load()
         except BlackboxError as error:

@@ -17,7 +17,12 @@ class Tls:
         self._files = WatchedFiles(lambda: tls_files(config), lambda: load_tls(config, self.context))
 
     def refresh(self) -> None:
+        """Reads changed files again."""
         self._files.refresh()
+
+    def reload(self) -> None:
+        """Reads its files again, changed or not."""
+        self._files.reload()
 
 
 def tls_config(settings: Settings, web_config: WebConfig | None) -> TlsConfig | None:

@@ -41,4 +41,5 @@ class Limits(Struct, frozen=True, kw_only=True):
     unsent_bytes: int = 128 * 1024
     """Stream data the kernel holds before the peer counts as slow; more would be a backlog of old frames."""
     verifications: int = 16
-    """Passwords being checked at once; each costs 50 ms or more of a core."""
+    """Passwords that wait to be checked, one at a time; each costs 50 ms or more of a core, so the last waits a second.
+    The next one is answered 503."""
