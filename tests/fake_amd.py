@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from blackbox.sources.amd.files import Breadcrumb
+from blackbox.sources.amd.files import DropBreadcrumb
 from blackbox.sources.amd.source import AmdSource
 from blackbox.sources.proc.processes import HOST_PID_NAMESPACE
 
@@ -122,6 +122,6 @@ class FakeAmd:
         self.open_file(pid, number, "/dev/dri/renderD128", "\n".join(lines))
 
 
-def make(breadcrumb: Breadcrumb) -> AmdSource:
+def make(breadcrumb: DropBreadcrumb) -> AmdSource:
     """A source of the tree that the environment names, for a process of its own."""
     return AmdSource(breadcrumb=breadcrumb, root=Path(os.environ[ROOT_VARIABLE]))

@@ -26,7 +26,7 @@ from blackbox.recorder.dumps.keeper import DumpKeeper
 from blackbox.recorder.storage.directory import DUMPS_DIRECTORY
 from blackbox.sampling.replay import Replay
 from blackbox.sampling.runner import make_runner
-from blackbox.sampling.sampler import Bell, Idle, Sampler
+from blackbox.sampling.sampler import IdleRelease, Sampler, WakeEvent
 from blackbox.server import Server
 from blackbox.settings import LOOPBACK, Settings
 from blackbox.sources import SOURCES, SourceContext, SourceSpec
@@ -142,19 +142,21 @@ def _noter(recorder: Recorder | None, dumps: DumpKeeper | None) -> Callable[[Eve
 
 
 def _make_sampler(settings: Settings, hub: Hub, demand: "Demand") -> Sampler:
-    bell = Bell()
+    wake_event = WakeEvent()
     context = SourceContext(settings.source_options, lambda: _gpu_pids(hub))
     return Sampler(
         [
-            make_runner(spec, context, settings.interval_seconds, bell.ring)
+            make_runner(spec, context, settings.interval_seconds, wake_event.set)
             for spec in SOURCES
             if _is_wanted(spec, settings)
         ],
         hub.publish,
         interval_seconds=settings.interval_seconds,
         host=socket.gethostname(),
-        bell=bell,
-        idle=Idle(settings.idle_release_seconds, demand.last_asked_at) if settings.idle_release_seconds else None,
+        wake_event=wake_event,
+        idle_release=IdleRelease(settings.idle_release_seconds, demand.last_asked_at)
+        if settings.idle_release_seconds
+        else None,
     )
 
 

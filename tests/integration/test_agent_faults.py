@@ -19,7 +19,7 @@ import pytest
 from blackbox.model.sample import Sample
 from blackbox.sources.agents import connection
 from blackbox.sources.agents.decode import Message, decode
-from blackbox.sources.agents.unix_socket import Door, DoorError
+from blackbox.sources.agents.unix_socket import UnixListener, UnixListenerError
 from blackbox.wire import HEADER, MAGIC, MAX_PAYLOAD_BYTES, VERSION, Frame, FrameKind
 from blackbox.wire.message import BLOCKS_MAX, pack_hello, pack_report
 from blackbox.wire.report import AllocatorReport, BlockColumns, Cost, Hello, Report
@@ -328,8 +328,8 @@ def test_row_38_links_put_in_the_sockets_place_lead_nobody_astray(tmp_path: Path
     swapping.start()
     try:
         for _ in range(ATTEMPTS):
-            with contextlib.suppress(DoorError):
-                Door(ours / "agent.sock", 0o666).close()
+            with contextlib.suppress(UnixListenerError):
+                UnixListener(ours / "agent.sock", 0o666).close()
     finally:
         stop.set()
         swapping.join()
@@ -342,7 +342,7 @@ def test_row_38_links_put_in_the_sockets_place_lead_nobody_astray(tmp_path: Path
 def test_row_38_the_socket_is_never_wider_open_than_meant(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        door = Door(tmp_path / "agent.sock", 0o600)
+        door = UnixListener(tmp_path / "agent.sock", 0o600)
     finally:
         os.umask(before)
     assert (tmp_path / "agent.sock").stat().st_mode & 0o777 == 0o600
@@ -352,18 +352,18 @@ def test_row_38_the_socket_is_never_wider_open_than_meant(tmp_path: Path) -> Non
 @pytest.mark.fault(38)
 def test_row_38_a_folder_where_others_write_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
-    with pytest.raises(DoorError, match="others can write"):
-        Door(tmp_path / "agent.sock", 0o600)
+    with pytest.raises(UnixListenerError, match="others can write"):
+        UnixListener(tmp_path / "agent.sock", 0o600)
     (tmp_path / "sticky").mkdir()
     (tmp_path / "sticky").chmod(0o1777)
-    Door(tmp_path / "sticky" / "agent.sock", 0o600).close()
+    UnixListener(tmp_path / "sticky" / "agent.sock", 0o600).close()
 
 
 @pytest.mark.fault(38)
 def test_row_38_what_is_not_a_socket_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "agent.sock").write_text("mine")
-    with pytest.raises(DoorError, match="not a socket"):
-        Door(tmp_path / "agent.sock", 0o600)
+    with pytest.raises(UnixListenerError, match="not a socket"):
+        UnixListener(tmp_path / "agent.sock", 0o600)
     assert (tmp_path / "agent.sock").read_text() == "mine"
 
 

@@ -15,7 +15,7 @@ import pytest
 from blackbox.cli import main
 from blackbox.events.exits import is_crash, kernel_exit
 from blackbox.events.orphans import parent_of_zombie
-from blackbox.model.sample import Ending
+from blackbox.model.sample import ProcessExit
 from blackbox.sources.proc import exit_status
 from blackbox.sources.proc.processes import Procfs
 from tests.agent_rig import USE_HEAP, AgentServer, agent_environment, plain_environment, run
@@ -78,8 +78,8 @@ GREETING_AND_REPORT = 2
 CHILD: dict[str, tuple[str, str | None]] = {"exit": ("orderly", None), "exception": ("exception", "ValueError")}
 
 
-def manner(ending: Ending) -> tuple[str, str | None]:
-    return ending.ended, ending.exception
+def manner(process_exit: ProcessExit) -> tuple[str, str | None]:
+    return process_exit.ended, process_exit.exception
 
 
 @pytest.mark.parametrize("name", ENDS)
@@ -87,9 +87,11 @@ def test_how_a_program_ended_is_told_and_changes_nothing(name: str, tmp_path: Pa
     code, expected = ENDS[name]
     with AgentServer(tmp_path) as server:
         seen = server.run(["-c", code])
-        endings = server.wait_for(lambda sample: not sample.cost["agents"] and len(sample.endings) >= bool(expected))
-    assert {manner(ending) for ending in endings.endings} <= expected
-    assert all(ending.gpu_uuids == ("GPU-0",) for ending in endings.endings)
+        exits = server.wait_for(
+            lambda sample: not sample.cost["agents"] and len(sample.process_exits) >= bool(expected)
+        )
+    assert {manner(process_exit) for process_exit in exits.process_exits} <= expected
+    assert all(process_exit.gpu_uuids == ("GPU-0",) for process_exit in exits.process_exits)
     alone = run(["-c", code], plain_environment())
     assert (seen.returncode, seen.stdout, seen.stderr) == (alone.returncode, alone.stdout, alone.stderr)
 
@@ -103,8 +105,8 @@ def test_children_that_leave_by_os_exit_say_goodbye_first(method: str, end: str,
     script.write_text(POOL)
     with AgentServer(tmp_path) as server:
         server.run([str(script), method, end])
-        endings = server.wait_for(lambda sample: len(sample.endings) == 2).endings
-    assert sorted(map(manner, endings)) == sorted([CHILD[end], ("orderly", None)])
+        exits = server.wait_for(lambda sample: len(sample.process_exits) == 2).process_exits
+    assert sorted(map(manner, exits)) == sorted([CHILD[end], ("orderly", None)])
 
 
 @pytest.fixture
@@ -170,10 +172,10 @@ def test_the_kernel_still_tells_of_whoever_is_not_waited_for() -> None:
         until(lambda: (found := exit_status.look(zombie.pid)) is None or found.is_dead)  # noqa: B023 - called at once
         facts = Procfs().look(zombie.pid)
         assert facts is not None
-        ending = kernel_exit(process(zombie.pid, start_time=facts.start_time))
-        assert ending is not None
-        assert (ending.ended, ending.signal, ending.exit_code) == expected
-        assert is_crash(ending) == (expected[0] == "killed")
+        process_exit = kernel_exit(process(zombie.pid, start_time=facts.start_time))
+        assert process_exit is not None
+        assert (process_exit.ended, process_exit.signal, process_exit.exit_code) == expected
+        assert is_crash(process_exit) == (expected[0] == "killed")
         assert kernel_exit(process(zombie.pid, start_time=(facts.start_time or 0) - 100)) is None
         found = exit_status.look(zombie.pid)
         assert found is not None

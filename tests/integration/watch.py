@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from blackbox.model.snapshot import Moment, SourceStatus
 from blackbox.sampling.runner import ChildRunner
-from blackbox.sampling.sampler import Bell, Sampler
+from blackbox.sampling.sampler import Sampler, WakeEvent
 from blackbox.sources import SourceSpec
 from tests.waiting import PATIENCE_SECONDS
 
@@ -57,15 +57,15 @@ class Watch:
 @contextlib.contextmanager
 def watching(spec: SourceSpec, interval_seconds: float = 0.5, wall: Callable[[], float] = time.time) -> Iterator[Watch]:
     """Runs a sampler over one source in its own process."""
-    bell = Bell()
-    runner = ChildRunner(spec, interval_seconds=interval_seconds, answered=bell.ring)
+    wake_event = WakeEvent()
+    runner = ChildRunner(spec, interval_seconds=interval_seconds, answered=wake_event.set)
     moments: list[Watch] = []
     sampler = Sampler(
         [runner],
         lambda moment: moments[0].publish(moment),
         interval_seconds=interval_seconds,
         host="here",
-        bell=bell,
+        wake_event=wake_event,
         wall=wall,
     )
     moments.append(Watch(sampler))

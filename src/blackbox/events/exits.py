@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from blackbox.model.event import ProcessLife
 from blackbox.model.identity import ProcessIdentity, same_process, same_start
-from blackbox.model.sample import DeviceProcess, Ending, Event
+from blackbox.model.sample import DeviceProcess, Event, ProcessExit
 from blackbox.model.snapshot import Moment
 from blackbox.model.text import signal_name, size, who
 from blackbox.sources.proc import exit_status
@@ -21,7 +21,7 @@ ExitKey = tuple[int, float | None]
 """(pid, start time)."""
 
 
-def kernel_exit(row: DeviceProcess) -> Ending | None:
+def kernel_exit(row: DeviceProcess) -> ProcessExit | None:
     """The exit of a zombie, as the kernel reports it; None where the process is no zombie or the kernel does not tell.
 
     None also without a start time: only a process that has one is known to be in our own pid namespace.
@@ -35,7 +35,7 @@ def kernel_exit(row: DeviceProcess) -> Ending | None:
         return None
     killed = os.WIFSIGNALED(found.wait_status)
     code = None if killed else os.WEXITSTATUS(found.wait_status)
-    return Ending(
+    return ProcessExit(
         pid=row.pid,
         start_time=row.start_time,
         timestamp=0.0,
@@ -51,20 +51,20 @@ def kernel_exit(row: DeviceProcess) -> Ending | None:
 class ProcessExits:
     """The exits of processes, as far as a source or the kernel reported them."""
 
-    def __init__(self, kernel_exit: Callable[[DeviceProcess], Ending | None] = kernel_exit) -> None:
+    def __init__(self, kernel_exit: Callable[[DeviceProcess], ProcessExit | None] = kernel_exit) -> None:
         """`kernel_exit` looks up the exit of a zombie."""
         self._kernel_exit = kernel_exit
-        self._known: dict[ExitKey, Ending] = {}
+        self._known: dict[ExitKey, ProcessExit] = {}
         """The exits in the samples of the newest moment."""
 
-    def new_exits(self, moment: Moment) -> list[Ending]:
+    def new_exits(self, moment: Moment) -> list[ProcessExit]:
         """The exits that are new in this moment; call it once per moment."""
         before, self._known = self._known, {}
         for sample in moment.samples:
-            self._known |= {(one.pid, one.start_time): one for one in sample.endings}
+            self._known |= {(one.pid, one.start_time): one for one in sample.process_exits}
         return [one for key, one in self._known.items() if key not in before]
 
-    def of(self, row: DeviceProcess) -> Ending | None:
+    def of(self, row: DeviceProcess) -> ProcessExit | None:
         """How a process that no longer holds memory has ended; None where that is unknown, or it still runs."""
         reported = next((one for one in self._known.values() if one.pid == row.pid and _belongs_to(one, row)), None)
         if reported is not None and reported.signal is not None:
@@ -74,14 +74,14 @@ class ProcessExits:
         return found if reported is None or (found is not None and found.ended == "killed") else reported
 
 
-def is_crash(process_exit: Ending) -> bool:
+def is_crash(process_exit: ProcessExit) -> bool:
     """Whether the process crashed, rather than ended by itself or by a signal that asks it to stop."""
     if process_exit.ended not in CRASH_ENDS or process_exit.exception == INTERRUPT:
         return False
     return process_exit.signal not in STOP_SIGNALS
 
 
-def crash_event(process_exit: Ending, life: ProcessLife | None, gpu_uuid: str | None, timestamp: float) -> Event:
+def crash_event(process_exit: ProcessExit, life: ProcessLife | None, gpu_uuid: str | None, timestamp: float) -> Event:
     """The event of a crash; `life` is the process as the driver showed it on the GPU, None where it did not."""
     held = "" if life is None or life.used_bytes is None else f"; it held {size(life.used_bytes)}"
     return Event(
@@ -105,7 +105,7 @@ def crash_event(process_exit: Ending, life: ProcessLife | None, gpu_uuid: str | 
     )
 
 
-def exit_text(process_exit: Ending) -> str:
+def exit_text(process_exit: ProcessExit) -> str:
     """How a process ended, as text without anything private."""
     match process_exit.ended:
         case "orderly":
@@ -122,7 +122,7 @@ def exit_text(process_exit: Ending) -> str:
             return "nobody saw how" if process_exit.exit_code is None else f"ended with code {process_exit.exit_code}"
 
 
-def _belongs_to(process_exit: Ending, row: DeviceProcess) -> bool:
+def _belongs_to(process_exit: ProcessExit, row: DeviceProcess) -> bool:
     return process_exit.start_time is None or bool(same_start(process_exit.start_time, row.start_time))
 
 

@@ -6,7 +6,7 @@ from blackbox.model.facts import PID_SCOPE
 from blackbox.model.identity import ProcessKey
 from blackbox.model.sample import Device, DeviceProcess
 from blackbox.model.snapshot import Moment
-from blackbox.sampling.runner import GOOD
+from blackbox.sampling.runner import MEASURING_STATES
 
 
 class ListedProcess(NamedTuple):
@@ -38,7 +38,7 @@ def list_processes(moment: Moment) -> MomentProcesses:
         pid_scope = PID_SCOPE.of(sample.facts)
         here = {device.uuid: device for device in sample.devices}
         devices |= here
-        if sample.state in GOOD and sample.processes_taken_at is not None:
+        if sample.state in MEASURING_STATES and sample.processes_taken_at is not None:
             listed |= {uuid for uuid, device in here.items() if _is_listed(device)}
         for row in sample.processes:
             if (device := here.get(row.gpu_uuid)) is not None:

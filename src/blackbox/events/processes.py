@@ -8,7 +8,7 @@ from blackbox.events.exits import ProcessExits, crash_event, exit_text, is_crash
 from blackbox.events.listing import ListedProcess, MomentProcesses
 from blackbox.model.event import ProcessLife
 from blackbox.model.identity import ProcessKey, same_start
-from blackbox.model.sample import DeviceProcess, Ending, Event, EventKind
+from blackbox.model.sample import DeviceProcess, Event, EventKind, ProcessExit
 from blackbox.model.snapshot import Moment
 from blackbox.model.text import size, who
 
@@ -78,7 +78,7 @@ class ProcessDetector:
                 del self._tracked[key]
                 yield _exit_event(process, process_exit, timestamp)
 
-    def _crashes(self, process_exit: Ending, timestamp: float) -> Iterator[Event]:
+    def _crashes(self, process_exit: ProcessExit, timestamp: float) -> Iterator[Event]:
         """The event of a crash: one, however many GPUs the process used; none where it used no GPU."""
         if not is_crash(process_exit):
             return
@@ -105,7 +105,7 @@ def is_other_process(before: DeviceProcess, now: DeviceProcess) -> bool:
     return same_start(before.start_time, now.start_time) is False
 
 
-def _exit_event(process: _TrackedProcess, process_exit: Ending | None, timestamp: float) -> Event:
+def _exit_event(process: _TrackedProcess, process_exit: ProcessExit | None, timestamp: float) -> Event:
     peak = "" if process.peak_used_bytes is None else f"; held {size(process.peak_used_bytes)} at most"
     manner = f" ({exit_text(process_exit)})" if process_exit is not None else ""
     event = _event("process_exit", process, timestamp, f"no longer uses GPU {process.gpu}{manner}{peak}")

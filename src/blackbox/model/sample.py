@@ -284,8 +284,8 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """For `threshold`."""
 
 
-class Ending(Struct, frozen=True, kw_only=True):
-    """The end of a process, as a source saw it from near by."""
+class ProcessExit(Struct, frozen=True, kw_only=True):
+    """How a process ended, as a source beside it saw."""
 
     pid: int
     start_time: float | None
@@ -307,7 +307,7 @@ SourceState = Literal[
 ]
 
 
-class Sample(Struct, frozen=True, kw_only=True):
+class Sample(Struct, frozen=True, kw_only=True, rename={"process_exits": "endings"}):
     """Everything one source saw in one go. An empty sample with a `state` and a `reason` is a valid answer."""
 
     source: str
@@ -324,7 +324,7 @@ class Sample(Struct, frozen=True, kw_only=True):
     kernels: tuple[KernelCounters, ...] = ()
     engines: tuple[InferenceEngine, ...] = ()
     events: tuple[Event, ...] = ()
-    endings: tuple[Ending, ...] = ()
+    process_exits: tuple[ProcessExit, ...] = ()
     """Of the last minute: each is in many samples."""
     cost: dict[str, float] = {}
     """What the sample cost the machine: base units in the name (`cpu_seconds_total`, `driver_calls_total`)."""

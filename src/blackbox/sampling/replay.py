@@ -48,10 +48,10 @@ class Replay:
             self._thread.join(seconds)
 
     def release(self) -> None:
-        """Holds no driver that it could let go of."""
+        """Holds no driver that it could release."""
 
     def resume(self) -> None:
-        """Holds no driver that it could take back."""
+        """Holds no driver that it could reacquire."""
 
     def run(self) -> None:
         """Plays to the end or until `close`."""

@@ -22,7 +22,7 @@ EVENTS_MAX = 1000
 
 log = logging.getLogger(__name__)
 
-GOOD: tuple[SourceState, ...] = ("ok", "degraded")
+MEASURING_STATES: tuple[SourceState, ...] = ("ok", "degraded")
 """States in which a source measures."""
 
 
@@ -62,7 +62,7 @@ class Runner:
         self._fault: tuple[SourceState, str] | None = None
         """Why the last request got no answer."""
         self._released: str | None = None
-        """Why the source is let go of, while it is."""
+        """Why the source is released, while it is."""
         self._good_at: float | None = None
         self._asked_at: float | None = None
         """Of the first request since the last answer."""
@@ -111,7 +111,7 @@ class Runner:
             )
 
     def release(self, reason: str) -> None:
-        """Lets go of the driver, and forgets what it said, until `resume`."""
+        """Releases the driver, and forgets its last sample, until `resume`."""
         with self._lock:
             self._released = reason
             self._newest = self._fault = None
@@ -119,7 +119,7 @@ class Runner:
         self._asked.set()
 
     def resume(self) -> None:
-        """Takes the driver back."""
+        """Reacquires the driver."""
         with self._lock:
             self._released = None
             self._asked_at = None
@@ -189,7 +189,7 @@ class Runner:
             if self._released:
                 return
             self._newest = structs.replace(sample, events=()) if sample.events else sample
-            if sample.state in GOOD:
+            if sample.state in MEASURING_STATES:
                 self._good_at = sample.taken_at
 
     def _fail(self, state: SourceState, reason: str) -> None:

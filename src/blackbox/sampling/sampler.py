@@ -14,7 +14,7 @@ from msgspec import structs
 
 from blackbox.model.sample import Event, Sample
 from blackbox.model.snapshot import Moment, SourceStatus, Xid
-from blackbox.sampling.runner import GOOD, Runner, stale_after_seconds
+from blackbox.sampling.runner import MEASURING_STATES, Runner, stale_after_seconds
 
 GRACE_SECONDS_MAX = 0.1
 """A healthy source answers in milliseconds; waiting longer would be seen in the cadence."""
@@ -26,26 +26,26 @@ START_SECONDS_MAX = 1.0
 log = logging.getLogger(__name__)
 
 
-class Bell:
-    """Wakes the sampler early; any thread may ring it."""
+class WakeEvent:
+    """Wakes the sampler early; any thread may set it."""
 
     def __init__(self) -> None:
-        self._rung = threading.Event()
+        self._event = threading.Event()
 
-    def ring(self) -> None:
-        self._rung.set()
+    def set(self) -> None:
+        self._event.set()
 
     def wait(self, seconds: float) -> None:
-        """Returns after `seconds`, or earlier when somebody rang since the last wait."""
-        self._rung.wait(seconds)
-        self._rung.clear()
+        """Returns after `seconds`, or earlier when it was set since the last wait."""
+        self._event.wait(seconds)
+        self._event.clear()
 
 
-class Idle(NamedTuple):
-    """Lets go of the sources while nobody looks."""
+class IdleRelease(NamedTuple):
+    """Releases the sources while nobody asks."""
 
     seconds: float
-    """Without a question, before they are let go."""
+    """Without a request, before they are released."""
     last_asked_at: Callable[[], float]
     """When somebody asked last, on the monotonic clock."""
 
@@ -60,19 +60,19 @@ class Sampler:
         *,
         interval_seconds: float,
         host: str,
-        bell: Bell | None = None,
-        idle: Idle | None = None,
+        wake_event: WakeEvent | None = None,
+        idle_release: IdleRelease | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`bell` is the one that `runners` ring when they answer; `wall` only stamps what is published."""
+        """`wake_event` is the one that `runners` set when they answer; `wall` only stamps what is published."""
         self._runners = runners
         self._publish = publish
         self._interval_seconds = interval_seconds
         self._grace_seconds = min(GRACE_SECONDS_MAX, GRACE_SHARE * interval_seconds)
         self._host = host
-        self._bell = bell or Bell()
-        self._idle = idle
+        self._wake_event = wake_event or WakeEvent()
+        self._idle_release = idle_release
         self._clock = clock
         self._wall = wall
         self._health = {runner.name: _Health() for runner in runners}
@@ -80,9 +80,9 @@ class Sampler:
         """GPU UUID -> its last Xid. Replaced, never changed: published moments hold it."""
         self._seq = 0
         self._resting = False
-        """The sources are let go of because nobody asks."""
+        """The sources are released because nobody asks."""
         self._released = False
-        """The sources are let go of because somebody wished so."""
+        """The sources are released on request."""
         self._stopping = False
         self._thread = threading.Thread(target=self.run, name="sampler", daemon=True)
 
@@ -93,7 +93,7 @@ class Sampler:
     def close(self, seconds: float) -> None:
         """Stops ticking and closes all sources, within about `seconds`."""
         self._stopping = True
-        self._bell.ring()
+        self._wake_event.set()
         until = self._clock() + seconds
         closers = [threading.Thread(target=runner.close, args=(seconds,), daemon=True) for runner in self._runners]
         for thread in closers:
@@ -103,12 +103,12 @@ class Sampler:
                 thread.join(max(0.0, until - self._clock()))
 
     def release(self) -> None:
-        """Lets go of every driver, until `resume`. Any thread may ask."""
+        """Releases every driver, until `resume`. Any thread may ask."""
         self._released = True
         self._release("released on request")
 
     def resume(self) -> None:
-        """Takes the drivers back."""
+        """Reacquires the drivers."""
         self._released = self._resting = False
         for runner in self._runners:
             runner.resume()
@@ -138,7 +138,7 @@ class Sampler:
 
     def _sleep_until(self, due: float) -> None:
         while not self._stopping and (left := due - self._clock()) > 0:
-            self._bell.wait(left)
+            self._wake_event.wait(left)
 
     def _await(self, runners: Collection[Runner], seconds: float) -> None:
         until = self._clock() + seconds
@@ -146,7 +146,7 @@ class Sampler:
             left = until - self._clock()
             if left <= 0:
                 return
-            self._bell.wait(left)
+            self._wake_event.wait(left)
 
     def _moment(self) -> Moment:
         self._seq += 1
@@ -186,13 +186,13 @@ class Sampler:
             self._xids = self._xids | xids
 
     def _rest_or_wake(self) -> None:
-        if self._idle is None or self._released:
+        if self._idle_release is None or self._released:
             return
-        asked_ago = self._clock() - self._idle.last_asked_at()
-        if asked_ago > self._idle.seconds and not self._resting:
+        asked_ago = self._clock() - self._idle_release.last_asked_at()
+        if asked_ago > self._idle_release.seconds and not self._resting:
             self._resting = True
-            self._release(f"nobody asked for {self._idle.seconds:g} s")
-        elif asked_ago <= self._idle.seconds and self._resting:
+            self._release(f"nobody asked for {self._idle_release.seconds:g} s")
+        elif asked_ago <= self._idle_release.seconds and self._resting:
             self.resume()
 
     def _release(self, reason: str) -> None:
@@ -222,7 +222,7 @@ class _Health:
             self._state = status.state
         if status.state in ("starting", "released"):
             return None
-        well = status.state in GOOD
+        well = status.state in MEASURING_STATES
         was_well, self._was_well = self._was_well, well
         if was_well is None or was_well == well:
             return None

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+DropBreadcrumb = Callable[[str, int], None]
+"""Called with (function, device index; -1 for none) before each call that may hang or crash, so that whoever
+supervises the process knows which call it was."""
+
 OptionValues = Mapping[str, object]
 """Key of an option -> its value, of those that a person has set."""
 
@@ -36,6 +40,10 @@ class Source(Protocol):
     def close(self) -> None:
         """Releases every handle. May be called twice, and `sample` again afterwards. Never raises."""
         ...
+
+
+def no_breadcrumb(function: str, device: int) -> None:
+    """Leaves no trace: for a source that nobody supervises."""
 
 
 class SourceOption(NamedTuple, Generic[T]):

@@ -14,7 +14,7 @@ from blackbox.events.detectors import SINGLE_EVENTS_MAX
 from blackbox.events.exits import ProcessExits
 from blackbox.events.growth import BUCKET_SECONDS, WINDOW_SECONDS
 from blackbox.events.orphans import CERTAIN_SECONDS, LOOK_SECONDS, Parent, is_alive
-from blackbox.model.sample import Device, DeviceProcess, Ending, Event
+from blackbox.model.sample import Device, DeviceProcess, Event, ProcessExit
 from blackbox.model.snapshot import Moment
 from tests.moments import GIB, MIB, NOW, TIMESTAMP, device, instance, memory, moment, process, sample
 
@@ -58,8 +58,8 @@ def test_a_start_and_an_exit_with_its_peak() -> None:
     assert watching.observe(at(5)) == []
 
 
-def ended(how: Any, seconds: float, pid: int = 7, **changes: Any) -> Ending:
-    return Ending(
+def ended(how: Any, seconds: float, pid: int = 7, **changes: Any) -> ProcessExit:
+    return ProcessExit(
         timestamp=TIMESTAMP + seconds,
         name="train",
         uid=1000,
@@ -67,15 +67,15 @@ def ended(how: Any, seconds: float, pid: int = 7, **changes: Any) -> Ending:
     )
 
 
-def story(*endings: Ending, found: Ending | None = None, holds: bool = True, gpus: int = 1) -> list[Event]:
+def story(*endings: ProcessExit, found: ProcessExit | None = None, holds: bool = True, gpus: int = 1) -> list[Event]:
     """A process that holds memory, then ends as was told; the driver's list forgets it a moment later."""
     watching = EventDetectors(exits=ProcessExits(lambda _: found))
     devices = [device(index) for index in range(gpus)]
     rows = [process(7, one.uuid, used_bytes=(one.index + 1) * GIB) for one in devices] if holds else []
     events = watching.observe(at(0, devices, *rows))
-    events += watching.observe(at(1, devices, *rows, endings=endings))
-    events += watching.observe(at(2, devices, endings=endings))
-    return events + watching.observe(at(3, devices, endings=endings))
+    events += watching.observe(at(1, devices, *rows, process_exits=endings))
+    events += watching.observe(at(2, devices, process_exits=endings))
+    return events + watching.observe(at(3, devices, process_exits=endings))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def story(*endings: Ending, found: Ending | None = None, holds: bool = True, gpu
         (ended("abrupt", 0.5), True),
     ],
 )
-def test_a_crash_is_told_once_and_the_exit_says_how(ending: Ending, is_told: bool) -> None:
+def test_a_crash_is_told_once_and_the_exit_says_how(ending: ProcessExit, is_told: bool) -> None:
     *crashes, end = story(ending)
     assert kinds(crashes) == ["crash"] * is_told
     assert end.process is not None

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from blackbox.model.sample import Event, Sample, SourceState
 from blackbox.model.snapshot import Moment, SourceStatus
-from blackbox.sampling.sampler import GRACE_SECONDS_MAX, START_SECONDS_MAX, Bell, Idle, Sampler, next_tick
+from blackbox.sampling.sampler import GRACE_SECONDS_MAX, START_SECONDS_MAX, IdleRelease, Sampler, WakeEvent, next_tick
 from tests.waiting import PATIENCE_SECONDS
 
 INTERVAL = 0.5
 
 
-class World(Bell):
+class World(WakeEvent):
     """A clock, and the bell that moves it: to the end of the wait, or to the next thing that happens before."""
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class World(Bell):
     def after(self, seconds: float, act: Callable[[], None]) -> None:
         heapq.heappush(self._coming, (self.now + seconds, len(self._coming), act))
 
-    def ring(self) -> None:
+    def set(self) -> None:
         pass
 
     def wait(self, seconds: float) -> None:
@@ -118,8 +118,8 @@ class Scene:
             self._publish,
             interval_seconds=INTERVAL,
             host="here",
-            bell=self.world,
-            idle=None if idle_seconds is None else Idle(idle_seconds, lambda: self.last_asked_at),
+            wake_event=self.world,
+            idle_release=None if idle_seconds is None else IdleRelease(idle_seconds, lambda: self.last_asked_at),
             clock=self.world.clock,
             wall=lambda: self.world.now + self.wall_offset,
         )

@@ -1,4 +1,4 @@
-"""One agent: what arrives on its socket, and what it has said so far."""
+"""One agent: what arrives on its socket, and what its probes have reported so far."""
 
 import contextlib
 import socket
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from blackbox.sources.agents.decode import Message, OomMessage, ReportMessage, decode
 from blackbox.sources.agents.peer import Peer, check_hello
-from blackbox.sources.agents.probe_state import Word
+from blackbox.sources.agents.probe_state import ProbeState
 from blackbox.sources.agents.threads import ThreadIds
 from blackbox.sources.proc.threads import Tasks
 from blackbox.sources.rate_limit import TokenBucket
@@ -26,18 +26,18 @@ HELLO_SECONDS_MAX = 5.0
 """Agents say who they are in the moment they connect."""
 
 
-class Connection:
-    """Takes in frames. Any error it raises means that the agent must be cut off."""
+class AgentConnection:
+    """Reads frames. Any error it raises means that the agent must be disconnected."""
 
     def __init__(self, connected: socket.socket, peer: Peer, tasks: Tasks, now: float) -> None:
         self.socket = connected
         self.peer = peer
         self.ids = ThreadIds(peer, tasks)
-        self.words: dict[str, Word] = {}
+        self.probes: dict[str, ProbeState] = {}
         """By name of the probe."""
         self.cost = Cost(0.0, 0, 0)
         self.goodbye: Goodbye | None = None
-        """How it said that it ends."""
+        """How the program said that it ends."""
         self.frames = 0
         self.bytes = 0
         self._connected_at = now
@@ -58,18 +58,18 @@ class Connection:
     @property
     def rows(self) -> int:
         """Blocks held in memory."""
-        return sum(word.rows for word in self.words.values())
+        return sum(probe.rows for probe in self.probes.values())
 
     def drop_blocks(self, reason: str) -> None:
-        """Makes room."""
-        for word in self.words.values():
-            word.drop_blocks(reason)
+        """Forgets the blocks of all its probes, for `reason`."""
+        for probe in self.probes.values():
+            probe.drop_blocks(reason)
 
     def due_in(self, now: float) -> float:
         """Seconds until it may be read again."""
         return self._reads.due_in(now)
 
-    def is_mute(self, now: float) -> bool:
+    def is_silent(self, now: float) -> bool:
         """Whether it should have said who it is."""
         return not self._greeted and now - self._connected_at > HELLO_SECONDS_MAX
 
@@ -112,9 +112,9 @@ class Connection:
     def _take_report(self, message: ReportMessage, now: float) -> None:
         self.cost = message.cost
         source = message.report.source
-        if word := self.words.get(source):
-            word.update(message, now, self.ids)
-        elif len(self.words) < PROBES_MAX:
-            self.words[source] = Word(message, now, self.ids)
+        if probe := self.probes.get(source):
+            probe.update(message, now, self.ids)
+        elif len(self.probes) < PROBES_MAX:
+            self.probes[source] = ProbeState(message, now, self.ids)
         else:
             raise WireError(f"more than {PROBES_MAX} probes")

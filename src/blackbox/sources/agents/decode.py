@@ -132,9 +132,9 @@ def _decode_report(payload: bytes) -> ReportMessage:
         blocks.append(columns)
     states: list[KvStates] = []
     _require(len(header.pages) == len(report.kv_states or ()), "not one number of pages per states")
-    for told, pages in zip(report.kv_states or (), header.pages, strict=True):
+    for reported, pages in zip(report.kv_states or (), header.pages, strict=True):
         _require(0 <= pages <= min(PAGES_MAX, len(packed)), "page states out of range")
-        states.append(told._replace(states=bytes(packed[:pages])))
+        states.append(reported._replace(states=bytes(packed[:pages])))
         packed = packed[pages:]
     _require(not packed, "bytes behind the last column")
     if report.kv_states is not None:

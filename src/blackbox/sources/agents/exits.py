@@ -1,16 +1,16 @@
-"""How a program with an agent in it ended: by its own word, or by what the kernel shows of it."""
+"""How a program with an agent in it ended: as its agent said, or as the kernel shows it."""
 
 import os
 
 from blackbox.model.event import Ended
 from blackbox.model.identity import same_process
-from blackbox.model.sample import Ending
-from blackbox.sources.agents.connection import Connection
+from blackbox.model.sample import ProcessExit
+from blackbox.sources.agents.connection import AgentConnection
 from blackbox.sources.agents.text import printable
 from blackbox.sources.proc import exit_status
 
 
-def ending_of(connection: Connection, timestamp: float) -> Ending | None:
+def exit_of(connection: AgentConnection, timestamp: float) -> ProcessExit | None:
     """Of the program whose connection has ended just now; None where it lives on: it has become another program, or
     closed its files.
 
@@ -28,13 +28,13 @@ def ending_of(connection: Connection, timestamp: float) -> Ending | None:
                 return None
             wait_status = now.wait_status
     exception = None if goodbye is None or goodbye.exception is None else printable(goodbye.exception)
-    return Ending(
+    return ProcessExit(
         pid=process.pid,
         start_time=process.start_time,
         timestamp=timestamp,
         name=process.name,
         uid=connection.peer.uid,
-        ended=_ended(connection, wait_status),
+        ended=_manner(connection, wait_status),
         signal=None if wait_status is None else os.WTERMSIG(wait_status) or None,
         exit_code=os.WEXITSTATUS(wait_status) if wait_status is not None and os.WIFEXITED(wait_status) else None,
         exception=exception,
@@ -42,7 +42,7 @@ def ending_of(connection: Connection, timestamp: float) -> Ending | None:
     )
 
 
-def _ended(connection: Connection, wait_status: int | None) -> Ended:
+def _manner(connection: AgentConnection, wait_status: int | None) -> Ended:
     if connection.goodbye is not None:
         return "orderly" if connection.goodbye.exception is None else "exception"
     if wait_status is not None and os.WIFSIGNALED(wait_status):
@@ -53,11 +53,11 @@ def _ended(connection: Connection, wait_status: int | None) -> Ended:
     return "unknown" if wait_status is None and connection.held_bytes else "abrupt"
 
 
-def _gpu_uuids(connection: Connection) -> tuple[str, ...]:
+def _gpu_uuids(connection: AgentConnection) -> tuple[str, ...]:
     held = {
         allocator.gpu_uuid: None
-        for word in connection.words.values()
-        for allocator in word.report.allocators
+        for probe in connection.probes.values()
+        for allocator in probe.report.allocators
         if allocator.reserved_bytes
     }
     return tuple(held)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from blackbox.model.sample import KvPool
-from blackbox.sources.agents.connection import Connection
+from blackbox.sources.agents.connection import AgentConnection
 from blackbox.sources.agents.kv_pages import KvMismatchError, pool_of
 from blackbox.wire.report import KvLayout
 
@@ -36,23 +36,23 @@ class Pools:
     def __init__(self) -> None:
         self._made: dict[tuple[int, int], _Made] = {}
 
-    def join(self, connections: Iterable[Connection]) -> dict[Connection, list[Joined]]:
+    def join(self, connections: Iterable[AgentConnection]) -> dict[AgentConnection, list[Joined]]:
         """The pools of every agent that told a layout."""
         connections = tuple(connections)
         states = {
-            (_realm(connection), told.engine): told.states
+            (_realm(connection), reported.engine): reported.states
             for connection in connections
-            for word in connection.words.values()
-            for told in word.report.kv_states or ()
+            for probe in connection.probes.values()
+            for reported in probe.report.kv_states or ()
         }
         before, self._made = self._made, {}
         return {
             connection: [
                 self._joined(
-                    layout, word.report.source, word.taken_at, states.get((_realm(connection), layout.engine)), before
+                    layout, probe.report.source, probe.taken_at, states.get((_realm(connection), layout.engine)), before
                 )
-                for word in connection.words.values()
-                for layout in word.report.kv_layouts or ()
+                for probe in connection.probes.values()
+                for layout in probe.report.kv_layouts or ()
             ]
             for connection in connections
         }
@@ -72,13 +72,13 @@ class Pools:
         return Joined(layout, source, taken_at, made.pool, made.reason)
 
 
-def workers_of(connections: Iterable[Connection]) -> dict[Connection, tuple[int, ...]]:
+def workers_of(connections: Iterable[AgentConnection]) -> dict[AgentConnection, tuple[int, ...]]:
     """The agent of an engine that tells page states -> the pids of all that tell where such pages lie."""
     connections = tuple(connections)
     holders: dict[tuple[tuple[int, int], str], set[int]] = {}
     for connection in connections:
-        for word in connection.words.values():
-            for layout in word.report.kv_layouts or ():
+        for probe in connection.probes.values():
+            for layout in probe.report.kv_layouts or ():
                 holders.setdefault((_realm(connection), layout.engine), set()).add(connection.peer.pid)
     return {
         connection: tuple(sorted(found))
@@ -86,9 +86,9 @@ def workers_of(connections: Iterable[Connection]) -> dict[Connection, tuple[int,
         if (
             found := {
                 pid
-                for word in connection.words.values()
-                for told in word.report.kv_states or ()
-                for pid in holders.get((_realm(connection), told.engine), ())
+                for probe in connection.probes.values()
+                for reported in probe.report.kv_states or ()
+                for pid in holders.get((_realm(connection), reported.engine), ())
             }
         )
     }
@@ -101,6 +101,6 @@ def _make(layout: KvLayout, states: bytes) -> _Made:
         return _Made(layout, states, None, str(error))
 
 
-def _realm(connection: Connection) -> tuple[int, int]:
+def _realm(connection: AgentConnection) -> tuple[int, int]:
     """Engines are named within it: one user's processes in one pid namespace."""
     return connection.peer.uid, connection.peer.pid_namespace

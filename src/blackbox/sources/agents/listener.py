@@ -1,4 +1,4 @@
-"""Takes in all agents, in one thread. What a single one does wrong ends with its connection."""
+"""The server that agents connect to, in one thread. A fault of one agent costs its own connection only."""
 
 import contextlib
 import logging
@@ -8,10 +8,10 @@ import threading
 import time
 from collections.abc import Callable
 
-from blackbox.model.sample import Ending
-from blackbox.sources.agents.connection import FRAME_BYTES, Connection
+from blackbox.model.sample import ProcessExit
+from blackbox.sources.agents.connection import FRAME_BYTES, AgentConnection
 from blackbox.sources.agents.decode import OomMessage
-from blackbox.sources.agents.exits import ending_of
+from blackbox.sources.agents.exits import exit_of
 from blackbox.sources.agents.peer import RefusedError, identify, still_there
 from blackbox.sources.proc.processes import Procfs
 from blackbox.sources.proc.threads import Tasks
@@ -30,22 +30,22 @@ READ_BYTES_BURST = 64 * 1024 * 1024
 OOMS_MAX = 8
 """Failed allocations kept for the next sample, each with its block map."""
 ACCEPTS_MAX = 32
-"""Agents let in before those inside are heard again."""
-ENDINGS_MAX = 64
-ENDINGS_SECONDS = 60.0
-"""How many ends are remembered, and for how long: the driver's list of processes may be read as rarely."""
+"""Connections accepted before those already open are read again."""
+EXITS_MAX = 64
+EXITS_SECONDS = 60.0
+"""How many exits are remembered, and for how long: the driver's list of processes may be read as rarely."""
 LOOK_SECONDS = 1.0
-"""How often to look for agents that say nothing."""
+"""Between looks for agents that send nothing."""
 FULL_SECONDS = 0.1
-"""Until letting in is tried again, when this process may open no more files."""
+"""Until accepting is tried again, when this process may open no more files."""
 LOG_BURST, LOG_SECONDS = 20, 5.0
 """Lines about agents cut off: so many at once, then one in so many seconds."""
 
 log = logging.getLogger(__name__)
 
 
-class Reception:
-    """Listens from its making until `close`. The lock guards everything that connections know."""
+class AgentServer:
+    """Serves agents from its construction until `close`. The lock guards all that connections hold."""
 
     def __init__(
         self,
@@ -55,31 +55,31 @@ class Reception:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.lock = threading.Lock()
-        self.connections: dict[int, Connection] = {}
+        self.connections: dict[int, AgentConnection] = {}
         """By pid."""
         self.cut_off = 0
-        """Connections ended because their agent broke a rule, or was not allowed in."""
+        """Connections closed because their agent broke a rule, or refused."""
         self.frames_gone = 0
         self.bytes_gone = 0
         """Of connections that ended."""
         self._held_bytes = 0
         self._rows = 0
         """Of all connections."""
-        self._ooms: list[tuple[Connection, OomMessage]] = []
-        self._endings: list[Ending] = []
+        self._ooms: list[tuple[AgentConnection, OomMessage]] = []
+        self._process_exits: list[ProcessExit] = []
         self._listening = listening
         self._procfs = procfs
         self._tasks = tasks
         self._clock = clock
         self._reads = TokenBucket(READ_BYTES_BURST, READ_BYTES_PER_SECOND, clock())
         self._log_lines = TokenBucket(LOG_BURST, 1 / LOG_SECONDS, clock())
-        self._look_at = self._end_mute_at = clock()
-        self._paused: dict[Connection, float] = {}
-        """Those that said too much, and when they are heard again."""
-        self._bell, self._listener_bell = socket.socketpair()
+        self._look_at = self._drop_silent_at = clock()
+        self._paused: dict[AgentConnection, float] = {}
+        """Connections over their rate, and when they are read again."""
+        self._waker, self._woken = socket.socketpair()
         self._selector = selectors.DefaultSelector()
         self._selector.register(listening, selectors.EVENT_READ)
-        self._selector.register(self._listener_bell, selectors.EVENT_READ)
+        self._selector.register(self._woken, selectors.EVENT_READ)
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="agents", daemon=True)
         self._thread.start()
@@ -87,24 +87,24 @@ class Reception:
     def close(self) -> None:
         """Ends all connections."""
         self._closing = True
-        self._bell.send(b"\0")
+        self._waker.send(b"\0")
         self._thread.join()
         for connection in tuple(self.connections.values()):
             self._end(connection)
         self._selector.close()
-        self._bell.close()
-        self._listener_bell.close()
+        self._waker.close()
+        self._woken.close()
 
-    def take_ooms(self) -> list[tuple[Connection, OomMessage]]:
+    def take_ooms(self) -> list[tuple[AgentConnection, OomMessage]]:
         """Failed allocations since the last call. Hold the lock."""
         ooms, self._ooms = self._ooms, []
         return ooms
 
-    def endings(self) -> tuple[Ending, ...]:
-        """The programs that ended lately. Hold the lock."""
-        oldest = time.time() - ENDINGS_SECONDS
-        self._endings = [ending for ending in self._endings if ending.timestamp >= oldest]
-        return tuple(self._endings)
+    def process_exits(self) -> tuple[ProcessExit, ...]:
+        """The programs that ended in the last `EXITS_SECONDS`. Hold the lock."""
+        oldest = time.time() - EXITS_SECONDS
+        self._process_exits = [process_exit for process_exit in self._process_exits if process_exit.timestamp >= oldest]
+        return tuple(self._process_exits)
 
     def drop_gone(self) -> None:
         """Ends the connections of processes that have ended, though somebody still holds their socket. Hold the lock.
@@ -125,17 +125,17 @@ class Reception:
         while not self._closing:
             for key, _ in self._selector.select(self._patience()):
                 if key.fileobj is self._listening:
-                    self._let_in()
-                elif isinstance(key.data, Connection):
-                    self._hear(key.data)
-            self._hear_paused_again()
-            self._end_mute()
+                    self._accept()
+                elif isinstance(key.data, AgentConnection):
+                    self._read(key.data)
+            self._resume_paused()
+            self._drop_silent()
 
     def _patience(self) -> float:
         now = self._clock()
         return max(0.0, min((at - now for at in self._paused.values()), default=LOOK_SECONDS))
 
-    def _let_in(self) -> None:
+    def _accept(self) -> None:
         for _ in range(ACCEPTS_MAX):
             try:
                 connected, _ = self._listening.accept()
@@ -156,15 +156,15 @@ class Reception:
         with self.lock:
             peer = identify(connected, self._procfs, self._tasks)
             if before := self.connections.get(peer.pid):
-                self._note_ending(before)
+                self._note_exit(before)
                 self._end(before)
             if len(self.connections) >= AGENTS_MAX:
                 raise RefusedError(f"{AGENTS_MAX} agents are connected")
-            connection = Connection(connected, peer, self._tasks, self._clock())
+            connection = AgentConnection(connected, peer, self._tasks, self._clock())
             self._selector.register(connected, selectors.EVENT_READ, connection)
             self.connections[peer.pid] = connection
 
-    def _hear(self, connection: Connection) -> None:
+    def _read(self, connection: AgentConnection) -> None:
         now = self._clock()
         with self.lock:
             if self.connections.get(connection.peer.pid) is not connection:
@@ -175,7 +175,7 @@ class Reception:
                 fault = self._limit(connection)
             if fault is not None:
                 if not fault:
-                    self._note_ending(connection)
+                    self._note_exit(connection)
                 self._end(connection)
                 if fault:
                     self._note_cut_off(f"agent {connection.peer.pid} is cut off: {fault}")
@@ -186,8 +186,8 @@ class Reception:
             self._selector.unregister(connection.socket)
             self._paused[connection] = now + pause
 
-    def _receive(self, connection: Connection, now: float) -> str | None:
-        """Why to end the connection, empty where the agent has done so itself; None to go on."""
+    def _receive(self, connection: AgentConnection, now: float) -> str | None:
+        """Why to close the connection, empty where the agent has done so itself; None to keep it."""
         held_bytes, rows = connection.held_bytes, connection.rows
         try:
             for oom in connection.receive(now):
@@ -206,8 +206,8 @@ class Reception:
             self._rows += connection.rows - rows
         return None
 
-    def _limit(self, connection: Connection) -> str | None:
-        """Why to end the connection; too many blocks are only dropped."""
+    def _limit(self, connection: AgentConnection) -> str | None:
+        """Why to close the connection; None to keep it. Too many blocks are only dropped."""
         if self._rows > ROWS_MAX:
             self._rows -= connection.rows
             connection.drop_blocks(f"all agents together told more than {ROWS_MAX} blocks")
@@ -215,24 +215,24 @@ class Reception:
             return f"all agents together sent more than {HELD_BYTES_MAX} bytes of frames that are not complete"
         return None
 
-    def _hear_paused_again(self) -> None:
+    def _resume_paused(self) -> None:
         now = self._clock()
         for connection in [connection for connection, at in self._paused.items() if at <= now]:
             del self._paused[connection]
             if connection.socket.fileno() >= 0:
                 self._selector.register(connection.socket, selectors.EVENT_READ, connection)
 
-    def _end_mute(self) -> None:
+    def _drop_silent(self) -> None:
         now = self._clock()
-        if now < self._end_mute_at:
+        if now < self._drop_silent_at:
             return
-        self._end_mute_at = now + LOOK_SECONDS
+        self._drop_silent_at = now + LOOK_SECONDS
         for connection in tuple(self.connections.values()):
-            if connection.is_mute(now):
+            if connection.is_silent(now):
                 with self.lock:
                     self._end(connection)
 
-    def _end(self, connection: Connection) -> None:
+    def _end(self, connection: AgentConnection) -> None:
         if self._paused.pop(connection, None) is None:
             self._selector.unregister(connection.socket)
         connection.socket.close()
@@ -243,10 +243,10 @@ class Reception:
         if self.connections.get(connection.peer.pid) is connection:
             del self.connections[connection.peer.pid]
 
-    def _note_ending(self, connection: Connection) -> None:
-        ending = ending_of(connection, time.time())
-        if ending is not None:
-            self._endings = [*self._endings, ending][-ENDINGS_MAX:]
+    def _note_exit(self, connection: AgentConnection) -> None:
+        process_exit = exit_of(connection, time.time())
+        if process_exit is not None:
+            self._process_exits = [*self._process_exits, process_exit][-EXITS_MAX:]
 
     def _note_cut_off(self, line: str) -> None:
         self.cut_off += 1

@@ -50,8 +50,8 @@ def identify(connected: socket.socket, procfs: Procfs, tasks: Tasks) -> Peer:
 
 def check_hello(peer: Peer, hello: Hello) -> None:
     """Raises `RefusedError` where the one who speaks started at another time than the process with its pid."""
-    told = ProcessIdentity(peer.pid, hello.start_ticks or None)
-    if same_process(told, peer.process.identity) is False:
+    reported = ProcessIdentity(peer.pid, hello.start_ticks or None)
+    if same_process(reported, peer.process.identity) is False:
         raise RefusedError(f"process {peer.pid} is not the one that connected")
 
 

@@ -1,4 +1,4 @@
-"""What one probe of one process has said so far: counters of now, details as old as they are."""
+"""What one probe of one process has reported so far: its newest counters, and the last details with their age."""
 
 from typing import NamedTuple
 
@@ -13,17 +13,17 @@ CLOCKS_APART_SECONDS_MAX = 5.0
 
 
 class Details(NamedTuple):
-    """What only full reports tell of an allocator."""
+    """The parts of an allocator that only full reports have."""
 
     taken_at: float
     blocks: tuple[AllocatorBlock, ...] | None
     threads: tuple[OwnerThread, ...] | None
     refused: str | None
-    """Why there are no blocks, though they were told."""
+    """Why there are no blocks, although some were reported."""
     stacks: tuple[OwnerStack, ...] | None = None
 
 
-class Word:
+class ProbeState:
     """The newest report of a probe, with what it left out taken from the ones before."""
 
     def __init__(self, message: ReportMessage, now: float, ids: ThreadIds) -> None:
@@ -37,16 +37,16 @@ class Word:
 
     def update(self, message: ReportMessage, now: float, ids: ThreadIds) -> None:
         """Takes in a newer report."""
-        told = message.report
-        self.taken_at = told.taken_at if 0 <= now - told.taken_at <= CLOCKS_APART_SECONDS_MAX else now
-        self.report = _over(self.report, told)
+        reported = message.report
+        self.taken_at = reported.taken_at if 0 <= now - reported.taken_at <= CLOCKS_APART_SECONDS_MAX else now
+        self.report = _over(self.report, reported)
         before, self.details = self.details, {}
-        for allocator, columns in zip(told.allocators, message.blocks, strict=True):
+        for allocator, columns in zip(reported.allocators, message.blocks, strict=True):
             self.details[allocator.gpu_uuid] = self._details(allocator, columns, before.get(allocator.gpu_uuid), ids)
         self.rows = sum(len(details.blocks or ()) for details in self.details.values())
 
     def drop_blocks(self, reason: str) -> None:
-        """Makes room."""
+        """Forgets the blocks, for `reason`."""
         self.rows = 0
         self.details = {uuid: details._replace(blocks=None, refused=reason) for uuid, details in self.details.items()}
 
@@ -57,8 +57,8 @@ class Word:
             before = Details(self.taken_at, None, None, None)
         threads = before.threads if allocator.threads is None else allocator.threads
         if columns is None:
-            told_why = "blocks" in allocator.unknown
-            if told_why:
+            has_reason = "blocks" in allocator.unknown
+            if has_reason:
                 return before._replace(blocks=None, threads=threads, stacks=None)
             return before._replace(threads=threads)
         held = sum(columns.size)
@@ -68,11 +68,11 @@ class Word:
         return Details(self.taken_at, block_rows(columns, ids), threads, None, allocator.stacks)
 
 
-def _over(before: Report, told: Report) -> Report:
-    """The newer report, completed with what it has no news of."""
-    return told._replace(
-        kv_layouts=before.kv_layouts if told.kv_layouts is None else told.kv_layouts,
-        kv_states=before.kv_states if told.kv_states is None else told.kv_states,
-        kernels=before.kernels if told.kernels is None else told.kernels,
-        engines=before.engines if told.engines is None else told.engines,
+def _over(before: Report, reported: Report) -> Report:
+    """The newer report; what it leaves out as unchanged is taken from the one before."""
+    return reported._replace(
+        kv_layouts=before.kv_layouts if reported.kv_layouts is None else reported.kv_layouts,
+        kv_states=before.kv_states if reported.kv_states is None else reported.kv_states,
+        kernels=before.kernels if reported.kernels is None else reported.kernels,
+        engines=before.engines if reported.engines is None else reported.engines,
     )

@@ -14,10 +14,10 @@ from blackbox.model.sample import (
     OwningStack,
     TraceStep,
 )
-from blackbox.sources.agents.connection import Connection
+from blackbox.sources.agents.connection import AgentConnection
 from blackbox.sources.agents.decode import OomMessage
 from blackbox.sources.agents.kv_pools import Joined, workers_of
-from blackbox.sources.agents.probe_state import Details, Word
+from blackbox.sources.agents.probe_state import Details, ProbeState
 from blackbox.sources.agents.rows import TYPES, block_rows
 from blackbox.sources.agents.text import printable, printable_values
 from blackbox.sources.agents.threads import ThreadStates
@@ -38,54 +38,56 @@ class Allocators:
         self._threads: dict[tuple[int, str, str], ThreadStates] = {}
         """By pid, probe and device."""
 
-    def parts(self, pools: dict[Connection, list[Joined]], now: float) -> list[Allocator]:
+    def parts(self, pools: dict[AgentConnection, list[Joined]], now: float) -> list[Allocator]:
         """Every allocator of every agent, with its KV cache cut into pages where those are known."""
         before, self._threads = self._threads, {}
         parts: list[Allocator] = []
         for connection, joined in pools.items():
             own: list[Allocator] = []
-            for source, word in connection.words.items():
-                for told in word.report.allocators:
-                    key = connection.peer.pid, source, told.gpu_uuid
+            for source, probe in connection.probes.items():
+                for reported in probe.report.allocators:
+                    key = connection.peer.pid, source, reported.gpu_uuid
                     threads = self._threads[key] = before.get(key) or ThreadStates(connection.peer.pid, self._tasks)
-                    own.append(_allocator(connection, word, told, threads, now))
+                    own.append(_allocator(connection, probe, reported, threads, now))
             parts += _with_pools(connection, own, joined)
         return parts
 
 
-def kernels(connections: Iterable[Connection]) -> Iterator[KernelCounters]:
+def kernels(connections: Iterable[AgentConnection]) -> Iterator[KernelCounters]:
     """The kernel counters of every agent that has some."""
     for connection in connections:
-        for source, word in connection.words.items():
-            for told in word.report.kernels or ():
+        for source, probe in connection.probes.items():
+            for reported in probe.report.kernels or ():
                 yield KernelCounters(
                     pid=connection.peer.pid,
                     source=source,
-                    scope=told.scope,
-                    atomic_operations=told.atomic_operations,
-                    threads_per_block=told.threads_per_block,
-                    occupancy=told.occupancy,
-                    active_blocks=told.active_blocks,
-                    memory_throughput=told.memory_throughput,
-                    dram_read_bytes=told.dram_read_bytes,
-                    dram_write_bytes=told.dram_write_bytes,
-                    unknown=printable_values(told.unknown),
+                    scope=reported.scope,
+                    atomic_operations=reported.atomic_operations,
+                    threads_per_block=reported.threads_per_block,
+                    occupancy=reported.occupancy,
+                    active_blocks=reported.active_blocks,
+                    memory_throughput=reported.memory_throughput,
+                    dram_read_bytes=reported.dram_read_bytes,
+                    dram_write_bytes=reported.dram_write_bytes,
+                    unknown=printable_values(reported.unknown),
                 )
 
 
-def engines(connections: Iterable[Connection], now: float) -> Iterator[InferenceEngine]:
+def engines(connections: Iterable[AgentConnection], now: float) -> Iterator[InferenceEngine]:
     """The inference engines inside the agents' processes; without figures where those are old."""
     connections = tuple(connections)
     workers = workers_of(connections)
     for connection in connections:
-        for word in connection.words.values():
-            age = now - word.taken_at
-            for told in word.report.engines or ():
-                engine = _engine(connection, told) if age <= STALE_SECONDS else _silent_engine(connection, told, age)
-                yield structs.replace(engine, pids=workers.get(connection, ()), taken_at=word.taken_at)
+        for probe in connection.probes.values():
+            age = now - probe.taken_at
+            for reported in probe.report.engines or ():
+                engine = (
+                    _engine(connection, reported) if age <= STALE_SECONDS else _silent_engine(connection, reported, age)
+                )
+                yield structs.replace(engine, pids=workers.get(connection, ()), taken_at=probe.taken_at)
 
 
-def oom_event(connection: Connection, message: OomMessage) -> Event:
+def oom_event(connection: AgentConnection, message: OomMessage) -> Event:
     """A failed allocation, whole."""
     oom, process = message.header.oom, connection.peer.process
     allocator = None
@@ -127,38 +129,38 @@ def oom_event(connection: Connection, message: OomMessage) -> Event:
     )
 
 
-def _engine(connection: Connection, told: EngineReport) -> InferenceEngine:
+def _engine(connection: AgentConnection, reported: EngineReport) -> InferenceEngine:
     return InferenceEngine(
         pid=connection.peer.pid,
-        kind=printable(told.kind),
-        model=None if told.model is None else printable(told.model),
-        kv_pages_total=told.kv_pages_total,
-        kv_pages_used=told.kv_pages_used,
-        kv_pages_cached=told.kv_pages_cached,
-        kv_usage_ratio=told.kv_usage_ratio,
-        prefix_hit_ratio=told.prefix_hit_ratio,
-        requests_running=told.requests_running,
-        requests_waiting=told.requests_waiting,
-        preemptions_total=told.preemptions_total,
-        unknown=printable_values(told.unknown),
+        kind=printable(reported.kind),
+        model=None if reported.model is None else printable(reported.model),
+        kv_pages_total=reported.kv_pages_total,
+        kv_pages_used=reported.kv_pages_used,
+        kv_pages_cached=reported.kv_pages_cached,
+        kv_usage_ratio=reported.kv_usage_ratio,
+        prefix_hit_ratio=reported.prefix_hit_ratio,
+        requests_running=reported.requests_running,
+        requests_waiting=reported.requests_waiting,
+        preemptions_total=reported.preemptions_total,
+        unknown=printable_values(reported.unknown),
     )
 
 
-def _silent_engine(connection: Connection, told: EngineReport, age: float) -> InferenceEngine:
+def _silent_engine(connection: AgentConnection, reported: EngineReport, age: float) -> InferenceEngine:
     why = f"told {age:.1f} s ago; the agent is silent since"
     figures = [name for name in EngineReport._fields if name not in ("kind", "model", "unknown")]
-    return _engine(connection, EngineReport(told.kind, told.model, unknown=dict.fromkeys(figures, why)))
+    return _engine(connection, EngineReport(reported.kind, reported.model, unknown=dict.fromkeys(figures, why)))
 
 
 def _allocator(
-    connection: Connection, word: Word, told: AllocatorReport, threads: ThreadStates, now: float
+    connection: AgentConnection, probe: ProbeState, reported: AllocatorReport, threads: ThreadStates, now: float
 ) -> Allocator:
-    details = word.details.get(told.gpu_uuid, _NO_DETAILS)
-    counters = _counters(connection, word.report.source, told, word.taken_at)
+    details = probe.details.get(reported.gpu_uuid, _NO_DETAILS)
+    counters = _counters(connection, probe.report.source, reported, probe.taken_at)
     unknown = counters.unknown
     if details.refused is not None:
         unknown = unknown | {"blocks": details.refused}
-    age = now - word.taken_at
+    age = now - probe.taken_at
     if age > STALE_SECONDS:
         why = f"told {age:.1f} s ago; the agent is silent since"
         unknown = unknown | dict.fromkeys(("reserved_bytes", "allocated_bytes", "blocks"), why)
@@ -167,39 +169,39 @@ def _allocator(
         blocks=details.blocks,
         threads=None if details.threads is None else threads.rows(details.threads, connection.ids),
         stacks=None if details.stacks is None else tuple(map(owning_stack, details.stacks)),
-        details_taken_at=details.taken_at if details.taken_at < word.taken_at else None,
+        details_taken_at=details.taken_at if details.taken_at < probe.taken_at else None,
         unknown=unknown,
     )
 
 
-def owning_stack(told: OwnerStack) -> OwningStack:
+def owning_stack(reported: OwnerStack) -> OwningStack:
     """A stack as a part of a sample, fit to be shown."""
     return OwningStack(
-        frames=tuple(map(printable, told.frames)),
-        allocated_bytes=told.allocated_bytes,
-        blocks=told.blocks,
-        type=TYPES[told.type],
-        subtype=None if told.subtype is None else printable(told.subtype),
+        frames=tuple(map(printable, reported.frames)),
+        allocated_bytes=reported.allocated_bytes,
+        blocks=reported.blocks,
+        type=TYPES[reported.type],
+        subtype=None if reported.subtype is None else printable(reported.subtype),
     )
 
 
-def _counters(connection: Connection, source: str, told: AllocatorReport, taken_at: float) -> Allocator:
+def _counters(connection: AgentConnection, source: str, reported: AllocatorReport, taken_at: float) -> Allocator:
     return Allocator(
         pid=connection.peer.pid,
         start_time=connection.peer.process.start_time,
-        gpu_uuid=told.gpu_uuid,
+        gpu_uuid=reported.gpu_uuid,
         taken_at=taken_at,
         source=source,
-        reserved_bytes=told.reserved_bytes,
-        allocated_bytes=told.allocated_bytes,
-        inactive_split_bytes=told.inactive_split_bytes,
-        requested_bytes=told.requested_bytes,
-        largest_free_bytes=told.largest_free_bytes,
-        unknown=printable_values(told.unknown) if told.unknown else told.unknown,
+        reserved_bytes=reported.reserved_bytes,
+        allocated_bytes=reported.allocated_bytes,
+        inactive_split_bytes=reported.inactive_split_bytes,
+        requested_bytes=reported.requested_bytes,
+        largest_free_bytes=reported.largest_free_bytes,
+        unknown=printable_values(reported.unknown) if reported.unknown else reported.unknown,
     )
 
 
-def _with_pools(connection: Connection, allocators: list[Allocator], pools: Iterable[Joined]) -> list[Allocator]:
+def _with_pools(connection: AgentConnection, allocators: list[Allocator], pools: Iterable[Joined]) -> list[Allocator]:
     """The allocators of a process, with each pool given to the one that holds its memory."""
     for joined in pools:
         held = [place for place, one in enumerate(allocators) if one.gpu_uuid == joined.layout.gpu_uuid]
@@ -219,7 +221,7 @@ def _with_pool(allocator: Allocator, joined: Joined) -> Allocator:
     return structs.replace(allocator, kv_pools=(*allocator.kv_pools, joined.pool))
 
 
-def _pool_alone(connection: Connection, joined: Joined) -> Allocator:
+def _pool_alone(connection: AgentConnection, joined: Joined) -> Allocator:
     """An allocator that is the pool: nobody tells what else the process holds there."""
     size = sum(size for _, size in joined.layout.ranges)
     alone = Allocator(

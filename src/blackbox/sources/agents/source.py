@@ -9,9 +9,9 @@ from blackbox.model.sample import Sample
 from blackbox.pidfile import runtime_directory
 from blackbox.sources.agents import AGENT_SOCKET, SOCKET
 from blackbox.sources.agents.kv_pools import Pools
-from blackbox.sources.agents.listener import Reception
+from blackbox.sources.agents.listener import AgentServer
 from blackbox.sources.agents.sample_parts import Allocators, engines, kernels, oom_event
-from blackbox.sources.agents.unix_socket import Door, DoorError
+from blackbox.sources.agents.unix_socket import UnixListener, UnixListenerError
 from blackbox.sources.base import SourceContext
 from blackbox.sources.proc.processes import Procfs
 from blackbox.sources.proc.threads import Tasks
@@ -39,54 +39,54 @@ class AgentSource:
         self._procfs = Procfs(proc)
         self._tasks = Tasks(proc)
         self._clock = clock
-        self._door: Door | None = None
-        self._reception: Reception | None = None
+        self._listener: UnixListener | None = None
+        self._server: AgentServer | None = None
         self._pools = Pools()
         self._allocators = Allocators(self._tasks)
 
     def sample(self) -> Sample:
         """What all agents have said so far, with its age."""
         try:
-            reception = self._reception or self._open()
-        except DoorError as error:
+            server = self._server or self._open()
+        except UnixListenerError as error:
             # the figures of the driver are whole without agents: nobody should be told to restart the server
             return Sample(source=self.name, taken_at=self._clock(), state="degraded", reason=str(error))
-        with reception.lock:
+        with server.lock:
             now = self._clock()
-            reception.drop_gone()
-            connections = tuple(reception.connections.values())
+            server.drop_gone()
+            connections = tuple(server.connections.values())
             return Sample(
                 source=self.name,
                 taken_at=now,
                 allocators=tuple(self._allocators.parts(self._pools.join(connections), now)),
                 kernels=tuple(kernels(connections)),
                 engines=tuple(engines(connections, now)),
-                events=tuple(oom_event(connection, oom) for connection, oom in reception.take_ooms()),
-                endings=reception.endings(),
+                events=tuple(oom_event(connection, oom) for connection, oom in server.take_ooms()),
+                process_exits=server.process_exits(),
                 cost={
                     "agents": len(connections),
-                    "agents_cut_off_total": reception.cut_off,
+                    "agents_cut_off_total": server.cut_off,
                     "agents_cpu_seconds": sum(connection.cost.cpu_seconds for connection in connections),
                     "agents_dropped": sum(connection.cost.dropped for connection in connections),
-                    "frames_total": reception.frames_gone + sum(connection.frames for connection in connections),
-                    "bytes_total": reception.bytes_gone + sum(connection.bytes for connection in connections),
+                    "frames_total": server.frames_gone + sum(connection.frames for connection in connections),
+                    "bytes_total": server.bytes_gone + sum(connection.bytes for connection in connections),
                 },
                 facts=dict((SOCKET.stated(os.fspath(self._path)),)),
             )
 
     def close(self) -> None:
         """Stops listening; agents go on looking for us."""
-        if self._reception is not None:
-            self._reception.close()
-            self._reception = None
-        if self._door is not None:
-            self._door.close()
-            self._door = None
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
 
-    def _open(self) -> Reception:
-        self._door = Door(self._path, self._mode)
-        self._reception = Reception(self._door.socket, self._procfs, self._tasks, self._clock)
-        return self._reception
+    def _open(self) -> AgentServer:
+        self._listener = UnixListener(self._path, self._mode)
+        self._server = AgentServer(self._listener.socket, self._procfs, self._tasks, self._clock)
+        return self._server
 
 
 def make(context: SourceContext) -> AgentSource:

@@ -1,4 +1,4 @@
-"""The listening socket on disk: made where nobody else can write, never wider open than meant, and only once."""
+"""A listening Unix socket, in a folder that nobody else can write to, and never with wider permissions than meant."""
 
 import contextlib
 import fcntl
@@ -14,19 +14,19 @@ OWNER_ONLY = 0o600
 _OTHERS_WRITE = 0o022
 
 
-class DoorError(Exception):
+class UnixListenerError(Exception):
     """Cannot listen; says why."""
 
 
-class Door:
-    """Listens at `path` from its making until `close`.
+class UnixListener:
+    """Listens at `path` from its construction until `close`.
 
-    Every step goes through a handle of the folder, which was looked at first: a link put in its place later leads
-    nobody astray. A lock beside the socket, not the socket itself, tells whether a server lives.
+    Every step goes through a handle of the folder, which is checked first, so that a link put in its place later has
+    no effect. A lock beside the socket, not the socket itself, shows whether another server is alive.
     """
 
     def __init__(self, path: Path, mode: int) -> None:
-        """Raises `DoorError`."""
+        """Raises `UnixListenerError`."""
         self._name = path.name
         with contextlib.ExitStack() as stack:
             try:
@@ -38,11 +38,11 @@ class Door:
                 self._inode = _open_to(self._directory, self._name, mode)
                 self.socket.listen(BACKLOG)
             except OSError as error:
-                raise DoorError(f"cannot listen at {path}: {error.strerror or error}") from error
+                raise UnixListenerError(f"cannot listen at {path}: {error.strerror or error}") from error
             self._handles = stack.pop_all()
 
     def close(self) -> None:
-        """Removes the socket, unless it is another's by now, and lets go of the folder."""
+        """Removes the socket, unless another has replaced it, and closes the folder."""
         with self._handles, contextlib.suppress(OSError):
             if os.stat(self._name, dir_fd=self._directory, follow_symlinks=False).st_ino == self._inode:
                 os.unlink(self._name, dir_fd=self._directory)

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from blackbox.sources.amd.files import NO_GPU, Failure, Files
+from blackbox.sources.amd.files import NO_GPU, FileFailure, Files
 
 DRIVER = "bus/pci/drivers/amdgpu"
 """Holds a link for every PCI device that the driver has taken."""
@@ -37,7 +37,7 @@ class CardFinder:
         self._root = root
         self._names: dict[str, str] = {}
 
-    def find(self) -> tuple[Card, ...] | Failure:
+    def find(self) -> tuple[Card, ...] | FileFailure:
         """All GPUs of the driver; none where it is not loaded or has none."""
         if failure := self._files.barred(DRIVER, NO_GPU):
             return failure
@@ -79,6 +79,6 @@ def _marketing_name(root: Path, device: str, revision: str) -> str | None:
     return None
 
 
-def _hexadecimal(text: str | Failure) -> str:
+def _hexadecimal(text: str | FileFailure) -> str:
     """`0x74a1` as `74a1`."""
     return text.lower().removeprefix("0x") if isinstance(text, str) else "of unknown type"

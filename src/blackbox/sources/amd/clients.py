@@ -22,7 +22,7 @@ _LINE = re.compile(r"^(drm-[a-z-]+):\s*(.*?)\s*$", re.MULTILINE)
 _SIZE = re.compile(r"(\d+)\s*(KiB|MiB|GiB|)")
 
 
-class Client(NamedTuple):
+class DrmClient(NamedTuple):
     """An open file of a driver; those that share one `client_id` on a GPU share its memory, too."""
 
     pci: str
@@ -66,14 +66,14 @@ def read_clients(procfs: Path, announce: Callable[[], None] = lambda: None) -> C
     return Clients({pid: dict(of_gpus) for pid, of_gpus in held.items()}, frozenset(compute), hidden)
 
 
-def parse_fdinfo(text: str) -> Client | None:
+def parse_fdinfo(text: str) -> DrmClient | None:
     """The client of an open file; None where it is none of amdgpu's, or tells no memory."""
     fields = dict(_LINE.findall(text))
     if fields.get("drm-driver") != "amdgpu" or not {"drm-pdev", "drm-client-id"} <= fields.keys():
         return None
     sizes = (_SIZE.fullmatch(fields[key]) for key in MEMORY_KEYS if key in fields)
     size = next(sizes, None)
-    return Client(fields["drm-pdev"], fields["drm-client-id"], int(size[1]) * _UNITS[size[2]]) if size else None
+    return DrmClient(fields["drm-pdev"], fields["drm-client-id"], int(size[1]) * _UNITS[size[2]]) if size else None
 
 
 def _device_files(directory: str) -> tuple[list[str], bool]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from blackbox.model.sample import Memory
 from blackbox.sources.amd.cards import Card
-from blackbox.sources.amd.files import Failure, Fault, Files
+from blackbox.sources.amd.files import FileFailure, FileFault, Files
 
 SOURCE = "amdgpu"
 TOTAL_BYTES_MAX = 2**50
@@ -29,16 +29,16 @@ class Gauges(NamedTuple):
     unknown: dict[str, str]
 
 
-def read_memory(files: Files, card: Card) -> Memory | Failure:
+def read_memory(files: Files, card: Card) -> Memory | FileFailure:
     """The GPU's own memory. What the driver keeps for itself is part of what is used, and told apart by nobody."""
     total = files.number(card.directory / "mem_info_vram_total", card.index)
-    if isinstance(total, Failure):
+    if isinstance(total, FileFailure):
         return total
     used = files.number(card.directory / "mem_info_vram_used", card.index)
-    if isinstance(used, Failure):
+    if isinstance(used, FileFailure):
         return used
     if not used <= total <= TOTAL_BYTES_MAX or not total:
-        return Failure(Fault.PASSING, f"the driver answered impossible memory: total {total}, used {used}")
+        return FileFailure(FileFault.PASSING, f"the driver answered impossible memory: total {total}, used {used}")
     return Memory(total_bytes=total, used_bytes=used, free_bytes=total - used, driver_reserved_bytes=0, source=SOURCE)
 
 
@@ -75,17 +75,17 @@ class GaugeReader:
             unknown,
         )
 
-    def _sensor(self, files: Files, noun: str) -> int | Failure:
+    def _sensor(self, files: Files, noun: str) -> int | FileFailure:
         path = (self._sensors or {}).get(noun)
         if path is None:
-            return Failure(Fault.ABSENT, f"the GPU has no sensor of its {noun}")
+            return FileFailure(FileFault.ABSENT, f"the GPU has no sensor of its {noun}")
         return files.number(path, self._card.index)
 
 
 def _find_sensors(files: Files, card: Card) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for directory in sorted(card.directory.glob("hwmon/hwmon*")):
-        labels: dict[str | Failure, Path] = {
+        labels: dict[str | FileFailure, Path] = {
             files.text(label, card.index): label.with_name(label.name.replace("_label", "_input"))
             for label in sorted(directory.glob("temp*_label"))
         }
@@ -98,8 +98,8 @@ def _find_sensors(files: Files, card: Card) -> dict[str, Path]:
     return found
 
 
-def _within(key: str, number: int | Failure, per_unit: int, high: int, unknown: dict[str, str]) -> float | None:
-    if isinstance(number, Failure):
+def _within(key: str, number: int | FileFailure, per_unit: int, high: int, unknown: dict[str, str]) -> float | None:
+    if isinstance(number, FileFailure):
         unknown[key] = number.reason
         return None
     value = number / per_unit

@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from blackbox.sources.amd.files import NO_GPU, Failure, Files
+from blackbox.sources.amd.files import NO_GPU, FileFailure, Files
 
 NODES = "sys/class/kfd/kfd/topology/nodes"
 PROCESSES = "sys/class/kfd/kfd/proc"
@@ -45,7 +45,7 @@ class Kfd:
             match = _VRAM.fullmatch(name)
             address = self._address(match[1]) if match else None
             used = self._files.number(directory / name, NO_GPU) if address else 0
-            if address and not isinstance(used, Failure):
+            if address and not isinstance(used, FileFailure):
                 held[address] += used
         return {address: used for address, used in held.items() if used}
 
@@ -59,7 +59,7 @@ class Kfd:
         for node in sorted((self._root / NODES).glob("*")):
             number = self._files.text(node / "gpu_id", NO_GPU)
             properties = self._files.text(node / "properties", NO_GPU)
-            if isinstance(number, Failure) or isinstance(properties, Failure) or number == "0":  # 0: a CPU
+            if isinstance(number, FileFailure) or isinstance(properties, FileFailure) or number == "0":  # 0: a CPU
                 continue
             found = {key: int(value) for key, value in _PROPERTY.findall(properties)}
             if "location_id" in found:

@@ -22,7 +22,7 @@ CONTAINED = "the kernel lists compute processes outside this container by pids t
 NO_KFD = "the kernel lists no compute processes here"
 
 
-class ProcessListing:
+class ProcessListReader:
     """Keeps the newest list."""
 
     def __init__(self, files: Files, root: Path, procfs: Procfs, stopwatch: Callable[[], float]) -> None:

@@ -4,17 +4,17 @@ from collections.abc import Callable, Iterable
 
 from blackbox.model.sample import Device, Event, GpuState, Memory
 from blackbox.sources.amd.cards import Card
-from blackbox.sources.amd.files import Failure, Fault, Files
+from blackbox.sources.amd.files import FileFailure, FileFault, Files
 from blackbox.sources.amd.gauges import GAUGES, GaugeReader, Gauges, read_memory
 
 FAILURES_MAX = 4
 """Passing failures in a row that make a GPU lost: two seconds at the default interval."""
 RESERVED_UNKNOWN = "the driver counts its own share into used_bytes"
-UNLISTED = Failure(Fault.GONE, "the driver lists this GPU no more")
-_STATES: dict[Fault, GpuState] = {
-    Fault.DENIED: "no_access",
-    Fault.GONE: "lost",
-    Fault.QUARANTINED: "failed",
+UNLISTED = FileFailure(FileFault.GONE, "the driver lists this GPU no more")
+_STATES: dict[FileFault, GpuState] = {
+    FileFault.DENIED: "no_access",
+    FileFault.GONE: "lost",
+    FileFault.QUARANTINED: "failed",
 }
 
 
@@ -40,22 +40,22 @@ class TrackedGpu:
     def read(self, files: Files, now: float) -> None:
         """Reads memory and gauges."""
         reading = read_memory(files, self.card)
-        if isinstance(reading, Failure):
+        if isinstance(reading, FileFailure):
             self.fail(reading, now)
             return
         self.state, self.reason, self._failures = "ok", None, 0
         self._memory, self._taken_at = reading, now
         self._gauges = self._gauge_reader.read(files, now)
 
-    def fail(self, failure: Failure, now: float) -> None:
+    def fail(self, failure: FileFailure, now: float) -> None:
         """Takes note that the GPU did not answer."""
-        if failure.fault is Fault.ABSENT:  # nothing is wrong with it: it does not tell
+        if failure.fault is FileFault.ABSENT:  # nothing is wrong with it: it does not tell
             self.state, self.reason, self._taken_at = "ok", None, now
             self._forget(failure.reason)
             return
-        self._failures += failure.fault is Fault.PASSING
+        self._failures += failure.fault is FileFault.PASSING
         self.reason = failure.reason
-        if failure.fault is Fault.PASSING and self._failures < FAILURES_MAX:
+        if failure.fault is FileFault.PASSING and self._failures < FAILURES_MAX:
             self.state = "lost" if self.state == "lost" else "stale"
             return
         self.state = _STATES.get(failure.fault, "lost")
@@ -89,7 +89,7 @@ class TrackedGpu:
         self._memory, self._memory_unknown, self._gauges = None, reason, None
 
 
-class Roster:
+class DeviceRegistry:
     """GPUs by UUID. One that goes stays, as lost."""
 
     def __init__(self, files: Files, wall_clock: Callable[[], float]) -> None:

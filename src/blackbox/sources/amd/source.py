@@ -7,9 +7,10 @@ from pathlib import Path
 from blackbox.model.facts import DRIVER_VERSION, PID_SCOPE, PROFILING
 from blackbox.model.sample import Sample, SourceState
 from blackbox.sources.amd.cards import CardFinder
-from blackbox.sources.amd.files import NO_GPU, Breadcrumb, Failure, Files
-from blackbox.sources.amd.listing import ProcessListing
-from blackbox.sources.amd.registry import Roster, TrackedGpu
+from blackbox.sources.amd.files import NO_GPU, FileFailure, Files
+from blackbox.sources.amd.listing import ProcessListReader
+from blackbox.sources.amd.registry import DeviceRegistry, TrackedGpu
+from blackbox.sources.base import DropBreadcrumb, no_breadcrumb
 from blackbox.sources.proc.processes import Procfs, user_name
 
 CARDS_SECONDS = 1.0
@@ -23,10 +24,6 @@ VERSION = "sys/module/amdgpu/version"
 KERNEL = "proc/sys/kernel/osrelease"
 
 
-def _no_breadcrumb(name: str, gpu: int) -> None:
-    """Leaves no trace."""
-
-
 class AmdSource:
     """Keeps the promises of `Source`. Runs in a process of its own, since the driver of a sick GPU may not answer."""
 
@@ -35,7 +32,7 @@ class AmdSource:
     def __init__(
         self,
         *,
-        breadcrumb: Breadcrumb = _no_breadcrumb,
+        breadcrumb: DropBreadcrumb = no_breadcrumb,
         root: Path = Path("/"),
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
@@ -64,8 +61,8 @@ class AmdSource:
         now = self._clock()
         if now >= self._cards_at:
             self._look(now)
-        self._roster.read(now)
-        gpus = self._roster.gpus
+        self._registry.read(now)
+        gpus = self._registry.gpus
         present = [gpu.card for gpu in gpus if gpu.state != "lost"]
         if present:
             self._listing.read(present, now)
@@ -79,7 +76,7 @@ class AmdSource:
             devices=tuple(gpu.describe(self._listing.unknown) for gpu in gpus),
             processes=tuple(process for process in self._listing.processes if process.gpu_uuid in uuids),
             processes_taken_at=self._listing.taken_at,
-            events=self._roster.drain_events(),
+            events=self._registry.drain_events(),
             cost=self._cost(),
             facts=self._facts,
         )
@@ -92,16 +89,16 @@ class AmdSource:
     def _forget(self) -> None:
         self._cards_at = float("-inf")
         self._finder = CardFinder(self._files, self._root)
-        self._roster = Roster(self._files, self._wall_clock)
-        self._listing = ProcessListing(self._files, self._root, self._procfs, self._stopwatch)
+        self._registry = DeviceRegistry(self._files, self._wall_clock)
+        self._listing = ProcessListReader(self._files, self._root, self._procfs, self._stopwatch)
         self._facts: dict[str, str] = {}
 
     def _look(self, now: float) -> None:
         cards = self._finder.find()
-        if isinstance(cards, Failure):
+        if isinstance(cards, FileFailure):
             return
         self._cards_at = now + CARDS_SECONDS
-        self._roster.apply(cards, now)
+        self._registry.apply(cards, now)
         if not self._facts:
             self._facts = dict(
                 (
@@ -117,7 +114,7 @@ class AmdSource:
         if isinstance(own, str) and own:
             return own
         kernel = self._files.text(self._root / KERNEL, NO_GPU)
-        return f"unknown: {kernel.reason}" if isinstance(kernel, Failure) else f"Linux {kernel}"
+        return f"unknown: {kernel.reason}" if isinstance(kernel, FileFailure) else f"Linux {kernel}"
 
     def _cost(self) -> dict[str, float]:
         return {

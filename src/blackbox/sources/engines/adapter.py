@@ -24,7 +24,7 @@ FIGURES = (
 )
 
 
-class Found(NamedTuple):
+class ScrapedEngine(NamedTuple):
     """An engine behind one address; its `pid` is yet to be found."""
 
     engine: InferenceEngine
@@ -32,7 +32,7 @@ class Found(NamedTuple):
     """Which of several engines that share the address, in the engine's own words."""
 
 
-class Visit(Protocol):
+class Scrape(Protocol):
     """Asks one address. Each page is fetched once per visit. Raises `NoAnswerError`."""
 
     def metrics(self) -> Metrics:
@@ -54,7 +54,7 @@ class Adapter(NamedTuple):
     kind: str
     programs: Pattern[str]
     """Found in the command lines of its processes."""
-    read: Callable[[Visit], tuple[Found, ...] | None]
+    read: Callable[[Scrape], tuple[ScrapedEngine, ...] | None]
     """The engines behind the address; None when it is none of this kind. Raises `NoAnswerError`."""
     names: frozenset[str] = frozenset()
     """The lines of `/metrics` that it reads."""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from blackbox.sources.engines.adapters import ADAPTERS
 from blackbox.sources.engines.address import Address
 from blackbox.sources.engines.listeners import listening, network, ports
-from blackbox.sources.proc.tree import Processes
+from blackbox.sources.proc.tree import ProcessTree
 
 CANDIDATES_MAX = 64
 """Ports asked at the same time."""
@@ -23,7 +23,7 @@ INNER = re.compile(r"(?:VLLM|sglang)::(?!.*(?:API|HTTP))", re.IGNORECASE)
 ENGINE_CORE = re.compile(r"VLLM::EngineCore(?:_DP(\d+))?")
 """Title of the process that runs one vLLM engine, with its data-parallel rank."""
 
-Identity = tuple[Address, int, int]
+CandidateKey = tuple[Address, int, int]
 
 
 class Candidate(NamedTuple):
@@ -43,7 +43,7 @@ class Candidate(NamedTuple):
     """Rank -> those of `gpu_pids` that this process is or has started."""
 
     @property
-    def identity(self) -> Identity:
+    def key(self) -> CandidateKey:
         """Which server on which port."""
         return self.address, self.pid, self.start_ticks
 
@@ -58,17 +58,17 @@ def discover(gpu_pids: Collection[int], root: Path = Path("/proc")) -> Discovery
     """The ports to ask, by the processes on the GPU."""
     if not gpu_pids:
         return Discovery((), 0)
-    processes = Processes(root)
+    processes = ProcessTree(root)
     near: set[int] = set()
     for pid in gpu_pids:
-        near |= processes.kin(pid)
-    words = {pid: processes.words(pid) for pid in near}
-    servers = {pid: kinds for pid in sorted(near - {os.getpid()}) if (kinds := _kinds(pid, words, processes))}
+        near |= processes.related(pid)
+    commands = {pid: processes.command(pid) for pid in near}
+    servers = {pid: kinds for pid in sorted(near - {os.getpid()}) if (kinds := _kinds(pid, commands, processes))}
     return _candidates(servers, gpu_pids, processes, root) if servers else Discovery((), 0)
 
 
 def _candidates(
-    servers: Mapping[int, tuple[str, ...]], gpu_pids: Collection[int], processes: Processes, root: Path
+    servers: Mapping[int, tuple[str, ...]], gpu_pids: Collection[int], processes: ProcessTree, root: Path
 ) -> Discovery:
     sockets, here = listening(root), network(root, "self")
     candidates: dict[Address, Candidate] = {}
@@ -78,15 +78,15 @@ def _candidates(
         if found is None:
             unseen += 1
             continue
-        company = _company(pid, gpu_pids, processes)
-        engine_pids = _engine_pids(company, processes)
+        group = _group(pid, gpu_pids, processes)
+        engine_pids = _engine_pids(group, processes)
         for address in sorted(found - candidates.keys()):
             candidates[address] = Candidate(
                 address=address,
                 pid=pid,
                 start_ticks=processes.start_ticks(pid),
                 kinds=kinds,
-                gpu_pids=tuple(sorted(company.intersection(gpu_pids))),
+                gpu_pids=tuple(sorted(group.intersection(gpu_pids))),
                 engine_pids=engine_pids,
                 rank_pids={
                     rank: tuple(sorted({*processes.tree(core)}.intersection(gpu_pids)))
@@ -96,15 +96,15 @@ def _candidates(
     return Discovery(tuple(candidates.values())[:CANDIDATES_MAX], unseen)
 
 
-def _kinds(pid: int, words: Mapping[int, str], processes: Processes) -> tuple[str, ...]:
+def _kinds(pid: int, commands: Mapping[int, str], processes: ProcessTree) -> tuple[str, ...]:
     """The engines that a process may serve: those named by its own command line or by what it started."""
-    if INNER.match(words[pid]):
+    if INNER.match(commands[pid]):
         return ()
-    texts = [words.get(member) or processes.words(member) for member in processes.tree(pid)]
+    texts = [commands.get(member) or processes.command(member) for member in processes.tree(pid)]
     return tuple(adapter.kind for adapter in ADAPTERS if any(adapter.programs.search(text) for text in texts))
 
 
-def _company(pid: int, gpu_pids: Collection[int], processes: Processes) -> frozenset[int]:
+def _group(pid: int, gpu_pids: Collection[int], processes: ProcessTree) -> frozenset[int]:
     """The smallest family of a server that is on the GPU; else its session, which outlives the family tree."""
     for above in (pid, *processes.ancestors(pid)):
         family = frozenset(processes.tree(above))
@@ -113,8 +113,8 @@ def _company(pid: int, gpu_pids: Collection[int], processes: Processes) -> froze
     return frozenset(processes.session(pid))
 
 
-def _engine_pids(company: Collection[int], processes: Processes) -> Mapping[str, int]:
-    titles = [(pid, ENGINE_CORE.match(processes.words(pid))) for pid in company]
+def _engine_pids(group: Collection[int], processes: ProcessTree) -> Mapping[str, int]:
+    titles = [(pid, ENGINE_CORE.match(processes.command(pid))) for pid in group]
     ranks = [(title[1] or "0", pid) for pid, title in titles if title]
     often = Counter(rank for rank, _ in ranks)
     return {rank: pid for rank, pid in ranks if often[rank] == 1}

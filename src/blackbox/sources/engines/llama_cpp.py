@@ -9,8 +9,8 @@ from pathlib import PurePath
 from msgspec import Struct
 
 from blackbox.model.sample import InferenceEngine
-from blackbox.sources.engines.adapter import Adapter, Found, Visit, explained, printable
-from blackbox.sources.engines.metrics import Metrics, Reading
+from blackbox.sources.engines.adapter import Adapter, Scrape, ScrapedEngine, explained, printable
+from blackbox.sources.engines.metrics import FigureReader, Metrics
 
 RUNNING = "llamacpp:requests_processing"
 WAITING = "llamacpp:requests_deferred"
@@ -31,15 +31,15 @@ class Properties(Struct):
     model_path: str | None = None
 
 
-def read(visit: Visit) -> tuple[Found, ...] | None:
+def read(scrape: Scrape) -> tuple[ScrapedEngine, ...] | None:
     """The one engine of the server."""
-    slots = visit.json("/slots", list[Slot])
+    slots = scrape.json("/slots", list[Slot])
     if slots is not None:
-        return (Found(_of_slots(slots, _model(visit))),)
-    metrics = visit.metrics()
+        return (ScrapedEngine(_of_slots(slots, _model(scrape))),)
+    metrics = scrape.metrics()
     if ADAPTER.namespace not in metrics.namespaces:
         return None
-    return (Found(_of_metrics(metrics, _model(visit))),)
+    return (ScrapedEngine(_of_metrics(metrics, _model(scrape))),)
 
 
 def _of_slots(slots: list[Slot], model: str | None) -> InferenceEngine:
@@ -54,7 +54,7 @@ def _of_slots(slots: list[Slot], model: str | None) -> InferenceEngine:
 
 
 def _of_metrics(metrics: Metrics, model: str | None) -> InferenceEngine:
-    reading = Reading(metrics)
+    reading = FigureReader(metrics)
     engine = InferenceEngine(
         kind="llama.cpp",
         pid=None,
@@ -71,9 +71,9 @@ def _explained(engine: InferenceEngine, reasons: dict[str, str]) -> InferenceEng
     return explained(engine, pages | reasons, "llama.cpp does not tell")
 
 
-def _model(visit: Visit) -> str | None:
+def _model(scrape: Scrape) -> str | None:
     """Its alias, or the name of its file: where that lies is nobody's business."""
-    properties = visit.lasting("/props", Properties) or Properties()
+    properties = scrape.lasting("/props", Properties) or Properties()
     return printable(PurePath(properties.model_alias or properties.model_path or "").name) or None
 
 

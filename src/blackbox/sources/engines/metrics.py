@@ -16,7 +16,7 @@ COUNT_MAX = 2**53
 """Beyond it, what a page tells is no longer exact."""
 
 
-class Series(NamedTuple):
+class MetricLine(NamedTuple):
     """One line of the page."""
 
     labels: Mapping[str, str]
@@ -28,10 +28,10 @@ class Metrics(NamedTuple):
 
     namespaces: frozenset[str]
     """Those of the known beginnings of names that occur."""
-    series: Mapping[str, Sequence[Series]]
+    series: Mapping[str, Sequence[MetricLine]]
     """Name -> its lines."""
 
-    def of(self, name: str, labels: Mapping[str, str]) -> tuple[Series, ...]:
+    def of(self, name: str, labels: Mapping[str, str]) -> tuple[MetricLine, ...]:
         """The lines of a name that bear these labels; an empty label is one that is not there."""
         return tuple(
             line
@@ -82,7 +82,7 @@ class KnownLines:
         """What was kept, after the last piece. Raises `NoAnswerError`."""
         self._look(self._rest)
         self._rest = b"\n"
-        series: defaultdict[str, list[Series]] = defaultdict(list)
+        series: defaultdict[str, list[MetricLine]] = defaultdict(list)
         for name, line in _parse(self._kept.content + b"\n"):
             series[name].append(line)
         return Metrics(frozenset(self._namespaces), series)
@@ -96,16 +96,16 @@ class KnownLines:
             self._kept.take(match[0])
 
 
-def _parse(text: bytes) -> Iterator[tuple[str, Series]]:
+def _parse(text: bytes) -> Iterator[tuple[str, MetricLine]]:
     try:
         for family in text_string_to_metric_families(text.decode()):
             for sample in family.samples:
-                yield sample.name, Series(sample.labels, float(sample.value))
+                yield sample.name, MetricLine(sample.labels, float(sample.value))
     except (ValueError, IndexError, KeyError, OverflowError):  # what the parser raises at text that is none
         raise NoAnswerError("/metrics is not in the exposition format") from None
 
 
-class Reading:
+class FigureReader:
     """Takes the figures of one engine out of a page, and notes why others are not to be had."""
 
     def __init__(self, metrics: Metrics, **labels: str) -> None:
@@ -144,7 +144,7 @@ class Reading:
             return lines[0].value
         return self.none(field, f"/metrics has {len(lines)} lines of it for one engine" if lines else _missing(names))
 
-    def _lines(self, names: tuple[str, ...], labels: Mapping[str, str]) -> tuple[Series, ...]:
+    def _lines(self, names: tuple[str, ...], labels: Mapping[str, str]) -> tuple[MetricLine, ...]:
         wanted = {**self._labels, **labels}
         return next((found for name in names if (found := self._metrics.of(name, wanted))), ())
 
@@ -158,7 +158,7 @@ def _missing(names: tuple[str, ...]) -> str:
     return f"/metrics has no {' or '.join(names)}"
 
 
-def share(reading: Reading, field: str, part: int | None, whole: int | None) -> float | None:
+def share(reading: FigureReader, field: str, part: int | None, whole: int | None) -> float | None:
     """`part / whole`; not known where one of them is not, or where nothing has been counted yet."""
     if part is None or whole is None:
         return None

@@ -5,7 +5,7 @@ import re
 from msgspec import Struct
 
 from blackbox.model.sample import InferenceEngine
-from blackbox.sources.engines.adapter import Adapter, Found, Visit, explained, printable
+from blackbox.sources.engines.adapter import Adapter, Scrape, ScrapedEngine, explained, printable
 
 
 class LoadedModel(Struct):
@@ -18,12 +18,12 @@ class Loaded(Struct):
     models: list[LoadedModel]
 
 
-def read(visit: Visit) -> tuple[Found, ...] | None:
+def read(scrape: Scrape) -> tuple[ScrapedEngine, ...] | None:
     """One engine per loaded model."""
-    loaded = visit.json("/api/ps", Loaded)
+    loaded = scrape.json("/api/ps", Loaded)
     if loaded is None:
         return None
-    return tuple(Found(_engine(model.name), model.name) for model in loaded.models)
+    return tuple(ScrapedEngine(_engine(model.name), model.name) for model in loaded.models)
 
 
 def _engine(model: str) -> InferenceEngine:

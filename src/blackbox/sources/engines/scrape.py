@@ -15,8 +15,8 @@ OK = 200
 NONE = Metrics(frozenset(), {})
 
 
-class Visit:
-    """Asks for each page once, one after the other (see `blackbox.sources.engines.adapter.Visit`)."""
+class HttpScrape:
+    """Asks for each page once, one after the other (see `blackbox.sources.engines.adapter.HttpScrape`)."""
 
     def __init__(self, address: Address, kept: dict[str, bytes | None], cancelled: threading.Event) -> None:
         """`kept` holds the pages that last, from visit to visit."""

@@ -3,8 +3,8 @@
 import re
 
 from blackbox.model.sample import InferenceEngine
-from blackbox.sources.engines.adapter import Adapter, Found, Visit, explained, printable, unsupported
-from blackbox.sources.engines.metrics import Metrics, Reading, share
+from blackbox.sources.engines.adapter import Adapter, Scrape, ScrapedEngine, explained, printable, unsupported
+from blackbox.sources.engines.metrics import FigureReader, Metrics, share
 
 RUNNING = "sglang:num_running_reqs"
 WAITING = "sglang:num_queue_reqs"
@@ -23,17 +23,17 @@ FIRST = ("", "0")
 """Each rank of a tensor-parallel engine may tell the same; the first does always."""
 
 
-def read(visit: Visit) -> tuple[Found, ...] | None:
+def read(scrape: Scrape) -> tuple[ScrapedEngine, ...] | None:
     """One engine per data-parallel rank."""
-    metrics = visit.metrics()
+    metrics = scrape.metrics()
     if ADAPTER.namespace not in metrics.namespaces:
         return None
     first = _of_first_ranks(metrics)
     told = [line for name in (USAGE, RUNNING) for line in first.series.get(name, ())]
     ranks = sorted({line.labels.get("dp_rank", "") for line in told}, key=lambda rank: (len(rank), rank))
     if not ranks:
-        return (Found(unsupported("sglang", f"/metrics has neither {USAGE} nor {RUNNING}")),)
-    return tuple(Found(_engine(first, rank, len(ranks)), rank or None) for rank in ranks)
+        return (ScrapedEngine(unsupported("sglang", f"/metrics has neither {USAGE} nor {RUNNING}")),)
+    return tuple(ScrapedEngine(_engine(first, rank, len(ranks)), rank or None) for rank in ranks)
 
 
 def _of_first_ranks(metrics: Metrics) -> Metrics:
@@ -50,7 +50,7 @@ def _of_first_ranks(metrics: Metrics) -> Metrics:
 
 
 def _engine(metrics: Metrics, rank: str, ranks: int) -> InferenceEngine:
-    reading = Reading(metrics, dp_rank=rank)
+    reading = FigureReader(metrics, dp_rank=rank)
     page_tokens = _page_figure(reading, metrics, rank, PAGE_TOKENS, "page_size")
     engine = InferenceEngine(
         kind="sglang",
@@ -73,7 +73,7 @@ def _model(metrics: Metrics, rank: str) -> str | None:
     return next((printable(name) for line in lines if (name := line.labels.get("model_name"))), None)
 
 
-def _page_figure(reading: Reading, metrics: Metrics, rank: str, name: str, label: str) -> int | None:
+def _page_figure(reading: FigureReader, metrics: Metrics, rank: str, name: str, label: str) -> int | None:
     if metrics.of(name, {"dp_rank": rank}):
         return reading.count("kv_pages_total", name)
     told = {line.labels.get(label, "") for line in metrics.of(CONFIG, {"dp_rank": rank})}
@@ -83,7 +83,7 @@ def _page_figure(reading: Reading, metrics: Metrics, rank: str, name: str, label
     return reading.none("kv_pages_total", f"/metrics has neither {name} nor {CONFIG}")
 
 
-def _pages(reading: Reading, field: str, page_tokens: int | None, names: tuple[str, ...]) -> int | None:
+def _pages(reading: FigureReader, field: str, page_tokens: int | None, names: tuple[str, ...]) -> int | None:
     tokens = reading.count(field, *names)
     if tokens is None:
         return None
@@ -94,11 +94,11 @@ def _pages(reading: Reading, field: str, page_tokens: int | None, names: tuple[s
     return tokens // page_tokens
 
 
-def _hit_ratio(reading: Reading, metrics: Metrics, ranks: int) -> float | None:
+def _hit_ratio(reading: FigureReader, metrics: Metrics, ranks: int) -> float | None:
     field = "prefix_hit_ratio"
     if ranks > 1:
         return reading.none(field, f"counted for {ranks} engines together")
-    whole = Reading(metrics)  # counted in front of the engine, without its rank
+    whole = FigureReader(metrics)  # counted in front of the engine, without its rank
     hits, tokens = whole.sum(field, HIT_TOKENS), whole.sum(field, PROMPT_TOKENS)
     ratio = share(whole, field, hits, tokens)
     reading.reasons |= whole.reasons

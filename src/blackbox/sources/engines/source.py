@@ -10,12 +10,12 @@ from blackbox.model.sample import Sample
 from blackbox.sources.base import SourceContext
 from blackbox.sources.engines import ENGINES
 from blackbox.sources.engines.address import Address, parse_url
-from blackbox.sources.engines.discovery import Candidate, Discovery, Identity, discover
+from blackbox.sources.engines.discovery import Candidate, CandidateKey, Discovery, discover
 from blackbox.sources.engines.watch import Watch
 
 DISCOVER_SECONDS = 10.0
 """Between looks for new ports. New processes on the GPU are looked at in the next sample."""
-VISITS_MAX = 4
+SCRAPES_MAX = 4
 """At the same time, each of another engine."""
 FAULTS_NAMED_MAX = 3
 """In the reason; `facts` has them all."""
@@ -38,13 +38,13 @@ class EngineSource:
         self._proc = proc
         self._clock = clock
         self._named = [Watch(address, clock=clock) for address in named]
-        self._discovered: dict[Identity, Watch] = {}
+        self._discovered: dict[CandidateKey, Watch] = {}
         self._discovery = Discovery((), 0)
         self._looked_for: frozenset[int] = frozenset()
         self._look_at = clock()
-        self._visits_total = 0
+        self._scrapes_total = 0
         self._cancelled = threading.Event()
-        self._visitors: ThreadPoolExecutor | None = None
+        self._scrapers: ThreadPoolExecutor | None = None
 
     def sample(self) -> Sample:
         """The engines found so far."""
@@ -63,7 +63,7 @@ class EngineSource:
             cost={
                 "addresses": len(watches),
                 "processes_unseen": self._discovery.unseen,
-                "visits_total": self._visits_total,
+                "visits_total": self._scrapes_total,
             },
             facts={str(watch.address): watch.status for watch in watches},
         )
@@ -71,9 +71,9 @@ class EngineSource:
     def close(self) -> None:
         """Gives up every question that is open."""
         self._cancelled.set()
-        if self._visitors is not None:
-            self._visitors.shutdown(cancel_futures=True)
-            self._visitors = None
+        if self._scrapers is not None:
+            self._scrapers.shutdown(cancel_futures=True)
+            self._scrapers = None
         self._cancelled = threading.Event()
         self._discovered.clear()
         self._looked_for = frozenset()
@@ -86,11 +86,11 @@ class EngineSource:
         self._discovery = discover(pids, self._proc)
         self._looked_for = pids
         self._look_at = self._clock() + DISCOVER_SECONDS
-        self._discovered = {candidate.identity: self._watch(candidate) for candidate in self._discovery.candidates}
+        self._discovered = {candidate.key: self._watch(candidate) for candidate in self._discovery.candidates}
 
     def _watch(self, candidate: Candidate) -> Watch:
         """Of the same server as before, with its present company; or a new one."""
-        watch = self._discovered.get(candidate.identity) or Watch(candidate.address, clock=self._clock)
+        watch = self._discovered.get(candidate.key) or Watch(candidate.address, clock=self._clock)
         watch.candidate = candidate
         return watch
 
@@ -105,11 +105,11 @@ class EngineSource:
         return named + discovered
 
     def _send(self, watch: Watch) -> None:
-        if self._visitors is None:
-            self._visitors = ThreadPoolExecutor(VISITS_MAX, thread_name_prefix="engine-visit")
+        if self._scrapers is None:
+            self._scrapers = ThreadPoolExecutor(SCRAPES_MAX, thread_name_prefix="engine-visit")
         watch.start()
-        self._visits_total += 1
-        self._visitors.submit(watch.ask, self._cancelled)
+        self._scrapes_total += 1
+        self._scrapers.submit(watch.ask, self._cancelled)
 
 
 def _in_one_line(faults: Sequence[str]) -> str | None:

@@ -3,28 +3,28 @@
 import re
 
 from blackbox.model.sample import InferenceEngine
-from blackbox.sources.engines.adapter import Adapter, Found, Visit, explained, printable
-from blackbox.sources.engines.metrics import Metrics, Reading
+from blackbox.sources.engines.adapter import Adapter, Scrape, ScrapedEngine, explained, printable
+from blackbox.sources.engines.metrics import FigureReader, Metrics
 
 PAGES = "nv_trt_llm_kv_cache_block_metrics"
 REQUESTS = "nv_trt_llm_request_metrics"
 PENDING = "nv_inference_pending_request_count"
 
 
-def read(visit: Visit) -> tuple[Found, ...] | None:
+def read(scrape: Scrape) -> tuple[ScrapedEngine, ...] | None:
     """One engine per model of the TensorRT-LLM backend, or else one for the whole server."""
-    metrics = visit.metrics()
+    metrics = scrape.metrics()
     if ADAPTER.namespace not in metrics.namespaces:
         return None
     told = [line for name in (PAGES, REQUESTS) for line in metrics.series.get(name, ())]
     models = sorted({(line.labels.get("model", ""), line.labels.get("version", "")) for line in told})
     if not models:
-        return (Found(_without_cache(metrics)),)
-    return tuple(Found(_engine(metrics, *model), model[0]) for model in models)
+        return (ScrapedEngine(_without_cache(metrics)),)
+    return tuple(ScrapedEngine(_engine(metrics, *model), model[0]) for model in models)
 
 
 def _engine(metrics: Metrics, model: str, version: str) -> InferenceEngine:
-    reading = Reading(metrics, model=model, version=version)
+    reading = FigureReader(metrics, model=model, version=version)
     engine = InferenceEngine(
         kind="triton",
         pid=None,
@@ -39,7 +39,7 @@ def _engine(metrics: Metrics, model: str, version: str) -> InferenceEngine:
 
 
 def _without_cache(metrics: Metrics) -> InferenceEngine:
-    reading = Reading(metrics)
+    reading = FigureReader(metrics)
     models = {line.labels.get("model", "") for line in metrics.series.get(PENDING, ())}
     engine = InferenceEngine(
         kind="triton",

@@ -7,8 +7,8 @@ so that a version that counts differently shows as unknown and not as a wrong nu
 import re
 
 from blackbox.model.sample import InferenceEngine
-from blackbox.sources.engines.adapter import Adapter, Found, Visit, explained, printable, unsupported
-from blackbox.sources.engines.metrics import Metrics, Reading, share
+from blackbox.sources.engines.adapter import Adapter, Scrape, ScrapedEngine, explained, printable, unsupported
+from blackbox.sources.engines.metrics import FigureReader, Metrics, share
 
 USAGE = ("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc")
 """A share from 0 to 1, whatever its name says."""
@@ -28,20 +28,20 @@ WHOLE_WITHIN = 1e-6
 """How far usage times pages may be off a whole number: usage is told with 16 digits."""
 
 
-def read(visit: Visit) -> tuple[Found, ...] | None:
+def read(scrape: Scrape) -> tuple[ScrapedEngine, ...] | None:
     """One engine per data-parallel rank."""
-    metrics = visit.metrics()
+    metrics = scrape.metrics()
     if ADAPTER.namespace not in metrics.namespaces:
         return None
     told = [line for name in (*USAGE, RUNNING) for line in metrics.series.get(name, ())]
     ranks = sorted({line.labels.get("engine", "") for line in told}, key=lambda rank: (len(rank), rank))
     if not ranks:
-        return (Found(unsupported("vllm", f"/metrics has none of {', '.join((*USAGE, RUNNING))}")),)
-    return tuple(Found(_engine(metrics, rank, len(ranks)), rank or "0") for rank in ranks)
+        return (ScrapedEngine(unsupported("vllm", f"/metrics has none of {', '.join((*USAGE, RUNNING))}")),)
+    return tuple(ScrapedEngine(_engine(metrics, rank, len(ranks)), rank or "0") for rank in ranks)
 
 
 def _engine(metrics: Metrics, rank: str, ranks: int) -> InferenceEngine:
-    reading = Reading(metrics, engine=rank)
+    reading = FigureReader(metrics, engine=rank)
     usage = reading.ratio("kv_usage_ratio", *USAGE)
     total = _pages(reading, metrics, rank, ranks)
     is_v0 = not rank and any(name in metrics.series for name in ONLY_V0)
@@ -66,7 +66,7 @@ def _model(metrics: Metrics, rank: str) -> str | None:
     return next((printable(name) for line in lines if (name := line.labels.get("model_name"))), None)
 
 
-def _pages(reading: Reading, metrics: Metrics, rank: str, ranks: int) -> int | None:
+def _pages(reading: FigureReader, metrics: Metrics, rank: str, ranks: int) -> int | None:
     """Pages of one engine's pool: `num_gpu_blocks` is the sum of all engines behind the address."""
     field = "kv_pages_total"
     lines = metrics.of(CONFIG, {"engine": rank}) or metrics.of(CONFIG, {"engine": ""})
@@ -84,7 +84,7 @@ def _pages(reading: Reading, metrics: Metrics, rank: str, ranks: int) -> int | N
     return reading.none(field, f"{ranks} engines have {total} pages together, and not as many each")
 
 
-def _used(reading: Reading, usage: float | None, total: int | None, is_v0: bool) -> int | None:
+def _used(reading: FigureReader, usage: float | None, total: int | None, is_v0: bool) -> int | None:
     """Pages referenced by requests: usage is a share of the whole pool, in later versions less the null page."""
     field = "kv_pages_used"
     if usage is None or not total:
@@ -98,7 +98,7 @@ def _used(reading: Reading, usage: float | None, total: int | None, is_v0: bool)
     return reading.none(field, f"a usage of {usage:g} is no whole number of {total} pages")
 
 
-def _hit_ratio(reading: Reading, metrics: Metrics) -> float | None:
+def _hit_ratio(reading: FigureReader, metrics: Metrics) -> float | None:
     field = "prefix_hit_ratio"
     if HIT_RATE_V0 in metrics.series and not any(name in metrics.series for name in QUERIES):
         return reading.ratio(field, HIT_RATE_V0)

@@ -9,12 +9,12 @@ from typing import NamedTuple
 from msgspec import structs
 
 from blackbox.model.sample import InferenceEngine
-from blackbox.sources.engines.adapter import Adapter, Found, silent
+from blackbox.sources.engines.adapter import Adapter, ScrapedEngine, silent
 from blackbox.sources.engines.adapters import ADAPTERS
 from blackbox.sources.engines.address import Address
 from blackbox.sources.engines.discovery import Candidate
 from blackbox.sources.engines.fetch import NoAnswerError
-from blackbox.sources.engines.scrape import Visit
+from blackbox.sources.engines.scrape import HttpScrape
 
 ASK_SECONDS = 2.0
 """Between visits. An engine's own monitoring asks every 15 s; some answer in the thread that serves requests."""
@@ -34,7 +34,7 @@ class Outcome(NamedTuple):
 
     adapter: Adapter | None = None
     """Whose engine answered, once."""
-    found: tuple[Found, ...] = ()
+    found: tuple[ScrapedEngine, ...] = ()
     failure: str | None = None
     """Why the last visit came to nothing."""
     failures: int = 0
@@ -85,7 +85,7 @@ class Watch:
         """One visit, some seconds at most. Never raises."""
         began_at = self._clock()
         try:
-            self.outcome = self._visit(Visit(self.address, self._kept, cancelled))
+            self.outcome = self._scrape(HttpScrape(self.address, self._kept, cancelled))
         except NoAnswerError as error:
             self.outcome = self._failed(str(error))
         except Exception:
@@ -98,12 +98,12 @@ class Watch:
         """What is known of the engines behind the address."""
         return tuple(self._placed(found) for found in self.outcome.found)
 
-    def _visit(self, visit: Visit) -> Outcome:
+    def _scrape(self, scrape: HttpScrape) -> Outcome:
         for adapter in self._adapters():
-            found = adapter.read(visit)
+            found = adapter.read(scrape)
             if found is not None:
                 return Outcome(adapter, found, taken_at=self._clock())
-        answers = ", ".join(f"{path} {status}" for path, status in visit.statuses.items())
+        answers = ", ".join(f"{path} {status}" for path, status in scrape.statuses.items())
         return self._failed(f"no engine that is known: {answers}")
 
     def _adapters(self) -> Sequence[Adapter]:
@@ -118,21 +118,21 @@ class Watch:
         found = tuple(found._replace(engine=silent(found.engine, reason)) for found in self.outcome.found)
         return Outcome(self.outcome.adapter, found, reason, self.outcome.failures + 1, self.outcome.taken_at)
 
-    def _pause(self, visit_seconds: float) -> float:
+    def _pause(self, scrape_seconds: float) -> float:
         failures = self.outcome.failures
         if failures:
             return min(RETRY_SECONDS_MAX, ASK_SECONDS * 2 ** min(failures, DOUBLINGS_MAX))
-        return min(ASK_SECONDS_MAX, max(ASK_SECONDS, visit_seconds / ANSWER_SHARE))
+        return min(ASK_SECONDS_MAX, max(ASK_SECONDS, scrape_seconds / ANSWER_SHARE))
 
-    def _placed(self, found: Found) -> InferenceEngine:
+    def _placed(self, found: ScrapedEngine) -> InferenceEngine:
         pid, reason = _place(self.candidate, found, len(self.outcome.found))
-        pids = _company(self.candidate, found, len(self.outcome.found))
+        pids = _group(self.candidate, found, len(self.outcome.found))
         engine = structs.replace(found.engine, pid=pid, pids=pids, taken_at=self.outcome.taken_at)
         unknown = {name: reason for name, value in (("pid", pid), ("pids", pids)) if not value}
         return structs.replace(engine, unknown=engine.unknown | unknown) if unknown else engine
 
 
-def _place(candidate: Candidate | None, found: Found, engines: int) -> tuple[int | None, str]:
+def _place(candidate: Candidate | None, found: ScrapedEngine, engines: int) -> tuple[int | None, str]:
     """The process that runs an engine, or why it is not known."""
     if candidate is None:
         return None, "found by its address, not among the processes on the GPU"
@@ -145,7 +145,7 @@ def _place(candidate: Candidate | None, found: Found, engines: int) -> tuple[int
     return None, f"{engines} engine(s) behind this address, on the GPU in process(es) {pids}"
 
 
-def _company(candidate: Candidate | None, found: Found, engines: int) -> tuple[int, ...]:
+def _group(candidate: Candidate | None, found: ScrapedEngine, engines: int) -> tuple[int, ...]:
     """The processes on GPUs that work for an engine: all around a single one, else those that its own process
     started."""
     if candidate is None:

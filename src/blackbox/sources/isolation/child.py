@@ -29,7 +29,7 @@ RECEIVE_BYTES = 65536
 _PR_SET_PDEATHSIG = 1
 
 
-class Request(msgspec.Struct, frozen=True):
+class SampleRequest(msgspec.Struct, frozen=True):
     """What the parent asks: a sample that leaves out the calls in quarantine."""
 
     quarantine: tuple[tuple[str, int, str], ...] = ()
@@ -83,7 +83,7 @@ def _live_with_parent(parent_pid: int) -> None:
 
 def _serve(channel: socket.socket, source: Any, breadcrumbs: Breadcrumbs) -> None:
     unpacker = wire.Unpacker()
-    decoder = msgspec.msgpack.Decoder(Request)
+    decoder = msgspec.msgpack.Decoder(SampleRequest)
     answering = _Answering(source)
     has_quarantine = hasattr(source, "quarantine")
     while data := channel.recv(RECEIVE_BYTES):

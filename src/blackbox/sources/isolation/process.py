@@ -16,7 +16,7 @@ from msgspec import structs
 from blackbox import wire
 from blackbox.model.sample import DeviceProcess, Sample
 from blackbox.sources.isolation.breadcrumbs import Breadcrumb, Breadcrumbs
-from blackbox.sources.isolation.child import RECEIVE_BYTES, Answer, Request
+from blackbox.sources.isolation.child import RECEIVE_BYTES, Answer, SampleRequest
 from blackbox.sources.rate_limit import TokenBucket
 
 SEND_SECONDS_MAX = 0.2
@@ -79,7 +79,7 @@ class SourceProcess:
         """The driver call it is in, or was in when it ended. Raises `ValueError` after `end`."""
         return self._breadcrumbs.read()
 
-    def send(self, request: Request) -> None:
+    def send(self, request: SampleRequest) -> None:
         """Asks for a sample. Raises `ProcessLostError`."""
         self._channel.settimeout(SEND_SECONDS_MAX)
         try:
@@ -113,7 +113,7 @@ class SourceProcess:
             self._popen.wait(EXIT_SECONDS_MAX)
 
     def end(self) -> bool:
-        """Kills it and closes all but its pid; False where the kernel does not let go of it (see `gone`)."""
+        """Kills it and closes all its handles; False while the kernel has not ended it (see `gone`)."""
         self._popen.kill()
         gone = self._reap()
         self._log_output()
@@ -123,7 +123,7 @@ class SourceProcess:
         return gone
 
     def gone(self) -> bool:
-        """The kernel has let go of it."""
+        """Whether the kernel has ended it."""
         return self._popen.poll() is not None
 
     def _sample_in(self, data: bytes) -> Sample | None:

@@ -15,7 +15,7 @@ from msgspec import structs
 
 from blackbox.model.sample import Sample, SourceState
 from blackbox.sources.isolation.breadcrumbs import Breadcrumb, Call
-from blackbox.sources.isolation.child import Request
+from blackbox.sources.isolation.child import SampleRequest
 from blackbox.sources.isolation.process import ProcessLostError, SourceProcess
 from blackbox.sources.isolation.quarantine import Quarantine
 from blackbox.sources.rate_limit import TokenBucket
@@ -43,7 +43,7 @@ STARTS_BURST = 16
 STARTS_SECONDS = 2.0
 """Between starts once the burst is used up: 3 % of a core, and back within 5 s."""
 STUCK_MAX = 1
-"""Processes that the kernel does not let go of, beside which a new one may still be started."""
+"""Processes that were killed but cannot end, beside which a new one may still be started."""
 REASONS_MAX = 3
 """Quarantined calls named in the reason; the rest are counted."""
 
@@ -157,7 +157,7 @@ class SupervisedSource:
 
     def _ask(self, process: SourceProcess) -> Sample:
         avoid = tuple((call.function, call.device, reason) for call, reason in self._avoided().items())
-        process.send(Request(avoid))
+        process.send(SampleRequest(avoid))
         asked_at = self._clock()
         while (sample := process.receive(WATCH_SECONDS)) is None:
             if self._cancelled.is_set():

@@ -71,7 +71,7 @@ METRICS: frozenset[str] = frozenset(
 Figure = Callable[[Kernel], float | None]
 
 
-class Reading(NamedTuple):
+class CounterReading(NamedTuple):
     """A figure of a process, or None; `note` says why, or from what else it was derived."""
 
     value: float | None
@@ -114,25 +114,25 @@ def _process(pid: int, kernels: Sequence[Kernel], source: str) -> KernelCounters
     )
 
 
-def _possible(reading: Reading) -> Reading:
+def _possible(reading: CounterReading) -> CounterReading:
     if reading.value is None or reading.value <= VALUE_MAX:
         return reading
-    return Reading(None, "the report's figures are impossible")
+    return CounterReading(None, "the report's figures are impossible")
 
 
 def _any_of(*names: str) -> Figure:
     return lambda kernel: next((kernel.metrics[name] for name in names if name in kernel.metrics), None)
 
 
-def _sum(kernels: Sequence[Kernel], figure: Figure, name: str) -> Reading:
+def _sum(kernels: Sequence[Kernel], figure: Figure, name: str) -> CounterReading:
     """Over all kernels; unknown where one has no such figure."""
     values = [value for value in map(figure, kernels) if value is not None]
     if len(values) < len(kernels):
-        return Reading(None, _lacking(len(kernels) - len(values), len(kernels), name))
-    return Reading(sum(values))
+        return CounterReading(None, _lacking(len(kernels) - len(values), len(kernels), name))
+    return CounterReading(sum(values))
 
 
-def _weighted(kernels: Sequence[Kernel], figure: Figure, name: str) -> Reading:
+def _weighted(kernels: Sequence[Kernel], figure: Figure, name: str) -> CounterReading:
     """The mean over the time the kernels ran."""
     total = _sum(kernels, figure, name)
     if total.value is None or len(kernels) == 1:
@@ -140,26 +140,26 @@ def _weighted(kernels: Sequence[Kernel], figure: Figure, name: str) -> Reading:
     time = _time(kernels)
     if not time.value:
         return time
-    return Reading(sum((figure(kernel) or 0) * kernel.metrics[DURATION] for kernel in kernels) / time.value)
+    return CounterReading(sum((figure(kernel) or 0) * kernel.metrics[DURATION] for kernel in kernels) / time.value)
 
 
-def _time(kernels: Sequence[Kernel]) -> Reading:
+def _time(kernels: Sequence[Kernel]) -> CounterReading:
     """Nanoseconds that all kernels ran; never 0."""
     time = _sum(kernels, _any_of(DURATION), DURATION)
-    return Reading(None, f"{DURATION} is 0") if time.value == 0 else time
+    return CounterReading(None, f"{DURATION} is 0") if time.value == 0 else time
 
 
 def _lacking(kernels: int, of: int, name: str) -> str:
     return f"the report has no {name}" if kernels == of else f"{kernels} of {of} kernels have no {name}"
 
 
-def _throughput(kernels: Sequence[Kernel]) -> Reading:
+def _throughput(kernels: Sequence[Kernel]) -> CounterReading:
     """Bytes per second: all bytes over all time, not the mean of the kernels' rates."""
     time = _time(kernels)
     moved = _sum(kernels, _dram_bytes, DRAM_BOTH)
     if time.value is None or moved.value is None:
         return time if time.value is None else moved
-    return Reading(moved.value / time.value * NANOSECONDS)
+    return CounterReading(moved.value / time.value * NANOSECONDS)
 
 
 def _dram_bytes(kernel: Kernel) -> float | None:
@@ -172,7 +172,7 @@ def _dram_bytes(kernel: Kernel) -> float | None:
     return rate * time / NANOSECONDS
 
 
-def _occupancy(kernels: Sequence[Kernel]) -> Reading:
+def _occupancy(kernels: Sequence[Kernel]) -> CounterReading:
     """Percent of the warps that fit; what the launch allows where nobody measured what was reached."""
     achieved = _weighted(kernels, _any_of(OCCUPANCY_ACHIEVED), OCCUPANCY_ACHIEVED)
     if achieved.value is not None:
@@ -180,27 +180,27 @@ def _occupancy(kernels: Sequence[Kernel]) -> Reading:
     theoretical = _weighted(kernels, _any_of(OCCUPANCY_THEORETICAL), OCCUPANCY_THEORETICAL)
     if theoretical.value is None:
         return achieved
-    return Reading(theoretical.value, f"theoretical, an upper bound: {achieved.note}")
+    return CounterReading(theoretical.value, f"theoretical, an upper bound: {achieved.note}")
 
 
-def _threads_per_block(kernels: Sequence[Kernel]) -> Reading:
+def _threads_per_block(kernels: Sequence[Kernel]) -> CounterReading:
     """The block size that ran longest."""
     known = _sum(kernels, _any_of(BLOCK_SIZE), BLOCK_SIZE)
     if known.value is None:
         return known
     sizes = {kernel.metrics[BLOCK_SIZE] for kernel in kernels}
     if len(sizes) == 1:
-        return Reading(sizes.pop())
+        return CounterReading(sizes.pop())
     time = _time(kernels)
     if time.value is None:
         return time
     ran: defaultdict[float, float] = defaultdict(float)
     for kernel in kernels:
         ran[kernel.metrics[BLOCK_SIZE]] += kernel.metrics[DURATION]
-    return Reading(max(ran, key=lambda size: (ran[size], size)))
+    return CounterReading(max(ran, key=lambda size: (ran[size], size)))
 
 
-def _active_blocks(kernels: Sequence[Kernel]) -> Reading:
+def _active_blocks(kernels: Sequence[Kernel]) -> CounterReading:
     """Thread blocks on the whole GPU at one instant, on average."""
     counted = _weighted(kernels, _blocks_counted, BLOCKS_PER_MULTIPROCESSOR)
     if counted.value is not None:
@@ -208,7 +208,7 @@ def _active_blocks(kernels: Sequence[Kernel]) -> Reading:
     derived = _weighted(kernels, _blocks_of_warps, BLOCKS_PER_MULTIPROCESSOR)
     if derived.value is None:
         return counted
-    return Reading(derived.value, "derived from the active warps per multiprocessor, block size and grid size")
+    return CounterReading(derived.value, "derived from the active warps per multiprocessor, block size and grid size")
 
 
 def _blocks_counted(kernel: Kernel) -> float | None:
@@ -225,7 +225,7 @@ def _blocks_of_warps(kernel: Kernel) -> float | None:
     return min(grid, warps / -(-size // WARP_THREADS) * multiprocessors)
 
 
-def _atomics(kernels: Sequence[Kernel]) -> Reading:
+def _atomics(kernels: Sequence[Kernel]) -> CounterReading:
     """Instructions executed by warps; the requests that reached the L2 cache where nobody counted those."""
     instructions = _sum(kernels, _addends(ATOMIC_INSTRUCTIONS), "count of atomic instructions")
     if instructions.value is not None:
@@ -233,7 +233,7 @@ def _atomics(kernels: Sequence[Kernel]) -> Reading:
     requests = _sum(kernels, _addends(ATOMIC_REQUESTS), "count of atomic requests")
     if requests.value is None:
         return instructions
-    return Reading(requests.value, ATOMICS_AT_THE_CACHE)
+    return CounterReading(requests.value, ATOMICS_AT_THE_CACHE)
 
 
 def _addends(addends: tuple[tuple[str, ...], ...]) -> Figure:

@@ -7,6 +7,7 @@ from ctypes import CDLL
 from pathlib import Path
 from typing import Any
 
+from blackbox.sources.base import DropBreadcrumb
 from blackbox.sources.nvidia.errors import (
     FUNCTION_NOT_FOUND,
     SUCCESS,
@@ -21,7 +22,6 @@ from blackbox.sources.nvidia.library import nvml
 NO_DEVICE = -1
 """Device index of a call that concerns no device, and in `quarantine` of one barred on all of them."""
 
-Breadcrumb = Callable[[str, int], None]
 INIT_CALL = "nvmlInitWithFlags"
 _SHUTDOWN = "nvmlShutdown"
 _MPS_VIEW = "NVML_MPS_DEVICE_ENUMERATION"
@@ -35,7 +35,7 @@ class Driver:
     """
 
     def __init__(
-        self, library: Path | None, breadcrumb: Breadcrumb, stopwatch: Callable[[], float] = time.perf_counter
+        self, library: Path | None, breadcrumb: DropBreadcrumb, stopwatch: Callable[[], float] = time.perf_counter
     ) -> None:
         self.quarantine: dict[tuple[str, int], str] = {}
         """(function, device index) -> why it is not called; filled by whoever supervises this process."""

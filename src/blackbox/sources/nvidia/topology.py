@@ -28,7 +28,7 @@ _COMPUTE_INSTANCE = "nvmlDeviceGetComputeInstanceId"
 
 
 @dataclass(frozen=True)
-class Place:
+class DeviceHandle:
     """Where a device stands, and how to ask it."""
 
     uuid: str
@@ -43,9 +43,9 @@ class Place:
 class Topology:
     """One enumeration."""
 
-    gpus: dict[str, Place]
+    gpus: dict[str, DeviceHandle]
     """By UUID, in the driver's order."""
-    instances: dict[str, tuple[Place, ...]]
+    instances: dict[str, tuple[DeviceHandle, ...]]
     """UUID of a GPU -> its MIG instances. A GPU that could not tell is missing."""
     unreadable: dict[int, Failure]
     """Index of a GPU that did not even give its UUID -> why."""
@@ -64,7 +64,7 @@ class TopologyReader:
     def __init__(self, driver: Driver, clock: Callable[[], float]) -> None:
         self._driver = driver
         self._clock = clock
-        self._places: dict[_Identity, Place] = {}
+        self._device_handles: dict[_Identity, DeviceHandle] = {}
         self._count = c_uint()
         self._mode = c_uint()
         self._pending_mode = c_uint()
@@ -81,28 +81,30 @@ class TopologyReader:
         count = self._count.value
         if count > GPUS_MAX:
             return Failure(Fault.INVALID, f"{COUNT_CALL} answered {count} GPUs")
-        before, self._places = self._places, {}
-        gpus: dict[str, Place] = {}
-        instances: dict[str, tuple[Place, ...]] = {}
+        before, self._device_handles = self._device_handles, {}
+        gpus: dict[str, DeviceHandle] = {}
+        instances: dict[str, tuple[DeviceHandle, ...]] = {}
         unreadable: dict[int, Failure] = {}
         for index in range(count):
-            place = self._gpu(index, before)
-            if isinstance(place, Failure):
-                unreadable[index] = place
-            elif place.uuid not in gpus:  # else the order changed while it was read
-                gpus[place.uuid] = place
-                found = self._instances(place, before)
+            device_handle = self._gpu(index, before)
+            if isinstance(device_handle, Failure):
+                unreadable[index] = device_handle
+            elif device_handle.uuid not in gpus:  # else the order changed while it was read
+                gpus[device_handle.uuid] = device_handle
+                found = self._instances(device_handle, before)
                 if not isinstance(found, Failure):
-                    instances[place.uuid] = found
+                    instances[device_handle.uuid] = found
         return Topology(gpus, instances, unreadable)
 
-    def _gpu(self, index: int, before: dict[_Identity, Place]) -> Place | Failure:
+    def _gpu(self, index: int, before: dict[_Identity, DeviceHandle]) -> DeviceHandle | Failure:
         failure = self._driver.attempt(_HANDLE_BY_INDEX, index, c_uint(index), byref(self._handle))
         if failure is not None:
             return failure
         return self._place(self._handle.value or 0, index, None, before)
 
-    def _instances(self, gpu: Place, before: dict[_Identity, Place]) -> tuple[Place, ...] | Failure:
+    def _instances(
+        self, gpu: DeviceHandle, before: dict[_Identity, DeviceHandle]
+    ) -> tuple[DeviceHandle, ...] | Failure:
         """The MIG instances of a GPU; none when it has no MIG or has it switched off."""
         failure = gpu.calls.make(_MIG_MODE, byref(self._mode), byref(self._pending_mode))
         if failure is None and self._mode.value == nvml.NVML_DEVICE_MIG_ENABLE:
@@ -111,43 +113,45 @@ class TopologyReader:
             return ()
         if failure is not None:
             return failure
-        found: list[Place] = []
+        found: list[DeviceHandle] = []
         for slot in range(min(self._count.value, INSTANCES_MAX)):
-            place = self._instance(gpu, slot, before)
-            if isinstance(place, Place):
-                found.append(place)
-            elif place.code != nvml.NVML_ERROR_NOT_FOUND:  # which is an empty slot
-                return place
+            device_handle = self._instance(gpu, slot, before)
+            if isinstance(device_handle, DeviceHandle):
+                found.append(device_handle)
+            elif device_handle.code != nvml.NVML_ERROR_NOT_FOUND:  # which is an empty slot
+                return device_handle
         return tuple(found)
 
-    def _instance(self, gpu: Place, slot: int, before: dict[_Identity, Place]) -> Place | Failure:
+    def _instance(self, gpu: DeviceHandle, slot: int, before: dict[_Identity, DeviceHandle]) -> DeviceHandle | Failure:
         failure = gpu.calls.make(_MIG_HANDLE, c_uint(slot), byref(self._handle))
         if failure is not None:
             return failure
         return self._place(self._handle.value or 0, gpu.index, gpu, before)
 
-    def _place(self, handle: int, index: int, parent: Place | None, before: dict[_Identity, Place]) -> Place | Failure:
+    def _place(
+        self, handle: int, index: int, parent: DeviceHandle | None, before: dict[_Identity, DeviceHandle]
+    ) -> DeviceHandle | Failure:
         """The device behind a handle: as known, where the handle still leads to the same one."""
         calls = DeviceCalls(self._driver, handle, index, self._clock)
         uuid = self._read_text(calls, _UUID)
         if isinstance(uuid, Failure):
             return uuid
         identity = _Identity(handle, index, uuid, parent is not None)
-        place = before.get(identity) or self._meet(calls, index, uuid, parent)
-        if isinstance(place, Place):
-            self._places[identity] = place
-        return place
+        device_handle = before.get(identity) or self._meet(calls, index, uuid, parent)
+        if isinstance(device_handle, DeviceHandle):
+            self._device_handles[identity] = device_handle
+        return device_handle
 
-    def _meet(self, calls: DeviceCalls, index: int, uuid: str, parent: Place | None) -> Place | Failure:
+    def _meet(self, calls: DeviceCalls, index: int, uuid: str, parent: DeviceHandle | None) -> DeviceHandle | Failure:
         name = self._read_text(calls, _NAME)
         if isinstance(name, Failure):
             if name.fault is Fault.DEVICE_GONE:
                 return name
             name = ""
         if parent is None:
-            return Place(uuid, index, name, calls)
+            return DeviceHandle(uuid, index, name, calls)
         mig = self._read_mig(calls, name)
-        return mig if isinstance(mig, Failure) else Place(uuid, index, name, calls, parent.uuid, mig)
+        return mig if isinstance(mig, Failure) else DeviceHandle(uuid, index, name, calls, parent.uuid, mig)
 
     def _read_mig(self, calls: DeviceCalls, name: str) -> MigInstance | Failure:
         failure = calls.make(_GPU_INSTANCE, byref(self._gpu_instance))
@@ -177,9 +181,9 @@ class IdentityCheck:
         self._text = create_string_buffer(nvml.NVML_DEVICE_UUID_V2_BUFFER_SIZE)
         self._length = c_uint(len(self._text))
 
-    def failure(self, place: Place) -> Failure | None:
-        """Why the last reading of `place` must be thrown away; None when it is good."""
-        failure = place.calls.make(_UUID, self._text, self._length)
-        if failure is None and self._text.value != place.uuid.encode():
+    def failure(self, device_handle: DeviceHandle) -> Failure | None:
+        """Why the last reading of `device_handle` must be thrown away; None when it is good."""
+        failure = device_handle.calls.make(_UUID, self._text, self._length)
+        if failure is None and self._text.value != device_handle.uuid.encode():
             return Failure(Fault.TRANSIENT, "the devices changed places while they were read")
         return failure

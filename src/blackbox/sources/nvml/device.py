@@ -5,7 +5,7 @@ from msgspec import structs
 from blackbox.model.sample import Device, GpuState, Memory
 from blackbox.sources.nvidia.errors import Failure, Fault
 from blackbox.sources.nvidia.process_list import ProcessRow
-from blackbox.sources.nvidia.topology import IdentityCheck, Place
+from blackbox.sources.nvidia.topology import DeviceHandle, IdentityCheck
 from blackbox.sources.nvml.gauges import GaugeReader, Gauges
 from blackbox.sources.nvml.memory import MemoryReader, MemoryReading
 
@@ -28,8 +28,8 @@ _REFUSALS = (Fault.PERMANENT, Fault.DENIED, Fault.QUARANTINED)
 class TrackedDevice:
     """A device under its UUID, through loss and return. Filled by `read` and the source, told by `describe`."""
 
-    def __init__(self, place: Place, now: float) -> None:
-        self.place = place
+    def __init__(self, device_handle: DeviceHandle, now: float) -> None:
+        self.device_handle = device_handle
         self.state: GpuState = "ok"
         self.reason: str | None = None
         self.rows: list[ProcessRow] = []
@@ -44,7 +44,7 @@ class TrackedDevice:
         self._failures = 0
         self._probe_at = now
         """When a lost device is asked next."""
-        self._connect(place)
+        self._connect(device_handle)
 
     @property
     def total_bytes(self) -> int | None:
@@ -54,11 +54,11 @@ class TrackedDevice:
     def is_lost(self) -> bool:
         return self.state == "lost"
 
-    def move(self, place: Place) -> None:
+    def move(self, device_handle: DeviceHandle) -> None:
         """The device stands elsewhere now, or has another handle."""
-        if place.calls is not self.place.calls:
-            self._connect(place)
-        self.place = place
+        if device_handle.calls is not self.device_handle.calls:
+            self._connect(device_handle)
+        self.device_handle = device_handle
 
     def read(self, now: float, check: IdentityCheck) -> None:
         """Reads memory and gauges; a lost device only from time to time. Raises `LibraryGoneError`."""
@@ -70,7 +70,7 @@ class TrackedDevice:
             self.fail(reading)
             return
         gauges = self._gauge_reader.read(now) if self._gauge_reader else None
-        failure = check.failure(self.place)
+        failure = check.failure(self.device_handle)
         if failure is not None:
             self.fail(failure)
             return
@@ -95,15 +95,15 @@ class TrackedDevice:
         if self.rows_unknown:
             unknown["processes"] = self.rows_unknown
         device = Device(
-            uuid=self.place.uuid,
-            index=self.place.index,
-            name=self.place.name,
+            uuid=self.device_handle.uuid,
+            index=self.device_handle.index,
+            name=self.device_handle.name,
             state=self.state,
             reason=self.reason,
             taken_at=self._taken_at,
             memory=self._memory,
-            parent_uuid=self.place.parent_uuid,
-            mig=self.place.mig,
+            parent_uuid=self.device_handle.parent_uuid,
+            mig=self.device_handle.mig,
             unknown=unknown,
         )
         return self._with_gauges(device, unknown)
@@ -121,9 +121,9 @@ class TrackedDevice:
             power_watts=self._gauges.power_watts,
         )
 
-    def _connect(self, place: Place) -> None:
-        self._memory_reader = MemoryReader(place.calls)
-        self._gauge_reader = GaugeReader(place.calls) if place.mig is None else None
+    def _connect(self, device_handle: DeviceHandle) -> None:
+        self._memory_reader = MemoryReader(device_handle.calls)
+        self._gauge_reader = GaugeReader(device_handle.calls) if device_handle.mig is None else None
 
     def _accept(self, reading: MemoryReading | Failure, now: float) -> None:
         self._failures = 0

@@ -11,14 +11,14 @@ from blackbox.model.sample import Event, EventKind
 from blackbox.sources.nvidia.driver import NO_DEVICE, Driver
 from blackbox.sources.nvidia.errors import SUCCESS, TIMEOUT, Fault
 from blackbox.sources.nvidia.library import nvml
-from blackbox.sources.nvidia.topology import Place
+from blackbox.sources.nvidia.topology import DeviceHandle
 
 QUEUE_MAX = 1024
 """Events between two samples; a GPU in trouble can report thousands a second, which say nothing more."""
 WAIT_SECONDS = 0.25
 """One wait in the driver, and so the longest that closing has to wait for the thread."""
 JOIN_SECONDS_MAX = 2.0
-"""A thread that the driver does not let go is left behind."""
+"""A thread that stays inside the driver for longer is abandoned."""
 FAILURES_MAX = 20
 """Waits failing in a row (5 s) before the watch ends; the next change of the machine starts another."""
 
@@ -73,7 +73,7 @@ class EventWatch:
         self._set = c_void_p()
         self._uuids: dict[int, str] = {}
 
-    def start(self, gpus: Iterable[Place]) -> str | None:
+    def start(self, gpus: Iterable[DeviceHandle]) -> str | None:
         """Registers with every GPU that reports events; None, or why nothing is watched. Raises `LibraryGoneError`."""
         candidates = list(gpus)
         while True:
@@ -108,7 +108,7 @@ class EventWatch:
         if self._thread is not None:
             self._thread.join(JOIN_SECONDS_MAX)
 
-    def _register(self, gpus: Iterable[Place]) -> Place | None:
+    def _register(self, gpus: Iterable[DeviceHandle]) -> DeviceHandle | None:
         """Registers the GPUs; returns the one at which it failed."""
         self._uuids = {}
         for gpu in gpus:

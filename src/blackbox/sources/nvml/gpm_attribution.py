@@ -8,7 +8,7 @@ from blackbox.sources.nvidia.driver import Driver
 from blackbox.sources.nvidia.errors import Failure
 from blackbox.sources.nvml.device import TrackedDevice
 from blackbox.sources.nvml.gpm import GpmReader, GpmReading
-from blackbox.sources.nvml.registry import Roster
+from blackbox.sources.nvml.registry import DeviceRegistry
 
 SOURCE = "gpm"
 FIRST = "GPM compares two readings, and there is one so far"
@@ -19,7 +19,7 @@ NOT_COUNTED = dict.fromkeys(
 COUNTED = ("occupancy", "memory_throughput")
 
 
-class SoleProcesses:
+class ExclusiveGpuCounters:
     """Reads a GPU whenever its process list was read: what lies between two lists that name the same single process is
     taken for that process's own. One that came and went in between goes unseen.
     """
@@ -29,18 +29,18 @@ class SoleProcesses:
         self._driver = driver
         self._watched: dict[str, _Watched] = {}
 
-    def read(self, roster: Roster, sees_all_pids: bool) -> None:
+    def read(self, registry: DeviceRegistry, sees_all_pids: bool) -> None:
         """Reads the GPUs that have a new process list. Raises `LibraryGoneError`."""
-        gpus = {gpu.place.uuid: gpu for gpu in roster.gpus if gpu.rows_taken_at is not None}
+        gpus = {gpu.device_handle.uuid: gpu for gpu in registry.gpus if gpu.rows_taken_at is not None}
         for uuid in self._watched.keys() - gpus.keys():
             self._watched.pop(uuid).reader.close()
         for uuid, gpu in gpus.items():
             watched = self._watched.get(uuid)
-            if watched is None or watched.reader.calls is not gpu.place.calls:
+            if watched is None or watched.reader.calls is not gpu.device_handle.calls:
                 if watched is not None:
                     watched.reader.close()
-                watched = self._watched[uuid] = _Watched(GpmReader(self._driver, gpu.place.calls))
-            watched.read(roster, gpu, sees_all_pids)
+                watched = self._watched[uuid] = _Watched(GpmReader(self._driver, gpu.device_handle.calls))
+            watched.read(registry, gpu, sees_all_pids)
         self.rows = _by_process([row for uuid in gpus for row in self._watched[uuid].rows])
 
     def close(self) -> None:
@@ -58,28 +58,30 @@ class _Watched:
         self.reader = reader
         self.rows: list[KernelCounters] = []
         self._listed_at: float | None = None
-        self._sole: int | None = None
+        self._only_pid: int | None = None
         """Pid of the process that was alone on the GPU when its list was last read."""
 
-    def read(self, roster: Roster, gpu: TrackedDevice, sees_all_pids: bool) -> None:
+    def read(self, registry: DeviceRegistry, gpu: TrackedDevice, sees_all_pids: bool) -> None:
         if gpu.rows_taken_at == self._listed_at and not gpu.rows_unknown:
             return
         self._listed_at = gpu.rows_taken_at
-        instances = roster.instances(gpu).values()
+        instances = registry.instances(gpu).values()
         pids = sorted({row.pid for device in (gpu, *instances) for row in device.rows})
-        reason = shared_reason(gpu.place.index, len(pids), gpu.rows_unknown, bool(instances), sees_all_pids, "GPM")
-        sole = pids[0] if pids and reason is None else None
-        if sole != self._sole:
+        reason = shared_reason(
+            gpu.device_handle.index, len(pids), gpu.rows_unknown, bool(instances), sees_all_pids, "GPM"
+        )
+        only_pid = pids[0] if pids and reason is None else None
+        if only_pid != self._only_pid:
             self.reader.forget()
-            self._sole = sole
-        if sole is None:
+            self._only_pid = only_pid
+        if only_pid is None:
             self.rows = [_nothing(pid, reason or "") for pid in pids]
         else:
-            self.rows = [self._measure(roster, gpu, sole)]
+            self.rows = [self._measure(registry, gpu, only_pid)]
 
-    def _measure(self, roster: Roster, gpu: TrackedDevice, pid: int) -> KernelCounters:
+    def _measure(self, registry: DeviceRegistry, gpu: TrackedDevice, pid: int) -> KernelCounters:
         reading = self.reader.read()
-        failure = roster.identity_failure(gpu)
+        failure = registry.identity_failure(gpu)
         if failure is not None:
             self.reader.forget()
             return _nothing(pid, failure.reason)

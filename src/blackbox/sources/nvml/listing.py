@@ -5,7 +5,7 @@ from blackbox.sources.nvidia.driver import Driver
 from blackbox.sources.nvidia.errors import Failure, Fault
 from blackbox.sources.nvidia.process_list import ProcessLists, ProcessRow
 from blackbox.sources.nvml.device import TrackedDevice
-from blackbox.sources.nvml.registry import Roster
+from blackbox.sources.nvml.registry import DeviceRegistry
 from blackbox.sources.proc.device_processes import Holder, name_processes
 from blackbox.sources.proc.processes import Procfs
 
@@ -18,7 +18,7 @@ SLACK_SECONDS = 0.05
 """A tick that comes a little early reads the list all the same; else 1 Hz would become 0.67."""
 
 
-class ProcessListing:
+class ProcessListReader:
     """Keeps the newest process list of every device in it, and the processes of all."""
 
     def __init__(self, driver: Driver) -> None:
@@ -38,41 +38,41 @@ class ProcessListing:
     def retries_total(self) -> int:
         return self._lists.retries_total
 
-    def read(self, roster: Roster, procfs: Procfs | None, now: float) -> None:
+    def read(self, registry: DeviceRegistry, procfs: Procfs | None, now: float) -> None:
         """Reads all lists, if it is time. Raises `LibraryGoneError`."""
         if self._due_at is not None and now < self._due_at - SLACK_SECONDS:
             return
         before = self._driver.seconds_total
-        for gpu in roster.gpus:
-            self._read_gpu(roster, gpu, now)
+        for gpu in registry.gpus:
+            self._read_gpu(registry, gpu, now)
         self.seconds = self._driver.seconds_total - before
         self.interval_seconds = min(INTERVAL_SECONDS_MAX, max(INTERVAL_SECONDS_MIN, COST_SHARE * self.seconds))
         self._due_at = now + self.interval_seconds
-        self._gather(roster, procfs)
+        self._gather(registry, procfs)
 
-    def forget_lost(self, roster: Roster) -> None:
+    def forget_lost(self, registry: DeviceRegistry) -> None:
         """Drops the processes of devices that are no more, or no more to be asked."""
-        listed = _listed(roster)
+        listed = _listed(registry)
         if not listed >= self._listed:
             self._listed = listed
             self.processes = tuple(process for process in self.processes if process.gpu_uuid in listed)
 
-    def _read_gpu(self, roster: Roster, gpu: TrackedDevice, now: float) -> None:
+    def _read_gpu(self, registry: DeviceRegistry, gpu: TrackedDevice, now: float) -> None:
         """One list for the whole GPU, instances included; without the privilege for that, one per instance."""
-        instances = roster.instances(gpu)
-        failure = self._read_device(roster, gpu, now)
+        instances = registry.instances(gpu)
+        failure = self._read_device(registry, gpu, now)
         if failure is None:
             _hand_down(gpu, instances, now)
         elif instances and failure.fault in (Fault.DENIED, Fault.PERMANENT):
             gpu.rows, gpu.rows_taken_at, gpu.rows_unknown = [], now, None
             for instance in instances.values():
-                self._read_device(roster, instance, now)
+                self._read_device(registry, instance, now)
 
-    def _read_device(self, roster: Roster, device: TrackedDevice, now: float) -> Failure | None:
+    def _read_device(self, registry: DeviceRegistry, device: TrackedDevice, now: float) -> Failure | None:
         """Reads one list into the device; a list that cannot be read leaves the last one, with its age."""
-        reading = self._lists.read(device.place.calls, device.total_bytes)
+        reading = self._lists.read(device.device_handle.calls, device.total_bytes)
         if not isinstance(reading, Failure):
-            reading = roster.identity_failure(device) or reading
+            reading = registry.identity_failure(device) or reading
         if not isinstance(reading, Failure):
             device.rows, device.rows_unknown = reading
             device.rows_taken_at = now
@@ -82,18 +82,20 @@ class ProcessListing:
             device.rows, device.rows_taken_at = [], None
         return reading
 
-    def _gather(self, roster: Roster, procfs: Procfs | None) -> None:
+    def _gather(self, registry: DeviceRegistry, procfs: Procfs | None) -> None:
         holders = [
-            Holder(row.pid, device.place.uuid, row.used_bytes, row.kind) for device in roster for row in device.rows
+            Holder(row.pid, device.device_handle.uuid, row.used_bytes, row.kind)
+            for device in registry
+            for row in device.rows
         ]
-        times = [device.rows_taken_at for device in roster if device.rows_taken_at is not None]
+        times = [device.rows_taken_at for device in registry if device.rows_taken_at is not None]
         self.taken_at = min(times, default=None)
         self.processes = name_processes(holders, procfs)
-        self._listed = _listed(roster)
+        self._listed = _listed(registry)
 
 
-def _listed(roster: Roster) -> frozenset[str]:
-    return frozenset(device.place.uuid for device in roster if device.rows_taken_at is not None)
+def _listed(registry: DeviceRegistry) -> frozenset[str]:
+    return frozenset(device.device_handle.uuid for device in registry if device.rows_taken_at is not None)
 
 
 def _hand_down(gpu: TrackedDevice, instances: dict[tuple[int, int], TrackedDevice], now: float) -> None:
@@ -101,9 +103,9 @@ def _hand_down(gpu: TrackedDevice, instances: dict[tuple[int, int], TrackedDevic
     if not instances:
         return
     kept: list[ProcessRow] = []
-    shares: dict[tuple[int, int], list[ProcessRow]] = {place: [] for place in instances}
+    shares: dict[tuple[int, int], list[ProcessRow]] = {device_handle: [] for device_handle in instances}
     for row in gpu.rows:
         shares.get((row.gpu_instance_id, row.compute_instance_id), kept).append(row)
     gpu.rows = kept
-    for place, instance in instances.items():
-        instance.rows, instance.rows_taken_at, instance.rows_unknown = shares[place], now, gpu.rows_unknown
+    for device_handle, instance in instances.items():
+        instance.rows, instance.rows_taken_at, instance.rows_unknown = shares[device_handle], now, gpu.rows_unknown

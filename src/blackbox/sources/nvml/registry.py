@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator
 from blackbox.model.sample import Device, Event, GpuState
 from blackbox.sources.nvidia.errors import Failure, Fault
 from blackbox.sources.nvidia.library import nvml
-from blackbox.sources.nvidia.topology import IdentityCheck, Place, Topology
+from blackbox.sources.nvidia.topology import DeviceHandle, IdentityCheck, Topology
 from blackbox.sources.nvml.device import TrackedDevice
 
 _UNLISTED = Failure(Fault.DEVICE_GONE, "the driver lists this GPU no more", nvml.NVML_ERROR_GPU_NOT_FOUND)
 _STATES_UNREADABLE: dict[Fault, GpuState] = {Fault.DEVICE_GONE: "lost", Fault.DENIED: "no_access"}
 
 
-class Roster:
+class DeviceRegistry:
     """Devices by UUID. A GPU that goes stays, as lost; a MIG instance that goes is gone, since a person removed it."""
 
     def __init__(self, wall_clock: Callable[[], float]) -> None:
@@ -20,14 +20,14 @@ class Roster:
         self._gpus: dict[str, TrackedDevice] = {}
         self._instances: dict[str, dict[str, TrackedDevice]] = {}
         self._unlisted: set[str] = set()
-        self._strangers: dict[int, Failure] = {}
+        self._unidentified: dict[int, Failure] = {}
         """Index -> why a GPU that nobody ever saw gives no UUID."""
         self._check = IdentityCheck()
         self._events: list[Event] = []
 
     def __iter__(self) -> Iterator[TrackedDevice]:
         """Every device, each GPU before its instances."""
-        for uuid, gpu in sorted(self._gpus.items(), key=lambda item: item[1].place.index):
+        for uuid, gpu in sorted(self._gpus.items(), key=lambda item: item[1].device_handle.index):
             yield gpu
             yield from self._instances.get(uuid, {}).values()
 
@@ -44,16 +44,16 @@ class Roster:
     def instances(self, gpu: TrackedDevice) -> dict[tuple[int, int], TrackedDevice]:
         """The MIG instances of a GPU, by their two numbers."""
         return {
-            (device.place.mig.gpu_instance_id, device.place.mig.compute_instance_id): device
-            for device in self._instances.get(gpu.place.uuid, {}).values()
-            if device.place.mig
+            (device.device_handle.mig.gpu_instance_id, device.device_handle.mig.compute_instance_id): device
+            for device in self._instances.get(gpu.device_handle.uuid, {}).values()
+            if device.device_handle.mig
         }
 
     def apply(self, topology: Topology, now: float) -> None:
         """Takes over an enumeration."""
-        for place in topology.gpus.values():
-            self._admit(self._gpus, place, now)
-        self._strangers = dict(topology.unreadable)
+        for device_handle in topology.gpus.values():
+            self._admit(self._gpus, device_handle, now)
+        self._unidentified = dict(topology.unreadable)
         connected = self._gpus.keys() - self._unlisted
         self._unlisted = set()
         for uuid in self._gpus.keys() - topology.gpus.keys():
@@ -61,8 +61,8 @@ class Roster:
         for uuid in list(self._instances):
             if self._gpus[uuid].is_lost:
                 del self._instances[uuid]
-        for uuid, places in topology.instances.items():
-            self._reconfigure(uuid, places, now)
+        for uuid, device_handles in topology.instances.items():
+            self._reconfigure(uuid, device_handles, now)
 
     def disconnect(self) -> None:
         """All handles are void; the next enumeration brings new ones."""
@@ -72,38 +72,38 @@ class Roster:
     def read(self, now: float) -> None:
         """Reads all devices. Raises `LibraryGoneError`."""
         for device in self:
-            if device.place.uuid in self._unlisted:
+            if device.device_handle.uuid in self._unlisted:
                 continue
             was_lost = device.is_lost
             device.read(now, self._check)
-            if device.place.mig is None:
+            if device.device_handle.mig is None:
                 self._note(device, was_lost)
 
     def identity_failure(self, device: TrackedDevice) -> Failure | None:
         """Why what was just read through the device's handle may be another's. Raises `LibraryGoneError`."""
-        return self._check.failure(device.place)
+        return self._check.failure(device.device_handle)
 
     def describe(self, now: float) -> tuple[Device, ...]:
-        """All devices; strangers last."""
+        """All devices; last those that gave no UUID."""
         known = [device.describe() for device in self]
-        return (*known, *(_stranger(index, failure, now) for index, failure in self._strangers.items()))
+        return (*known, *(_unidentified_device(index, failure, now) for index, failure in self._unidentified.items()))
 
     def drain_events(self) -> list[Event]:
         """Losses and returns since the last call."""
         events, self._events = self._events, []
         return events
 
-    def _admit(self, devices: dict[str, TrackedDevice], place: Place, now: float) -> None:
-        known = devices.get(place.uuid)
+    def _admit(self, devices: dict[str, TrackedDevice], device_handle: DeviceHandle, now: float) -> None:
+        known = devices.get(device_handle.uuid)
         if known is None:
-            devices[place.uuid] = TrackedDevice(place, now)
+            devices[device_handle.uuid] = TrackedDevice(device_handle, now)
         else:
-            known.move(place)
+            known.move(device_handle)
 
     def _miss(self, uuid: str, connected: bool) -> None:
         """A known GPU did not turn up under its UUID."""
         gpu = self._gpus[uuid]
-        failure = self._strangers.pop(gpu.place.index, None)
+        failure = self._unidentified.pop(gpu.device_handle.index, None)
         if connected and failure is not None and failure.fault is Fault.TRANSIENT:
             return  # its handle is still good for a reading, which will tell
         if failure is None:
@@ -113,29 +113,33 @@ class Roster:
         gpu.fail(failure)
         self._note(gpu, was_lost)
 
-    def _reconfigure(self, uuid: str, places: tuple[Place, ...], now: float) -> None:
+    def _reconfigure(self, uuid: str, device_handles: tuple[DeviceHandle, ...], now: float) -> None:
         known = self._instances.get(uuid, {})
-        kept = {place.uuid: known[place.uuid] for place in places if place.uuid in known}
-        for place in places:
-            self._admit(kept, place, now)
+        kept = {
+            device_handle.uuid: known[device_handle.uuid]
+            for device_handle in device_handles
+            if device_handle.uuid in known
+        }
+        for device_handle in device_handles:
+            self._admit(kept, device_handle, now)
         self._instances[uuid] = kept
 
     def _note(self, gpu: TrackedDevice, was_lost: bool) -> None:
         if gpu.is_lost == was_lost:
             return
-        place = gpu.place
-        text = f"GPU {place.index} lost: {gpu.reason}" if gpu.is_lost else f"GPU {place.index} is back"
+        device_handle = gpu.device_handle
+        text = f"GPU {device_handle.index} lost: {gpu.reason}" if gpu.is_lost else f"GPU {device_handle.index} is back"
         self._events.append(
             Event(
                 kind="gpu_lost" if gpu.is_lost else "gpu_back",
                 timestamp=self._wall_clock(),
                 message=text,
-                gpu_uuid=place.uuid,
+                gpu_uuid=device_handle.uuid,
             )
         )
 
 
-def _stranger(index: int, failure: Failure, now: float) -> Device:
+def _unidentified_device(index: int, failure: Failure, now: float) -> Device:
     """A GPU that the driver counts, and that never said who it is."""
     return Device(
         uuid=f"unknown-{index}",

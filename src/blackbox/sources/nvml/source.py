@@ -15,15 +15,16 @@ from blackbox.model.facts import (
     PROFILING,
 )
 from blackbox.model.sample import Device, Event, Sample, SourceState
-from blackbox.sources.nvidia.driver import INIT_CALL, NO_DEVICE, Breadcrumb, Driver
+from blackbox.sources.base import DropBreadcrumb, no_breadcrumb
+from blackbox.sources.nvidia.driver import INIT_CALL, NO_DEVICE, Driver
 from blackbox.sources.nvidia.errors import Failure, LibraryGoneError, absence_of
 from blackbox.sources.nvidia.library import nvml, pids_are_ours, profiling_access
 from blackbox.sources.nvidia.topology import COUNT_CALL, TopologyReader
 from blackbox.sources.nvml import MEMORY_VERSION
 from blackbox.sources.nvml.events import EventWatch
-from blackbox.sources.nvml.gpm_attribution import SoleProcesses
-from blackbox.sources.nvml.listing import ProcessListing
-from blackbox.sources.nvml.registry import Roster
+from blackbox.sources.nvml.gpm_attribution import ExclusiveGpuCounters
+from blackbox.sources.nvml.listing import ProcessListReader
+from blackbox.sources.nvml.registry import DeviceRegistry
 from blackbox.sources.proc.processes import Procfs, user_name
 
 OPEN_RETRY_SECONDS = 2.0
@@ -37,10 +38,6 @@ STAT_FILES_MAX = 512
 """Processes' stat files held open, half of the lowest common limit on open files."""
 USER_CALL = "getpwuid"
 """Announced like a driver call, since a directory service behind it can hang as well."""
-
-
-def _no_breadcrumb(function: str, gpu: int) -> None:
-    """Leaves no trace of calls."""
 
 
 class NvmlSource:
@@ -58,7 +55,7 @@ class NvmlSource:
     def __init__(
         self,
         *,
-        breadcrumb: Breadcrumb = _no_breadcrumb,
+        breadcrumb: DropBreadcrumb = no_breadcrumb,
         library: Path | None = None,
         procfs: Path = Path("/proc"),
         gpm: bool = False,
@@ -72,7 +69,7 @@ class NvmlSource:
         self._driver = Driver(library, breadcrumb, stopwatch)
         self._procfs = Procfs(procfs, self._find_user, STAT_FILES_MAX)
         self._procfs_path = procfs
-        self._sole = SoleProcesses(self._driver) if gpm else None
+        self._exclusive = ExclusiveGpuCounters(self._driver) if gpm else None
         """None: no profiling call is made."""
         self._open_at = 0.0
         """When the library may be opened next, while `_absence` says why it is not open."""
@@ -114,25 +111,25 @@ class NvmlSource:
             if failure is not None:
                 self._retire(failure, now)
                 return self._sample_absent(now, failure)
-            self._roster.read(now)
-            self._listing.read(self._roster, self._named_procfs, now)
-            if self._sole is not None:
-                self._sole.read(self._roster, self._sees_host_pids)
+            self._registry.read(now)
+            self._listing.read(self._registry, self._named_procfs, now)
+            if self._exclusive is not None:
+                self._exclusive.read(self._registry, self._sees_host_pids)
         except LibraryGoneError as gone:
             self._retire(gone.failure, now)
             return self._sample_absent(now, gone.failure)
         return self._sample_present(now)
 
     def close(self) -> None:
-        """Lets go of every handle, and of what was known about the devices."""
+        """Releases every handle, and forgets the devices."""
         self._close_library()
         self._absence = None
         self._procfs.close()
         self._forget()
 
     def _forget(self) -> None:
-        self._roster = Roster(self._wall_clock)
-        self._listing = ProcessListing(self._driver)
+        self._registry = DeviceRegistry(self._wall_clock)
+        self._listing = ProcessListReader(self._driver)
 
     def _open(self) -> Failure | None:
         if self._driver.is_open:
@@ -152,7 +149,7 @@ class NvmlSource:
                 NVML_VERSION.stated(self._read_text("nvmlSystemGetNVMLVersion")),
                 PID_SCOPE.stated("host" if is_host else "namespace"),
                 PROFILING.stated(profiling_access(self._procfs_path)),
-                GPM.stated("off" if self._sole is None else "on"),
+                GPM.stated("off" if self._exclusive is None else "on"),
             )
         )
         return None
@@ -165,14 +162,14 @@ class NvmlSource:
         if isinstance(topology, Failure):
             return topology if self._topology_at is None else None
         self._topology_at = now + TOPOLOGY_SECONDS
-        self._roster.apply(topology, now)
+        self._registry.apply(topology, now)
         self._watch_events()
         return None
 
     def _watch_events(self) -> None:
         """Watches the GPUs that can be asked; a change among them needs a new event set."""
-        gpus = [gpu.place for gpu in self._roster.gpus]
-        watched = {(place.uuid, place.calls.handle) for place in gpus}
+        gpus = [gpu.device_handle for gpu in self._registry.gpus]
+        watched = {(device_handle.uuid, device_handle.calls.handle) for device_handle in gpus}
         if watched == self._watched:
             return
         self._stop_watch()
@@ -197,15 +194,15 @@ class NvmlSource:
 
     def _close_library(self) -> None:
         self._stop_watch()
-        if self._sole is not None:
-            self._sole.close()
+        if self._exclusive is not None:
+            self._exclusive.close()
         self._driver.close()
-        self._roster.disconnect()
+        self._registry.disconnect()
         self._topology_at = None
 
     def _reopen_for_lost(self, now: float) -> None:
         """Closes the library from time to time while a GPU is lost."""
-        if not self._roster.has_lost:
+        if not self._registry.has_lost:
             self._reopen_at, self._reopen_seconds = None, REOPEN_SECONDS_MIN
         elif self._reopen_at is None:
             self._reopen_at = now + self._reopen_seconds
@@ -227,8 +224,8 @@ class NvmlSource:
         )
 
     def _sample_present(self, now: float) -> Sample:
-        devices = self._roster.describe(now)
-        self._listing.forget_lost(self._roster)
+        devices = self._registry.describe(now)
+        self._listing.forget_lost(self._registry)
         state, reason = _health(devices)
         if state != "ok":
             self._topology_at = now  # what is wrong may be the enumeration
@@ -240,14 +237,14 @@ class NvmlSource:
             devices=devices,
             processes=self._listing.processes,
             processes_taken_at=self._listing.taken_at,
-            kernels=self._sole.rows if self._sole else (),
+            kernels=self._exclusive.rows if self._exclusive else (),
             events=self._drain_events(),
             cost=self._cost(),
             facts={**self._facts, MEMORY_VERSION.key: _memory_versions(devices)},
         )
 
     def _drain_events(self) -> tuple[Event, ...]:
-        events = [*self._events, *self._roster.drain_events()]
+        events = [*self._events, *self._registry.drain_events()]
         if self._watch is not None:
             events += self._watch.drain()
         self._events = []
@@ -277,7 +274,7 @@ class NvmlSource:
         return user_name(uid)
 
 
-def with_gpm(breadcrumb: Breadcrumb) -> NvmlSource:
+def with_gpm(breadcrumb: DropBreadcrumb) -> NvmlSource:
     """The source that makes profiling calls as well."""
     return NvmlSource(breadcrumb=breadcrumb, gpm=True)
 

@@ -6,10 +6,10 @@ from typing import NamedTuple
 from blackbox.sources.nvidia.attribution import shared_reason
 from blackbox.sources.nvidia.errors import Failure
 from blackbox.sources.nvidia.process_list import ProcessLists
-from blackbox.sources.nvidia.topology import Place
+from blackbox.sources.nvidia.topology import DeviceHandle
 
 
-class Company(NamedTuple):
+class GpuProcesses(NamedTuple):
     """The processes on a GPU, but for this one."""
 
     pids: tuple[int, ...]
@@ -17,17 +17,17 @@ class Company(NamedTuple):
     """Why counters of the whole GPU are not those of one process; None where they are."""
 
 
-class Neighbours:
+class GpuProcessReader:
     """Reads the driver's lists of one GPU at a time."""
 
     def __init__(self, sees_all_pids: bool) -> None:
         self._lists = ProcessLists()
         self._sees_all_pids = sees_all_pids
 
-    def on(self, gpu: Place, is_partitioned: bool) -> Company:
+    def on(self, gpu: DeviceHandle, is_partitioned: bool) -> GpuProcesses:
         """Who is there now. Raises `LibraryGoneError`."""
         reading = self._lists.read(gpu.calls, None)
         rows, unknown = ([], reading.reason) if isinstance(reading, Failure) else reading
         pids = tuple(sorted({row.pid for row in rows} - {os.getpid()}))
         shared = shared_reason(gpu.index, len(pids), unknown, is_partitioned, self._sees_all_pids, "PM sampling")
-        return Company(pids, shared)
+        return GpuProcesses(pids, shared)

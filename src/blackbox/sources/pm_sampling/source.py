@@ -7,12 +7,13 @@ from pathlib import Path
 
 from blackbox.model.facts import PM_SAMPLING
 from blackbox.model.sample import KernelCounters, Sample, SourceState
-from blackbox.sources.nvidia.driver import Breadcrumb, Driver
+from blackbox.sources.base import DropBreadcrumb, no_breadcrumb
+from blackbox.sources.nvidia.driver import Driver
 from blackbox.sources.nvidia.errors import Failure, LibraryGoneError, absence_of
-from blackbox.sources.nvidia.topology import Place, Topology, TopologyReader
+from blackbox.sources.nvidia.topology import DeviceHandle, Topology, TopologyReader
 from blackbox.sources.pm_sampling.collector import Collector, DeniedError, PmSamplingError
 from blackbox.sources.pm_sampling.cuda import CudaError, ordinals
-from blackbox.sources.pm_sampling.gpu_processes import Neighbours
+from blackbox.sources.pm_sampling.gpu_processes import GpuProcessReader
 from blackbox.sources.pm_sampling.totals import SOURCE, nothing, totals
 from blackbox.sources.proc.processes import Procfs
 
@@ -27,10 +28,6 @@ NOT_IN_CUDA = "CUDA does not know this GPU"
 Trouble = tuple[SourceState, str]
 
 
-def _no_breadcrumb(function: str, gpu: int) -> None:
-    """Leaves no trace of calls."""
-
-
 class PmSamplingSource:
     """Keeps the promises of `Source`. Runs in a process of its own: what it opens may hang or crash, and finding no
     counters must cost nobody else's figures."""
@@ -43,7 +40,7 @@ class PmSamplingSource:
     def __init__(
         self,
         *,
-        breadcrumb: Breadcrumb = _no_breadcrumb,
+        breadcrumb: DropBreadcrumb = no_breadcrumb,
         procfs: Path = Path("/proc"),
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -56,7 +53,7 @@ class PmSamplingSource:
         self._find_ordinals = find_ordinals
         self._driver = Driver(None, breadcrumb)
         self._topology = TopologyReader(self._driver, clock)
-        self._neighbours = Neighbours(Procfs(procfs).sees_host_pids)
+        self._gpu_processes = GpuProcessReader(Procfs(procfs).sees_host_pids)
         self._ordinals: dict[str, int] | None = None
         self._collectors: dict[str, Collector] = {}
         self._windows = 0
@@ -134,7 +131,7 @@ class PmSamplingSource:
 
     def _look_at(self, topology: Topology, uuid: str) -> list[KernelCounters]:
         gpu, is_partitioned = topology.gpus[uuid], bool(topology.instances.get(uuid))
-        before = self._neighbours.on(gpu, is_partitioned)
+        before = self._gpu_processes.on(gpu, is_partitioned)
         if before.shared is not None or not before.pids:
             return [nothing(pid, before.shared or "") for pid in before.pids]
         (pid,) = before.pids
@@ -144,11 +141,11 @@ class PmSamplingSource:
             is_denied = isinstance(error, DeniedError)
             self._troubles[uuid] = ("no_access", str(error)) if is_denied else ("failed", f"GPU {gpu.index}: {error}")
             return [nothing(pid, str(error))]
-        if self._neighbours.on(gpu, is_partitioned) != before:
+        if self._gpu_processes.on(gpu, is_partitioned) != before:
             return [nothing(pid, f"others came to GPU {gpu.index} or left it during the window")]
         return [row]
 
-    def _window(self, gpu: Place, pid: int) -> KernelCounters:
+    def _window(self, gpu: DeviceHandle, pid: int) -> KernelCounters:
         """What is counted for the only process on a GPU. Raises `PmSamplingError`, `CudaError`."""
         self._check_quarantine(gpu)
         collector = self._collector(gpu.uuid)
@@ -164,7 +161,7 @@ class PmSamplingSource:
         self._windows += 1
         return totals(pid, intervals, EVERY_SECONDS)
 
-    def _check_quarantine(self, gpu: Place) -> None:
+    def _check_quarantine(self, gpu: DeviceHandle) -> None:
         """Raises `PmSamplingError` where a window did harm on this GPU not long ago."""
         for call in WINDOW_CALLS:
             if reason := self.quarantine.get((call, gpu.index)):

@@ -23,20 +23,20 @@ class Holder(NamedTuple):
 
 def name_processes(holders: Iterable[Holder], procfs: Procfs | None) -> tuple[DeviceProcess, ...]:
     """The processes with their names; without `procfs` they stay nameless."""
-    people: dict[int, _Person] = {}
+    infos: dict[int, _ProcessInfo] = {}
     processes: list[DeviceProcess] = []
     for holder in holders:
-        person = people.get(holder.pid)
-        if person is None:
-            person = people[holder.pid] = _look(holder.pid, procfs)
-        processes.append(_process(holder, person))
+        info = infos.get(holder.pid)
+        if info is None:
+            info = infos[holder.pid] = _look(holder.pid, procfs)
+        processes.append(_process(holder, info))
     if procfs:
-        procfs.keep(people)
+        procfs.keep(infos)
     return tuple(processes)
 
 
-class _Person(NamedTuple):
-    """Whoever has a pid, and the reasons for what is not known of them."""
+class _ProcessInfo(NamedTuple):
+    """What /proc says of a process, and why something is not known."""
 
     name: str | None
     user: str | None
@@ -47,21 +47,21 @@ class _Person(NamedTuple):
     unknown: dict[str, str]
 
 
-def _look(pid: int, procfs: Procfs | None) -> _Person:
+def _look(pid: int, procfs: Procfs | None) -> _ProcessInfo:
     facts = procfs.look(pid) if procfs else None
     if facts is None:
         reason = f"process {pid} is not to be seen in /proc" if procfs else _FOREIGN_PIDS
-        return _Person(None, None, None, None, None, None, dict.fromkeys(_FACTS, reason))
+        return _ProcessInfo(None, None, None, None, None, None, dict.fromkeys(_FACTS, reason))
     unknown: dict[str, str] = {}
     if facts.uid is None:
         unknown.update(dict.fromkeys(("user", "uid"), "/proc does not tell the owner"))
     if facts.start_time is None:
         unknown["start_time"] = "/proc does not tell the time of boot"
-    return _Person(facts.name, facts.user, facts.uid, facts.container, facts.start_time, facts.state, unknown)
+    return _ProcessInfo(facts.name, facts.user, facts.uid, facts.container, facts.start_time, facts.state, unknown)
 
 
-def _process(holder: Holder, person: _Person) -> DeviceProcess:
-    unknown = person.unknown
+def _process(holder: Holder, info: _ProcessInfo) -> DeviceProcess:
+    unknown = info.unknown
     if holder.used_bytes is None:
         unknown = {**unknown, "used_bytes": _USED_UNKNOWN}
     return DeviceProcess(
@@ -69,11 +69,11 @@ def _process(holder: Holder, person: _Person) -> DeviceProcess:
         gpu_uuid=holder.gpu_uuid,
         used_bytes=holder.used_bytes,
         kind=holder.kind,
-        name=person.name,
-        user=person.user,
-        uid=person.uid,
-        container=person.container,
-        start_time=person.start_time,
-        state=person.state,
+        name=info.name,
+        user=info.user,
+        uid=info.uid,
+        container=info.container,
+        start_time=info.start_time,
+        state=info.state,
         unknown=unknown,
     )

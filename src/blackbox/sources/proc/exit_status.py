@@ -1,4 +1,4 @@
-"""What /proc shows of a process that is dying, or dead and not yet waited for by its parent (a zombie)."""
+"""How a process ended, as /proc shows it while it is dying, or dead and not yet waited for by its parent (a zombie)."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ from blackbox.model.identity import ProcessIdentity
 from blackbox.sources.proc.stat import DEAD_STATES, EXITING_FLAG, Stat, parse, read
 
 
-class Remains(NamedTuple):
+class ExitStatus(NamedTuple):
     """A process at one look."""
 
     pid: int
@@ -28,14 +28,14 @@ class Remains(NamedTuple):
         return ProcessIdentity(self.pid, self.start_ticks)
 
 
-def look(pid: int, root: Path = Path("/proc")) -> Remains | None:
+def look(pid: int, root: Path = Path("/proc")) -> ExitStatus | None:
     """The process that has this pid, dead or alive; None when there is none to be seen."""
     stat = parse(read(Path(root, str(pid), "stat")))
     try:
         owner = Path(root, str(pid)).stat().st_uid
     except OSError:
         return None
-    return None if stat is None else _remains(pid, stat, owner)
+    return None if stat is None else _exit_status(pid, stat, owner)
 
 
 def name_of(pid: int, root: Path = Path("/proc")) -> str | None:
@@ -46,19 +46,19 @@ def name_of(pid: int, root: Path = Path("/proc")) -> str | None:
         return None
 
 
-def _remains(pid: int, stat: Stat, owner: int) -> Remains:
+def _exit_status(pid: int, stat: Stat, owner: int) -> ExitStatus:
     is_dead = stat.state in DEAD_STATES and stat.threads <= 1
     is_ending = is_dead or bool(stat.flags & EXITING_FLAG)
-    return Remains(
+    return ExitStatus(
         pid=pid,
         start_ticks=stat.start_ticks,
         parent=stat.parent,
         is_dead=is_dead,
         is_ending=is_ending,
-        wait_status=_told(stat.wait_status, owner) if is_ending else None,
+        wait_status=_wait_status(stat.wait_status, owner) if is_ending else None,
     )
 
 
-def _told(wait_status: int | None, owner: int) -> int | None:
+def _wait_status(wait_status: int | None, owner: int) -> int | None:
     """Who may not know reads 0, as of a success: that is believed only of processes of our own user."""
     return wait_status if wait_status or owner == os.geteuid() else None

@@ -12,12 +12,12 @@ ANCESTORS_MAX = 4
 """Above a process on the GPU: worker, engine core, server, launcher."""
 COMMAND_BYTES_MAX = 4096
 """Of a command line that are read."""
-WORDS_MAX = 5
+COMMAND_WORDS_MAX = 5
 """Of a command line that are looked at: an interpreter, its flags, a module. The rest may hold secrets."""
 INIT = 1
 
 
-class Process(NamedTuple):
+class ProcessEntry(NamedTuple):
     pid: int
     parent: int
     session: int
@@ -25,7 +25,7 @@ class Process(NamedTuple):
     """Since boot; with the pid, the identity of the process."""
 
 
-class Processes:
+class ProcessTree:
     """All processes as they were at one look."""
 
     def __init__(self, root: Path) -> None:
@@ -40,7 +40,7 @@ class Processes:
     def start_ticks(self, pid: int) -> int:
         return self._all[pid].start_ticks
 
-    def kin(self, pid: int) -> frozenset[int]:
+    def related(self, pid: int) -> frozenset[int]:
         """The process with its ancestors, descendants, and the rest of its session."""
         return frozenset((*self.ancestors(pid), *self.tree(pid), *self.session(pid)))
 
@@ -69,15 +69,15 @@ class Processes:
                     left.append(child)
         return found
 
-    def words(self, pid: int) -> str:
-        """The first words of its command line, which is its title where it has set one."""
+    def command(self, pid: int) -> str:
+        """The first words of its command line, or the title that it has set in its place."""
         data = read(self._root / str(pid) / "cmdline", bytes_max=COMMAND_BYTES_MAX) or b""
-        return " ".join(data.decode(errors="replace").split("\0")[:WORDS_MAX]).strip()
+        return " ".join(data.decode(errors="replace").split("\0")[:COMMAND_WORDS_MAX]).strip()
 
 
-def _scan(root: Path) -> Iterator[Process]:
+def _scan(root: Path) -> Iterator[ProcessEntry]:
     for name in os.listdir(root):  # noqa: PTH208 - a Path per process would cost as much as reading it
         if name.isdigit():
             stat = parse(read(f"{root}/{name}/stat", bytes_max=STAT_BYTES_MAX))
             if stat is not None:
-                yield Process(int(name), stat.parent, stat.session, stat.start_ticks)
+                yield ProcessEntry(int(name), stat.parent, stat.session, stat.start_ticks)

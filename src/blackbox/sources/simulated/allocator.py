@@ -63,9 +63,9 @@ GRAPH_POOL = Use("other", "graph_pool", "framework")
 KV_CACHE = Use("kv_cache", None, "framework")
 
 
-Stack = tuple[str, ...]
+Frames = tuple[str, ...]
 """Innermost first, as `file:line function`; empty where nobody recorded it."""
-NO_STACK: Stack = ()
+NO_STACK: Frames = ()
 
 
 class Pool(NamedTuple):
@@ -88,7 +88,7 @@ class Block:
     requested_bytes: int = 0
     use: Use = UNUSED
     thread_id: int | None = None
-    stack: Stack = NO_STACK
+    stack: Frames = NO_STACK
     view: AllocatorBlock | None = None
     """Filled by `CachingAllocator.blocks`, emptied by every change."""
 
@@ -125,7 +125,7 @@ class CachingAllocator:
         """What the program asked for, of those."""
         self.thread_bytes: dict[int, int] = {}
         """Thread id -> sizes of the active blocks it allocated."""
-        self._stacks: dict[tuple[Stack, Use], list[int]] = {}
+        self._stacks: dict[tuple[Frames, Use], list[int]] = {}
         """Stack and use -> sizes and number of the active blocks allocated there."""
         self._memory = memory
         self._segments: list[Segment] = []
@@ -134,7 +134,7 @@ class CachingAllocator:
         self._blocks: tuple[AllocatorBlock, ...] | None = None
 
     def allocate(
-        self, requested_bytes: int, use: Use, thread_id: int, stream: int = 0, stack: Stack = NO_STACK
+        self, requested_bytes: int, use: Use, thread_id: int, stream: int = 0, stack: Frames = NO_STACK
     ) -> Block:
         """A live block of at least `requested_bytes`. Raises `OutOfMemoryError`."""
         size = _round_up(max(requested_bytes, 1), ROUNDING_BYTES)

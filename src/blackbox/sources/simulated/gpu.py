@@ -15,7 +15,7 @@ MIG_HAS_NO_UTILIZATION = "the driver measures no utilisation in MIG mode"
 MIG_HAS_NO_SENSOR = "measured on the parent GPU only"
 
 
-class Gpu:
+class SimulatedGpu:
     """A device that hands its memory out; no more than it has."""
 
     def __init__(
@@ -25,12 +25,12 @@ class Gpu:
         name: str,
         total_bytes: int,
         driver_reserved_bytes: int,
-        parent: "Gpu | None" = None,
+        parent: "SimulatedGpu | None" = None,
         mig: MigInstance | None = None,
     ) -> None:
         self.uuid = uuid
         self.index = index
-        self.instances: list[Gpu] = []
+        self.instances: list[SimulatedGpu] = []
         self.busy_ratio = 0.0
         """Share of the last step in which kernels ran; the machine sets it."""
         self._name = name

@@ -6,7 +6,7 @@ from blackbox.model.sample import InferenceEngine, KvPool
 from blackbox.sources.simulated.allocator import ACTIVATION, GRAPH_POOL, KV_CACHE, WEIGHT, Block
 from blackbox.sources.simulated.kernels import KernelMix
 from blackbox.sources.simulated.kv_cache import KvCache
-from blackbox.sources.simulated.process import Process
+from blackbox.sources.simulated.process import SimulatedProcess
 from blackbox.sources.simulated.scheduler import PAGE_TOKENS, Scheduler
 from blackbox.sources.simulated.units import MIB
 
@@ -39,7 +39,7 @@ class InferenceServer:
 
     kernels = KERNELS
 
-    def __init__(self, process: Process, rng: Random) -> None:
+    def __init__(self, process: SimulatedProcess, rng: Random) -> None:
         self.process = process
         self.busy_ratio = 0.0
         self._rng = rng

@@ -9,10 +9,10 @@ from random import Random
 from typing import NamedTuple
 
 from blackbox.model.sample import MigInstance
-from blackbox.sources.simulated.gpu import Gpu
+from blackbox.sources.simulated.gpu import SimulatedGpu
 from blackbox.sources.simulated.inference import InferenceServer
 from blackbox.sources.simulated.notebook import Notebook
-from blackbox.sources.simulated.process import Identity, Process
+from blackbox.sources.simulated.process import Identity, SimulatedProcess
 from blackbox.sources.simulated.training import TrainingJob
 from blackbox.sources.simulated.units import MIB
 
@@ -48,12 +48,12 @@ AUTOGRAD_THREAD_ID = TRAINER.pid + 147
 MODEL_SERVER = Identity(12_940, "tritonserver", "triton", 1_201, -119 * HOUR_SECONDS)
 
 
-class Fault(NamedTuple):
+class SimulatedFault(NamedTuple):
     """A hardware fault, as the driver logs it."""
 
     at: float
     xid: int
-    gpu: Gpu
+    gpu: SimulatedGpu
     message: str
 
 
@@ -63,19 +63,22 @@ class Machine:
     def __init__(self, seed: int, now: float) -> None:
         self._begun = now
         self._steps = 0
-        whole = [Gpu(UUID_GPU.format(index), index, NAME, GPU_BYTES, GPU_DRIVER_RESERVED_BYTES) for index in range(3)]
+        whole = [
+            SimulatedGpu(UUID_GPU.format(index), index, NAME, GPU_BYTES, GPU_DRIVER_RESERVED_BYTES)
+            for index in range(3)
+        ]
         slices = [_mig_instance(whole[2], place) for place in range(2)]
         self.gpus = (*whole, *slices)
-        self.inference = InferenceServer(Process(SERVER, whole[0], CONTEXT_BYTES), _rng(seed, "inference"))
+        self.inference = InferenceServer(SimulatedProcess(SERVER, whole[0], CONTEXT_BYTES), _rng(seed, "inference"))
         self.training = TrainingJob(
-            Process(TRAINER, whole[1], CONTEXT_BYTES), AUTOGRAD_THREAD_ID, _rng(seed, "training")
+            SimulatedProcess(TRAINER, whole[1], CONTEXT_BYTES), AUTOGRAD_THREAD_ID, _rng(seed, "training")
         )
         self.notebook = Notebook(self._start_notebook, _rng(seed, "notebook"), now)
         self.opaque = (
-            Process(GRAPHICS, whole[0], GRAPHICS_BYTES),
-            Process(MODEL_SERVER, slices[1], OPAQUE_BYTES),
+            SimulatedProcess(GRAPHICS, whole[0], GRAPHICS_BYTES),
+            SimulatedProcess(MODEL_SERVER, slices[1], OPAQUE_BYTES),
         )
-        self.faults = (Fault(ROW_REMAPPED_SECONDS, 63, whole[1], "row remapped after a memory error"),)
+        self.faults = (SimulatedFault(ROW_REMAPPED_SECONDS, 63, whole[1], "row remapped after a memory error"),)
         """All that ever happen; those later than `now` are still to come."""
         self._notebook_gpu = slices[0]
         self._notebook_pid = NOTEBOOK_PID_FIRST
@@ -100,16 +103,16 @@ class Machine:
         shared = (self.notebook.busy_ratio + MODEL_SERVER_BUSY_RATIO) / len(self.gpus[2].instances)
         return self.inference.busy_ratio, self.training.busy_ratio, shared
 
-    def _start_notebook(self, now: float) -> Process:
+    def _start_notebook(self, now: float) -> SimulatedProcess:
         identity = Identity(self._notebook_pid, "python", "bob", 1_002, now)
         self._notebook_pid += self._pids.randint(*NOTEBOOK_PID_STRIDE)
         if self._notebook_pid > NOTEBOOK_PID_MAX:
             self._notebook_pid = NOTEBOOK_PID_FIRST
-        return Process(identity, self._notebook_gpu, CONTEXT_BYTES)
+        return SimulatedProcess(identity, self._notebook_gpu, CONTEXT_BYTES)
 
 
-def _mig_instance(parent: Gpu, place: int) -> Gpu:
-    return Gpu(
+def _mig_instance(parent: SimulatedGpu, place: int) -> SimulatedGpu:
+    return SimulatedGpu(
         UUID_MIG.format(place),
         parent.index,
         f"{NAME} MIG {MIG_PROFILE}",

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from blackbox.model.sample import Allocator, TraceStep
 from blackbox.sources.simulated.allocator import ACTIVATION, WEIGHT, Block, OutOfMemoryError
-from blackbox.sources.simulated.process import Process
+from blackbox.sources.simulated.process import SimulatedProcess
 from blackbox.sources.simulated.units import KIB, MIB
 
 LAYERS = 20
@@ -35,7 +35,7 @@ STACKS = (
 WEIGHTS, SCRATCH, KEPT, LOSS = range(len(STACKS))
 
 
-class Failure(NamedTuple):
+class SimulatedFailure(NamedTuple):
     """An allocation that killed the program, as an agent inside would have seen it."""
 
     at: float
@@ -50,11 +50,11 @@ class Failure(NamedTuple):
 class Notebook:
     """`process` is None while nobody has started it."""
 
-    def __init__(self, start: Callable[[float], Process], rng: Random, now: float) -> None:
+    def __init__(self, start: Callable[[float], SimulatedProcess], rng: Random, now: float) -> None:
         self.busy_ratio = 0.0
         self.deaths = 0
-        self.process: Process | None = None
-        self.failure: Failure | None = None
+        self.process: SimulatedProcess | None = None
+        self.failure: SimulatedFailure | None = None
         """How it died last."""
         self._trace: deque[TraceStep] = deque(maxlen=TRACE_STEPS_MAX)
         self._start = start
@@ -80,8 +80,8 @@ class Notebook:
             self.deaths += 1
             self._next_at = now + PAUSE_SECONDS
 
-    def _failure(self, process: Process, now: float, requested_bytes: int) -> Failure:
-        return Failure(
+    def _failure(self, process: SimulatedProcess, now: float, requested_bytes: int) -> SimulatedFailure:
+        return SimulatedFailure(
             at=now,
             requested_bytes=requested_bytes,
             device_total_bytes=process.gpu.total_bytes,
@@ -90,7 +90,7 @@ class Notebook:
             trace=tuple(self._trace),
         )
 
-    def _started(self, now: float) -> Process:
+    def _started(self, now: float) -> SimulatedProcess:
         process = self._start(now)
         self._trace.clear()
         for size in LAYER_WEIGHT_BYTES * LAYERS:
@@ -98,7 +98,7 @@ class Notebook:
             self._log("alloc", block, now, WEIGHTS)
         return process
 
-    def _run_cell(self, process: Process, now: float) -> None:
+    def _run_cell(self, process: SimulatedProcess, now: float) -> None:
         process.run(process.pid, now)
         self.busy_ratio = self._rng.uniform(0.5, 0.9)
         scratch = self._allocate(process, self._rng.randint(*SCRATCH_BYTES), now, SCRATCH)
@@ -107,7 +107,7 @@ class Notebook:
         self._log("free_completed", scratch, now, SCRATCH)
         process.allocator.free(scratch)
 
-    def _allocate(self, process: Process, size: int, now: float, stack: int) -> Block:
+    def _allocate(self, process: SimulatedProcess, size: int, now: float, stack: int) -> Block:
         block = process.allocator.allocate(size, ACTIVATION, process.pid, stack=STACKS[stack])
         self._log("alloc", block, now, stack)
         return block

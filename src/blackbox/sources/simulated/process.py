@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from blackbox.model.sample import Allocator, DeviceProcess, KvPool, OwningThread, ProcessKind, ThreadState
 from blackbox.sources.simulated.allocator import CachingAllocator
-from blackbox.sources.simulated.gpu import Gpu
+from blackbox.sources.simulated.gpu import SimulatedGpu
 
 RECENT_SECONDS = 0.5
 """A thread that ran within this time is active; one sample interval."""
@@ -23,10 +23,10 @@ class Identity(NamedTuple):
     kind: ProcessKind = "compute"
 
 
-class Process:
+class SimulatedProcess:
     """Memory of a process: its context, and what its allocator holds when an agent reports from inside."""
 
-    def __init__(self, identity: Identity, gpu: Gpu, context_bytes: int) -> None:
+    def __init__(self, identity: Identity, gpu: SimulatedGpu, context_bytes: int) -> None:
         """Raises `ValueError` when the device cannot hold the context."""
         if not gpu.claim(context_bytes):
             raise ValueError(f"no room for the context of {identity.name}")

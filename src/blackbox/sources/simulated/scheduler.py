@@ -28,7 +28,7 @@ ANSWER_TOKENS = (120, 900)
 
 
 @dataclass(eq=False, slots=True)
-class Request:
+class InferenceRequest:
     """One request; `pages` are its page table while it runs."""
 
     number: int
@@ -47,8 +47,8 @@ class Scheduler:
     """Decides which requests run, on the pages of one cache."""
 
     def __init__(self, cache: KvCache, rng: Random) -> None:
-        self.running: list[Request] = []
-        self.waiting: deque[Request] = deque()
+        self.running: list[InferenceRequest] = []
+        self.waiting: deque[InferenceRequest] = deque()
         self.preemptions = 0
         self.prefilled_tokens = 0
         """Computed in the last step for requests that began to run."""
@@ -78,7 +78,7 @@ class Scheduler:
         self._requests += 1
         prompt = CONVERSATION_PAGES * PAGE_TOKENS + self._rng.randint(*QUESTION_TOKENS)
         self.waiting.append(
-            Request(
+            InferenceRequest(
                 number=self._requests,
                 conversation=self._rng.randrange(CONVERSATIONS),
                 tokens=prompt,
@@ -106,7 +106,7 @@ class Scheduler:
             self.prefilled_tokens += PAGE_TOKENS * fresh
             self.running.append(self.waiting.popleft())
 
-    def _decode(self, request: Request, tokens: int) -> None:
+    def _decode(self, request: InferenceRequest, tokens: int) -> None:
         for _ in range(tokens):
             if request.tokens == request.tokens_end:
                 self._stop(request)
@@ -119,18 +119,18 @@ class Scheduler:
                         return
             request.tokens += 1
 
-    def _grow(self, request: Request) -> bool:
+    def _grow(self, request: InferenceRequest) -> bool:
         page = self._cache.take()
         if page is not None:
             request.pages.append(page)
         return page is not None
 
-    def _preempt(self, request: Request) -> None:
+    def _preempt(self, request: InferenceRequest) -> None:
         self._stop(request)
         self.waiting.appendleft(request)
         self.preemptions += 1
 
-    def _stop(self, request: Request) -> None:
+    def _stop(self, request: InferenceRequest) -> None:
         self.running.remove(request)
         self._cache.release(request.pages)
         request.pages = []

@@ -10,8 +10,8 @@ from blackbox.model.sample import Allocator, Event, KernelCounters, OutOfMemory,
 from blackbox.sources.base import SourceContext
 from blackbox.sources.simulated.kernels import counters
 from blackbox.sources.simulated.machine import STEP_SECONDS, Machine
-from blackbox.sources.simulated.notebook import STACKS, Failure
-from blackbox.sources.simulated.process import Process
+from blackbox.sources.simulated.notebook import STACKS, SimulatedFailure
+from blackbox.sources.simulated.process import SimulatedProcess
 
 WARM_UP_SECONDS = 40.0
 """Life before the first sample, so that it shows caches in use and a fragmented heap."""
@@ -103,7 +103,7 @@ class SimulatedSource:
         if failure is not None and self._told < failure.at <= machine.now:
             yield self._out_of_memory(failure)
 
-    def _out_of_memory(self, failure: Failure) -> Event:
+    def _out_of_memory(self, failure: SimulatedFailure) -> Event:
         allocator, born_unix = failure.allocator, failure.allocator.start_time or 0.0
         return Event(
             kind="oom",
@@ -134,7 +134,7 @@ def make(context: SourceContext) -> SimulatedSource:  # noqa: ARG001 - a simulat
     return SimulatedSource()
 
 
-def _processes(machine: Machine) -> Iterator[Process]:
+def _processes(machine: Machine) -> Iterator[SimulatedProcess]:
     yield machine.inference.process
     yield machine.training.process
     if machine.notebook.process is not None:

@@ -18,7 +18,7 @@ from blackbox.sources.simulated.allocator import (
     Use,
 )
 from blackbox.sources.simulated.kernels import KernelMix
-from blackbox.sources.simulated.process import Process
+from blackbox.sources.simulated.process import SimulatedProcess
 
 LAYERS = 16
 HIDDEN = 2560
@@ -59,7 +59,7 @@ class TrainingJob:
 
     kernels = KERNELS
 
-    def __init__(self, process: Process, autograd_thread_id: int, rng: Random) -> None:
+    def __init__(self, process: SimulatedProcess, autograd_thread_id: int, rng: Random) -> None:
         self.process = process
         self.busy_ratio = 0.0
         self.batches_skipped = 0

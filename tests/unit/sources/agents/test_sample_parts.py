@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from blackbox.model.sample import Allocator
-from blackbox.sources.agents.connection import PROBES_MAX, Connection
+from blackbox.sources.agents.connection import PROBES_MAX, AgentConnection
 from blackbox.sources.agents.kv_pools import Pools
 from blackbox.sources.agents.peer import Peer, RefusedError, check_hello, identify, still_there
 from blackbox.sources.agents.sample_parts import STALE_SECONDS, Allocators, engines, kernels
@@ -46,7 +46,7 @@ class Agent:
         process = ProcessFacts(pid, "train", 5, 1.8e9, uid, "someone", None, "waiting")
         peer = Peer(pid, uid, process, Tasks().pid_namespace(None))
         ours.setblocking(False)
-        self.connection = Connection(ours, peer, Tasks(), NOW)
+        self.connection = AgentConnection(ours, peer, Tasks(), NOW)
         self._socket.sendall(pack_hello(Hello(pid, 0, 5)))
         self.hear(NOW)
 

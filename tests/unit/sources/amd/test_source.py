@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from blackbox.merge import merge
 from blackbox.model.sample import Sample
 from blackbox.model.snapshot import Moment, Snapshot
-from blackbox.sources.amd.clients import Client, parse_fdinfo
+from blackbox.sources.amd.clients import DrmClient, parse_fdinfo
 from blackbox.sources.amd.source import AmdSource
 from blackbox.sources.vendor import vendor_of
 from tests.clocks import ManualClock
@@ -320,7 +320,7 @@ def test_no_text_of_an_open_file_is_too_strange(text: str) -> None:
 )
 def test_sizes_have_units(size: int, unit: tuple[str, int], client: int) -> None:
     text = f"drm-driver:\tamdgpu\ndrm-pdev:\t{NEAR}\ndrm-client-id:\t{client}\ndrm-resident-vram:\t{size}{unit[0]}\n"
-    assert parse_fdinfo(text) == Client(NEAR, str(client), size * unit[1])
+    assert parse_fdinfo(text) == DrmClient(NEAR, str(client), size * unit[1])
 
 
 @given(data=st.data())

@@ -10,7 +10,7 @@ import pytest
 
 from blackbox.sources.engines.address import Address, parse_url
 from blackbox.sources.engines.discovery import Candidate, discover
-from blackbox.sources.proc import tree as kin
+from blackbox.sources.proc.tree import COMMAND_WORDS_MAX
 
 HERE, ELSEWHERE = "net:[4026531840]", "net:[4026532999]"
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
@@ -188,7 +188,7 @@ def test_a_process_that_ended_meanwhile(proc: Proc) -> None:
 
 
 def test_arguments_far_into_a_command_line_are_not_looked_at(proc: Proc) -> None:
-    proc.process(100, ["python", *["-v"] * kin.WORDS_MAX, "vllm"])
+    proc.process(100, ["python", *["-v"] * COMMAND_WORDS_MAX, "vllm"])
     proc.listens(100, "127.0.0.1", 8000)
     assert proc.addresses(100) == []
 

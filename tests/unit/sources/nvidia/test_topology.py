@@ -6,7 +6,7 @@ from pathlib import Path
 from blackbox.sources.nvidia.device_calls import DeviceCalls
 from blackbox.sources.nvidia.driver import NO_DEVICE, Driver
 from blackbox.sources.nvidia.errors import Failure, Fault
-from blackbox.sources.nvidia.topology import IdentityCheck, Place, Topology, TopologyReader
+from blackbox.sources.nvidia.topology import DeviceHandle, IdentityCheck, Topology, TopologyReader
 from tests.clocks import ManualClock
 from tests.fake_nvml import FakeDriver, gpu_uuid
 
@@ -29,8 +29,8 @@ def test_a_handle_that_leads_elsewhere_is_found_out(fake_driver: FakeDriver, fak
     driver = opened(fake_nvml_library)
     calls = DeviceCalls(driver, handle_of(driver, 1), 1, ManualClock())
     check = IdentityCheck()
-    assert check.failure(Place(gpu_uuid(1), 1, "", calls)) is None
-    failure = check.failure(Place(gpu_uuid(0), 0, "", calls))
+    assert check.failure(DeviceHandle(gpu_uuid(1), 1, "", calls)) is None
+    failure = check.failure(DeviceHandle(gpu_uuid(0), 0, "", calls))
     assert failure is not None
     assert failure.fault is Fault.TRANSIENT
     driver.close()

@@ -2,8 +2,8 @@
 
 from random import Random
 
-from blackbox.sources.simulated.gpu import Gpu
-from blackbox.sources.simulated.process import Identity, Process
+from blackbox.sources.simulated.gpu import SimulatedGpu
+from blackbox.sources.simulated.process import Identity, SimulatedProcess
 from blackbox.sources.simulated.training import TrainingJob
 from blackbox.sources.simulated.units import MIB
 
@@ -11,8 +11,8 @@ AUTOGRAD = 501
 
 
 def a_job(gpu_mib: int = 80_000, seed: int = 0) -> TrainingJob:
-    gpu = Gpu("GPU-0", 0, "test", gpu_mib * MIB, 0)
-    return TrainingJob(Process(Identity(500, "python", "alice", 1000, 0.0), gpu, MIB), AUTOGRAD, Random(seed))
+    gpu = SimulatedGpu("GPU-0", 0, "test", gpu_mib * MIB, 0)
+    return TrainingJob(SimulatedProcess(Identity(500, "python", "alice", 1000, 0.0), gpu, MIB), AUTOGRAD, Random(seed))
 
 
 def test_an_iteration_shows_every_kind_of_memory_and_both_threads() -> None:
