@@ -5,6 +5,7 @@ from pathlib import Path
 
 from blackbox.server.auth.web_config import TlsConfig
 from tests.tools import tool
+from tests.waiting import PATIENCE_SECONDS
 
 
 def make_certificate(folder: Path, name: str) -> TlsConfig:
@@ -14,5 +15,5 @@ def make_certificate(folder: Path, name: str) -> TlsConfig:
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
     command = [tool("openssl", "openssl"), "req", "-x509", *curve, "-nodes", "-days", "2", *subject]
     command += ["-keyout", str(key), "-out", str(cert)]
-    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_SECONDS)
     return TlsConfig(cert_file=cert, key_file=key)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from tests.fake_nvml import FakeDriver, build, compiler
 from tests.private_state import PUBLIC_PREFIX, ROOT, WriteGuard, private_user
 
-TEST_SECONDS_MAX = 300
+TEST_SECONDS_MAX = 600
 """Of one test with its fixtures: only a hung one takes so long, on however loaded a machine."""
 SLOW_TEST_SECONDS_MAX = 1800
 """Of one that is known to take long; vLLM is installed in it."""

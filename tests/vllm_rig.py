@@ -20,7 +20,7 @@ import psutil
 
 from tests import vllm_environment
 from tests.running_server import environment
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 
 MODEL = {
     "architectures": ["LlamaForCausalLM"],
@@ -196,5 +196,5 @@ def _free_port() -> int:
 
 
 def _get(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as answer:
         return answer.read()

@@ -29,7 +29,7 @@ def wanted() -> dict[str, list[Requirement]]:
     texts = {
         "runtime": project["project"]["dependencies"],
         "build": groups["build"],
-        "dev": [*project["project"]["dependencies"], *(text for group in groups.values() for text in group)],
+        "dev": [*project["project"]["dependencies"], *groups["dev"], *groups["bench"], *groups["build"]],
     }
     return {name: [Requirement(text) for text in listed] for name, listed in texts.items()}
 

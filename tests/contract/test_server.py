@@ -15,8 +15,8 @@ from tests.contract import reference_text
 from tests.contract.assertions import assert_honours_the_contract
 from tests.running_server import RunningServer
 from tests.tools import tool
+from tests.waiting import PATIENCE_SECONDS, until_value
 
-TIMEOUT = 10
 LINES = 5
 EVENTS = 3
 
@@ -28,7 +28,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 
 
 def get(server: RunningServer, path: str, **options: Any) -> requests.Response:
-    with requests.get(server.url + path, timeout=TIMEOUT, **options) as response:
+    with requests.get(server.url + path, timeout=PATIENCE_SECONDS, **options) as response:
         return response
 
 
@@ -52,7 +52,7 @@ def first_lines(command: list[str], count: int) -> list[str]:
 
 def python(script: str) -> list[str]:
     """A Python program that prints at once, and is ended when it hangs."""
-    return ["timeout", "20", sys.executable, "-u", "-c", script]
+    return ["timeout", str(PATIENCE_SECONDS), sys.executable, "-u", "-c", script]
 
 
 def test_vram_honours_the_contract(server: RunningServer) -> None:
@@ -75,7 +75,7 @@ def test_every_view_honours_the_contract(server: RunningServer, query: str) -> N
 
 
 def test_the_stream_has_the_documented_head_and_framing(server: RunningServer) -> None:
-    with requests.get(f"{server.url}/vram/stream", stream=True, timeout=TIMEOUT) as response:
+    with requests.get(f"{server.url}/vram/stream", stream=True, timeout=PATIENCE_SECONDS) as response:
         assert response.status_code == 200
         assert response.headers["Content-Type"] == "text/event-stream"
         assert response.headers["Cache-Control"] == "no-cache"
@@ -121,8 +121,7 @@ def test_an_unknown_path_is_answered_as_documented(server: RunningServer, path: 
 )
 def test_answers_are_those_that_openapi_describes(server: RunningServer, path: str, status: int) -> None:
     document = get(server, "/openapi.json").json()
-    response = get(server, path)
-    assert response.status_code == status
+    response = until_value(lambda: get(server, path), lambda response: response.status_code == status)
     described = document["paths"][path.partition("?")[0]]["get"]["responses"][str(status)]
     assert response.headers["Content-Type"].partition(";")[0] in described["content"]
 
@@ -146,7 +145,9 @@ def test_the_streaming_example_runs_unchanged(server: RunningServer) -> None:
 
 def test_the_error_handling_example_runs_unchanged(server: RunningServer) -> None:
     (example,) = reference_text.examples("python", "raise_for_status")
-    done = subprocess.run(python(here(example, server)), capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        python(here(example, server)), capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -165,7 +166,7 @@ def test_the_curl_example_runs_unchanged(server: RunningServer) -> None:
     tool("jq", "jq")
     (example,) = reference_text.examples("bash", "| jq")
     done = subprocess.run(
-        ["bash", "-c", here(example, server)], capture_output=True, text=True, timeout=30, check=False
+        ["bash", "-c", here(example, server)], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
     )
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)  # of jq, which writes 0.0 as 0
@@ -175,7 +176,7 @@ def test_the_curl_example_runs_unchanged(server: RunningServer) -> None:
 def test_the_curl_stream_example_runs_unchanged(server: RunningServer) -> None:
     tool("curl", "curl")
     (example,) = reference_text.examples("bash", "curl -N")
-    lines = first_lines(["timeout", "20", "bash", "-c", "exec " + here(example, server)], 3 * EVENTS)
+    lines = first_lines(["timeout", str(PATIENCE_SECONDS), "bash", "-c", "exec " + here(example, server)], 3 * EVENTS)
     assert any(line.startswith("data: ") for line in lines)
 
 

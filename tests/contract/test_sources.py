@@ -26,6 +26,7 @@ from blackbox.sources.base import Source
 from blackbox.sources.isolation.breadcrumbs import Breadcrumbs
 from blackbox.sources.isolation.child import make_source
 from tests.running_server import environment
+from tests.waiting import PATIENCE_SECONDS
 
 PACKAGE = Path(blackbox.__file__).parent
 SWITCHES = {"true": True, "0": False}
@@ -124,7 +125,12 @@ def test_names_keys_and_facts_are_each_declared_once() -> None:
 def test_what_settings_load_knows_no_source(monkeypatch: pytest.MonkeyPatch) -> None:
     code = "import sys, blackbox.sources; print([name for name in sys.modules if name.endswith('.source')])"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, env=dict(os.environ)
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=True,
+        env=dict(os.environ),
     )
     assert done.stdout.strip() == "[]", "the table is read by every command: it loads what works only where it works"
 

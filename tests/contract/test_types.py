@@ -11,6 +11,7 @@ import pytest
 
 import blackbox
 from tests import built_wheel
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -76,6 +77,8 @@ def test_a_mistake_is_found(python: Path, tmp_path: Path) -> None:
 def test_dir_tells_all_that_is_exported() -> None:
     """In a process of its own: nothing has asked for it yet."""
     code = "import blackbox; print(sorted(set(blackbox.__all__) - set(dir(blackbox))))"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True
+    )
     assert told.stdout == "[]\n"
     assert all(getattr(blackbox, name) is not None for name in blackbox.__all__)

@@ -25,7 +25,7 @@ from blackbox.wire.message import BLOCKS_MAX, pack_hello, pack_report
 from blackbox.wire.report import AllocatorReport, BlockColumns, Cost, Hello, Report
 from tests.agent_rig import USE_HEAP, AgentServer, Listener, agent_environment, run
 from tests.private_state import PUBLIC_PREFIX
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 
 LIVE = USE_HEAP + "heap.live(60)"
 MIB = 1024 * 1024
@@ -273,7 +273,7 @@ def test_row_37_a_users_own_server_lets_nobody_else_in() -> None:
             ["setpriv", f"--reuid={OTHER_UID}", "--clear-groups", sys.executable, "-c", code],
             capture_output=True,
             check=False,
-            timeout=20,
+            timeout=PATIENCE_SECONDS,
         )
         assert b"PermissionError" in done.stderr
 

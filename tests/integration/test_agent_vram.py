@@ -16,7 +16,7 @@ import pytest
 from tests.agent_rig import USE_HEAP, agent_environment
 from tests.fake_nvml import FakeDriver, Gpu, Process, gpu_uuid
 from tests.running_server import RunningServer
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 
 MIB = 1024 * 1024
 CONTEXT_BYTES = 300 * MIB
@@ -48,7 +48,7 @@ def program(tmp_path: Path, fake_driver: FakeDriver, server: RunningServer) -> "
 
 
 def vram(server: RunningServer) -> Any:
-    with urllib.request.urlopen(f"{server.url}/vram", timeout=10) as answer:
+    with urllib.request.urlopen(f"{server.url}/vram", timeout=PATIENCE_SECONDS) as answer:
         return json.load(answer)
 
 
@@ -102,7 +102,7 @@ def test_what_happens_to_a_program_does_not_disturb_the_server(
     else:
         assert process["allocated_bytes"] is None
         assert process["reserved_bytes"] == process["used_bytes"]
-    with urllib.request.urlopen(f"{server.url}/healthz", timeout=10) as health:
+    with urllib.request.urlopen(f"{server.url}/healthz", timeout=PATIENCE_SECONDS) as health:
         assert health.status == 200
 
 

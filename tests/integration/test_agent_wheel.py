@@ -8,6 +8,7 @@ import pytest
 
 from tests import built_wheel
 from tests.agent_rig import PROGRAMS, USE_HEAP, AgentServer, agent_environment, run
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -85,5 +86,7 @@ def test_vllm_finds_its_door(python: Path) -> None:
         "register = found[0].load(); register(); register()\n"
         "import sys; print(type(sys.meta_path[0]).__name__)"
     )
-    seen = subprocess.run([python, "-c", code], capture_output=True, text=True, timeout=20, check=False, env={})
+    seen = subprocess.run(
+        [python, "-c", code], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False, env={}
+    )
     assert (seen.stdout, seen.stderr) == ("ImportWatch\n", "")

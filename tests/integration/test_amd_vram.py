@@ -12,7 +12,7 @@ from tests.contract.assertions import assert_honours_the_contract
 from tests.fake_amd import GIB, ROOT_VARIABLE, FakeAmd, FakeGpu
 from tests.integration.supervision import ROOT, sample_again
 from tests.serving import Serving
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 
 ID = "1bd7a2c4f1e0a55c"
 
@@ -39,8 +39,8 @@ def supervised(fake: FakeAmd) -> Iterator[SupervisedSource]:
 def test_the_answer_names_gpus_processes_and_what_is_unknown(supervised: SupervisedSource) -> None:
     with Serving() as serving:
         serving.publish(sample_again(supervised))
-        answer = requests.get(f"{serving.url}/vram", timeout=10).json()
-        by_uuid = requests.get(f"{serving.url}/vram?gpu=GPU-{ID}", timeout=10).json()
+        answer = requests.get(f"{serving.url}/vram", timeout=PATIENCE_SECONDS).json()
+        by_uuid = requests.get(f"{serving.url}/vram?gpu=GPU-{ID}", timeout=PATIENCE_SECONDS).json()
     assert_honours_the_contract(answer)
     assert (answer["total_bytes"], answer["used_bytes"]) == (2 * 192 * GIB, 9 * GIB)
     (process,) = answer["processes"]

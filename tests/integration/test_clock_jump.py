@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE_SECONDS
+
 SHIM = r"""
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -72,7 +74,7 @@ def test_row_19_the_real_clock_jumps_and_the_cadence_holds(shim: Path, tmp_path:
                 offset.with_suffix(".new").rename(offset)
         sampling.stdin.write("\n")
         sampling.stdin.flush()
-        sampling.communicate(timeout=10)
+        sampling.communicate(timeout=PATIENCE_SECONDS)
     seqs, taken_at, timestamps = zip(*rows, strict=True)
     assert list(seqs) == list(range(1, len(rows) + 1))
     gaps = [later - earlier for earlier, later in itertools.pairwise(taken_at)]

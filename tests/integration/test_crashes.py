@@ -21,7 +21,7 @@ from blackbox.sources.proc.processes import Procfs
 from tests.agent_rig import USE_HEAP, AgentServer, agent_environment, plain_environment, run
 from tests.moments import process
 from tests.running_server import RunningServer
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 
 WORK = USE_HEAP + "import os, sys; heap.live(.2); "
 """Long enough for some reports."""
@@ -119,13 +119,13 @@ def server(tmp_path: Path) -> Iterator[RunningServer]:
 
 def agents(server: RunningServer) -> dict[str, float]:
     """What the server says of all agents together."""
-    with urlopen(f"{server.url}/vram", timeout=10) as answer:
+    with urlopen(f"{server.url}/vram", timeout=PATIENCE_SECONDS) as answer:
         sources = {source["name"]: source for source in json.load(answer)["sources"]}
     return sources["agents"]["cost"]
 
 
 def crashes(server: RunningServer) -> list[dict[str, object]]:
-    with urlopen(f"{server.url}/vram/events?kind=crash", timeout=10) as answer:
+    with urlopen(f"{server.url}/vram/events?kind=crash", timeout=PATIENCE_SECONDS) as answer:
         return json.load(answer)["events"]
 
 

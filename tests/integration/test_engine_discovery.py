@@ -18,7 +18,7 @@ from tests.fake_nvml import GIB, FakeDriver, Gpu, Process, gpu_uuid
 from tests.recorded_engines import RECORDED, recorded
 from tests.running_server import environment
 from tests.upstream import pages, upstream
-from tests.waiting import until_value
+from tests.waiting import PATIENCE_SECONDS, until_value
 
 SERVER = """
 import subprocess, sys
@@ -103,7 +103,7 @@ class Blackbox:
         self.url = serving.split("serving ")[1].strip()
 
     def vram(self) -> dict[str, Any]:
-        response = requests.get(self.url, params={"blocks": "none"}, timeout=10)
+        response = requests.get(self.url, params={"blocks": "none"}, timeout=PATIENCE_SECONDS)
         return response.json() if response.status_code == 200 else {"engines": [], "sources": [], "seq": 0}
 
     def until(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class Blackbox:
 
     def close(self) -> None:
         self.process.terminate()
-        self.process.communicate(timeout=10)
+        self.process.communicate(timeout=PATIENCE_SECONDS)
 
 
 def test_the_answer_has_the_engine_of_a_process_that_the_driver_lists(

@@ -6,16 +6,16 @@ from typing import Any
 from urllib.request import urlopen
 
 from tests.running_server import RunningServer
-from tests.waiting import until, until_value
+from tests.waiting import PATIENCE_SECONDS, until, until_value
 
 
 def kinds(server: RunningServer) -> list[str]:
-    with urlopen(f"{server.url}/vram/events", timeout=10) as answer:
+    with urlopen(f"{server.url}/vram/events", timeout=PATIENCE_SECONDS) as answer:
         return [event["kind"] for event in json.load(answer)["events"]]
 
 
 def usage_series(server: RunningServer) -> list[dict[str, Any]]:
-    with urlopen(f"{server.url}/vram/history?metric=kv_usage_ratio", timeout=10) as answer:
+    with urlopen(f"{server.url}/vram/history?metric=kv_usage_ratio", timeout=PATIENCE_SECONDS) as answer:
         return json.load(answer)["series"]
 
 

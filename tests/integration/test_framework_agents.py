@@ -18,7 +18,7 @@ from tests.contract.assertions import assert_honours_the_contract
 from tests.fake_frameworks import FOLDER, GPU, INSTANCE, build_cuda, build_cupti
 from tests.fake_nvml import GIB, FakeDriver, Gpu, Memory, Process
 from tests.running_server import RunningServer
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 
 MIB = 1 << 20
 START = "import ctypes, sys, time\nctypes.CDLL(sys.argv[1])\n"
@@ -136,7 +136,7 @@ def test_several_allocators_of_a_process_add_up_in_its_row(tmp_path: Path, cuda:
         rows: list[Any] = []
 
         def arrived() -> bool:
-            with urllib.request.urlopen(f"{server.url}/vram", timeout=10) as answer:
+            with urllib.request.urlopen(f"{server.url}/vram", timeout=PATIENCE_SECONDS) as answer:
                 rows.append(json.load(answer))
             return any(row["allocated_bytes"] == 315 * MIB for row in rows[-1]["processes"])
 

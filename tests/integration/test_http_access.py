@@ -24,7 +24,7 @@ from tests.certificates import make_certificate
 from tests.moments import GIB, TRAINER, allocator, device, process, sample
 from tests.serving import QUICK, Raw, Reply, Serving
 from tests.tools import tool
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 
 ROUTES = (*(endpoint.path for endpoint in ENDPOINTS), "/nope")
 FOREIGN_HOSTS = [
@@ -153,7 +153,11 @@ def test_allowed_names_and_origins_are_accepted() -> None:
 def listening_on(port: int) -> set[str]:
     """Addresses that the kernel listens on at this port."""
     found = subprocess.run(
-        [tool("ss", "iproute2"), "-ltnH", f"sport = :{port}"], capture_output=True, text=True, check=True, timeout=10
+        [tool("ss", "iproute2"), "-ltnH", f"sport = :{port}"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_SECONDS,
     )
     return {line.split()[3].rpartition(":")[0] for line in found.stdout.splitlines()}
 
@@ -248,7 +252,10 @@ def test_row_42_over_the_unix_socket_each_user_sees_inside_their_own(tmp_path: P
             folder.chmod(0o755)
         path.chmod(0o666)
         found = subprocess.run(
-            [sys.executable, "-c", ASK, str(path), str(OTHER_UID)], capture_output=True, check=True, timeout=20
+            [sys.executable, "-c", ASK, str(path), str(OTHER_UID)],
+            capture_output=True,
+            check=True,
+            timeout=PATIENCE_SECONDS,
         )
         body = found.stdout.partition(b"\r\n\r\n")[2]
         assert seen_inside(Reply(200, {}, body)) == {TRAINER + 10}
@@ -411,7 +418,7 @@ def test_a_right_password_is_checked_once(tmp_path: Path, monkeypatch: pytest.Mo
 
 def certificate_of(port: int) -> bytes:
     """The certificate the server shows."""
-    return ssl.get_server_certificate(("127.0.0.1", port), timeout=5).encode()
+    return ssl.get_server_certificate(("127.0.0.1", port), timeout=PATIENCE_SECONDS).encode()
 
 
 def ask_securely(port: int, cert: Path, path: str = "/vram") -> Reply:

@@ -17,11 +17,10 @@ from tests.moments import device, sample
 from tests.running_server import RunningServer
 from tests.serving import QUICK, Raw, Serving
 from tests.tools import tool
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 
 GET = b"GET /vram?blocks=none HTTP/1.1\r\nHost: localhost\r\n\r\n"
 MUTATIONS = 3000
-HANG_SECONDS = 5.0
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +48,7 @@ def drip(raw: Raw, piece: bytes) -> None:
             with suppress(BlockingIOError):
                 if raw.socket.recv(1, socket.MSG_PEEK) or True:
                     return
-            raw.socket.settimeout(HANG_SECONDS)
+            raw.socket.settimeout(PATIENCE_SECONDS)
 
 
 def status_of(answer: bytes) -> int:
@@ -63,7 +62,7 @@ def test_row_29_a_slow_head_is_cut_off(quick: Serving, start: bytes) -> None:
     with quick.connect() as raw:
         raw.send(start)
         drip(raw, b"a")
-        raw.socket.settimeout(HANG_SECONDS)
+        raw.socket.settimeout(PATIENCE_SECONDS)
         assert status_of(raw.rest()) in (400, 408)
 
 
@@ -72,7 +71,7 @@ def test_row_29_a_slow_body_is_cut_off(quick: Serving) -> None:
     with quick.connect() as raw:
         raw.send(b"POST /vram HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000\r\n\r\n")
         drip(raw, b"a")
-        raw.socket.settimeout(HANG_SECONDS)
+        raw.socket.settimeout(PATIENCE_SECONDS)
         answer = raw.rest()
         assert status_of(answer) == 408
         assert answer.endswith(b"request body took too long")
@@ -182,7 +181,7 @@ def test_row_31_malformed_requests_get_400_and_the_end(serving: Serving, request
 def test_row_31_tls_on_a_plain_port_is_refused(serving: Serving) -> None:
     context = ssl.create_default_context()
     with (
-        socket.create_connection(("127.0.0.1", serving.port), HANG_SECONDS) as plain,
+        socket.create_connection(("127.0.0.1", serving.port), PATIENCE_SECONDS) as plain,
         pytest.raises(ssl.SSLError, match=r"WRONG_VERSION_NUMBER|wrong version number|record layer failure"),
     ):
         context.wrap_socket(plain, server_hostname="localhost")
@@ -205,7 +204,7 @@ def test_row_31_no_mutated_request_hangs_the_server_or_breaks_it(serving: Servin
     for number in range(MUTATIONS):
         data = mutant(chance, seeds)
         with serving.connect() as raw:
-            raw.socket.settimeout(HANG_SECONDS)
+            raw.socket.settimeout(PATIENCE_SECONDS)
             with suppress(ConnectionError):
                 raw.send(data)
                 raw.socket.shutdown(socket.SHUT_WR)
@@ -271,7 +270,7 @@ class Pinched(RunningServer):
     def lower(self, files: int) -> None:
         """Sets the soft limit while it runs."""
         command = [self._prlimit, "--pid", str(self.pid), f"--nofile={files}:"]
-        subprocess.run(command, check=True, timeout=HANG_SECONDS)
+        subprocess.run(command, check=True, timeout=PATIENCE_SECONDS)
 
 
 @pytest.mark.fault(28)

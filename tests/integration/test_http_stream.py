@@ -20,7 +20,7 @@ from tests.moments import device, sample
 from tests.running_server import RunningServer
 from tests.serving import QUICK, Raw, Serving
 from tests.tools import tool
-from tests.waiting import SLACK_SECONDS, until
+from tests.waiting import PATIENCE_SECONDS, SLACK_SECONDS, until
 
 STREAMS = 300
 SIGTERM_SECONDS_MAX = 3.0
@@ -177,7 +177,7 @@ def test_many_streams_each_get_every_event(serving: Serving) -> None:
 @pytest.mark.parametrize("accept_encoding", ["identity", "gzip, deflate"])
 def test_requests_gets_each_event_when_it_is_made(serving: Serving, accept_encoding: str) -> None:
     headers = {"Accept-Encoding": accept_encoding}
-    with requests.get(f"{serving.url}/vram/stream", stream=True, timeout=5, headers=headers) as response:
+    with requests.get(f"{serving.url}/vram/stream", stream=True, timeout=PATIENCE_SECONDS, headers=headers) as response:
         assert response.headers.get("Content-Encoding", "identity") in accept_encoding
         events = (json.loads(line[6:]) for line in response.iter_lines() if line.startswith(b"data: "))
         for seq in range(1, 5):
@@ -188,7 +188,7 @@ def test_requests_gets_each_event_when_it_is_made(serving: Serving, accept_encod
 def test_requests_sees_a_proper_end_in_gzip() -> None:
     with Serving() as ending:
         ending.publish()
-        with requests.get(f"{ending.url}/vram/stream", stream=True, timeout=5) as response:
+        with requests.get(f"{ending.url}/vram/stream", stream=True, timeout=PATIENCE_SECONDS) as response:
             assert response.headers["Content-Encoding"] == "gzip"
             lines = response.iter_lines()
             assert next(lines) == b"id: 1"

@@ -15,6 +15,7 @@ from blackbox.hub import Published
 from blackbox.settings import Settings
 from tests.moments import GIB, device, sample, status
 from tests.serving import Serving
+from tests.waiting import PATIENCE_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -258,7 +259,7 @@ def test_a_client_that_waits_to_be_told_to_continue_is_told(serving: Serving) ->
 def test_an_ordinary_client_is_served(serving: Serving) -> None:
     with requests.Session() as session:
         for _ in range(3):
-            assert session.get(f"{serving.url}/vram", timeout=5).json()["seq"] == serving.seq
+            assert session.get(f"{serving.url}/vram", timeout=PATIENCE_SECONDS).json()["seq"] == serving.seq
 
 
 def test_answers_are_counted_by_route_and_status() -> None:

@@ -16,6 +16,7 @@ from blackbox.sources.nvml.source import NvmlSource
 from tests.clocks import ManualClock
 from tests.fake_nvml import GIB, FakeDriver, Gpu, Process, build, gpu_uuid
 from tests.nvml_samples import TICK_SECONDS, device, process
+from tests.waiting import PATIENCE_SECONDS
 
 NOT_AVAILABLE = str(2**64 - 1)
 PID_MAX = 4_194_304
@@ -99,7 +100,7 @@ def test_row_07_older_drivers_lists_are_read(fake_driver: FakeDriver, tmp_path: 
         env=os.environ | fake_driver.environment(library),
         cwd=ROOT,
         capture_output=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         check=True,
     )
     sample = msgspec.json.decode(done.stdout, type=Sample)

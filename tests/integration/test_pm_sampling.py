@@ -25,7 +25,7 @@ from tests.clocks import ManualClock
 from tests.fake_frameworks import FOLDER, GPU, build_cuda
 from tests.fake_nvml import FakeDriver, Gpu, Mig, Process, mig_uuid
 from tests.running_server import RunningServer
-from tests.waiting import until_value
+from tests.waiting import PATIENCE_SECONDS, until_value
 
 PID, OTHER = 4711, 4712
 SECOND_GPU = "GPU-11111111-1111-1111-1111-111111111111"
@@ -277,7 +277,9 @@ def test_without_a_driver_it_says_so(machine: Machine) -> None:
 
 def test_cuda_tells_its_numbers_of_gpus(tmp_path: Path) -> None:
     script = f"import ctypes; ctypes.CDLL({str(build_cuda(tmp_path))!r})\n{ASK}"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=20, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True
+    )
     assert done.stdout.strip() == str({GPU: 0, SECOND_GPU: 1})
 
 
@@ -291,7 +293,7 @@ def test_our_bindings_have_the_names_of_nvidias() -> None:
 
 
 def nsight_metrics(server: RunningServer) -> dict[str, Any]:
-    return requests.get(f"{server.url}/vram", timeout=10).json()["nsight_metrics"]
+    return requests.get(f"{server.url}/vram", timeout=PATIENCE_SECONDS).json()["nsight_metrics"]
 
 
 @pytest.mark.slow

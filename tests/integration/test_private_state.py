@@ -12,6 +12,7 @@ from blackbox.recorder.storage.directory import data_directory
 from blackbox.wire.address import agent_paths
 from tests.private_state import PLACES, ROOT, WriteGuard, private
 from tests.running_server import environment
+from tests.waiting import PATIENCE_SECONDS
 
 SECONDS_MAX = 240
 CANARY = b"this is no recording of Blackbox, and no settings either"
@@ -56,7 +57,12 @@ def test_a_change_outside_the_allowed_folders_is_seen(tmp_path: Path) -> None:
         "(beside / 'file').unlink(); print([line.split()[0] for line in guard.violations])\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, tmp_path], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", script, tmp_path],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
     )
     assert done.stdout == "['os.mkdir', 'open', 'sqlite3.connect', 'os.remove']\n", done.stderr
     assert WriteGuard([tmp_path]).violations == []

@@ -67,7 +67,7 @@ class Prometheus:
 
 
 def _result(url: str) -> list[dict[str, Any]]:
-    with suppress(OSError), urllib.request.urlopen(url, timeout=5) as response:
+    with suppress(OSError), urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as response:
         return json.load(response)["data"]["result"]
     return []
 
@@ -92,17 +92,19 @@ def prometheus(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def snapshot(server: RunningServer) -> dict[str, Any]:
-    with urllib.request.urlopen(f"{server.url}/vram", timeout=5) as response:
+    with urllib.request.urlopen(f"{server.url}/vram", timeout=PATIENCE_SECONDS) as response:
         return json.load(response)
 
 
 def test_promtool_finds_nothing_to_complain_about_in_what_the_server_answers(server: RunningServer) -> None:
     promtool = tool("promtool", "prometheus")
-    with urllib.request.urlopen(f"{server.url}/metrics", timeout=5) as response:
+    with urllib.request.urlopen(f"{server.url}/metrics", timeout=PATIENCE_SECONDS) as response:
         assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
         text = response.read()
     assert b"blackbox_process_memory_used_bytes{" in text
-    checked = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, timeout=30, check=False)
+    checked = subprocess.run(
+        [promtool, "check", "metrics"], input=text, capture_output=True, timeout=PATIENCE_SECONDS, check=False
+    )
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
 
 

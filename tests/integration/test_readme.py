@@ -111,7 +111,7 @@ def test_javascript(server: RunningServer, snippet: Snippet, tmp_path: Path) -> 
 def scraped(prometheus: str) -> list[str]:
     query = urllib.parse.urlencode({"query": "blackbox_gpu_memory_used_bytes > 0"})
     try:
-        with urllib.request.urlopen(f"{prometheus}/api/v1/query?{query}", timeout=5) as answer:
+        with urllib.request.urlopen(f"{prometheus}/api/v1/query?{query}", timeout=PATIENCE_SECONDS) as answer:
             return [series["metric"]["uuid"] for series in json.load(answer)["data"]["result"]]
     except OSError:
         return []

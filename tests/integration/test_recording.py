@@ -60,11 +60,11 @@ def mounted(tmp_path: Path, options: str) -> Iterator[Path]:
     place = tmp_path / "disk"
     place.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)
     if done.returncode != 0:
         pytest.skip(f"cannot mount a tmpfs: {done.stderr.strip()}")
     yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True, timeout=10)
+    subprocess.run(["umount", "--lazy", str(place)], check=True, timeout=PATIENCE_SECONDS)
 
 
 def fill(file: Path) -> None:
@@ -80,7 +80,7 @@ def fill(file: Path) -> None:
 
 def recorder_state(url: str) -> str:
     """As `/healthz` tells it."""
-    with urllib.request.urlopen(f"{url}/healthz", timeout=5) as answer:
+    with urllib.request.urlopen(f"{url}/healthz", timeout=PATIENCE_SECONDS) as answer:
         return json.load(answer)["recorder"]["state"]
 
 
@@ -135,7 +135,7 @@ def test_row_21_pollers_never_notice_a_full_disk(disk: Path, tmp_path: Path) -> 
         good = bad = 0
         while not stop.wait(0.05):
             try:
-                with urllib.request.urlopen(f"{url}/vram?blocks=none", timeout=5) as answer:
+                with urllib.request.urlopen(f"{url}/vram?blocks=none", timeout=PATIENCE_SECONDS) as answer:
                     good += json.load(answer)["used_bytes"] >= 0
             except (OSError, ValueError):
                 bad += 1
@@ -226,7 +226,7 @@ def test_row_22_hundreds_of_kills_lose_nothing(tmp_path: Path) -> None:
 def test_row_25_without_a_place_to_record_it_serves_and_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with RunningServer(tmp_path, *DEMO, "--data-dir", str(tmp_path / "file")) as server:
-        with urllib.request.urlopen(f"{server.url}/vram?blocks=none", timeout=5) as answer:
+        with urllib.request.urlopen(f"{server.url}/vram?blocks=none", timeout=PATIENCE_SECONDS) as answer:
             assert answer.status == 200
         assert "nothing is recorded: cannot record in" in server.log
     assert server.exit_code == 0

@@ -21,7 +21,7 @@ from tests.agent_rig import ROOT, SHIM, AgentServer, agent_environment, run
 from tests.contract.assertions import assert_honours_the_contract
 from tests.fake_nvml import GIB, FakeDriver, Gpu, Memory, Process
 from tests.running_server import RunningServer
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 
 FAKE_TORCH = ROOT / "tests" / "fake_torch"
 GPU = "GPU-00000000-1111-2222-3333-444444444444"
@@ -196,5 +196,5 @@ def replaying(path: Path, socket: Path) -> Iterator[int]:
 
 
 def vram(server: RunningServer) -> dict[str, Any]:
-    with urllib.request.urlopen(f"{server.url}/vram", timeout=10) as answer:
+    with urllib.request.urlopen(f"{server.url}/vram", timeout=PATIENCE_SECONDS) as answer:
         return json.load(answer)

@@ -14,7 +14,7 @@ from tests import vllm_environment
 from tests.fake_nvml import FakeDriver, Gpu, Process, gpu_uuid
 from tests.running_server import RunningServer
 from tests.vllm_rig import LAYER_PAGE_BYTES, LAYERS, PAGES, POOL_BYTES, WEIGHT_BYTES_MIN, VllmServer
-from tests.waiting import until_value
+from tests.waiting import PATIENCE_SECONDS, until_value
 
 pytestmark = pytest.mark.vllm
 
@@ -37,7 +37,7 @@ class Rig:
         self.worker = worker
 
     def vram(self) -> Any:
-        with urllib.request.urlopen(f"{self._blackbox.url}/vram", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self._blackbox.url}/vram", timeout=PATIENCE_SECONDS) as answer:
             return json.load(answer)
 
     def wait_for(self, condition: Callable[[Any], object]) -> Any:

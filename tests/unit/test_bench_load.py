@@ -15,7 +15,7 @@ from benchmarks.harness import cpu_seconds, family, in_turns, process
 from benchmarks.load import Client, Delivery, Load
 from benchmarks.plan import Row
 from benchmarks.report import table
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 LOAD = Load(port=1, path="/", clients=1, seconds=1.0, server_pid=1)
@@ -126,7 +126,7 @@ def test_process_ends_with_its_children() -> None:
         until(lambda: len(family(started.pid)) == 2)
         child = psutil.Process(family(started.pid)[1])
     assert started.returncode is not None
-    psutil.wait_procs([child], timeout=5)
+    psutil.wait_procs([child], timeout=PATIENCE_SECONDS)
     assert not child.is_running()
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import grimp
 import pytest
 
+from tests.waiting import PATIENCE_SECONDS
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "blackbox"
 LINES_MAX = 400
@@ -27,7 +29,7 @@ def files() -> list[Path]:
         cwd=ROOT,
         capture_output=True,
         check=False,
-        timeout=30,
+        timeout=PATIENCE_SECONDS,
     )
     if listed.returncode != 0:
         pytest.skip("this copy of the sources is no git checkout")
@@ -104,7 +106,9 @@ def test_no_source_file_is_too_long() -> None:
 
 def test_imports_follow_the_flow_of_the_data() -> None:
     linter = Path(sys.executable).with_name("lint-imports")
-    checked = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    checked = subprocess.run(
+        [linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 

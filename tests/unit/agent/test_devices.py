@@ -9,6 +9,7 @@ from blackbox.agent.devices import in_use, uuid_of
 from blackbox.sources.amd.source import AmdSource
 from tests.fake_amd import FakeAmd, FakeGpu
 from tests.fake_frameworks import GPU, INSTANCE, build_cuda, build_hip
+from tests.waiting import PATIENCE_SECONDS
 
 ASK = """
 import ctypes, sys
@@ -32,7 +33,7 @@ print(uuid_of(1, "libnothing-of-the-kind.so"))
 def ask(folder: Path, options: list[str], loaded: str, contexts: str = "") -> str:
     command = [sys.executable, "-c", ASK, build_cuda(folder, options), loaded]
     environ = {**os.environ, "FAKE_CUDA_CONTEXTS": contexts}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True, env=environ)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True, env=environ)
     return done.stdout.strip()
 
 
@@ -64,7 +65,7 @@ def test_amds_gpus_are_named_as_their_source_names_them(tmp_path: Path) -> None:
     fake.add_gpu(FakeGpu("0000:c3:00.0", None))
     command = [sys.executable, "-c", ASK_HIP, build_hip(tmp_path), fake.root / "sys/bus/pci/drivers/amdgpu"]
     before, names, at_last = subprocess.run(
-        command, capture_output=True, text=True, timeout=20, check=True
+        command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True
     ).stdout.splitlines()
     assert before == "None"
     assert names == str([*(gpu.uuid for gpu in AmdSource(root=fake.root).sample().devices), None])

@@ -10,6 +10,7 @@ import pytest
 import blackbox.agent
 import blackbox.wire
 from tests.agent_rig import ROOT, other_python, plain_environment
+from tests.waiting import PATIENCE_SECONDS
 
 OLDEST = (3, 9)
 IN_PROGRAMS = sorted(
@@ -33,6 +34,11 @@ def test_that_version_imports_every_module() -> None:
     )
     python = other_python(".".join(map(str, OLDEST)))
     seen = subprocess.run(
-        [python, "-c", code], env=plain_environment(), capture_output=True, text=True, timeout=60, check=False
+        [python, "-c", code],
+        env=plain_environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
     )
     assert (seen.returncode, seen.stderr) == (0, "")

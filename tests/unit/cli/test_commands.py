@@ -10,6 +10,7 @@ import pytest
 
 import blackbox.cli as cli
 from blackbox.errors import FailureError, UsageError
+from tests.waiting import PATIENCE_SECONDS
 
 HEAVY = (
     "asyncio",
@@ -35,7 +36,10 @@ def test_help_imports_nothing_heavy(words: list[str]) -> None:
         "sys.exit(f'imported: {loaded}' if loaded else 0)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, ",".join(HEAVY), *words], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", script, ",".join(HEAVY), *words],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("usage: blackbox")

@@ -7,6 +7,7 @@ import pytest
 
 from blackbox.cli import main
 from blackbox.cli.commands.run import SHIM, environment
+from tests.waiting import PATIENCE_SECONDS
 
 
 def test_the_agent_is_put_before_the_users_own_path() -> None:
@@ -52,7 +53,7 @@ def test_the_exit_code_is_the_programs_own(program: list[str], code: int) -> Non
         [sys.executable, "-m", "blackbox", "run", "--", *program],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert done.returncode == code

@@ -32,6 +32,7 @@ from tests.moments import (
     status,
 )
 from tests.tools import tool
+from tests.waiting import PATIENCE_SECONDS
 
 RECORDER_SERIES = {
     "up": 1,
@@ -407,5 +408,7 @@ def test_promtool_finds_nothing_to_complain_about(process_metrics: bool) -> None
     families = (*GPU_FAMILIES, *SERVER_FAMILIES, *(PROCESS_FAMILIES if process_metrics else ()))
     absent = {family.name for family in families if f"\n{family.name}".encode() not in b"\n" + text}
     assert not absent
-    checked = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, timeout=30, check=False)
+    checked = subprocess.run(
+        [promtool, "check", "metrics"], input=text, capture_output=True, timeout=PATIENCE_SECONDS, check=False
+    )
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
