@@ -35,7 +35,7 @@ def used_by_period(directory: Path, tier: Tier) -> dict[float, tuple[float, ...]
         keys = run.layout.keys
         place = next(
             number for number, key in enumerate(keys)
-            if key.subject.holder == "process" and key.metric.name == "used_bytes"
+            if key.subject.kind == "process" and key.metric.key == "used_bytes"
         )  # fmt: skip
         columns = [run.column(statistic * len(keys) + place) for statistic in (MIN, MEAN, MAX, COUNT)]
         found |= dict(zip(run.times, zip(*columns, strict=True), strict=True))
