@@ -10,7 +10,8 @@ from itertools import groupby
 from pathlib import Path
 
 from benchmarks.harness import SERVER_CORE, PeerMissingError, free_port, process, script, wait_for_port
-from blackbox.recorder.storage.layout import Key
+from blackbox.model.identity import StartTimes
+from blackbox.recorder.storage.layout import SeriesKey
 from blackbox.recorder.storage.rows import Run
 
 PREFIX = "blackbox_"
@@ -63,10 +64,10 @@ def query_milliseconds(directory: Path, question: str, since: float, until: floa
         return min(_asked(url) for _ in range(QUERIES))
 
 
-def labels(key: Key) -> str:
+def labels(key: SeriesKey) -> str:
     """The series in Prometheus' words."""
     subject = key.subject
-    named = {"holder": subject.holder, "gpu": subject.gpu_uuid, "pid": subject.pid}
+    named = {"holder": subject.kind, "gpu": subject.gpu_uuid, "pid": subject.pid}
     return ",".join(f'{name}="{value}"' for name, value in named.items() if value is not None)
 
 
@@ -86,19 +87,20 @@ def _asked(url: str) -> float:
 
 
 def _lines(runs: list[Run]) -> Iterator[str]:
+    starts = StartTimes()
     by_name = sorted(
-        {(key.metric.name, key.identity): key for run in runs for key in run.layout.keys}.values(),
-        key=lambda key: key.metric.name,
+        {(key.metric.key, key.identity(starts)): key for run in runs for key in run.layout.keys}.values(),
+        key=lambda key: key.metric.key,
     )
-    for name, keys in groupby(by_name, key=lambda key: key.metric.name):
+    for name, keys in groupby(by_name, key=lambda key: key.metric.key):
         yield f"# TYPE {PREFIX}{name} gauge\n"
         for key in keys:
             yield from _series(runs, key)
     yield "# EOF\n"
 
 
-def _series(runs: list[Run], key: Key) -> Iterator[str]:
-    head = f"{PREFIX}{key.metric.name}{{{labels(key)}}}"
+def _series(runs: list[Run], key: SeriesKey) -> Iterator[str]:
+    head = f"{PREFIX}{key.metric.key}{{{labels(key)}}}"
     for run in runs:
         place = {one: place for place, one in enumerate(run.layout.keys)}.get(key)
         if place is None:

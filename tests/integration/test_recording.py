@@ -195,7 +195,7 @@ def test_row_22_killed_while_it_finishes_a_file_it_loses_nothing(tmp_path: Path)
         child = os.fork()
         if child == 0:
             writer = ChunkWriter(chunk.path, 1)
-            writer.seal()
+            writer.pack_tail()
             os.write(writing, b"now")
             writer.finish()
             os._exit(0)

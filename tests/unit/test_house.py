@@ -152,8 +152,8 @@ visit sole neighbours strangers roster holding remembered stretches packing mark
 condition remedies causes asking recorded values
 """
 PENDING = """
-Breadcrumb Failure Fault Kind Process Reading Request Row Series Stack Subject Holder Door Reception Word Remains
-Ending SoleProcesses Neighbours Company Roster Place Stretch Stretches Piece Difference Bell Idle Condition
+Breadcrumb Failure Fault Process Request Stack Holder Door Reception Word Remains Ending SoleProcesses Neighbours
+Company Roster Place Bell Idle
 """
 """Still to be renamed."""
 

@@ -21,7 +21,7 @@ MetricType = Literal["gauge", "counter"]
 """As Prometheus has them."""
 Audience = Literal["anyone", "owner"]
 """`owner`: it tells more of a process than the driver tells every user, so its owner and who may see all get it."""
-Row = Snapshot | Gpu | Process | Engine
+SubjectRow = Snapshot | Gpu | Process | Engine
 
 DECIMALS: dict[Unit, int] = {
     "bytes": 0,
@@ -71,12 +71,12 @@ class Metric(Struct, frozen=True, eq=False):
         """Decimals kept of a mean."""
         return DECIMALS[self.unit]
 
-    def value(self, row: Row, snapshot: Snapshot) -> float | None:
+    def value(self, row: SubjectRow, snapshot: Snapshot) -> float | None:
         """The number in a row of the snapshot; None where nobody measured it."""
         return known(row, self.key) if self.read is None else self.read(row, snapshot)
 
 
-def known(row: Row, key: str) -> float | None:
+def known(row: SubjectRow, key: str) -> float | None:
     """The number at `key`; None where the row says that nobody measured it."""
     return None if key in row.unknown else getattr(row, key)
 

@@ -9,7 +9,7 @@ from blackbox.model.query import Aggregate, History, Series
 from blackbox.model.series import METRIC_KEYS as METRICS
 from blackbox.model.status import RecorderStatus
 from blackbox.recorder.query.recording import Recording
-from blackbox.recorder.query.samples import Reading
+from blackbox.recorder.query.samples import RecordedNumber
 from blackbox.recorder.recorder import Recorder
 from blackbox.recorder.storage.directory import HeldError, data_directory
 from blackbox.recorder.storage.event_log import RecordedEvent
@@ -19,8 +19,8 @@ __all__ = [
     "Aggregate",
     "HeldError",
     "History",
-    "Reading",
     "RecordedEvent",
+    "RecordedNumber",
     "Recorder",
     "RecorderStatus",
     "Recording",

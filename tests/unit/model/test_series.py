@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from blackbox.merge import merge
-from blackbox.model.series import METRICS, RECORDED, Metric, Row
+from blackbox.model.series import METRICS, RECORDED, Metric, SubjectRow
 from blackbox.model.snapshot import Snapshot, Xid
 from tests.moments import moment
 
@@ -13,8 +13,8 @@ WHOLE = merge(moment(xids={"GPU-0": Xid(code=79, timestamp=1.0)}), gpu="0")
 """Of a GPU with everything on it that can be measured."""
 
 
-def rows_of(snapshot: Snapshot, metric: Metric) -> list[Row]:
-    rows: dict[str, tuple[Row, ...]] = {
+def rows_of(snapshot: Snapshot, metric: Metric) -> list[SubjectRow]:
+    rows: dict[str, tuple[SubjectRow, ...]] = {
         "machine": (snapshot,),
         "gpu": snapshot.gpus,
         "process": snapshot.processes,

@@ -61,11 +61,11 @@ def series_rows(recording: Recording, since: float, until: float, omitted: Calla
 
 def sample_rows(recording: Recording, since: float, until: float) -> Iterator[Row]:
     """Every number of a range as it was recorded: a row per sample, and per roll-up where no samples are left."""
-    for reading in recording.readings(since, until):
-        subject, metric = reading.key
+    for one in recording.numbers(since, until):
+        subject, metric = one.key
         yield (
-            reading.time,
-            reading.step_seconds,
+            one.time,
+            one.step_seconds,
             subject.gpu,
             subject.gpu_uuid,
             subject.pid,
@@ -73,9 +73,9 @@ def sample_rows(recording: Recording, since: float, until: float) -> Iterator[Ro
             subject.name,
             subject.engine,
             metric.key,
-            reading.min,
-            reading.mean,
-            reading.max,
+            one.min,
+            one.mean,
+            one.max,
         )
 
 

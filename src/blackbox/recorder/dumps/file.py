@@ -40,7 +40,7 @@ FILE_MODE = 0o600
 _RECORD = struct.Struct("<BI")
 
 
-class Kind(IntEnum):
+class RecordKind(IntEnum):
     HEAD = 1
     EVENTS = 2
     MOMENTS = 3
@@ -103,7 +103,7 @@ class Dump:
         """All, oldest first."""
         found: list[Event] = []
         for kind, body in self._records():
-            if kind == Kind.EVENTS:
+            if kind == RecordKind.EVENTS:
                 try:
                     found += _events_decoder.decode(unpack(body))
                 except (DamageError, msgspec.DecodeError):
@@ -135,7 +135,7 @@ class Dump:
 
     def _frames(self, since: float, until: float) -> Iterator[Frame]:
         for kind, body in self._records():
-            if kind == Kind.MOMENTS:
+            if kind == RecordKind.MOMENTS:
                 try:
                     frames = unpack_frames(body)
                 except DamageError:
@@ -152,7 +152,7 @@ class Dump:
     def _head(self) -> DumpHead:
         for kind, body in self._records():
             try:
-                if kind == Kind.HEAD:
+                if kind == RecordKind.HEAD:
                     return msgspec.json.decode(unpack(body), type=DumpHead)
             except (DamageError, msgspec.DecodeError):
                 pass
@@ -171,7 +171,7 @@ class Dump:
                     body = file.read(length)
                     if len(body) < length:
                         return
-                    if kind == Kind.END:
+                    if kind == RecordKind.END:
                         self.is_cut = False
                     yield kind, body
         except OSError as error:
@@ -200,18 +200,18 @@ def new_head(reason: str, since: float, until: float) -> DumpHead:
 
 def _write(file: BinaryIO, head: DumpHead, moments: Iterable[Moment], events: Sequence[Event]) -> DumpEnd:
     file.write(MAGIC)
-    _put(file, Kind.HEAD, pack(msgspec.json.encode(head)))
-    _put(file, Kind.EVENTS, pack(msgspec.json.encode([redact_event(event) for event in events])))
+    _put(file, RecordKind.HEAD, pack(msgspec.json.encode(head)))
+    _put(file, RecordKind.EVENTS, pack(msgspec.json.encode([redact_event(event) for event in events])))
     count = 0
     for batch in _batches(moments):
-        _put(file, Kind.MOMENTS, pack_frames(batch))
+        _put(file, RecordKind.MOMENTS, pack_frames(batch))
         count += len(batch)
     end = DumpEnd(moments=count, events=len(events))
-    _put(file, Kind.END, pack(msgspec.json.encode(end)))
+    _put(file, RecordKind.END, pack(msgspec.json.encode(end)))
     return end
 
 
-def _put(file: BinaryIO, kind: Kind, body: bytes) -> None:
+def _put(file: BinaryIO, kind: RecordKind, body: bytes) -> None:
     file.write(_RECORD.pack(kind, len(body)))
     file.write(body)
 

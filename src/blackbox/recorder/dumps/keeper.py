@@ -28,9 +28,9 @@ DUMPS_BYTES_MAX = 512 * 1024 * 1024
 """Beside the limit of the recording itself; the oldest go."""
 TRIGGERS = frozenset(("oom", "crash", "xid", "gpu_lost", "threshold"))
 """Kinds of events."""
-Subject = tuple[str, str | None, int | None]
+TriggerKey = tuple[str, str | None, int | None]
 """Kind, GPU and process of an event."""
-ANY_CRASH: Subject = ("crash", None, None)
+ANY_CRASH: TriggerKey = ("crash", None, None)
 """A job of many processes dies as one, and every dump holds them all."""
 
 log = logging.getLogger(__name__)
@@ -51,8 +51,8 @@ class DumpKeeper:
         self._recording = recording
         self._wall = wall
         self._after_seconds = after_seconds
-        self._last_at: dict[Subject, float] = {}
-        """When each subject last made a dump."""
+        self._last_at: dict[TriggerKey, float] = {}
+        """When each key last made a dump."""
         self._pending: list[Event] = []
         """The trigger in hand."""
         self._closing = threading.Event()
@@ -68,13 +68,13 @@ class DumpKeeper:
 
     def note(self, event: Event) -> None:
         """Makes a dump soon, if the event is a trigger and the last one is not too near."""
-        subject = ANY_CRASH if event.kind == "crash" else (event.kind, event.gpu_uuid, event.pid)
+        key = ANY_CRASH if event.kind == "crash" else (event.kind, event.gpu_uuid, event.pid)
         oldest = event.timestamp - REST_SECONDS
-        if not is_trigger(event) or self._last_at.get(subject, float("-inf")) > oldest:
+        if not is_trigger(event) or self._last_at.get(key, float("-inf")) > oldest:
             return
         if event.kind == "crash" and self._ran_out(event.pid, oldest):
             return
-        self._last_at = {one: at for one, at in self._last_at.items() if at > oldest} | {subject: event.timestamp}
+        self._last_at = {one: at for one, at in self._last_at.items() if at > oldest} | {key: event.timestamp}
         self._pending.append(event)
         self._asked.release()
 

@@ -1,4 +1,4 @@
-"""One series, cut into stretches of equal length: the points of a chart."""
+"""One series, cut into buckets of equal length: the points of a chart."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from blackbox.recorder.storage.layout import COUNT, MAX, MEAN, MIN, SeriesKey
 from blackbox.recorder.storage.rows import Run
 
 
-class Piece(NamedTuple):
+class RunSlice(NamedTuple):
     """The wanted part of a run."""
 
     run: Run
@@ -21,8 +21,8 @@ class Piece(NamedTuple):
     """The wanted series, and where they stand in the layout."""
 
 
-class Stretch:
-    """What is known of one stretch."""
+class Bucket:
+    """What is known of one bucket."""
 
     __slots__ = ("count", "max", "min", "total")
 
@@ -40,67 +40,67 @@ class Stretch:
         self.count += count
 
 
-class Stretches:
-    """Takes the pieces of one series in any order."""
+class TimeBuckets:
+    """Takes the slices of one series in any order."""
 
     key: SeriesKey
     """The newest one seen."""
 
     def __init__(self, step: float) -> None:
         self._step = step
-        self._stretches: dict[int, Stretch] = {}
+        self._buckets: dict[int, Bucket] = {}
         """By number since 1970."""
 
     def __bool__(self) -> bool:
-        return bool(self._stretches)
+        return bool(self._buckets)
 
     @property
     def peak(self) -> float:
         """Its largest number."""
-        return max(stretch.max for stretch in self._stretches.values())
+        return max(bucket.max for bucket in self._buckets.values())
 
-    def add(self, key: SeriesKey, piece: Piece, place: int) -> None:
-        """Takes the series at `place` of a piece."""
+    def add(self, key: SeriesKey, part: RunSlice, place: int) -> None:
+        """Takes the series at `place` of a part."""
         self.key = key
-        if piece.rolled:
-            self._add_summaries(piece, place)
+        if part.rolled:
+            self._add_summaries(part, place)
         else:
-            self._add_samples(piece, place)
+            self._add_samples(part, place)
 
     def points(self) -> list[Point]:
-        """From the first stretch with a sample to the last."""
-        first, last = min(self._stretches), max(self._stretches)
+        """From the first bucket with a sample to the last."""
+        first, last = min(self._buckets), max(self._buckets)
         return [self._point(place) for place in range(first, last + 1)]
 
-    def _add_samples(self, piece: Piece, place: int) -> None:
-        times, column = piece.run.times, piece.run.column(place)
-        for row in piece.rows:
+    def _add_samples(self, part: RunSlice, place: int) -> None:
+        times, column = part.run.times, part.run.column(place)
+        for row in part.rows:
             sample = column[row]
             if sample == sample:
-                self._stretch(times[row]).add(sample, sample, sample, 1)
+                self._bucket(times[row]).add(sample, sample, sample, 1)
 
-    def _add_summaries(self, piece: Piece, place: int) -> None:
-        times, width = piece.run.times, len(piece.run.layout.keys)
-        low, mean, high, count = (piece.run.column(one * width + place) for one in (MIN, MEAN, MAX, COUNT))
-        for row in piece.rows:
+    def _add_summaries(self, part: RunSlice, place: int) -> None:
+        times, width = part.run.times, len(part.run.layout.keys)
+        low, mean, high, count = (part.run.column(one * width + place) for one in (MIN, MEAN, MAX, COUNT))
+        for row in part.rows:
             if count[row] > 0:
-                self._stretch(times[row]).add(low[row], mean[row], high[row], count[row])
+                self._bucket(times[row]).add(low[row], mean[row], high[row], count[row])
 
-    def _stretch(self, time: float) -> Stretch:
+    def _bucket(self, time: float) -> Bucket:
         place = math.floor(time / self._step)
-        found = self._stretches.get(place)
+        found = self._buckets.get(place)
         if found is None:
-            found = self._stretches[place] = Stretch()
+            found = self._buckets[place] = Bucket()
         return found
 
     def _point(self, place: int) -> Point:
         start = round(place * self._step, 3)
-        stretch = self._stretches.get(place)
-        if stretch is None:
+        bucket = self._buckets.get(place)
+        if bucket is None:
             return start, None, None, None
         metric = self.key.metric
-        mean = stretch.total / stretch.count
-        return start, number(stretch.min, metric), rounded_mean(mean, metric), number(stretch.max, metric)
+        mean = bucket.total / bucket.count
+        return start, number(bucket.min, metric), rounded_mean(mean, metric), number(bucket.max, metric)
 
 
 def number(value: float, metric: Metric) -> Number:

@@ -1,4 +1,4 @@
-"""Series over time, from whichever tier is as fine as the question and still has the time it asks for."""
+"""Series over time, from whichever tier is as fine as the query and still has the time it asks for."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from blackbox.model.identity import StartTimes
 from blackbox.model.query import Aggregate, History, Series
 from blackbox.model.series import METRIC_KEYS
-from blackbox.recorder.query.buckets import Piece, Stretches, number
+from blackbox.recorder.query.buckets import RunSlice, TimeBuckets, number
 from blackbox.recorder.storage.layout import SeriesKey
 from blackbox.recorder.storage.rollup import Summary, percentile, pool, pooled_percentile, samples, summaries, summarise
 from blackbox.recorder.storage.subjects import ANYONE
@@ -25,7 +25,7 @@ EDGE = 1e-9
 """Of rounding."""
 
 
-class Question(NamedTuple):
+class HistoryQuery(NamedTuple):
     """Which numbers are wanted."""
 
     since: float
@@ -38,7 +38,7 @@ class Question(NamedTuple):
     @classmethod
     def checked(
         cls, since: float, until: float, gpu: str | None, pid: int | None, metric: str | None, viewer_uid: int | None
-    ) -> "Question":
+    ) -> "HistoryQuery":
         """Raises `ValueError` with one line."""
         if metric is not None and metric not in METRIC_KEYS:
             raise ValueError(f"metric: {metric!a:.80} is none of {', '.join(METRIC_KEYS)}")
@@ -57,42 +57,42 @@ class Question(NamedTuple):
         )
 
 
-def history(tiers: Sequence[TierReader], question: Question, points: int) -> History:
+def history(tiers: Sequence[TierReader], query: HistoryQuery, points: int) -> History:
     """The answer to `/vram/history`."""
-    wanted_step = (question.until - question.since) / points
-    tier = _finest_with(tiers, question.since)
+    wanted_step = (query.until - query.since) / points
+    tier = _finest_with(tiers, query.since)
     while tier + 1 < len(tiers) and tiers[tier + 1].tier.step_seconds <= wanted_step:
         tier += 1
-    pieces = _pieces(tiers[: tier + 1], question)
-    first = list(islice(pieces, 1))
+    slices = _slices(tiers[: tier + 1], query)
+    first = list(islice(slices, 1))
     step = _step(wanted_step, tiers[tier].tier.step_seconds, first)
-    found: dict[tuple[object, ...], Stretches] = {}
+    found: dict[tuple[object, ...], TimeBuckets] = {}
     starts = StartTimes()
-    for piece in chain(first, pieces):
-        for key, place in piece.places:
-            found.setdefault(key.identity(starts), Stretches(step)).add(key, piece, place)
+    for part in chain(first, slices):
+        for key, place in part.places:
+            found.setdefault(key.identity(starts), TimeBuckets(step)).add(key, part, place)
     largest = sorted((one for one in found.values() if one), key=lambda one: one.peak, reverse=True)
     return History(
-        from_=question.since,
-        to=question.until,
+        from_=query.since,
+        to=query.until,
         step_seconds=step,
         series=tuple(sorted(map(_series, largest[:SERIES_MAX]), key=_order)),
         series_omitted=max(0, len(largest) - SERIES_MAX),
     )
 
 
-def aggregated(tiers: Sequence[TierReader], question: Question) -> tuple[Aggregate, ...]:
+def aggregated(tiers: Sequence[TierReader], query: HistoryQuery) -> tuple[Aggregate, ...]:
     """The answer to `/vram/aggregated`."""
-    finest = _finest_with(tiers, question.since)
+    finest = _finest_with(tiers, query.since)
     found: dict[tuple[object, ...], _Parts] = {}
     starts = StartTimes()
-    for piece in _pieces(tiers[: finest + 1], question):
-        for key, place in piece.places:
+    for part in _slices(tiers[: finest + 1], query):
+        for key, place in part.places:
             parts = found.setdefault(key.identity(starts), _Parts(key, [], []))
-            if piece.rolled:
-                parts.summaries.extend(summaries(piece.run, place, piece.rows))
+            if part.rolled:
+                parts.summaries.extend(summaries(part.run, place, part.rows))
             else:
-                parts.samples.extend(samples(piece.run, place, piece.rows))
+                parts.samples.extend(samples(part.run, place, part.rows))
     return tuple(
         sorted((_aggregate(parts) for parts in found.values() if parts.samples or parts.summaries), key=_order)
     )
@@ -109,22 +109,22 @@ def _finest_with(tiers: Sequence[TierReader], since: float) -> int:
     return len(tiers) - 1
 
 
-def _pieces(tiers: Sequence[TierReader], question: Question) -> Iterator[Piece]:
+def _slices(tiers: Sequence[TierReader], query: HistoryQuery) -> Iterator[RunSlice]:
     """Rows of the coarsest tier, then of the finer ones what is not rolled up yet."""
-    start = question.since
+    start = query.since
     wanted: dict[int, list[tuple[SeriesKey, int]]] = {}
     for reader in reversed(tiers):
         step, end = reader.tier.step_seconds, start
-        for run in reader.runs(start - step, question.until):
-            rows = [row for row, time in enumerate(run.times) if _touches(time, step, start, question.until)]
+        for run in reader.runs(start - step, query.until):
+            rows = [row for row, time in enumerate(run.times) if _touches(time, step, start, query.until)]
             if rows:
                 end = max(end, max(map(run.times.__getitem__, rows)) + step)
             places = wanted.get(run.layout.id)
             if places is None:
-                places = [(key, place) for place, key in enumerate(run.layout.keys) if question.wants(key)]
+                places = [(key, place) for place, key in enumerate(run.layout.keys) if query.wants(key)]
                 wanted[run.layout.id] = places
             if rows and places:
-                yield Piece(run, step > 0, rows, places)
+                yield RunSlice(run, step > 0, rows, places)
         start = end
 
 
@@ -133,9 +133,9 @@ def _touches(time: float, step: float, since: float, until: float) -> bool:
     return time < until and (time + step > since if step else time >= since)
 
 
-def _step(wanted: float, tier_step: float, pieces: Iterable[Piece]) -> float:
+def _step(wanted: float, tier_step: float, slices: Iterable[RunSlice]) -> float:
     if not tier_step:
-        spacings = [later - earlier for piece in pieces for earlier, later in pairwise(piece.run.times)]
+        spacings = [later - earlier for part in slices for earlier, later in pairwise(part.run.times)]
         wanted = max(wanted, SAMPLES_PER_POINT_MIN * percentile(sorted(spacings), 0.5)) if spacings else wanted
         tier_step = STEP_SECONDS_MIN
     return round(max(1, math.ceil(wanted / tier_step - EDGE)) * tier_step, 3)
@@ -174,13 +174,13 @@ def _aggregate(parts: _Parts) -> Aggregate:
     )
 
 
-def _series(stretches: Stretches) -> Series:
-    subject, metric = stretches.key
+def _series(buckets: TimeBuckets) -> Series:
+    subject, metric = buckets.key
     return Series(
         gpu=subject.gpu,
         pid=subject.pid,
         metric=metric.key,
-        points=stretches.points(),
+        points=buckets.points(),
         gpu_uuid=subject.gpu_uuid,
         name=subject.name,
         start_time=subject.start_time,

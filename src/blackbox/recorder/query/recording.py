@@ -5,8 +5,8 @@ from pathlib import Path
 
 from blackbox.merge import merge
 from blackbox.model.snapshot import Moment, Snapshot
-from blackbox.recorder.query.history import Aggregate, History, Question, aggregated, history
-from blackbox.recorder.query.samples import Reading, readings
+from blackbox.recorder.query.history import Aggregate, History, HistoryQuery, aggregated, history
+from blackbox.recorder.query.samples import RecordedNumber, recorded_numbers
 from blackbox.recorder.storage.compression import DamageError
 from blackbox.recorder.storage.event_log import EVENTS_MAX, EventReader, RecordedEvent
 from blackbox.recorder.storage.frames import Frame, to_moment
@@ -56,11 +56,11 @@ class Recording:
         """
         if not 1 <= points <= POINTS_MAX:
             raise ValueError(f"points: {points} is not between 1 and {POINTS_MAX}")
-        return history(self._tiers, Question.checked(since, until, gpu, pid, metric, viewer_uid), points)
+        return history(self._tiers, HistoryQuery.checked(since, until, gpu, pid, metric, viewer_uid), points)
 
-    def readings(self, since: float, until: float) -> Iterator[Reading]:
+    def numbers(self, since: float, until: float) -> Iterator[RecordedNumber]:
         """Every number of everybody in a range of Unix seconds, each as finely as it is kept, once."""
-        return readings(self._tiers, since, until)
+        return recorded_numbers(self._tiers, since, until)
 
     def aggregated(
         self,
@@ -73,7 +73,7 @@ class Recording:
         viewer_uid: int | None = None,
     ) -> tuple[Aggregate, ...]:
         """What the same series come to over the whole range. Raises `ValueError` with one line."""
-        return aggregated(self._tiers, Question.checked(since, until, gpu, pid, metric, viewer_uid))
+        return aggregated(self._tiers, HistoryQuery.checked(since, until, gpu, pid, metric, viewer_uid))
 
     def at(self, time: float, *, gpu: str | None = None, viewer_uid: int | None = None) -> Snapshot | None:
         """The snapshot as of then, with its own `seq` and `timestamp`; None where nothing was recorded.

@@ -1,6 +1,6 @@
 """Every number of a range as it was recorded: each sample where the full rate is still kept, else the roll-up there is.
 
-A period is told once: a roll-up only where no finer row of it is left.
+A period comes out once: a roll-up only where no finer row of it is left.
 """
 
 import math
@@ -15,7 +15,7 @@ from blackbox.recorder.storage.tier_reader import TierReader
 from blackbox.recorder.storage.tiers import period_start
 
 
-class Reading(NamedTuple):
+class RecordedNumber(NamedTuple):
     """One number of one series."""
 
     key: SeriesKey
@@ -28,7 +28,7 @@ class Reading(NamedTuple):
     max: Number
 
 
-def readings(tiers: Sequence[TierReader], since: float, until: float) -> Iterator[Reading]:
+def recorded_numbers(tiers: Sequence[TierReader], since: float, until: float) -> Iterator[RecordedNumber]:
     """All of them, coarse ones first; within a tier the oldest rows first."""
     kept = [_times(tier, since, until) for tier in tiers]
     for place in reversed(range(len(tiers))):
@@ -49,7 +49,7 @@ def _is_within(time: float, step: float, since: float, until: float) -> bool:
     return since - step < time < until if step else since <= time < until
 
 
-def _of_run(run: Run, rows: Sequence[int], step: float) -> Iterator[Reading]:
+def _of_run(run: Run, rows: Sequence[int], step: float) -> Iterator[RecordedNumber]:
     if not rows:
         return
     width = len(run.layout.keys)
@@ -60,11 +60,11 @@ def _of_run(run: Run, rows: Sequence[int], step: float) -> Iterator[Reading]:
             low = mean = high = count = run.column(place)
         for row in rows:
             if not math.isnan(count[row]):
-                yield _reading(key, run.times[row], step, (low[row], mean[row], high[row]))
+                yield _number_at(key, run.times[row], step, (low[row], mean[row], high[row]))
 
 
-def _reading(key: SeriesKey, time: float, step: float, values: tuple[float, float, float]) -> Reading:
+def _number_at(key: SeriesKey, time: float, step: float, values: tuple[float, float, float]) -> RecordedNumber:
     low, mean, high = values
     metric = key.metric
     middle = rounded_mean(mean, metric) if step else number(mean, metric)
-    return Reading(key, time, step, number(low, metric), middle, number(high, metric))
+    return RecordedNumber(key, time, step, number(low, metric), middle, number(high, metric))

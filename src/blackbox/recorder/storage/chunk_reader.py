@@ -7,12 +7,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from blackbox.recorder.storage.compression import DamageError, Difference, unpack
-from blackbox.recorder.storage.database import MARKED_VERSION, READ_ERRORS, open_for_reading, version_of
+from blackbox.recorder.storage.compression import DamageError, DeltaCodec, unpack
+from blackbox.recorder.storage.database import COUNTED_VERSION, READ_ERRORS, open_for_reading, version_of
 from blackbox.recorder.storage.frames import Frame, unpack_frames
 from blackbox.recorder.storage.layout import Layout
-from blackbox.recorder.storage.row_count import read_mark
-from blackbox.recorder.storage.rows import LAYOUT, Run, loose_runs, sealed_run, unpack_row
+from blackbox.recorder.storage.row_count import read_row_count
+from blackbox.recorder.storage.rows import LAYOUT, Run, packed_run, tail_runs, unpack_row
 
 SALVAGED_IDS_MAX = 2000
 """Rows of a damaged table are asked for one by one: a chunk has few blocks, and a tail of some hundred rows."""
@@ -21,7 +21,7 @@ TOUCHING = """(until >= ? AND since <= ?) OR typeof(since) <> 'real' OR typeof(u
 OR since NOT BETWEEN 0 AND 1e11 OR until NOT BETWEEN 0 AND 1e11"""
 """Rows of a range. Those whose times make no sense are looked at, too: what is damaged must not hide."""
 
-Row = tuple[Any, ...]
+SqlRow = tuple[Any, ...]
 
 
 class ChunkReader:
@@ -31,7 +31,7 @@ class ChunkReader:
         self.damaged = 0
         """Records that could not be read so far."""
         self._layouts: dict[int, Layout] = {}
-        self._differences: dict[int, Difference] = {}
+        self._delta_codecs: dict[int, DeltaCodec] = {}
         self._database: sqlite3.Connection | None = None
         try:
             self._database = open_for_reading(path)
@@ -56,10 +56,10 @@ class ChunkReader:
         """The rows of every block that touches the range, and those not yet in a block."""
         for (blob,) in self._select("block", "rows", since, until):
             try:
-                yield sealed_run(blob, self.layout)
+                yield packed_run(blob, self.layout)
             except DamageError:
                 self.damaged += 1
-        yield from self.loose_runs(since, until)
+        yield from self.tail_runs(since, until)
 
     def frames(self, since: float, until: float) -> Iterator[Frame]:
         """The moments in the range."""
@@ -68,9 +68,9 @@ class ChunkReader:
                 yield from (frame for frame in unpack_frames(blob) if since <= frame.time <= until)
             except DamageError:
                 self.damaged += 1
-        yield from (frame for frame in self.loose_frames(since, until) if since <= frame.time <= until)
+        yield from (frame for frame in self.tail_frames(since, until) if since <= frame.time <= until)
 
-    def loose_runs(self, since: float, until: float) -> list[Run]:
+    def tail_runs(self, since: float, until: float) -> list[Run]:
         """The rows that are in no block yet."""
         rows: list[array[float]] = []
         for (blob,) in self._select("tail", "row", since, until):
@@ -80,12 +80,12 @@ class ChunkReader:
                 rows.append(row)
             except DamageError:
                 self.damaged += 1
-        return loose_runs(rows, self.layout)
+        return tail_runs(rows, self.layout)
 
-    def loose_frames(self, since: float, until: float) -> Iterator[Frame]:
+    def tail_frames(self, since: float, until: float) -> Iterator[Frame]:
         """The moments that are in no block yet."""
         for key, number, blob in self._select("tail", "key, id, frame", since, until):
-            frame = self._loose_frame(key, number, blob)
+            frame = self._tail_frame(key, number, blob)
             if frame is not None:
                 yield frame
 
@@ -127,13 +127,13 @@ class ChunkReader:
         Raises `READ_ERRORS`.
         """
         assert self._database is not None
-        if version_of(self._database) < MARKED_VERSION:
+        if version_of(self._database) < COUNTED_VERSION:
             return sum(self._gaps(table) for table in ("block", "tail"))
         try:
-            mark = read_mark(self._database)
+            row_count = read_row_count(self._database)
         except DamageError:
             return 1 + sum(self._gaps(table) for table in ("block", "tail"))
-        return max(0, mark.blocks - self._count("block")) + max(0, mark.loose - self._count("tail"))
+        return max(0, row_count.blocks - self._count("block")) + max(0, row_count.tail - self._count("tail"))
 
     def _count(self, table: str) -> int:
         found = self._ask(f"SELECT count(*) FROM {table} WHERE id >= ?", 1)  # noqa: S608 - a name from this file
@@ -153,25 +153,25 @@ class ChunkReader:
         ]
         return [(since, last) for since, last in found if since <= until]
 
-    def _loose_frame(self, key: int | None, number: int, blob: bytes) -> Frame | None:
+    def _tail_frame(self, key: int | None, number: int, blob: bytes) -> Frame | None:
         try:
-            stored = unpack(blob) if key is None else self._difference(key).unpack(blob)
+            stored = unpack(blob) if key is None else self._delta_codec(key).unpack(blob)
             if key is None:
-                self._differences[number] = Difference(stored)
+                self._delta_codecs[number] = DeltaCodec(stored)
             return Frame.from_alone(stored)
         except DamageError:
             self.damaged += 1
             return None
 
-    def _difference(self, key: int) -> Difference:
-        if key not in self._differences:
+    def _delta_codec(self, key: int) -> DeltaCodec:
+        if key not in self._delta_codecs:
             found = self._ask("SELECT frame FROM tail WHERE id = ?", key)
             if not found:
                 raise DamageError("key frame: missing")
-            self._differences[key] = Difference(unpack(found[0][0]))
-        return self._differences[key]
+            self._delta_codecs[key] = DeltaCodec(unpack(found[0][0]))
+        return self._delta_codecs[key]
 
-    def _select(self, table: str, columns: str, since: float, until: float) -> list[Row]:
+    def _select(self, table: str, columns: str, since: float, until: float) -> list[SqlRow]:
         """Columns of the rows that touch the range; of all that can be read, where the table is damaged."""
         if self._database is None:
             return []
@@ -180,12 +180,12 @@ class ChunkReader:
             return self._database.execute(f"{wanted} WHERE {TOUCHING}", (since, until)).fetchall()
         except READ_ERRORS:
             self.damaged += 1
-        found: list[Row] = []
+        found: list[SqlRow] = []
         for number in range(1, SALVAGED_IDS_MAX + 1):
             found += self._ask(f"{wanted} WHERE id = ?", number)
         return found
 
-    def _ask(self, question: str, number: int) -> list[Row]:
+    def _ask(self, question: str, number: int) -> list[SqlRow]:
         if self._database is None:
             return []
         try:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from blackbox.recorder.storage.chunk_reader import NEVER, ChunkReader
 from blackbox.recorder.storage.columns import encode
-from blackbox.recorder.storage.compression import Difference, pack
+from blackbox.recorder.storage.compression import DeltaCodec, pack
 from blackbox.recorder.storage.database import CHUNK_SCHEMA, open_for_writing, shrunk, sync
 from blackbox.recorder.storage.frames import Frame, pack_bodies
 from blackbox.recorder.storage.layout import Layout, SeriesKey
-from blackbox.recorder.storage.row_count import Mark, marked
+from blackbox.recorder.storage.row_count import RowCount, ensured_row_count
 from blackbox.recorder.storage.rows import Run, pack_row
 from blackbox.recorder.storage.subjects import MISSING
 
@@ -31,21 +31,21 @@ class ChunkWriter:
         self._statistics = statistics
         self._database = open_for_writing(path, CHUNK_SCHEMA)
         try:
-            self._mark = marked(self._database)
+            self._row_count = ensured_row_count(self._database)
         except BaseException:
             self._database.close()
             raise
         self._layout: Layout | None = None
         """The layout of the last row, which is stored."""
-        self._key: tuple[int, Difference] | None = None
+        self._key: tuple[int, DeltaCodec] | None = None
         """The key frame of the tail."""
-        self._loose_bytes = 0
+        self._tail_bytes = 0
         """Of the moments in the tail, since this process writes it."""
 
     @property
     def is_full_block(self) -> bool:
-        """The tail should be sealed, however young it is."""
-        return self._loose_bytes >= BLOCK_BYTES_MAX
+        """The tail should be packed, however young it is."""
+        return self._tail_bytes >= BLOCK_BYTES_MAX
 
     def append(self, time: float, layout: Layout, values: Sequence[float], frame: Frame, *, synced: bool) -> None:
         """Commits one row and its moment; on the disk too, with everything before it, when `synced`."""
@@ -58,32 +58,32 @@ class ChunkWriter:
                 "INSERT INTO tail (since, until, key, frame, row) VALUES (?, ?, ?, ?, ?)",
                 (time, frame.time, key, blob, pack_row(time, layout, values)),
             )
-            mark = self._mark._replace(loose=self._mark.loose + 1)
-            mark.write(self._database)
-        self._mark = mark
+            row_count = self._row_count._replace(tail=self._row_count.tail + 1)
+            row_count.write(self._database)
+        self._row_count = row_count
         self._layout = layout
-        self._loose_bytes += len(frame.body)
+        self._tail_bytes += len(frame.body)
         if self._key is None and done.lastrowid is not None:
-            self._key = done.lastrowid, Difference(stored)
+            self._key = done.lastrowid, DeltaCodec(stored)
 
-    def seal(self) -> None:
+    def pack_tail(self) -> None:
         """Packs the tail into a block."""
         with ChunkReader(self.path) as reader:
-            runs = reader.loose_runs(*NEVER)
+            runs = reader.tail_runs(*NEVER)
             if runs:
-                self._seal(reader, runs)
+                self._pack_tail(reader, runs)
         self._key = None
-        self._loose_bytes = 0
+        self._tail_bytes = 0
 
     def close(self) -> None:
         """Lets go of the file, to go on with it later."""
         self._database.close()
 
     def finish(self) -> None:
-        """Seals, and leaves one small file that is not written again; readers at work may keep it a little larger."""
+        """Packs the tail, and leaves one small file that is not written again; a reader may keep it a little larger."""
         beside: Path | None = None
         try:
-            self.seal()
+            self.pack_tail()
             beside = shrunk(self._database, self.path)
         finally:
             self._database.close()
@@ -91,10 +91,10 @@ class ChunkWriter:
             beside.rename(self.path)
             sync(self.path.parent)
 
-    def _seal(self, reader: ChunkReader, runs: Sequence[Run]) -> None:
-        kept = [(frame.time, len(frame.body)) for frame in reader.loose_frames(*NEVER)]
+    def _pack_tail(self, reader: ChunkReader, runs: Sequence[Run]) -> None:
+        kept = [(frame.time, len(frame.body)) for frame in reader.tail_frames(*NEVER)]
         moments, sizes = [time for time, _ in kept], [size for _, size in kept]
-        frames = pack_bodies(moments, sizes, (frame.body for frame in reader.loose_frames(*NEVER)))
+        frames = pack_bodies(moments, sizes, (frame.body for frame in reader.tail_frames(*NEVER)))
         layout = runs[0].layout if len(runs) == 1 else _union(runs)
         times = [time for run in runs for time in run.times]
         columns = [times, [float(layout.id)] * len(times), *_columns(layout, runs, self._statistics)]
@@ -105,9 +105,9 @@ class ChunkWriter:
                 (min(times), max((*times, *moments)), frames, encode(columns)),
             )
             self._database.execute("DELETE FROM tail")
-            mark = Mark(blocks=self._mark.blocks + 1, loose=0)
-            mark.write(self._database)
-        self._mark = mark
+            row_count = RowCount(blocks=self._row_count.blocks + 1, tail=0)
+            row_count.write(self._database)
+        self._row_count = row_count
 
     def _store_layout(self, layout: Layout) -> None:
         if layout is not self._layout:

@@ -1,4 +1,4 @@
-"""Bytes that prove themselves, whole or as a difference from a key frame.
+"""Bytes that prove themselves, whole or as a delta to a key frame.
 
 u32 CRC-32 of what follows, little-endian: no bit may have changed
 a zstd frame with its size and a checksum: it was unpacked with the right key
@@ -12,12 +12,12 @@ import zstandard
 
 LEVEL = 3
 """0.5 KB per moment of 8 GPUs × 32 processes, in 3 ms a minute; level 12 takes 20 times as long and saves nothing."""
-DIFFERENCE_LEVEL = 1
+DELTA_LEVEL = 1
 UNPACKED_BYTES_MAX = 256 * 1024 * 1024
 """A moment of 64 processes with 100,000 blocks each. A damaged frame may claim any size."""
 WINDOW_LOG_MIN, WINDOW_LOG_MAX = 18, 27
 HASH_LOG_MAX = 20
-"""Of the table that finds the key's parts again: 4 MiB, while a difference from a large key is made."""
+"""Of the table that finds the key's parts again: 4 MiB, while a delta to a large key is made."""
 _CHECKSUM = struct.Struct("<I")
 
 
@@ -47,14 +47,14 @@ def unpack(blob: object) -> bytes:
     return _unpacked(zstandard.ZstdDecompressor(max_window_size=UNPACKED_BYTES_MAX), blob)
 
 
-class Difference:
+class DeltaCodec:
     """Packs bodies as what differs from a key frame, each on its own."""
 
     def __init__(self, key: bytes) -> None:
         self._key = zstandard.ZstdCompressionDict(key, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
         window_log = _window_log(2 * len(key))
         parameters = zstandard.ZstdCompressionParameters(
-            compression_level=DIFFERENCE_LEVEL,
+            compression_level=DELTA_LEVEL,
             window_log=window_log,
             hash_log=min(HASH_LOG_MAX, window_log - 2),
             write_checksum=True,
@@ -63,7 +63,7 @@ class Difference:
         self._unpacker = zstandard.ZstdDecompressor(max_window_size=UNPACKED_BYTES_MAX, dict_data=self._key)
 
     def pack(self, body: bytes) -> bytes:
-        """The difference."""
+        """The delta."""
         return signed(self._packer.compress(body))
 
     def unpack(self, blob: object) -> bytes:

@@ -9,8 +9,8 @@ from urllib.parse import quote
 APPLICATION_ID = 0x42424F58
 """`BBOX`: what `file` and SQLite's tools find in the header."""
 FORMAT_VERSION = 2
-MARKED_VERSION = 2
-"""Chunks have a `mark` from this version on; those of version 1 are read without."""
+COUNTED_VERSION = 2
+"""Chunks hold their row count (table `mark`) from this version on; those of version 1 are read without."""
 BUSY_SECONDS = 1.0
 """A reader waits this long while a finished chunk is shrunk."""
 LOG_PAGES = 256

@@ -13,9 +13,8 @@ from blackbox.model.sample import Event
 from blackbox.recorder.storage.compression import DamageError
 from blackbox.recorder.storage.database import EVENTS_SCHEMA, READ_ERRORS, open_for_reading, open_for_writing
 from blackbox.recorder.storage.directory import ChunkFile, chunk_file, chunk_files
-from blackbox.recorder.storage.tiers import DAY_SECONDS, period_start
+from blackbox.recorder.storage.tiers import DAY_SECONDS, EVENTS_NAME, period_start
 
-NAME = "events"
 CHUNK_SECONDS = 30 * DAY_SECONDS
 EVENTS_MAX = 10_000
 """Events in one answer."""
@@ -80,9 +79,11 @@ class EventWriter:
         return self._open[1]
 
     def _opened(self, start: float) -> tuple[ChunkFile, sqlite3.Connection]:
-        number = max((chunk.number for chunk in chunk_files(self._directory, NAME) if chunk.start == start), default=0)
+        number = max(
+            (chunk.number for chunk in chunk_files(self._directory, EVENTS_NAME) if chunk.start == start), default=0
+        )
         while True:
-            file = chunk_file(self._directory, NAME, start, number)
+            file = chunk_file(self._directory, EVENTS_NAME, start, number)
             try:
                 database = open_for_writing(file.path, EVENTS_SCHEMA)
             except sqlite3.OperationalError:
@@ -107,7 +108,7 @@ class EventReader:
     ) -> list[RecordedEvent]:
         """The newest `limit` events that were noticed in the range, oldest first."""
         found: list[RecordedEvent] = []
-        for chunk in reversed(chunk_files(self._directory, NAME)):
+        for chunk in reversed(chunk_files(self._directory, EVENTS_NAME)):
             found += (
                 recorded
                 for recorded in self._read(chunk, "time BETWEEN ? AND ?", (since, until), "DESC")
@@ -120,7 +121,7 @@ class EventReader:
     def after(self, number: int, limit: int = EVENTS_MAX) -> list[RecordedEvent]:
         """The oldest `limit` events with larger ids."""
         found: list[RecordedEvent] = []
-        for chunk in chunk_files(self._directory, NAME):
+        for chunk in chunk_files(self._directory, EVENTS_NAME):
             found += self._read(chunk, "id > ?", (number,), f"ASC LIMIT {limit}")
         return sorted(found, key=lambda recorded: recorded.id)[:limit]
 

@@ -110,23 +110,23 @@ def _row(
     parts_of: Callable[[Run, int, Sequence[int]], list[T]],
     condense: Callable[[Sequence[T]], Summary],
 ) -> RolledRow | None:
-    pieces = [piece for run in runs if (piece := _Piece.of(run, since, until)) is not None]
-    if not pieces:
+    in_period = [found for run in runs if (found := _PeriodRows.of(run, since, until)) is not None]
+    if not in_period:
         return None
-    layout = Layout(tuple(dict.fromkeys(subject for piece in pieces for subject in piece.run.layout.subjects)))
+    layout = Layout(tuple(dict.fromkeys(subject for found in in_period for subject in found.run.layout.subjects)))
     rolled: list[Summary] = []
     for key in layout.keys:
         parts = [
             part
-            for piece in pieces
-            if key in piece.places
-            for part in parts_of(piece.run, piece.places[key], piece.rows)
+            for found in in_period
+            if key in found.places
+            for part in parts_of(found.run, found.places[key], found.rows)
         ]
         rolled.append(_rounded(key, condense(parts)) if parts else NOTHING)
     return RolledRow(layout, [number for statistic in zip(*rolled, strict=True) for number in statistic])
 
 
-class _Piece(NamedTuple):
+class _PeriodRows(NamedTuple):
     """The rows of a run that lie in a period."""
 
     run: Run
@@ -134,7 +134,7 @@ class _Piece(NamedTuple):
     places: dict[SeriesKey, int]
 
     @classmethod
-    def of(cls, run: Run, since: float, until: float) -> "_Piece | None":
+    def of(cls, run: Run, since: float, until: float) -> "_PeriodRows | None":
         rows = [row for row, time in enumerate(run.times) if since <= time < until]
         return cls(run, rows, {key: place for place, key in enumerate(run.layout.keys)}) if rows else None
 

@@ -1,7 +1,7 @@
-"""The mark of a chunk: how many rows it has, beside them and with a checksum.
+"""The row count of a chunk, in its table `mark`: how many rows it has, beside them and with a checksum.
 
 SQLite's pages count their rows in two bytes without one: where these are damaged, the last row of a table is not there
-and nothing tells. The mark is committed with every row.
+and nothing tells. The count is committed with every row.
 """
 
 import sqlite3
@@ -11,15 +11,15 @@ from typing import NamedTuple, Self
 import msgspec
 
 from blackbox.recorder.storage.compression import DamageError, signed, unsigned
-from blackbox.recorder.storage.database import FORMAT_VERSION, MARK_SCHEMA, MARKED_VERSION, READ_ERRORS, version_of
+from blackbox.recorder.storage.database import COUNTED_VERSION, FORMAT_VERSION, MARK_SCHEMA, READ_ERRORS, version_of
 
 
-class Mark(NamedTuple):
+class RowCount(NamedTuple):
     """Rows are numbered from 1 on."""
 
     blocks: int
     """Rows of `block`."""
-    loose: int
+    tail: int
     """Rows of `tail`."""
 
     def write(self, database: sqlite3.Connection) -> None:
@@ -29,38 +29,38 @@ class Mark(NamedTuple):
     @classmethod
     def counted(cls, database: sqlite3.Connection) -> Self:
         """As the tables are now. Raises `sqlite3.Error`."""
-        blocks, loose = (
+        blocks, tail = (
             database.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()[0]  # noqa: S608 - names from here
             for table in ("block", "tail")
         )
-        return cls(blocks, loose)
+        return cls(blocks, tail)
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Mark)
+_decoder = msgspec.msgpack.Decoder(RowCount)
 
 
-def read_mark(database: sqlite3.Connection) -> Mark:
-    """The mark. Raises `DamageError` where there is none, or none to be believed."""
+def read_row_count(database: sqlite3.Connection) -> RowCount:
+    """The count. Raises `DamageError` where there is none, or none to be believed."""
     with suppress(*READ_ERRORS):
         found = database.execute("SELECT body FROM mark WHERE id = 1").fetchone()
         if found is not None:
             try:
                 return _decoder.decode(unsigned(found[0]))
             except msgspec.DecodeError as error:
-                raise DamageError(f"mark: {error}") from error
-    raise DamageError("mark: missing")
+                raise DamageError(f"row count: {error}") from error
+    raise DamageError("row count: missing")
 
 
-def marked(database: sqlite3.Connection) -> Mark:
-    """The mark of a chunk that is to be written, made where it has none yet. Raises `sqlite3.Error`."""
+def ensured_row_count(database: sqlite3.Connection) -> RowCount:
+    """The count of a chunk that is to be written, made where it has none yet. Raises `sqlite3.Error`."""
     with suppress(DamageError):
-        return read_mark(database)
-    mark = Mark.counted(database)
+        return read_row_count(database)
+    row_count = RowCount.counted(database)
     database.execute("BEGIN IMMEDIATE")
-    if version_of(database) < MARKED_VERSION:
+    if version_of(database) < COUNTED_VERSION:
         database.execute(MARK_SCHEMA)
         database.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
-    mark.write(database)
+    row_count.write(database)
     database.execute("COMMIT")
-    return mark
+    return row_count

@@ -39,7 +39,7 @@ def unpack_row(blob: object) -> "array[float]":
     return array("d", body)
 
 
-def sealed_run(blob: object, find_layout: FindLayout) -> Run:
+def packed_run(blob: object, find_layout: FindLayout) -> Run:
     """The rows of a block. Raises `DamageError`."""
     columns = Columns(blob)
     if len(columns) < VALUES:
@@ -48,13 +48,13 @@ def sealed_run(blob: object, find_layout: FindLayout) -> Run:
     return Run(layout, columns[TIME], lambda index: columns[VALUES + index])
 
 
-def loose_runs(rows: Iterable["array[float]"], find_layout: FindLayout) -> list[Run]:
+def tail_runs(rows: Iterable["array[float]"], find_layout: FindLayout) -> list[Run]:
     """Rows that are not in a block yet. Raises `DamageError`."""
     by_layout: dict[float, list[array[float]]] = {}
     for row in rows:
         by_layout.setdefault(row[LAYOUT], []).append(row)
-    return [_loose_run(alike, find_layout(int(number))) for number, alike in by_layout.items()]
+    return [_tail_run(alike, find_layout(int(number))) for number, alike in by_layout.items()]
 
 
-def _loose_run(rows: list["array[float]"], layout: Layout) -> Run:
+def _tail_run(rows: list["array[float]"], layout: Layout) -> Run:
     return Run(layout, [row[TIME] for row in rows], lambda index: [row[VALUES + index] for row in rows])

@@ -11,12 +11,11 @@ from blackbox.recorder.storage.directory import DUMPS_DIRECTORY, DirectoryLock, 
 from blackbox.recorder.storage.event_log import EventWriter, RecordedEvent
 from blackbox.recorder.storage.frames import Frame, to_bytes
 from blackbox.recorder.storage.layout import Layout
-from blackbox.recorder.storage.retention import enforce, recorded_bytes
 from blackbox.recorder.storage.rollup import roll_up_samples, roll_up_summaries
 from blackbox.recorder.storage.subjects import numbers_of
 from blackbox.recorder.storage.tier_reader import TierReader
 from blackbox.recorder.storage.tier_writer import TierWriter
-from blackbox.recorder.storage.tiers import FULL, TIERS, period_start
+from blackbox.recorder.storage.tiers import FULL, TIERS, enforce, period_start, recorded_bytes
 
 LIMIT_BYTES = 2 * 1024**3
 SYNC_SECONDS = 5.0

@@ -10,7 +10,7 @@ from msgspec import Struct, structs
 from blackbox.merge import merge
 from blackbox.model.identity import StartTimes
 from blackbox.model.sample import Allocator, AllocatorBlock, Sample
-from blackbox.model.series import RECORDED, Metric, Row, SubjectKind
+from blackbox.model.series import RECORDED, Metric, SubjectKind, SubjectRow
 from blackbox.model.snapshot import Engine, Moment, Process, Snapshot
 
 MISSING = math.nan
@@ -123,7 +123,7 @@ def _uid_of(engine: Engine, subjects: list[Subject]) -> int | None:
     return next((one.uid for one in subjects if one.pid is not None and one.pid in own), None)
 
 
-def _values(subject: Subject, row: Row, snapshot: Snapshot) -> list[float]:
+def _values(subject: Subject, row: SubjectRow, snapshot: Snapshot) -> list[float]:
     read_keys = KEY_READERS.get(subject.kind)
     if read_keys is not None and not row.unknown:
         return [_number(value) for value in read_keys(row)]
@@ -134,7 +134,7 @@ def _number(value: float | None) -> float:
     return MISSING if value is None or not math.isfinite(value) else float(value)
 
 
-def _key_reader(metrics: tuple[Metric, ...]) -> Callable[[Row], tuple[float | None, ...]] | None:
+def _key_reader(metrics: tuple[Metric, ...]) -> Callable[[SubjectRow], tuple[float | None, ...]] | None:
     """Reads all keys at once; None where a metric is no key of its row."""
     if len(metrics) < 2 or any(metric.read is not None for metric in metrics):
         return None

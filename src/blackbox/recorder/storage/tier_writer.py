@@ -62,14 +62,14 @@ class TierWriter:
             self._leave()
         if self._chunk is None:
             self._chunk = self._opened(start)
-        self._seal_when_due(period_start(time, self.tier.block_seconds))
+        self._pack_when_due(period_start(time, self.tier.block_seconds))
         return self._chunk[1]
 
-    def _seal_when_due(self, block: float) -> None:
+    def _pack_when_due(self, block: float) -> None:
         assert self._chunk is not None
         file, writer = self._chunk
         if (self._block is not None and self._block != block) or writer.is_full_block:
-            writer.seal()
+            writer.pack_tail()
             if file.bytes() > self._chunk_bytes_max:
                 self._leave()
                 self._chunk = self._opened(file.start, file.number + 1)

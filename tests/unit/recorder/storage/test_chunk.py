@@ -61,7 +61,7 @@ def test_what_was_appended_is_read(tmp_path: Path, sealed: bool) -> None:
     with writer_of(path) as writer:
         frames = append(writer, 20, blocks=True)
         if sealed:
-            writer.seal()
+            writer.pack_tail()
         assert frames_in(path) == frames
         expected = {one.timestamp: float(one.samples[0].processes[0].used_bytes or 0) for one in series(START, 20)}
         assert used(path) == expected
@@ -72,7 +72,7 @@ def test_a_reader_sees_what_is_committed_while_it_is_written(tmp_path: Path) -> 
         append(writer, 5)
         with ChunkReader(tmp_path / "chunk.db") as reader:
             before = list(reader.frames(*NEVER))
-            writer.seal()
+            writer.pack_tail()
             append(writer, 5, since=START + 5)
             assert list(reader.frames(*NEVER)) == before, "one reader sees one state"
         assert len(frames_in(tmp_path / "chunk.db")) == 20
@@ -105,7 +105,7 @@ def test_going_on_with_a_chunk_keeps_what_is_in_it(tmp_path: Path) -> None:
         with writer_of(path) as writer:
             frames += append(writer, 3, since=START + 3 * number)
             if number == 2:
-                writer.seal()
+                writer.pack_tail()
     assert frames_in(path) == frames
 
 
@@ -116,7 +116,7 @@ def test_rows_of_several_layouts_are_sealed_into_one_block(tmp_path: Path) -> No
     with writer_of(path) as writer:
         writer.append(START, Layout((ONE,)), [1.0, nothing, nothing], frame, synced=False)
         writer.append(START + 1, Layout((ONE, TWO)), [2.0, nothing, nothing, 5.0, nothing, 7.0], frame, synced=False)
-        writer.seal()
+        writer.pack_tail()
     with ChunkReader(path) as reader:
         (run,) = reader.runs(*NEVER)
     assert run.layout.subjects == (ONE, TWO)
@@ -131,7 +131,7 @@ def test_many_blocks_of_memory_make_shorter_blocks_of_moments(tmp_path: Path, mo
         frames = append(writer, 1)
         monkeypatch.setattr(chunk_writer, "BLOCK_BYTES_MAX", sum(len(frame.body) for frame in frames))
         assert writer.is_full_block
-        writer.seal()
+        writer.pack_tail()
         assert not writer.is_full_block
 
 
@@ -139,7 +139,7 @@ def test_the_newest_frame_by_a_time(tmp_path: Path) -> None:
     path = tmp_path / "chunk.db"
     with writer_of(path) as writer:
         frames = append(writer, 10)
-        writer.seal()
+        writer.pack_tail()
         frames += append(writer, 10, since=START + 10)
     with ChunkReader(path) as reader:
         assert reader.newest_frame(START - 1) is None
@@ -169,7 +169,7 @@ def small_chunk(path: Path) -> list[Frame]:
         for number in range(7):
             frames += append(writer, 5, since=START + 5 * number)
             if number < 6:
-                writer.seal()
+                writer.pack_tail()
     return frames
 
 

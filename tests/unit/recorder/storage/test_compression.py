@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.recorder.storage.compression import DamageError, Difference, pack, unpack
+from blackbox.recorder.storage.compression import DamageError, DeltaCodec, pack, unpack
 
 BODY = bytes(range(256)) * 8
 
@@ -19,19 +19,19 @@ def test_what_was_packed_comes_back(body: bytes) -> None:
 
 @given(st.binary(max_size=2000), st.binary(max_size=2000))
 def test_a_difference_needs_its_key_alone(key: bytes, body: bytes) -> None:
-    assert Difference(key).unpack(Difference(key).pack(body)) == body
+    assert DeltaCodec(key).unpack(DeltaCodec(key).pack(body)) == body
 
 
 def test_a_difference_from_a_long_key_is_short() -> None:
     key = random.Random(1).randbytes(800_000)
     body = key[:400_000] + b"changed" + key[400_007:]
-    assert len(Difference(key).pack(body)) < 200
+    assert len(DeltaCodec(key).pack(body)) < 200
 
 
 def test_another_key_is_noticed() -> None:
     key = random.Random(1).randbytes(8000)
     with pytest.raises(DamageError):
-        Difference(key[::-1]).unpack(Difference(key).pack(key))
+        DeltaCodec(key[::-1]).unpack(DeltaCodec(key).pack(key))
 
 
 @pytest.mark.fault(23)

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from blackbox.recorder.storage.directory import ChunkFile, chunk_file, chunk_files
-from blackbox.recorder.storage.retention import enforce, recorded_bytes
-from blackbox.recorder.storage.tiers import FULL, HOUR, MINUTE, Tier
+from blackbox.recorder.storage.tiers import FULL, HOUR, MINUTE, Tier, enforce, recorded_bytes
 
 NOW = 1_800_000_000.0
 ROOM = 1_000_000
