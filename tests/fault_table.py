@@ -57,6 +57,7 @@ FAULTS: dict[int, tuple[str, str, str]] = {
     40: (PEOPLE, "DNS rebinding, foreign web pages", "foreign Host or Origin: 403"),
     41: (PEOPLE, "open to the network without asking", "loopback alone, unless told otherwise"),
     42: (PEOPLE, "other users of the machine look", "nothing beyond what nvidia-smi shows them"),
+    54: (RECORDS, "a dump made to take gigabytes", "what its lengths claim is checked against what is there"),
     56: (HTTP, "times at the ends of the calendar in a query", "400 with the range"),
     58: (
         HTTP,

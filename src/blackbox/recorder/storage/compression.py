@@ -30,7 +30,7 @@ def pack(body: bytes) -> bytes:
     return pack_parts([body], len(body), len(body))
 
 
-def pack_parts(parts: Iterable[bytes], size: int, alike_within: int) -> bytes:
+def pack_parts(parts: Iterable[bytes | memoryview], size: int, alike_within: int) -> bytes:
     """Parts of `size` bytes in all, one after the other, of which few are in memory at a time.
 
     `alike_within` is how far apart, in bytes, what repeats itself may lie.

@@ -6,14 +6,16 @@ Alone: f64 Unix seconds, then msgpack of `Moment`. Together: u32 length of the h
 
 import struct
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, chain
-from typing import NamedTuple
+from itertools import accumulate, chain, islice
+from typing import Annotated, NamedTuple
 
 import msgspec
 
 from blackbox.model.snapshot import Moment
 from blackbox.recorder.storage.compression import DamageError, pack_parts, unpack
 
+FRAMES_MAX = 1 << 18
+"""In one blob. Writers pack 8 MiB at a time, and the smallest moment takes 70 bytes."""
 ALIKE_MOMENTS = 4
 """A moment repeats the one before it, so no more need be looked back over."""
 _LENGTH = struct.Struct("<I")
@@ -27,12 +29,12 @@ class Frame(NamedTuple):
 
     time: float
     """`Moment.timestamp`."""
-    body: bytes
-    """Its msgpack."""
+    body: bytes | memoryview
+    """Its msgpack; a view of the blob that it was unpacked from."""
 
     def alone(self) -> bytes:
         """As it is stored until it is packed together with others."""
-        return _TIME.pack(self.time) + self.body
+        return b"".join((_TIME.pack(self.time), self.body))
 
     @classmethod
     def from_alone(cls, stored: bytes) -> "Frame":
@@ -44,8 +46,8 @@ class Frame(NamedTuple):
 
 
 class _Head(NamedTuple):
-    times: list[float]
-    sizes: list[int]
+    times: Annotated[list[float], msgspec.Meta(max_length=FRAMES_MAX)]
+    sizes: Annotated[list[Annotated[int, msgspec.Meta(ge=0)]], msgspec.Meta(max_length=FRAMES_MAX)]
 
 
 _head_encoder = msgspec.msgpack.Encoder()
@@ -57,11 +59,11 @@ def to_bytes(moment: Moment) -> bytes:
     return _moment_encoder.encode(moment)
 
 
-def to_moment(body: bytes) -> Moment:
+def to_moment(body: bytes | memoryview) -> Moment:
     """The moment in a frame's body. Raises `DamageError`."""
     try:
         return _moment_decoder.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DamageError(f"moment: {error}") from error
 
 
@@ -72,7 +74,7 @@ def pack_frames(frames: Sequence[Frame]) -> bytes:
     )
 
 
-def pack_bodies(times: Sequence[float], sizes: Sequence[int], bodies: Iterable[bytes]) -> bytes:
+def pack_bodies(times: Sequence[float], sizes: Sequence[int], bodies: Iterable[bytes | memoryview]) -> bytes:
     """The same of frames whose bodies come one by one, so that they need not be in memory together."""
     contents = _head_encoder.encode((times, sizes))
     head = _LENGTH.pack(len(contents)) + contents
@@ -85,8 +87,13 @@ def unpack_frames(blob: object) -> list[Frame]:
     try:
         (length,) = _LENGTH.unpack_from(body)
         times, sizes = _head_decoder.decode(body[_LENGTH.size : _LENGTH.size + length])
-    except (struct.error, msgspec.DecodeError) as error:
+    except (struct.error, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DamageError(f"frames: {error}") from error
-    ends = list(accumulate(sizes, initial=_LENGTH.size + length))
+    start = _LENGTH.size + length
+    if len(times) != len(sizes) or start + sum(sizes) != len(body):
+        raise DamageError("frames: the head belongs to other bodies")
     view = memoryview(body)
-    return [Frame(time, bytes(view[start:end])) for time, start, end in zip(times, ends, ends[1:], strict=False)]
+    ends = accumulate(sizes, initial=start)
+    return [
+        Frame(time, view[end - size : end]) for time, size, end in zip(times, sizes, islice(ends, 1, None), strict=True)
+    ]

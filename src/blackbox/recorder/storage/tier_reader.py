@@ -1,6 +1,7 @@
 """Reading one tier: its chunks as if they were one."""
 
 from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
 
 from blackbox.recorder.storage.chunk_reader import ChunkReader
@@ -8,6 +9,8 @@ from blackbox.recorder.storage.directory import ChunkFile, chunk_files
 from blackbox.recorder.storage.frames import Frame
 from blackbox.recorder.storage.rows import Run
 from blackbox.recorder.storage.tiers import Tier
+
+_TIME = attrgetter("time")
 
 
 class TierReader:
@@ -30,7 +33,7 @@ class TierReader:
         """The moments of the range, oldest chunk first."""
         for chunk in self._chunks(since, until):
             with ChunkReader(chunk.path) as reader:
-                yield from sorted(reader.frames(since, until))
+                yield from sorted(reader.frames(since, until), key=_TIME)
                 self.damaged += reader.damaged
 
     def newest_frame(self, until: float) -> Frame | None:

@@ -1,11 +1,18 @@
 """Whole moments, packed together."""
 
+import struct
+import tracemalloc
+from collections.abc import Sequence
+
+import msgspec
 import pytest
 
 from blackbox.model.snapshot import Moment
-from blackbox.recorder.storage.compression import DamageError
-from blackbox.recorder.storage.frames import Frame, pack_frames, to_bytes, to_moment, unpack_frames
-from tests.moments import moment
+from blackbox.recorder.dumps.file import BATCH_BYTES
+from blackbox.recorder.storage.chunk_writer import BLOCK_BYTES_MAX
+from blackbox.recorder.storage.compression import DamageError, pack
+from blackbox.recorder.storage.frames import FRAMES_MAX, Frame, pack_frames, to_bytes, to_moment, unpack_frames
+from tests.moments import MIB, moment
 from tests.recorded_moments import series
 
 
@@ -38,3 +45,43 @@ def test_moments_in_a_row_take_little_beside_the_first() -> None:
 def test_a_body_that_is_no_moment_is_damage() -> None:
     with pytest.raises(DamageError):
         to_moment(b"\xc0")
+
+
+def forged(times: Sequence[float], sizes: Sequence[int], body: bytes) -> bytes:
+    """A blob whose head says what it likes, with every checksum right."""
+    head = msgspec.msgpack.encode((times, sizes))
+    return pack(struct.pack("<I", len(head)) + head + body)
+
+
+@pytest.mark.fault(54)
+@pytest.mark.parametrize("sizes", [[MIB, -MIB] * 400, [MIB] * 800, [-1] * 800, [2 * MIB], [MIB - 1], [1 << 62], []])
+def test_row_54_a_head_that_lies_about_its_frames_is_damage_and_takes_no_memory(sizes: list[int]) -> None:
+    blob = forged([1e9] * max(1, len(sizes)), sizes, bytes(MIB))
+    assert len(blob) < 8192
+    tracemalloc.start()
+    try:
+        with pytest.raises(DamageError):
+            unpack_frames(blob)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 4 * MIB
+
+
+@pytest.mark.fault(54)
+def test_row_54_a_head_of_millions_of_frames_is_damage() -> None:
+    with pytest.raises(DamageError):
+        unpack_frames(forged([0.0] * (FRAMES_MAX + 1), [0] * (FRAMES_MAX + 1), b""))
+
+
+def test_as_many_of_the_smallest_moments_as_are_packed_together_can_be_read() -> None:
+    smallest = to_bytes(Moment(seq=0, timestamp=0.0, taken_at=0.0, host="", samples=(), sources=()))
+    assert BATCH_BYTES // len(smallest) + 1 <= FRAMES_MAX
+    assert BLOCK_BYTES_MAX // len(smallest) + 1 <= FRAMES_MAX
+
+
+def test_frames_are_views_of_what_they_were_unpacked_from() -> None:
+    first, second = unpack_frames(packed([moment(), moment()]))
+    assert isinstance(first.body, memoryview)
+    assert isinstance(second.body, memoryview)
+    assert first.body.obj is second.body.obj
