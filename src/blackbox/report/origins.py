@@ -5,6 +5,7 @@ from pathlib import Path
 
 from msgspec import structs
 
+from blackbox.analysis.rules import NO_RULES, CategoryRules
 from blackbox.errors import FailureError
 from blackbox.merge import merge
 from blackbox.model.sample import Event, OutOfMemory
@@ -43,9 +44,10 @@ def of_recording(recording: Recording, since: float, until: float, origin: str) 
     return _with_notes(evidence, [f"{recording.damaged} damaged records were skipped"])
 
 
-def of_snapshot_file(path: Path) -> Evidence:
-    """What is in a PyTorch memory snapshot: one process, at one instant, and its history. Raises `FailureError`."""
-    contents = read_snapshot_file(path, with_traces=True)
+def of_snapshot_file(path: Path, rules: CategoryRules = NO_RULES) -> Evidence:
+    """What is in a PyTorch memory snapshot: one process, at one instant, and its history; `rules` of the user's own
+    tell what its memory is for. Raises `FailureError`."""
+    contents = read_snapshot_file(path, with_traces=True, rules=rules)
     origin, replayed = f"PyTorch snapshot {path.name}", contents.replayed
     if replayed is None:
         return _of_the_end(path, contents, origin)

@@ -181,3 +181,33 @@ def test_a_genuine_file() -> None:
 
 
 GENUINE = "torch-memory-snapshot-user-metadata.pickle"
+
+
+def test_rules_of_the_users_own_name_what_memory_is_for(
+    tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    path = tmp_path / "snapshot.pickle"
+    path.write_bytes(pickle.dumps(unwound().snapshot((2, 12))))
+    rules = tmp_path / "rules.txt"
+    rules.write_text("first layer = model1.py\n")
+    assert main(["report", str(path), "--json", "--rules", str(rules)]) == 0
+    told = json.loads(capsysbinary.readouterr().out)
+    (share,) = told["peak"]["by_category"]
+    assert (share["category"], share["bytes"], share["type_source"]) == ("first layer", 80 * MIB, "stack")
+
+
+@pytest.mark.parametrize(("name", "written"), [("rules.txt", b"lonely"), ("rules.txt", b""), ("none.txt", None)])
+def test_rules_that_cannot_be_used_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, written: bytes | None
+) -> None:
+    if written is not None:
+        (tmp_path / name).write_bytes(written)
+    assert main(["report", "snapshot.pickle", "--text", "--rules", str(tmp_path / name)]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_rules_are_for_snapshots_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rules = tmp_path / "rules.txt"
+    rules.write_text("a = b")
+    assert main(["report", str(tmp_path), "--text", "--rules", str(rules)]) == 2
+    assert "--rules" in capsys.readouterr().err

@@ -50,6 +50,10 @@ class Trace(NamedTuple):
     """From PyTorch 2.12 on."""
     tag: Sequence[int] | None = None
     """Numbers of the program's own notes (`user_metadata`); None where no entry has one."""
+    freed_in: Mapping[int, str] = MappingProxyType({})
+    """By the position of a free: the part of a step that freed it, where its stack tells."""
+    category: Sequence[str] | None = None
+    """The word of PyTorch's profiler, empty where it has none; None where no entry has one."""
 
     @property
     def steps(self) -> int:
@@ -69,6 +73,8 @@ class Trace(NamedTuple):
             {new: self.device_free[old] for old, new in order.items()},
             None if self.pool is None else [self.pool[place] for place in places],
             None if self.tag is None else [self.tag[place] for place in places],
+            {new: self.freed_in[old] for new, old in enumerate(places) if old in self.freed_in},
+            None if self.category is None else [self.category[place] for place in places],
         )
 
     def has_order_of_time(self) -> bool:

@@ -19,21 +19,35 @@ FREED_STACKS_MAX = 20
 REFUSALS_MAX = 64
 """Told with all their figures; of more, the first and the last of them. A program that probes for the largest batch
 makes some dozens."""
-UNKNOWN = "unknown"
+UNKNOWN, NOT_TOLD = "unknown", "none"
 
-Categorise = Callable[[Replay], Callable[[int], str]]
-"""Of a trace: what names the category of each block."""
 Stacks = Sequence[tuple[str, ...]]
 """By number: frames, innermost first."""
 
 
-class CategoryShare(Struct, frozen=True):
+class Category(NamedTuple):
+    """What a block is for."""
+
+    name: str = UNKNOWN
+    source: str = NOT_TOLD
+    """How that is told: `tag`, `profiler`, `stack`, `annotation`, `pattern`, `framework`; `none`: it is not."""
+
+
+CategoryOf = Callable[[int], Category]
+"""By the number of the block."""
+
+
+class CategoryShare(Struct, frozen=True, kw_only=True):
     """What is held for one purpose."""
 
     category: str
     bytes: int
     requested_bytes: int
     blocks: int
+    type_source: str
+    """How it is told of the most of these bytes."""
+    type_sources: dict[str, int]
+    """How it is told -> bytes."""
 
 
 class AllocationShare(Struct, frozen=True):
@@ -155,27 +169,19 @@ class Context(NamedTuple):
     gpu: int
     replayed: Replay
     stacks: Stacks
-    categorise: Categorise
+    category_of: CategoryOf
 
 
-def by_tag(tags: Sequence[str]) -> Categorise:
-    """Categories as the program itself named them in `user_metadata`."""
-
-    def of_trace(replayed: Replay) -> Callable[[int], str]:
-        numbers = replayed.trace.tag
-        if numbers is None:
-            return lambda _block: UNKNOWN
-        made = replayed.trace.steps
-        return lambda block: (tags[numbers[block]] or UNKNOWN) if block < made else UNKNOWN
-
-    return of_trace
+def unknown(_block: int) -> Category:
+    """Where nothing tells."""
+    return Category()
 
 
 def findings(
-    gpu: int, replayed: Replay, stacks: Stacks, categorise: Categorise, situations: Sequence[str] = ()
+    gpu: int, replayed: Replay, stacks: Stacks, category_of: CategoryOf, situations: Sequence[str] = ()
 ) -> DeviceFindings:
     """Everything that is told of a device."""
-    context = Context(gpu, replayed, stacks, categorise)
+    context = Context(gpu, replayed, stacks, category_of)
     places = refusals(replayed)
     shown = places if len(places) <= REFUSALS_MAX else places[: REFUSALS_MAX // 2] + places[-REFUSALS_MAX // 2 :]
     peak = highest(replayed)
@@ -220,11 +226,13 @@ def moment(context: Context, instant: Instant, bytes_max: int | None = None) -> 
 
 def shares(context: Context, blocks: Iterable[int], stacks_max: int) -> tuple[AllocationShare, ...]:
     """By stack, largest first, exact in sum."""
-    replayed, name = context.replayed, context.categorise(context.replayed)
     by_stack: dict[int, list[int]] = defaultdict(list)
     for block in blocks:
-        by_stack[replayed.stack_of(block)].append(block)
-    found = [_stack_share(context, stack, held, name) for stack, held in by_stack.items()]
+        by_stack[context.replayed.stack_of(block)].append(block)
+    by_frames: dict[tuple[str, ...] | None, list[int]] = defaultdict(list)
+    for stack, held in by_stack.items():
+        by_frames[None if stack == NO_STACK else context.stacks[stack]].extend(held)
+    found = [_stack_share(context, frames, held) for frames, held in by_frames.items()]
     found.sort(key=lambda share: (-share.bytes, share.frames))
     return (*found[:stacks_max], *_rest(found[stacks_max:]))
 
@@ -256,29 +264,41 @@ def _refusal(context: Context, instant: Instant, place: int, last: Instant) -> R
 
 
 def _by_category(context: Context, blocks: Iterable[int]) -> tuple[CategoryShare, ...]:
-    replayed, name = context.replayed, context.categorise(context.replayed)
+    replayed = context.replayed
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    sources: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for block in blocks:
-        total = sums[name(block)]
+        name, source = context.category_of(block)
+        total = sums[name]
         total[0] += replayed.size[block]
         total[1] += max(0, replayed.requested_of(block))
         total[2] += 1
-    found = [CategoryShare(category, *total) for category, total in sums.items()]
+        sources[name][source] += replayed.size[block]
+    found = [
+        CategoryShare(
+            category=name,
+            bytes=total[0],
+            requested_bytes=total[1],
+            blocks=total[2],
+            type_source=max(sources[name], key=lambda source: (sources[name][source], source)),
+            type_sources=dict(sources[name]),
+        )
+        for name, total in sums.items()
+    ]
     return tuple(sorted(found, key=lambda share: (-share.bytes, share.category)))
 
 
-def _stack_share(context: Context, stack: int, blocks: list[int], name: Callable[[int], str]) -> AllocationShare:
+def _stack_share(context: Context, frames: tuple[str, ...] | None, blocks: list[int]) -> AllocationShare:
     replayed = context.replayed
     categories: dict[str, int] = defaultdict(int)
     for block in blocks:
-        categories[name(block)] += replayed.size[block]
-    known = stack != NO_STACK
+        categories[context.category_of(block).name] += replayed.size[block]
     return AllocationShare(
-        frames=context.stacks[stack] if known else (),
+        frames=frames or (),
         bytes=sum(categories.values()),
         requested_bytes=sum(max(0, replayed.requested_of(block)) for block in blocks),
         blocks=len(blocks),
-        stacks=1 if known else 0,
+        stacks=0 if frames is None else 1,
         categories=dict(categories),
     )
 

@@ -1,7 +1,7 @@
 """The child that reads a snapshot file: python -m blackbox.sources.memory_snapshot FILE MEMORY_BYTES CPU_SECONDS PARTS
 
-PARTS: `end`, or `traces` for what these tell beside it. Writes the packed `Contents` to stdout; exit code 1 and one
-line on stderr where that cannot be done.
+PARTS: `end`, or `traces` for what these tell beside it. Reads the packed rules of the user's own from stdin, where
+there are any. Writes the packed `Contents` to stdout; exit code 1 and one line on stderr where that cannot be done.
 """
 
 import gc
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from blackbox.analysis.rules import NO_RULES, CategoryRules
 from blackbox.sources.memory_snapshot.contents import contents
 from blackbox.sources.memory_snapshot.parts import TRACES
 from blackbox.sources.memory_snapshot.unpickle import plain_data
@@ -23,9 +24,14 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
+    rules = sys.stdin.buffer.read()
     try:
         with path.open("rb") as pickled:
-            found = contents(plain_data(pickled), with_traces=sys.argv[4] == TRACES)
+            found = contents(
+                plain_data(pickled),
+                with_traces=sys.argv[4] == TRACES,
+                rules=msgspec.msgpack.decode(rules, type=CategoryRules) if rules else NO_RULES,
+            )
         packed = msgspec.msgpack.encode(found)
     except MemoryError:
         return _fail(f"it would take more than {memory_bytes >> 20} MiB to read")

@@ -4,6 +4,7 @@ from typing import Any, cast
 
 from msgspec import Struct, structs
 
+from blackbox.analysis.rules import NO_RULES, CategoryRules
 from blackbox.model.sample import (
     Allocator,
     AllocatorBlock,
@@ -58,7 +59,7 @@ class Contents(Struct, frozen=True):
     """What its traces tell; None where nobody asked for it, or they are malformed."""
 
 
-def contents(snapshot: Any, with_traces: bool) -> Contents:
+def contents(snapshot: Any, with_traces: bool, rules: CategoryRules = NO_RULES) -> Contents:
     """The sample in a snapshot, or in its list of segments alone, and what its traces tell. Raises `SegmentError`."""
     whole: dict[str, Any] = cast(dict[str, Any], snapshot) if isinstance(snapshot, dict) else {"segments": snapshot}
     if not isinstance(whole.get("segments"), list):
@@ -75,7 +76,7 @@ def contents(snapshot: Any, with_traces: bool) -> Contents:
         processes_taken_at=TAKEN_AT,
         allocators=tuple(_allocator(device, memory, stacks.get(device)) for device, memory in memories.items()),
     )
-    return Contents(sample, _last_step(whole.get("device_traces")), _replayed(whole) if with_traces else None)
+    return Contents(sample, _last_step(whole.get("device_traces")), _replayed(whole, rules) if with_traces else None)
 
 
 def at_moment(contents: Contents, told: Told) -> Contents:
@@ -168,10 +169,10 @@ def _stacks(whole: dict[str, Any]) -> dict[int, tuple[OwningStack, ...]]:
     }
 
 
-def _replayed(whole: dict[str, Any]) -> Replayed | None:
+def _replayed(whole: dict[str, Any], rules: CategoryRules) -> Replayed | None:
     """None where they are malformed: the blocks tell most of what there is."""
     try:
-        return read_replayed(whole)
+        return read_replayed(whole, rules)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError):
         return None
 

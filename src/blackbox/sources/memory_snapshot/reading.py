@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from blackbox.analysis.rules import NO_RULES, CategoryRules
 from blackbox.errors import FailureError
 from blackbox.sources.memory_snapshot.contents import Contents
 from blackbox.sources.memory_snapshot.parts import END, TRACES
@@ -26,7 +27,7 @@ PATIENCE = 5
 _decoder = msgspec.msgpack.Decoder(Contents)
 
 
-def read(path: Path, with_traces: bool = False) -> Contents:
+def read(path: Path, with_traces: bool = False, rules: CategoryRules = NO_RULES) -> Contents:
     """What is in the file; what its traces tell only where that is asked for, as it takes time.
 
     Raises `FailureError`; nothing in the file is executed, whatever it holds.
@@ -38,7 +39,7 @@ def read(path: Path, with_traces: bool = False) -> Contents:
     try:
         done = subprocess.run(
             [*command, str(memory_bytes), str(cpu_seconds), TRACES if with_traces else END],
-            stdin=subprocess.DEVNULL,
+            input=msgspec.msgpack.encode(rules) if rules.names else b"",
             capture_output=True,
             check=False,
             timeout=cpu_seconds * PATIENCE,

@@ -5,7 +5,9 @@ from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 
-from blackbox.analysis.trace.findings import Categorise, DeviceFindings, by_tag, findings
+from blackbox.analysis.purpose import categories
+from blackbox.analysis.rules import NO_RULES, CategoryRules
+from blackbox.analysis.trace.findings import DeviceFindings, findings
 from blackbox.analysis.trace.layout import is_default
 from blackbox.analysis.trace.moments import MemoryRange, rows
 from blackbox.analysis.trace.replay import Instant, Replay, instants, replay
@@ -63,11 +65,10 @@ class DeviceReplay(NamedTuple):
     found: DeviceFindings
 
 
-def read_replayed(snapshot: dict[str, Any], categorise: Categorise | None = None) -> Replayed | None:
+def read_replayed(snapshot: dict[str, Any], rules: CategoryRules = NO_RULES) -> Replayed | None:
     """None where the file holds no memory. Raises `SegmentError`, `KeyError` or the like where traces are malformed."""
-    traces = read_traces(snapshot)
-    name = categorise or by_tag(traces.tags)
-    devices = [_device(recorded, traces, name) for recorded in traces.devices]
+    traces = read_traces(snapshot, rules)
+    devices = [_device(recorded, traces) for recorded in traces.devices]
     on_gpus = [device for device in devices if device.recorded.device != HOST]
     if not on_gpus:
         return None
@@ -75,10 +76,11 @@ def read_replayed(snapshot: dict[str, Any], categorise: Categorise | None = None
     return Replayed(devices=tuple(device.found for device in devices), told=told)
 
 
-def _device(recorded: DeviceTrace, traces: Traces, categorise: Categorise) -> DeviceReplay:
+def _device(recorded: DeviceTrace, traces: Traces) -> DeviceReplay:
     run = replay(recorded.trace, recorded.end, recorded.rules)
     said = situations(run, recorded.facts)
-    return DeviceReplay(recorded, run, findings(recorded.device, run, traces.stacks, categorise, said))
+    category_of = categories(run, traces.evidence)
+    return DeviceReplay(recorded, run, findings(recorded.device, run, traces.stacks, category_of, said))
 
 
 def _rank(device: DeviceReplay) -> tuple[bool, float, int]:

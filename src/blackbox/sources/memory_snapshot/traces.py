@@ -2,19 +2,31 @@
 
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from blackbox.analysis.trace.entries import ACTIONS, ALLOC, DEFAULT_POOL, NO_STACK, OOM, OTHER, Pool, Trace
+from blackbox.analysis.purpose import CategoryEvidence
+from blackbox.analysis.purpose_course import Annotation
+from blackbox.analysis.rules import NO_RULES, CategoryRules
+from blackbox.analysis.trace.entries import (
+    ACTIONS,
+    ALLOC,
+    DEFAULT_POOL,
+    FREE_REQUESTED,
+    NO_STACK,
+    OOM,
+    OTHER,
+    Pool,
+    Trace,
+)
 from blackbox.analysis.trace.layout import NOT_KNOWN, Layout, Segment
 from blackbox.analysis.trace.rounding import Rules, divisions_of
 from blackbox.analysis.trace.situations import Facts
-from blackbox.wire.frames import frame_text, frames_of, program_frames
+from blackbox.sources.memory_snapshot.stack_texts import TAG_CHARS_MAX, StackTexts
+from blackbox.wire.frames import frames_of
 from blackbox.wire.segments import ADDRESS_MAX, STATE_OF, SegmentError
 
-FRAMES_MAX = 64
-FRAME_CHARS_MAX = 200
-"""Names of C++ templates go on for kilobytes."""
-TAG_CHARS_MAX = 120
+ANNOTATIONS_MAX = 100_000
+"""Scopes read of a file; more than that are not of parts of steps."""
 ACTIVE, PENDING = STATE_OF["active_allocated"], STATE_OF["active_pending_free"]
 HOST = -1
 """The number of the device whose memory is the host's, pinned."""
@@ -35,50 +47,16 @@ class Traces(NamedTuple):
 
     devices: tuple[DeviceTrace, ...]
     stacks: Sequence[tuple[str, ...]]
-    tags: Sequence[str]
+    """Stacks that differ in frames of C++ alone read the same, and are several."""
+    evidence: CategoryEvidence
+    """What tells what the memory is for."""
     has_traces: bool
     """False: this kind of file cannot have any."""
 
 
-class Texts:
-    """Numbers stacks and tags. Frames are known by identity, as one object stands for each distinct one."""
-
-    def __init__(self) -> None:
-        self.stacks: dict[tuple[str, ...], int] = {}
-        self.tags: dict[str, int] = {"": 0}
-        self._lists: dict[int, int] = {}
-        self._frames: dict[tuple[int, ...], int] = {}
-        self._lines: dict[int, str] = {}
-
-    def stack(self, frames: Sequence[Mapping[str, Any]] | None) -> int:
-        """The number of a stack; `NO_STACK` where none was recorded."""
-        if not frames:
-            return NO_STACK
-        number = self._lists.get(id(frames))
-        if number is None:
-            key = tuple(map(id, frames))
-            number = self._frames.get(key)
-            if number is None:
-                lines = tuple(self._line(frame) for frame in program_frames(frames)[:FRAMES_MAX])
-                number = self._frames[key] = self.stacks.setdefault(lines, len(self.stacks))
-            self._lists[id(frames)] = number
-        return number
-
-    def tag(self, text: object) -> int:
-        """The number of a note of the program."""
-        note = text[:TAG_CHARS_MAX] if isinstance(text, str) else ""
-        return self.tags.setdefault(note, len(self.tags))
-
-    def _line(self, frame: Mapping[str, Any]) -> str:
-        line = self._lines.get(id(frame))
-        if line is None:
-            line = self._lines[id(frame)] = frame_text(frame)[:FRAME_CHARS_MAX]
-        return line
-
-
-def read_traces(snapshot: Mapping[str, Any]) -> Traces:
+def read_traces(snapshot: Mapping[str, Any], rules: CategoryRules = NO_RULES) -> Traces:
     """All devices with memory or a trace. Raises `SegmentError`, `KeyError` or the like where they are malformed."""
-    texts = Texts()
+    texts = StackTexts(rules)
     settings: Mapping[str, Any] = snapshot.get("allocator_settings") or {}
     lists: Sequence[Sequence[Mapping[str, Any]]] = snapshot.get("device_traces") or ()
     by_device: dict[int, list[Mapping[str, Any]]] = {device: [] for device, trace in enumerate(lists) if trace}
@@ -91,7 +69,8 @@ def read_traces(snapshot: Mapping[str, Any]) -> Traces:
     host: Sequence[Mapping[str, Any]] = snapshot.get("host_traces") or ()
     if host:
         devices.append(_device(HOST, host, snapshot.get("host_segments") or (), settings, texts, rounds=False))
-    return Traces(tuple(devices), tuple(texts.stacks), tuple(texts.tags), bool(snapshot.get("device_traces")))
+    evidence = texts.evidence(_annotations(snapshot.get("external_annotations")))
+    return Traces(tuple(devices), tuple(texts.lines), evidence, bool(snapshot.get("device_traces")))
 
 
 def _device(
@@ -99,7 +78,7 @@ def _device(
     entries: Sequence[Mapping[str, Any]],
     segments: Sequence[Mapping[str, Any]],
     settings: Mapping[str, Any],
-    texts: Texts,
+    texts: StackTexts,
     rounds: bool = True,
 ) -> DeviceTrace:
     end = _layout(segments, texts)
@@ -122,7 +101,7 @@ def _device(
     return DeviceTrace(device, trace, end, rules, facts)
 
 
-def _trace(entries: Sequence[Mapping[str, Any]], texts: Texts) -> Trace:
+def _trace(entries: Sequence[Mapping[str, Any]], texts: StackTexts) -> Trace:
     code = ACTIONS.get
     action = bytes([code(entry["action"], OTHER) for entry in entries])
     first: Mapping[str, Any] = entries[0] if entries else {}
@@ -134,23 +113,74 @@ def _trace(entries: Sequence[Mapping[str, Any]], texts: Texts) -> Trace:
         for place, entry in enumerate(entries)
         if action[place] == OOM
     }
+    address = _whole([entry.get("addr", 0) for entry in entries])
+    stack = [
+        texts.stack(entry.get("frames")) if kind in (ALLOC, OOM) else NO_STACK
+        for entry, kind in zip(entries, action, strict=True)
+    ]
     return Trace(
         action=action,
-        address=_whole([entry.get("addr", 0) for entry in entries]),
+        address=address,
         size=_whole(list(map(itemgetter("size"), entries))),
         stream=_whole([entry.get("stream", 0) for entry in entries]),
-        stack=[
-            texts.stack(entry.get("frames")) if kind in (ALLOC, OOM) else NO_STACK
-            for entry, kind in zip(entries, action, strict=True)
-        ],
+        stack=stack,
         time_us=_whole(list(map(itemgetter("time_us"), entries))) if timed else None,
         device_free={place: count for place, count in free.items() if type(count) is int},
         pool=[_pool(entry.get("pool_id", DEFAULT_POOL)) for entry in entries] if "pool_id" in first else None,
         tag=tags if any(tags) else None,
+        freed_in=_parts_of_frees(entries, action, address, stack, texts),
+        category=[str(entry.get("category", "")) for entry in entries] if "category" in first else None,
     )
 
 
-def _layout(segments: Sequence[Mapping[str, Any]], texts: Texts) -> Layout:
+def _parts_of_frees(
+    entries: Sequence[Mapping[str, Any]],
+    action: bytes,
+    address: Sequence[int],
+    stack: Sequence[int],
+    texts: StackTexts,
+) -> dict[int, str]:
+    """By the position of a free: which part of a step freed it, where the stack of the allocation does not tell all.
+
+    Empty where frees bear the stack of the allocation: up to PyTorch 2.0, and with `context="alloc"`.
+    """
+    born: dict[int, int] = {}
+    found: dict[int, str] = {}
+    own = False
+    for place, code in enumerate(action):
+        if code == ALLOC:
+            born[address[place]] = place
+        elif code == FREE_REQUESTED:
+            made = born.pop(address[place], None)
+            frames = entries[place].get("frames")
+            if not frames or (made is not None and texts.is_settled(stack[made])):
+                continue
+            own = own or (made is not None and frames != entries[made].get("frames"))
+            part = texts.part(frames)
+            if part is not None:
+                found[place] = part
+    return found if own else {}
+
+
+def _annotations(told: object) -> tuple[Annotation, ...]:
+    """The scopes of the file, whose beginnings and ends stand apart; none where they are malformed."""
+    if not isinstance(told, list):
+        return ()
+    found: list[Annotation] = []
+    begun: dict[str, list[int]] = {}
+    for entry in cast(list[Any], told)[: 2 * ANNOTATIONS_MAX]:
+        match entry:
+            case {"name": str(name), "stage": "START", "time_us": int(time)}:
+                begun.setdefault(name, []).append(time)
+            case {"name": str(name), "stage": "END", "time_us": int(time)} if begun.get(name):
+                found.append(Annotation(name[:TAG_CHARS_MAX], begun[name].pop(), time))
+            case _:
+                pass
+    found.extend(Annotation(name[:TAG_CHARS_MAX], time, None) for name, times in begun.items() for time in times)
+    return tuple(found)
+
+
+def _layout(segments: Sequence[Mapping[str, Any]], texts: StackTexts) -> Layout:
     found: dict[int, Segment] = {}
     address: list[int] = []
     size: list[int] = []

@@ -1,0 +1,159 @@
+"""What the memory of a trace is for, and how that is told. What nothing tells is unknown, never guessed.
+
+In this order: the program's own tag, the profiler, a rule of the user's own, the frames of the stack, annotations by
+time, the course of the trace, and last the names of the user's own functions.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from blackbox.analysis.purpose_course import Annotation, Course, course_of
+from blackbox.analysis.purpose_frames import (
+    ACTIVATIONS,
+    AUTOGRAD_DETAIL,
+    BACKWARD,
+    CLEARING,
+    FORWARD,
+    GRADIENTS,
+    GRAPH_POOLS,
+    INPUT,
+    NO_SIGN,
+    OPTIMIZER,
+    OPTIMIZER_STATE,
+    PARAMETERS,
+    WORKSPACES,
+    StackSign,
+)
+from blackbox.analysis.trace.entries import NO_STACK
+from blackbox.analysis.trace.findings import Category, CategoryOf
+from blackbox.analysis.trace.layout import Segments, is_default
+from blackbox.analysis.trace.replay import Replay
+
+TAG, PROFILER, ANNOTATION, STACK, PATTERN = "tag", "profiler", "annotation", "stack", "pattern"
+FRAMEWORK = "framework"
+"""The allocator itself tells, by its pool."""
+TAGS_MAX = 64
+"""Different tags in a file that are taken for names of categories; more are notes of another kind, such as numbers of
+steps or requests."""
+PROFILER_NAMES = {
+    "parameter": PARAMETERS,
+    "optimizer_state": OPTIMIZER_STATE,
+    "input": INPUT,
+    "temporary": WORKSPACES,
+    "activation": ACTIVATIONS,
+    "gradient": GRADIENTS,
+    "autograd_detail": AUTOGRAD_DETAIL,
+}
+"""The words of PyTorch's profiler, as `torch.cuda._memory_viz` writes them into a file; a temporary is what one
+operator makes and frees."""
+
+
+class CategoryEvidence(NamedTuple):
+    """What a file tells beside its trace. Stacks and tags are numbered as in the trace."""
+
+    signs: Sequence[StackSign]
+    tags: Sequence[str] = ()
+    annotations: Sequence[Annotation] = ()
+    stack_names: Mapping[int, str] = {}
+    """Stack -> the category that a rule of the user's own gives it."""
+    tag_names: Mapping[int, str] = {}
+    """Tag -> the same."""
+
+
+def categories(replayed: Replay, evidence: CategoryEvidence) -> CategoryOf:
+    """What tells the category of each block of a trace."""
+    known: dict[int, Category] = {}
+    judge = _Judge(replayed, evidence)
+
+    def category_of(block: int) -> Category:
+        found = known.get(block)
+        if found is None:
+            found = known[block] = judge.category(block)
+        return found
+
+    return category_of
+
+
+class _Judge:
+    """One trace, and what its blocks are judged by."""
+
+    def __init__(self, replayed: Replay, evidence: CategoryEvidence) -> None:
+        self._run = replayed
+        self._evidence = evidence
+        self._course: Course = course_of(replayed, evidence.signs, evidence.annotations)
+        self._tags_name = len(evidence.tags) <= TAGS_MAX
+        self._private = _private_blocks(replayed, self._course)
+
+    def category(self, block: int) -> Category:
+        stack = self._run.stack_of(block)
+        sign = NO_SIGN if stack == NO_STACK else self._evidence.signs[stack]
+        return (
+            self._by_tag(block)
+            or self._by_profiler(block)
+            or self._by_rule(stack)
+            or self._by_stack(block, sign)
+            or self._by_part_of_step(block, sign)
+            or self._by_course(block, sign)
+            or (Category(sign.own, STACK) if sign.own is not None else Category())
+        )
+
+    def _by_tag(self, block: int) -> Category | None:
+        numbers = self._run.trace.tag
+        if numbers is None or block >= self._run.trace.steps:
+            return None
+        number = numbers[block]
+        name = self._evidence.tag_names.get(number) or (self._evidence.tags[number] if self._tags_name else "")
+        return Category(name, TAG) if name else None
+
+    def _by_profiler(self, block: int) -> Category | None:
+        words = self._run.trace.category
+        if words is None or block >= self._run.trace.steps:
+            return None
+        name = PROFILER_NAMES.get(words[block])
+        return Category(name, PROFILER) if name is not None else None
+
+    def _by_rule(self, stack: int) -> Category | None:
+        name = self._evidence.stack_names.get(stack)
+        return Category(name, STACK) if name is not None else None
+
+    def _by_stack(self, block: int, sign: StackSign) -> Category | None:
+        if sign.category in (None, ACTIVATIONS) and block in self._private:
+            return Category(GRAPH_POOLS, FRAMEWORK)
+        return None if sign.category is None else Category(sign.category, STACK)
+
+    def _by_part_of_step(self, block: int, sign: StackSign) -> Category | None:
+        span = self._course.span(block, sign)
+        if span.freed_in == CLEARING:
+            return Category(GRADIENTS, PATTERN)
+        if span.born_in == BACKWARD:
+            return Category(GRADIENTS, PATTERN) if span.outlives else Category(AUTOGRAD_DETAIL, span.source)
+        if span.born_in == OPTIMIZER and span.outlives is not None:
+            return Category(OPTIMIZER_STATE if span.outlives else WORKSPACES, PATTERN)
+        if span.born_in is None and span.freed_in == OPTIMIZER and span.before_steps:
+            return Category(OPTIMIZER_STATE, PATTERN)
+        if span.born_in in (FORWARD, INPUT):
+            return Category(ACTIVATIONS if span.born_in == FORWARD else INPUT, span.source)
+        return None
+
+    def _by_course(self, block: int, sign: StackSign) -> Category | None:
+        span = self._course.span(block, sign)
+        if span.born_in == OPTIMIZER:
+            return None
+        lasts = span.before_steps and span.to_the_end
+        if lasts and self._course.parameters_only and not sign.moved:
+            return Category(PARAMETERS, PATTERN)
+        if span.freed_in == BACKWARD:
+            return Category(ACTIVATIONS, PATTERN)
+        return Category(INPUT, STACK) if sign.moved and not lasts else None
+
+
+def _private_blocks(replayed: Replay, course: Course) -> frozenset[int]:
+    """Blocks in pools that serve nobody else, as far as the file tells."""
+    pools = replayed.trace.pool
+    places = () if pools is None else (place for place, pool in enumerate(pools) if not is_default(pool))
+    ends = replayed.end.segments
+    if all(is_default(segment.pool) for segment in ends.values()):
+        return frozenset(places)
+    held = Segments({at: segment for at, segment in ends.items() if not is_default(segment.pool)})
+    inside = (block for block in course.lasting() if held.containing(replayed.address_of(block)) is not None)
+    return frozenset((*places, *inside))

@@ -1,0 +1,223 @@
+"""The course of a trace: which part of a training step each entry belongs to, and which parts a block lives through."""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from blackbox.analysis.purpose_frames import (
+    BACKWARD,
+    CLEARING,
+    FORWARD,
+    INPUT,
+    MAIN,
+    OPTIMIZER,
+    StackSign,
+)
+from blackbox.analysis.trace.entries import ALLOC, FREE_REQUESTED, NO_STACK, OOM
+from blackbox.analysis.trace.replay import Replay
+
+RELEASED_SHARE_MIN = 0.9
+"""A forward pass that nothing follows keeps hardly anything; one that a backward pass follows keeps most."""
+STATE_SHARE_MIN = 0.25
+"""State made by the first step takes at least this share of the gradients: in 8 bits beside gradients of 32."""
+GRADIENTS_SHARE_MIN = 0.1
+"""And gradients at least this share of the state: in 16 bits beside two moments and a copy of 32. Fewer are added to
+gradients that were there before."""
+OF_A_SCOPE = {
+    "forward": FORWARD,
+    "forward pass": FORWARD,
+    "backward": BACKWARD,
+    "backward pass": BACKWARD,
+    "optimizer": OPTIMIZER,
+    "optimizer step": OPTIMIZER,
+    "zero grad": CLEARING,
+}
+"""Scopes (`record_function`) that people name after the part of the step; written in any way, as `## forward ##`."""
+OF_PYTORCH = {
+    "Optimizer.step#": OPTIMIZER,
+    "Optimizer.zero_grad#": CLEARING,
+    "enumerate(DataLoader)#": INPUT,
+}
+"""Scopes that PyTorch records by itself, by how their names begin."""
+
+
+class Annotation(NamedTuple):
+    """A scope that the program went through."""
+
+    name: str
+    start_us: int
+    end_us: int | None
+    """None: it had not ended."""
+
+
+class Span(NamedTuple):
+    """The life of a block, in parts of a step."""
+
+    born_in: str | None
+    source: str
+    """How `born_in` is told: `stack`, `annotation` or `pattern`."""
+    freed_in: str | None
+    outlives: bool | None
+    """It lived on when that part of the step was over; None: the trace does not tell, as a refusal came before."""
+    before_steps: bool
+    """It was there before the first forward or backward pass of the trace."""
+    to_the_end: bool
+    """It is never freed."""
+
+
+class Parts(NamedTuple):
+    """By entry: the part of a step."""
+
+    phase: list[str | None]
+    annotated: frozenset[int]
+    """Those told by an annotation."""
+    inferred: frozenset[int]
+    """Those that nothing tells but that no stack of Python was there, where all others have one."""
+
+
+class Course:
+    """The parts of a trace, and when each of its blocks is freed."""
+
+    def __init__(self, replayed: Replay, parts: Parts) -> None:
+        self._run, self._parts = replayed, parts
+        trace, phase = replayed.trace, parts.phase
+        self.freed = {
+            replayed.block[place]: place
+            for place in range(replayed.first, trace.steps)
+            if trace.action[place] == FREE_REQUESTED
+        }
+        self._breaks = {part: _places(phase, part) for part in (BACKWARD, OPTIMIZER)}
+        self._refusals = [place for place in range(replayed.first, trace.steps) if trace.action[place] == OOM]
+        self._first_step = next((at for at, part in enumerate(phase) if part in (FORWARD, BACKWARD)), None)
+        self.trains = any(part in (BACKWARD, OPTIMIZER, CLEARING) for part in phase)
+        """Some of it is of a training step."""
+        self.parameters_only = self._is_complete() if self.trains else self._releases()
+        """What lives over all steps is neither state of an optimizer nor a gradient."""
+
+    def span(self, block: int, sign: StackSign) -> Span:
+        """The life of a block with that stack."""
+        run, first = self._run, self._first_step
+        is_older = block >= run.trace.steps
+        born = run.first - 1 if is_older else block
+        part = sign.phase if is_older else self._parts.phase[block]
+        freed = self.freed.get(block)
+        annotated, inferred = block in self._parts.annotated, block in self._parts.inferred
+        return Span(
+            born_in=part,
+            source="annotation" if annotated else "pattern" if inferred else "stack",
+            freed_in=None if freed is None else self._parts.phase[freed],
+            outlives=self._outlives(born, part, freed) if part in self._breaks and run.steps else None,
+            before_steps=first is not None and born < first,
+            to_the_end=freed is None,
+        )
+
+    def lasting(self) -> Iterator[int]:
+        """Blocks that are never freed."""
+        run = self._run
+        yield from (block for block in run.start_blocks() if block not in self.freed)
+        for place in range(run.first, run.trace.steps):
+            if run.trace.action[place] == ALLOC and place not in self.freed:
+                yield place
+
+    def _outlives(self, block: int, part: str, freed: int | None) -> bool | None:
+        end = _next(self._breaks[part], block)
+        refused = _next(self._refusals, block)
+        if refused is not None and (end is None or refused < end) and (freed is None or refused < freed):
+            return None
+        return True if freed is None else end is not None and freed >= end
+
+    def _is_complete(self) -> bool:
+        """The trace has the birth of the gradients and of the optimizer's state: what is older is neither."""
+        gradients, state = self._born(BACKWARD), self._born(OPTIMIZER)
+        return state > 0 and state >= STATE_SHARE_MIN * gradients and gradients >= GRADIENTS_SHARE_MIN * state
+
+    def _born(self, part: str) -> int:
+        """The most bytes that one run of that part of a step made, and that outlived it."""
+        run, phase = self._run, self._parts.phase
+        most = now = 0
+        for place in range(run.first, run.trace.steps):
+            if phase[place] == part:
+                if run.trace.action[place] == ALLOC and self._outlives(place, part, self.freed.get(place)):
+                    now += run.size[place]
+                    most = max(most, now)
+            elif phase[place] is not None:
+                now = 0
+        return most
+
+    def _releases(self) -> bool:
+        """What forward passes made was freed at once: nothing is kept for a backward pass."""
+        run = self._run
+        until = self._refusals[0] if self._refusals else run.trace.steps
+        made = [
+            place
+            for place in range(run.first, until)
+            if run.trace.action[place] == ALLOC and self._parts.phase[place] == FORWARD
+        ]
+        gone = sum(self.freed.get(place, until) < until for place in made)
+        return bool(made) and gone >= RELEASED_SHARE_MIN * len(made)
+
+
+def course_of(replayed: Replay, signs: Sequence[StackSign], annotations: Sequence[Annotation]) -> Course:
+    """The course of a trace; `signs` by the number of the stack."""
+    trace = replayed.trace
+    phase: list[str | None] = [None] * trace.steps
+    bare: list[int] = []
+    for place in range(replayed.first, trace.steps):
+        if trace.action[place] == ALLOC:
+            stack = trace.stack[place]
+            if stack == NO_STACK:
+                bare.append(place)
+            else:
+                phase[place] = signs[stack].part
+    for place, part in trace.freed_in.items():
+        phase[place] = part
+    annotated = frozenset(_annotate(replayed, phase, annotations))
+    inferred: frozenset[int] = frozenset()
+    if _only_python(signs) and any(part in (BACKWARD, OPTIMIZER, CLEARING) for part in phase):
+        inferred = frozenset(place for place in bare if phase[place] is None)
+        for place in inferred:
+            phase[place] = BACKWARD
+    return Course(replayed, Parts(phase, annotated, inferred))
+
+
+def _annotate(replayed: Replay, phase: list[str | None], annotations: Sequence[Annotation]) -> Iterator[int]:
+    """Sets the part of entries whose stack tells none, by the innermost scope around them; yields these."""
+    trace = replayed.trace
+    scopes = [(scope, part) for scope in annotations if (part := _part_of(scope.name)) is not None]
+    if trace.time_us is None or not scopes or not trace.has_order_of_time():
+        return
+    begins = sorted(scopes, key=lambda scope: scope[0].start_us)
+    active: list[tuple[Annotation, str]] = []
+    place = 0
+    for at in range(replayed.first, trace.steps):
+        now = trace.time_us[at]
+        while place < len(begins) and begins[place][0].start_us <= now:
+            active.append(begins[place])
+            place += 1
+        while active and active[-1][0].end_us is not None and active[-1][0].end_us < now:
+            active.pop()
+        if active and trace.action[at] in (ALLOC, FREE_REQUESTED) and phase[at] in (None, MAIN):
+            phase[at] = active[-1][1]
+            yield at
+
+
+def _part_of(name: str) -> str | None:
+    for begin, part in OF_PYTORCH.items():
+        if name.startswith(begin):
+            return part
+    words = " ".join("".join(letter if letter.isalpha() else " " for letter in name.lower()).split())
+    return OF_A_SCOPE.get(words)
+
+
+def _places(phase: Sequence[str | None], part: str) -> list[int]:
+    """Where something else than this part of a step runs."""
+    return [place for place, found in enumerate(phase) if found is not None and found != part]
+
+
+def _next(places: Sequence[int], after: int) -> int | None:
+    place = bisect_right(places, after)
+    return places[place] if place < len(places) else None
+
+
+def _only_python(signs: Sequence[StackSign]) -> bool:
+    return bool(signs) and not any(sign.has_native for sign in signs)
