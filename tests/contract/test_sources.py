@@ -14,8 +14,8 @@ import msgspec
 import pytest
 
 import blackbox
-from blackbox.cli.common.options import add_flags, all_options
 from blackbox.cli.common.settings_file import load_settings
+from blackbox.cli.common.settings_options import add_flags, all_options
 from blackbox.errors import UsageError
 from blackbox.model.facts import FACTS
 from blackbox.model.sample import Sample
@@ -176,7 +176,7 @@ def make(context: SourceContext) -> ScratchSource:
 RUN_SCRATCH = """
 import sys, threading
 from argparse import ArgumentParser
-from blackbox.cli.common.options import add_flags
+from blackbox.cli.common.settings_options import add_flags
 from blackbox.cli.common.settings_file import load_settings
 from blackbox.sampling.runner import make_runner
 from blackbox.sources import SOURCES, SourceContext

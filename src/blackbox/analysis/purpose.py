@@ -24,8 +24,8 @@ from blackbox.analysis.purpose_frames import (
     WORKSPACES,
     StackSign,
 )
+from blackbox.analysis.trace.device_findings import Category, CategoryOf
 from blackbox.analysis.trace.entries import NO_STACK
-from blackbox.analysis.trace.findings import Category, CategoryOf
 from blackbox.analysis.trace.layout import Segments, is_default
 from blackbox.analysis.trace.replay import Replay
 

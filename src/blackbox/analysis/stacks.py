@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from blackbox.analysis.trace.findings import UNKNOWN, AllocatorMoment
+from blackbox.analysis.trace.device_findings import UNKNOWN, AllocatorMoment
 from blackbox.analysis.usage import use_name
 from blackbox.model.sample import TraceStep
 from blackbox.model.snapshot import Stack

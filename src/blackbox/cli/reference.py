@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from blackbox.cli import COMMANDS, Command, command_parser
-from blackbox.cli.common.options import all_options
+from blackbox.cli.common.settings_options import all_options
 
 MADE = "<!-- Made from `--help` by `python -m blackbox.cli.reference docs/commands`; a test compares. -->"
 INDEX = "index"

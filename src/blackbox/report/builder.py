@@ -15,7 +15,7 @@ from blackbox.analysis.diagnosis import (
     cause_of,
 )
 from blackbox.analysis.stacks import StackGrowth, growth_by_stack, growth_of_moment, live_by_stack
-from blackbox.analysis.trace.findings import DeviceFindings, RefusedRequest
+from blackbox.analysis.trace.device_findings import DeviceFindings, RefusedRequest
 from blackbox.analysis.usage import GpuSummary, ProcessOnGpu, ProcessUsage, SnapshotSummary, use_of, uses_of
 from blackbox.merge.blocks import block_rows
 from blackbox.model.sample import Allocator, BlockState, Event

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from blackbox.analysis.trace.findings import AllocatorMoment, DeviceFindings, RefusedRequest
+from blackbox.analysis.trace.device_findings import AllocatorMoment, DeviceFindings, RefusedRequest
 from blackbox.report.report_data import Report
 
 

@@ -5,7 +5,7 @@ from msgspec import Struct
 from blackbox.analysis.advice import FailureAdvice
 from blackbox.analysis.diagnosis import AllocatorCache, Cause, FailedRequest, ProcessShare, UsageChange
 from blackbox.analysis.stacks import StackGrowth
-from blackbox.analysis.trace.findings import DeviceFindings
+from blackbox.analysis.trace.device_findings import DeviceFindings
 from blackbox.analysis.usage import GpuSummary, SnapshotSummary
 from blackbox.model.sample import Event
 from blackbox.model.snapshot import Block, Engine, Snapshot

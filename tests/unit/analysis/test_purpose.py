@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from blackbox.analysis.purpose import TAGS_MAX, categories
 from blackbox.analysis.rules import NO_RULES, CategoryRules, parse_rules
-from blackbox.analysis.trace.findings import AllocatorMoment, Context, findings, moment
+from blackbox.analysis.trace.device_findings import AllocatorMoment, Context, findings, moment
 from blackbox.analysis.trace.replay import instants, replay
 from blackbox.sources.memory_snapshot.traces import read_traces
 from tests.caching_allocator import MIB, CachingAllocator, Frames, RefusedError

@@ -7,7 +7,7 @@ import pytest
 
 from blackbox import cli
 from blackbox.cli import reference
-from blackbox.cli.common.options import all_options
+from blackbox.cli.common.settings_options import all_options
 from tests.pages import COMMANDS
 
 NAMES = [command.name for command in cli.COMMANDS]

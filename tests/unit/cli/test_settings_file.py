@@ -7,8 +7,8 @@ import pytest
 from msgspec import structs
 
 from blackbox.cli import build_parser
-from blackbox.cli.common.options import all_options
 from blackbox.cli.common.settings_file import config_path, load_settings
+from blackbox.cli.common.settings_options import all_options
 from blackbox.errors import UsageError
 from blackbox.settings import Settings
 from blackbox.sources import SOURCES

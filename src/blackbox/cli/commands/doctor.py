@@ -8,7 +8,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from blackbox.cli.common.options import add_config_flag
+from blackbox.cli.common.settings_options import add_config_flag
 
 if TYPE_CHECKING:
     from blackbox.cli.commands.doctor_checks import Finding

@@ -6,7 +6,7 @@ A flag beats a variable, a variable beats the file.
 
 from argparse import ArgumentParser, Namespace
 
-from blackbox.cli.common.options import add_flags
+from blackbox.cli.common.settings_options import add_flags
 from blackbox.errors import UsageError
 
 

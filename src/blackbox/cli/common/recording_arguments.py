@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blackbox.cli.common.options import add_config_flag
+from blackbox.cli.common.settings_options import add_config_flag
 from blackbox.errors import FailureError
 
 if TYPE_CHECKING:

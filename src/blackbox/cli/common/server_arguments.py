@@ -9,7 +9,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from blackbox.cli.common.options import add_config_flag
+from blackbox.cli.common.settings_options import add_config_flag
 from blackbox.errors import FailureError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from blackbox.cli.common import parsers
-from blackbox.cli.common.options import Option, all_options
+from blackbox.cli.common.settings_options import Option, all_options
 from blackbox.errors import UsageError
 from blackbox.settings import Settings
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from blackbox.analysis.purpose import categories
 from blackbox.analysis.rules import NO_RULES, CategoryRules
-from blackbox.analysis.trace.findings import DeviceFindings, findings
+from blackbox.analysis.trace.device_findings import DeviceFindings, findings
 from blackbox.analysis.trace.layout import is_default
 from blackbox.analysis.trace.moments import MemoryRange, rows
 from blackbox.analysis.trace.replay import Instant, Replay, instants, replay

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blackbox.analysis.purpose import categories
-from blackbox.analysis.trace.findings import findings
+from blackbox.analysis.trace.device_findings import findings
 from blackbox.analysis.trace.moments import highest, refusals, rows
 from blackbox.analysis.trace.replay import Replay, instants, replay
 from blackbox.sources.memory_snapshot.traces import DeviceTrace, Traces, read_traces
