@@ -57,6 +57,8 @@ FAULTS: dict[int, tuple[str, str, str]] = {
     40: (PEOPLE, "DNS rebinding, foreign web pages", "foreign Host or Origin: 403"),
     41: (PEOPLE, "open to the network without asking", "loopback alone, unless told otherwise"),
     42: (PEOPLE, "other users of the machine look", "nothing beyond what nvidia-smi shows them"),
+    47: (RECORDS, "a user's program makes up failures, dated far ahead", "no dump of another user goes for its dumps"),
+    48: (RECORDS, "noise after evidence", "some dumps of each kind stay; rests between dumps of one kind grow"),
     54: (RECORDS, "a dump made to take gigabytes", "what its lengths claim is checked against what is there"),
     56: (HTTP, "times at the ends of the calendar in a query", "400 with the range"),
     58: (

@@ -23,7 +23,7 @@ from blackbox.pidfile import announced, runtime_directory
 from blackbox.recorder import HeldError, Recorder, data_directory
 from blackbox.recorder.dumps.file import Dump
 from blackbox.recorder.dumps.keeper import DumpKeeper
-from blackbox.recorder.storage.directory import DUMPS_DIRECTORY
+from blackbox.recorder.storage.dump_files import DUMPS_DIRECTORY
 from blackbox.sampling.replay import Replay
 from blackbox.sampling.runner import make_runner
 from blackbox.sampling.sampler import IdleRelease, Sampler, WakeEvent
@@ -124,7 +124,7 @@ def _start_recording(recorder: Recorder, hub: Hub, settings: Settings) -> DumpKe
         log.warning("nothing is recorded: %s", error)
         return None
     hub.subscribe(recorder.take)
-    dumps = DumpKeeper(Path(recorder.status().directory) / DUMPS_DIRECTORY, recorder.recording)
+    dumps = DumpKeeper(recorder.directory / DUMPS_DIRECTORY, recorder.recording, evictions=recorder.evictions)
     hub.subscribe(lambda published: dumps.take(published.moment))
     return dumps
 

@@ -60,3 +60,6 @@ class RecorderStatus(Struct, frozen=True, kw_only=True):
     """Records and files that could not be read."""
     dumps: int = 0
     """Dumps kept beside the recording, as of the last minute."""
+    dumps_evicted: dict[str, dict[str, int]] = {}
+    """Kind of event -> whose limit was reached (`kind_dumps`, `owner_dumps`, `owner_bytes`, `dumps`, `bytes`) -> dumps
+    deleted since the start."""

@@ -11,6 +11,7 @@ from blackbox.hub import Published
 from blackbox.model.sample import Event
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.status import RecorderState, RecorderStatus
+from blackbox.recorder.dumps.retention import Evictions
 from blackbox.recorder.query.recording import Recording
 from blackbox.recorder.storage.store import LIMIT_BYTES, RecordingError, Store
 from blackbox.recorder.storage.subjects import has_maps
@@ -35,6 +36,8 @@ class Recorder:
         self.directory = directory
         self.recording = Recording(directory)
         """The read side."""
+        self.evictions = Evictions()
+        """Counted by whoever keeps dumps beside the recording."""
         self._limit_bytes = limit_bytes
         self._clock = clock
         self._store: Store | None = None
@@ -79,6 +82,7 @@ class Recorder:
             failures_total=self._failures_total,
             damaged_total=store.damaged if store else 0,
             dumps=store.dumps if store else 0,
+            dumps_evicted=self.evictions.by_kind(),
         )
 
     def close(self, seconds: float) -> None:

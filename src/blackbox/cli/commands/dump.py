@@ -26,7 +26,7 @@ def run(arguments: Namespace) -> int:
     """Writes the file and prints its name."""
     from blackbox.recorder import Recording
     from blackbox.recorder.dumps.file import new_head, write_dump
-    from blackbox.recorder.dumps.keeper import dump_name
+    from blackbox.recorder.storage.dump_files import dump_name
 
     minutes = parsers.named("--minutes", parsers.count, arguments.minutes)
     directory = recording_arguments.directory(arguments)

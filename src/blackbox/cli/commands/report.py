@@ -105,7 +105,7 @@ def _evidence(arguments: Namespace, seconds: float) -> "Evidence":
 def _of_directory(directory: Path, seconds: float) -> "Evidence":
     """Of the last failure recorded, from the dump that was kept of it where there is one; else of the last minutes."""
     from blackbox.recorder import Recording
-    from blackbox.recorder.storage.directory import DUMPS_DIRECTORY, dump_files
+    from blackbox.recorder.storage.dump_files import DUMPS_DIRECTORY, dump_files
     from blackbox.report.evidence import FAILURES, newest_failure
     from blackbox.report.origins import of_dump, of_recording
 

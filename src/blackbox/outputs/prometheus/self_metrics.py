@@ -52,6 +52,13 @@ def server_families() -> Iterator[Family[ServerState]]:
         yield Family(f"blackbox_{name}", kind, text, (), _counted(count))
     for name, kind, text, recorded in RECORDER:
         yield Family(f"blackbox_recorder_{name}", kind, text, (), _of_recorder(recorded))
+    yield Family(
+        "blackbox_recorder_dumps_evicted_total",
+        "counter",
+        "Dumps deleted to keep the limits, by kind of event and whose limit was reached.",
+        ("kind", "reason"),
+        _evicted,
+    )
 
 
 INFO_FACTS = (DRIVER_VERSION, NVML_VERSION, PID_SCOPE)
@@ -214,6 +221,13 @@ def _of_recorder(count: Callable[[RecorderStatus], float]) -> Callable[[ServerSt
             yield (), float(count(seen.recorder))
 
     return series
+
+
+def _evicted(seen: ServerState) -> Iterator[LabelledValue]:
+    if seen.recorder is not None:
+        for kind, reasons in seen.recorder.dumps_evicted.items():
+            for reason, count in reasons.items():
+                yield (kind, reason), count
 
 
 def _xids(seen: ServerState) -> Iterator[LabelledValue]:

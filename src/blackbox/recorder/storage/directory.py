@@ -15,9 +15,6 @@ DIRECTORY_MODE = 0o700
 """What is recorded of a process is its user's business and the operator's."""
 LOCK_NAME = "lock"
 SUFFIX = ".db"
-DUMPS_DIRECTORY = "dumps"
-"""Inside the data directory."""
-DUMP_SUFFIX = ".bbdump"
 COMPANIONS = ("-wal", "-shm", "-journal")
 """SQLite's files beside a chunk that is being written."""
 _TIME = "%Y%m%dT%H%M%SZ"
@@ -141,8 +138,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def dump_files(directory: Path) -> list[Path]:
-    """The dumps in a directory, oldest first."""
-    return sorted(directory.glob(f"*{DUMP_SUFFIX}"), key=lambda path: path.name.rpartition("-")[2])

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from blackbox.model.sample import Event
 from blackbox.model.snapshot import Moment, Snapshot
-from blackbox.recorder.storage.directory import DUMPS_DIRECTORY, DirectoryLock, dump_files, prepare, tidy
+from blackbox.recorder.storage.directory import DirectoryLock, prepare, tidy
+from blackbox.recorder.storage.dump_files import DUMPS_DIRECTORY, dump_files
 from blackbox.recorder.storage.event_log import EventWriter, RecordedEvent
 from blackbox.recorder.storage.frames import Frame, to_bytes
 from blackbox.recorder.storage.layout import Layout

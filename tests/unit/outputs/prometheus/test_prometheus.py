@@ -91,6 +91,7 @@ def recorder_status(state: RecorderState = "recording") -> RecorderStatus:
         failures_total=2,
         damaged_total=1,
         dumps=4,
+        dumps_evicted={"oom": {"kind_dumps": 2}, "xid": {"owner_dumps": 1, "kind_dumps": 3}},
     )
 
 
@@ -110,6 +111,12 @@ def test_the_recorder_tells_how_it_goes() -> None:
     assert {name: told(f"recorder_{name}") for name in RECORDER_SERIES} == RECORDER_SERIES
     paused = Scraped(exporter(Hub(ManualClock(NOW)), recorder=lambda: recorder_status("paused")).exposition())
     assert paused("recorder_up") == 0
+
+
+def test_dumps_deleted_are_counted_by_kind_and_reason() -> None:
+    told = Scraped(exporter(Hub(ManualClock(NOW))).exposition())
+    assert told("recorder_dumps_evicted_total", kind="oom", reason="kind_dumps") == 2
+    assert told("recorder_dumps_evicted_total", kind="xid", reason="owner_dumps") == 1
 
 
 def test_where_nothing_is_recorded_there_are_no_series_of_a_recorder() -> None:
