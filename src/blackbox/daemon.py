@@ -19,8 +19,9 @@ from blackbox.hub import Hub
 from blackbox.model.endpoints import METRICS, SNAPSHOT, SNAPSHOT_STREAM
 from blackbox.model.sample import Event
 from blackbox.model.status import ServerStats
-from blackbox.pidfile import announced, runtime_directory
-from blackbox.recorder import HeldError, Recorder, data_directory
+from blackbox.paths import data_directory, runtime_directory
+from blackbox.pidfile import announced
+from blackbox.recorder import HeldError, Recorder
 from blackbox.recorder.dumps.file import Dump
 from blackbox.recorder.dumps.keeper import DumpKeeper
 from blackbox.recorder.storage.dump_files import DUMPS_DIRECTORY

@@ -7,8 +7,7 @@ reused pid misleads nobody.
 import fcntl
 import os
 import stat
-import tempfile
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -17,22 +16,11 @@ from blackbox.errors import FailureError
 
 _PREFIX = "server-"
 _SUFFIX = ".pid"
-_SYSTEM_DIRECTORY = Path("/run/blackbox")
 
 
 class RunningServer(NamedTuple):
     pid: int
     port: int
-
-
-def runtime_directory(environ: Mapping[str, str] = os.environ, uid: int | None = None) -> Path:
-    """Where servers of this user keep what ends with the boot: systemd's choice, the session's, the machine's."""
-    uid = os.getuid() if uid is None else uid
-    if given := environ.get("RUNTIME_DIRECTORY"):
-        return Path(given.split(":")[0])
-    if session := environ.get("XDG_RUNTIME_DIR"):
-        return Path(session, "blackbox")
-    return _SYSTEM_DIRECTORY if uid == 0 else Path(tempfile.gettempdir(), f"blackbox-{uid}")
 
 
 @contextmanager

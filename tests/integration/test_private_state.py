@@ -7,8 +7,7 @@ import tempfile
 from pathlib import Path
 
 from blackbox.cli.common.settings_file import config_path
-from blackbox.pidfile import runtime_directory
-from blackbox.recorder.storage.directory import data_directory
+from blackbox.paths import data_directory, runtime_directory
 from blackbox.wire.address import agent_paths
 from tests.private_state import PLACES, ROOT, WriteGuard, private
 from tests.running_server import environment

@@ -127,7 +127,7 @@ def of_part(part: str) -> list[Path]:
     return [*PACKAGE.glob(f"{part}.py"), *(PACKAGE / part).rglob("*.py")]
 
 
-@pytest.mark.parametrize("part", ["wire", "agent"])
+@pytest.mark.parametrize("part", ["wire", "agent", "paths"])
 def test_what_runs_in_programs_needs_only_the_standard_library(part: str) -> None:
     """What it may know of ours is a contract of `lint-imports`, which cannot tell foreign packages apart."""
     names = {name for path in of_part(part) for name in imports(path) if not name.startswith("blackbox.")}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from blackbox.errors import FailureError
-from blackbox.pidfile import RunningServer, announced, running_servers, runtime_directory
+from blackbox.pidfile import RunningServer, announced, running_servers
 
 
 def test_a_server_is_found_while_it_runs(tmp_path: Path) -> None:
@@ -59,10 +59,3 @@ def test_files_that_are_none_of_ours_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "server-7000.pid").write_bytes(b"\xff")
     assert running_servers(tmp_path) == []
     assert running_servers(tmp_path / "missing") == []
-
-
-def test_where_servers_announce_themselves() -> None:
-    assert runtime_directory({"RUNTIME_DIRECTORY": "/run/a:/run/b", "XDG_RUNTIME_DIR": "/x"}, 1) == Path("/run/a")
-    assert runtime_directory({"XDG_RUNTIME_DIR": "/x"}, 1) == Path("/x/blackbox")
-    assert runtime_directory({}, 0) == Path("/run/blackbox")
-    assert runtime_directory({}, 1000).name == "blackbox-1000"

@@ -2,13 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime
 from functools import cache
 from typing import NamedTuple
 
 from msgspec import Struct
 
 from blackbox.model.snapshot import Block, BlockGroup, Process, Snapshot
+from blackbox.model.text import rfc3339_seconds
 
 FREE_IN_CACHE = "free in the cache"
 OUTSIDE = "outside the allocator"
@@ -57,7 +57,7 @@ def summary_of(snapshot: Snapshot) -> SnapshotSummary:
     uuids = {(row.pid, row.gpu_uuid): ProcessOnGpu(row.gpu_uuid, row.pid, row.start_time) for row in snapshot.processes}
     uses = _uses_by_process(snapshot)
     return SnapshotSummary(
-        time=datetime.fromisoformat(snapshot.timestamp).timestamp(),
+        time=rfc3339_seconds(snapshot.timestamp),
         gpus={
             gpu.uuid: GpuSummary(
                 gpu.index, gpu.name, gpu.total_bytes, gpu.used_bytes, gpu.free_bytes, gpu.driver_reserved_bytes

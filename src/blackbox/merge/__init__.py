@@ -6,7 +6,6 @@ GPU (with `blocks`, `threads`, `stacks`); `ledger` adds up each GPU; this module
 
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from itertools import chain
 
 from blackbox.merge.blocks import with_distinct_ids
@@ -17,6 +16,7 @@ from blackbox.merge.ledger import gpu_rows
 from blackbox.merge.process_memory import ProcessMemory, process_memory
 from blackbox.merge.selection import Selection, select
 from blackbox.model.snapshot import SCHEMA_VERSION, Gpu, Moment, Snapshot
+from blackbox.model.text import rfc3339
 
 PIDS_NAMED_MAX = 8
 """Pids listed in one reason: a longer list would hide the reason itself."""
@@ -76,11 +76,6 @@ def merge(moment: Moment, gpu: str | None = None, viewer_uid: int | None = None)
 def percent(part: int, whole: int) -> float:
     """100 * part / whole, rounded to two decimals; 0 when the whole is 0."""
     return round(100 * part / whole, 2) if whole else 0.0
-
-
-def rfc3339(timestamp: float) -> str:
-    """Unix seconds as RFC 3339 text in UTC, with milliseconds."""
-    return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def oldest_age_seconds(selection: Selection, now: float) -> float:

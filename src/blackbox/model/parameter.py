@@ -5,11 +5,11 @@ from typing import Any, Generic, Literal, NewType, TypeVar
 
 from msgspec import Struct
 
-from blackbox.model.times import duration_seconds
+from blackbox.model.text import duration_seconds
 
 T = TypeVar("T")
 TimeText = NewType("TimeText", str)
-"""A time as text: what it means depends on when it is read (`blackbox.model.times.unix_seconds`)."""
+"""A time as text: what it means depends on when it is read (`blackbox.model.text.unix_seconds`)."""
 
 
 class Values(Struct, Generic[T], frozen=True, eq=False):

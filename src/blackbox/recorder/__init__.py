@@ -11,7 +11,7 @@ from blackbox.model.status import RecorderStatus
 from blackbox.recorder.query.recording import Recording
 from blackbox.recorder.query.samples import RecordedNumber
 from blackbox.recorder.recorder import Recorder
-from blackbox.recorder.storage.directory import HeldError, data_directory
+from blackbox.recorder.storage.directory import HeldError
 from blackbox.recorder.storage.event_log import RecordedEvent
 
 __all__ = [
@@ -25,5 +25,4 @@ __all__ = [
     "RecorderStatus",
     "Recording",
     "Series",
-    "data_directory",
 ]

@@ -78,7 +78,7 @@ def _write(file: BinaryIO, arguments: Namespace, format_name: str, directory: Pa
 
 
 def _range(since: str | None, until: str | None) -> tuple[float, float]:
-    from blackbox.model.times import unix_seconds
+    from blackbox.model.text import unix_seconds
 
     now = time.time()
     try:

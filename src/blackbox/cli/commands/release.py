@@ -29,7 +29,8 @@ def add_port_flag(parser: ArgumentParser) -> None:
 
 def tell_servers(port: str | None, signal_number: signal.Signals, what: str) -> None:
     """Sends the signal to this user's servers. Raises `FailureError` where there is none, or it is not permitted."""
-    from blackbox.pidfile import running_servers, runtime_directory
+    from blackbox.paths import runtime_directory
+    from blackbox.pidfile import running_servers
 
     directory = runtime_directory()
     only = None if port is None else parsers.named("--port", parsers.port, port)

@@ -1,11 +1,11 @@
 """Evidence from a running server, through its public routes."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from blackbox.analysis.usage import SnapshotSummary, summary_of
 from blackbox.client import StatusError
+from blackbox.model.text import rfc3339_seconds
 from blackbox.report import Evidence, from_summaries
 from blackbox.report.evidence import FAILURES, newest_failure
 
@@ -23,7 +23,7 @@ HTTP_NOT_FOUND = 404
 def of_server(client: "Client", url: str, seconds: float) -> Evidence:
     """The last failure the server recorded and the `seconds` before it, or those before now. Raises `ClientError`."""
     newest = client.snapshot()
-    now = datetime.fromisoformat(newest.timestamp).timestamp()
+    now = rfc3339_seconds(newest.timestamp)
     origin = f"server {url.rpartition('@')[2]}"
     try:
         failure = newest_failure(client.events(kind=FAILURES, limit=FAILURES_MAX))

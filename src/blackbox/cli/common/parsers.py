@@ -12,12 +12,8 @@ PORT_MAX = 65535
 SPEED_MIN, SPEED_MAX = 0.01, 10_000.0
 """Of a replay: an hour in a third of a second is as fast as anyone can use."""
 T = TypeVar("T")
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+) ?(ms|s|m|h|)")
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]*)?) ?([KMGTkmgt]?)(?:i?B)?")
-_UNIT_BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%?")
 _WHOLE = re.compile(r"[0-9]{1,9}")
-_UNIT_SECONDS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SWITCH_TEXTS = {
     "1": True,
     "true": True,
@@ -64,12 +60,13 @@ def percent(text: str) -> float:
 
 
 def duration_seconds(text: str) -> float:
-    """Seconds, or a number with `ms`, `s`, `m` or `h`."""
-    match = _DURATION.fullmatch(text.strip())
-    seconds = float(match[1]) * _UNIT_SECONDS[match[2]] if match else math.nan
-    if not 0 < seconds < math.inf:
-        raise UsageError(f"{text!r} is not a duration (examples: 0.5, 500ms, 2s, 5m)")
-    return seconds
+    """Seconds, or a number with `ms`, `s`, `m`, `h` or `d`."""
+    from blackbox.model import text as texts
+
+    try:
+        return texts.duration_seconds(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is not a duration (examples: 0.5, 500ms, 2s, 5m)") from None
 
 
 def speed(text: str) -> float:
@@ -95,10 +92,13 @@ def interval_seconds(text: str) -> float:
 
 def data_limit_bytes(text: str) -> int:
     """Bytes, or a number with `K`, `M`, `G` or `T` (1024 each); no less than a recording needs."""
+    from blackbox.model.text import size_bytes
     from blackbox.settings import DATA_LIMIT_BYTES_MIN
 
-    match = _SIZE.fullmatch(text.strip())
-    size = int(float(match[1]) * _UNIT_BYTES[match[2].upper()]) if match else 0
+    try:
+        size = size_bytes(text)
+    except ValueError:
+        size = 0
     if size < DATA_LIMIT_BYTES_MIN:
         raise UsageError(f"{text!r} is not a size of at least {DATA_LIMIT_BYTES_MIN >> 20}M (examples: 500M, 2G)")
     return size

@@ -1,6 +1,5 @@
 """The arguments of commands that query the recording of a server, and how they ask and print."""
 
-import re
 import sys
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
@@ -12,7 +11,6 @@ if TYPE_CHECKING:
     from blackbox.client.queries import Query
 
 TIMES = "times: Unix seconds, ISO 8601 (UTC where it names no zone), or how long ago: 15m, 2h, 1d"
-_AGO = re.compile(r"-?([0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d))(?: ago)?")
 BAD_REQUEST = 400
 
 
@@ -35,8 +33,12 @@ def add_series_flags(parser: ArgumentParser) -> None:
 
 def time_text(text: str | None) -> str | None:
     """The time as the server reads it: `15m` is that long ago."""
-    ago = _AGO.fullmatch(text.strip()) if text is not None else None
-    return f"-{ago[1]}" if ago else text
+    from blackbox.model.text import is_duration
+
+    if text is None:
+        return None
+    ago = text.strip().removesuffix(" ago").removeprefix("-")
+    return f"-{ago.replace(' ', '')}" if ago[-1:].isalpha() and is_duration(ago) else text
 
 
 def ask(arguments: Namespace, query: "Query") -> bytes:

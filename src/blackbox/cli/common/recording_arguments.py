@@ -24,7 +24,7 @@ def add_recording_flags(parser: ArgumentParser) -> None:
 def directory(arguments: Namespace, environ: Mapping[str, str] = os.environ) -> Path:
     """The data directory that the arguments name. Raises `UsageError`; `FailureError` where it does not exist."""
     from blackbox.cli.common.settings_file import load_settings
-    from blackbox.recorder import data_directory
+    from blackbox.paths import data_directory
 
     settings = load_settings(arguments, environ)
     found = settings.data_dir or data_directory(environ)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
+from blackbox import paths
 from blackbox.cli.common import parsers
 from blackbox.cli.common.settings_options import Option, all_options
 from blackbox.errors import UsageError
@@ -47,11 +48,7 @@ def config_path(flag: str | None, environ: Mapping[str, str]) -> tuple[Path | No
     asked = flag or environ.get(CONFIG_VARIABLE)
     if asked:
         return parsers.path(asked), True
-    base = environ.get("XDG_CONFIG_HOME")
-    home = environ.get("HOME")
-    if base and Path(base).is_absolute():
-        return Path(base, "blackbox", "config.toml"), False
-    return (Path(home, ".config", "blackbox", "config.toml") if home else None), False
+    return paths.settings_file(environ), False
 
 
 def _read_config(flag: str | None, environ: Mapping[str, str]) -> tuple[Path | None, dict[str, object]]:

@@ -2,8 +2,7 @@
 
 import fcntl
 import os
-import pwd
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -41,16 +40,6 @@ class ChunkFile(NamedTuple):
         """Removes it, companions first: SQLite would apply an orphaned log to the next file of that name."""
         for path in (*_companions(self.path), self.path):
             path.unlink(missing_ok=True)
-
-
-def data_directory(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where recordings go by default: systemd's choice, else XDG's state directory."""
-    if given := environ.get("STATE_DIRECTORY"):
-        return Path(given.split(":")[0])
-    state = environ.get("XDG_STATE_HOME")
-    if state and Path(state).is_absolute():
-        return Path(state, "blackbox")
-    return Path(environ.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir, ".local", "state", "blackbox")
 
 
 def chunk_files(directory: Path, tier: str) -> list[ChunkFile]:

@@ -10,12 +10,11 @@ from blackbox.analysis.compare import compare
 from blackbox.analysis.forecast import WINDOWS_SECONDS, forecast
 from blackbox.analysis.kv_cache import WINDOW_SECONDS as WEEK_SECONDS
 from blackbox.analysis.trend import POINTS_MAX as TREND_POINTS
-from blackbox.merge import rfc3339
 from blackbox.model import endpoints
 from blackbox.model.codec import compress, to_json
 from blackbox.model.query import Aggregated, EventList
 from blackbox.model.snapshot import Snapshot
-from blackbox.model.times import TIME_RANGE
+from blackbox.model.text import TIME_RANGE, rfc3339
 from blackbox.model.view import Encoding, Shape, with_blocks
 from blackbox.recorder import METRICS, Recording
 from blackbox.recorder.query.visibility import numbered

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from blackbox.model.endpoint import Endpoint
 from blackbox.model.parameter import Parameter, TimeText
-from blackbox.model.times import unix_seconds
+from blackbox.model.text import unix_seconds
 from blackbox.server.http.request import HTTPError
 
 T = TypeVar("T")

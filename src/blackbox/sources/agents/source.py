@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from blackbox.model.sample import Sample
-from blackbox.pidfile import runtime_directory
+from blackbox.paths import runtime_directory
 from blackbox.sources.agents import AGENT_SOCKET, SOCKET
 from blackbox.sources.agents.kv_pools import Pools
 from blackbox.sources.agents.listener import AgentServer

@@ -11,18 +11,8 @@ from blackbox.recorder.storage.directory import (
     HeldError,
     chunk_file,
     chunk_files,
-    data_directory,
     prepare,
 )
-
-
-def test_the_services_directory_comes_before_the_users() -> None:
-    environ = {"STATE_DIRECTORY": "/s/blackbox:/other", "XDG_STATE_HOME": "/x", "HOME": "/h"}
-    assert data_directory(environ) == Path("/s/blackbox")
-    del environ["STATE_DIRECTORY"]
-    assert data_directory(environ) == Path("/x/blackbox")
-    environ["XDG_STATE_HOME"] = "relative"
-    assert data_directory(environ) == Path("/h/.local/state/blackbox")
 
 
 def test_chunks_are_listed_by_start_and_number(tmp_path: Path) -> None:
