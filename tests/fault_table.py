@@ -57,16 +57,36 @@ FAULTS: dict[int, tuple[str, str, str]] = {
     40: (PEOPLE, "DNS rebinding, foreign web pages", "foreign Host or Origin: 403"),
     41: (PEOPLE, "open to the network without asking", "loopback alone, unless told otherwise"),
     42: (PEOPLE, "other users of the machine look", "nothing beyond what nvidia-smi shows them"),
+    44: (
+        HTTP,
+        "clients that resume a stream and never read, or trickle",
+        "kept moments are sent as the client takes them, shared by all; whoever takes too little is ended",
+    ),
+    45: (
+        HTTP,
+        "clients that never read a stream",
+        "none has a copy of the frame; what waits is bounded for all together",
+    ),
     47: (RECORDS, "a user's program makes up failures, dated far ahead", "no dump of another user goes for its dumps"),
     48: (RECORDS, "noise after evidence", "some dumps of each kind stay; rests between dumps of one kind grow"),
     54: (RECORDS, "a dump made to take gigabytes", "what its lengths claim is checked against what is there"),
     56: (HTTP, "times at the ends of the calendar in a query", "400 with the range"),
+    57: (
+        HTTP,
+        "large answers to clients that never read",
+        "counted in the same budget: the slowest are ended, new ones told to come back",
+    ),
     58: (
         HTTP,
         "a flood of wrong passwords",
         "checked one at a time on a thread of their own; who was checked before does not wait",
     ),
     59: (HTTP, "SIGHUP", "reads the token, web config and TLS files again; where its terminal closed, as SIGTERM"),
+    60: (
+        HTTP,
+        "very many formats of stream",
+        "few are encoded on the sampler's thread, the others in turn beside it; sampling keeps its pace",
+    ),
 }
 """Row of the fault catalogue -> part, fault, what Blackbox does."""
 

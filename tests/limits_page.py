@@ -47,6 +47,11 @@ How the server behaves at the edge of them:
 - Deadlines are looked at once a sweep. A connection past one is closed; a stream's client may come back with
   `Last-Event-ID` and gets what it missed, as far as that is kept.
 - Where there are too many connections, streams or questions, the next one is answered 503 with `Retry-After`.
+- Bytes that clients have not taken count in one budget for all, shared ones once. Over it those who hold more than
+  their share are ended, then the slowest; large answers about the recording and new streams are answered 503 with
+  `Retry-After`. Whoever has bytes waiting must take some kilobytes a second.
+- A client that resumes a stream gets the kept moments one by one as it takes them; what has left the kept history
+  meanwhile is counted as missed, and it is told.
 - A stream's client that does not keep up gets the newest frame next, and is told how many it missed.
 - A password is checked one at a time, on a thread of its own; who was found right before is not checked again until
   the web config changes.

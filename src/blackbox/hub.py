@@ -18,8 +18,9 @@ HISTORY_BYTES_MAX = 16 * 1024 * 1024
 """Memory for that minute; machines with many blocks keep a shorter one."""
 PART_BYTES = 250
 """A process row or a block in memory, about."""
-SHAPES_MAX = 64
-"""Shapes encoded ahead; askers beyond wait for their own encoding."""
+SHAPES_MAX = 16
+"""Shapes and encodings made ahead, on the sampler's thread: on a machine with many processes each takes it some
+milliseconds. Askers beyond wait for their own encoding."""
 HOT_SECONDS = 5.0
 """A shape nobody asked for this long is no longer encoded ahead."""
 
@@ -95,7 +96,10 @@ class Published:
         key = shape, encoding
         if key not in self._bodies:
             plain = to_json(self._snapshot(shape)) if encoding == "identity" else self._body(shape, "identity")
-            self._bodies[key] = compress(plain, encoding)
+            body = compress(plain, encoding)
+            if not self._is_newest:
+                return body  # whoever asks for an old moment keeps what it needs
+            self._bodies[key] = body
         return self._bodies[key]
 
 
@@ -148,10 +152,10 @@ class Hub:
         self.demand(shape, encoding)
         return body
 
-    def since(self, seq: int) -> list[Published]:
-        """The kept moments after `seq`, oldest first."""
+    def after(self, seq: int) -> Published | None:
+        """The oldest kept moment after `seq`; None where there is none."""
         with self._lock:
-            return [published for published in self._history if published.moment.seq > seq]
+            return next((published for published in self._history if published.moment.seq > seq), None)
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Calls `subscriber` with every new moment, on the publishing thread; returns the way to stop that.

@@ -18,7 +18,11 @@ class ServerStats(Struct, kw_only=True):
     connections_expired_total: int = 0
     """Closed at a deadline: slow head, slow body, idle."""
     connections_stalled_total: int = 0
-    """Dropped because the peer took no bytes."""
+    """Dropped because the peer took no bytes, or too few."""
+    connections_ended_for_room_total: int = 0
+    """Ended because too many bytes waited for clients, and these were the slowest."""
+    waiting_bytes: int = 0
+    """Held until clients take them; what many wait for counts once."""
     streams_open: int = 0
     streams_total: int = 0
     streams_refused_total: int = 0

@@ -11,6 +11,7 @@ from blackbox.server.app import ANSWERS, App
 from blackbox.server.auth.access import Peer
 from blackbox.server.http.answer import Answer, StreamClient, Streaming
 from blackbox.server.http.connection_pool import ConnectionPool
+from blackbox.server.http.outbox import Outbox
 from blackbox.server.http.request import HTTPError, Request
 from blackbox.server.http.request_parser import RequestReader
 from blackbox.server.http.response import Response, head, stream_head, unavailable
@@ -29,6 +30,7 @@ class Connection(asyncio.Protocol):
         "_close_after_queue",
         "_deadline",
         "_limits",
+        "_outbox",
         "_peer",
         "_pool",
         "_queue",
@@ -37,8 +39,6 @@ class Connection(asyncio.Protocol):
         "_task",
         "_tls",
         "_transport",
-        "_waiting_bytes",
-        "_writing_paused",
     )
 
     def __init__(self, app: App, pool: ConnectionPool, tls: bool) -> None:
@@ -55,10 +55,6 @@ class Connection(asyncio.Protocol):
         self._reading_paused = False
         self._close_after_queue = False
         """The connection closes once the queue is answered."""
-        self._writing_paused = False
-        """Bytes wait in the transport because the peer is slow."""
-        self._waiting_bytes = 0
-        """How many waited when the peer last took some."""
         self._client: StreamClient | None = None
         """The stream that the connection carries."""
         self._deadline = inf
@@ -68,6 +64,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._outbox = Outbox(self._transport, self._app.context.waiting, self._limits, tls=self._tls)
         served = self._pool.add(self)
         if served:
             self._peer = Peer(_peer_uid(transport), self._tls)
@@ -105,15 +102,12 @@ class Connection(asyncio.Protocol):
         return True
 
     def pause_writing(self) -> None:
-        self._writing_paused = True
-        self._waiting_bytes = self._transport.get_write_buffer_size()
-        self._deadline = self._pool.now + self._limits.stall_seconds
+        self._outbox.pause()
         if self._client is not None:
             self._client.pause()
 
     def resume_writing(self) -> None:
-        self._writing_paused = False
-        if self._transport.is_closing():
+        if not self._outbox.resume() or self._outbox.is_closing():
             return
         if self._client is not None:
             self._client.resume()
@@ -123,6 +117,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the loop's signature
         self._pool.remove(self)
+        self._outbox.drop()
         self._stop_reading()
         self._queue.clear()
         if self._client is not None:
@@ -131,7 +126,7 @@ class Connection(asyncio.Protocol):
     # Called by the pool
 
     def check_deadline(self, now: float) -> None:
-        if self._writing_paused:
+        if self._outbox.is_waiting:
             self._check_progress(now)
         elif now >= self._deadline and self._client is None and self._task is None:
             self._expire()
@@ -152,7 +147,7 @@ class Connection(asyncio.Protocol):
 
     def _process_queue(self) -> None:
         queue = self._queue
-        while queue and self._task is None and not self._writing_paused and not self._transport.is_closing():
+        while queue and self._task is None and not self._outbox.is_waiting and not self._outbox.is_closing():
             item = queue.pop(0)
             if isinstance(item, HTTPError):
                 self._refuse(self._app.refuse(item))
@@ -170,7 +165,7 @@ class Connection(asyncio.Protocol):
         if task.cancelled():
             return
         answer = task.result()
-        if not self._transport.is_closing():
+        if not self._outbox.is_closing():
             self._write_response(request, answer)
             self._process_queue()
         elif isinstance(answer, Streaming) and answer.client is not None:
@@ -213,9 +208,8 @@ class Connection(asyncio.Protocol):
         self._queue.clear()
         self._client = client
         self._deadline = inf
-        self._transport.set_write_buffer_limits(high=1)  # TLS in uvloop takes 0 for "always paused"
         _keep_unsent_below(self._transport, self._limits.unsent_bytes)
-        client.start(self._transport, start + streaming.data, streaming.seq)
+        client.start(self._outbox, start + streaming.data, streaming.seq)
         if self._pool.stopping:
             client.finish("server stopping")
 
@@ -229,11 +223,11 @@ class Connection(asyncio.Protocol):
         if self._transport.can_write_eof():
             self._transport.write_eof()
         else:
-            self._transport.close()
+            self._outbox.close()
 
     def _write(self, data: bytes) -> None:
         self._app.context.stats.bytes_sent_total += len(data)
-        self._transport.write(data)
+        self._outbox.write(data)
 
     # Deadlines, and closing
 
@@ -242,11 +236,7 @@ class Connection(asyncio.Protocol):
             self._deadline = self._pool.now + self._limits.idle_seconds
 
     def _check_progress(self, now: float) -> None:
-        waiting = self._transport.get_write_buffer_size()
-        if waiting != self._waiting_bytes:
-            self._waiting_bytes = waiting
-            self._deadline = now + self._limits.stall_seconds
-        elif now >= self._deadline:
+        if self._outbox.is_too_slow(now):
             self._app.context.stats.connections_stalled_total += 1
             self.abort()
 
@@ -264,7 +254,7 @@ class Connection(asyncio.Protocol):
         """Closes once everything written has been sent."""
         self._stop_reading()
         self._deadline = self._pool.now + self._limits.stall_seconds
-        self._transport.close()
+        self._outbox.close()
 
     def _stop_reading(self) -> None:
         if self._reader is not None:

@@ -26,6 +26,7 @@ from blackbox.server.http.limits import Limits
 from blackbox.server.http.listeners import BACKLOG, connection_limits, open_tcp, open_unix
 from blackbox.server.http.offload import off_loop
 from blackbox.server.http.query_pool import QueryPool
+from blackbox.server.http.waiting_budget import WaitingBudget
 from blackbox.server.streams.snapshot_broadcast import Broadcaster
 from blackbox.settings import Settings
 
@@ -74,7 +75,7 @@ class Server:
         tcp, unix = self._open_sockets()
         self.port = tcp[0].getsockname()[1]
         self._connections = ConnectionPool(limits, self.stats, connection_limits(limits.spare_fds))
-        self._broadcaster = Broadcaster(self._hub, self.stats, limits, settings.streams_max)
+        self._broadcaster = Broadcaster(self._hub, self.stats, limits, settings.streams_max, self._workers)
         self._broadcaster.start(self._loop)
         self._event_streams = self._make_event_streams()
         self._exporter = asyncio.ensure_future(off_loop(self._workers, self._make_exporter))
@@ -149,6 +150,7 @@ class Server:
             start_id=secrets.token_hex(4),
             exporter=self._exporter,
             workers=self._workers,
+            waiting=WaitingBudget(self._limits, self.stats, self._loop.time),
             query_pool=self._query_pool,
             event_streams=self._event_streams,
             recorder_status=self._recorder_status,

@@ -132,8 +132,20 @@ COUNTS: tuple[tuple[str, MetricType, str, Callable[[ServerStats], int]], ...] = 
     (
         "http_connections_stalled_total",
         "counter",
-        "Connections dropped because the client took no bytes.",
+        "Connections dropped because the client took no bytes, or too few.",
         lambda http: http.connections_stalled_total,
+    ),
+    (
+        "http_connections_ended_for_room_total",
+        "counter",
+        "Connections ended because too many bytes waited for clients, and these were the slowest.",
+        lambda http: http.connections_ended_for_room_total,
+    ),
+    (
+        "http_waiting_bytes",
+        "gauge",
+        "Bytes held until clients take them; what many wait for counts once.",
+        lambda http: http.waiting_bytes,
     ),
     (
         "http_sent_bytes_total",

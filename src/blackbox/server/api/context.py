@@ -9,6 +9,7 @@ from blackbox.hub import Hub
 from blackbox.model.status import RecorderStatus, ServerStats
 from blackbox.server.http.limits import Limits
 from blackbox.server.http.query_pool import QueryPool
+from blackbox.server.http.waiting_budget import WaitingBudget
 from blackbox.server.streams.event_broadcast import EventStreams
 from blackbox.server.streams.snapshot_broadcast import Broadcaster
 from blackbox.settings import Settings
@@ -32,6 +33,7 @@ class Context(NamedTuple):
     exporter: "asyncio.Future[PrometheusExporter]"
     """Being made while the server starts."""
     workers: Executor
+    waiting: WaitingBudget
     query_pool: QueryPool | None
     """About the recording; None where nothing is recorded."""
     event_streams: EventStreams | None

@@ -8,7 +8,7 @@ from blackbox.server.http.answer import Answer, AnswerOrCoroutine, Streaming, Vi
 from blackbox.server.http.negotiation import STREAMED, accepted_encoding
 from blackbox.server.http.query import Query
 from blackbox.server.http.request import Request, last_event_id_of
-from blackbox.server.http.response import Fields, text, unavailable
+from blackbox.server.http.response import Fields, text, too_much_waits, unavailable
 from blackbox.server.http.sse import Framing, comment
 from blackbox.server.streams.event_broadcast import EventClient, EventStreams
 
@@ -27,6 +27,8 @@ def events_stream(context: Context, request: Request, viewer: Viewer, query: Que
     if request.method == "HEAD":
         return Streaming(None, fields=fields)
     framing = Framing(gzip=encoding == "gzip", chunked=request.version == "1.1")
+    if not context.waiting.has_room():
+        return too_much_waits()
     client = streams.join(kinds, framing, viewer)
     if client is None:
         return unavailable("too many streams", retry_after_seconds=5)

@@ -1,7 +1,7 @@
 """`GET /vram/history`, `at`, `events`, `compare`, `aggregated` and `forecast`: what was recorded."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 import msgspec
@@ -24,8 +24,10 @@ from blackbox.server.http.answer import AnswerOrCoroutine, Viewer
 from blackbox.server.http.negotiation import WHOLE, accepted_encoding
 from blackbox.server.http.query import Query
 from blackbox.server.http.request import HTTPError, Request
-from blackbox.server.http.response import JSON, Fields, Response, text, unavailable
+from blackbox.server.http.response import JSON, Fields, Response, text, too_much_waits, unavailable
 
+SMALL_BYTES = 64 * 1024
+"""An answer up to this size is always given: the kernel takes it for the client."""
 HISTORY_SECONDS = 3600.0
 """Range of a history without a start: as far as the full rate reaches."""
 KV_POINTS = 168
@@ -176,7 +178,14 @@ def _answer(context: Context, request: Request, work: Work) -> AnswerOrCoroutine
     if query_pool is None:
         return text(404, NO_RECORDING)
     encoding = accepted_encoding(request.headers.get(b"accept-encoding", b""), WHOLE)
-    return query_pool.answer(lambda: _response(work(query_pool.recording), encoding))
+    return _with_room(context, query_pool.answer(lambda: _response(work(query_pool.recording), encoding)))
+
+
+async def _with_room(context: Context, answering: Awaitable[Response]) -> Response:
+    """The answer, or 503 where it is large and there is no room for it to wait: unlike the newest snapshot it is one
+    client's alone."""
+    answer = await answering
+    return answer if len(answer.body) <= SMALL_BYTES or context.waiting.has_room(answer.body) else too_much_waits()
 
 
 def _response(body: bytes, encoding: Encoding) -> Response:

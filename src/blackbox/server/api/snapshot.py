@@ -14,13 +14,10 @@ from blackbox.server.http.negotiation import STREAMED, WHOLE, accepted_encoding,
 from blackbox.server.http.offload import off_loop
 from blackbox.server.http.query import QUERIES_REMEMBERED, Query
 from blackbox.server.http.request import Request, last_event_id_of
-from blackbox.server.http.response import JSON, Fields, Response, unavailable
+from blackbox.server.http.response import JSON, Fields, Response, too_much_waits, unavailable
 from blackbox.server.http.sse import Framing
-from blackbox.server.streams.resume import ResumedFrames, resume
-from blackbox.server.streams.snapshot_broadcast import SnapshotClient, StreamFormat
-
-INLINE_BYTES = 64 * 1024
-"""A body up to this size is framed on the event loop, in less time than handing it to a thread takes."""
+from blackbox.server.streams.frame_cache import StreamFormat
+from blackbox.server.streams.snapshot_broadcast import SnapshotClient
 
 _VARY = ("Vary", "Accept-Encoding")
 
@@ -75,53 +72,29 @@ def vram_stream(context: Context, request: Request, viewer: Viewer, query: Query
     fields: Fields = (_VARY,) if encoding == "identity" else (("Content-Encoding", encoding), _VARY)
     if request.method == "HEAD":
         return Streaming(None, fields=fields)
+    if not context.waiting.has_room():
+        return too_much_waits()
     stream_format = StreamFormat(shape, Framing(gzip=encoding == "gzip", chunked=request.version == "1.1"))
-    last_event_id = last_event_id_of(request)
     client = context.broadcaster.join(stream_format)
     if client is None:
         return unavailable("too many streams", retry_after_seconds=5)
-    if last_event_id is None and (ready := _ready_frames(context, client)) is not None:
-        return _stream(context, client, ready, fields)
-    return _stream_made_now(context, client, last_event_id, fields)
+    opening = client.opening(last_event_id_of(request))
+    if isinstance(opening, Published):
+        return _stream_made_now(client, opening, fields)
+    return _stream(client, fields)
 
 
-def _ready_frames(context: Context, client: SnapshotClient) -> ResumedFrames | None:
-    """The opening, where no work stands before it."""
-    subscribers, latest = client.subscribers, context.hub.latest
-    if latest is None:
-        return resume(context.hub, subscribers.stream_format, None, context.limits.resume_bytes)
-    if subscribers.seq == latest.moment.seq:
-        return ResumedFrames(
-            subscribers.stream_format.framing.head() + subscribers.frame, subscribers.seq, sent=1, missed=0
-        )
-    body = latest.made(subscribers.stream_format.shape)
-    if body is not None and len(body) <= INLINE_BYTES:
-        return resume(context.hub, subscribers.stream_format, None, context.limits.resume_bytes)
-    return None
-
-
-async def _stream_made_now(
-    context: Context, client: SnapshotClient, last_event_id: int | None, fields: Fields
-) -> Answer:
+async def _stream_made_now(client: SnapshotClient, opening: Published, fields: Fields) -> Answer:
     try:
-        made = await off_loop(
-            context.workers,
-            resume,
-            context.hub,
-            client.subscribers.stream_format,
-            last_event_id,
-            context.limits.resume_bytes,
-        )
+        await client.make(opening)
     except BaseException:
         client.leave()
         raise
-    return _stream(context, client, made, fields)
+    return _stream(client, fields)
 
 
-def _stream(context: Context, client: SnapshotClient, made: ResumedFrames, fields: Fields) -> Streaming:
-    context.stats.frames_sent_total += made.sent
-    context.stats.frames_missed_total += made.missed
-    return Streaming(client, made.data, made.seq, fields)
+def _stream(client: SnapshotClient, fields: Fields) -> Streaming:
+    return Streaming(client, client.subscribers.stream_format.framing.head(), client.seq, fields)
 
 
 @lru_cache(maxsize=QUERIES_REMEMBERED)

@@ -1,9 +1,9 @@
 """What a handler answers: a whole response, or a stream."""
 
-import asyncio
 from collections.abc import Coroutine
 from typing import Any, NamedTuple, Protocol
 
+from blackbox.server.http.outbox import Outbox
 from blackbox.server.http.response import Fields, Response
 
 
@@ -17,16 +17,16 @@ class Viewer(NamedTuple):
 class StreamClient(Protocol):
     """What a connection needs of a stream that it carries."""
 
-    def start(self, transport: asyncio.WriteTransport, first: bytes, seq: int) -> None:
+    def start(self, outbox: Outbox, first: bytes, seq: int) -> None:
         """Sends the first bytes of the stream, whose last event is `seq`; newer events follow."""
         ...
 
     def pause(self) -> None:
-        """The peer is slow: bytes wait in the transport."""
+        """The peer is slow: bytes wait for it."""
         ...
 
     def resume(self) -> None:
-        """The transport's buffer is empty again."""
+        """Nothing waits for it any more."""
         ...
 
     def finish(self, reason: str) -> None:

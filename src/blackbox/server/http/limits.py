@@ -13,7 +13,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     idle_seconds: float = 74.0
     """Between requests: 75 s promised, longer than the usual scrape interval of 60 s."""
     stall_seconds: float = 29.0
-    """A peer that takes none of the bytes waiting for it: 30 s promised."""
+    """A peer that takes none of the bytes waiting for it, or fewer than it must: 30 s promised."""
     linger_seconds: float = 2.0
     """Reading on after a refusal, so that the peer gets to see the answer instead of a reset."""
     sweep_seconds: float = 1.0
@@ -36,8 +36,15 @@ class Limits(Struct, frozen=True, kw_only=True):
 
     spare_fds: int = 64
     """File descriptors kept from connections: for the driver's child and files, and half of them for answering 503."""
-    resume_bytes: int = 16 * 1024 * 1024
-    """Missed events sent to one client that resumes a stream; older ones are counted as missed."""
+    waiting_bytes: int = 32 * 1024 * 1024
+    """Held in memory for all clients together until they take it: twice the largest answers there are. Bytes that many
+    wait for count once. Beyond it the slowest clients are ended; large answers and new streams are refused with 503.
+    """
+    waiting_share_bytes: int = 2 * 1024 * 1024
+    """Of it for one client. Whoever holds more is ended before those who hold less."""
+    waiting_rate_bytes: int = 16 * 1024
+    """A second, which a client for whom bytes wait takes at least, over `stall_seconds`: less than any line carries
+    that one would watch GPUs over."""
     unsent_bytes: int = 128 * 1024
     """Stream data the kernel holds before the peer counts as slow; more would be a backlog of old frames."""
     verifications: int = 16

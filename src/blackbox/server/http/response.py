@@ -30,6 +30,11 @@ def unavailable(line: str, retry_after_seconds: int) -> Response:
     return text(503, line, (("Retry-After", str(retry_after_seconds)),))
 
 
+def too_much_waits() -> Response:
+    """503 for a large answer, or a stream, where the budget of what waits for clients is used up."""
+    return unavailable("too many bytes wait for slow clients", retry_after_seconds=5)
+
+
 def head(response: Response, date: str, connection: str | None) -> bytes:
     """The head of `response`; `connection` is the value of the Connection field, None for none."""
     status, body, content_type, fields = response

@@ -14,6 +14,7 @@ from blackbox.recorder import RecordedEvent
 from blackbox.recorder.query.visibility import numbered
 from blackbox.server.http.answer import Viewer
 from blackbox.server.http.limits import Limits
+from blackbox.server.http.outbox import Outbox
 from blackbox.server.http.query_pool import QueryPool
 from blackbox.server.http.sse import Framing, comment, named_event
 
@@ -37,24 +38,24 @@ class EventClient:
         self._kinds = kinds
         self._framing = framing
         self._viewer = viewer
-        self._transport: asyncio.WriteTransport | None = None
+        self._outbox: Outbox | None = None
         self.cursor = 0
         """Id of the last event that was looked at for it."""
         self.ready = False
         """It has started, and everything written so far has been handed to the kernel."""
         self.wrote_at = 0.0
 
-    def start(self, transport: asyncio.WriteTransport, first: bytes, seq: int) -> None:
+    def start(self, outbox: Outbox, first: bytes, seq: int) -> None:
         """Sends the first bytes of the stream; events after `seq` follow."""
-        self._transport = transport
+        self._outbox = outbox
         self.cursor = seq
         self.ready = True
         self.write(first)
 
     def write(self, data: bytes) -> None:
-        """Hands bytes to the transport."""
-        assert self._transport is not None
-        self._transport.write(data)
+        """Hands bytes to the outbox."""
+        assert self._outbox is not None
+        self._outbox.write(data)
         self.wrote_at = self._streams.now
         self._streams.stats.bytes_sent_total += len(data)
 
@@ -74,21 +75,21 @@ class EventClient:
         self.write(self._framing.piece(comment("heartbeat")))
 
     def pause(self) -> None:
-        """The peer is slow: bytes wait in the transport."""
+        """The peer is slow: bytes wait for it."""
         self.ready = False
 
     def resume(self) -> None:
-        """The transport's buffer is empty again."""
+        """Nothing waits for it any more."""
         self.ready = True
 
     def finish(self, reason: str) -> None:
         """Sends the reason and the end of the stream."""
-        transport = self._transport
-        if transport is None or transport.is_closing():
+        outbox = self._outbox
+        if outbox is None or outbox.is_closing():
             return
         self.ready = False
         self.write(self._framing.piece(comment(reason)) + self._framing.tail())
-        transport.close()
+        outbox.close()
 
     def leave(self) -> None:
         """Forgets the stream; a second time does nothing."""

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import cast
 
@@ -14,8 +15,10 @@ from blackbox.hub import Hub
 from blackbox.model.status import ServerStats
 from blackbox.model.view import Shape
 from blackbox.server.http.limits import Limits
+from blackbox.server.http.outbox import Outbox
 from blackbox.server.http.sse import Framing
-from blackbox.server.streams.snapshot_broadcast import BEFORE_FIRST, Broadcaster, SnapshotClient, StreamFormat
+from blackbox.server.streams.frame_cache import StreamFormat
+from blackbox.server.streams.snapshot_broadcast import BEFORE_FIRST, Broadcaster, SnapshotClient
 from tests.moments import moment
 
 STREAMS_MAX = 2
@@ -23,7 +26,7 @@ FORMAT = StreamFormat(Shape(blocks="none"), Framing(gzip=False, chunked=False))
 
 
 class Paper:
-    """A transport that keeps what is written on it."""
+    """An outbox that keeps what is written on it."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -52,11 +55,13 @@ class Stage:
         self.loop = asyncio.new_event_loop()
         self.hub = Hub(time.monotonic)
         self.stats = ServerStats()
-        self.broadcaster = Broadcaster(self.hub, self.stats, Limits(heartbeat_seconds=15), STREAMS_MAX)
+        self.workers = ThreadPoolExecutor(1)
+        self.broadcaster = Broadcaster(self.hub, self.stats, Limits(heartbeat_seconds=15), STREAMS_MAX, self.workers)
         self.broadcaster.start(self.loop)
         self.seq = 0
 
     def close(self) -> None:
+        self.workers.shutdown()
         self.loop.close()
 
     def turn(self) -> None:
@@ -72,7 +77,7 @@ class Stage:
         client = self.broadcaster.join(FORMAT)
         assert client is not None
         paper = Paper()
-        client.start(cast("asyncio.WriteTransport", paper), b"", self.seq or BEFORE_FIRST)
+        client.start(cast("Outbox", paper), b"", self.seq or BEFORE_FIRST)
         return client, paper
 
 
@@ -146,7 +151,7 @@ def test_an_event_between_the_opening_and_the_start_is_not_lost(stage: Stage) ->
     assert client is not None
     stage.publish()
     paper = Paper()
-    client.start(cast("asyncio.WriteTransport", paper), b"id: 1\n", 1)
+    client.start(cast("Outbox", paper), b"id: 1\n", 1)
     assert paper.lines == ["id: 1", "id: 2"]
 
 
@@ -156,7 +161,7 @@ def test_an_event_that_was_in_the_opening_is_not_sent_again(stage: Stage) -> Non
     stage.seq += 1
     stage.hub.publish(moment(seq=1))  # framed, not yet delivered
     paper = Paper()
-    client.start(cast("asyncio.WriteTransport", paper), b"id: 1\n", 1)
+    client.start(cast("Outbox", paper), b"id: 1\n", 1)
     stage.turn()
     assert paper.lines == ["id: 1"]
 
@@ -190,7 +195,7 @@ def test_a_moment_that_cannot_be_framed_is_logged_and_the_next_one_is_sent(
 ) -> None:
     _, paper = stage.join()
     with monkeypatch.context() as broken:
-        broken.setattr("blackbox.server.streams.snapshot_broadcast.event", None)
+        broken.setattr("blackbox.server.streams.frame_cache.event", None)
         stage.publish()
     stage.publish()
     assert paper.lines == ["id: 2"]
@@ -220,7 +225,7 @@ def test_a_stream_of_a_gpu_that_is_gone_ends(stage: Stage) -> None:
     client = stage.broadcaster.join(FORMAT._replace(shape=Shape(gpu="GPU-7")))
     assert client is not None
     paper = Paper()
-    client.start(cast("asyncio.WriteTransport", paper), b"", BEFORE_FIRST)
+    client.start(cast("Outbox", paper), b"", BEFORE_FIRST)
     stage.publish()
     assert paper.lines == [": GPU GPU-7 is gone"]
     assert paper.closed

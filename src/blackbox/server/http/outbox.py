@@ -1,0 +1,132 @@
+"""What a connection sends. Bytes that many clients get are never copied for one of them, however slow it is."""
+
+import asyncio
+from collections import deque
+
+from blackbox.server.http.limits import Limits
+from blackbox.server.http.waiting_budget import WaitingBudget
+
+TLS_SLICE_BYTES = 16 * 1024
+"""One TLS record. What is handed over is encrypted at once, into bytes of this client alone, so it is handed over in
+slices; without TLS the transport keeps a reference to the rest of what was written."""
+
+
+class Outbox:
+    """Bytes on their way to a client: to the transport at once, and what the client does not take waits, counted in the
+    budget. Writing never blocks.
+    """
+
+    __slots__ = (
+        "_budget",
+        "_closing",
+        "_limits",
+        "_loop",
+        "_paused",
+        "_tls",
+        "_transport",
+        "_unsent",
+        "_window_bytes",
+        "_window_since",
+        "is_waiting",
+        "waiting_since",
+    )
+
+    def __init__(self, transport: asyncio.Transport, budget: WaitingBudget, limits: Limits, *, tls: bool) -> None:
+        self._transport = transport
+        self._budget = budget
+        self._limits = limits
+        self._loop = asyncio.get_running_loop()
+        self._tls = tls
+        self._unsent: deque[memoryview] = deque()
+        """Of a TLS connection: what the transport has not been given."""
+        self._paused = False
+        """The transport takes no more."""
+        self._closing = False
+        self.is_waiting = False
+        """Bytes wait because the client is slow."""
+        self.waiting_since = 0.0
+        """Loop time since when they do."""
+        self._window_since = 0.0
+        """Start of the stretch of time over which the client's rate is looked at."""
+        self._window_bytes = 0
+        """What waited then, and what was written since."""
+        transport.set_write_buffer_limits(high=1)  # TLS in uvloop takes 0 for "always paused"
+
+    def write(self, data: bytes) -> None:
+        """Sends the bytes after those written before, or lets them wait."""
+        waited = self.is_waiting
+        if self._tls:
+            self._unsent.append(memoryview(data))
+            self._send_slices()
+        else:
+            self._transport.write(data)
+        if self._paused:
+            self._window_bytes = self._window_bytes + len(data) if waited else self._bytes_left()
+            self._budget.hold(self, data)
+
+    def pause(self) -> None:
+        """The transport takes no more. Called by it, often while something is being written."""
+        self._paused = True
+        if not self.is_waiting:
+            self.is_waiting = True
+            self.waiting_since = self._window_since = self._loop.time()
+            self._window_bytes = self._bytes_left()
+
+    def resume(self) -> bool:
+        """The transport has handed everything to the kernel. Returns whether nothing waits any more."""
+        self._paused = False
+        self._send_slices()
+        if self._paused or self._unsent:
+            return False
+        self.is_waiting = False
+        self._budget.release(self)
+        if self._closing:
+            self._transport.close()
+        return True
+
+    def is_closing(self) -> bool:
+        """Nothing may be written any more."""
+        return self._closing or self._transport.is_closing()
+
+    def close(self) -> None:
+        """Closes the connection once everything written has been sent."""
+        self._closing = True
+        if not self._unsent:
+            self._transport.close()
+
+    def drop(self) -> None:
+        """Forgets what waits: the connection is closed."""
+        self._unsent.clear()
+        self.is_waiting = False
+        self._budget.release(self)
+
+    def give_up(self) -> None:
+        """Closes the connection at once."""
+        self._unsent.clear()
+        self._transport.abort()
+
+    def is_too_slow(self, now: float) -> bool:
+        """Whether the client has taken less, for `stall_seconds`, than the rate it owes and than all that waited."""
+        limits = self._limits
+        if now < self._window_since + limits.stall_seconds:
+            return False
+        left = self._bytes_left()
+        if self._window_bytes - left < min(self._window_bytes, limits.waiting_rate_bytes * limits.stall_seconds):
+            return True
+        self._window_since, self._window_bytes = now, left
+        return False
+
+    def bytes_per_second(self, now: float) -> float:
+        """What the client has taken, over the stretch of time that is looked at now."""
+        return (self._window_bytes - self._bytes_left()) / max(now - self._window_since, 1e-3)
+
+    def _send_slices(self) -> None:
+        unsent = self._unsent
+        while unsent and not self._paused and not self._transport.is_closing():
+            piece = unsent.popleft()
+            if len(piece) > TLS_SLICE_BYTES:
+                unsent.appendleft(piece[TLS_SLICE_BYTES:])
+            self._transport.write(piece[:TLS_SLICE_BYTES])
+
+    def _bytes_left(self) -> int:
+        return self._transport.get_write_buffer_size() + sum(map(len, self._unsent))
