@@ -1,13 +1,14 @@
 """Advice on a failed allocation: what would have helped, each with the memory it would have made available."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from blackbox.analysis.diagnosis import FailedAllocation, FailedRequest, cause_of, is_kept_back, steady_growth
+from blackbox.analysis.diagnosis import FailedAllocation, FailedRequest, steady_growth
 from blackbox.analysis.stacks import own_frame
-from blackbox.analysis.trace.moments import KEPT_BACK, PRIVATE_POOL
+from blackbox.analysis.trace.moments import PRIVATE_POOL
 from blackbox.analysis.usage import OUTSIDE
+from blackbox.analysis.verdict import FoundCause
 from blackbox.model.text import size
 
 NEIGHBOURS_MAX = 3
@@ -34,20 +35,22 @@ class FailureAdvice(Struct, frozen=True, kw_only=True):
     """Memory it would have made available; None where that is not known."""
 
 
-def advise(failure: FailedAllocation) -> Iterator[FailureAdvice]:
-    """What would have helped, the most effective first."""
-    found = list(_all(failure))
+def advise(failure: FailedAllocation, causes: Sequence[FoundCause]) -> Iterator[FailureAdvice]:
+    """What would have helped, the most effective first; nothing that brings no byte."""
+    found = [item for item in _all(failure, causes) if item.bytes is None or item.bytes > 0]
     missing = failure.request.missing_bytes if failure.request else None
     yield from sorted(found, key=lambda item: missing is not None and (item.bytes or 0) < missing)
 
 
-def _all(failure: FailedAllocation) -> Iterator[FailureAdvice]:
+def _all(failure: FailedAllocation, causes: Sequence[FoundCause]) -> Iterator[FailureAdvice]:
     yield from _stop_the_leak(failure)
     if failure.request is None:
         yield from _smaller_kv_pools(failure)
         return
-    yield from _fragments(failure)
-    yield from _kept_back(failure)
+    for found in causes:
+        if found.cause == "fragmentation":
+            yield from _fragments(failure)
+        yield from _kept_back(found)
     yield from _private_pools(failure)
     yield from _neighbours(failure)
     yield from _ask_for_less(failure, failure.request)
@@ -72,22 +75,21 @@ def _stop_the_leak(failure: FailedAllocation) -> Iterator[FailureAdvice]:
 
 def _fragments(failure: FailedAllocation) -> Iterator[FailureAdvice]:
     cache = failure.cache
-    if cache is None or cause_of(failure) != "fragmentation" or cache.expandable:
+    if cache is None or cache.expandable:
         return
-    gain = cache.stranded_bytes if cache.stranded_bytes is not None else cache.free_for_request_bytes
-    if not gain:
-        return
+    stranded = cache.stranded_bytes
+    usable = cache.free_for_request_bytes
     yield FailureAdvice(
         title="Let the allocator join its pieces",
         text="PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True lets PyTorch's free pieces be used together, whatever "
-        "lives between them.",
-        bytes=gain,
+        "lives between them." + ("" if cache.expandable is not None else " Whether that is set already is not known."),
+        bytes=usable if stranded is None else min(stranded, usable),
     )
 
 
-def _kept_back(failure: FailedAllocation) -> Iterator[FailureAdvice]:
-    kept = failure.cache.unusable.get(KEPT_BACK, 0) if failure.cache is not None else 0
-    if kept and is_kept_back(failure):
+def _kept_back(found: FoundCause) -> Iterator[FailureAdvice]:
+    kept = found.figures.get("kept_back_bytes", 0)
+    if kept:
         yield FailureAdvice(
             title="Leave out max_split_size_mb, or raise it",
             text="Free pieces as large as it, or larger, are neither split nor given to smaller requests.",
@@ -119,7 +121,7 @@ def _neighbours(failure: FailedAllocation) -> Iterator[FailureAdvice]:
 def _ask_for_less(failure: FailedAllocation, request: FailedRequest) -> Iterator[FailureAdvice]:
     cache = failure.cache
     best = max(request.device_free_bytes or 0, (cache.largest_hole_bytes or 0) if cache else 0)
-    if request.device_free_bytes is None or best >= request.requested_bytes:
+    if request.device_free_bytes is None or not 0 < best < request.requested_bytes:
         return
     yield FailureAdvice(
         title=f"Ask for {size(request.requested_bytes - best)} less",

@@ -1,11 +1,8 @@
-"""Why an allocation failed: fragmentation, another process, too little memory, or a limit."""
-
-from typing import Literal
+"""What is known of a failed allocation, and whether memory had grown before it as a leak does."""
 
 from msgspec import Struct
 
 from blackbox.analysis.stacks import StackGrowth
-from blackbox.analysis.trace.moments import KEPT_BACK
 from blackbox.analysis.usage import FREE_IN_CACHE, GpuSummary
 from blackbox.model.snapshot import Engine
 
@@ -13,12 +10,10 @@ SIGNIFICANT_SHARE = 0.05
 """Share of the GPU's memory: smaller changes do not explain why it is full."""
 STEADY_FALL_SHARE = 0.1
 """Growth is steady when it never fell by more than this share of its rise."""
-
-Cause = Literal["fragmentation", "neighbour", "shortage", "limit", "unknown"]
-"""`fragmentation`: enough was free, in pieces too small; `neighbour`: another process holds what was missing;
-`shortage`: the program needs more than there is; `limit`: the device had enough free, something else refused the
-request, or a setting kept free memory from it; `unknown`: how much was free is not known, or
-enough was in one piece."""
+THIRD_SHARE_MIN = 0.1
+"""And when each third of the time has at least this share of it: what is loaded or made once is no leak."""
+NO_LEAKS = frozenset((FREE_IN_CACHE, "weights", "optimizer state"))
+"""Uses that grow while a program starts, and then never again."""
 
 
 class FailedRequest(Struct, frozen=True, kw_only=True):
@@ -68,6 +63,8 @@ class UsageChange(Struct, frozen=True, kw_only=True):
     after_bytes: int
     fell_bytes: int
     """The largest fall from a peak to a later level; 0 when it never fell."""
+    rises: tuple[int, ...] = ()
+    """How much it grew in each third of that time; empty where too few instants are known."""
     is_new: bool = False
     """It held nothing at the beginning."""
 
@@ -101,6 +98,10 @@ class FailedAllocation(Struct, frozen=True, kw_only=True):
     growth: StackGrowth | None
     gpu: GpuSummary | None
     engines: tuple[Engine, ...]
+    trace_growth: UsageChange | None = None
+    """What was held from step to step of a replayed trace; None where it has too few steps."""
+    step_peaks: tuple[int, ...] = ()
+    """The most that each step of that trace held, oldest first."""
 
     @property
     def failed_process(self) -> ProcessShare | None:
@@ -112,48 +113,21 @@ class FailedAllocation(Struct, frozen=True, kw_only=True):
         return [process for process in self.processes if not process.is_failed]
 
 
-def cause_of(failure: FailedAllocation) -> Cause | None:
-    """The immediate cause; None when nothing failed."""
-    request, cache = failure.request, failure.cache
-    if request is None:
-        return None
-    if request.missing_bytes is None:
-        return "unknown"
-    if request.missing_bytes == 0:
-        return "limit"
-    free = 0 if cache is None else cache.free_for_request_bytes
-    if cache is not None and free >= request.missing_bytes:
-        return "unknown" if (cache.largest_hole_bytes or 0) >= request.requested_bytes else "fragmentation"
-    if is_kept_back(failure):
-        return "limit"
-    short = request.missing_bytes - free
-    return "neighbour" if _others_are_to_blame(failure, short) else "shortage"
-
-
-def is_kept_back(failure: FailedAllocation) -> bool:
-    """Whether `max_split_size_mb` kept free what would have been enough."""
-    request, cache = failure.request, failure.cache
-    if request is None or cache is None or not request.missing_bytes:
-        return False
-    return cache.free_for_request_bytes + cache.unusable.get(KEPT_BACK, 0) >= request.missing_bytes
-
-
 def steady_growth(failure: FailedAllocation) -> UsageChange | None:
-    """The use of memory that grew the most without falling, as a leak does; None where no use did."""
+    """The memory that grew the most without falling, and all the time, as a leak does: of one use over the recording,
+    or all that was held from step to step of a trace. None where none did."""
+    if failure.trace_growth is not None:
+        held = failure.cache.allocated_bytes if failure.cache is not None else failure.trace_growth.after_bytes
+        return failure.trace_growth if _is_steady(failure.trace_growth, held) else None
     if failure.gpu is None:
         return None
-    least = SIGNIFICANT_SHARE * failure.gpu.total_bytes
-    grown = [use for use in failure.uses if use.what != FREE_IN_CACHE and use.rise_bytes >= least]
-    steady = [use for use in grown if use.fell_bytes <= STEADY_FALL_SHARE * use.rise_bytes]
+    total = failure.gpu.total_bytes
+    steady = [use for use in failure.uses if use.what not in NO_LEAKS and _is_steady(use, total)]
     return max(steady, key=lambda use: use.rise_bytes, default=None)
 
 
-def _others_are_to_blame(failure: FailedAllocation, short: int) -> bool:
-    """Whether other processes hold what was missing, and either hold more than the program itself or took as much as
-    was missing within the time reported."""
-    others = failure.others
-    held = sum(process.used_bytes for process in others)
-    own = failure.failed_process
-    if held < short:
+def _is_steady(change: UsageChange, total: int) -> bool:
+    rise = change.rise_bytes
+    if rise <= 0 or rise < SIGNIFICANT_SHARE * total or change.fell_bytes > STEADY_FALL_SHARE * rise:
         return False
-    return own is None or held > own.used_bytes or max(process.change.rise_bytes for process in others) >= short
+    return bool(change.rises) and min(change.rises) >= THIRD_SHARE_MIN * rise

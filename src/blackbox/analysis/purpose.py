@@ -60,8 +60,20 @@ class CategoryEvidence(NamedTuple):
     """Tag -> the same."""
 
 
+class Purposes(NamedTuple):
+    """What is told of one trace."""
+
+    category_of: CategoryOf
+    course: Course
+
+
 def categories(replayed: Replay, evidence: CategoryEvidence) -> CategoryOf:
     """What tells the category of each block of a trace."""
+    return purposes(replayed, evidence).category_of
+
+
+def purposes(replayed: Replay, evidence: CategoryEvidence) -> Purposes:
+    """The same, and the course of the trace."""
     known: dict[int, Category] = {}
     judge = _Judge(replayed, evidence)
 
@@ -71,7 +83,7 @@ def categories(replayed: Replay, evidence: CategoryEvidence) -> CategoryOf:
             found = known[block] = judge.category(block)
         return found
 
-    return category_of
+    return Purposes(category_of, judge.course)
 
 
 class _Judge:
@@ -80,9 +92,9 @@ class _Judge:
     def __init__(self, replayed: Replay, evidence: CategoryEvidence) -> None:
         self._run = replayed
         self._evidence = evidence
-        self._course: Course = course_of(replayed, evidence.signs, evidence.annotations)
+        self.course: Course = course_of(replayed, evidence.signs, evidence.annotations)
         self._tags_name = len(evidence.tags) <= TAGS_MAX
-        self._private = _private_blocks(replayed, self._course)
+        self._private = _private_blocks(replayed, self.course)
 
     def category(self, block: int) -> Category:
         stack = self._run.stack_of(block)
@@ -122,7 +134,7 @@ class _Judge:
         return None if sign.category is None else Category(sign.category, STACK)
 
     def _by_part_of_step(self, block: int, sign: StackSign) -> Category | None:
-        span = self._course.span(block, sign)
+        span = self.course.span(block, sign)
         if span.freed_in == CLEARING:
             return Category(GRADIENTS, PATTERN)
         if span.born_in == BACKWARD:
@@ -136,11 +148,11 @@ class _Judge:
         return None
 
     def _by_course(self, block: int, sign: StackSign) -> Category | None:
-        span = self._course.span(block, sign)
+        span = self.course.span(block, sign)
         if span.born_in == OPTIMIZER:
             return None
         lasts = span.before_steps and span.to_the_end
-        if lasts and self._course.parameters_only and not sign.moved:
+        if lasts and self.course.parameters_only and not sign.moved:
             return Category(PARAMETERS, PATTERN)
         if span.freed_in == BACKWARD:
             return Category(ACTIVATIONS, PATTERN)

@@ -111,6 +111,16 @@ class Course:
             to_the_end=freed is None,
         )
 
+    def optimizer_steps(self) -> list[int]:
+        """Where each step of an optimizer begins: all that it needs is held then, and activations are gone."""
+        found: list[int] = []
+        before: str | None = None
+        for place, part in enumerate(self._parts.phase):
+            if part == OPTIMIZER and before != OPTIMIZER:
+                found.append(place)
+            before = part or before
+        return found
+
     def lasting(self) -> Iterator[int]:
         """Blocks that are never freed."""
         run = self._run

@@ -1,7 +1,7 @@
 """Evidence to report. Pure: every number is in the evidence, or is a difference of two that are."""
 
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from msgspec import Struct
 
@@ -12,19 +12,21 @@ from blackbox.analysis.diagnosis import (
     FailedRequest,
     ProcessShare,
     UsageChange,
-    cause_of,
 )
 from blackbox.analysis.stacks import StackGrowth, growth_by_stack, growth_of_moment, live_by_stack
 from blackbox.analysis.trace.device_findings import DeviceFindings, RefusedRequest
 from blackbox.analysis.usage import GpuSummary, ProcessOnGpu, ProcessUsage, SnapshotSummary, use_of, uses_of
+from blackbox.analysis.verdict import verdict_of
 from blackbox.merge.blocks import block_rows
 from blackbox.model.sample import Allocator, BlockState, Event
 from blackbox.model.snapshot import Block, Snapshot, Stack
 from blackbox.model.text import signal_name, size, who
 from blackbox.report.evidence import Evidence
-from blackbox.report.explanation import explain
+from blackbox.report.explanation import explain, tell
 from blackbox.report.report_data import Report
 
+THIRDS_MIN = 4
+"""Instants known: of fewer no third of the time has a beginning and an end of its own."""
 INACTIVE: BlockState = "inactive"
 CRASH_TEXTS = {"exception": "an exception that nobody caught", "abrupt": "a signal or os._exit"}
 """How a process died, where neither the exception nor the signal is known."""
@@ -57,7 +59,11 @@ def build_report(evidence: Evidence) -> Report:
         growth=growth,
         gpu=gpu,
         engines=evidence.last.engines,
+        trace_growth=_trace_growth(evidence),
+        step_peaks=() if evidence.replayed is None else evidence.replayed.told.step_peaks,
     )
+    found = verdict_of(failure)
+    causes = tell(failure, found)
     return Report(
         title=_title(evidence, request, subject, gpu),
         origin=evidence.origin,
@@ -68,14 +74,14 @@ def build_report(evidence: Evidence) -> Report:
         gpu_uuid=uuid,
         gpu=gpu,
         request=request,
-        cause=cause_of(failure),
-        why=tuple(explain(failure)),
+        causes=causes,
+        why=tuple(explain(failure, causes)),
         cache=cache,
         subject=_name(subject.held.name, subject.key.pid) if subject else None,
         processes=processes,
         uses=uses,
         growth=growth,
-        advice=() if _is_crash(evidence) else tuple(advise(failure)),
+        advice=() if _is_crash(evidence) else tuple(advise(failure, found)),
         blocks=blocks,
         summaries=evidence.summaries,
         subject_pid=subject.key.pid if subject else None,
@@ -303,6 +309,12 @@ def _growth(evidence: Evidence, subject: ReportSubject | None, blocks: Iterable[
     return growth_by_stack(inside.trace, inside.stacks, {block.address: use_of(block) for block in blocks})
 
 
+def _trace_growth(evidence: Evidence) -> UsageChange | None:
+    """What was held from step to step, the first left out: it makes what all others find."""
+    levels = [] if evidence.replayed is None else list(evidence.replayed.told.step_levels[1:])
+    return _change("memory held from step to step", levels[:-1], levels[-1]) if len(levels) >= THIRDS_MIN else None
+
+
 def _stacks_of(evidence: Evidence, subject: ReportSubject) -> Iterable[Stack]:
     gpus = {row.gpu for row in evidence.last.processes if row.gpu_uuid == subject.key.gpu_uuid}
     return [stack for stack in evidence.last.stacks or () if stack.pid == subject.key.pid and stack.gpu in gpus]
@@ -345,11 +357,13 @@ def _uses(evidence: Evidence, subject: ReportSubject | None) -> tuple[UsageChang
 
 def _change(what: str, levels: Sequence[int | None], after: int) -> UsageChange:
     seen = [*(level for level in levels if level is not None), after]
+    thirds = [seen[place * (len(seen) - 1) // 3] for place in range(4)]
     return UsageChange(
         what=what,
         before_bytes=seen[0],
         after_bytes=after,
         fell_bytes=max(peak - level for peak, level in zip(accumulate(seen, max), seen, strict=True)),
+        rises=tuple(later - earlier for earlier, later in pairwise(thirds)) if len(seen) >= THIRDS_MIN else (),
         is_new=bool(levels) and levels[0] is None,
     )
 

@@ -50,7 +50,7 @@ def _device(device: DeviceFindings, report: Report) -> dict[str, Any]:
 
 
 def _causes(report: Report) -> list[dict[str, Any]]:
-    return [] if report.cause is None else [{"cause": report.cause, "why": report.why}]
+    return [{"cause": told.cause, "why": told.why, "figures": told.figures} for told in report.causes]
 
 
 def _peak(moment: AllocatorMoment) -> dict[str, Any]:

@@ -1,19 +1,11 @@
-"""The cause of a failed allocation in sentences, each with its numbers."""
+"""The causes of a failed allocation in sentences, each with its numbers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from blackbox.analysis.diagnosis import (
-    SIGNIFICANT_SHARE,
-    AllocatorCache,
-    FailedAllocation,
-    FailedRequest,
-    UsageChange,
-    cause_of,
-    is_kept_back,
-    steady_growth,
-)
+from blackbox.analysis.diagnosis import SIGNIFICANT_SHARE, FailedAllocation, UsageChange, steady_growth
 from blackbox.analysis.stacks import own_frame
 from blackbox.analysis.trace.moments import KEPT_BACK, OTHER_SIZE, OTHER_STREAM, PRIVATE_POOL
+from blackbox.analysis.verdict import FoundCause, ToldCause
 from blackbox.model.text import size
 
 WHY_UNUSABLE = {
@@ -25,80 +17,107 @@ WHY_UNUSABLE = {
 """Why free memory could not serve a request."""
 
 
-def explain(failure: FailedAllocation) -> Iterator[str]:
-    """The sentences: the request, what grew before it, the largest stack."""
-    request, cache = failure.request, failure.cache
-    if request is not None:
-        yield from _explain_request(failure, request, cache)
+def tell(failure: FailedAllocation, causes: Sequence[FoundCause]) -> tuple[ToldCause, ...]:
+    """The causes in sentences."""
+    return tuple(ToldCause(found.cause, tuple(_sentences(failure, found)), found.figures) for found in causes)
+
+
+def explain(failure: FailedAllocation, causes: Sequence[ToldCause]) -> Iterator[str]:
+    """All that is said: what it broke on first, then what led there, then the largest stack."""
+    for cause in sorted(causes, key=lambda cause: cause.cause == "leak"):
+        yield from cause.why
     grown = steady_growth(failure)
-    if grown is not None:
-        yield (
-            f"Before that, {grown.what} grew by {size(grown.rise_bytes)}, from {size(grown.before_bytes)} to "
-            f"{size(grown.after_bytes)}, {_without_falling(grown)}: that is what a leak looks like."
-        )
-    elif request is not None:
+    if failure.request is None and grown is not None:
+        yield _leak(grown)
+    elif failure.request is not None and grown is None:
         yield from _process_growth(failure)
     yield from _largest_stack(failure)
 
 
-def _explain_request(failure: FailedAllocation, request: FailedRequest, cache: AllocatorCache | None) -> Iterator[str]:
-    asked = size(request.requested_bytes)
-    if request.device_free_bytes is None:
-        yield f"It asked for {asked}; nobody told how much was free."
-        return
-    free = size(request.device_free_bytes)
-    match cause_of(failure):
-        case "limit" if cache is not None and is_kept_back(failure):
-            yield (
-                f"It asked for {asked}; {free} were free on the GPU{_in_cache(cache)}. "
-                f"{size(cache.unusable[KEPT_BACK])} more lay free there in pieces that max_split_size_mb keeps from "
-                "smaller requests."
+def _sentences(failure: FailedAllocation, found: FoundCause) -> Iterator[str]:
+    match found.cause:
+        case "leak":
+            grown = steady_growth(failure)
+            if grown is not None:
+                yield _leak(grown)
+        case "spike":
+            yield _spike(found.figures)
+        case _:
+            yield _immediate(failure, found)
+            yield from _unusable(failure, found)
+
+
+def _immediate(failure: FailedAllocation, found: FoundCause) -> str:
+    figures = found.figures
+    asked = f"It asked for {size(figures['requested_bytes'])}"
+    if "free_bytes" not in figures:
+        return f"{asked}; nobody told how much was free."
+    there = f"{size(figures['device_free_bytes'])} were free on the GPU{_in_cache(failure, figures)}"
+    match found.cause:
+        case "limit" if "kept_back_bytes" in figures:
+            return (
+                f"{asked}; {there}. {size(figures['kept_back_bytes'])} more lay free there in pieces that "
+                "max_split_size_mb keeps from smaller requests."
             )
         case "limit":
-            yield (
-                f"It asked for {asked} and {free} were free on the GPU: not the device refused, but a limit (a memory "
-                "fraction of the process, a memory pool) or something that held the memory for a moment only."
+            return (
+                f"{asked} and {size(figures['device_free_bytes'])} were free on the GPU: not the device refused, but a "
+                "limit (a memory fraction of the process, a memory pool) or something that held the memory for a "
+                "moment only."
             )
-        case "fragmentation" if cache is not None:
-            hole = cache.largest_hole_bytes
-            pieces = f", but in pieces of at most {size(hole)}" if hole is not None else ""
-            yield (
-                f"It asked for {asked} in one piece. {free} were free on the GPU{_in_cache(cache)}{pieces}: enough in "
-                "all, nowhere enough at once."
-            )
+        case "fragmentation":
+            largest = figures.get("largest_free_bytes")
+            pieces = f", but in pieces of at most {size(largest)}" if largest is not None else ""
+            return f"{asked} in one piece. {there}{pieces}: enough in all, nowhere enough at once."
         case "neighbour":
-            largest = failure.others[0]
-            yield (
-                f"It asked for {asked}, {free} were free on the GPU. Other processes hold "
-                f"{size(request.others_bytes or 0)} there, the largest is {largest.label} "
-                f"with {size(largest.used_bytes)}."
+            largest_other = failure.others[0]
+            return (
+                f"{asked}, {size(figures['device_free_bytes'])} were free on the GPU. Other processes hold "
+                f"{size(figures['others_bytes'])} there, the largest is {largest_other.label} with "
+                f"{size(largest_other.used_bytes)}."
             )
-        case "unknown" if cache is not None:
-            yield (
-                f"It asked for {asked}, and a free piece of {size(cache.largest_hole_bytes or 0)} lay in its own "
-                "cache: why that did not serve it is not told."
+        case "unknown":
+            return (
+                f"{asked}, and a free piece of {size(figures['largest_free_bytes'])} lay in its own cache: why that "
+                "did not serve it is not told."
             )
         case _:
-            process = failure.failed_process
-            holds = f" It held {size(process.used_bytes)} itself." if process is not None else ""
-            yield (
-                f"It asked for {asked}; {free} were free on the GPU{_in_cache(cache)}: too little, in whatever "
-                f"pieces.{holds}"
-            )
-            yield from _unusable(cache)
+            holds = f" It held {size(figures['held_bytes'])} itself." if "held_bytes" in figures else ""
+            return f"{asked}; {there}: too little, in whatever pieces.{holds}"
 
 
-def _in_cache(cache: AllocatorCache | None) -> str:
+def _in_cache(failure: FailedAllocation, figures: dict[str, int]) -> str:
     """What was free beside the GPU's own memory; for this request where that is known."""
-    if cache is None:
+    if failure.cache is None:
         return ""
-    whose = "" if cache.usable_bytes is None else " for this request"
-    return f" and {size(cache.free_for_request_bytes)} in its own cache{whose}"
+    whose = "" if failure.cache.usable_bytes is None else " for this request"
+    return f" and {size(figures['cache_free_bytes'])} in its own cache{whose}"
 
 
-def _unusable(cache: AllocatorCache | None) -> Iterator[str]:
-    for reason, free in (cache.unusable if cache is not None else {}).items():
-        yield f"{size(free)} more lay free in its cache {WHY_UNUSABLE[reason]}."
+def _unusable(failure: FailedAllocation, found: FoundCause) -> Iterator[str]:
+    """What was free, and of no use."""
+    if found.cause == "shortage" and failure.cache is not None:
+        for reason, free in failure.cache.unusable.items():
+            yield f"{size(free)} more lay free in its cache {WHY_UNUSABLE[reason]}."
+
+
+def _leak(grown: UsageChange) -> str:
+    fell = "and never fell" if grown.fell_bytes == 0 else f"and never fell by more than {size(grown.fell_bytes)}"
+    return (
+        f"Before that, {grown.what} grew by {size(grown.rise_bytes)}, from {size(grown.before_bytes)} to "
+        f"{size(grown.after_bytes)}, {fell}: that is what a leak looks like."
+    )
+
+
+def _spike(figures: dict[str, int]) -> str:
+    if "earlier_bytes" in figures:
+        return (
+            f"That step needed {size(figures['needed_bytes'])}; none of the {figures['steps']} steps before it needed "
+            f"more than {size(figures['earlier_bytes'])}: a spike."
+        )
+    return (
+        f"That one request was for as much as all that was held ({size(figures['allocated_bytes'])}), or more: a spike."
+    )
 
 
 def _process_growth(failure: FailedAllocation) -> Iterator[str]:
@@ -117,7 +136,3 @@ def _largest_stack(failure: FailedAllocation) -> Iterator[str]:
     if known and known[0].bytes >= SIGNIFICANT_SHARE * growth.live_bytes:
         share = known[0]
         yield f"{size(share.bytes)} of what lives,{share.blocks}, were allocated at {own_frame(share.frames)}."
-
-
-def _without_falling(change: UsageChange) -> str:
-    return "and never fell" if change.fell_bytes == 0 else f"and never fell by more than {size(change.fell_bytes)}"

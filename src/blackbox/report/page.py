@@ -46,8 +46,8 @@ def to_html(report: Report) -> bytes:
 def _body(report: Report) -> Iterator[Element]:
     yield tag("p", " · ".join(filter(None, (report.host, moment_text(report.time), report.origin))), class_="over")
     yield tag("h1", report.title)
-    if report.cause is not None:
-        yield tag("p", CAUSES[report.cause].capitalize(), class_="cause")
+    for told in report.causes:
+        yield tag("p", CAUSES[told.cause].capitalize(), class_="cause")
     if report.simulated:
         yield tag("p", "Simulated machine: no figure on this page is real.", class_="simulated")
     for sentence in report.why:

@@ -3,10 +3,11 @@
 from msgspec import Struct
 
 from blackbox.analysis.advice import FailureAdvice
-from blackbox.analysis.diagnosis import AllocatorCache, Cause, FailedRequest, ProcessShare, UsageChange
+from blackbox.analysis.diagnosis import AllocatorCache, FailedRequest, ProcessShare, UsageChange
 from blackbox.analysis.stacks import StackGrowth
 from blackbox.analysis.trace.device_findings import DeviceFindings
 from blackbox.analysis.usage import GpuSummary, SnapshotSummary
+from blackbox.analysis.verdict import Cause, ToldCause
 from blackbox.model.sample import Event
 from blackbox.model.snapshot import Block, Engine, Snapshot
 
@@ -28,7 +29,8 @@ class Report(Struct, frozen=True, kw_only=True):
     """The GPU in question."""
     request: FailedRequest | None
     """None: nothing failed, the report only shows the state."""
-    cause: Cause | None
+    causes: tuple[ToldCause, ...]
+    """The first is the one to act on; empty where nothing failed."""
     why: tuple[str, ...]
     """The cause in sentences, each with its numbers."""
     cache: AllocatorCache | None
@@ -54,3 +56,8 @@ class Report(Struct, frozen=True, kw_only=True):
     """The one of these that the report is about."""
     notes: tuple[str, ...]
     """What is not known, and why."""
+
+    @property
+    def cause(self) -> Cause | None:
+        """The first cause."""
+        return self.causes[0].cause if self.causes else None

@@ -5,11 +5,14 @@ from datetime import UTC, datetime
 
 from blackbox.analysis.diagnosis import UsageChange
 from blackbox.analysis.stacks import StackGrowth
+from blackbox.analysis.verdict import Cause
 from blackbox.model.text import duration, size
 from blackbox.report.markup import clean
 from blackbox.report.report_data import Report
 
-CAUSES = {
+CAUSES: dict[Cause, str] = {
+    "leak": "A LEAK",
+    "spike": "A SPIKE",
     "fragmentation": "FRAGMENTATION",
     "neighbour": "ANOTHER PROCESS",
     "shortage": "TOO LITTLE MEMORY",
@@ -53,9 +56,9 @@ def _lines(report: Report) -> Iterator[str]:
     yield ", ".join(filter(None, (report.host, moment_text(report.time), report.origin)))
     if report.simulated:
         yield "SIMULATED: no figure is real"
-    if report.cause is not None:
+    if report.causes:
         yield ""
-        yield f"Cause: {CAUSES[report.cause]}"
+        yield f"Cause: {', '.join(CAUSES[told.cause] for told in report.causes)}"
     yield from (f"  {sentence}" for sentence in report.why)
     yield from _figures(report)
     yield from _processes(report)

@@ -211,3 +211,54 @@ def test_rules_are_for_snapshots_alone(tmp_path: Path, capsys: pytest.CaptureFix
     rules.write_text("a = b")
     assert main(["report", str(tmp_path), "--text", "--rules", str(rules)]) == 2
     assert "--rules" in capsys.readouterr().err
+
+
+WRAPPER = {"filename": "/site-packages/torch/optim/optimizer.py", "line": 1, "name": "wrapper"}
+OPTIMIZER: Frames = [WRAPPER, STACKS[0][1]]
+
+
+def trained(leak: int, last: int, steps: int = 12) -> CachingAllocator:
+    """Steps of 8 MiB, each of which leaves `leak` behind; the last one asks for `last` more than there is."""
+    memory = CachingAllocator(100 * MIB)
+    memory.alloc(20 * MIB, frames=STACKS[0])
+    for _ in range(steps):
+        batch = memory.alloc(8 * MIB, frames=STACKS[1])
+        if leak:
+            memory.alloc(leak, frames=STACKS[3])
+        memory.free(memory.alloc(4 * MIB, frames=OPTIMIZER), frames=OPTIMIZER)
+        memory.free(batch, frames=STACKS[1])
+    refuse(memory, last)
+    return memory
+
+
+def test_what_grows_from_step_to_step_outranks_what_it_broke_on(tmp_path: Path) -> None:
+    report = report_of(trained(leak=4 * MIB, last=40 * MIB), tmp_path)
+    assert [told.cause for told in report.causes] == ["leak", "shortage"]
+    assert report.causes[0].figures["rise_bytes"] == 40 * MIB, "from the second step to the twelfth"
+    assert "Cause: A LEAK, TOO LITTLE MEMORY" in to_text(report)
+
+
+def test_a_step_that_needs_far_more_than_those_before_it_is_a_spike(tmp_path: Path) -> None:
+    report = report_of(trained(leak=0, last=90 * MIB), tmp_path)
+    assert [told.cause for told in report.causes] == ["shortage", "spike"]
+    figures = report.causes[1].figures
+    assert (figures["needed_bytes"], figures["earlier_bytes"], figures["steps"]) == (110 * MIB, 32 * MIB, 11)
+
+
+def test_one_forward_pass_that_fills_the_memory_is_no_leak(tmp_path: Path) -> None:
+    memory = CachingAllocator(100 * MIB)
+    for _ in range(9):
+        memory.alloc(10 * MIB, frames=STACKS[2])
+    refuse(memory, 20 * MIB)
+    assert [told.cause for told in report_of(memory, tmp_path).causes] == ["shortage"]
+
+
+def test_settings_in_force_are_not_advised(tmp_path: Path) -> None:
+    memory = CachingAllocator(100 * MIB, expandable=True, max_split=20 * MIB)
+    held = [memory.alloc(18 * MIB, frames=STACKS[1]) for _ in range(5)]
+    memory.free(held[1])
+    memory.free(held[3])
+    refuse(memory, 60 * MIB)
+    report = report_of(memory, tmp_path)
+    assert "expandable_segments" not in " ".join(item.text for item in report.advice)
+    assert all(item.bytes is None or item.bytes > 0 for item in report.advice)

@@ -1,11 +1,13 @@
 """The moment that a snapshot's trace is about: its last refusal, else its peak, with the allocator as it was then."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 
-from blackbox.analysis.purpose import categories
+from blackbox.analysis.purpose import purposes
+from blackbox.analysis.purpose_course import Course
 from blackbox.analysis.rules import NO_RULES, CategoryRules
 from blackbox.analysis.trace.device_findings import DeviceFindings, findings
 from blackbox.analysis.trace.layout import is_default
@@ -18,6 +20,8 @@ from blackbox.sources.memory_snapshot.traces import HOST, DeviceTrace, Traces, r
 
 LEVELS_MAX = 400
 """Points of the level over time: two pixels of a chart each."""
+STEPS_MAX = 1000
+"""Steps of an optimizer whose levels are told: more do not make a leak any plainer."""
 MICROSECONDS = 1e6
 
 MomentKind = Literal["refusal", "peak", "end"]
@@ -42,6 +46,10 @@ class Told(Struct, frozen=True, kw_only=True):
     """Time that they cover."""
     levels: tuple[tuple[float, int], ...]
     """(Unix seconds, bytes allocated) up to it; empty without times."""
+    step_levels: tuple[int, ...]
+    """Bytes allocated when each step of an optimizer began, up to that moment; the last ones of many."""
+    step_peaks: tuple[int, ...]
+    """The most that was allocated between one of these and the next."""
     expandable: bool
     """Expandable segments were on."""
     max_split_bytes: int | None
@@ -63,6 +71,7 @@ class DeviceReplay(NamedTuple):
     recorded: DeviceTrace
     run: Replay
     found: DeviceFindings
+    course: Course
 
 
 def read_replayed(snapshot: dict[str, Any], rules: CategoryRules = NO_RULES) -> Replayed | None:
@@ -79,8 +88,8 @@ def read_replayed(snapshot: dict[str, Any], rules: CategoryRules = NO_RULES) -> 
 def _device(recorded: DeviceTrace, traces: Traces) -> DeviceReplay:
     run = replay(recorded.trace, recorded.end, recorded.rules)
     said = situations(run, recorded.facts)
-    category_of = categories(run, traces.evidence)
-    return DeviceReplay(recorded, run, findings(recorded.device, run, traces.stacks, category_of, said))
+    category_of, course = purposes(run, traces.evidence)
+    return DeviceReplay(recorded, run, findings(recorded.device, run, traces.stacks, category_of, said), course)
 
 
 def _rank(device: DeviceReplay) -> tuple[bool, float, int]:
@@ -104,6 +113,7 @@ def _told(device: DeviceReplay, traces: Traces) -> Told:
     last = run.first + done - 1
     times = run.trace.time_us
     timed = times is not None and done > 0
+    begun = [step for step in device.course.optimizer_steps() if run.first <= step <= run.first + done][-STEPS_MAX:]
     return Told(
         device=device.recorded.device,
         kind=kind,
@@ -114,6 +124,10 @@ def _told(device: DeviceReplay, traces: Traces) -> Told:
         steps=done,
         seconds=(times[last] - times[run.first]) / MICROSECONDS if times is not None and timed else None,
         levels=tuple(_levels(run, done)),
+        step_levels=tuple(run.allocated[step - run.first] for step in begun),
+        step_peaks=tuple(
+            max(run.allocated[step - run.first : after - run.first + 1]) for step, after in pairwise(begun)
+        ),
         expandable=run.rules.expandable,
         max_split_bytes=run.rules.max_split_bytes,
         notes=(*(() if traces.has_traces else (NO_TRACE,)), *found.situations, *_of_refusal(found)),
