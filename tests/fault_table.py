@@ -70,6 +70,12 @@ FAULTS: dict[int, tuple[str, str, str]] = {
     47: (RECORDS, "a user's program makes up failures, dated far ahead", "no dump of another user goes for its dumps"),
     48: (RECORDS, "noise after evidence", "some dumps of each kind stay; rests between dumps of one kind grow"),
     54: (RECORDS, "a dump made to take gigabytes", "what its lengths claim is checked against what is there"),
+    49: (
+        PEOPLE,
+        "an agent tells a number past the end of its range",
+        "refused and counted; an event that cannot be encoded costs itself; recording goes on",
+    ),
+    50: (PEOPLE, "one probe tells an impossible figure", "that report is dropped, counted and named; the rest stays"),
     56: (HTTP, "times at the ends of the calendar in a query", "400 with the range"),
     57: (
         HTTP,

@@ -1,11 +1,13 @@
-"""Snapshots to bytes and back: JSON, and the content encodings of HTTP."""
+"""Snapshots to bytes and back: JSON, and the content encodings of HTTP. Events that no bytes can hold."""
 
 import zlib
 
 import msgspec
 import zstandard
 
+from blackbox.model.sample import Event
 from blackbox.model.snapshot import Snapshot
+from blackbox.model.times import TIME_SECONDS_MAX
 from blackbox.model.view import Encoding
 
 GZIP_LEVEL = 1
@@ -25,6 +27,18 @@ def to_json(snapshot: Snapshot) -> bytes:
 def from_json(body: bytes) -> Snapshot:
     """The snapshot in `body`. Raises `msgspec.ValidationError` where it breaks the schema."""
     return _decoder.decode(body)
+
+
+def event_fault(event: Event) -> str | None:
+    """Why the event can be neither recorded nor shown; None where it can."""
+    if not 0 <= event.timestamp <= TIME_SECONDS_MAX:
+        return "its time is in no calendar"
+    try:
+        _encoder.encode(event)
+        msgspec.msgpack.encode(event)
+    except (OverflowError, ValueError, TypeError) as error:
+        return str(error)
+    return None
 
 
 def compress(body: bytes, encoding: Encoding) -> bytes:

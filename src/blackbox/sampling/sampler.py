@@ -7,11 +7,13 @@ import logging
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from msgspec import structs
 
+from blackbox.model.codec import event_fault
 from blackbox.model.sample import Event, Sample
 from blackbox.model.snapshot import Moment, SourceStatus, Xid
 from blackbox.sampling.runner import MEASURING_STATES, Runner, stale_after_seconds
@@ -78,6 +80,8 @@ class Sampler:
         self._health = {runner.name: _Health() for runner in runners}
         self._xids: dict[str, Xid] = {}
         """GPU UUID -> its last Xid. Replaced, never changed: published moments hold it."""
+        self._dropped_events: Counter[str] = Counter()
+        """Source -> its events that could not be encoded."""
         self._seq = 0
         self._resting = False
         """The sources are released because nobody asks."""
@@ -156,11 +160,16 @@ class Sampler:
         for runner in self._runners:
             sample, status = runner.collect(), runner.status(now)
             change = self._health[runner.name].change(status, timestamp)
+            if sample and sample.events:
+                sample = self._without_faulty_events(sample)
             if sample and change:
                 sample = structs.replace(sample, events=(*sample.events, change))
             if sample:
                 self._note(sample.events)
                 samples.append(sample)
+            if dropped := self._dropped_events[runner.name]:
+                total = status.cost.get("events_dropped_total", 0) + dropped
+                status = structs.replace(status, cost=status.cost | {"events_dropped_total": total})
             sources.append(status)
         return Moment(
             seq=self._seq,
@@ -172,6 +181,15 @@ class Sampler:
             xids=self._xids,
             stale_after_seconds=stale_after_seconds(self._interval_seconds),
         )
+
+    def _without_faulty_events(self, sample: Sample) -> Sample:
+        """The sample without the events that nothing could record or send."""
+        for event in sample.events:
+            if (fault := event_fault(event)) is not None:
+                self._dropped_events[sample.source] += 1
+                log.warning("%s: an event of kind %s is dropped: %s", sample.source, event.kind, fault)
+                sample = structs.replace(sample, events=tuple(one for one in sample.events if one is not event))
+        return sample
 
     def _note(self, events: Collection[Event]) -> None:
         """Logs the events, and keeps the last Xid of each GPU."""

@@ -19,12 +19,11 @@ from array import array
 from typing import NamedTuple
 
 from blackbox.wire.frame import FrameKind, WireError, pack
+from blackbox.wire.ranges import PAGES_MAX
 from blackbox.wire.report import BlockColumns, Cost, Goodbye, Hello, KvStates, Oom, Report
 
 BLOCKS_MAX = 100_000
 """Blocks in one report: ten times what training shows, 4 MB on the wire, 25 MB as rows."""
-PAGES_MAX = 1_000_000
-"""Pages of one engine: 16 million tokens of KV cache."""
 THREADS_MAX = 10_000
 LABELS_MAX = 256
 REPORT_HEADER_BYTES_MAX = 256 * 1024

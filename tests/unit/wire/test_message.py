@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.sources.agents.decode import BYTES_MAX, Columns, OomMessage, ReportMessage, decode
+from blackbox.sources.agents.decode import Columns, OomMessage, ReportMessage, decode
 from blackbox.wire import Frame, FrameKind, Unpacker, WireError
 from blackbox.wire.message import (
     BLOCKS_MAX,
@@ -20,6 +20,7 @@ from blackbox.wire.message import (
     pack_oom,
     pack_report,
 )
+from blackbox.wire.ranges import BYTES_MAX
 from blackbox.wire.report import (
     NOT_KNOWN,
     AllocatorReport,

@@ -1,5 +1,6 @@
 """Series of Blackbox itself: its build, its sources and what they cost, its HTTP server, its recorder."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -9,6 +10,8 @@ from blackbox.model.snapshot import Moment, SourceStatus
 from blackbox.model.status import RecorderStatus, ServerStats
 from blackbox.outputs.prometheus.family import Family, LabelledValue
 
+REFUSALS_KEY = re.compile(r"agents_refused_(\w+)_total")
+"""Keys of a source's `cost`; the source of agents has one for each of its few reasons."""
 UP_STATES = ("ok", "degraded")
 
 
@@ -46,6 +49,13 @@ def server_families() -> Iterator[Family[ServerState]]:
     )
     for name, kind, text, read in SOURCES:
         yield Family(f"blackbox_source_{name}", kind, text, ("source",), _over_sources(read))
+    yield Family(
+        "blackbox_agent_refusals_total",
+        "counter",
+        "What agents said and was not taken: reports, failed allocations, connections.",
+        ("reason",),
+        _refusals,
+    )
     yield Family("blackbox_gpu_xid_errors_total", "counter", "Xid errors seen on the GPU.", ("uuid",), _xids)
     yield Family("blackbox_http_requests_total", "counter", "Answers given.", ("route", "status"), _requests)
     for name, kind, text, count in COUNTS:
@@ -109,7 +119,7 @@ SOURCES: tuple[tuple[str, MetricType, str, ReadSource], ...] = (
     (
         "events_dropped_total",
         "counter",
-        "Driver events beyond what is kept between two samples.",
+        "Events beyond what is kept between two samples, or that could not be encoded.",
         lambda status, _: status.cost.get("events_dropped_total"),
     ),
 )
@@ -218,6 +228,13 @@ def _over_sources(read: ReadSource) -> Callable[[ServerState], Iterator[Labelled
             yield (status.name,), read(status, seen)
 
     return series
+
+
+def _refusals(seen: ServerState) -> Iterator[LabelledValue]:
+    for status in _statuses(seen):
+        for key, count in status.cost.items():
+            if (reason := REFUSALS_KEY.fullmatch(key)) is not None:
+                yield (reason[1],), count
 
 
 def _counted(count: Callable[[ServerStats], int]) -> Callable[[ServerState], Iterator[LabelledValue]]:

@@ -9,7 +9,9 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from blackbox.model.codec import event_fault
 from blackbox.model.sample import Event
+from blackbox.model.times import TIME_SECONDS_MAX
 from blackbox.recorder.storage.compression import DamageError
 from blackbox.recorder.storage.database import EVENTS_SCHEMA, READ_ERRORS, open_for_reading, open_for_writing
 from blackbox.recorder.storage.directory import ChunkFile, chunk_file, chunk_files
@@ -40,6 +42,8 @@ class EventWriter:
         self._directory = directory
         self._open: tuple[ChunkFile, sqlite3.Connection] | None = None
         self._last_id = 0
+        self.damaged = 0
+        """Events left out since they cannot be recorded."""
 
     @property
     def open_path(self) -> Path | None:
@@ -47,10 +51,12 @@ class EventWriter:
         return self._open[0].path if self._open else None
 
     def append(self, events: Collection[Event], now: float) -> list[RecordedEvent]:
-        """Stores events; on the disk when it returns."""
+        """Stores events; on the disk when it returns. One that cannot be encoded is left out, and counted."""
+        sound = [event for event in events if event_fault(event) is None]
+        self.damaged += len(events) - len(sound)
         try:
             database = self._database(now)
-            recorded = [self._numbered(event, now) for event in events]
+            recorded = [self._numbered(event, now) for event in sound]
             database.execute("BEGIN IMMEDIATE")
             database.executemany("INSERT INTO event VALUES (?, ?, ?, ?, ?)", map(_row, recorded))
             database.execute("COMMIT")
@@ -130,7 +136,10 @@ class EventReader:
             try:
                 if zlib.crc32(body) != checksum:
                     raise DamageError("event: checksum")
-                yield RecordedEvent(number, _decoder.decode(body))
+                event = _decoder.decode(body)
+                if not 0 <= event.timestamp <= TIME_SECONDS_MAX:
+                    raise DamageError("event: its time is in no calendar")
+                yield RecordedEvent(number, event)
             except (DamageError, msgspec.DecodeError):
                 self.damaged += 1
 

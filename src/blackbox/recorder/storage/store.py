@@ -62,7 +62,7 @@ class Store:
     @property
     def damaged(self) -> int:
         """Records and chunks that turned out damaged."""
-        return sum(part.damaged for part in (*self._tiers, *self._readers))
+        return sum(part.damaged for part in (*self._tiers, *self._readers, self._events))
 
     def append(self, moment: Moment, merged: Snapshot | None = None) -> None:
         """Commits a moment with its events, and what it completes. `merged` is its whole snapshot, if it was made."""

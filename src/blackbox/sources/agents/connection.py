@@ -4,13 +4,14 @@ import contextlib
 import socket
 from collections.abc import Iterator
 
-from blackbox.sources.agents.decode import Message, OomMessage, ReportMessage, decode
+from blackbox.sources.agents.decode import Message, OomMessage, RefusedReportError, ReportMessage, decode
 from blackbox.sources.agents.peer import Peer, check_hello
 from blackbox.sources.agents.probe_state import ProbeState
+from blackbox.sources.agents.refusals import Refusals
 from blackbox.sources.agents.threads import ThreadIds
 from blackbox.sources.proc.threads import Tasks
 from blackbox.sources.rate_limit import TokenBucket
-from blackbox.wire import MAX_PAYLOAD_BYTES, Unpacker, WireError
+from blackbox.wire import MAX_PAYLOAD_BYTES, Frame, FrameKind, Unpacker, WireError
 from blackbox.wire.message import HELLO_BYTES_MAX, pack_oom_received
 from blackbox.wire.report import Cost, Goodbye, Hello
 
@@ -22,15 +23,24 @@ READ_BYTES_BURST = 16 * 1024 * 1024
 FRAME_BYTES = 4096
 """A frame costs as much to take in as these many bytes of blocks, however short it is."""
 PROBES_MAX = 16
+"""Of one program: there are six that we know."""
 HELLO_SECONDS_MAX = 5.0
 """Agents say who they are in the moment they connect."""
 
 
 class AgentConnection:
-    """Reads frames. Any error it raises means that the agent must be disconnected."""
+    """Reads frames. Any error it raises means that the agent must be disconnected.
 
-    def __init__(self, connected: socket.socket, peer: Peer, tasks: Tasks, now: float) -> None:
+    A report that breaks a rule costs itself: it is counted in `refusals` and named in `refused`.
+    """
+
+    def __init__(
+        self, connected: socket.socket, peer: Peer, tasks: Tasks, now: float, refusals: Refusals | None = None
+    ) -> None:
         self.socket = connected
+        self.refused: dict[str, str] = {}
+        """Probe -> why its newest report was refused; at most `PROBES_MAX`."""
+        self._refusals = refusals or Refusals()
         self.peer = peer
         self.ids = ThreadIds(peer, tasks)
         self.probes: dict[str, ProbeState] = {}
@@ -86,13 +96,30 @@ class AgentConnection:
         for frame in self._unpacker.feed(data):
             self.frames += 1
             self._reads.charge(FRAME_BYTES, now)
-            message = decode(frame)
+            message = self._decoded(frame, now)
             if isinstance(message, OomMessage) and self._greeted:
                 with contextlib.suppress(BlockingIOError):  # an agent that does not listen does without
                     self.socket.send(pack_oom_received(), socket.MSG_NOSIGNAL)
                 yield message
-            else:
+            elif message is not None:
                 self._take_in(message, now)
+
+    def _decoded(self, frame: Frame, now: float) -> Message | None:
+        """The message; None where it is refused and the connection may stay."""
+        try:
+            return decode(frame)
+        except RefusedReportError as error:
+            if not self._greeted or frame.kind not in (FrameKind.REPORT, FrameKind.OOM):
+                raise
+            self.refuse(error, now)
+            return None
+
+    def refuse(self, error: RefusedReportError, now: float) -> None:
+        """Counts and names a report that is not taken."""
+        source = error.source or "a probe"
+        self._refusals.note(error.reason, f"agent {self.peer.pid}: {source}: {error}", now)
+        if error.source is not None and (error.source in self.refused or len(self.refused) < PROBES_MAX):
+            self.refused[error.source] = str(error)
 
     def _take_in(self, message: Message, now: float) -> None:
         if isinstance(message, Hello):
@@ -104,7 +131,10 @@ class AgentConnection:
         elif not self._greeted:
             raise WireError("no hello")
         elif isinstance(message, ReportMessage):
-            self._take_report(message, now)
+            try:
+                self._take_report(message, now)
+            except RefusedReportError as error:
+                self.refuse(error, now)
         elif isinstance(message, Goodbye):
             self.goodbye = message
             raise EOFError
@@ -117,4 +147,5 @@ class AgentConnection:
         elif len(self.probes) < PROBES_MAX:
             self.probes[source] = ProbeState(message, now, self.ids)
         else:
-            raise WireError(f"more than {PROBES_MAX} probes")
+            raise RefusedReportError(f"more than {PROBES_MAX} probes", source, "too_many_probes")
+        self.refused.pop(source, None)

@@ -1,4 +1,8 @@
-"""Frames of agents to messages. Total: any bytes give a message that keeps every limit below, or a `WireError`."""
+"""Frames of agents to messages. Total: any bytes give a message that keeps every limit below, or a `WireError`.
+
+A report that says something impossible is refused alone (`RefusedReportError`): the next one may be right. Whatever
+else is wrong ends the connection.
+"""
 
 from __future__ import annotations  # arrays take no parameter at run time before Python 3.12
 
@@ -9,6 +13,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from blackbox.sources.agents.refusals import RefusalReason
 from blackbox.wire import Frame, FrameKind, WireError
 from blackbox.wire.message import (
     BLOCKS_MAX,
@@ -17,7 +22,6 @@ from blackbox.wire.message import (
     HELLO_BYTES_MAX,
     LABELS_MAX,
     OOM_HEADER_BYTES_MAX,
-    PAGES_MAX,
     REPORT_HEADER_BYTES_MAX,
     THREADS_MAX,
     BlockShape,
@@ -26,7 +30,9 @@ from blackbox.wire.message import (
     read_column,
     split,
 )
+from blackbox.wire.ranges import ADDRESS_MAX, BYTES_MAX, PAGES_MAX, RANGES, shown
 from blackbox.wire.report import (
+    NOT_KNOWN,
     STATES,
     TYPES,
     AllocatorReport,
@@ -36,16 +42,10 @@ from blackbox.wire.report import (
     KvLayout,
     KvStates,
     OwnerStack,
-    OwnerThread,
     Report,
 )
 from blackbox.wire.stacks import FRAMES_MAX, STACKS_MAX
 
-BYTES_MAX = 1 << 50
-"""A pebibyte: no memory is larger, and sums of many stay whole in JSON."""
-ADDRESS_MAX = 1 << 63
-COUNT_MAX = 1 << 53
-TID_MAX = 1 << 31
 DEVICES_MAX = 64
 """Devices one process holds memory on: 8 GPUs in 7 slices each."""
 KEYS_MAX = 32
@@ -53,6 +53,10 @@ KEYS_MAX = 32
 PARTS_MAX = 1024
 """Tensors of a KV cache on one device: several per layer."""
 ENGINES_MAX = 16
+STEPS_MAX = 50_000
+"""Steps before a failure: ten times what fits the header when each has an address."""
+FAILURE_STACKS_MAX = 20_000
+"""Distinct stacks of those steps."""
 _SOURCE = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 _hello = msgspec.json.Decoder(Hello)
@@ -60,6 +64,16 @@ _goodbye = msgspec.json.Decoder(Goodbye)
 _report = msgspec.json.Decoder(ReportHeader)
 _oom = msgspec.json.Decoder(OomHeader)
 T = TypeVar("T")
+
+
+class RefusedReportError(WireError):
+    """A report or a failed allocation that breaks a rule. Those before and after it stand."""
+
+    def __init__(self, text: str, source: str | None = None, reason: RefusalReason = "malformed") -> None:
+        super().__init__(text)
+        self.reason: RefusalReason = reason
+        self.source = source
+        """The probe that it is from, where that is known."""
 
 
 class Columns(NamedTuple):
@@ -110,7 +124,7 @@ def decode(frame: Frame) -> Message:
 def _decode_hello(payload: bytes) -> Hello:
     _require(len(payload) <= HELLO_BYTES_MAX, "hello too long")
     hello = _parse(_hello.decode, payload)
-    _require(all(0 <= number < ADDRESS_MAX for number in hello), "hello out of range")
+    _check("address", *hello)
     return hello
 
 
@@ -122,9 +136,17 @@ def _decode_goodbye(payload: bytes) -> Goodbye:
 def _decode_report(payload: bytes) -> ReportMessage:
     text, packed = split(payload, REPORT_HEADER_BYTES_MAX)
     header = _parse(_report.decode, text)
+    _check_source(header.report.source)
+    try:
+        return _read_report(header, packed)
+    except RefusedReportError as error:
+        raise RefusedReportError(str(error), header.report.source) from None
+
+
+def _read_report(header: ReportHeader, packed: memoryview) -> ReportMessage:
     report = header.report
     _check_report(report)
-    _check_cost(header.cost)
+    _check("count", *header.cost)
     _require(len(header.shapes) == len(report.allocators), "not one shape per allocator")
     blocks: list[Columns | None] = []
     for shape in header.shapes:
@@ -145,16 +167,28 @@ def _decode_report(payload: bytes) -> ReportMessage:
 def _decode_oom(payload: bytes) -> OomMessage:
     text, packed = split(payload, OOM_HEADER_BYTES_MAX)
     header = _parse(_oom.decode, text)
+    _check_source(header.oom.source)
+    try:
+        return _read_oom(header, packed)
+    except RefusedReportError as error:
+        raise RefusedReportError(str(error), header.oom.source) from None
+
+
+def _read_oom(header: OomHeader, packed: memoryview) -> OomMessage:
     oom = header.oom
-    _check_source(oom.source)
     _check_uuid(oom.gpu_uuid)
-    _check_bytes(oom.requested_bytes, oom.device_total_bytes, oom.device_free_bytes)
-    _require(0 <= oom.thread_id < TID_MAX, "thread id out of range")
+    _check("bytes", oom.requested_bytes, oom.device_total_bytes, oom.device_free_bytes)
+    _check("timestamp", oom.timestamp)
+    _check("uptime", oom.taken_at)
+    _check("thread_id_or_none", oom.thread_id)
     if oom.allocator is not None:
         _check_allocator(oom.allocator)
+    _require(len(oom.trace) <= STEPS_MAX and len(oom.stacks) <= FAILURE_STACKS_MAX, "too long a history")
     for step in oom.trace:
-        _require(0 <= step.address < ADDRESS_MAX and 0 <= step.size <= BYTES_MAX, "step out of range")
-        _require(0 <= step.stream <= 2 * ADDRESS_MAX and 0 <= (step.time_us or 0) <= COUNT_MAX, "step out of range")
+        _check("address", step.address)
+        _check("bytes", step.size)
+        _check("stream", step.stream)
+        _check("time_us", step.time_us)
         _require(step.stack is None or 0 <= step.stack < len(oom.stacks), "step without its stack")
     blocks, packed = _read_blocks(header.shape, packed)
     _require(blocks is None or oom.allocator is not None, "blocks without an allocator")
@@ -165,7 +199,7 @@ def _decode_oom(payload: bytes) -> OomMessage:
 def _read_blocks(shape: BlockShape | None, packed: memoryview) -> tuple[Columns | None, memoryview]:
     if shape is None:
         return None, packed
-    _require(0 <= shape.rows <= BLOCKS_MAX, f"{shape.rows} blocks")
+    _require(0 <= shape.rows <= BLOCKS_MAX, f"{shown(shape.rows)} blocks")
     _require(len(shape.labels) <= LABELS_MAX, f"{len(shape.labels)} labels")
     _require({"address", "size", "state"} <= set(shape.columns) <= COLUMNS.keys(), "columns that are not known")
     found: dict[str, array[int]] = {}
@@ -183,8 +217,10 @@ def _read_blocks(shape: BlockShape | None, packed: memoryview) -> tuple[Columns 
         label=found.get("label"),
         labels=shape.labels,
     )
-    _check_below(columns.address, ADDRESS_MAX, "address")
-    _check_below(columns.size, BYTES_MAX, "size")
+    _check_below(columns.address, ADDRESS_MAX + 1 - BYTES_MAX, "address")
+    _check_below(columns.size, BYTES_MAX + 1, "size")
+    _require(sum(columns.size) <= BYTES_MAX, f"blocks of {shown(sum(columns.size))} bytes")
+    _check_requested(columns.requested)
     _check_below(columns.state, len(STATES), "state")
     _check_below(columns.type, len(TYPES), "type")
     _check_below(columns.label, len(shape.labels), "label")
@@ -195,8 +231,13 @@ def _check_below(column: array[int] | None, limit: int, name: str) -> None:
     _require(not column or max(column) < limit, f"{name} of a block out of range")
 
 
+def _check_requested(column: array[int] | None) -> None:
+    known = set(column or ()) - {NOT_KNOWN}
+    _require(not known or max(known) <= BYTES_MAX, "requested size of a block out of range")
+
+
 def _check_report(report: Report) -> None:
-    _check_source(report.source)
+    _check("uptime", report.taken_at)
     _require(len(report.allocators) <= DEVICES_MAX, "too many allocators")
     _require(len({one.gpu_uuid for one in report.allocators}) == len(report.allocators), "a device told twice")
     for allocator in report.allocators:
@@ -207,54 +248,54 @@ def _check_report(report: Report) -> None:
     _require(len(report.kv_states or ()) <= ENGINES_MAX, "too many engines")
     _require(len(report.kernels or ()) <= 1, "kernels told twice")
     for kernels in report.kernels or ():
-        _check_numbers(kernels[1:-1])
-        _require((kernels.occupancy or 0) <= 100, "occupancy above 100 %")
+        _check_counts(kernels[1:-1])
+        _check("percent", kernels.occupancy)
         _check_unknown(kernels.unknown)
     _require(len(report.engines or ()) <= ENGINES_MAX, "too many engines")
     for engine in report.engines or ():
-        _check_numbers(engine[2:-1])
+        _check_counts(engine[2:-1])
         _check_unknown(engine.unknown)
 
 
 def _check_allocator(allocator: AllocatorReport) -> None:
     _check_uuid(allocator.gpu_uuid)
-    _check_bytes(*allocator[1:6])
+    _check(
+        "bytes",
+        allocator.reserved_bytes,
+        allocator.allocated_bytes,
+        allocator.inactive_split_bytes,
+        allocator.requested_bytes,
+        allocator.largest_free_bytes,
+    )
     _require(allocator.blocks is None, "blocks outside of columns")
     _require(len(allocator.threads or ()) <= THREADS_MAX, "too many threads")
     for thread in allocator.threads or ():
-        _check_thread(thread)
+        _check("thread_id", thread.thread_id)
+        _check("bytes", thread.allocated_bytes)
     _require(len(allocator.stacks or ()) <= STACKS_MAX, "too many stacks")
     for stack in allocator.stacks or ():
         _check_stack(stack)
     _check_unknown(allocator.unknown)
 
 
-def _check_thread(thread: OwnerThread) -> None:
-    _require(0 < thread.thread_id < TID_MAX, "thread id out of range")
-    _check_bytes(thread.allocated_bytes)
-
-
 def _check_stack(stack: OwnerStack) -> None:
     _require(len(stack.frames) <= FRAMES_MAX, "too deep a stack")
-    _check_bytes(stack.allocated_bytes)
-    _check_numbers((stack.blocks,))
+    _check("bytes", stack.allocated_bytes)
+    _check("count", stack.blocks)
     _require(0 <= stack.type < len(TYPES), "type of a stack out of range")
 
 
 def _check_layout(layout: KvLayout) -> None:
     _check_uuid(layout.gpu_uuid)
-    _require(0 <= layout.pages <= PAGES_MAX, "too many pages")
+    _check("pages", layout.pages)
     _require(len(layout.ranges) <= PARTS_MAX and len(layout.pieces) <= PARTS_MAX, "too many tensors")
     for address, size in layout.ranges:
-        _require(0 <= address < ADDRESS_MAX and 0 <= size <= BYTES_MAX, "range out of range")
+        _check("address", address)
+        _check("bytes", size)
+    _check("bytes", sum(size for _, size in layout.ranges))
     for piece in layout.pieces:
-        _require(0 <= piece.address < ADDRESS_MAX, "piece out of range")
-        _require(0 <= piece.stride <= BYTES_MAX and 0 <= piece.size <= BYTES_MAX, "piece out of range")
-        _require(piece.address + piece.stride * layout.pages < ADDRESS_MAX, "piece out of range")
-
-
-def _check_cost(cost: Cost) -> None:
-    _check_numbers(cost)
+        _check("bytes", piece.stride, piece.size, piece.stride * layout.pages, piece.size * layout.pages)
+        _check("address", piece.address, piece.address + piece.stride * layout.pages)
 
 
 def _check_source(source: str) -> None:
@@ -269,23 +310,28 @@ def _check_unknown(unknown: dict[str, str]) -> None:
     _require(len(unknown) <= KEYS_MAX, "too many unknowns")
 
 
-def _check_bytes(*sizes: int | None) -> None:
-    _require(all(size is None or 0 <= size <= BYTES_MAX for size in sizes), "bytes out of range")
-
-
-def _check_numbers(numbers: Iterable[object]) -> None:
+def _check(kind: str, *numbers: float | None) -> None:
+    """Every number is in the range of its kind, or None."""
+    allowed = RANGES[kind]
     for number in numbers:
-        if isinstance(number, int | float):
-            _require(0 <= number <= COUNT_MAX, "number out of range")
+        if number is not None and not allowed.holds(number):
+            raise RefusedReportError(f"{kind.partition('_')[0]} out of range: {shown(number)}")
+
+
+def _check_counts(fields: Iterable[object]) -> None:
+    """Every number among the fields."""
+    _check("count", *(field for field in fields if isinstance(field, int | float)))
 
 
 def _require(kept: bool, otherwise: str) -> None:
     if not kept:
-        raise WireError(otherwise)
+        raise RefusedReportError(otherwise)
 
 
 def _parse(parse: Callable[[bytes], T], text: bytes) -> T:
     try:
         return parse(text)
+    except msgspec.ValidationError as error:
+        raise RefusedReportError(f"header: {error}") from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise WireError(f"header: {error}") from None

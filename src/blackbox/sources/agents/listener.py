@@ -7,12 +7,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from blackbox.model.sample import ProcessExit
 from blackbox.sources.agents.connection import FRAME_BYTES, AgentConnection
 from blackbox.sources.agents.decode import OomMessage
 from blackbox.sources.agents.exits import exit_of
 from blackbox.sources.agents.peer import RefusedError, identify, still_there
+from blackbox.sources.agents.refusals import Refusals
 from blackbox.sources.proc.processes import Procfs
 from blackbox.sources.proc.threads import Tasks
 from blackbox.sources.rate_limit import TokenBucket
@@ -44,6 +46,15 @@ LOG_BURST, LOG_SECONDS = 20, 5.0
 log = logging.getLogger(__name__)
 
 
+class ReceivedOom(NamedTuple):
+    """A failed allocation, and who told."""
+
+    connection: AgentConnection
+    message: OomMessage
+    at: float
+    """When it was received, in Unix seconds."""
+
+
 class AgentServer:
     """Serves agents from its construction until `close`. The lock guards all that connections hold."""
 
@@ -59,13 +70,15 @@ class AgentServer:
         """By pid."""
         self.cut_off = 0
         """Connections closed because their agent broke a rule, or refused."""
+        self.refusals = Refusals()
         self.frames_gone = 0
         self.bytes_gone = 0
         """Of connections that ended."""
         self._held_bytes = 0
         self._rows = 0
         """Of all connections."""
-        self._ooms: list[tuple[AgentConnection, OomMessage]] = []
+        self._ooms: list[ReceivedOom] = []
+        """At most `OOMS_MAX`."""
         self._process_exits: list[ProcessExit] = []
         self._listening = listening
         self._procfs = procfs
@@ -95,7 +108,7 @@ class AgentServer:
         self._waker.close()
         self._woken.close()
 
-    def take_ooms(self) -> list[tuple[AgentConnection, OomMessage]]:
+    def take_ooms(self) -> list[ReceivedOom]:
         """Failed allocations since the last call. Hold the lock."""
         ooms, self._ooms = self._ooms, []
         return ooms
@@ -160,7 +173,7 @@ class AgentServer:
                 self._end(before)
             if len(self.connections) >= AGENTS_MAX:
                 raise RefusedError(f"{AGENTS_MAX} agents are connected")
-            connection = AgentConnection(connected, peer, self._tasks, self._clock())
+            connection = AgentConnection(connected, peer, self._tasks, self._clock(), self.refusals)
             self._selector.register(connected, selectors.EVENT_READ, connection)
             self.connections[peer.pid] = connection
 
@@ -191,7 +204,7 @@ class AgentServer:
         held_bytes, rows = connection.held_bytes, connection.rows
         try:
             for oom in connection.receive(now):
-                self._ooms = [*self._ooms, (connection, oom)][-OOMS_MAX:]
+                self._ooms = [*self._ooms, ReceivedOom(connection, oom, time.time())][-OOMS_MAX:]
         except BlockingIOError:
             return None
         except (EOFError, ConnectionError):
@@ -250,5 +263,6 @@ class AgentServer:
 
     def _note_cut_off(self, line: str) -> None:
         self.cut_off += 1
+        self.refusals.note("disconnected", line, self._clock())
         if self._log_lines.take(self._clock()):
             log.warning("%s", line)

@@ -17,7 +17,7 @@ from blackbox.model.sample import (
 from blackbox.sources.agents.connection import AgentConnection
 from blackbox.sources.agents.decode import OomMessage
 from blackbox.sources.agents.kv_pools import Joined, workers_of
-from blackbox.sources.agents.probe_state import Details, ProbeState
+from blackbox.sources.agents.probe_state import CLOCKS_APART_SECONDS_MAX, Details, ProbeState
 from blackbox.sources.agents.rows import TYPES, block_rows
 from blackbox.sources.agents.text import printable, printable_values
 from blackbox.sources.agents.threads import ThreadStates
@@ -49,7 +49,7 @@ class Allocators:
                     key = connection.peer.pid, source, reported.gpu_uuid
                     threads = self._threads[key] = before.get(key) or ThreadStates(connection.peer.pid, self._tasks)
                     own.append(_allocator(connection, probe, reported, threads, now))
-            parts += _with_pools(connection, own, joined)
+            parts += _with_refused(connection, _with_pools(connection, own, joined))
         return parts
 
 
@@ -87,8 +87,8 @@ def engines(connections: Iterable[AgentConnection], now: float) -> Iterator[Infe
                 yield structs.replace(engine, pids=workers.get(connection, ()), taken_at=probe.taken_at)
 
 
-def oom_event(connection: AgentConnection, message: OomMessage) -> Event:
-    """A failed allocation, whole."""
+def oom_event(connection: AgentConnection, message: OomMessage, timestamp: float) -> Event:
+    """A failed allocation, whole; `timestamp` is when it was received, which counts where its own is far from that."""
     oom, process = message.header.oom, connection.peer.process
     allocator = None
     if oom.allocator is not None:
@@ -101,7 +101,7 @@ def oom_event(connection: AgentConnection, message: OomMessage) -> Event:
     free = "" if oom.device_free_bytes is None else f", {oom.device_free_bytes // MIB} MiB free"
     return Event(
         kind="oom",
-        timestamp=oom.timestamp,
+        timestamp=oom.timestamp if abs(oom.timestamp - timestamp) <= CLOCKS_APART_SECONDS_MAX else timestamp,
         message=f"{process.name} ({process.pid}) was refused {oom.requested_bytes / MIB:.1f} MiB{free}",
         gpu_uuid=oom.gpu_uuid,
         pid=process.pid,
@@ -183,6 +183,15 @@ def owning_stack(reported: OwnerStack) -> OwningStack:
         type=TYPES[reported.type],
         subtype=None if reported.subtype is None else printable(reported.subtype),
     )
+
+
+def _with_refused(connection: AgentConnection, allocators: list[Allocator]) -> list[Allocator]:
+    """The allocators of a process; those of each device name the reports of its probes that were refused."""
+    if not connection.refused:
+        return allocators
+    why = "; ".join(f"the report of {source} was refused: {text}" for source, text in connection.refused.items())
+    refused = dict.fromkeys(("reserved_bytes", "allocated_bytes", "blocks"), printable(why))
+    return [structs.replace(one, unknown=refused | one.unknown) for one in allocators]
 
 
 def _counters(connection: AgentConnection, source: str, reported: AllocatorReport, taken_at: float) -> Allocator:

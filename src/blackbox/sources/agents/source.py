@@ -58,10 +58,11 @@ class AgentSource:
             return Sample(
                 source=self.name,
                 taken_at=now,
+                reason=server.refusals.named(now),
                 allocators=tuple(self._allocators.parts(self._pools.join(connections), now)),
                 kernels=tuple(kernels(connections)),
                 engines=tuple(engines(connections, now)),
-                events=tuple(oom_event(connection, oom) for connection, oom in server.take_ooms()),
+                events=tuple(oom_event(oom.connection, oom.message, oom.at) for oom in server.take_ooms()),
                 process_exits=server.process_exits(),
                 cost={
                     "agents": len(connections),
@@ -69,6 +70,7 @@ class AgentSource:
                     "agents_cpu_seconds": sum(connection.cost.cpu_seconds for connection in connections),
                     "agents_dropped": sum(connection.cost.dropped for connection in connections),
                     "frames_total": server.frames_gone + sum(connection.frames for connection in connections),
+                    **server.refusals.cost(),
                     "bytes_total": server.bytes_gone + sum(connection.bytes for connection in connections),
                 },
                 facts=dict((SOCKET.stated(os.fspath(self._path)),)),

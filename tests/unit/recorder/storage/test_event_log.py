@@ -1,11 +1,14 @@
 """Events: numbered, on the disk, and found again."""
 
 import sqlite3
+import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
+from msgspec import structs
 
 from blackbox.recorder.storage.event_log import EventReader, EventWriter
 from tests.recorded_moments import DAY, event
@@ -77,3 +80,28 @@ def test_row_23_a_damaged_log_is_kept_and_another_one_begun(tmp_path: Path, writ
     writer.append([event(message="kept")], START + 1)
     assert [one.event.message for one in EventReader(tmp_path).after(0)] == ["kept"]
     assert len(list(tmp_path.glob("events-*.db"))) == 2
+
+
+@pytest.mark.fault(49)
+def test_row_49_an_event_that_cannot_be_encoded_costs_itself(tmp_path: Path, writer: EventWriter) -> None:
+    impossible = [
+        structs.replace(event(), pid=1 << 64),
+        *(structs.replace(event(), timestamp=at) for at in (1e308, -1e18)),
+    ]
+    recorded = writer.append([*impossible, event()], START)
+    assert [one.event for one in recorded] == [event()]
+    assert writer.damaged == 3
+    assert EventReader(tmp_path).after(0) == recorded
+
+
+@pytest.mark.fault(49)
+def test_row_49_a_recorded_event_outside_the_calendar_is_skipped(tmp_path: Path, writer: EventWriter) -> None:
+    (first,) = writer.append([event()], START)
+    body = msgspec.json.encode(structs.replace(event(), timestamp=1e308))
+    database = writer._open[1] if writer._open else None
+    assert database is not None
+    row = first.id + 1, 1e308, "xid", body.decode(), zlib.crc32(body)
+    database.execute("INSERT INTO event VALUES (?, ?, ?, ?, ?)", row)
+    reader = EventReader(tmp_path)
+    assert reader.after(0) == [first]
+    assert reader.damaged == 1
