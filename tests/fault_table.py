@@ -75,6 +75,7 @@ FAULTS: dict[int, tuple[str, str, str]] = {
         "an agent tells a number past the end of its range",
         "refused and counted; an event that cannot be encoded costs itself; recording goes on",
     ),
+    52: (PEOPLE, "an agent claims more than there is", "capped by what the driver says; the excess is named"),
     50: (PEOPLE, "one probe tells an impossible figure", "that report is dropped, counted and named; the rest stays"),
     56: (HTTP, "times at the ends of the calendar in a query", "400 with the range"),
     57: (

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from msgspec import Struct, structs
 
 from blackbox.merge.blocks import block_rows, blocks_bytes, opaque_row
+from blackbox.merge.claims import Claim, capped, excessive
 from blackbox.merge.selection import Selection
 from blackbox.merge.stacks import stack_rows, stacks_bytes
 from blackbox.merge.threads import main_thread, owned_bytes, thread_rows
+from blackbox.model.identity import ProcessKey
 from blackbox.model.sample import Allocator, DeviceProcess
 from blackbox.model.snapshot import Block, Process, Stack, Thread
 
@@ -51,17 +53,28 @@ def process_memory(selection: Selection) -> list[ProcessMemory]:
     order = {device.uuid: (position, device.index) for position, device in enumerate(selection.devices)}
     listed = {(row.gpu_uuid, row.pid): row for row in selection.processes}
     keys = sorted(listed.keys() | selection.allocators.keys(), key=lambda key: (order[key[0]][0], key[1]))
+    allocators = {key: tuple(_consistent(selection.allocators.get(key, ()))) for key in keys}
+    claims = [_claim(key, order[key[0]][1], reports, listed.get(key)) for key, reports in allocators.items() if reports]
+    for key, believed_bytes in excessive(selection, claims).items():
+        allocators[key] = tuple(capped(allocators[key], believed_bytes))
     return [
         _process_memory(
             pid,
             order[uuid][1],
             uuid,
             listed.get((uuid, pid)),
-            tuple(_consistent(selection.allocators.get((uuid, pid), ()))),
+            allocators[uuid, pid],
             (uuid, pid) in selection.withheld,
         )
         for uuid, pid in keys
     ]
+
+
+def _claim(key: ProcessKey, gpu: int, allocators: tuple[Allocator, ...], listed: DeviceProcess | None) -> Claim:
+    claimed_bytes = sum(allocator.reserved_bytes for allocator in allocators)
+    if any(allocator.kv_pools for allocator in allocators):  # pages may lie outside of the allocator's own blocks
+        claimed_bytes = max(claimed_bytes, sum(block.size for block in block_rows(key[1], gpu, allocators)))
+    return Claim(key, claimed_bytes, None if listed is None else listed.used_bytes)
 
 
 def _consistent(allocators: tuple[Allocator, ...]) -> Iterator[Allocator]:
@@ -76,6 +89,8 @@ def _consistent(allocators: tuple[Allocator, ...]) -> Iterator[Allocator]:
             checked = structs.replace(checked, blocks=None, kv_pools=())
         if checked.threads is not None and not _sums_agree(checked, owned_bytes(checked), checked.allocated_bytes):
             checked = structs.replace(checked, threads=None)
+        if (checked.inactive_split_bytes or 0) > checked.reserved_bytes:
+            checked = structs.replace(checked, inactive_split_bytes=None)
         if stacks_bytes(checked) > checked.allocated_bytes:
             checked = structs.replace(checked, stacks=None)
         yield checked

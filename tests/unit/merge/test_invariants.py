@@ -6,11 +6,14 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from blackbox.merge import blocks, merge
+from blackbox.merge.claims import AHEAD_SHARE
 from blackbox.model.codec import from_json, to_json
 from blackbox.model.snapshot import Moment, Snapshot
 from blackbox.model.view import UnknownGpuError
+from blackbox.wire.ranges import BYTES_MAX
 from tests.strategies import moments
 
 arbitrary = settings(max_examples=60)
@@ -213,3 +216,45 @@ def test_processes_with_a_block_at_the_same_address_have_different_ids(
     address = page * blocks.ALIGNMENT_BYTES
     assert (blocks.block_id(one, gpu, address) == blocks.block_id(other, gpu, address)) == same
     assert blocks.block_id(one, gpu, address) < blocks.BLOCK_ID_MAX
+
+
+@st.composite
+def boasts(draw: st.DrawFn) -> Moment:
+    """An arbitrary moment in which allocators claim anything that the wire lets through."""
+    moment = draw(moments())
+    claims = st.integers(0, BYTES_MAX)
+    return structs.replace(
+        moment,
+        samples=tuple(
+            structs.replace(
+                sample,
+                allocators=tuple(
+                    structs.replace(one, reserved_bytes=draw(claims), allocated_bytes=draw(claims), blocks=None)
+                    for one in sample.allocators
+                ),
+            )
+            for sample in moment.samples
+        ),
+    )
+
+
+@pytest.mark.fault(52)
+@arbitrary
+@given(boasts())
+def test_row_52_no_claim_of_an_allocator_makes_the_ledger_absurd(moment: Moment) -> None:
+    snapshot = merge(moment)
+    listed: Counter[str] = Counter()
+    for sample in moment.samples:
+        for row in sample.processes:
+            listed[row.gpu_uuid] += row.used_bytes or 0
+    divided = {gpu.parent_uuid for gpu in snapshot.gpus}
+    used = dict.fromkeys(listed, 0)
+    for process in snapshot.processes:
+        used[process.gpu_uuid] = used.get(process.gpu_uuid, 0) + process.used_bytes
+    for gpu in snapshot.gpus:
+        if "total_bytes" not in gpu.unknown and gpu.uuid not in divided:
+            said_by_the_driver = min(0, gpu.used_bytes - listed[gpu.uuid])
+            assert gpu.unattributed_bytes >= said_by_the_driver - gpu.total_bytes * AHEAD_SHARE - 1
+            assert gpu.unattributed_bytes == gpu.used_bytes - used.get(gpu.uuid, 0)
+    for process in snapshot.processes:
+        assert (process.allocated_bytes or 0) <= process.reserved_bytes <= process.used_bytes

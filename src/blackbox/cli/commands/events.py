@@ -46,7 +46,7 @@ def line(event: "NumberedEvent") -> str:
     """An event for people."""
     from datetime import UTC, datetime
 
-    from blackbox.model.times import TIME_SECONDS_MAX
+    from blackbox.model.text import TIME_SECONDS_MAX
 
     if not 0 <= event.timestamp <= TIME_SECONDS_MAX:
         return f"{event.timestamp:g} (in no calendar)  {event.kind:<15}  {event.message}"
