@@ -77,6 +77,7 @@ FAULTS: dict[int, tuple[str, str, str]] = {
     ),
     52: (PEOPLE, "an agent claims more than there is", "capped by what the driver says; the excess is named"),
     50: (PEOPLE, "one probe tells an impossible figure", "that report is dropped, counted and named; the rest stays"),
+    55: (RECORDS, "the data directory is open to every user", "each file of it is for its owner alone"),
     56: (HTTP, "times at the ends of the calendar in a query", "400 with the range"),
     57: (
         HTTP,

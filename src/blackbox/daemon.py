@@ -24,6 +24,7 @@ from blackbox.pidfile import announced
 from blackbox.recorder import HeldError, Recorder
 from blackbox.recorder.dumps.file import Dump
 from blackbox.recorder.dumps.keeper import DumpKeeper
+from blackbox.recorder.storage.directory import DEMO_DIRECTORY
 from blackbox.recorder.storage.dump_files import DUMPS_DIRECTORY
 from blackbox.sampling.replay import Replay
 from blackbox.sampling.runner import make_runner
@@ -37,8 +38,6 @@ SAMPLER_STOP_SECONDS = 1.5
 """A source that hangs is killed well within this."""
 RECORDER_STOP_SECONDS = 1.0
 """What is queued is written in milliseconds; a disk that hangs may keep the rest."""
-DEMO_DIRECTORY = "demo"
-"""Inside the data directory: simulated numbers never stand among measured ones."""
 STOP_SECONDS_MAX = 2.7
 """What is not closed by then ends with the process; 3 s promised in all."""
 WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104 - told apart, not bound

@@ -3,6 +3,7 @@
 import os
 import platform
 import resource
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
@@ -13,6 +14,8 @@ from blackbox.cli.common.server_arguments import local_url
 from blackbox.cli.common.settings_file import config_path
 from blackbox.client import Client, ClientError, StatusError, UnreachableError
 from blackbox.model.sample import Device, Sample
+from blackbox.paths import data_directory
+from blackbox.recorder.storage.directory import exposed
 from blackbox.settings import Settings
 from blackbox.sources.vendor import Vendor
 
@@ -72,6 +75,7 @@ def examine(machine: Machine) -> Iterator[Finding]:
     yield pid_namespace(machine)
     if machine.vendor == "nvidia":
         yield profiling(machine)
+    yield recording(machine)
     yield file_limit(machine, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     yield server(machine)
 
@@ -189,6 +193,22 @@ def profiling(machine: Machine) -> Finding:
         return Finding(subject="profiling", level="ok", text="hardware counters are open to root, which we are")
     text = "counters of kernels (blackbox run --ncu) are for root only"
     return Finding(subject="profiling", level="warn", text=text, remedy=ALLOW_PROFILING)
+
+
+def recording(machine: Machine) -> Finding:
+    """Whether other users can read what is recorded."""
+    directory = machine.settings.data_dir or data_directory(machine.environ)
+    try:
+        open_files = exposed(directory)
+    except FileNotFoundError:
+        return Finding(subject="recording", level="ok", text=f"nothing is recorded in {directory} yet")
+    except OSError as error:
+        return Finding(subject="recording", level="ok", text=f"{directory} is not ours to read: {error.strerror}")
+    if not open_files:
+        return Finding(subject="recording", level="ok", text=f"{directory} can be read by its owner alone")
+    text = f"other users can read {len(open_files)} files in {directory}, such as {open_files[0].name}"
+    remedy = f"chmod -R go-rwx {shlex.quote(str(directory))}; 'blackbox serve' does it for its own files"
+    return Finding(subject="recording", level="warn", text=text, remedy=remedy)
 
 
 def file_limit(machine: Machine, hard_limit: int) -> Finding:

@@ -29,7 +29,7 @@ def directory(arguments: Namespace, environ: Mapping[str, str] = os.environ) -> 
     settings = load_settings(arguments, environ)
     found = settings.data_dir or data_directory(environ)
     if settings.demo:
-        from blackbox.daemon import DEMO_DIRECTORY
+        from blackbox.recorder.storage.directory import DEMO_DIRECTORY
 
         found = found / DEMO_DIRECTORY
     try:

@@ -27,6 +27,7 @@ from blackbox.model.snapshot import Moment
 from blackbox.recorder.dumps.redaction import redact, redact_event, redact_text
 from blackbox.recorder.storage.compression import UNPACKED_BYTES_MAX, DamageError, pack, unpack
 from blackbox.recorder.storage.frames import Frame, pack_frames, to_bytes, to_moment, unpack_frames
+from blackbox.recorder.storage.privacy import make_file
 
 VERSION = 1
 NAME = b"BLACKBOX DUMP\r\n"
@@ -34,8 +35,6 @@ NAME = b"BLACKBOX DUMP\r\n"
 MAGIC = NAME + bytes((VERSION,))
 BATCH_BYTES = 8 * 1024 * 1024
 """Moments packed together: alike stands beside alike, and damage costs no more than this."""
-FILE_MODE = 0o600
-"""It tells of every user's processes."""
 
 _RECORD = struct.Struct("<BI")
 
@@ -73,7 +72,7 @@ def write_dump(path: Path, head: DumpHead, moments: Iterable[Moment], events: Se
     """Writes a dump beside `path`, then moves it there. Arguments and secrets are left out. Raises `FailureError`."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        partial.touch(FILE_MODE, exist_ok=False)
+        make_file(partial)
         try:
             with partial.open("wb") as file:
                 end = _write(file, head, moments, events)

@@ -20,6 +20,7 @@ from blackbox.recorder.dumps.pace import DumpPace
 from blackbox.recorder.dumps.retention import Evictions, enforce
 from blackbox.recorder.query.recording import Recording
 from blackbox.recorder.storage.dump_files import new_dump
+from blackbox.recorder.storage.privacy import make_directory
 
 BEFORE_SECONDS = 600.0
 """What led to an out-of-memory is in the last ten minutes, or goes on for hours and shows in them too."""
@@ -131,7 +132,7 @@ def dated(event: Event, now: float) -> Event:
 def keep(recording: Recording, directory: Path, event: Event, now: float) -> Path:
     """A dump of the time before and a little after an event. Raises `FailureError`."""
     since, until = event.timestamp - BEFORE_SECONDS, max(now, event.timestamp)
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_directory(directory)
     dump = new_dump(directory, event.kind, event.pid, event.uid, event.timestamp)
     events = [recorded.event for recorded in recording.events(since, until)]
     if all(known != event for known in events):

@@ -6,6 +6,8 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from blackbox.recorder.storage.privacy import make_file
+
 APPLICATION_ID = 0x42424F58
 """`BBOX`: what `file` and SQLite's tools find in the header."""
 FORMAT_VERSION = 2
@@ -112,6 +114,7 @@ def shrunk(database: sqlite3.Connection, path: Path) -> Path | None:
         return None
     beside = path.with_name(path.name + BESIDE_SUFFIX)
     beside.unlink(missing_ok=True)
+    make_file(beside)
     database.execute("VACUUM INTO ?", (str(beside),))
     sync(beside)
     return beside
@@ -130,6 +133,7 @@ def _create(path: Path, schema: str) -> None:
     """Makes it beside, so that a file of that name is never without its tables, whenever the maker is killed."""
     beside = path.with_name(path.name + BESIDE_SUFFIX)
     beside.unlink(missing_ok=True)
+    make_file(beside)
     with closing(sqlite3.connect(beside, isolation_level=None)) as database:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute(f"PRAGMA application_id = {APPLICATION_ID}")

@@ -9,11 +9,14 @@ from typing import NamedTuple
 
 from blackbox.errors import FailureError
 from blackbox.recorder.storage.database import BESIDE_SUFFIX
+from blackbox.recorder.storage.dump_files import DUMP_SUFFIX, DUMPS_DIRECTORY
+from blackbox.recorder.storage.privacy import make_directory, open_to_others, take_from_others
 
-DIRECTORY_MODE = 0o700
-"""What is recorded of a process is its user's business and the operator's."""
 LOCK_NAME = "lock"
 SUFFIX = ".db"
+DEMO_DIRECTORY = "demo"
+"""Inside the data directory: simulated numbers never stand among measured ones."""
+NAMES = (LOCK_NAME, DUMPS_DIRECTORY, DEMO_DIRECTORY)
 COMPANIONS = ("-wal", "-shm", "-journal")
 """SQLite's files beside a chunk that is being written."""
 _TIME = "%Y%m%dT%H%M%SZ"
@@ -61,13 +64,34 @@ def tidy(directory: Path) -> None:
 
 
 def prepare(directory: Path) -> None:
-    """Makes the directory. Raises `FailureError`."""
+    """Makes the directory, and closes what is ours in it to other users. Raises `FailureError`."""
     try:
-        directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+        make_directory(directory)
         if not os.access(directory, os.W_OK | os.X_OK):
             raise PermissionError(0, "not writable")
+        for path in _ours(directory):
+            take_from_others(path)
+        if all(map(_is_ours, directory.iterdir())):  # or it is /tmp, or somebody's home
+            take_from_others(directory)
     except OSError as error:
         raise FailureError(f"cannot record in {directory}: {error.strerror or error}") from error
+
+
+def exposed(directory: Path) -> list[Path]:
+    """What other users may read of a recording: its files where the directory lets them in. Raises `OSError`."""
+    if next(open_to_others(iter((directory,))), None) is None:
+        return []
+    return list(open_to_others(path for path in _ours(directory) if path.is_file()))
+
+
+def _ours(directory: Path) -> Iterator[Path]:
+    """The recording's files, and the directory of dumps."""
+    yield from filter(_is_ours, directory.iterdir())
+    yield from (directory / DUMPS_DIRECTORY).glob(f"*{DUMP_SUFFIX}")
+
+
+def _is_ours(path: Path) -> bool:
+    return path.name in NAMES or path.name.endswith((SUFFIX, *COMPANIONS)) or f"{SUFFIX}{BESIDE_SUFFIX}" in path.name
 
 
 class DirectoryLock:
