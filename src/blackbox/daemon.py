@@ -143,7 +143,7 @@ def _noter(recorder: Recorder | None, dumps: DumpKeeper | None) -> Callable[[Eve
 
 def _make_sampler(settings: Settings, hub: Hub, demand: "Demand") -> Sampler:
     wake_event = WakeEvent()
-    context = SourceContext(settings.source_options, lambda: _gpu_pids(hub))
+    context = SourceContext(settings.source_options, lambda: _gpu_pids(hub), lambda: _gpu_uuids(hub))
     return Sampler(
         [
             make_runner(spec, context, settings.interval_seconds, wake_event.set)
@@ -176,6 +176,12 @@ def _gpu_pids(hub: Hub) -> set[int]:
     in /proc."""
     samples = () if hub.latest is None else hub.latest.moment.samples
     return {process.pid for sample in samples for process in sample.processes if process.start_time is not None}
+
+
+def _gpu_uuids(hub: Hub) -> set[str]:
+    """The devices of the newest moment."""
+    samples = () if hub.latest is None else hub.latest.moment.samples
+    return {device.uuid for sample in samples for device in sample.devices}
 
 
 class Demand:

@@ -3,7 +3,12 @@
 import json
 import os
 import re
+import shutil
+import signal
 import socket
+import subprocess
+import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -13,14 +18,22 @@ from typing import Any
 
 import pytest
 
+from blackbox.sources.agents import listener
+from blackbox.sources.agents.listener import LIMITS
 from blackbox.wire.message import pack_hello, pack_oom, pack_report
 from blackbox.wire.report import AllocatorReport, BlockColumns, Cost, Hello, Oom, Report, TraceStep
+from tests.agent_rig import AgentServer
 from tests.fake_nvml import FakeDriver, Gpu, Process, gpu_uuid
+from tests.private_state import PUBLIC_PREFIX
 from tests.running_server import RunningServer, blackbox, environment
 from tests.waiting import PATIENCE_SECONDS, until
 
 MIB = 1024 * 1024
 HELD, CONTEXT = 8 * MIB, 300 * MIB
+FLOOD_BYTES_MAX, FLOOD_DISK_BYTES_MAX = 256 * MIB, 64 * MIB
+"""Without budgets it takes gigabytes, and 5 MB on the disk for each of the failures."""
+OTHER_UID = 54321
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 HELLO, COST = pack_hello(Hello(1, 0, 0)), Cost(0.0, 0, 0)
 
 
@@ -59,6 +72,12 @@ def get(server: RunningServer, path: str) -> Any:
         return json.load(answer)
 
 
+def resident_bytes(pid: int) -> int:
+    found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    assert found
+    return int(found[1]) * 1024
+
+
 def refused(server: RunningServer, reason: str) -> int:
     """As `/metrics` counts it."""
     with urllib.request.urlopen(f"{server.url}/metrics", timeout=PATIENCE_SECONDS) as answer:
@@ -71,6 +90,31 @@ def listed(server: RunningServer, home: Path) -> str:
     done = blackbox("events", "--kind", "oom", "--url", server.url, env=environment(home))
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@pytest.mark.fault(46)
+def test_row_46_a_flood_of_failures_stays_within_budgets(server: RunningServer, tmp_path: Path) -> None:
+    rows = 100_000
+    columns = BlockColumns(range(1 << 30, (1 << 30) + rows * 512, 512), [512] * rows, [1] * rows)
+    huge = oom(allocator=AllocatorReport(gpu_uuid(0), rows * 512, rows * 512, blocks=columns))
+    before = resident_bytes(server.pid)
+    with agent(tmp_path) as say:
+        for _ in range(30):
+            say(oom(gpu_uuid="GPU-of-nobody"))
+        until(lambda: refused(server, "unknown_gpu") == 30)
+        for _ in range(24):
+            say(huge)
+        until(lambda: refused(server, "too_many_failures") >= 10)
+        assert refused(server, "too_large") >= 1  # failures told without their blocks
+        events = get(server, "/vram/events?kind=oom&limit=1000")["events"]
+        assert 1 <= len(events) <= 14
+        assert {event["gpu_uuid"] for event in events} == {gpu_uuid(0)}
+        assert resident_bytes(server.pid) - before < FLOOD_BYTES_MAX
+        recorder = get(server, "/healthz")["recorder"]
+        assert (recorder["state"], recorder["failures_total"]) == ("recording", 0)
+        assert server.stop() == 0
+    recording = tmp_path / ".local" / "state" / "blackbox"
+    assert sum(path.stat().st_size for path in recording.rglob("*events*")) < FLOOD_DISK_BYTES_MAX
 
 
 @pytest.mark.fault(49)
@@ -134,3 +178,86 @@ def test_row_50_a_figure_out_of_range_costs_the_report_that_has_it(server: Runni
         assert status["cost"]["agents_cut_off_total"] == 0
         say(blocks_report("rmm", reserved_bytes=0, allocated_bytes=0, blocks=None))  # well again
         until(lambda: not named())
+
+
+CROWD = """
+import os, socket, sys, time
+path, count, uid, said = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), open(sys.argv[4], "rb").read()
+for _ in range(count):
+    if not os.fork():
+        os.setuid(uid)
+        one = socket.socket(socket.AF_UNIX)
+        one.connect(path)
+        try:
+            one.sendall(said)
+            one.settimeout(None)
+            one.recv(1)
+        except OSError:
+            pass
+        os._exit(0)
+print("all", flush=True)
+time.sleep(600)
+"""
+
+
+@contextmanager
+def crowd(path: Path, count: int, said: bytes, folder: Path) -> Iterator[None]:
+    """So many programs of another user, each of which says so much and stays."""
+    (folder / "said").write_bytes(said)
+    command = [sys.executable, "-c", CROWD, path, str(count), str(OTHER_UID), folder / "said"]
+    program = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+    try:
+        assert program.stdout
+        assert program.stdout.readline() == b"all\n"
+        yield
+    finally:
+        os.killpg(program.pid, signal.SIGKILL)
+        program.communicate()
+
+
+@contextmanager
+def open_server() -> Iterator[AgentServer]:
+    """One that every user reaches."""
+    folder = Path(tempfile.mkdtemp(dir=PUBLIC_PREFIX.parent, prefix=PUBLIC_PREFIX.name))
+    folder.chmod(0o755)
+    try:
+        with AgentServer(folder, 0o666) as server:
+            yield server
+    finally:
+        shutil.rmtree(folder)
+
+
+@needs_root
+@pytest.mark.fault(51)
+def test_row_51_a_crowd_of_one_user_keeps_no_other_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "AGENTS_MAX", 20)
+    with open_server() as server, crowd(server.socket, 30, HELLO, tmp_path):
+        server.wait_for(lambda sample: sample.cost["agents"] == 20)
+        with honest(server.socket):
+            server.wait_for(lambda sample: [one.pid for one in sample.allocators] == [os.getpid()])
+            assert server.sample().cost["agents"] == 20
+
+
+@needs_root
+@pytest.mark.fault(51)
+def test_row_51_what_a_sample_looks_at_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "LIMITS", LIMITS._replace(parts=300))
+    probes = [
+        pack_report(Report(f"probe{number}", 0.0, tuple(AllocatorReport(f"GPU-{gpu}", 1, 1) for gpu in range(8))), COST)
+        for number in range(16)
+    ]
+    with open_server() as server, honest(server.socket):
+        server.wait_for(lambda sample: sample.allocators)
+        with crowd(server.socket, 10, b"".join((HELLO, *probes)), tmp_path):
+            seen = server.wait_for(lambda sample: sample.cost["agents_refused_too_many_parts_total"] >= 7)
+            assert len(seen.allocators) <= 300
+            assert os.getpid() in {one.pid for one in seen.allocators}
+
+
+@contextmanager
+def honest(path: Path) -> Iterator[None]:
+    """This process, which tells of one allocator and stays."""
+    with socket.socket(socket.AF_UNIX) as connected:
+        connected.connect(str(path))
+        connected.sendall(HELLO + blocks_report())
+        yield

@@ -71,6 +71,8 @@ class SourceContext(NamedTuple):
     options: OptionValues
     gpu_pids: Callable[[], Collection[int]]
     """The processes on a GPU now, of our own pid namespace."""
+    gpu_uuids: Callable[[], Collection[str]] = tuple
+    """The GPUs and MIG instances that drivers list now; empty before they answered."""
 
 
 class SourceSpec(NamedTuple):

@@ -4,7 +4,9 @@ import contextlib
 import socket
 from collections.abc import Iterator
 
+from blackbox.sources.agents.budgets import AGENT_FAILURES_BURST, AGENT_FAILURES_SECONDS, Usage
 from blackbox.sources.agents.decode import Message, OomMessage, RefusedReportError, ReportMessage, decode
+from blackbox.sources.agents.known_gpus import KnownGpus
 from blackbox.sources.agents.peer import Peer, check_hello
 from blackbox.sources.agents.probe_state import ProbeState
 from blackbox.sources.agents.refusals import Refusals
@@ -35,12 +37,21 @@ class AgentConnection:
     """
 
     def __init__(
-        self, connected: socket.socket, peer: Peer, tasks: Tasks, now: float, refusals: Refusals | None = None
+        self,
+        connected: socket.socket,
+        peer: Peer,
+        tasks: Tasks,
+        now: float,
+        refusals: Refusals | None = None,
+        gpus: KnownGpus | None = None,
     ) -> None:
         self.socket = connected
         self.refused: dict[str, str] = {}
         """Probe -> why its newest report was refused; at most `PROBES_MAX`."""
         self._refusals = refusals or Refusals()
+        self._gpus = gpus or KnownGpus()
+        self.failures = TokenBucket(AGENT_FAILURES_BURST, 1 / AGENT_FAILURES_SECONDS, now)
+        """How many failed allocations it may still tell."""
         self.peer = peer
         self.ids = ThreadIds(peer, tasks)
         self.probes: dict[str, ProbeState] = {}
@@ -66,14 +77,25 @@ class AgentConnection:
         return self._greeted
 
     @property
-    def rows(self) -> int:
-        """Blocks held in memory."""
-        return sum(probe.rows for probe in self.probes.values())
+    def usage(self) -> Usage:
+        """What is held for it."""
+        probes = self.probes.values()
+        return Usage(
+            self.held_bytes,
+            sum(probe.rows for probe in probes),
+            sum(probe.kept_bytes for probe in probes),
+            sum(probe.parts for probe in probes),
+        )
 
     def drop_blocks(self, reason: str) -> None:
         """Forgets the blocks of all its probes, for `reason`."""
         for probe in self.probes.values():
             probe.drop_blocks(reason)
+
+    def drop_reports(self, error: RefusedReportError, now: float) -> None:
+        """Forgets all that it told."""
+        self.probes.clear()
+        self.refuse(error, now)
 
     def due_in(self, now: float) -> float:
         """Seconds until it may be read again."""
@@ -141,6 +163,10 @@ class AgentConnection:
 
     def _take_report(self, message: ReportMessage, now: float) -> None:
         self.cost = message.cost
+        message, unknown = self._gpus.only_known(message)
+        if unknown:
+            text = f"agent {self.peer.pid}: {message.report.source}: no driver lists {unknown[0]}"
+            self._refusals.note("unknown_gpu", text, now, len(unknown))
         source = message.report.source
         if probe := self.probes.get(source):
             probe.update(message, now, self.ids)

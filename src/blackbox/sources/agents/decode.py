@@ -102,6 +102,20 @@ class OomMessage(NamedTuple):
     header: OomHeader
     blocks: Columns | None
 
+    @property
+    def rows(self) -> int:
+        """Blocks, steps and stacks."""
+        blocks = 0 if self.blocks is None else len(self.blocks.address)
+        return blocks + len(self.header.oom.trace) + len(self.header.oom.stacks)
+
+    def without_details(self, reason: str) -> OomMessage:
+        """The same without blocks, steps and stacks, for `reason`."""
+        oom = self.header.oom
+        allocator = oom.allocator
+        if allocator is not None:
+            allocator = allocator._replace(stacks=None, unknown=allocator.unknown | {"blocks": reason})
+        return OomMessage(OomHeader(oom._replace(allocator=allocator, trace=(), stacks=()), None), None)
+
 
 Message = Hello | ReportMessage | OomMessage | Goodbye
 

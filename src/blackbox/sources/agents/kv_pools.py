@@ -1,5 +1,6 @@
 """KV pools of all agents: each layout with the states of its engine, which another process may have told."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -7,6 +8,9 @@ from blackbox.model.sample import KvPool
 from blackbox.sources.agents.connection import AgentConnection
 from blackbox.sources.agents.kv_pages import KvMismatchError, pool_of
 from blackbox.wire.report import KvLayout
+
+USER_ROWS_MAX = 200_000
+"""Rows of pages of one user's engines: two of the largest, 50 MB."""
 
 
 class Joined(NamedTuple):
@@ -35,6 +39,9 @@ class Pools:
 
     def __init__(self) -> None:
         self._made: dict[tuple[int, int], _Made] = {}
+        """Of the layouts in the newest reports, which are bounded."""
+        self._rows: Counter[int] = Counter()
+        """User -> rows of pages in the newest join."""
 
     def join(self, connections: Iterable[AgentConnection]) -> dict[AgentConnection, list[Joined]]:
         """The pools of every agent that told a layout."""
@@ -46,10 +53,16 @@ class Pools:
             for reported in probe.report.kv_states or ()
         }
         before, self._made = self._made, {}
+        self._rows.clear()
         return {
             connection: [
                 self._joined(
-                    layout, probe.report.source, probe.taken_at, states.get((_realm(connection), layout.engine)), before
+                    connection.peer.uid,
+                    layout,
+                    probe.report.source,
+                    probe.taken_at,
+                    states.get((_realm(connection), layout.engine)),
+                    before,
                 )
                 for probe in connection.probes.values()
                 for layout in probe.report.kv_layouts or ()
@@ -59,6 +72,7 @@ class Pools:
 
     def _joined(
         self,
+        uid: int,
         layout: KvLayout,
         source: str,
         taken_at: float,
@@ -68,7 +82,13 @@ class Pools:
         if states is None:
             return Joined(layout, source, taken_at, None, "the engine does not tell what its pages hold")
         key = id(layout), id(states)
-        made = self._made[key] = before.get(key) or _make(layout, states)
+        made = before.get(key) or _make(layout, states)
+        rows = 0 if made.pool is None else len(made.pool.pages)
+        if self._rows[uid] + rows > USER_ROWS_MAX:
+            made = _Made(layout, states, None, f"its user has over {USER_ROWS_MAX} pages")
+        else:
+            self._rows[uid] += rows
+        self._made[key] = made
         return Joined(layout, source, taken_at, made.pool, made.reason)
 
 

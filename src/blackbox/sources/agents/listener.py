@@ -10,27 +10,29 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from blackbox.model.sample import ProcessExit
+from blackbox.sources.agents.budgets import Usage, UserBudgets, of_largest_user
 from blackbox.sources.agents.connection import FRAME_BYTES, AgentConnection
-from blackbox.sources.agents.decode import OomMessage
+from blackbox.sources.agents.decode import OomMessage, RefusedReportError
 from blackbox.sources.agents.exits import exit_of
+from blackbox.sources.agents.known_gpus import KnownGpus
 from blackbox.sources.agents.peer import RefusedError, identify, still_there
-from blackbox.sources.agents.refusals import Refusals
+from blackbox.sources.agents.refusals import RefusalReason, Refusals
 from blackbox.sources.proc.processes import Procfs
 from blackbox.sources.proc.threads import Tasks
 from blackbox.sources.rate_limit import TokenBucket
 from blackbox.wire import WireError
 
 AGENTS_MAX = 1000
-"""As many processes as a machine is expected to run on its GPUs."""
-HELD_BYTES_MAX = 32 * 1024 * 1024
-"""Memory for frames that are not complete, of all agents together: 30 large ones at once."""
-ROWS_MAX = 400_000
-"""Blocks held in memory, of all agents together: about 100 MB."""
+"""As many processes as a machine is expected to run on its GPUs. Where there are more, one of the user who has most
+goes for one of a user who has fewer."""
+LIMITS = Usage(held_bytes=32 * 1024 * 1024, rows=400_000, kept_bytes=64 * 1024 * 1024, parts=4_000)
+"""Of all agents together: 30 large frames at once; blocks of about 100 MB; 64 KiB, and two probes
+on two GPUs, for each of 1,000 agents. So much is looked at in every sample, and no more."""
 READ_BYTES_PER_SECOND = 16 * 1024 * 1024
 """Of all agents together: 1,000 agents at 2 Hz take half of it, and 10 % of a core."""
 READ_BYTES_BURST = 64 * 1024 * 1024
-OOMS_MAX = 8
-"""Failed allocations kept for the next sample, each with its block map."""
+OOMS_MAX = 32
+"""Failed allocations kept for the next sample; where there are more, one of the user who has most goes."""
 ACCEPTS_MAX = 32
 """Connections accepted before those already open are read again."""
 EXITS_MAX = 64
@@ -42,6 +44,8 @@ FULL_SECONDS = 0.1
 """Until accepting is tried again, when this process may open no more files."""
 LOG_BURST, LOG_SECONDS = 20, 5.0
 """Lines about agents cut off: so many at once, then one in so many seconds."""
+
+HELD_BYTES, ROWS, PARTS = map(Usage._fields.index, ("held_bytes", "rows", "parts"))
 
 log = logging.getLogger(__name__)
 
@@ -74,9 +78,10 @@ class AgentServer:
         self.frames_gone = 0
         self.bytes_gone = 0
         """Of connections that ended."""
-        self._held_bytes = 0
-        self._rows = 0
+        self.gpus = KnownGpus()
+        self._usage = Usage()
         """Of all connections."""
+        self._users = UserBudgets()
         self._ooms: list[ReceivedOom] = []
         """At most `OOMS_MAX`."""
         self._process_exits: list[ProcessExit] = []
@@ -172,10 +177,19 @@ class AgentServer:
                 self._note_exit(before)
                 self._end(before)
             if len(self.connections) >= AGENTS_MAX:
-                raise RefusedError(f"{AGENTS_MAX} agents are connected")
-            connection = AgentConnection(connected, peer, self._tasks, self._clock(), self.refusals)
+                self._make_room(peer.uid)
+            connection = AgentConnection(connected, peer, self._tasks, self._clock(), self.refusals, self.gpus)
             self._selector.register(connected, selectors.EVENT_READ, connection)
             self.connections[peer.pid] = connection
+
+    def _make_room(self, uid: int) -> None:
+        """Ends the newest connection of the user who has most. Raises `RefusedError` where that is this one."""
+        theirs = of_largest_user(self.connections.values(), _uid)
+        own = sum(connection.peer.uid == uid for connection in self.connections.values())
+        if len(theirs) <= own + 1:
+            raise RefusedError(f"{AGENTS_MAX} agents are connected")
+        self._end(theirs[-1])
+        self._note_cut_off(f"agent {theirs[-1].peer.pid} is cut off: {len(theirs)} agents of one user")
 
     def _read(self, connection: AgentConnection) -> None:
         now = self._clock()
@@ -185,7 +199,7 @@ class AgentServer:
             frames, size = connection.frames, connection.bytes
             fault = self._receive(connection, now)
             if fault is None:
-                fault = self._limit(connection)
+                fault = self._limit(connection, now)
             if fault is not None:
                 if not fault:
                     self._note_exit(connection)
@@ -193,18 +207,21 @@ class AgentServer:
                 if fault:
                     self._note_cut_off(f"agent {connection.peer.pid} is cut off: {fault}")
                 return
-        self._reads.charge(connection.bytes - size + FRAME_BYTES * (connection.frames - frames), now)
-        pause = max(connection.due_in(now), self._reads.due_in(now))
+        cost = connection.bytes - size + FRAME_BYTES * (connection.frames - frames)
+        user = self._users.of(connection.peer.uid, now)
+        user.reads.charge(cost, now)
+        self._reads.charge(cost, now)
+        pause = max(connection.due_in(now), user.reads.due_in(now), self._reads.due_in(now))
         if pause > 0:
             self._selector.unregister(connection.socket)
             self._paused[connection] = now + pause
 
     def _receive(self, connection: AgentConnection, now: float) -> str | None:
         """Why to close the connection, empty where the agent has done so itself; None to keep it."""
-        held_bytes, rows = connection.held_bytes, connection.rows
+        before = connection.usage
         try:
             for oom in connection.receive(now):
-                self._ooms = [*self._ooms, ReceivedOom(connection, oom, time.time())][-OOMS_MAX:]
+                self._take_failure(connection, oom, now)
         except BlockingIOError:
             return None
         except (EOFError, ConnectionError):
@@ -215,18 +232,63 @@ class AgentServer:
             log.exception("fault while agent %d was heard", connection.peer.pid)
             return f"fault in the server: {type(error).__name__}"
         finally:
-            self._held_bytes += connection.held_bytes - held_bytes
-            self._rows += connection.rows - rows
+            self._usage = self._usage.changed(before, connection.usage)
         return None
 
-    def _limit(self, connection: AgentConnection) -> str | None:
-        """Why to close the connection; None to keep it. Too many blocks are only dropped."""
-        if self._rows > ROWS_MAX:
-            self._rows -= connection.rows
-            connection.drop_blocks(f"all agents together told more than {ROWS_MAX} blocks")
-        if self._held_bytes > HELD_BYTES_MAX:
-            return f"all agents together sent more than {HELD_BYTES_MAX} bytes of frames that are not complete"
+    def _take_failure(self, connection: AgentConnection, message: OomMessage, now: float) -> None:
+        """Keeps a failed allocation for the next sample, as far as the budgets of its program and its user go."""
+        oom, user = message.header.oom, self._users.of(connection.peer.uid, now)
+        if not self.gpus.holds(oom.gpu_uuid):
+            error = RefusedReportError(f"no driver lists {oom.gpu_uuid}", oom.source, "unknown_gpu")
+        elif not connection.failures.take(now) or not user.failures.take(now):
+            error = RefusedReportError("too many failed allocations", oom.source, "too_many_failures")
+        else:
+            rows = message.rows
+            if user.failure_rows.due_in(now) > 0:
+                self.refusals.note("too_large", f"agent {connection.peer.pid}: details of a failed allocation", now)
+                message = message.without_details("its user told too many blocks of failed allocations")
+            else:
+                user.failure_rows.charge(rows, now)
+            self._ooms.append(ReceivedOom(connection, message, time.time()))
+            if len(self._ooms) > OOMS_MAX:
+                self._ooms.remove(of_largest_user(self._ooms, _uid_of_oom)[0])
+                self.refusals.note("too_many_failures", "more failed allocations than a sample can hold", now)
+            return
+        connection.refuse(error, now)
+
+    def _limit(self, connection: AgentConnection, now: float) -> str | None:
+        """Why to close the connection; None to keep it. Where all together take too much, of the user who takes most
+        the connection that takes most gives way."""
+        for place, most in enumerate(LIMITS):
+            while self._usage[place] > most:
+                heaviest = self._heaviest(place)
+                why = f"all agents together took more than {most} {Usage._fields[place]}"
+                if place == HELD_BYTES and heaviest is connection:
+                    return why
+                self._relieve(heaviest, place, why, now)
         return None
+
+    def _heaviest(self, place: int) -> AgentConnection:
+        """Of the user whose agents take most, the one that takes most."""
+
+        def size(connection: AgentConnection) -> int:
+            return connection.usage[place]
+
+        return max(of_largest_user(self.connections.values(), _uid, size), key=size)
+
+    def _relieve(self, connection: AgentConnection, place: int, why: str, now: float) -> None:
+        """Lets go of what a connection takes of one limit."""
+        if place == HELD_BYTES:
+            self._end(connection)
+            self._note_cut_off(f"agent {connection.peer.pid} is cut off: {why}")
+            return
+        before = connection.usage
+        if place == ROWS:
+            connection.drop_blocks(why)
+        else:
+            reason: RefusalReason = "too_many_parts" if place == PARTS else "too_large"
+            connection.drop_reports(RefusedReportError(why, None, reason), now)
+        self._usage = self._usage.changed(before, connection.usage)
 
     def _resume_paused(self) -> None:
         now = self._clock()
@@ -249,8 +311,7 @@ class AgentServer:
         if self._paused.pop(connection, None) is None:
             self._selector.unregister(connection.socket)
         connection.socket.close()
-        self._held_bytes -= connection.held_bytes
-        self._rows -= connection.rows
+        self._usage = self._usage.changed(connection.usage, Usage())
         self.frames_gone += connection.frames
         self.bytes_gone += connection.bytes
         if self.connections.get(connection.peer.pid) is connection:
@@ -259,10 +320,20 @@ class AgentServer:
     def _note_exit(self, connection: AgentConnection) -> None:
         process_exit = exit_of(connection, time.time())
         if process_exit is not None:
-            self._process_exits = [*self._process_exits, process_exit][-EXITS_MAX:]
+            self._process_exits.append(process_exit)
+            if len(self._process_exits) > EXITS_MAX:
+                self._process_exits.remove(of_largest_user(self._process_exits, lambda one: one.uid or 0)[0])
 
     def _note_cut_off(self, line: str) -> None:
         self.cut_off += 1
         self.refusals.note("disconnected", line, self._clock())
         if self._log_lines.take(self._clock()):
             log.warning("%s", line)
+
+
+def _uid(connection: AgentConnection) -> int:
+    return connection.peer.uid
+
+
+def _uid_of_oom(oom: ReceivedOom) -> int:
+    return oom.connection.peer.uid

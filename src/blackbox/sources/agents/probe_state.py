@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from blackbox.model.sample import AllocatorBlock
+from blackbox.sources.agents.budgets import weigh
 from blackbox.sources.agents.decode import Columns, ReportMessage
 from blackbox.sources.agents.rows import block_rows
 from blackbox.sources.agents.threads import ThreadIds
@@ -33,6 +34,10 @@ class ProbeState:
         """By device."""
         self.rows = 0
         """Blocks held in memory."""
+        self.kept_bytes = 0
+        """All else that is held in memory."""
+        self.parts = 0
+        """What is looked at in every sample."""
         self.update(message, now, ids)
 
     def update(self, message: ReportMessage, now: float, ids: ThreadIds) -> None:
@@ -44,6 +49,14 @@ class ProbeState:
         for allocator, columns in zip(reported.allocators, message.blocks, strict=True):
             self.details[allocator.gpu_uuid] = self._details(allocator, columns, before.get(allocator.gpu_uuid), ids)
         self.rows = sum(len(details.blocks or ()) for details in self.details.values())
+        held = [(details.threads, details.stacks) for details in self.details.values()]
+        self.kept_bytes = weigh(self.report) + sum(map(weigh, held))
+        self.parts = (
+            len(self.report.allocators)
+            + len(self.report.kv_layouts or ())
+            + len(self.report.engines or ())
+            + sum(len(threads or ()) for threads, _ in held)
+        )
 
     def drop_blocks(self, reason: str) -> None:
         """Forgets the blocks, for `reason`."""

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from blackbox.model.sample import Sample
@@ -32,8 +32,11 @@ class AgentSource:
         mode: int,
         proc: Path = Path("/proc"),
         clock: Callable[[], float] = time.monotonic,
+        gpu_uuids: Callable[[], Collection[str]] = tuple,
     ) -> None:
-        """Listens at `path`, a socket with permissions `mode`."""
+        """Listens at `path`, a socket with permissions `mode`. `gpu_uuids`: the devices that drivers list now; what is
+        told of others is refused, while there are any."""
+        self._gpu_uuids = gpu_uuids
         self._path = path
         self._mode = mode
         self._procfs = Procfs(proc)
@@ -53,6 +56,7 @@ class AgentSource:
             return Sample(source=self.name, taken_at=self._clock(), state="degraded", reason=str(error))
         with server.lock:
             now = self._clock()
+            server.gpus.update(self._gpu_uuids())
             server.drop_gone()
             connections = tuple(server.connections.values())
             return Sample(
@@ -95,4 +99,4 @@ def make(context: SourceContext) -> AgentSource:
     """The source at the place that the settings name, or where agents look by themselves."""
     for_all = os.geteuid() == 0 or "RUNTIME_DIRECTORY" in os.environ
     path = AGENT_SOCKET.of(context.options) or runtime_directory() / NAME
-    return AgentSource(path, ALL_USERS if for_all else OWN_USER)
+    return AgentSource(path, ALL_USERS if for_all else OWN_USER, gpu_uuids=context.gpu_uuids)

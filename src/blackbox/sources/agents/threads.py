@@ -1,5 +1,6 @@
 """Threads that own memory: their ids in our pid namespace, and what they do."""
 
+import time
 from typing import NamedTuple
 
 from blackbox.model.sample import OwningThread
@@ -7,6 +8,9 @@ from blackbox.sources.agents.peer import Peer
 from blackbox.sources.agents.text import printable
 from blackbox.sources.proc.threads import Tasks
 from blackbox.wire.report import OwnerThread
+
+LIST_SECONDS = 0.25
+"""Between two listings of a program's threads: it may name any number that are not there."""
 
 
 class ThreadIds:
@@ -17,12 +21,15 @@ class ThreadIds:
         self._tasks = tasks
         self._is_ours = peer.pid_namespace == tasks.pid_namespace(None)
         self._known: dict[int, int] = {}
+        """The kernel's list, so it is as long as the program has threads."""
+        self._listed_at = float("-inf")
 
     def outer(self, thread_id: int) -> int | None:
         """Our id of the thread that calls itself this; None where there is none such (any more)."""
         if self._is_ours:
             return thread_id
-        if thread_id not in self._known:
+        if thread_id not in self._known and time.monotonic() - self._listed_at >= LIST_SECONDS:
+            self._listed_at = time.monotonic()
             self._known = self._tasks.ids(self._peer.pid)
         return self._known.get(thread_id)
 
