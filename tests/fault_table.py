@@ -70,6 +70,12 @@ FAULTS: dict[int, tuple[str, str, str]] = {
     47: (RECORDS, "a user's program makes up failures, dated far ahead", "no dump of another user goes for its dumps"),
     48: (RECORDS, "noise after evidence", "some dumps of each kind stay; rests between dumps of one kind grow"),
     54: (RECORDS, "a dump made to take gigabytes", "what its lengths claim is checked against what is there"),
+    46: (PEOPLE, "an agent floods failures", "unknown GPUs refused; budgets for each agent and user; drops counted"),
+    51: (
+        PEOPLE,
+        "a crowd of one user's agents",
+        "a place is taken from who has most; what a sample looks at is bounded",
+    ),
     49: (
         PEOPLE,
         "an agent tells a number past the end of its range",
