@@ -3,7 +3,8 @@
 from msgspec import Struct
 
 from blackbox.analysis.stacks import StackGrowth
-from blackbox.analysis.usage import FREE_IN_CACHE, GpuSummary
+from blackbox.analysis.trace.findings import AllocatorMoment
+from blackbox.analysis.usage import FREE_IN_CACHE, PENDING, GpuSummary
 from blackbox.model.snapshot import Engine
 
 SIGNIFICANT_SHARE = 0.05
@@ -131,3 +132,15 @@ def _is_steady(change: UsageChange, total: int) -> bool:
     if rise <= 0 or rise < SIGNIFICANT_SHARE * total or change.fell_bytes > STEADY_FALL_SHARE * rise:
         return False
     return bool(change.rises) and min(change.rises) >= THIRD_SHARE_MIN * rise
+
+
+def uses_of_moment(moment: AllocatorMoment) -> tuple[UsageChange, ...]:
+    """What the memory of a traced moment was for; with what was not allocated, all that was reserved."""
+    held = {share.category: share.bytes for share in moment.by_category}
+    held[PENDING] = moment.active_bytes - moment.bytes
+    held[FREE_IN_CACHE] = moment.reserved_bytes - moment.active_bytes
+    return tuple(
+        UsageChange(what=what, before_bytes=count, after_bytes=count, fell_bytes=0)
+        for what, count in held.items()
+        if count
+    )

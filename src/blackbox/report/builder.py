@@ -12,10 +12,18 @@ from blackbox.analysis.diagnosis import (
     FailedRequest,
     ProcessShare,
     UsageChange,
+    uses_of_moment,
 )
 from blackbox.analysis.stacks import StackGrowth, growth_by_stack, growth_of_moment, live_by_stack
 from blackbox.analysis.trace.device_findings import DeviceFindings, RefusedRequest
-from blackbox.analysis.usage import GpuSummary, ProcessOnGpu, ProcessUsage, SnapshotSummary, use_of, uses_of
+from blackbox.analysis.usage import (
+    GpuSummary,
+    ProcessOnGpu,
+    ProcessUsage,
+    SnapshotSummary,
+    use_of,
+    uses_of,
+)
 from blackbox.analysis.verdict import verdict_of
 from blackbox.merge.blocks import block_rows
 from blackbox.model.sample import Allocator, BlockState, Event
@@ -348,6 +356,12 @@ def _levels(summaries: Sequence[SnapshotSummary], key: ProcessOnGpu) -> list[int
 def _uses(evidence: Evidence, subject: ReportSubject | None) -> tuple[UsageChange, ...]:
     if subject is None:
         return ()
+    device, inside = _told_device(evidence), evidence.inside
+    if device is not None and inside is not None:
+        refusal = _refusal(evidence)
+        moment = device.peak if refusal is None else refusal.moment
+        if moment.bytes == inside.allocator.allocated_bytes:  # else the report is of the end, which was no peak
+            return uses_of_moment(moment)
     rows = [summary.processes.get(subject.key) for summary in evidence.summaries]
     seen = [row for row in rows if row is not None and row.uses]
     names = dict.fromkeys(name for row in (subject.held, *seen) for name in row.uses)

@@ -241,6 +241,8 @@ def test_what_grows_from_step_to_step_outranks_what_it_broke_on(tmp_path: Path) 
 def test_a_step_that_needs_far_more_than_those_before_it_is_a_spike(tmp_path: Path) -> None:
     report = report_of(trained(leak=0, last=90 * MIB), tmp_path)
     assert [told.cause for told in report.causes] == ["shortage", "spike"]
+    assert report.cache is not None
+    assert sum(use.after_bytes for use in report.uses) == report.cache.reserved_bytes
     figures = report.causes[1].figures
     assert (figures["needed_bytes"], figures["earlier_bytes"], figures["steps"]) == (110 * MIB, 32 * MIB, 11)
 
