@@ -16,6 +16,7 @@ from benchmarks import (
     idle,
     recording,
     report,
+    soak,
     startup,
     tick,
     training,
@@ -85,7 +86,7 @@ def measure(benchmark: Benchmark, plan: Plan) -> bool:
         rows=rows,
     )
     parts = report.keep(benchmark.name, part, replace=plan.long)
-    report.TABLE.write_text(report.render(parts, BENCHMARKS))
+    report.TABLE.write_text(report.render(parts, (*BENCHMARKS, soak.BENCHMARK)))
     return True
 
 

@@ -10,6 +10,7 @@ import msgspec
 from blackbox.client.errors import AnswerError
 from blackbox.client.target import Target
 from blackbox.model import endpoints
+from blackbox.model.decoding import DECODE_ERRORS
 from blackbox.model.endpoint import Endpoint
 from blackbox.model.parameter import Parameter, TimeText
 from blackbox.model.view import BlockDetail
@@ -115,5 +116,5 @@ def answer(body: bytes, expected: type[T]) -> T:
     """The answer in `body`. Raises `AnswerError`."""
     try:
         return msgspec.json.decode(body, type=expected)
-    except msgspec.DecodeError as error:
+    except DECODE_ERRORS as error:
         raise AnswerError(f"the answer is not a {expected.__name__}: {error}") from None

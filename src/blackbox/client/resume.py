@@ -11,6 +11,7 @@ import msgspec
 from blackbox.client.errors import AnswerError, ClientError, StatusError, UnreachableError
 from blackbox.client.sse import EventStreamParser, EventTooLargeError, ServerSentEvent
 from blackbox.model.codec import from_json
+from blackbox.model.decoding import DECODE_ERRORS
 from blackbox.model.query import NumberedEvent
 from blackbox.model.snapshot import Snapshot
 
@@ -136,7 +137,7 @@ class EventProgress(Progress[NumberedEvent]):
         self._seq = number
         try:
             return msgspec.json.decode(sent.data, type=NumberedEvent)
-        except msgspec.DecodeError as error:
+        except DECODE_ERRORS as error:
             raise AnswerError(f"not an event: {error}") from None
 
 
@@ -144,5 +145,5 @@ def decode(body: bytes) -> Snapshot:
     """The snapshot in `body`. Raises `AnswerError` when it breaks the schema."""
     try:
         return from_json(body)
-    except msgspec.DecodeError as error:
+    except DECODE_ERRORS as error:
         raise AnswerError(f"the answer is not a snapshot: {error}") from None

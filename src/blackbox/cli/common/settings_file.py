@@ -68,7 +68,7 @@ def _read_config(flag: str | None, environ: Mapping[str, str]) -> tuple[Path | N
         raise UsageError(f"settings file {path}: larger than {CONFIG_BYTES_MAX} bytes")
     try:
         written = tomllib.loads(body.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # of syntax, of text, of numbers and nesting without end
         raise UsageError(f"settings file {path}: {error}") from None
     _check_keys(path, written)
     return path, written

@@ -22,6 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from blackbox.errors import FailureError
+from blackbox.model.decoding import DECODE_ERRORS
 from blackbox.model.sample import Event
 from blackbox.model.snapshot import Moment
 from blackbox.recorder.dumps.redaction import redact, redact_event, redact_text
@@ -105,7 +106,7 @@ class Dump:
             if kind == RecordKind.EVENTS:
                 try:
                     found += _events_decoder.decode(unpack(body))
-                except (DamageError, msgspec.DecodeError):
+                except (DamageError, *DECODE_ERRORS):
                     self.damaged += 1
         return found
 
@@ -153,7 +154,7 @@ class Dump:
             try:
                 if kind == RecordKind.HEAD:
                     return msgspec.json.decode(unpack(body), type=DumpHead)
-            except (DamageError, msgspec.DecodeError):
+            except (DamageError, *DECODE_ERRORS):
                 pass
             break
         raise FailureError(f"{self.path}: the beginning of this dump is damaged")

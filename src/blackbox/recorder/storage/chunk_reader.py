@@ -12,7 +12,7 @@ from blackbox.recorder.storage.database import COUNTED_VERSION, READ_ERRORS, ope
 from blackbox.recorder.storage.frames import Frame, unpack_frames
 from blackbox.recorder.storage.layout import Layout
 from blackbox.recorder.storage.row_count import read_row_count
-from blackbox.recorder.storage.rows import LAYOUT, Run, packed_run, tail_runs, unpack_row
+from blackbox.recorder.storage.rows import LAYOUT, Run, check_row, layout_id, packed_run, tail_runs, unpack_row
 
 SALVAGED_IDS_MAX = 2000
 """Rows of a damaged table are asked for one by one: a chunk has few blocks, and a tail of some hundred rows."""
@@ -76,7 +76,7 @@ class ChunkReader:
         for (blob,) in self._select("tail", "row", since, until):
             try:
                 row = unpack_row(blob)
-                self.layout(int(row[LAYOUT]))
+                check_row(row, self.layout(layout_id(row[LAYOUT])))
                 rows.append(row)
             except DamageError:
                 self.damaged += 1

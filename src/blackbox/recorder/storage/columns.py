@@ -17,11 +17,12 @@ from array import array
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, compress, groupby
 from operator import sub
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from blackbox.model.decoding import DECODE_ERRORS
 from blackbox.recorder.storage.compression import DamageError, pack, unpack
 
 DECIMALS = (0, 1, 2, 3, 4, 6)
@@ -32,6 +33,11 @@ INTEGER_MAX = float(1 << 52)
 """Beyond it a float64 does not tell neighbouring integers apart."""
 WIDTHS = "bhiq"
 """Codes of `array`: 1, 2, 4 and 8 bytes."""
+ROWS_MAX = 1 << 16
+"""In one blob: a minute at the shortest interval has 600. A column that stands still claims its rows for nothing."""
+COLUMNS_MAX = 1 << 20
+"""Five statistics of the numbers of 8 GPUs x 1,000 processes are a quarter of it."""
+Count = Annotated[int, Meta(ge=0)]
 _LENGTH = struct.Struct("<I")
 _FLOAT_BYTES = 8
 
@@ -39,21 +45,21 @@ _FLOAT_BYTES = 8
 class Head(Struct, frozen=True, array_like=True, gc=False):
     """How one column is stored."""
 
-    gaps: tuple[int, ...]
+    gaps: Annotated[tuple[Count, ...], Meta(max_length=ROWS_MAX + 1)]
     """Lengths of the runs of rows with and without a number, in turn; empty when every row has one."""
-    decimals: int
+    decimals: Literal[-1, 0, 1, 2, 3, 4, 6]
     first: int
     step: int
     """0 when all numbers are the same."""
-    width: str
+    width: Literal["", "b", "h", "i", "q", "d"]
 
 
 class Contents(NamedTuple):
     """Where the columns are."""
 
-    rows: int
-    sizes: list[int]
-    heads: list[msgspec.Raw]
+    rows: Annotated[int, Meta(ge=1, le=ROWS_MAX)]
+    sizes: Annotated[list[Count], Meta(max_length=COLUMNS_MAX)]
+    heads: Annotated[list[msgspec.Raw], Meta(max_length=COLUMNS_MAX)]
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -70,18 +76,28 @@ class Columns:
         try:
             (length,) = _LENGTH.unpack_from(self._body)
             self.rows, sizes, self._heads = _contents_decoder.decode(self._body[_LENGTH.size : _LENGTH.size + length])
-        except (struct.error, msgspec.DecodeError) as error:
+        except (struct.error, *DECODE_ERRORS) as error:
             raise DamageError(f"columns: {error}") from error
         self._offsets = list(accumulate(sizes, initial=_LENGTH.size + length))
+        if len(sizes) != len(self._heads) or self._offsets[-1] != len(self._body):
+            raise DamageError("columns: the head belongs to others")
 
     def __len__(self) -> int:
         return len(self._heads)
 
     def __getitem__(self, index: int) -> list[float]:
-        """The numbers of one column; NaN where there was none."""
-        head = _head_decoder.decode(self._heads[index])
+        """The numbers of one column; NaN where there was none. Raises `DamageError`."""
+        try:
+            head = _head_decoder.decode(self._heads[index])
+        except DECODE_ERRORS as error:
+            raise DamageError(f"column: {error}") from error
+        if head.gaps and sum(head.gaps) != self.rows:
+            raise DamageError("column: gaps of other rows")
+        count = _present(head, self.rows)
         stored = self._body[self._offsets[index] : self._offsets[index + 1]]
-        numbers = _decode(head, stored, _present(head, self.rows))
+        if len(stored) != _stored_bytes(head, count):
+            raise DamageError("column: of another length")
+        numbers = _decode(head, stored, count)
         return _with_gaps(head.gaps, numbers) if head.gaps else numbers
 
 
@@ -185,6 +201,17 @@ def _with_gaps(gaps: tuple[int, ...], numbers: list[float]) -> list[float]:
             filled += numbers[taken : taken + length]
             taken += length
     return filled
+
+
+def _stored_bytes(head: Head, count: int) -> int:
+    """How many bytes a column of so many numbers takes."""
+    if head.decimals == UNSCALED:
+        return count * _FLOAT_BYTES
+    if head.step == 0 or count == 0:
+        return 0
+    if not head.width:
+        raise DamageError("column: differences without a width")
+    return (count - 1) * array(head.width).itemsize
 
 
 def _present(head: Head, rows: int) -> int:

@@ -58,6 +58,13 @@ CREATE TABLE event (
 """`body` is JSON, for people with a SQLite shell; `checksum` is its CRC-32."""
 
 
+FOREIGN_SCHEMA = """
+SELECT 1 FROM sqlite_schema WHERE type NOT IN ('table', 'index') OR sql LIKE 'CREATE VIRTUAL %'
+UNION ALL SELECT 1 FROM sqlite_schema AS held, pragma_table_xinfo(held.name) WHERE held.type = 'table' AND hidden <> 0
+LIMIT 1"""
+"""Views, triggers, virtual tables and generated columns: reading a file of a stranger would run queries of his."""
+
+
 class ForeignFileError(sqlite3.DatabaseError):
     """A database, but not one of ours, or of a later version."""
 
@@ -146,6 +153,9 @@ def _create(path: Path, schema: str) -> None:
 def _check(database: sqlite3.Connection) -> None:
     application = database.execute("PRAGMA application_id").fetchone()[0]
     version = database.execute("PRAGMA user_version").fetchone()[0]
+    database.execute("PRAGMA trusted_schema = OFF")
+    if database.execute(FOREIGN_SCHEMA).fetchone() is not None:
+        raise ForeignFileError("a database that computes what it holds")
     if application != APPLICATION_ID or not 1 <= version <= FORMAT_VERSION:
         raise ForeignFileError(f"not a recording of version {FORMAT_VERSION} or older")
 

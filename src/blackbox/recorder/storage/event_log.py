@@ -5,11 +5,13 @@ import zlib
 from collections.abc import Collection, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from blackbox.model.codec import event_fault
+from blackbox.model.decoding import DECODE_ERRORS
 from blackbox.model.sample import Event
 from blackbox.model.text import TIME_SECONDS_MAX
 from blackbox.recorder.storage.compression import DamageError
@@ -134,18 +136,19 @@ class EventReader:
     def _read(self, chunk: ChunkFile, where: str, arguments: tuple[float, ...], order: str) -> Iterator[RecordedEvent]:
         for number, body, checksum in self._rows(chunk, where, arguments, order):
             try:
-                if zlib.crc32(body) != checksum:
+                if type(number) is not int or type(body) is not bytes or zlib.crc32(body) != checksum:
                     raise DamageError("event: checksum")
                 event = _decoder.decode(body)
                 if not 0 <= event.timestamp <= TIME_SECONDS_MAX:
                     raise DamageError("event: its time is in no calendar")
                 yield RecordedEvent(number, event)
-            except (DamageError, msgspec.DecodeError):
+            except (DamageError, *DECODE_ERRORS):
                 self.damaged += 1
 
     def _rows(
         self, chunk: ChunkFile, where: str, arguments: tuple[float, ...], order: str
-    ) -> Iterator[tuple[int, bytes, int]]:
+    ) -> Iterator[tuple[Any, Any, Any]]:
+        """Id, body and checksum; a damaged file may hold anything in their places."""
         wanted = "id, CAST(body AS BLOB), checksum"  # as bytes: damaged text need not be UTF-8
         question = f"SELECT {wanted} FROM event WHERE {where} ORDER BY id {order}"  # noqa: S608 - no input
         try:

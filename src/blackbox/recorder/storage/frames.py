@@ -11,6 +11,7 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
+from blackbox.model.decoding import DECODE_ERRORS
 from blackbox.model.snapshot import Moment
 from blackbox.recorder.storage.compression import DamageError, pack_parts, unpack
 
@@ -63,7 +64,7 @@ def to_moment(body: bytes | memoryview) -> Moment:
     """The moment in a frame's body. Raises `DamageError`."""
     try:
         return _moment_decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except DECODE_ERRORS as error:
         raise DamageError(f"moment: {error}") from error
 
 
@@ -87,7 +88,7 @@ def unpack_frames(blob: object) -> list[Frame]:
     try:
         (length,) = _LENGTH.unpack_from(body)
         times, sizes = _head_decoder.decode(body[_LENGTH.size : _LENGTH.size + length])
-    except (struct.error, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (struct.error, *DECODE_ERRORS) as error:
         raise DamageError(f"frames: {error}") from error
     start = _LENGTH.size + length
     if len(times) != len(sizes) or start + sum(sizes) != len(body):

@@ -7,11 +7,12 @@ subjects and of the metrics that each kind has.
 import zlib
 from collections.abc import Iterator, Mapping
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
+from blackbox.model.decoding import DECODE_ERRORS
 from blackbox.model.identity import StartTimes
 from blackbox.model.series import METRICS, RECORDED, Metric, SubjectKind
 from blackbox.recorder.storage.compression import DamageError, pack, unpack
@@ -53,15 +54,20 @@ STAND_INS_MAX = 1000
 """A damaged or foreign recording may name anything."""
 
 
+SUBJECTS_MAX = 1 << 17
+"""Of one row: ten times 8 GPUs x 1,000 processes."""
+Subjects = Annotated[tuple[Subject, ...], msgspec.Meta(max_length=SUBJECTS_MAX)]
+
+
 class NamedLayout(Struct, frozen=True):
     """As stored where the metrics are others than the first."""
 
     metrics: MetricKeys
-    subjects: tuple[Subject, ...]
+    subjects: Subjects
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(tuple[Subject, ...] | NamedLayout)
+_decoder = msgspec.msgpack.Decoder(Subjects | NamedLayout)
 
 
 class SeriesKey(NamedTuple):
@@ -88,7 +94,7 @@ class Layout:
         """The layout in `blob`. Raises `DamageError`."""
         try:
             stored = _decoder.decode(unpack(blob))
-        except msgspec.DecodeError as error:
+        except DECODE_ERRORS as error:
             raise DamageError(f"layout: {error}") from error
         return cls(stored.subjects, stored.metrics) if isinstance(stored, NamedLayout) else cls(stored, FIRST_METRICS)
 

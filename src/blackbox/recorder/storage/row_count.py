@@ -10,6 +10,7 @@ from typing import NamedTuple, Self
 
 import msgspec
 
+from blackbox.model.decoding import DECODE_ERRORS
 from blackbox.recorder.storage.compression import DamageError, signed, unsigned
 from blackbox.recorder.storage.database import COUNTED_VERSION, FORMAT_VERSION, MARK_SCHEMA, READ_ERRORS, version_of
 
@@ -47,7 +48,7 @@ def read_row_count(database: sqlite3.Connection) -> RowCount:
         if found is not None:
             try:
                 return _decoder.decode(unsigned(found[0]))
-            except msgspec.DecodeError as error:
+            except DECODE_ERRORS as error:
                 raise DamageError(f"row count: {error}") from error
     raise DamageError("row count: missing")
 

@@ -1,11 +1,12 @@
 """Rows as they are read: runs of one layout, whose columns are decoded when they are asked for."""
 
+import math
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 
 from blackbox.recorder.storage.columns import Columns
 from blackbox.recorder.storage.compression import DamageError, pack, unpack
-from blackbox.recorder.storage.layout import Layout
+from blackbox.recorder.storage.layout import STATISTICS, Layout
 
 TIME, LAYOUT, VALUES = 0, 1, 2
 """Places in a row: when, the layout's id, and from there its numbers."""
@@ -22,8 +23,11 @@ class Run:
         self._column = column
 
     def column(self, index: int) -> Sequence[float]:
-        """The numbers of one column, one per time; NaN where there was none."""
-        return self._column(index)
+        """The numbers of one column, one per time; NaN where there was none, or none that can be read."""
+        try:
+            return self._column(index)
+        except DamageError:
+            return [math.nan] * len(self.times)
 
 
 def pack_row(time: float, layout: Layout, values: Sequence[float]) -> bytes:
@@ -36,7 +40,27 @@ def unpack_row(blob: object) -> "array[float]":
     body = unpack(blob)
     if len(body) % 8 or len(body) < VALUES * 8:
         raise DamageError("a row of impossible length")
-    return array("d", body)
+    row = array("d", body)
+    if not math.isfinite(row[TIME]):
+        raise DamageError("a row of no time")
+    return row
+
+
+def layout_id(stored: float) -> int:
+    """The id of a row's layout. Raises `DamageError`."""
+    if not stored.is_integer():
+        raise DamageError("a row without layout")
+    return int(stored)
+
+
+def check_row(row: "array[float]", layout: Layout) -> None:
+    """Raises `DamageError` where the row has not the numbers of its layout."""
+    _check_width(len(row) - VALUES, layout)
+
+
+def _check_width(numbers: int, layout: Layout) -> None:
+    if numbers not in (len(layout.keys), len(STATISTICS) * len(layout.keys)):
+        raise DamageError("numbers of another layout")
 
 
 def packed_run(blob: object, find_layout: FindLayout) -> Run:
@@ -44,8 +68,12 @@ def packed_run(blob: object, find_layout: FindLayout) -> Run:
     columns = Columns(blob)
     if len(columns) < VALUES:
         raise DamageError("a block without times")
-    layout = find_layout(int(columns[LAYOUT][0]))
-    return Run(layout, columns[TIME], lambda index: columns[VALUES + index])
+    layout = find_layout(layout_id(columns[LAYOUT][0]))
+    times = columns[TIME]
+    if not all(map(math.isfinite, times)):
+        raise DamageError("a block of no time")
+    _check_width(len(columns) - VALUES, layout)
+    return Run(layout, times, lambda index: columns[VALUES + index])
 
 
 def tail_runs(rows: Iterable["array[float]"], find_layout: FindLayout) -> list[Run]:
@@ -53,7 +81,7 @@ def tail_runs(rows: Iterable["array[float]"], find_layout: FindLayout) -> list[R
     by_layout: dict[float, list[array[float]]] = {}
     for row in rows:
         by_layout.setdefault(row[LAYOUT], []).append(row)
-    return [_tail_run(alike, find_layout(int(number))) for number, alike in by_layout.items()]
+    return [_tail_run(alike, find_layout(layout_id(number))) for number, alike in by_layout.items()]
 
 
 def _tail_run(rows: list["array[float]"], layout: Layout) -> Run:

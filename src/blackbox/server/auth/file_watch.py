@@ -9,6 +9,9 @@ from blackbox.errors import BlackboxError, FailureError
 
 T = TypeVar("T")
 
+FILE_CHARS_MAX = 1024 * 1024
+"""Chains of certificates and lists of users take kilobytes; a device given by mistake would never end."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -50,8 +53,12 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
 def read_text(path: Path, what: str) -> str:
     """The text of a file. Raises `FailureError` naming `what` it is."""
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(FILE_CHARS_MAX + 1)
     except OSError as error:
         raise FailureError(f"cannot read {what} {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise FailureError(f"cannot read {what} {path}: not UTF-8 text") from None
+    if len(text) > FILE_CHARS_MAX:
+        raise FailureError(f"cannot read {what} {path}: longer than {FILE_CHARS_MAX} characters")
+    return text

@@ -20,6 +20,8 @@ _VERIFY: dict[ClientAuth, ssl.VerifyMode] = {
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
 _BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
+BRACKETS_MAX = 100
+"""The format needs none; the time that the parser takes grows with the square of how deep they nest."""
 _VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 
 
@@ -61,12 +63,14 @@ def load_web_config(path: Path) -> WebConfig:
     import yaml
 
     source = read_text(path, "web config")
+    if sum(map(source.count, "[{")) > BRACKETS_MAX:
+        raise UsageError(f"web config {path}: more than {BRACKETS_MAX} brackets")
     try:
         config = msgspec.convert(yaml.safe_load(source) or {}, WebConfig, dec_hook=_path)
-    except yaml.YAMLError as error:
-        raise UsageError(f"web config {path} is not YAML: {_one_line(error)}") from None
     except msgspec.ValidationError as error:
         raise UsageError(f"web config {path}: {_one_line(error)}") from None
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:  # all are its syntax
+        raise UsageError(f"web config {path} is not YAML: {_one_line(error)}") from None
     bad = [user for user, digest in config.basic_auth_users.items() if not _BCRYPT.fullmatch(digest)]
     if bad:
         raise UsageError(f"web config {path}: the password of {bad[0]!r} is not a bcrypt hash")
@@ -114,7 +118,7 @@ def _no_password() -> str:
 def _path(kind: type, value: object) -> object:
     if kind is Path and isinstance(value, str):
         return Path(value)
-    raise NotImplementedError
+    raise ValueError("the name of a file is text")
 
 
 def _one_line(error: Exception) -> str:

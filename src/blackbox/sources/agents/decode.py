@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from blackbox.model.decoding import DECODE_ERRORS
 from blackbox.sources.agents.refusals import RefusalReason
 from blackbox.wire import Frame, FrameKind, WireError
 from blackbox.wire.message import (
@@ -347,5 +348,5 @@ def _parse(parse: Callable[[bytes], T], text: bytes) -> T:
         return parse(text)
     except msgspec.ValidationError as error:
         raise RefusedReportError(f"header: {error}") from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except DECODE_ERRORS as error:
         raise WireError(f"header: {error}") from None

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import msgspec
 
+from blackbox.model.decoding import DECODE_ERRORS
 from blackbox.sources.engines.adapters import METRIC_NAMES, NAMESPACES
 from blackbox.sources.engines.address import Address
 from blackbox.sources.engines.fetch import fetch
@@ -58,5 +59,5 @@ def _decoded(page: bytes | None, shape: type[T]) -> T | None:
         return None
     try:
         return msgspec.json.decode(page, type=shape)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except DECODE_ERRORS:
         return None

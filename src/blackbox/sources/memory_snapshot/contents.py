@@ -5,6 +5,7 @@ from typing import Any, cast
 from msgspec import Struct, structs
 
 from blackbox.analysis.rules import NO_RULES, CategoryRules
+from blackbox.analysis.trace.roll_forward import WrongStartError
 from blackbox.model.sample import (
     Allocator,
     AllocatorBlock,
@@ -173,7 +174,7 @@ def _replayed(whole: dict[str, Any], rules: CategoryRules) -> Replayed | None:
     """None where they are malformed: the blocks tell most of what there is."""
     try:
         return read_replayed(whole, rules)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, WrongStartError):
         return None
 
 

@@ -111,6 +111,8 @@ def _of_wide(header: Sequence[str], rows: Iterable[Sequence[str]], number: _Numb
 
 def _of_long(header: Sequence[str], rows: Iterable[Sequence[str]], number: _Numbers) -> Iterator[_Row]:
     """One row per kernel and metric."""
+    if _VALUE not in header:
+        raise ValueError(f"the table has no column {_VALUE}")
     for row in rows:
         cells = dict(zip(header, row, strict=True))
         figures = list(_dimensions(cells))

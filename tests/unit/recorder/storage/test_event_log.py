@@ -100,8 +100,25 @@ def test_row_49_a_recorded_event_outside_the_calendar_is_skipped(tmp_path: Path,
     body = msgspec.json.encode(structs.replace(event(), timestamp=1e308))
     database = writer._open[1] if writer._open else None
     assert database is not None
-    row = first.id + 1, 1e308, "xid", body.decode(), zlib.crc32(body)
+    row = first.id + 1, 1e308, "xid", body, zlib.crc32(body)
     database.execute("INSERT INTO event VALUES (?, ?, ?, ?, ?)", row)
     reader = EventReader(tmp_path)
     assert reader.after(0) == [first]
+    assert reader.damaged == 1
+
+
+def test_a_row_without_a_body_is_skipped(tmp_path: Path) -> None:
+    writer = EventWriter(tmp_path)
+    writer.append([event("xid", START)], START)
+    assert writer.open_path is not None
+    with closing(sqlite3.connect(writer.open_path)) as database:
+        database.execute("PRAGMA writable_schema = ON")
+        database.execute("UPDATE sqlite_schema SET sql = replace(sql, 'NOT NULL', '') WHERE name = 'event'")
+        database.commit()
+    with closing(sqlite3.connect(writer.open_path)) as database:
+        database.execute("INSERT INTO event VALUES (9e15, 1.0, 'x', NULL, 0)")
+        database.commit()
+    writer.close()
+    reader = EventReader(tmp_path)
+    assert [found.event.kind for found in reader.after(0)] == ["xid"]
     assert reader.damaged == 1

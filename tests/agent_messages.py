@@ -1,0 +1,66 @@
+"""What an agent may say, with everything in it."""
+
+from typing import Any
+
+from blackbox.wire.report import (
+    NOT_KNOWN,
+    AllocatorReport,
+    BlockColumns,
+    Cost,
+    EngineReport,
+    Hello,
+    KernelReport,
+    KvLayout,
+    KvPiece,
+    KvStates,
+    Oom,
+    OwnerThread,
+    Report,
+    TraceStep,
+)
+
+COST = Cost(0.5, 7, 1)
+HELLO = Hello(4711, 4026531836, 123456)
+
+
+def blocks(rows: int = 3) -> BlockColumns:
+    return BlockColumns(
+        address=range(0x7F00, 0x7F00 + 512 * rows, 512),
+        size=[512] * rows,
+        state=[1] * rows,
+        type=[2] * rows,
+        requested=[500, NOT_KNOWN, *[500] * rows][:rows],
+        stream=[0] * rows,
+        thread=[4711] * rows,
+        label=[1] * rows,
+        labels=((None, None), ("gradient", "tensor")),
+    )
+
+
+def allocator(columns: BlockColumns | None = None, **changes: Any) -> AllocatorReport:
+    fields: dict[str, Any] = {
+        "gpu_uuid": "GPU-0",
+        "reserved_bytes": 1536,
+        "allocated_bytes": 1536,
+        "blocks": columns,
+        "threads": (OwnerThread(4711, 1536, "main"),),
+    }
+    return AllocatorReport(**(fields | changes))
+
+
+def report(*allocators: AllocatorReport, **changes: Any) -> Report:
+    return Report(**({"source": "heap", "taken_at": 1000.0, "allocators": allocators} | changes))
+
+
+WHOLE = report(
+    allocator(blocks()),
+    allocator(None, gpu_uuid="GPU-1", unknown={"blocks": "too many"}),
+    kv_layouts=(KvLayout("0", "GPU-0", ((0x7F00, 1024),), 2, (KvPiece(0x7F00, 512, 512),)),),
+    kv_states=(KvStates("0", b"\1\2"), KvStates("1", b"")),
+    kernels=(KernelReport("process", threads_per_block=256, occupancy=50.5),),
+    engines=(EngineReport("vllm", "tiny", kv_pages_total=2),),
+)
+OOM = Oom(
+    "heap", 1000.0, 1.8e9, "GPU-0", 1 << 30, 4711, 80 << 30, 0, allocator(blocks()),
+    (TraceStep("alloc", 0x7F00, 512, 0, 1, 0), TraceStep("oom", 0, 1 << 30)), (("train.py:1 step",),), "no",
+)  # fmt: skip

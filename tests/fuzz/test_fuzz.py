@@ -1,0 +1,69 @@
+"""Every target stands some mutants, the same ones each time; and the fuzzer finds what it is there to find."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz import planted
+from tests.fuzz.engine import fuzz, replay
+from tests.fuzz.target import names
+
+INPUTS = 825
+"""Of each target: 10,000 in all."""
+SLOW_INPUTS = {"chunk": 100}
+"""Of a damaged file every row is asked for by itself, in a tenth of a second."""
+SECONDS = 60.0
+SEED = 20261129
+
+
+@pytest.mark.parametrize("name", names())
+def test_damaged_input_is_taken_or_refused(name: str, tmp_path: Path) -> None:
+    outcome = fuzz(name, SLOW_INPUTS.get(name, INPUTS), SECONDS, SEED, tmp_path)
+    assert outcome.findings == (), "\n".join(found.trace for found in outcome.findings)
+    assert outcome.inputs > 0
+
+
+@pytest.mark.parametrize(
+    ("hole", "said"),
+    [("", None), ("error", "IndexError"), ("memory", "MiB for"), ("endless", "too long"), ("crash", "SIGABRT")],
+)
+def test_a_planted_hole_is_found(hole: str, said: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLANTED_HOLE", hole)
+    outcome = fuzz(planted.__name__, 5000, SECONDS, SEED, tmp_path)
+    if said is None:
+        assert outcome.findings == ()
+        return
+    finding = next(found for found in outcome.findings if said in found.error)
+    assert Path(finding.file).read_bytes()
+
+
+def test_the_same_seed_makes_the_same_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLANTED_HOLE", "error")
+    first, second = (fuzz(planted.__name__, 2000, SECONDS, SEED, tmp_path / place) for place in "ab")
+    assert [found.number for found in first.findings] == [found.number for found in second.findings]
+
+
+def test_a_finding_can_be_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "finding"
+    path.write_bytes(b'{"count":9,"items":[1]}')
+    monkeypatch.setattr(planted, "HOLE", "error")
+    with pytest.raises(IndexError):
+        replay(planted.__name__, path)
+
+
+def test_every_decoder_has_a_target() -> None:
+    assert set(names()) >= {
+        "agent_frames",
+        "chunk",
+        "chunk_rows",
+        "dump",
+        "engine_pages",
+        "event_log",
+        "http_request",
+        "memory_snapshot",
+        "ncu_report",
+        "ncu_table",
+        "query",
+        "settings_file",
+        "web_config",
+    }
