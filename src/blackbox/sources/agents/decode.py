@@ -64,6 +64,7 @@ _hello = msgspec.json.Decoder(Hello)
 _goodbye = msgspec.json.Decoder(Goodbye)
 _report = msgspec.json.Decoder(ReportHeader)
 _oom = msgspec.json.Decoder(OomHeader)
+_any = msgspec.json.Decoder(msgspec.Raw)
 T = TypeVar("T")
 
 
@@ -347,6 +348,17 @@ def _parse(parse: Callable[[bytes], T], text: bytes) -> T:
     try:
         return parse(text)
     except msgspec.ValidationError as error:
-        raise RefusedReportError(f"header: {error}") from None
+        if _is_json(text):
+            raise RefusedReportError(f"header: {error}") from None
+        raise WireError("header: no JSON") from None
     except DECODE_ERRORS as error:
         raise WireError(f"header: {error}") from None
+
+
+def _is_json(text: bytes) -> bool:
+    """Whether it is JSON to its end, of whatever type."""
+    try:
+        _any.decode(text)
+    except DECODE_ERRORS:
+        return False
+    return True
