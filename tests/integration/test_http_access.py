@@ -15,6 +15,7 @@ from typing import Any
 
 import bcrypt
 import pytest
+from msgspec import structs
 
 from blackbox.errors import FailureError, UsageError
 from blackbox.model.endpoints import ENDPOINTS
@@ -225,6 +226,22 @@ def test_row_42_a_token_shows_all(tmp_path: Path) -> None:
     with Serving(Settings(port=0, token_file=tmp_path / "token")) as serving:
         serving.publish(mine_and_theirs())
         assert seen_inside(serving.ask("/vram", authorization="Bearer s3cret")) == {TRAINER, TRAINER + 10}
+
+
+def test_open_tcp_shows_in_metrics_what_allocators_of_the_servers_own_processes_hold(tmp_path: Path) -> None:
+    reserved = "blackbox_process_memory_reserved_bytes"
+    (tmp_path / "token").write_text("s3cret")
+
+    def pids(reply: Reply) -> set[int]:
+        lines = [line for line in reply.body.decode().splitlines() if line.startswith(reserved + "{")]
+        return {pid for pid in (TRAINER, TRAINER + 10) if any(f'pid="{pid}"' in line for line in lines)}
+
+    with Serving(Settings(port=0, process_metrics=True)) as serving:
+        serving.publish(structs.replace(mine_and_theirs(), devices=(device(0, taken_at=time.monotonic()),)))
+        assert pids(serving.ask("/metrics")) == {TRAINER}
+    with Serving(Settings(port=0, process_metrics=True, token_file=tmp_path / "token")) as serving:
+        serving.publish(structs.replace(mine_and_theirs(), devices=(device(0, taken_at=time.monotonic()),)))
+        assert pids(serving.ask("/metrics", authorization="Bearer s3cret")) == {TRAINER, TRAINER + 10}
 
 
 ASK = """

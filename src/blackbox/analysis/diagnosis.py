@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from blackbox.analysis.stacks import StackGrowth
-from blackbox.analysis.trace.findings import AllocatorMoment
+from blackbox.analysis.trace.device_findings import AllocatorMoment
 from blackbox.analysis.usage import FREE_IN_CACHE, PENDING, GpuSummary
 from blackbox.model.snapshot import Engine
 

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
@@ -15,8 +15,8 @@ from blackbox.model.sample import Sample
 from blackbox.model.snapshot import Moment
 from blackbox.model.status import RecorderStatus, ServerStats
 from blackbox.model.view import Shape
-from blackbox.outputs.prometheus.family import metrics
-from blackbox.outputs.prometheus.gpus import devices, gpu_families, instance_families, process_families
+from blackbox.outputs.prometheus.family import Family, metrics
+from blackbox.outputs.prometheus.gpus import Devices, devices, gpu_families, instance_families, process_families
 from blackbox.outputs.prometheus.self_metrics import Build, ServerState, server_families
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -47,38 +47,54 @@ class PrometheusExporter:
         self._build = build
         self._clock = clock
         self._recorder = recorder
-        self._families = (*GPU_FAMILIES, *PROCESS_FAMILIES) if process_metrics else GPU_FAMILIES
+        self._process_metrics = process_metrics
         self._process = ProcessCollector(registry=None)
         self._lock = threading.Lock()
         self._text: tuple[Published, bool, bytes] | None = None
+        """Of the GPUs, for every viewer."""
+        self._process_text: tuple[Published, bool, int | None, bytes] | None = None
+        """Of the processes, for the last viewer."""
         self._xids = XidCounter()
         self.close = hub.subscribe(lambda published: self._xids.count(published.moment))
         """Stops counting events."""
 
-    def exposition(self) -> bytes:
-        """The text, in the format `CONTENT_TYPE`. Any thread may ask."""
+    def exposition(self, viewer_uid: int | None = None) -> bytes:
+        """The text, in the format `CONTENT_TYPE`; what allocators of other users' processes than `viewer_uid` report is
+        left out, None sees all. Any thread may ask."""
         published = self._hub.latest
         if published is None:
             return self._about_server(None, 0.0, False)
         lag = max(0.0, self._clock() - published.moment.taken_at)
         fresh = lag <= published.moment.stale_after_seconds
-        return self._readings(published, fresh) + self._about_server(published.moment, lag, fresh)
+        readings = self._readings(published, fresh)
+        if self._process_metrics:
+            readings += self._process_readings(published, fresh, viewer_uid)
+        return readings + self._about_server(published.moment, lag, fresh)
 
     def _readings(self, published: Published, fresh: bool) -> bytes:
         with self._lock:
             if self._text is None or self._text[:2] != (published, fresh):
-                self._text = published, fresh, self._encoded(published, fresh)
+                self._text = published, fresh, self._encoded(GPU_FAMILIES, published, fresh, None)
             return self._text[2]
 
-    def _encoded(self, published: Published, fresh: bool) -> bytes:
+    def _process_readings(self, published: Published, fresh: bool, viewer_uid: int | None) -> bytes:
+        key = published, fresh, viewer_uid
+        with self._lock:
+            if self._process_text is None or self._process_text[:3] != key:
+                self._process_text = (*key, self._encoded(PROCESS_FAMILIES, published, fresh, viewer_uid))
+            return self._process_text[3]
+
+    def _encoded(
+        self, families: Sequence[Family[Devices]], published: Published, fresh: bool, viewer_uid: int | None
+    ) -> bytes:
         uuids = dict.fromkeys(
             device.uuid
             for sample in published.moment.samples
             for device in sample.devices
             if device.parent_uuid is None
         )
-        snapshots = tuple(published.snapshot(Shape(gpu=uuid, blocks="none")) for uuid in uuids)
-        return _text(metrics(self._families, devices(snapshots, published.moment.timestamp, fresh)))
+        snapshots = tuple(published.snapshot(Shape(uuid, "none", viewer_uid)) for uuid in uuids)
+        return _text(metrics(families, devices(snapshots, published.moment.timestamp, fresh)))
 
     def _about_server(self, moment: Moment | None, lag_seconds: float, fresh: bool) -> bytes:
         state = ServerState(

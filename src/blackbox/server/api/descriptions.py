@@ -11,16 +11,16 @@ from blackbox.server.http.response import JSON, Response, text
 
 
 @handles(METRICS)
-def metrics(context: Context, _request: Request, _viewer: Viewer, _query: Query) -> AnswerOrCoroutine:
+def metrics(context: Context, _request: Request, viewer: Viewer, _query: Query) -> AnswerOrCoroutine:
     """Prometheus' text format."""
-    return _metrics(context)
+    return _metrics(context, viewer)
 
 
-async def _metrics(context: Context) -> Response:
+async def _metrics(context: Context, viewer: Viewer) -> Response:
     exporter = await context.exporter
     from blackbox.outputs.prometheus.exporter import CONTENT_TYPE
 
-    return Response(200, await off_loop(context.workers, exporter.exposition), CONTENT_TYPE)
+    return Response(200, await off_loop(context.workers, exporter.exposition, viewer.uid), CONTENT_TYPE)
 
 
 @handles(OPENAPI)
