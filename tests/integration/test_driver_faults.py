@@ -181,7 +181,7 @@ def test_row_06_a_crash_in_the_driver_costs_at_most_one_second(watch: Watch, fak
     watch.until_state("ok")
     fake_driver.crash("nvmlDeviceGetMemoryInfo*", device=gpu_uuid(3), times=1)
     watch.until(lambda moment: moment.sources[0].restarts_total == 1)
-    gaps = [max(ages(moment)[:3]) for moment in watch.moments[1:]]
+    gaps = [max(ages(moment)[:3]) for moment in watch.moments if devices(moment)]
     assert max(gaps) <= 1.0 + SLACK_SECONDS
     watch.until_state("ok")
     assert len(devices(watch.latest)) == GPUS
@@ -230,10 +230,11 @@ def test_row_19_cadence_holds_when_the_wall_clock_jumps(fake_driver: FakeDriver)
 @pytest.mark.fault(20)
 def test_row_20_old_data_never_look_fresh(watch: Watch, fake_driver: FakeDriver) -> None:
     watch.until_state("ok")
+    began = len(watch.moments) - 1
     fake_driver.hang("*", seconds=600)
     assert watch.until_state("stale") <= 2.0 + SLACK_SECONDS
     watch.until(lambda moment: (moment.sources[0].age_seconds or 0) > 3.0)
-    for moment in watch.moments:
+    for moment in watch.moments[began:]:
         age = moment.sources[0].age_seconds
         assert moment.sources[0].state in ("stale", "failed") or (age is not None and age < 2.0)
         assert age == pytest.approx(max([*ages(moment), 0.0]), abs=0.6)
