@@ -17,7 +17,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, compress, groupby
 from operator import sub
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -25,13 +25,17 @@ from msgspec import Meta, Struct
 from blackbox.model.decoding import DECODE_ERRORS
 from blackbox.recorder.storage.compression import DamageError, pack, unpack
 
-DECIMALS = (0, 1, 2, 3, 4, 6)
+Decimals = Literal[-1, 0, 1, 2, 3, 4, 6]
+"""`UNSCALED`, or a power of ten that numbers are stored by."""
+Width = Literal["", "b", "h", "i", "q", "d"]
+"""How a number is stored, as `array` names it; empty where all are the same."""
+DECIMALS: tuple[Decimals, ...] = (0, 1, 2, 3, 4, 6)
 """Fractions that sources print. What fits none is stored as it is."""
-UNSCALED = -1
+UNSCALED: Final = -1
 """`decimals` of a column of floats."""
 INTEGER_MAX = float(1 << 52)
 """Beyond it a float64 does not tell neighbouring integers apart."""
-WIDTHS = "bhiq"
+WIDTHS: tuple[Width, ...] = ("b", "h", "i", "q")
 """Codes of `array`: 1, 2, 4 and 8 bytes."""
 ROWS_MAX = 1 << 16
 """In one blob: a minute at the shortest interval has 600. A column that stands still claims its rows for nothing."""
@@ -47,11 +51,11 @@ class Head(Struct, frozen=True, array_like=True, gc=False):
 
     gaps: Annotated[tuple[Count, ...], Meta(max_length=ROWS_MAX + 1)]
     """Lengths of the runs of rows with and without a number, in turn; empty when every row has one."""
-    decimals: Literal[-1, 0, 1, 2, 3, 4, 6]
+    decimals: Decimals
     first: int
     step: int
     """0 when all numbers are the same."""
-    width: Literal["", "b", "h", "i", "q", "d"]
+    width: Width
 
 
 class Contents(NamedTuple):
@@ -151,7 +155,7 @@ def _decode(head: Head, stored: bytes, count: int) -> list[float]:
     return [integer / scale for integer in integers]
 
 
-def _as_integers(column: Sequence[float]) -> tuple[int, list[int]]:
+def _as_integers(column: Sequence[float]) -> tuple[Decimals, list[int]]:
     """Decimals and integers such that each number is `integer / 10**decimals`, exactly; else `UNSCALED`."""
     if max(column) < INTEGER_MAX and min(column) > -INTEGER_MAX:
         for decimals in DECIMALS:
@@ -164,7 +168,7 @@ def _as_integers(column: Sequence[float]) -> tuple[int, list[int]]:
     return UNSCALED, []
 
 
-def _narrowest(integers: list[int]) -> tuple[str, bytes]:
+def _narrowest(integers: list[int]) -> tuple[Width, bytes]:
     for width in WIDTHS:
         try:
             return width, array(width, integers).tobytes()
