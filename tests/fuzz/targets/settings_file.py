@@ -3,9 +3,8 @@
 from argparse import Namespace
 from collections.abc import Sequence
 
-from blackbox.cli.common.options import all_options
-
 from blackbox.cli.common.settings_file import load_settings
+from blackbox.cli.common.settings_options import all_options
 from blackbox.errors import BlackboxError, UsageError
 from tests.fuzz.files import as_file
 
