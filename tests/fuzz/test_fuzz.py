@@ -7,6 +7,7 @@ import pytest
 from tests.fuzz import planted
 from tests.fuzz.engine import fuzz, replay
 from tests.fuzz.target import names
+from tests.waiting import PATIENCE_SECONDS
 
 INPUTS = 825
 """Of each target: 10,000 in all."""
@@ -29,7 +30,7 @@ def test_damaged_input_is_taken_or_refused(name: str, tmp_path: Path) -> None:
 )
 def test_a_planted_hole_is_found(hole: str, said: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLANTED_HOLE", hole)
-    outcome = fuzz(planted.__name__, 5000, SECONDS, SEED, tmp_path)
+    outcome = fuzz(planted.__name__, 5000, PATIENCE_SECONDS, SEED, tmp_path)
     if said is None:
         assert outcome.findings == ()
         return
