@@ -15,6 +15,7 @@ from blackbox.model.status import RecorderState, RecorderStatus, ServerStats
 from blackbox.outputs.prometheus import gpus as gpus_module
 from blackbox.outputs.prometheus.exporter import GPU_FAMILIES, PROCESS_FAMILIES, SERVER_FAMILIES, PrometheusExporter
 from blackbox.outputs.prometheus.self_metrics import Build
+from blackbox.sources.agents.refusals import Refusals
 from tests.clocks import ManualClock
 from tests.moments import (
     GIB,
@@ -410,7 +411,8 @@ def test_promtool_finds_nothing_to_complain_about(process_metrics: bool) -> None
         allocators=[allocator()],
         events=xid_sample(NOW, 79).events,
     )
-    hub.publish(moment(reporting, xids={"GPU-0": Xid(code=79, timestamp=TIMESTAMP)}))
+    agents = status(name="agents", cost=Refusals().cost())
+    hub.publish(moment(reporting, sources=(status(), agents), xids={"GPU-0": Xid(code=79, timestamp=TIMESTAMP)}))
     text = exporting.exposition()
     families = (*GPU_FAMILIES, *SERVER_FAMILIES, *(PROCESS_FAMILIES if process_metrics else ()))
     absent = {family.name for family in families if f"\n{family.name}".encode() not in b"\n" + text}
