@@ -5,8 +5,9 @@ import random
 from msgspec import structs
 
 from benchmarks.moments import GIB, device, process, status
-from blackbox.model.sample import Device, DeviceProcess, Memory, Sample
-from blackbox.model.snapshot import Moment
+from blackbox.model.moment import Moment
+from blackbox.model.parts import Device, DeviceProcess, Memory
+from blackbox.model.sample import Sample
 
 INTERVAL_SECONDS = 0.5
 PAGE_BYTES = 2 << 20

@@ -4,8 +4,10 @@ import os
 import random
 import time
 
-from blackbox.model.sample import Allocator, AllocatorBlock, Device, DeviceProcess, KvPage, KvPool, Memory, Sample
-from blackbox.model.snapshot import Moment, SourceStatus
+from blackbox.model.moment import Moment
+from blackbox.model.parts import Allocator, AllocatorBlock, Device, DeviceProcess, KvPage, KvPool, Memory
+from blackbox.model.sample import Sample
+from blackbox.model.status import SourceStatus
 
 GIB = 1 << 30
 PROCESS_BYTES = 2 * GIB

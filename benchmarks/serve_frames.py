@@ -13,7 +13,7 @@ from msgspec import structs
 
 from benchmarks.moments import moment
 from blackbox.hub import Hub
-from blackbox.model.snapshot import Moment
+from blackbox.model.moment import Moment
 from blackbox.server import Server
 from blackbox.settings import LOOPBACK, Settings
 

@@ -2,8 +2,8 @@
 
 from functools import cache
 
-from blackbox.model.sample import Event
-from blackbox.model.snapshot import Moment
+from blackbox.model.event import Event
+from blackbox.model.moment import Moment
 from blackbox.sources.simulated.source import SimulatedSource
 from tests.clocks import ManualClock
 from tests.moments import TIMESTAMP, status

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from blackbox.model.sample import (
+from blackbox.model.moment import Moment
+from blackbox.model.parts import (
     Allocator,
     AllocatorBlock,
     Device,
@@ -15,9 +16,9 @@ from blackbox.model.sample import (
     Memory,
     MigInstance,
     OwningThread,
-    Sample,
 )
-from blackbox.model.snapshot import Moment, SourceStatus
+from blackbox.model.sample import Sample
+from blackbox.model.status import SourceStatus
 
 GIB = 1024**3
 MIB = 1024**2

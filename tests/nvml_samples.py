@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from blackbox.model.sample import Device, DeviceProcess, Memory, Sample
+from blackbox.model.parts import Device, DeviceProcess, Memory
+from blackbox.model.sample import Sample
 from blackbox.sources.nvml.source import NvmlSource
 from tests.clocks import ManualClock
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from msgspec import structs
 
-from blackbox.model.sample import Event
-from blackbox.model.snapshot import Moment
+from blackbox.model.event import Event
+from blackbox.model.moment import Moment
 from blackbox.recorder.storage.store import Store
 from tests.moments import GIB, MIB, NOW, TIMESTAMP, allocator, device, memory, moment, process, sample
 

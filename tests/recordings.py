@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from blackbox.hub import BLOCKS_MAX, Published
-from blackbox.model.sample import Event
-from blackbox.model.snapshot import Moment
+from blackbox.model.event import Event
+from blackbox.model.moment import Moment
 from blackbox.recorder import Recorder
 from tests.waiting import until
 

@@ -2,7 +2,8 @@
 
 from hypothesis import strategies as st
 
-from blackbox.model.sample import (
+from blackbox.model.moment import Moment
+from blackbox.model.parts import (
     Allocator,
     AllocatorBlock,
     Device,
@@ -14,9 +15,9 @@ from blackbox.model.sample import (
     MigInstance,
     OwningStack,
     OwningThread,
-    Sample,
 )
-from blackbox.model.snapshot import Moment, SourceStatus
+from blackbox.model.sample import Sample
+from blackbox.model.status import SourceStatus
 
 GIB = 1024**3
 NOW = 1000.0

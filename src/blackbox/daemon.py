@@ -17,7 +17,7 @@ from blackbox.errors import FailureError
 from blackbox.events import EventDetectors, EventWatcher
 from blackbox.hub import Hub
 from blackbox.model.endpoints import METRICS, SNAPSHOT, SNAPSHOT_STREAM
-from blackbox.model.sample import Event
+from blackbox.model.event import Event
 from blackbox.model.status import ServerStats
 from blackbox.paths import data_directory, runtime_directory
 from blackbox.pidfile import announced

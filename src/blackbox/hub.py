@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from blackbox.merge import merge
 from blackbox.merge.selection import sees_all
 from blackbox.model.codec import compress, to_json
-from blackbox.model.snapshot import Moment, Snapshot
+from blackbox.model.moment import Moment
+from blackbox.model.snapshot import Snapshot
 from blackbox.model.view import Encoding, Shape, UnknownGpuError, with_blocks
 
 BLOCKS_MAX = 100_000

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 from blackbox.merge import merge
 from blackbox.model.codec import to_json
-from blackbox.model.snapshot import Moment
+from blackbox.model.moment import Moment
 from blackbox.model.view import with_blocks
 from tests.contract import reference_text
 from tests.contract.assertions import assert_honours_the_contract, objects, validator

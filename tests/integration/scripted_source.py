@@ -12,7 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from blackbox import wire
-from blackbox.model.sample import Device, DeviceProcess, Event, Memory, Sample, SourceState
+from blackbox.model.event import Event
+from blackbox.model.parts import Device, DeviceProcess, Memory
+from blackbox.model.sample import Sample
+from blackbox.model.status import SourceState
 
 DEVICES = 4
 FOREVER = 600.0

@@ -15,8 +15,8 @@ import pytest
 
 import blackbox.cli as cli
 from blackbox.client import AsyncClient, Client, StatusError
-from blackbox.model.sample import Event
-from blackbox.model.snapshot import Moment
+from blackbox.model.event import Event
+from blackbox.model.moment import Moment
 from blackbox.recorder import Recorder
 from tests.moments import GIB, allocator, device, memory, moment, process, sample
 from tests.recordings import recorded

@@ -18,7 +18,8 @@ import pytest
 import requests
 
 from blackbox.merge import merge
-from blackbox.model.snapshot import Moment, Snapshot
+from blackbox.model.moment import Moment
+from blackbox.model.snapshot import Snapshot
 from blackbox.sources.nvml.source import NvmlSource
 from tests.contract.assertions import assert_honours_the_contract
 from tests.fake_nvml import GIB, FakeDriver, Gpu, Memory, Mig, Process, gpu_uuid, mig_uuid

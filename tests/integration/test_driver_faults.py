@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from blackbox.model.sample import Device
-from blackbox.model.snapshot import Moment
+from blackbox.model.moment import Moment
+from blackbox.model.parts import Device
 from blackbox.sources import SOURCES
 from blackbox.sources.isolation.supervisor import RELOAD_SECONDS
 from tests.fake_nvml import FakeDriver, gpu_uuid

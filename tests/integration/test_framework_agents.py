@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from blackbox.model.sample import Allocator
+from blackbox.model.parts import Allocator
 from tests.agent_rig import ROOT, SHIM, AgentServer, agent_environment
 from tests.contract.assertions import assert_honours_the_contract
 from tests.fake_frameworks import FOLDER, GPU, INSTANCE, build_cuda, build_cupti

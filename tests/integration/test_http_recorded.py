@@ -12,9 +12,8 @@ import pytest
 import zstandard
 from msgspec import structs
 
-from blackbox.model.event import ProcessLife
-from blackbox.model.sample import Event, OutOfMemory
-from blackbox.model.snapshot import Moment
+from blackbox.model.event import Event, OutOfMemory, ProcessLife
+from blackbox.model.moment import Moment
 from blackbox.recorder import RecordedEvent, Recorder, Recording
 from blackbox.recorder.query.visibility import numbered
 from blackbox.server.http import query_pool

@@ -11,7 +11,7 @@ import pytest
 
 from blackbox.model.endpoint import Endpoint
 from blackbox.model.endpoints import ENDPOINTS, EVENT_STREAM
-from blackbox.model.snapshot import Moment
+from blackbox.model.moment import Moment
 from blackbox.server.api.routes import ROUTES
 from blackbox.settings import Settings
 from tests.moments import GIB, TRAINER, allocator, device, memory, moment, process, sample

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from blackbox.model.sample import Event
+from blackbox.model.event import Event
 from blackbox.sources.nvml import events
 from blackbox.sources.nvml.source import NvmlSource
 from tests.clocks import ManualClock

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from blackbox.model.sample import KernelCounters, Sample
+from blackbox.model.parts import KernelCounters
+from blackbox.model.sample import Sample
 from blackbox.settings import Settings
 from blackbox.sources import SOURCES
 from blackbox.sources.nvidia.attribution import CONTAINED, PARTITIONED

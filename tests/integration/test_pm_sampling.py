@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import requests
 
-from blackbox.model.sample import KernelCounters, Sample
+from blackbox.model.parts import KernelCounters
+from blackbox.model.sample import Sample
 from blackbox.sources.pm_sampling.collector import INSTALL
 from blackbox.sources.pm_sampling.source import (
     EVERY_SECONDS,

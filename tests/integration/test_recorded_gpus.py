@@ -10,7 +10,8 @@ import pytest
 
 from blackbox.cli.commands import import_ncu, import_pickle
 from blackbox.merge import merge
-from blackbox.model.snapshot import Moment, Snapshot
+from blackbox.model.moment import Moment
+from blackbox.model.snapshot import Snapshot
 from blackbox.sources.nvml.source import NvmlSource
 from tests.fake_nvml import FakeDriver, Gpu, Memory, Process, gpu_uuid
 

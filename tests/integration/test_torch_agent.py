@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from blackbox.model.sample import Allocator, Sample
+from blackbox.model.parts import Allocator
+from blackbox.model.sample import Sample
 from tests import genuine, record_torch
 from tests.agent_rig import ROOT, SHIM, AgentServer, agent_environment, run
 from tests.contract.assertions import assert_honours_the_contract

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from blackbox.model.sample import Allocator, Sample
+from blackbox.model.parts import Allocator
+from blackbox.model.sample import Sample
 from tests.agent_rig import ROOT, SHIM, AgentServer, agent_environment
 
 GPU = "GPU-00000000-1111-2222-3333-444444444444"

@@ -5,7 +5,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from blackbox.model.snapshot import Moment, SourceStatus
+from blackbox.model.moment import Moment
+from blackbox.model.status import SourceStatus
 from blackbox.sampling.runner import ChildRunner
 from blackbox.sampling.sampler import Sampler, WakeEvent
 from blackbox.sources import SourceSpec

@@ -7,8 +7,9 @@ import pytest
 
 from blackbox import hub as hub_module
 from blackbox.hub import Hub
-from blackbox.model.sample import Device, Memory, Sample
-from blackbox.model.snapshot import Moment
+from blackbox.model.moment import Moment
+from blackbox.model.parts import Device, Memory
+from blackbox.model.sample import Sample
 from blackbox.model.view import Shape, UnknownGpuError
 from tests.clocks import ManualClock
 

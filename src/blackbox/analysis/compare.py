@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from blackbox.model.identity import ProcessKey, same_start
+from blackbox.model.parts import BlockType
 from blackbox.model.query import Change, Comparison, ProcessChange, Side, StackChange, TypeChange
-from blackbox.model.sample import BlockType
 from blackbox.model.snapshot import Process, Snapshot
 
 BlockKind = tuple[BlockType, str | None]

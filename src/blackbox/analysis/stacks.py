@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from blackbox.analysis.trace.device_findings import UNKNOWN, AllocatorMoment
 from blackbox.analysis.usage import use_name
-from blackbox.model.sample import TraceStep
+from blackbox.model.event import TraceStep
 from blackbox.model.snapshot import Stack
 
 ALLOCATING = "alloc"

@@ -11,8 +11,8 @@ from blackbox.events.listing import list_processes
 from blackbox.events.orphans import OrphanDetector, Parent, is_alive, parent_of_zombie
 from blackbox.events.processes import ProcessDetector
 from blackbox.events.thresholds import ThresholdDetector
-from blackbox.model.sample import Event, EventKind
-from blackbox.model.snapshot import Moment
+from blackbox.model.event import Event, EventKind
+from blackbox.model.moment import Moment
 
 SINGLE_EVENTS_MAX = 20
 """Starts, and exits, reported one by one per moment. Each event is synced to disk by itself, and a machine that starts

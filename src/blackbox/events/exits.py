@@ -4,10 +4,11 @@ import os
 import signal
 from collections.abc import Callable
 
-from blackbox.model.event import ProcessLife
+from blackbox.model.event import Event, ProcessLife
 from blackbox.model.identity import ProcessIdentity, same_process, same_start
-from blackbox.model.sample import DeviceProcess, Event, ProcessExit
-from blackbox.model.snapshot import Moment
+from blackbox.model.moment import Moment
+from blackbox.model.parts import DeviceProcess
+from blackbox.model.sample import ProcessExit
 from blackbox.model.text import signal_name, size, who
 from blackbox.sources.proc import exit_status
 from blackbox.sources.proc.processes import Procfs

@@ -9,10 +9,10 @@ from msgspec import Struct
 from blackbox.analysis.trend import NOTEWORTHY_BYTES, POINTS_MAX, Point, Trend, rising_trend
 from blackbox.events.listing import ListedProcess, MomentProcesses
 from blackbox.events.processes import is_other_process
-from blackbox.model.event import Growth
+from blackbox.model.event import Event, Growth
 from blackbox.model.identity import ProcessKey
-from blackbox.model.sample import DeviceProcess, Event
-from blackbox.model.snapshot import Moment
+from blackbox.model.moment import Moment
+from blackbox.model.parts import DeviceProcess
 from blackbox.model.text import duration, rate, size, who
 
 BUCKET_SECONDS = 10.0

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from blackbox.model.facts import PID_SCOPE
 from blackbox.model.identity import ProcessKey
-from blackbox.model.sample import Device, DeviceProcess
-from blackbox.model.snapshot import Moment
+from blackbox.model.moment import Moment
+from blackbox.model.parts import Device, DeviceProcess
 from blackbox.sampling.runner import MEASURING_STATES
 
 

@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from blackbox.events.listing import ListedProcess, MomentProcesses
-from blackbox.model.event import ProcessLife
+from blackbox.model.event import Event, ProcessLife
 from blackbox.model.identity import ProcessKey
-from blackbox.model.sample import Event
-from blackbox.model.snapshot import Moment
+from blackbox.model.moment import Moment
 from blackbox.model.text import size, who
 from blackbox.sources.proc import exit_status
 

@@ -6,10 +6,11 @@ from msgspec import Struct, structs
 
 from blackbox.events.exits import ProcessExits, crash_event, exit_text, is_crash
 from blackbox.events.listing import ListedProcess, MomentProcesses
-from blackbox.model.event import ProcessLife
+from blackbox.model.event import Event, EventKind, ProcessLife
 from blackbox.model.identity import ProcessKey, same_start
-from blackbox.model.sample import DeviceProcess, Event, EventKind, ProcessExit
-from blackbox.model.snapshot import Moment
+from blackbox.model.moment import Moment
+from blackbox.model.parts import DeviceProcess
+from blackbox.model.sample import ProcessExit
 from blackbox.model.text import size, who
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from blackbox.events.listing import MomentProcesses
-from blackbox.model.event import Crossing
-from blackbox.model.sample import Device, Event
-from blackbox.model.snapshot import Moment
+from blackbox.model.event import Crossing, Event
+from blackbox.model.moment import Moment
+from blackbox.model.parts import Device
 
 HYSTERESIS_PERCENT = 2.0
 """A GPU counts as below again only this far under the threshold, so that it is not reported at every small change."""

@@ -15,7 +15,8 @@ from blackbox.merge.kernels import kernel_metrics
 from blackbox.merge.ledger import gpu_rows
 from blackbox.merge.process_memory import ProcessMemory, process_memory
 from blackbox.merge.selection import Selection, select
-from blackbox.model.snapshot import SCHEMA_VERSION, Gpu, Moment, Snapshot
+from blackbox.model.moment import Moment
+from blackbox.model.snapshot import SCHEMA_VERSION, Gpu, Snapshot
 from blackbox.model.text import rfc3339
 
 PIDS_NAMED_MAX = 8

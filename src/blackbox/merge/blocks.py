@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from msgspec import structs
 
 from blackbox.merge.identity_cache import IdentityCache
-from blackbox.model.sample import Allocator, AllocatorBlock, KvPage, KvPool
+from blackbox.model.parts import Allocator, AllocatorBlock, KvPage, KvPool
 from blackbox.model.snapshot import Block
 
 BLOCK_ID_MAX = 2**53

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from blackbox.merge.selection import Selection
 from blackbox.model.identity import ProcessKey
-from blackbox.model.sample import Allocator, Memory
+from blackbox.model.parts import Allocator, Memory
 
 AHEAD_SHARE = 1 / 16
 """Of a GPU's memory: what its programs may have allocated since the driver was asked; 5 GiB of 80 in half a second."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from msgspec import structs
 
-from blackbox.model.sample import InferenceEngine
+from blackbox.model.parts import InferenceEngine
 from blackbox.model.snapshot import Engine, Process
 
 IDENTITY = ("kind", "pid", "pids", "taken_at", "unknown")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from blackbox.merge.process_memory import ProcessMemory
-from blackbox.model.sample import Allocator
+from blackbox.model.parts import Allocator
 from blackbox.model.snapshot import Fragmentation
 
 RATIO_DECIMALS = 4

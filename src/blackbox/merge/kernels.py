@@ -8,8 +8,9 @@ from msgspec import structs
 from blackbox.merge.process_memory import ProcessMemory
 from blackbox.merge.selection import KERNEL_COUNTERS, Selection, measured_count
 from blackbox.model.facts import GPM, PM_SAMPLING, PROFILING
-from blackbox.model.sample import KernelCounters
-from blackbox.model.snapshot import KernelMetrics, SourceStatus
+from blackbox.model.parts import KernelCounters
+from blackbox.model.snapshot import KernelMetrics
+from blackbox.model.status import SourceStatus
 
 UNAVAILABLE = KernelMetrics(
     atomic_operations=0,

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from blackbox.merge.process_memory import ProcessMemory
 from blackbox.merge.selection import Selection
-from blackbox.model.sample import Device, GpuState, Memory
+from blackbox.model.parts import Device, GpuState, Memory
 from blackbox.model.snapshot import Gpu
 
 NO_MEMORY = Memory(total_bytes=0, used_bytes=0, free_bytes=0, driver_reserved_bytes=0, source="")

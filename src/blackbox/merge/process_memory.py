@@ -10,7 +10,7 @@ from blackbox.merge.selection import Selection
 from blackbox.merge.stacks import stack_rows, stacks_bytes
 from blackbox.merge.threads import main_thread, owned_bytes, thread_rows
 from blackbox.model.identity import ProcessKey
-from blackbox.model.sample import Allocator, DeviceProcess
+from blackbox.model.parts import Allocator, DeviceProcess
 from blackbox.model.snapshot import Block, Process, Stack, Thread
 
 PROCESS_KEYS = frozenset(Process.__struct_fields__)

@@ -7,8 +7,9 @@ from msgspec import Struct
 
 from blackbox.merge.engines import engine_pids, merge_engines
 from blackbox.model.identity import ProcessKey, same_start
-from blackbox.model.sample import Allocator, Device, DeviceProcess, InferenceEngine, KernelCounters
-from blackbox.model.snapshot import Moment, Xid
+from blackbox.model.moment import Moment
+from blackbox.model.parts import Allocator, Device, DeviceProcess, InferenceEngine, KernelCounters
+from blackbox.model.snapshot import Xid
 from blackbox.model.view import UnknownGpuError
 
 KERNEL_COUNTERS = (

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from blackbox.model.sample import Allocator
+from blackbox.model.parts import Allocator
 from blackbox.model.snapshot import Stack
 
 

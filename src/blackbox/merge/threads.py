@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
-from blackbox.model.sample import Allocator, DeviceProcess, OwningThread, ThreadState
+from blackbox.model.parts import Allocator, DeviceProcess, OwningThread, ThreadState
 from blackbox.model.snapshot import Thread
 
 NO_OWNERS = {"allocated_bytes": "owners of allocations unknown; all of the process, on its main thread"}

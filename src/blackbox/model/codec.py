@@ -5,7 +5,7 @@ import zlib
 import msgspec
 import zstandard
 
-from blackbox.model.sample import Event
+from blackbox.model.event import Event
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.text import TIME_SECONDS_MAX
 from blackbox.model.view import Encoding

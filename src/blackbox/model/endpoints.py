@@ -7,9 +7,9 @@ from typing import get_args
 from msgspec import Struct
 
 from blackbox.model.endpoint import Endpoint, StatusAnswer
+from blackbox.model.event import EventKind
 from blackbox.model.parameter import DURATION, NUMBER_IN_HEADER, TEXT, TIME, Parameter, TimeText, one_of, some_of, whole
 from blackbox.model.query import Aggregated, Comparison, EventList, Forecast, History
-from blackbox.model.sample import EventKind
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.view import BlockDetail
 

@@ -1,11 +1,28 @@
-"""What an event tells beyond its message: one struct per kind that has more to say."""
+"""Events: what happened at a time, and one struct per kind that has more to say than its message."""
 
 from typing import Literal
 
 from msgspec import Struct
 
+from blackbox.model.parts import Allocator
+
 Ended = Literal["orderly", "exception", "killed", "abrupt", "unknown"]
 """How a process ended, see `ProcessLife.ended`."""
+EventKind = Literal[
+    "xid",
+    "ecc",
+    "gpu_lost",
+    "gpu_back",
+    "source_lost",
+    "source_back",
+    "oom",
+    "process_start",
+    "process_exit",
+    "crash",
+    "memory_growth",
+    "memory_orphaned",
+    "threshold",
+]
 
 
 class ProcessLife(Struct, frozen=True, kw_only=True):
@@ -64,3 +81,59 @@ class Crossing(Struct, frozen=True, kw_only=True):
     """100 * used / total, when it was noticed."""
     above: bool
     """False: it fell back below."""
+
+
+class TraceStep(Struct, frozen=True, array_like=True, gc=False):
+    """One step in the history of an allocator, in its own words."""
+
+    action: str
+    address: int
+    size: int
+    stream: int | None = None
+    time_us: int | None = None
+    """Unix time in microseconds."""
+    stack: int | None = None
+    """Index into the `stacks` beside it."""
+
+
+class OutOfMemory(Struct, frozen=True, kw_only=True):
+    """An allocation that failed, and the state of the allocator that could not serve it."""
+
+    source: str
+    requested_bytes: int
+    thread_id: int | None
+    """Who asked."""
+    device_total_bytes: int | None
+    device_free_bytes: int | None
+    allocator: Allocator | None
+    trace: tuple[TraceStep, ...]
+    """The last steps, oldest first."""
+    stacks: tuple[tuple[str, ...], ...]
+    """Innermost first, as `file:line function`."""
+
+
+class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that happened, with the wall time at which it was noticed. Keys that do not apply are absent."""
+
+    kind: EventKind
+    """What sort of thing."""
+    timestamp: float
+    """Unix seconds."""
+    message: str
+    """The same in words."""
+    gpu_uuid: str | None = None
+    """Device it happened on."""
+    pid: int | None = None
+    """Process it happened to."""
+    code: int | None = None
+    """The driver's number, such as the Xid."""
+    uid: int | None = None
+    """Owner of the process."""
+    oom: OutOfMemory | None = None
+    """What an agent saw, for an event of this kind."""
+    process: ProcessLife | None = None
+    """The process that started, ended, or left memory behind."""
+    growth: Growth | None = None
+    """For `memory_growth`."""
+    threshold: Crossing | None = None
+    """For `threshold`."""

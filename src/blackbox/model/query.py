@@ -5,7 +5,8 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from blackbox.model.sample import BlockType, Event
+from blackbox.model.event import Event
+from blackbox.model.parts import BlockType
 
 Number = int | float
 Point = tuple[float, Number | None, Number | None, Number | None]

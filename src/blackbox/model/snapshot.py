@@ -5,18 +5,15 @@ empty **and** named in the `unknown` of the same object, with the reason. Keys b
 All sizes are bytes.
 """
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
-from blackbox.model.sample import BlockType, GpuState, MigInstance, ProcessKind, Sample, SourceState, ThreadState
+from blackbox.model.parts import BlockType, GpuState, MigInstance, ProcessKind, ThreadState
+from blackbox.model.quantity import Bytes, Count, Percent, Ratio
+from blackbox.model.status import SourceStatus
 
 SCHEMA_VERSION = 1
-
-Bytes = Annotated[int, Meta(ge=0)]
-Count = Annotated[int, Meta(ge=0)]
-Percent = Annotated[float, Meta(ge=0, le=100)]
-Ratio = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Process(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -273,32 +270,6 @@ class Engine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Key of this object -> why its value was not measured. Absent when everything was."""
 
 
-class SourceStatus(Struct, frozen=True, kw_only=True):
-    """Health of one source, and what it costs."""
-
-    name: str
-    """Such as `nvml`."""
-    state: SourceState
-    """`ok`; `starting`; `degraded`: some of its parts fail; `stale`: late; `failed`; `no_driver`; `no_access`;
-    `version_mismatch`: library and driver differ; `released`: the driver was let go of on request."""
-    reason: str | None
-    """Why `state` is not `ok`, and what to do about it."""
-    age_seconds: float | None
-    """Since its last good sample; null before the first."""
-    duration_seconds: float | None
-    """Wall time its last sample took."""
-    samples_total: Count
-    """Samples taken."""
-    failures_total: Count
-    """Samples that failed."""
-    restarts_total: Count
-    """Times its child process was replaced."""
-    cost: dict[str, float]
-    """What its sampling cost the machine so far; units in the names."""
-    facts: dict[str, str]
-    """What it knows about the machine: driver version and the like."""
-
-
 class Snapshot(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Answer of `GET /vram` and of every event of `GET /vram/stream`."""
 
@@ -361,20 +332,3 @@ class Snapshot(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """True when the numbers come from the simulator (`--demo`)."""
     unknown: dict[str, str] = {}
     """Key of this object -> why its value was not measured. Absent when everything was."""
-
-
-class Moment(Struct, frozen=True, kw_only=True):
-    """All samples of one tick, unmerged: what the sampler publishes and every view is merged from."""
-
-    seq: int
-    timestamp: float
-    """Unix seconds."""
-    taken_at: float
-    """The same instant on the monotonic clock, to which the samples' own times compare."""
-    host: str
-    samples: tuple[Sample, ...]
-    sources: tuple[SourceStatus, ...]
-    xids: dict[str, Xid] = {}
-    """GPU UUID -> the last Xid seen on it since the server started."""
-    stale_after_seconds: float = 1.5
-    """Age from which figures no longer pass as fresh."""

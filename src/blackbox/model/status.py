@@ -1,9 +1,41 @@
-"""The state of Blackbox itself: what the server counted since it started, and how the recording goes."""
+"""The state of Blackbox itself: its sources, what the server counted since it started, and how the recording goes."""
 
 from collections import Counter
 from typing import Literal
 
 from msgspec import Struct, field
+
+from blackbox.model.quantity import Count
+
+SourceState = Literal[
+    "starting", "ok", "degraded", "stale", "failed", "no_driver", "no_access", "version_mismatch", "released"
+]
+
+
+class SourceStatus(Struct, frozen=True, kw_only=True):
+    """Health of one source, and what it costs."""
+
+    name: str
+    """Such as `nvml`."""
+    state: SourceState
+    """`ok`; `starting`; `degraded`: some of its parts fail; `stale`: late; `failed`; `no_driver`; `no_access`;
+    `version_mismatch`: library and driver differ; `released`: the driver was let go of on request."""
+    reason: str | None
+    """Why `state` is not `ok`, and what to do about it."""
+    age_seconds: float | None
+    """Since its last good sample; null before the first."""
+    duration_seconds: float | None
+    """Wall time its last sample took."""
+    samples_total: Count
+    """Samples taken."""
+    failures_total: Count
+    """Samples that failed."""
+    restarts_total: Count
+    """Times its child process was replaced."""
+    cost: dict[str, float]
+    """What its sampling cost the machine so far; units in the names."""
+    facts: dict[str, str]
+    """What it knows about the machine: driver version and the like."""
 
 
 class ServerStats(Struct, kw_only=True):

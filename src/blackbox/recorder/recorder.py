@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from blackbox.hub import Published
-from blackbox.model.sample import Event
+from blackbox.model.event import Event
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.status import RecorderState, RecorderStatus
 from blackbox.recorder.dumps.retention import Evictions

@@ -26,7 +26,8 @@ from blackbox.analysis.usage import (
 )
 from blackbox.analysis.verdict import verdict_of
 from blackbox.merge.blocks import block_rows
-from blackbox.model.sample import Allocator, BlockState, Event
+from blackbox.model.event import Event
+from blackbox.model.parts import Allocator, BlockState
 from blackbox.model.snapshot import Block, Snapshot, Stack
 from blackbox.model.text import signal_name, size, who
 from blackbox.report.evidence import Evidence

@@ -7,9 +7,11 @@ from msgspec import Struct
 from blackbox.analysis.usage import OUTSIDE, SnapshotSummary, summary_of, uses_of
 from blackbox.merge import merge
 from blackbox.merge.blocks import block_rows
+from blackbox.model.event import Event, TraceStep
 from blackbox.model.identity import StartTimes
-from blackbox.model.sample import Allocator, Event, TraceStep
-from blackbox.model.snapshot import Moment, Snapshot
+from blackbox.model.moment import Moment
+from blackbox.model.parts import Allocator
+from blackbox.model.snapshot import Snapshot
 from blackbox.sources.memory_snapshot.replayed import Replayed
 
 SUMMARIES_MAX = 80

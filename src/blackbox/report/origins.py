@@ -8,8 +8,8 @@ from msgspec import structs
 from blackbox.analysis.rules import NO_RULES, CategoryRules
 from blackbox.errors import FailureError
 from blackbox.merge import merge
-from blackbox.model.sample import Event, OutOfMemory
-from blackbox.model.snapshot import Moment
+from blackbox.model.event import Event, OutOfMemory
+from blackbox.model.moment import Moment
 from blackbox.model.text import size
 from blackbox.recorder import Recording
 from blackbox.recorder.dumps.file import Dump

@@ -8,7 +8,7 @@ from blackbox.analysis.stacks import StackGrowth
 from blackbox.analysis.trace.device_findings import DeviceFindings
 from blackbox.analysis.usage import GpuSummary, SnapshotSummary
 from blackbox.analysis.verdict import Cause, ToldCause
-from blackbox.model.sample import Event
+from blackbox.model.event import Event
 from blackbox.model.snapshot import Block, Engine, Snapshot
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 
 from msgspec import structs
 
+from blackbox.model.moment import Moment
 from blackbox.model.sample import Sample
-from blackbox.model.snapshot import Moment, SourceStatus
+from blackbox.model.status import SourceStatus
 
 GAP_SECONDS_MAX = 5.0
 """Nobody watches a server that shows nothing for longer: gaps in the recording are cut to this."""

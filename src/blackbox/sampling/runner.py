@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 from msgspec import structs
 
-from blackbox.model.sample import Event, Sample, SourceState
-from blackbox.model.snapshot import SourceStatus
+from blackbox.model.event import Event
+from blackbox.model.sample import Sample
+from blackbox.model.status import SourceState, SourceStatus
 from blackbox.sources.base import Source, SourceContext, SourceSpec
 from blackbox.sources.isolation.supervisor import SourceFault, SupervisedSource
 

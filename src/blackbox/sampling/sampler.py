@@ -14,8 +14,11 @@ from typing import NamedTuple
 from msgspec import structs
 
 from blackbox.model.codec import event_fault
-from blackbox.model.sample import Event, Sample
-from blackbox.model.snapshot import Moment, SourceStatus, Xid
+from blackbox.model.event import Event
+from blackbox.model.moment import Moment
+from blackbox.model.sample import Sample
+from blackbox.model.snapshot import Xid
+from blackbox.model.status import SourceStatus
 from blackbox.sampling.runner import MEASURING_STATES, Runner, stale_after_seconds
 
 GRACE_SECONDS_MAX = 0.1

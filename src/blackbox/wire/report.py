@@ -98,7 +98,7 @@ class OwnerStack(NamedTuple):
 
 
 class AllocatorReport(NamedTuple):
-    """What one allocator holds on one device. Fields mean what they mean in `blackbox.model.sample.Allocator`."""
+    """What one allocator holds on one device. Fields mean what they mean in `blackbox.model.parts.Allocator`."""
 
     gpu_uuid: str
     """As the driver spells it: `GPU-…`, or `MIG-…` (see `blackbox.agent.devices`)."""
@@ -150,7 +150,7 @@ class KvStates(NamedTuple):
 
 
 class KernelReport(NamedTuple):
-    """What the kernels of this process do. Fields mean what they mean in `blackbox.model.sample.KernelCounters`."""
+    """What the kernels of this process do. Fields mean what they mean in `blackbox.model.parts.KernelCounters`."""
 
     scope: Literal["process", "device", "kernel"]
     atomic_operations: int | None = None
@@ -164,7 +164,7 @@ class KernelReport(NamedTuple):
 
 
 class EngineReport(NamedTuple):
-    """An inference engine in this process. Fields mean what they mean in `blackbox.model.sample.InferenceEngine`."""
+    """An inference engine in this process. Fields mean what they mean in `blackbox.model.parts.InferenceEngine`."""
 
     kind: str
     model: str | None = None

@@ -5,8 +5,9 @@ from hypothesis import given, settings
 from blackbox.analysis.compare import compare
 from blackbox.cli.commands import compare as compare_command
 from blackbox.merge import merge
-from blackbox.model.sample import AllocatorBlock, DeviceProcess, OwningStack
-from blackbox.model.snapshot import Moment, Snapshot
+from blackbox.model.moment import Moment
+from blackbox.model.parts import AllocatorBlock, DeviceProcess, OwningStack
+from blackbox.model.snapshot import Snapshot
 from tests.moments import GIB, allocator, device, instance, memory, moment, process, sample
 from tests.strategies import moments
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blackbox.analysis.stacks import LEVELS_MAX, growth_by_stack, live_by_stack, own_frame
-from blackbox.model.sample import TraceStep
+from blackbox.model.event import TraceStep
 from blackbox.model.snapshot import Stack
 
 STACKS = (("a.py:1 f", "m.py:9 main"), ("b.py:2 g",))

@@ -10,7 +10,9 @@ from blackbox.cli.commands import doctor_checks as checks
 from blackbox.cli.commands.doctor_checks import Finding, Machine
 from blackbox.merge import merge
 from blackbox.model.codec import to_json
-from blackbox.model.sample import Device, DeviceProcess, Memory, Sample, SourceState
+from blackbox.model.parts import Device, DeviceProcess, Memory
+from blackbox.model.sample import Sample
+from blackbox.model.status import SourceState
 from blackbox.settings import Settings
 from tests.scripted_server import Script, ScriptedServer, json_answer, text_answer
 from tests.unit.model.test_view import moment_of_blocks

@@ -14,8 +14,10 @@ from blackbox.events.detectors import SINGLE_EVENTS_MAX
 from blackbox.events.exits import ProcessExits
 from blackbox.events.growth import BUCKET_SECONDS, WINDOW_SECONDS
 from blackbox.events.orphans import CERTAIN_SECONDS, LOOK_SECONDS, Parent, is_alive
-from blackbox.model.sample import Device, DeviceProcess, Event, ProcessExit
-from blackbox.model.snapshot import Moment
+from blackbox.model.event import Event
+from blackbox.model.moment import Moment
+from blackbox.model.parts import Device, DeviceProcess
+from blackbox.model.sample import ProcessExit
 from tests.moments import GIB, MIB, NOW, TIMESTAMP, device, instance, memory, moment, process, sample
 
 HOST = {"pid_scope": "host"}

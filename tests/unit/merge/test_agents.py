@@ -3,7 +3,7 @@
 from typing import Any
 
 from blackbox.merge import merge
-from blackbox.model.sample import Allocator, OwningThread
+from blackbox.model.parts import Allocator, OwningThread
 from blackbox.model.snapshot import Snapshot
 from tests.moments import GIB, NOW, TRAINER, allocator, device, moment, paged_allocator, process, sample
 

@@ -4,7 +4,7 @@ import pytest
 
 from blackbox.merge import merge
 from blackbox.merge.engines import merge_engines
-from blackbox.model.sample import InferenceEngine
+from blackbox.model.parts import InferenceEngine
 from tests.moments import NOW, device, moment, process, sample
 
 INSIDE = InferenceEngine(

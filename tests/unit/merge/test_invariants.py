@@ -11,7 +11,8 @@ from msgspec import structs
 from blackbox.merge import blocks, merge
 from blackbox.merge.claims import AHEAD_SHARE
 from blackbox.model.codec import from_json, to_json
-from blackbox.model.snapshot import Moment, Snapshot
+from blackbox.model.moment import Moment
+from blackbox.model.snapshot import Snapshot
 from blackbox.model.view import UnknownGpuError
 from blackbox.wire.ranges import BYTES_MAX
 from tests.strategies import moments

@@ -6,7 +6,7 @@ from msgspec import structs
 
 from blackbox.merge import merge
 from blackbox.merge.selection import KERNEL_COUNTERS
-from blackbox.model.sample import KernelCounters
+from blackbox.model.parts import KernelCounters
 from blackbox.model.snapshot import KernelMetrics
 from tests import moments
 from tests.moments import SERVER, SILENT, TRAINER

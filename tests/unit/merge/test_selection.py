@@ -6,7 +6,7 @@ from msgspec import structs
 
 from blackbox.merge import merge
 from blackbox.merge.selection import sees_all
-from blackbox.model.snapshot import Moment
+from blackbox.model.moment import Moment
 from tests.moments import machine, moment
 from tests.strategies import moments
 

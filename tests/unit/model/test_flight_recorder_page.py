@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from blackbox.model.endpoints import ENDPOINTS, NO_RECORDING, NOT_RECORDED
-from blackbox.model.sample import EventKind
+from blackbox.model.event import EventKind
 
 RECORDED = [
     endpoint.path for endpoint in ENDPOINTS if endpoint.statuses.get(404) in (NO_RECORDING[404], NOT_RECORDED[404])

@@ -12,7 +12,7 @@ import pytest
 from blackbox.model import reference as api_reference
 from blackbox.model.docstrings import field_texts
 from blackbox.model.endpoints import ENDPOINTS, HEALTH
-from blackbox.model.sample import Device
+from blackbox.model.parts import Device
 from blackbox.model.schema import openapi, snapshot_schema
 from blackbox.model.snapshot import Process
 from blackbox.outputs.prometheus import reference as metrics_reference

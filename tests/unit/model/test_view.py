@@ -1,8 +1,9 @@
 """What each amount of block detail leaves out, and what it must not."""
 
 from blackbox.merge import merge
-from blackbox.model.sample import Allocator, AllocatorBlock, Device, DeviceProcess, Memory, Sample
-from blackbox.model.snapshot import Moment
+from blackbox.model.moment import Moment
+from blackbox.model.parts import Allocator, AllocatorBlock, Device, DeviceProcess, Memory
+from blackbox.model.sample import Sample
 from blackbox.model.view import with_blocks
 
 BLOCK_BYTES = 512

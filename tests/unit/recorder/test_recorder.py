@@ -12,7 +12,8 @@ import pytest
 from blackbox import hub as hub_module
 from blackbox.errors import FailureError
 from blackbox.hub import BLOCKS_MAX, Published
-from blackbox.model.snapshot import Moment, Snapshot
+from blackbox.model.moment import Moment
+from blackbox.model.snapshot import Snapshot
 from blackbox.model.view import Shape
 from blackbox.recorder.recorder import MOMENTS_QUEUED_MAX, RETRY_SECONDS, Recorder
 from blackbox.recorder.storage import subjects

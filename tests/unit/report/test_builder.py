@@ -3,8 +3,7 @@
 import pytest
 from msgspec import structs
 
-from blackbox.model.event import ProcessLife
-from blackbox.model.sample import Event, OutOfMemory
+from blackbox.model.event import Event, OutOfMemory, ProcessLife
 from blackbox.model.text import size
 from blackbox.report import Report, build_report, from_moments, to_text
 from blackbox.report.evidence import newest_failure

@@ -1,7 +1,7 @@
 """A recording in the sampler's place."""
 
 from blackbox.merge import merge
-from blackbox.model.snapshot import Moment
+from blackbox.model.moment import Moment
 from blackbox.sampling.replay import Replay
 from tests import incidents
 from tests.clocks import ManualClock

@@ -3,7 +3,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from blackbox.model.sample import Event, Sample, SourceState
+from blackbox.model.event import Event
+from blackbox.model.sample import Sample
+from blackbox.model.status import SourceState
 from blackbox.sampling.runner import EVENTS_MAX, STALE_SECONDS_MIN, Runner
 from blackbox.sources.isolation.supervisor import SourceFault
 from tests.clocks import ManualClock

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.model.sample import Event, Sample, SourceState
-from blackbox.model.snapshot import Moment, SourceStatus
+from blackbox.model.event import Event
+from blackbox.model.moment import Moment
+from blackbox.model.sample import Sample
+from blackbox.model.status import SourceState, SourceStatus
 from blackbox.sampling.sampler import GRACE_SECONDS_MAX, START_SECONDS_MAX, IdleRelease, Sampler, WakeEvent, next_tick
 from tests.waiting import PATIENCE_SECONDS
 

@@ -13,7 +13,8 @@ from msgspec import Struct
 from blackbox.cli.common.server_arguments import local_url
 from blackbox.cli.common.settings_file import config_path
 from blackbox.client import Client, ClientError, StatusError, UnreachableError
-from blackbox.model.sample import Device, Sample
+from blackbox.model.parts import Device
+from blackbox.model.sample import Sample
 from blackbox.paths import data_directory
 from blackbox.recorder.storage.directory import exposed
 from blackbox.settings import Settings

@@ -11,8 +11,8 @@ from prometheus_client.registry import CollectorRegistry
 
 from blackbox.hub import Hub, Published
 from blackbox.model.facts import DRIVER_EVENTS, DRIVER_EVENTS_WATCHED
+from blackbox.model.moment import Moment
 from blackbox.model.sample import Sample
-from blackbox.model.snapshot import Moment
 from blackbox.model.status import RecorderStatus, ServerStats
 from blackbox.model.view import Shape
 from blackbox.outputs.prometheus.family import Family, metrics

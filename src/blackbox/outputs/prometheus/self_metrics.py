@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from blackbox.model.facts import DRIVER_VERSION, NVML_VERSION, PID_SCOPE
+from blackbox.model.moment import Moment
 from blackbox.model.series import MetricType
-from blackbox.model.snapshot import Moment, SourceStatus
-from blackbox.model.status import RecorderStatus, ServerStats
+from blackbox.model.status import RecorderStatus, ServerStats, SourceStatus
 from blackbox.outputs.prometheus.family import Family, LabelledValue
 
 REFUSALS_KEY = re.compile(r"agents_refused_(\w+)_total")

@@ -23,8 +23,8 @@ from msgspec import Struct
 
 from blackbox.errors import FailureError
 from blackbox.model.decoding import DECODE_ERRORS
-from blackbox.model.sample import Event
-from blackbox.model.snapshot import Moment
+from blackbox.model.event import Event
+from blackbox.model.moment import Moment
 from blackbox.recorder.dumps.redaction import redact, redact_event, redact_text
 from blackbox.recorder.storage.compression import UNPACKED_BYTES_MAX, DamageError, pack, unpack
 from blackbox.recorder.storage.frames import Frame, pack_frames, to_bytes, to_moment, unpack_frames

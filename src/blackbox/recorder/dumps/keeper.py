@@ -13,8 +13,8 @@ from pathlib import Path
 from msgspec import structs
 
 from blackbox.errors import FailureError
-from blackbox.model.sample import Event
-from blackbox.model.snapshot import Moment
+from blackbox.model.event import Event
+from blackbox.model.moment import Moment
 from blackbox.recorder.dumps.file import new_head, write_dump
 from blackbox.recorder.dumps.pace import DumpPace
 from blackbox.recorder.dumps.retention import Evictions, enforce

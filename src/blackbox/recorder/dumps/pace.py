@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from blackbox.model.sample import Event
+from blackbox.model.event import Event
 
 REST_SECONDS = 60.0
 """The same trouble of the same process goes on for seconds, and stands in one dump."""

@@ -4,8 +4,11 @@ import re
 
 from msgspec import structs
 
-from blackbox.model.sample import DeviceProcess, Event, InferenceEngine, Sample
-from blackbox.model.snapshot import Moment, SourceStatus
+from blackbox.model.event import Event
+from blackbox.model.moment import Moment
+from blackbox.model.parts import DeviceProcess, InferenceEngine
+from blackbox.model.sample import Sample
+from blackbox.model.status import SourceStatus
 
 HIDDEN = "***"
 _ARGUMENTS = re.compile(r"\s+-.*", re.DOTALL)

@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from blackbox.merge import merge
-from blackbox.model.snapshot import Moment, Snapshot
+from blackbox.model.moment import Moment
+from blackbox.model.snapshot import Snapshot
 from blackbox.recorder.query.history import Aggregate, History, HistoryQuery, aggregated, history
 from blackbox.recorder.query.samples import RecordedNumber, recorded_numbers
 from blackbox.recorder.storage.compression import DamageError

@@ -2,8 +2,8 @@
 
 from msgspec import structs
 
+from blackbox.model.event import Event
 from blackbox.model.query import NumberedEvent
-from blackbox.model.sample import Event
 from blackbox.recorder.storage.event_log import RecordedEvent
 
 

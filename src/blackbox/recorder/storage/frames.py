@@ -12,7 +12,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from blackbox.model.decoding import DECODE_ERRORS
-from blackbox.model.snapshot import Moment
+from blackbox.model.moment import Moment
 from blackbox.recorder.storage.compression import DamageError, pack_parts, unpack
 
 FRAMES_MAX = 1 << 18

@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from blackbox.model.sample import Event
-from blackbox.model.snapshot import Moment, Snapshot
+from blackbox.model.event import Event
+from blackbox.model.moment import Moment
+from blackbox.model.snapshot import Snapshot
 from blackbox.recorder.storage.directory import DirectoryLock, prepare, tidy
 from blackbox.recorder.storage.dump_files import DUMPS_DIRECTORY, dump_files
 from blackbox.recorder.storage.event_log import EventWriter, RecordedEvent

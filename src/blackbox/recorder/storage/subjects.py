@@ -9,9 +9,11 @@ from msgspec import Struct, structs
 
 from blackbox.merge import merge
 from blackbox.model.identity import StartTimes
-from blackbox.model.sample import Allocator, AllocatorBlock, Sample
+from blackbox.model.moment import Moment
+from blackbox.model.parts import Allocator, AllocatorBlock
+from blackbox.model.sample import Sample
 from blackbox.model.series import RECORDED, Metric, SubjectKind, SubjectRow
-from blackbox.model.snapshot import Engine, Moment, Process, Snapshot
+from blackbox.model.snapshot import Engine, Process, Snapshot
 
 MISSING = math.nan
 """Stands for a number nobody measured; it is stored as a gap."""

@@ -6,8 +6,8 @@ import msgspec
 from msgspec import Struct, structs
 
 from blackbox.model.endpoints import HEALTHZ, READYZ
-from blackbox.model.snapshot import Moment, SourceStatus
-from blackbox.model.status import RecorderStatus
+from blackbox.model.moment import Moment
+from blackbox.model.status import RecorderStatus, SourceStatus
 from blackbox.server.api.context import Context
 from blackbox.server.api.endpoint import handles
 from blackbox.server.http.answer import AnswerOrCoroutine, Viewer

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from blackbox.model.sample import KvPage, KvPool
+from blackbox.model.parts import KvPage, KvPool
 from blackbox.wire.report import PAGE_CACHED, PAGE_IN_USE, KvLayout, KvPiece
 
 PAGE_ROWS_MAX = 100_000

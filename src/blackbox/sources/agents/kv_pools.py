@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from blackbox.model.sample import KvPool
+from blackbox.model.parts import KvPool
 from blackbox.sources.agents.connection import AgentConnection
 from blackbox.sources.agents.kv_pages import KvMismatchError, pool_of
 from blackbox.wire.report import KvLayout

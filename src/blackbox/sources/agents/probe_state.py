@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from blackbox.model.sample import AllocatorBlock
+from blackbox.model.parts import AllocatorBlock
 from blackbox.sources.agents.budgets import weigh
 from blackbox.sources.agents.decode import Columns, ReportMessage
 from blackbox.sources.agents.rows import block_rows

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterable
 from itertools import repeat
 
-from blackbox.model.sample import AllocatorBlock, BlockState, BlockType
+from blackbox.model.parts import AllocatorBlock, BlockState, BlockType
 from blackbox.sources.agents.decode import Columns
 from blackbox.sources.agents.text import printable
 from blackbox.sources.agents.threads import ThreadIds

@@ -4,16 +4,8 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import structs
 
-from blackbox.model.sample import (
-    Allocator,
-    AllocatorBlock,
-    Event,
-    InferenceEngine,
-    KernelCounters,
-    OutOfMemory,
-    OwningStack,
-    TraceStep,
-)
+from blackbox.model.event import Event, OutOfMemory, TraceStep
+from blackbox.model.parts import Allocator, AllocatorBlock, InferenceEngine, KernelCounters, OwningStack
 from blackbox.sources.agents.connection import AgentConnection
 from blackbox.sources.agents.decode import OomMessage
 from blackbox.sources.agents.kv_pools import Joined, workers_of

@@ -3,7 +3,7 @@
 import time
 from typing import NamedTuple
 
-from blackbox.model.sample import OwningThread
+from blackbox.model.parts import OwningThread
 from blackbox.sources.agents.peer import Peer
 from blackbox.sources.agents.text import printable
 from blackbox.sources.proc.threads import Tasks

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from blackbox.model.sample import Memory
+from blackbox.model.parts import Memory
 from blackbox.sources.amd.cards import Card
 from blackbox.sources.amd.files import FileFailure, FileFault, Files
 

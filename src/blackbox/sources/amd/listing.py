@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from blackbox.model.sample import DeviceProcess
+from blackbox.model.parts import DeviceProcess
 from blackbox.sources.amd.cards import Card
 from blackbox.sources.amd.clients import NAME, Clients, read_clients
 from blackbox.sources.amd.files import NO_GPU, Files

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
-from blackbox.model.sample import Device, Event, GpuState, Memory
+from blackbox.model.event import Event
+from blackbox.model.parts import Device, GpuState, Memory
 from blackbox.sources.amd.cards import Card
 from blackbox.sources.amd.files import FileFailure, FileFault, Files
 from blackbox.sources.amd.gauges import GAUGES, GaugeReader, Gauges, read_memory

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from blackbox.model.facts import DRIVER_VERSION, PID_SCOPE, PROFILING
-from blackbox.model.sample import Sample, SourceState
+from blackbox.model.sample import Sample
+from blackbox.model.status import SourceState
 from blackbox.sources.amd.cards import CardFinder
 from blackbox.sources.amd.files import NO_GPU, FileFailure, Files
 from blackbox.sources.amd.listing import ProcessListReader

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from msgspec import structs
 
-from blackbox.model.sample import InferenceEngine
+from blackbox.model.parts import InferenceEngine
 from blackbox.sources.engines.metrics import Metrics
 
 T = TypeVar("T")

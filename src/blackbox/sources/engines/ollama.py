@@ -4,7 +4,7 @@ import re
 
 from msgspec import Struct
 
-from blackbox.model.sample import InferenceEngine
+from blackbox.model.parts import InferenceEngine
 from blackbox.sources.engines.adapter import Adapter, Scrape, ScrapedEngine, explained, printable
 
 

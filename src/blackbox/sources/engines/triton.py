@@ -2,7 +2,7 @@
 
 import re
 
-from blackbox.model.sample import InferenceEngine
+from blackbox.model.parts import InferenceEngine
 from blackbox.sources.engines.adapter import Adapter, Scrape, ScrapedEngine, explained, printable
 from blackbox.sources.engines.metrics import FigureReader, Metrics
 

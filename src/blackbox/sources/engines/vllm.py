@@ -6,7 +6,7 @@ so that a version that counts differently shows as unknown and not as a wrong nu
 
 import re
 
-from blackbox.model.sample import InferenceEngine
+from blackbox.model.parts import InferenceEngine
 from blackbox.sources.engines.adapter import Adapter, Scrape, ScrapedEngine, explained, printable, unsupported
 from blackbox.sources.engines.metrics import FigureReader, Metrics, share
 

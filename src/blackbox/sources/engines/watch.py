@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from msgspec import structs
 
-from blackbox.model.sample import InferenceEngine
+from blackbox.model.parts import InferenceEngine
 from blackbox.sources.engines.adapter import Adapter, ScrapedEngine, silent
 from blackbox.sources.engines.adapters import ADAPTERS
 from blackbox.sources.engines.address import Address

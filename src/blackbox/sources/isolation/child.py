@@ -21,7 +21,8 @@ import msgspec
 from msgspec import structs
 
 from blackbox import wire
-from blackbox.model.sample import DeviceProcess, Sample
+from blackbox.model.parts import DeviceProcess
+from blackbox.model.sample import Sample
 from blackbox.sources.base import Source
 from blackbox.sources.isolation.breadcrumbs import Breadcrumbs, Call
 

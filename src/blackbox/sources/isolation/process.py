@@ -14,7 +14,8 @@ import msgspec
 from msgspec import structs
 
 from blackbox import wire
-from blackbox.model.sample import DeviceProcess, Sample
+from blackbox.model.parts import DeviceProcess
+from blackbox.model.sample import Sample
 from blackbox.sources.isolation.breadcrumbs import Breadcrumb, Breadcrumbs
 from blackbox.sources.isolation.child import RECEIVE_BYTES, Answer, SampleRequest
 from blackbox.sources.rate_limit import TokenBucket

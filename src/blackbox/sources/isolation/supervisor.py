@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from msgspec import structs
 
-from blackbox.model.sample import Sample, SourceState
+from blackbox.model.sample import Sample
+from blackbox.model.status import SourceState
 from blackbox.sources.isolation.breadcrumbs import Breadcrumb, Call
 from blackbox.sources.isolation.child import SampleRequest
 from blackbox.sources.isolation.process import ProcessLostError, SourceProcess

@@ -6,16 +6,8 @@ from msgspec import Struct, structs
 
 from blackbox.analysis.rules import NO_RULES, CategoryRules
 from blackbox.analysis.trace.roll_forward import WrongStartError
-from blackbox.model.sample import (
-    Allocator,
-    AllocatorBlock,
-    BlockState,
-    Device,
-    DeviceProcess,
-    Memory,
-    OwningStack,
-    Sample,
-)
+from blackbox.model.parts import Allocator, AllocatorBlock, BlockState, Device, DeviceProcess, Memory, OwningStack
+from blackbox.model.sample import Sample
 from blackbox.sources.memory_snapshot.parts import (
     FREE,
     PID,

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from blackbox.model.snapshot import Moment, SourceStatus
+from blackbox.model.moment import Moment
+from blackbox.model.status import SourceStatus
 from blackbox.sources.memory_snapshot.contents import TAKEN_AT, Contents
 
 

@@ -14,7 +14,7 @@ from blackbox.analysis.trace.layout import is_default
 from blackbox.analysis.trace.moments import MemoryRange, rows
 from blackbox.analysis.trace.replay import Instant, Replay, instants, replay
 from blackbox.analysis.trace.situations import HISTORY_MIN, NO_TRACE, situations
-from blackbox.model.sample import Allocator, AllocatorBlock, BlockState
+from blackbox.model.parts import Allocator, AllocatorBlock, BlockState
 from blackbox.sources.memory_snapshot.parts import FREE, PID, POOL, SOURCE, TAKEN_AT, UNKNOWN_PURPOSE, device_uuid
 from blackbox.sources.memory_snapshot.traces import HOST, DeviceTrace, Traces, read_traces
 

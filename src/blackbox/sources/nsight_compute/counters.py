@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from blackbox.model.sample import KernelCounters
+from blackbox.model.parts import KernelCounters
 from blackbox.sources.nsight_compute.kernel import Kernel
 
 DURATION = "gpu__time_duration.sum"

@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import NamedTuple
 
-from blackbox.model.sample import SourceState
+from blackbox.model.status import SourceState
 from blackbox.sources.nvidia.library import nvml
 
 

@@ -4,7 +4,7 @@ from ctypes import Array, byref, c_char, c_uint, create_string_buffer
 from struct import Struct
 from typing import NamedTuple
 
-from blackbox.model.sample import ProcessKind
+from blackbox.model.parts import ProcessKind
 from blackbox.sources.nvidia.device_calls import DeviceCalls
 from blackbox.sources.nvidia.errors import INSUFFICIENT_SIZE, Failure, Fault
 

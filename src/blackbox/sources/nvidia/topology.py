@@ -5,7 +5,7 @@ from ctypes import byref, c_uint, c_void_p, create_string_buffer
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from blackbox.model.sample import MigInstance
+from blackbox.model.parts import MigInstance
 from blackbox.sources.nvidia.device_calls import DeviceCalls
 from blackbox.sources.nvidia.driver import NO_DEVICE, Driver
 from blackbox.sources.nvidia.errors import Failure, Fault

@@ -2,7 +2,7 @@
 
 from msgspec import structs
 
-from blackbox.model.sample import Device, GpuState, Memory
+from blackbox.model.parts import Device, GpuState, Memory
 from blackbox.sources.nvidia.errors import Failure, Fault
 from blackbox.sources.nvidia.process_list import ProcessRow
 from blackbox.sources.nvidia.topology import DeviceHandle, IdentityCheck

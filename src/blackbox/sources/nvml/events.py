@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from ctypes import byref, c_uint, c_ulonglong, c_void_p, cast
 from typing import Any
 
-from blackbox.model.sample import Event, EventKind
+from blackbox.model.event import Event, EventKind
 from blackbox.sources.nvidia.driver import NO_DEVICE, Driver
 from blackbox.sources.nvidia.errors import SUCCESS, TIMEOUT, Fault
 from blackbox.sources.nvidia.library import nvml

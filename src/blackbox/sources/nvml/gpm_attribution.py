@@ -2,7 +2,7 @@
 
 from msgspec import structs
 
-from blackbox.model.sample import KernelCounters
+from blackbox.model.parts import KernelCounters
 from blackbox.sources.nvidia.attribution import shared_reason
 from blackbox.sources.nvidia.driver import Driver
 from blackbox.sources.nvidia.errors import Failure

@@ -1,6 +1,6 @@
 """The process lists of all devices, read as rarely as their cost demands."""
 
-from blackbox.model.sample import DeviceProcess
+from blackbox.model.parts import DeviceProcess
 from blackbox.sources.nvidia.driver import Driver
 from blackbox.sources.nvidia.errors import Failure, Fault
 from blackbox.sources.nvidia.process_list import ProcessLists, ProcessRow

@@ -3,7 +3,7 @@
 from ctypes import byref, sizeof
 from typing import NamedTuple
 
-from blackbox.model.sample import Memory
+from blackbox.model.parts import Memory
 from blackbox.sources.nvidia.device_calls import DeviceCalls
 from blackbox.sources.nvidia.errors import UNKNOWN, Failure, Fault
 from blackbox.sources.nvidia.library import nvml

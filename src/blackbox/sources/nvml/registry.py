@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-from blackbox.model.sample import Device, Event, GpuState
+from blackbox.model.event import Event
+from blackbox.model.parts import Device, GpuState
 from blackbox.sources.nvidia.errors import Failure, Fault
 from blackbox.sources.nvidia.library import nvml
 from blackbox.sources.nvidia.topology import DeviceHandle, IdentityCheck, Topology

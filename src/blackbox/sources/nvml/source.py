@@ -5,6 +5,7 @@ from collections.abc import Callable
 from ctypes import c_uint, create_string_buffer
 from pathlib import Path
 
+from blackbox.model.event import Event
 from blackbox.model.facts import (
     DRIVER_EVENTS,
     DRIVER_EVENTS_WATCHED,
@@ -14,7 +15,9 @@ from blackbox.model.facts import (
     PID_SCOPE,
     PROFILING,
 )
-from blackbox.model.sample import Device, Event, Sample, SourceState
+from blackbox.model.parts import Device
+from blackbox.model.sample import Sample
+from blackbox.model.status import SourceState
 from blackbox.sources.base import DropBreadcrumb, no_breadcrumb
 from blackbox.sources.nvidia.driver import INIT_CALL, NO_DEVICE, Driver
 from blackbox.sources.nvidia.errors import Failure, LibraryGoneError, absence_of

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from blackbox.model.facts import PM_SAMPLING
-from blackbox.model.sample import KernelCounters, Sample, SourceState
+from blackbox.model.parts import KernelCounters
+from blackbox.model.sample import Sample
+from blackbox.model.status import SourceState
 from blackbox.sources.base import DropBreadcrumb, no_breadcrumb
 from blackbox.sources.nvidia.driver import Driver
 from blackbox.sources.nvidia.errors import Failure, LibraryGoneError, absence_of

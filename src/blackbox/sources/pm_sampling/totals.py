@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from blackbox.model.sample import KernelCounters
+from blackbox.model.parts import KernelCounters
 from blackbox.sources.pm_sampling.collector import Interval
 
 SOURCE = "pm_sampling"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from blackbox.model.sample import DeviceProcess, ProcessKind, ThreadState
+from blackbox.model.parts import DeviceProcess, ProcessKind, ThreadState
 from blackbox.sources.proc.processes import Procfs
 
 _USED_UNKNOWN = "the driver does not tell the memory of single processes here"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from blackbox.model.identity import ProcessIdentity
-from blackbox.model.sample import ThreadState
+from blackbox.model.parts import ThreadState
 from blackbox.sources.proc.stat import Stat, boot_time, open_file, parse, read, read_open
 
 HOST_PID_NAMESPACE = "pid:[4026531836]"

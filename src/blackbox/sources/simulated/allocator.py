@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Literal, NamedTuple, Protocol
 
-from blackbox.model.sample import AllocatorBlock, BlockState, BlockType, OwningStack
+from blackbox.model.parts import AllocatorBlock, BlockState, BlockType, OwningStack
 from blackbox.sources.simulated.units import MIB
 
 ROUNDING_BYTES = 512

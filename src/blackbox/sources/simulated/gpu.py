@@ -1,6 +1,6 @@
 """A simulated GPU or MIG instance: its memory ledger and what its sensors show."""
 
-from blackbox.model.sample import Device, Memory, MigInstance
+from blackbox.model.parts import Device, Memory, MigInstance
 from blackbox.sources.simulated.units import MIB
 
 UNATTRIBUTED_BYTES = 13 * MIB

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from blackbox.model.sample import InferenceEngine, KvPool
+from blackbox.model.parts import InferenceEngine, KvPool
 from blackbox.sources.simulated.allocator import ACTIVATION, GRAPH_POOL, KV_CACHE, WEIGHT, Block
 from blackbox.sources.simulated.kernels import KernelMix
 from blackbox.sources.simulated.kv_cache import KvCache

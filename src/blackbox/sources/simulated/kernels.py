@@ -2,7 +2,7 @@
 
 from typing import Literal, NamedTuple
 
-from blackbox.model.sample import KernelCounters
+from blackbox.model.parts import KernelCounters
 
 WINDOW_SECONDS = 1
 """Counts are of the last second, so that DRAM bytes read and written add up to the throughput."""

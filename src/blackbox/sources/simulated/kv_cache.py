@@ -6,7 +6,7 @@ Page 0 is the null page, the placeholder of page tables: it never holds anything
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from blackbox.model.sample import KvPage, KvPool
+from blackbox.model.parts import KvPage, KvPool
 
 Content = tuple[int, int]
 """What a full page holds: the text it belongs to, and its place there."""

@@ -8,7 +8,7 @@ GPU 2    MIG: a notebook that leaks; a model server that no agent looks into
 from random import Random
 from typing import NamedTuple
 
-from blackbox.model.sample import MigInstance
+from blackbox.model.parts import MigInstance
 from blackbox.sources.simulated.gpu import SimulatedGpu
 from blackbox.sources.simulated.inference import InferenceServer
 from blackbox.sources.simulated.notebook import Notebook

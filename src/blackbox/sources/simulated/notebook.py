@@ -6,7 +6,8 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
-from blackbox.model.sample import Allocator, TraceStep
+from blackbox.model.event import TraceStep
+from blackbox.model.parts import Allocator
 from blackbox.sources.simulated.allocator import ACTIVATION, WEIGHT, Block, OutOfMemoryError
 from blackbox.sources.simulated.process import SimulatedProcess
 from blackbox.sources.simulated.units import KIB, MIB

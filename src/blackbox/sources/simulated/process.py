@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from blackbox.model.sample import Allocator, DeviceProcess, KvPool, OwningThread, ProcessKind, ThreadState
+from blackbox.model.parts import Allocator, DeviceProcess, KvPool, OwningThread, ProcessKind, ThreadState
 from blackbox.sources.simulated.allocator import CachingAllocator
 from blackbox.sources.simulated.gpu import SimulatedGpu
 

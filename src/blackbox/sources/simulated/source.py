@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator
 
 from msgspec import structs
 
+from blackbox.model.event import Event, OutOfMemory
 from blackbox.model.facts import DRIVER_VERSION, NVML_VERSION, PID_SCOPE
-from blackbox.model.sample import Allocator, Event, KernelCounters, OutOfMemory, Sample
+from blackbox.model.parts import Allocator, KernelCounters
+from blackbox.model.sample import Sample
 from blackbox.sources.base import SourceContext
 from blackbox.sources.simulated.kernels import counters
 from blackbox.sources.simulated.machine import STEP_SECONDS, Machine

@@ -9,8 +9,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from blackbox.hub import Hub, Published
-from blackbox.model.sample import Event, Sample
-from blackbox.model.snapshot import Moment, Xid
+from blackbox.model.event import Event
+from blackbox.model.moment import Moment
+from blackbox.model.sample import Sample
+from blackbox.model.snapshot import Xid
 from blackbox.model.status import RecorderState, RecorderStatus, ServerStats
 from blackbox.outputs.prometheus import gpus as gpus_module
 from blackbox.outputs.prometheus.exporter import GPU_FAMILIES, PROCESS_FAMILIES, SERVER_FAMILIES, PrometheusExporter

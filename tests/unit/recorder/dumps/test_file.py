@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from blackbox.errors import FailureError
-from blackbox.model.snapshot import Moment
+from blackbox.model.moment import Moment
 from blackbox.recorder.dumps import file as dump_module
 from blackbox.recorder.dumps.file import MAGIC, Dump, is_dump, new_head, write_dump
 from tests import incidents

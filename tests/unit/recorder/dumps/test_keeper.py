@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from blackbox.model.event import Crossing
-from blackbox.model.sample import Event
+from blackbox.model.event import Crossing, Event
 from blackbox.recorder.dumps.file import Dump
 from blackbox.recorder.dumps.keeper import PENDING_MAX, DumpKeeper, is_trigger
 from blackbox.recorder.dumps.pace import KIND_BURST

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from blackbox.model.snapshot import Moment
+from blackbox.model.moment import Moment
 from blackbox.recorder.query import history as history_module
 from blackbox.recorder.query.history import History, Series
 from blackbox.recorder.query.recording import Recording

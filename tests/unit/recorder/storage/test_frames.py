@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from blackbox.model.snapshot import Moment
+from blackbox.model.moment import Moment
 from blackbox.recorder.dumps.file import BATCH_BYTES
 from blackbox.recorder.storage.chunk_writer import BLOCK_BYTES_MAX
 from blackbox.recorder.storage.compression import DamageError, pack

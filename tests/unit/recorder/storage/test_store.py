@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blackbox.errors import FailureError
-from blackbox.model.snapshot import Moment
+from blackbox.model.moment import Moment
 from blackbox.recorder.query.recording import Recording
 from blackbox.recorder.storage.directory import HeldError, chunk_files
 from blackbox.recorder.storage.layout import COUNT, MAX, MEAN, MIN

@@ -7,8 +7,8 @@ from hypothesis import given
 
 from blackbox.merge import merge
 from blackbox.model.identity import StartTimes
+from blackbox.model.moment import Moment
 from blackbox.model.series import METRIC_KEYS, RECORDED
-from blackbox.model.snapshot import Moment
 from blackbox.recorder.storage.subjects import Numbers, Subject, numbers_of
 from tests.moments import (
     GIB,

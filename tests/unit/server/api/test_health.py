@@ -2,7 +2,7 @@
 
 import pytest
 
-from blackbox.model.sample import SourceState
+from blackbox.model.status import SourceState
 from blackbox.server.api.health import judge
 from tests.moments import NOW, moment, status
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from blackbox.model.sample import Allocator
+from blackbox.model.parts import Allocator
 from blackbox.sources.agents.connection import PROBES_MAX, AgentConnection
 from blackbox.sources.agents.kv_pools import Pools
 from blackbox.sources.agents.peer import Peer, RefusedError, check_hello, identify, still_there

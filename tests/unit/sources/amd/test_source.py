@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blackbox.merge import merge
+from blackbox.model.moment import Moment
 from blackbox.model.sample import Sample
-from blackbox.model.snapshot import Moment, Snapshot
+from blackbox.model.snapshot import Snapshot
 from blackbox.sources.amd.clients import DrmClient, parse_fdinfo
 from blackbox.sources.amd.source import AmdSource
 from blackbox.sources.vendor import vendor_of

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.model.sample import InferenceEngine
+from blackbox.model.parts import InferenceEngine
 from blackbox.sources.engines.adapter import FIGURES
 from blackbox.sources.engines.adapters import ADAPTERS
 from tests.genuine import sample

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blackbox.merge.selection import KERNEL_COUNTERS
-from blackbox.model.sample import KernelCounters
+from blackbox.model.parts import KernelCounters
 from blackbox.sources.nsight_compute import counters as module
 from blackbox.sources.nsight_compute.counters import DURATION, METRICS, counters
 from blackbox.sources.nsight_compute.kernel import Kernel, kernel

@@ -11,8 +11,9 @@ from msgspec import structs
 
 from blackbox.merge import merge
 from blackbox.model.codec import to_json
+from blackbox.model.moment import Moment
 from blackbox.model.sample import Sample
-from blackbox.model.snapshot import Moment, Snapshot
+from blackbox.model.snapshot import Snapshot
 from blackbox.sources.simulated.gpu import UNATTRIBUTED_BYTES
 from blackbox.sources.simulated.source import CATCH_UP_SECONDS_MAX, SimulatedSource
 from tests.clocks import ManualClock

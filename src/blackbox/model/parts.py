@@ -1,0 +1,211 @@
+"""The parts of a sample: what one source can see at one instant, before anything is merged or judged.
+
+Every size is in bytes. `taken_at` is seconds on the machine's monotonic clock (comparable between processes of one
+machine). `None` means the source could not tell; the reason stands in the part's `unknown`, keyed by field name.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+GpuState = Literal["ok", "stale", "lost", "no_access", "failed"]
+ProcessKind = Literal["compute", "graphics", "mps"]
+BlockType = Literal["kv_cache", "activation", "weight", "other"]
+BlockState = Literal["active", "pending_free", "inactive"]
+ThreadState = Literal["active", "running", "waiting"]
+
+
+class Part(Struct, frozen=True, kw_only=True):
+    """Base of all parts of a sample."""
+
+    unknown: dict[str, str] = {}
+    """Field name -> why its value could not be measured."""
+
+
+class Memory(Struct, frozen=True, kw_only=True):
+    """One device's memory; `total_bytes == used_bytes + free_bytes + driver_reserved_bytes`, exactly."""
+
+    total_bytes: int
+    used_bytes: int
+    free_bytes: int
+    driver_reserved_bytes: int
+    source: str
+    """Which driver call said so: `nvml_v2`, `nvml_v1`, `amdgpu`, `simulated`."""
+
+
+class MigInstance(Struct, frozen=True, kw_only=True):
+    """Place of a MIG device inside its parent GPU, in the driver's numbers."""
+
+    gpu_instance_id: int
+    """The slice of the GPU's memory."""
+    compute_instance_id: int
+    """The share of that slice's compute units."""
+    profile: str | None = None
+    """The driver's name of the slice size, such as `1g.10gb`."""
+
+
+class Device(Part, frozen=True, kw_only=True):
+    """A GPU, or a MIG instance (`parent_uuid` set). The UUID is its identity; the index is a convenience."""
+
+    uuid: str
+    index: int
+    """The driver's index of the GPU (of the parent, for a MIG instance)."""
+    name: str
+    state: GpuState = "ok"
+    reason: str | None = None
+    """Why `state` is not `ok`, in one line."""
+    taken_at: float
+    """When `memory` was read."""
+    memory: Memory | None
+    parent_uuid: str | None = None
+    mig: MigInstance | None = None
+    utilization_percent: float | None = None
+    temperature_celsius: float | None = None
+    power_watts: float | None = None
+
+
+class DeviceProcess(Part, frozen=True, kw_only=True, gc=False):
+    """A process holding memory on one device, as the driver lists it."""
+
+    pid: int
+    gpu_uuid: str
+    """The device it runs on: the MIG instance where there is one."""
+    used_bytes: int | None
+    kind: ProcessKind
+    name: str | None
+    user: str | None
+    uid: int | None
+    container: str | None
+    """Container id as found in the process's cgroup path; None when it runs in none."""
+    start_time: float | None
+    """Unix seconds. With the pid, the identity of the process."""
+    state: ThreadState | None = None
+    """State of its main thread."""
+
+
+class AllocatorBlock(Struct, frozen=True, array_like=True, gc=False):
+    """A block of a caching allocator, in the allocator's own words (PyTorch: segments hold blocks)."""
+
+    address: int
+    size: int
+    state: BlockState
+    type: BlockType = "other"
+    requested_bytes: int | None = None
+    subtype: str | None = None
+    type_source: str | None = None
+    thread_id: int | None = None
+    stream: int | None = None
+
+
+class KvPage(Struct, frozen=True, array_like=True, gc=False):
+    """A page of an inference engine's KV cache, its part in one layer, or several of a kind as one."""
+
+    page_id: int
+    """Of the first."""
+    address: int
+    size: int
+    in_use: bool
+    """Referenced by a request."""
+    cached: bool
+    """Holds a prefix that a later request may hit; evictable when not in use."""
+    pages: int = 1
+    """Neighbours that hold the same. With address 0, all that hold the same, wherever they lie."""
+
+
+class KvPool(Struct, frozen=True, kw_only=True):
+    """The KV cache of one engine on one device: the address range it takes from the allocator, and its pages.
+
+    Pages lie inside `ranges`, do not overlap, and together are as large as the ranges. Where they would be too many,
+    they are one row per state instead, without addresses, and just as large.
+    """
+
+    ranges: tuple[tuple[int, int], ...]
+    """(address, size) of each backing tensor."""
+    pages: tuple[KvPage, ...]
+
+
+class OwningThread(Struct, frozen=True, kw_only=True):
+    """A thread and the live bytes it allocated."""
+
+    thread_id: int
+    allocated_bytes: int
+    state: ThreadState
+    name: str | None = None
+
+
+class OwningStack(Struct, frozen=True, array_like=True, gc=False):
+    """A stack and the live bytes it allocated, of one purpose."""
+
+    frames: tuple[str, ...]
+    """Innermost first, as `file:line function`."""
+    allocated_bytes: int
+    blocks: int
+    type: BlockType = "other"
+    subtype: str | None = None
+
+
+class Allocator(Part, frozen=True, kw_only=True):
+    """What one process's allocator holds on one device, told from inside the process."""
+
+    pid: int
+    start_time: float | None
+    gpu_uuid: str
+    taken_at: float
+    source: str
+    """Who told: `pytorch`, `jax`, `cupy`, `rmm`, `simulated`."""
+    reserved_bytes: int
+    """Held from the driver, minus memory put to sleep (still counted by the allocator, unmapped by the driver)."""
+    allocated_bytes: int
+    inactive_split_bytes: int | None
+    """Free inside segments that a live neighbour keeps from being returned."""
+    requested_bytes: int | None = None
+    """What the program asked for, of `allocated_bytes`."""
+    largest_free_bytes: int | None = None
+    """The largest request that needs no new memory from the driver."""
+    blocks: tuple[AllocatorBlock, ...] | None = None
+    """None: counters only. They tile `reserved_bytes` exactly otherwise."""
+    kv_pools: tuple[KvPool, ...] = ()
+    threads: tuple[OwningThread, ...] | None = None
+    """None: owners unknown. Sums to `allocated_bytes` otherwise."""
+    details_taken_at: float | None = None
+    """When `blocks`, `threads` and `stacks` were seen, where that is earlier than the counters; they may then sum to
+    less."""
+    stacks: tuple[OwningStack, ...] | None = None
+    """None: nobody records who allocates. Sums to at most `allocated_bytes`: the largest are told, and those of blocks
+    older than the recording are not known."""
+
+
+class KernelCounters(Part, frozen=True, kw_only=True):
+    """What the kernels of one process do to the memory; None where that was not measured. Units as in the contract's
+    `nsight_metrics`."""
+
+    pid: int
+    scope: Literal["process", "device", "kernel"]
+    source: str
+    atomic_operations: int | None = None
+    threads_per_block: int | None = None
+    occupancy: float | None = None
+    active_blocks: int | None = None
+    memory_throughput: int | None = None
+    dram_read_bytes: int | None = None
+    dram_write_bytes: int | None = None
+
+
+class InferenceEngine(Part, frozen=True, kw_only=True):
+    """An inference engine and its KV cache, in pages."""
+
+    kind: str
+    pid: int | None
+    model: str | None
+    kv_pages_total: int | None = None
+    kv_pages_used: int | None = None
+    kv_pages_cached: int | None = None
+    kv_usage_ratio: float | None = None
+    prefix_hit_ratio: float | None = None
+    requests_running: int | None = None
+    requests_waiting: int | None = None
+    preemptions_total: int | None = None
+    pids: tuple[int, ...] = ()
+    """Processes on GPUs that work for it: itself, and its workers. Empty where that is not known."""
+    taken_at: float | None = None
+    """When it told its figures."""
