@@ -10,6 +10,7 @@ from blackbox.model.endpoint import Endpoint, StatusAnswer
 from blackbox.model.event import EventKind
 from blackbox.model.parameter import DURATION, NUMBER_IN_HEADER, TEXT, TIME, Parameter, TimeText, one_of, some_of, whole
 from blackbox.model.query import Aggregated, Comparison, EventList, Forecast, History
+from blackbox.model.series import METRIC_KEYS
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.view import BlockDetail
 
@@ -62,7 +63,10 @@ FROM = _time("from", "Start; an hour before the end when absent.")
 TO = _time("to", "End; now when absent.")
 PID = Parameter(name="pid", help="One process, or one engine.", values=whole(0, PID_MAX))
 METRIC = Parameter(
-    name="metric", help="Key of the snapshot, its GPUs, processes or engines.", values=TEXT, default="used_bytes"
+    name="metric",
+    help="Key of the snapshot, its GPUs, processes or engines.",
+    values=one_of(METRIC_KEYS),
+    default="used_bytes",
 )
 POINTS = Parameter(name="points", help="Most points per series.", values=whole(1, POINTS_MAX), default="300")
 AT = _time("t", "The time.", required=True)

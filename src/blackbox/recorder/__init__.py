@@ -6,7 +6,6 @@ copied elsewhere.
 """
 
 from blackbox.model.query import Aggregate, History, Series
-from blackbox.model.series import METRIC_KEYS as METRICS
 from blackbox.model.status import RecorderStatus
 from blackbox.recorder.query.recording import Recording
 from blackbox.recorder.query.samples import RecordedNumber
@@ -15,7 +14,6 @@ from blackbox.recorder.storage.directory import HeldError
 from blackbox.recorder.storage.event_log import RecordedEvent
 
 __all__ = [
-    "METRICS",
     "Aggregate",
     "HeldError",
     "History",

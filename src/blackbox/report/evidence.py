@@ -22,6 +22,8 @@ TOGETHER_SECONDS = 10.0
 """When one process of a distributed job crashes, the others crash after it, one by one, within this time."""
 FAILURES = ("oom", "crash")
 """Kinds of events that a report is about."""
+FAILURES_MAX = 20
+"""Newest failures searched for the last one that is not a consequence of another."""
 ALMOST = 0.999
 """Tolerance for rounded times: moments that are exactly as far apart as wanted are all read."""
 

@@ -27,8 +27,6 @@ SECONDS_PER_MINUTE = 60.0
 PICKLES = (".pickle", ".pkl")
 URLS = ("http://", "https://")
 STDOUT = "-"
-FAILURES_MAX = 20
-"""Newest failures searched for the last one that is not a consequence of another."""
 PAGE = "blackbox-report.html"
 
 
@@ -106,7 +104,7 @@ def _of_directory(directory: Path, seconds: float) -> "Evidence":
     """Of the last failure recorded, from the dump that was kept of it where there is one; else of the last minutes."""
     from blackbox.recorder import Recording
     from blackbox.recorder.storage.dump_files import DUMPS_DIRECTORY, dump_files
-    from blackbox.report.evidence import FAILURES, newest_failure
+    from blackbox.report.evidence import FAILURES, FAILURES_MAX, newest_failure
     from blackbox.report.origins import of_dump, of_recording
 
     recording = Recording(directory)

@@ -7,13 +7,11 @@ from blackbox.analysis.usage import SnapshotSummary, summary_of
 from blackbox.client import StatusError
 from blackbox.model.text import rfc3339_seconds
 from blackbox.report import Evidence, from_summaries
-from blackbox.report.evidence import FAILURES, newest_failure
+from blackbox.report.evidence import FAILURES, FAILURES_MAX, newest_failure
 
 if TYPE_CHECKING:
     from blackbox.client import Client
 
-FAILURES_MAX = 20
-"""Newest failures searched for the last one that is not a consequence of another."""
 INSTANTS = 40
 """Snapshots asked for, with summed blocks."""
 NO_RECORDING = "the server keeps no recording: only the present instant is known"
