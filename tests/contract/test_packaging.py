@@ -10,7 +10,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-LISTS = ("runtime", "build", "dev")
+LISTS = ("runtime", "build", "node", "dev")
+IN_DEV = ("dev", "bench", "build", "node")
+"""Groups of which the list of that name is made."""
 REGISTRY_HOSTS = tuple(".".join(parts) for parts in [("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org")])
 
 
@@ -29,7 +31,8 @@ def wanted() -> dict[str, list[Requirement]]:
     texts = {
         "runtime": project["project"]["dependencies"],
         "build": groups["build"],
-        "dev": [*project["project"]["dependencies"], *groups["dev"], *groups["bench"], *groups["build"]],
+        "node": groups["node"],
+        "dev": [*project["project"]["dependencies"], *(text for name in IN_DEV for text in groups[name])],
     }
     return {name: [Requirement(text) for text in listed] for name, listed in texts.items()}
 

@@ -1,0 +1,54 @@
+import { expect, test } from "vitest";
+import { about, bytes, change, changeGib, clockTenths, duration, GIB, MIB, ratePerMinute, shortDuration, ticks } from "../src/format";
+
+test.each([
+  [0, "0 B"],
+  [512, "512 B"],
+  [2048, "2.0 KiB"],
+  [510 * MIB, "510.0 MiB"],
+  [GIB, "1.0 GiB"],
+  [-88 * MIB, "−88.0 MiB"],
+])("%d bytes read %s", (count, text) => expect(bytes(count)).toBe(text));
+
+test("a change has its sign, and none where nothing moved", () => {
+  expect(change(3 * GIB)).toBe("+3.0 GiB");
+  expect(change(-3 * GIB)).toBe("−3.0 GiB");
+  expect(change(0)).toBe("0.0 GiB");
+  expect(changeGib(10 * MIB)).toBe("0.0");
+  expect(changeGib(-2 * GIB)).toBe("−2.0");
+  expect(ratePerMinute(GIB / 60)).toBe("+1.0 GiB/min");
+});
+
+test.each([
+  [0, "0 s"],
+  [49.6, "50 s"],
+  [60, "1 min"],
+  [169, "2 min 49 s"],
+  [3 * 3600 + 300, "3 h 5 min"],
+  [5 * 86_400, "5 d"],
+])("%d seconds read %s", (seconds, text) => expect(duration(seconds)).toBe(text));
+
+test("what takes less than a second is told in ms", () => {
+  expect(shortDuration(0.0029)).toBe("2.9 ms");
+  expect(shortDuration(0.026)).toBe("26 ms");
+});
+
+test("a prediction is rounded as much as it is uncertain", () => {
+  expect(about(12)).toBe("seconds");
+  expect(about(48)).toBe("about 50 s");
+  expect(about(190)).toBe("about 3 min");
+});
+
+test("tenths do not run over into a second that has not come", () => {
+  expect(clockTenths(1_700_000_000.99, 1_700_000_000)).toMatch(/:\d\d\.9$/);
+});
+
+test("axes have round numbers within the limit", () => {
+  expect(ticks(39.5, 4)).toEqual([0, 10, 20, 30]);
+  expect(ticks(79.6, 4)).toEqual([0, 20, 40, 60]);
+  for (let limit = 0.1; limit < 1000; limit *= 1.37) {
+    const found = ticks(limit, 5);
+    expect(found.at(-1)).toBeLessThanOrEqual(limit);
+    expect(found.length).toBeLessThanOrEqual(6);
+  }
+});
