@@ -33,6 +33,7 @@ class Recording:
         """Path, without the slash and with `_` for others -> page."""
         self._pages = {"/" + path.replace("_", "/"): page for path, page in pages.items()}
         self.asked: list[str] = []
+        self.is_working: bool | None = True
 
     def metrics(self) -> Metrics:
         return metrics(self._page("/metrics") or b"")

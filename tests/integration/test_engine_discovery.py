@@ -134,6 +134,7 @@ def test_the_answer_has_the_engine_of_a_process_that_the_driver_lists(
             "requests_running": 2,
             "requests_waiting": 0,
             "preemptions_total": 0,
+            "sleeping": None,
             "pids": [server.core_pid],
             "gpus": [0],
             "unknown": {

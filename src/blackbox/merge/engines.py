@@ -60,6 +60,7 @@ def _row(engine: InferenceEngine, gpus: Mapping[int, Collection[int]], now: floa
         requests_running=engine.requests_running,
         requests_waiting=engine.requests_waiting,
         preemptions_total=engine.preemptions_total,
+        sleeping=engine.sleeping,
         pids=engine.pids,
         gpus=tuple(sorted({gpu for pid in engine_pids(engine) for gpu in gpus.get(pid, ())})),
         age_seconds=None if engine.taken_at is None else round(max(0.0, now - engine.taken_at), 3),

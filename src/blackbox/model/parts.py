@@ -205,6 +205,8 @@ class InferenceEngine(Part, frozen=True, kw_only=True):
     requests_running: int | None = None
     requests_waiting: int | None = None
     preemptions_total: int | None = None
+    sleeping: bool | None = None
+    """Whether its model is out of the GPU's memory for now, by a sleep mode of its own; None where it does not tell."""
     pids: tuple[int, ...] = ()
     """Processes on GPUs that work for it: itself, and its workers. Empty where that is not known."""
     taken_at: float | None = None

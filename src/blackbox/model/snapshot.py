@@ -260,6 +260,8 @@ class Engine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Requests queued."""
     preemptions_total: Count | None
     """Requests thrown out of the cache since the engine started."""
+    sleeping: bool | None
+    """Whether its model is out of the GPU's memory for now, by a sleep mode of its own; null where it does not tell."""
     pids: tuple[int, ...]
     """Its processes on GPUs: its own, and those of its workers. Empty where that is not known."""
     gpus: tuple[int, ...]

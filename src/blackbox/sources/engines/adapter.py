@@ -35,6 +35,12 @@ class ScrapedEngine(NamedTuple):
 class Scrape(Protocol):
     """Asks one address. Each page is fetched once per visit. Raises `NoAnswerError`."""
 
+    @property
+    def is_working(self) -> bool | None:
+        """Whether the process behind the address works on something now, as seen without asking it; None where that
+        cannot be seen."""
+        ...
+
     def metrics(self) -> Metrics:
         """The known lines of `/metrics`; none where there is no such page."""
         ...
@@ -62,10 +68,14 @@ class Adapter(NamedTuple):
     """What all its names begin with: by that it is recognised, whatever its version."""
 
 
-def explained(engine: InferenceEngine, reasons: Mapping[str, str], otherwise: str) -> InferenceEngine:
-    """The engine with a reason for each figure that it lacks."""
+def explained(
+    engine: InferenceEngine, reasons: Mapping[str, str], otherwise: str, notes: Mapping[str, str] | None = None
+) -> InferenceEngine:
+    """The engine with a reason for each figure that it lacks, and with `notes` on those that are not what they seem."""
     lacking = [field for field in FIGURES if getattr(engine, field) is None]
-    return structs.replace(engine, unknown=engine.unknown | {field: reasons.get(field, otherwise) for field in lacking})
+    noted = {field: note for field, note in (notes or {}).items() if field not in lacking}
+    missing = {field: reasons.get(field, otherwise) for field in lacking}
+    return structs.replace(engine, unknown=engine.unknown | noted | missing)
 
 
 def unsupported(kind: str, why: str) -> InferenceEngine:

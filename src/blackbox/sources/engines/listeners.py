@@ -5,15 +5,16 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
 from blackbox.sources.engines.address import Address
 
-LISTENING = "0A"
-"""A socket's state, as the kernel writes it."""
+LISTENING, ESTABLISHED = "0A", "01"
+"""States of a socket, as the kernel writes them."""
 TABLES = {"tcp": socket.AF_INET, "tcp6": socket.AF_INET6}
-TABLE_BYTES_MAX = 16 * 1024 * 1024
-"""Of one table: 100,000 sockets."""
+SOCKETS_MAX = 100_000
+"""Of one table that are looked at."""
 FILES_MAX = 10_000
 """Open files looked at in one process. A server opens its port early, and files are listed in order."""
 ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - told apart, not bound
@@ -24,7 +25,18 @@ _SOCKET = re.compile(r"socket:\[(\d+)\]")
 
 def listening(root: Path) -> dict[int, Address]:
     """Inode of each listening TCP socket of our network namespace -> where to reach it."""
-    return {inode: address for name, family in TABLES.items() for inode, address in _table(root, name, family)}
+    return {
+        int(row[9]): _address(row[1], family)
+        for name, family in TABLES.items()
+        for row in _rows(root, name)
+        if row[3] == LISTENING
+    }
+
+
+def has_clients(root: Path, port: int) -> bool:
+    """Whether somebody is connected to a port of our network namespace."""
+    suffix = f":{port:04X}"
+    return any(row[3] == ESTABLISHED and row[1].endswith(suffix) for name in TABLES for row in _rows(root, name))
 
 
 def ports(root: Path, pid: int, sockets: Mapping[int, Address]) -> frozenset[Address] | None:
@@ -58,16 +70,16 @@ def _inode(file: Path) -> int | None:
     return int(match[1]) if match else None
 
 
-def _table(root: Path, name: str, family: int) -> Iterator[tuple[int, Address]]:
+def _rows(root: Path, name: str) -> Iterator[list[str]]:
+    """The fields of each socket in one table: address at 1, state at 3, inode at 9."""
     try:
         with (root / "self/net" / name).open() as file:
-            text = file.read(TABLE_BYTES_MAX)
+            for line in islice(file, 1, SOCKETS_MAX):
+                fields = line.split()
+                if len(fields) > 9:
+                    yield fields
     except OSError:
         return
-    for line in text.splitlines()[1:]:
-        fields = line.split()
-        if len(fields) > 9 and fields[3] == LISTENING:
-            yield int(fields[9]), _address(fields[1], family)
 
 
 def _address(text: str, family: int) -> Address:

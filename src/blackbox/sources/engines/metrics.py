@@ -114,6 +114,8 @@ class FigureReader:
         self._labels = labels
         self.reasons: dict[str, str] = {}
         """Field -> why it is not known."""
+        self.notes: dict[str, str] = {}
+        """Field -> what a figure that is known really is."""
 
     def count(self, field: str, *names: str, **labels: str) -> int | None:
         """A whole number, under the first of `names` that is there."""

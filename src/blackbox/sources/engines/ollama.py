@@ -2,20 +2,24 @@
 
 import re
 
+import msgspec
 from msgspec import Struct
 
+from blackbox.model.decoding import DECODE_ERRORS
 from blackbox.model.parts import InferenceEngine
 from blackbox.sources.engines.adapter import Adapter, Scrape, ScrapedEngine, explained, printable
 
 
 class LoadedModel(Struct):
     name: str
-    size_vram: int
-    """By this key it is told from others' lists of models. Part of an estimate, so it is not passed on."""
+    size: int
+    """By this key it is told from others' lists of models. An estimate, so it is not passed on."""
+    size_vram: int = 0
+    """The part on GPUs. Versions up to 0.1.41 leave it out where it is 0."""
 
 
 class Loaded(Struct):
-    models: list[LoadedModel]
+    models: list[msgspec.Raw]
 
 
 def read(scrape: Scrape) -> tuple[ScrapedEngine, ...] | None:
@@ -23,12 +27,24 @@ def read(scrape: Scrape) -> tuple[ScrapedEngine, ...] | None:
     loaded = scrape.json("/api/ps", Loaded)
     if loaded is None:
         return None
-    return tuple(ScrapedEngine(_engine(model.name), model.name) for model in loaded.models)
+    models = [model for row in loaded.models if (model := _decoded(row)) is not None]
+    if loaded.models and not models:
+        return None
+    return tuple(ScrapedEngine(_engine(model), model.name) for model in models)
 
 
-def _engine(model: str) -> InferenceEngine:
-    engine = InferenceEngine(kind="ollama", pid=None, model=printable(model))
-    return explained(engine, {}, "Ollama tells which models are loaded, and nothing of their caches")
+def _decoded(row: msgspec.Raw) -> LoadedModel | None:
+    """None where it is no row that we know: that is no reason to leave out the others."""
+    try:
+        return msgspec.json.decode(row, type=LoadedModel)
+    except DECODE_ERRORS:
+        return None
+
+
+def _engine(model: LoadedModel) -> InferenceEngine:
+    engine = InferenceEngine(kind="ollama", pid=None, model=printable(model.name))
+    where = "" if model.size_vram > 0 else "; this one is on the CPU alone"
+    return explained(engine, {}, f"Ollama tells which models are loaded, and nothing of their caches{where}")
 
 
 ADAPTER = Adapter(kind="ollama", programs=re.compile(r"\bollama\b"), read=read)

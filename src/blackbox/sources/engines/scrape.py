@@ -1,6 +1,7 @@
 """One round of questions to one address."""
 
 import threading
+from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
@@ -19,8 +20,15 @@ NONE = Metrics(frozenset(), {})
 class HttpScrape:
     """Asks for each page once, one after the other (see `blackbox.sources.engines.adapter.HttpScrape`)."""
 
-    def __init__(self, address: Address, kept: dict[str, bytes | None], cancelled: threading.Event) -> None:
-        """`kept` holds the pages that last, from visit to visit."""
+    def __init__(
+        self,
+        address: Address,
+        kept: dict[str, bytes | None],
+        cancelled: threading.Event,
+        look: Callable[[], bool | None] = lambda: None,
+    ) -> None:
+        """`kept` holds the pages that last, from visit to visit; `look` tells whether the process works."""
+        self._look = look
         self._address = address
         self._kept = kept
         self._cancelled = cancelled
@@ -28,6 +36,10 @@ class HttpScrape:
         self._pages: dict[str, bytes | None] = {}
         self.statuses: dict[str, int] = {}
         """Path -> how it was answered."""
+
+    @property
+    def is_working(self) -> bool | None:
+        return self._look()
 
     def metrics(self) -> Metrics:
         if self._metrics is None:

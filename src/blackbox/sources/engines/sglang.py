@@ -1,4 +1,9 @@
-"""SGLang: its pool is counted in tokens; pages follow where it tells their size."""
+"""SGLang: its pool is counted in tokens; pages follow where it tells their size.
+
+Models with several pools (sliding window, Mamba) tell the usage of each; here it is that of full attention, which has
+the pages. Where priorities are on, each gauge has a line for every priority beside the total, whose label is empty.
+Counters are not on the page before their first event.
+"""
 
 import re
 
@@ -9,7 +14,14 @@ from blackbox.sources.engines.metrics import FigureReader, Metrics, share
 RUNNING = "sglang:num_running_reqs"
 WAITING = "sglang:num_queue_reqs"
 USAGE = "sglang:token_usage"
-USED_TOKENS = ("sglang:kv_used_tokens", "sglang:num_used_tokens")
+"""Of the fullest pool, rounded."""
+FULL_USAGE = "sglang:full_token_usage"
+"""Of the pool for full attention (0.5.11 and newer)."""
+OTHER_USAGES = ("sglang:swa_token_usage", "sglang:mamba_usage")
+"""Of the pools that only some models have; 0 where there is none."""
+USED_TOKENS = "sglang:kv_used_tokens"
+USED_TOKENS_OF_ANY = "sglang:num_used_tokens"
+"""Of the fuller pool where there are several: all that versions before 0.5.11 tell."""
 CACHED_TOKENS = "sglang:kv_evictable_tokens"
 PAGES = "sglang:num_pages"
 PAGE_TOKENS = "sglang:page_size"
@@ -29,10 +41,10 @@ def read(scrape: Scrape) -> tuple[ScrapedEngine, ...] | None:
     if ADAPTER.namespace not in metrics.namespaces:
         return None
     first = _of_first_ranks(metrics)
-    told = [line for name in (USAGE, RUNNING) for line in first.series.get(name, ())]
+    told = [line for name in (FULL_USAGE, USAGE, RUNNING) for line in first.series.get(name, ())]
     ranks = sorted({line.labels.get("dp_rank", "") for line in told}, key=lambda rank: (len(rank), rank))
     if not ranks:
-        return (ScrapedEngine(unsupported("sglang", f"/metrics has neither {USAGE} nor {RUNNING}")),)
+        return (ScrapedEngine(unsupported("sglang", f"/metrics has none of {FULL_USAGE}, {USAGE}, {RUNNING}")),)
     return tuple(ScrapedEngine(_engine(first, rank, len(ranks)), rank or None) for rank in ranks)
 
 
@@ -50,22 +62,24 @@ def _of_first_ranks(metrics: Metrics) -> Metrics:
 
 
 def _engine(metrics: Metrics, rank: str, ranks: int) -> InferenceEngine:
-    reading = FigureReader(metrics, dp_rank=rank)
+    reading = FigureReader(metrics, dp_rank=rank, priority="")
     page_tokens = _page_figure(reading, metrics, rank, PAGE_TOKENS, "page_size")
     engine = InferenceEngine(
         kind="sglang",
         pid=None,
         model=_model(metrics, rank),
         kv_pages_total=_page_figure(reading, metrics, rank, PAGES, "num_pages"),
-        kv_pages_used=_pages(reading, "kv_pages_used", page_tokens, USED_TOKENS),
-        kv_pages_cached=_pages(reading, "kv_pages_cached", page_tokens, (CACHED_TOKENS,)),
-        kv_usage_ratio=reading.ratio("kv_usage_ratio", USAGE),
+        kv_pages_used=_pages(reading, "kv_pages_used", page_tokens, _used_tokens(reading, metrics, rank)),
+        kv_pages_cached=_pages(
+            reading, "kv_pages_cached", page_tokens, reading.count("kv_pages_cached", CACHED_TOKENS)
+        ),
+        kv_usage_ratio=_usage(reading, metrics, rank),
         prefix_hit_ratio=_hit_ratio(reading, metrics, ranks),
         requests_running=reading.count("requests_running", RUNNING),
         requests_waiting=reading.count("requests_waiting", WAITING),
-        preemptions_total=reading.count("preemptions_total", *RETRACTIONS),
+        preemptions_total=_retractions(reading, metrics, rank),
     )
-    return explained(engine, reading.reasons, "/metrics does not tell")
+    return explained(engine, reading.reasons, "/metrics does not tell", reading.notes)
 
 
 def _model(metrics: Metrics, rank: str) -> str | None:
@@ -83,8 +97,38 @@ def _page_figure(reading: FigureReader, metrics: Metrics, rank: str, name: str, 
     return reading.none("kv_pages_total", f"/metrics has neither {name} nor {CONFIG}")
 
 
-def _pages(reading: FigureReader, field: str, page_tokens: int | None, names: tuple[str, ...]) -> int | None:
-    tokens = reading.count(field, *names)
+def _has_several_pools(metrics: Metrics, rank: str) -> bool:
+    lines = [line for name in OTHER_USAGES for line in metrics.of(name, {"dp_rank": rank, "priority": ""})]
+    return any(line.value > 0 for line in lines)
+
+
+def _usage(reading: FigureReader, metrics: Metrics, rank: str) -> float | None:
+    """Of the pool that `kv_pages_total` counts."""
+    field = "kv_usage_ratio"
+    if metrics.of(FULL_USAGE, {"dp_rank": rank}):
+        return reading.ratio(field, FULL_USAGE)
+    usage = reading.ratio(field, USAGE)
+    if usage is not None and _has_several_pools(metrics, rank):
+        reading.notes[field] = "of the fullest of several pools: this version tells no other"
+    return usage
+
+
+def _used_tokens(reading: FigureReader, metrics: Metrics, rank: str) -> int | None:
+    field = "kv_pages_used"
+    if not metrics.of(USED_TOKENS, {"dp_rank": rank}) and _has_several_pools(metrics, rank):
+        return reading.none(field, "this version counts the tokens of the fuller of several pools")
+    return reading.count(field, USED_TOKENS, USED_TOKENS_OF_ANY)
+
+
+def _retractions(reading: FigureReader, metrics: Metrics, rank: str) -> int | None:
+    """0 before the first where this version has the counter: it is not on the page until then."""
+    has_counter = any(metrics.of(name, {"dp_rank": rank}) for name in (PAGES, CONFIG))
+    if has_counter and not any(metrics.of(name, {"dp_rank": rank}) for name in RETRACTIONS):
+        return 0
+    return reading.count("preemptions_total", *RETRACTIONS)
+
+
+def _pages(reading: FigureReader, field: str, page_tokens: int | None, tokens: int | None) -> int | None:
     if tokens is None:
         return None
     if not page_tokens:
@@ -98,8 +142,10 @@ def _hit_ratio(reading: FigureReader, metrics: Metrics, ranks: int) -> float | N
     field = "prefix_hit_ratio"
     if ranks > 1:
         return reading.none(field, f"counted for {ranks} engines together")
-    whole = FigureReader(metrics)  # counted in front of the engine, without its rank
-    hits, tokens = whole.sum(field, HIT_TOKENS), whole.sum(field, PROMPT_TOKENS)
+    whole = FigureReader(metrics)  # counted in front of the engine, without its rank, by source and by priority
+    tokens = whole.sum(field, PROMPT_TOKENS)
+    # no hit yet: the counter is not on the page before its first event
+    hits = whole.sum(field, HIT_TOKENS) if HIT_TOKENS in metrics.series or tokens is None else 0
     ratio = share(whole, field, hits, tokens)
     reading.reasons |= whole.reasons
     return ratio
@@ -114,7 +160,10 @@ ADAPTER = Adapter(
             RUNNING,
             WAITING,
             USAGE,
-            *USED_TOKENS,
+            FULL_USAGE,
+            *OTHER_USAGES,
+            USED_TOKENS,
+            USED_TOKENS_OF_ANY,
             CACHED_TOKENS,
             PAGES,
             PAGE_TOKENS,

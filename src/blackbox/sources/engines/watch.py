@@ -9,6 +9,7 @@ from typing import NamedTuple
 from msgspec import structs
 
 from blackbox.model.parts import InferenceEngine
+from blackbox.sources.engines.activity import Activity
 from blackbox.sources.engines.adapter import Adapter, ScrapedEngine, silent
 from blackbox.sources.engines.adapters import ADAPTERS
 from blackbox.sources.engines.address import Address
@@ -55,6 +56,7 @@ class Watch:
         self._due_at = clock()
         self._busy = False
         self._kept: dict[str, bytes | None] = {}
+        self._activity = Activity(clock=clock)
 
     @property
     def is_due(self) -> bool:
@@ -85,7 +87,7 @@ class Watch:
         """One visit, some seconds at most. Never raises."""
         began_at = self._clock()
         try:
-            self.outcome = self._scrape(HttpScrape(self.address, self._kept, cancelled))
+            self.outcome = self._scrape(HttpScrape(self.address, self._kept, cancelled, self._is_working))
         except NoAnswerError as error:
             self.outcome = self._failed(str(error))
         except Exception:
@@ -105,6 +107,11 @@ class Watch:
                 return Outcome(adapter, found, taken_at=self._clock())
         answers = ", ".join(f"{path} {status}" for path, status in scrape.statuses.items())
         return self._failed(f"no engine that is known: {answers}")
+
+    def _is_working(self) -> bool | None:
+        if self.candidate is not None:
+            return self._activity.of_process(self.candidate.pid)
+        return self._activity.of_port(self.address.port)
 
     def _adapters(self) -> Sequence[Adapter]:
         if self.outcome.adapter is not None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from blackbox.model.parts import InferenceEngine
 from blackbox.sources.engines.adapter import FIGURES
 from blackbox.sources.engines.adapters import ADAPTERS
-from tests.genuine import sample
+from tests.genuine import case, sample
 from tests.recorded_engines import Recording, recorded
 
 READ = {adapter.kind: adapter.read for adapter in ADAPTERS}
@@ -23,10 +23,10 @@ def of_page(kind: str, name: str) -> list[InferenceEngine]:
     return engines(kind, Recording(metrics=recorded(name)))
 
 
-def figures(engine: InferenceEngine) -> dict[str, object]:
-    """The known ones; each other has a reason."""
+def figures(engine: InferenceEngine, *noted: str) -> dict[str, object]:
+    """The known ones; each other has a reason, and so have those that are not what they seem."""
     known = {field: value for field in FIGURES if (value := getattr(engine, field)) is not None}
-    assert set(engine.unknown) == set(FIGURES) - set(known)
+    assert set(engine.unknown) == set(FIGURES) - set(known) | set(noted)
     return known
 
 
@@ -169,6 +169,7 @@ def test_sglang_counts_pages_where_their_size_is_told_and_one_rank_of_many() -> 
 def test_sglang_without_page_sizes_has_no_pages() -> None:
     (engine,) = of_page("sglang", "sglang-0.4.prom")
     assert figures(engine) == {"kv_usage_ratio": 0.28, "requests_running": 4, "requests_waiting": 0}
+    assert "has no sglang:num_retracted_requests_total" in engine.unknown["preemptions_total"], "nor has the version"
     assert "pages of unknown size" in engine.unknown["kv_pages_used"]
 
 
@@ -178,6 +179,59 @@ def test_sglang_data_parallel_ranks_are_engines() -> None:
     assert (second.kv_pages_total, second.kv_pages_used, second.requests_running) == (10, None, 2)
     assert second.unknown["kv_pages_used"] == "65 tokens are no whole number of pages of 64"
     assert first.unknown["prefix_hit_ratio"] == "counted for 2 engines together"
+
+
+def test_the_usage_of_a_hybrid_sglang_is_that_of_the_pool_that_has_the_pages() -> None:
+    (engine,) = engines("sglang", Recording(metrics=(case("sglang-hybrid-usage") / "metrics.prom").read_bytes()))
+    assert (engine.kv_pages_used, engine.kv_pages_total, engine.kv_usage_ratio) == (100, 1000, 0.1)
+    assert "kv_usage_ratio" not in engine.unknown
+
+
+HYBRID = """sglang:num_running_reqs{tp_rank="0"} 4
+sglang:token_usage{tp_rank="0"} 0.9
+sglang:num_used_tokens{tp_rank="0"} 1600
+sglang:mamba_usage{tp_rank="0"} %s
+sglang:cache_config_info{tp_rank="0",page_size="16",num_pages="1000"} 1
+"""
+
+
+@pytest.mark.parametrize(("mamba", "used", "noted"), [("0.9", None, ("kv_usage_ratio",)), ("0.0", 100, ())])
+def test_the_fullest_of_several_pools_is_named_as_such_where_a_version_tells_no_other(
+    mamba: str, used: int | None, noted: tuple[str, ...]
+) -> None:
+    (engine,) = engines("sglang", Recording(metrics=(HYBRID % mamba).encode()))
+    assert figures(engine, *noted).get("kv_pages_used") == used
+    assert engine.kv_usage_ratio == 0.9
+
+
+def test_what_sglang_has_not_counted_yet_is_0_and_not_unknown() -> None:
+    page = "\n".join(
+        line for line in recorded("sglang-0.5.23.prom").decode().splitlines() if "retracted" not in line
+    )
+    (engine,) = engines("sglang", Recording(metrics=page.encode()))
+    assert engine.preemptions_total == 0
+    page = "\n".join(line for line in page.splitlines() if "cached_tokens" not in line)
+    (engine,) = engines("sglang", Recording(metrics=page.encode()))
+    assert engine.prefix_hit_ratio == 0.0
+    page = "\n".join(line for line in page.splitlines() if "prompt_tokens" not in line)
+    (engine,) = engines("sglang", Recording(metrics=page.encode()))
+    assert engine.prefix_hit_ratio is None, "no request has come yet"
+
+
+def test_the_total_of_all_priorities_is_the_line_with_none() -> None:
+    page = """sglang:num_running_reqs{model_name="qwen",priority=""} 5
+sglang:num_running_reqs{model_name="qwen",priority="0"} 3
+sglang:num_running_reqs{model_name="qwen",priority="10"} 2
+sglang:num_queue_reqs{model_name="qwen",priority=""} 1
+sglang:num_queue_reqs{model_name="qwen",priority="0"} 1
+sglang:full_token_usage{model_name="qwen",priority=""} 0.5
+sglang:prompt_tokens_total{model_name="qwen",priority="0"} 600
+sglang:prompt_tokens_total{model_name="qwen",priority="10"} 400
+sglang:cached_tokens_total{model_name="qwen",priority="10",cache_source="device"} 250
+"""
+    (engine,) = engines("sglang", Recording(metrics=page.encode()))
+    assert (engine.requests_running, engine.requests_waiting, engine.kv_usage_ratio) == (5, 1, 0.5)
+    assert engine.prefix_hit_ratio == 0.25, "its counters have no total"
 
 
 def test_triton_with_tensorrt_llm() -> None:
@@ -207,6 +261,30 @@ def test_llama_cpp_is_asked_for_its_slots_and_its_metrics_are_left_alone() -> No
     assert "/metrics" not in visit.asked
 
 
+ABLE_TO_SLEEP = b'{"model_path": "/m/small.gguf", "is_sleeping": %s, "build_info": "b9000"}'
+
+
+@pytest.mark.parametrize(
+    ("sleeps", "works", "running"), [("true", False, 0), ("true", None, 0), ("false", False, 0), ("false", None, None)]
+)
+def test_a_llama_cpp_that_may_sleep_is_asked_for_nothing_that_wakes_it_or_keeps_it_awake(
+    sleeps: str, works: bool | None, running: int | None
+) -> None:
+    visit = Recording(props=ABLE_TO_SLEEP % sleeps.encode(), slots=recorded("llama-cpp-slots.json"))
+    visit.is_working = works
+    (engine,) = engines("llama.cpp", visit)
+    assert set(visit.asked) == {"/props"}
+    assert (engine.sleeping, engine.model, engine.requests_running) == (sleeps == "true", "small.gguf", running)
+    assert figures(engine, "requests_running") == ({} if running is None else {"requests_running": 0})
+    assert "keep it awake" in engine.unknown["requests_running"]
+
+
+def test_a_llama_cpp_that_works_is_asked_for_its_slots() -> None:
+    visit = Recording(props=ABLE_TO_SLEEP % b"false", slots=recorded("llama-cpp-slots.json"))
+    (engine,) = engines("llama.cpp", visit)
+    assert (engine.sleeping, figures(engine)) == (False, {"requests_running": 2})
+
+
 @pytest.mark.parametrize(("name", "usage"), [("llama-cpp-2024.prom", 0.375), ("llama-cpp-2026.prom", None)])
 def test_llama_cpp_without_slots(name: str, usage: float | None) -> None:
     (engine,) = of_page("llama.cpp", name)
@@ -218,6 +296,20 @@ def test_ollama_tells_its_models_and_no_figure_is_made_of_their_sizes() -> None:
     found = engines("ollama", Recording(api_ps=recorded("ollama-ps.json")))
     assert [engine.model for engine in found] == ["mistral:latest", "gemma3:4b"]
     assert [figures(engine) for engine in found] == [{}, {}]
+
+
+def test_a_model_on_the_cpu_alone_does_not_hide_the_one_on_the_gpu() -> None:
+    page = (case("ollama-one-model-without-size-vram") / "ps.json").read_bytes()
+    on_gpu, on_cpu = engines("ollama", Recording(api_ps=page))
+    assert (on_gpu.model, on_cpu.model) == ("on-gpu:8b", "on-cpu:1b")
+    assert "on the CPU alone" not in on_gpu.unknown["kv_pages_total"]
+    assert "on the CPU alone" in on_cpu.unknown["kv_pages_total"]
+
+
+def test_a_row_that_nobody_knows_does_not_hide_the_others() -> None:
+    page = b'{"models": [{"title": "new"}, {"name": "a:8b", "size": 6, "size_vram": 6}]}'
+    assert [engine.model for engine in engines("ollama", Recording(api_ps=page))] == ["a:8b"]
+    assert READ["ollama"](Recording(api_ps=b'{"models": [{"title": "new"}]}')) is None
 
 
 def test_ollama_without_a_model() -> None:

@@ -84,9 +84,9 @@ def test_while_it_is_asked_it_is_not_due(vllm: Upstream) -> None:
 def test_an_engine_is_recognised_once_and_then_asked_only_for_what_it_has(vllm: Upstream) -> None:
     watch = Watch(vllm.address, ManualClock())
     watch.ask(NEVER)
-    assert vllm.paths == ["/api/ps", "/slots", "/metrics"]
+    assert vllm.paths == ["/api/ps", "/props", "/slots", "/metrics"]
     watch.ask(NEVER)
-    assert vllm.paths[3:] == ["/metrics"]
+    assert vllm.paths[4:] == ["/metrics"]
 
 
 def test_a_candidate_is_asked_only_what_engines_of_its_kind_are_asked(vllm: Upstream) -> None:
@@ -100,7 +100,7 @@ def test_a_port_that_is_no_engine_is_no_fault_unless_somebody_named_it(vllm: Ups
     vllm.behave = pages()
     watch = Watch(vllm.address, ManualClock())
     watch.ask(NEVER)
-    assert watch.fault == f"{vllm.address}: no engine that is known: /api/ps 404, /slots 404, /metrics 404"
+    assert watch.fault == f"{vllm.address}: no engine that is known: /api/ps 404, /props 404, /slots 404, /metrics 404"
     watch.candidate = candidate(vllm, 7)
     assert watch.fault is None
     assert watch.engines() == ()
