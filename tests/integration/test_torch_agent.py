@@ -82,6 +82,25 @@ def test_a_training_program_tells_what_its_blocks_are_for(tmp_path: Path) -> Non
             ]
 
 
+@pytest.mark.parametrize("arguments", [[], ["raise"]])
+def test_a_pytorch_whose_listing_raises_tells_its_counters_and_why_there_are_no_blocks(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    program = genuine.case("agent-snapshot-raises") / "program.py"
+    with AgentServer(tmp_path) as server:
+        variables = environment(server.socket, FAKE_TORCH_VERSION="2.11")
+        with server.program([str(program), *arguments], **variables):
+            sample = server.wait_for(
+                lambda sample: any(one.blocks or "blocks" in one.unknown for one in sample.allocators)
+            )
+    (allocator,) = sample.allocators
+    assert (allocator.reserved_bytes, allocator.allocated_bytes) == (224395264, 204004352)
+    if arguments:
+        assert "mempool_id must be a tuple of 2 integers" in allocator.unknown["blocks"]
+    else:
+        assert len(allocator.blocks or ()) == 7
+
+
 @pytest.mark.parametrize(
     ("ending", "code"),
     [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from types import ModuleType
 from typing import Any, Optional
 
@@ -43,9 +44,9 @@ class CupyProbe:
 
     def _allocators(self) -> Iterator[AllocatorReport]:
         for ordinal in devices.in_use():
-            with self._cupy.cuda.Device(ordinal):
+            with suppress(Exception), self._cupy.cuda.Device(ordinal):  # one that is lost: the others are told
                 pool = self._cupy.get_default_memory_pool()
                 held, used = pool.total_bytes(), pool.used_bytes()
-            uuid = devices.uuid_of(ordinal) if held else None
-            if uuid is not None:
-                yield AllocatorReport(uuid, max(held, used), used, unknown=UNKNOWN)
+                uuid = devices.uuid_of(ordinal) if held else None
+                if uuid is not None:
+                    yield AllocatorReport(uuid, max(held, used), used, unknown=UNKNOWN)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from types import ModuleType
 from typing import Any, Optional
 
@@ -48,11 +49,13 @@ class JaxProbe:
 def _allocators() -> Iterator[AllocatorReport]:
     seen: set[str] = set()
     for device in _devices():
-        stats = device.memory_stats()
-        uuid = devices.uuid_of(device.local_hardware_id) if stats else None
-        if uuid is not None and uuid not in seen:
-            seen.add(uuid)
-            yield _allocator(uuid, stats)
+        with suppress(Exception):  # one that is lost, or counts otherwise: the others are told
+            stats = device.memory_stats()
+            uuid = devices.uuid_of(device.local_hardware_id) if stats else None
+            if uuid is not None and uuid not in seen:
+                allocator = _allocator(uuid, stats)
+                seen.add(uuid)
+                yield allocator
 
 
 def _devices() -> Iterator[Any]:

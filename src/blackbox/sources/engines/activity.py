@@ -11,8 +11,8 @@ from blackbox.sources.engines.listeners import has_clients
 from blackbox.sources.proc.stat import STAT_BYTES_MAX, parse, read
 
 CPU_SHARE = 0.05
-"""Of one core. A server that generates takes most of one, whatever runs on the GPU; one that only answers questions about
-its health takes a thousandth."""
+"""Of one core. A server that generates takes most of one, whatever runs on the GPU; one that only answers questions
+about its health takes a thousandth."""
 
 
 class Activity:

@@ -144,6 +144,60 @@ def test_blocks_of_every_version_sum_to_what_it_reserves(start: Start, version: 
     assert allocator.gpu_uuid == GPU
 
 
+def raises(*_: object, **__: object) -> Any:
+    raise RuntimeError("mempool_id must be a tuple\nof 2 integers")
+
+
+def test_where_blocks_cannot_be_listed_the_counters_are_told_with_the_reason(start: Start) -> None:
+    program = start("2.11")
+    kept = program.torch.empty(300_000, 0)
+    before = program.allocator()
+    program.torch.cuda.memory_snapshot = raises
+    allocator = program.allocator()
+    assert (allocator.reserved_bytes, allocator.allocated_bytes) == (before.reserved_bytes, before.allocated_bytes)
+    assert allocator.blocks is None
+    assert allocator.unknown["blocks"] == "PyTorch could not list them: mempool_id must be a tuple of 2 integers"
+    del kept
+
+
+def test_where_blocks_are_listed_in_another_shape_the_counters_are_told_with_the_reason(start: Start) -> None:
+    program = start()
+    kept = program.torch.empty(300_000, 0)
+    before = program.allocator()
+    program.torch.cuda.memory_snapshot = lambda **_: [{"device": 0, "new": []}]
+    allocator = program.allocator()
+    assert (allocator.reserved_bytes, allocator.blocks) == (before.reserved_bytes, None)
+    assert "lists them as no other does" in allocator.unknown["blocks"]
+    del kept
+
+
+def test_a_gpu_that_is_lost_does_not_take_the_others_along(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = start()
+    kept = program.torch.empty(300_000, 0)
+    well = program.torch.cuda.memory_stats_as_nested_dict
+    monkeypatch.setattr(program.torch.cuda, "device_count", lambda: 2)
+
+    def stats(device: int) -> Any:
+        return raises() if device == 1 else well(device)
+
+    monkeypatch.setattr(program.torch.cuda, "memory_stats_as_nested_dict", stats)
+    assert program.allocator(full=False).reserved_bytes > 0
+    del kept
+
+
+def test_a_history_in_another_shape_does_not_take_the_blocks_along(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = start()
+    program.torch.cuda.memory._record_memory_history(stacks="python")
+    kept = program.torch.empty(300_000, 0)
+    monkeypatch.setattr("blackbox.agent.probes.torch.probe.owner_stacks", raises)
+    allocator = program.allocator()
+    assert allocator.blocks is not None
+    assert allocator.stacks is None
+    del kept
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_counters_alone_agree_with_the_blocks(start: Start, version: str) -> None:
     program = start(version)

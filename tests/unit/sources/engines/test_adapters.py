@@ -205,9 +205,7 @@ def test_the_fullest_of_several_pools_is_named_as_such_where_a_version_tells_no_
 
 
 def test_what_sglang_has_not_counted_yet_is_0_and_not_unknown() -> None:
-    page = "\n".join(
-        line for line in recorded("sglang-0.5.23.prom").decode().splitlines() if "retracted" not in line
-    )
+    page = "\n".join(line for line in recorded("sglang-0.5.23.prom").decode().splitlines() if "retracted" not in line)
     (engine,) = engines("sglang", Recording(metrics=page.encode()))
     assert engine.preemptions_total == 0
     page = "\n".join(line for line in page.splitlines() if "cached_tokens" not in line)

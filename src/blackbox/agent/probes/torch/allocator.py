@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import suppress
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -11,10 +12,18 @@ from blackbox.agent.probes.torch.history import AllocatorHistory
 from blackbox.agent.probes.torch.lazy_imports import compiler_hidden
 
 NATIVE = "native"
+REASON_CHARS_MAX = 200
+"""Of an error's text."""
 
 
 class BlocksUnknownError(Exception):
     """The blocks cannot be listed, or not cheaply; the message is the reason that users read."""
+
+
+def in_one_line(error: Exception) -> str:
+    """What an error says, short enough for a reason."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text[:REASON_CHARS_MAX]
 
 
 class Counters(NamedTuple):
@@ -54,9 +63,10 @@ class TorchAllocator:
         read = _counters if self.backend == NATIVE else _foreign_counters
         found: dict[int, Counters] = {}
         for device in range(self._cuda.device_count()):
-            counters = read(self._cuda.memory_stats_as_nested_dict(device))
-            if counters.reserved_bytes:
-                found[device] = counters
+            with suppress(Exception):  # a device that is lost: the others are told
+                counters = read(self._cuda.memory_stats_as_nested_dict(device))
+                if counters.reserved_bytes:
+                    found[device] = counters
         return found
 
     def segments(self) -> list[dict[str, Any]]:
@@ -70,10 +80,13 @@ class TorchAllocator:
                 "while it records stacks of C++, PyTorch may list blocks slowly; "
                 "stacks='python' in _record_memory_history keeps them short"
             )
-        if self._can_leave_out_traces:
-            with compiler_hidden(self._torch):
-                return self._cuda.memory_snapshot(include_traces=False)
-        return self._cuda.memory_snapshot()
+        try:
+            if self._can_leave_out_traces:
+                with compiler_hidden(self._torch):
+                    return self._cuda.memory_snapshot(include_traces=False)
+            return self._cuda.memory_snapshot()
+        except Exception as error:  # as in builds of early 2026; the counters are told all the same
+            raise BlocksUnknownError(f"PyTorch could not list them: {in_one_line(error)}") from None
 
     def uuid_of(self, device: int) -> str | None:
         """The UUID of a GPU, from the driver, else from PyTorch (2.5 and newer); None where neither has one."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from types import ModuleType
-from typing import Optional
+from typing import Any, Optional
 
 from blackbox.agent.probe import AgentContext
-from blackbox.agent.probes.torch.allocator import BlocksUnknownError, TorchAllocator
+from blackbox.agent.probes.torch.allocator import BlocksUnknownError, TorchAllocator, in_one_line
 from blackbox.agent.probes.torch.description import Purposes, purposes_of, with_blocks, without_blocks
 from blackbox.agent.probes.torch.out_of_memory import OutOfMemoryWatch
 from blackbox.agent.probes.torch.owners import Owners
@@ -66,12 +67,20 @@ class TorchProbe:
         What changes while the program runs is read first, in one go; `yield_gil` is called only after that.
         """
         try:
-            segments = self._allocator.segments()
-        except BlocksUnknownError as reason:
-            return {
-                device: report._replace(unknown={**report.unknown, "blocks": str(reason)})
-                for device, report in self._counted().items()
-            }
+            return self._with_blocks(self._allocator.segments(), yield_gil)
+        except BlocksUnknownError as error:
+            reason = str(error)
+        except Exception as error:
+            reason = f"this version of PyTorch lists them as no other does: {in_one_line(error)}"
+        return {
+            device: report._replace(unknown={**report.unknown, "blocks": reason})
+            for device, report in self._counted().items()
+        }
+
+    def _with_blocks(
+        self, segments: list[dict[str, Any]], yield_gil: Callable[[], object]
+    ) -> dict[int, AllocatorReport]:
+        """See `_now`."""
         awake = self._sleeping.split_off(segments)
         tensors = self._tensors
         purposes = Purposes(list(tensors.places()), tensors.has_modules, tensors.gradients())
@@ -82,9 +91,10 @@ class TorchProbe:
             reports[device] = with_blocks(memory, purposes, owners)
             yield_gil()
         if self._allocator.history.has_cheap_stacks:
-            purposes_at = {device: purposes_of(report) for device, report in reports.items()}
-            stacks = owner_stacks(awake, purposes_at, yield_gil)
-            reports = {device: report._replace(stacks=stacks.get(device, ())) for device, report in reports.items()}
+            with suppress(Exception):  # a history of another shape: the blocks are told
+                purposes_at = {device: purposes_of(report) for device, report in reports.items()}
+                stacks = owner_stacks(awake, purposes_at, yield_gil)
+                reports = {device: report._replace(stacks=stacks.get(device, ())) for device, report in reports.items()}
         return self._named(reports.items())
 
     def _counted(self) -> dict[int, AllocatorReport]:
@@ -98,7 +108,8 @@ class TorchProbe:
         """With the GPU's UUID. A device without a known UUID is left out: its memory could not be assigned to a GPU."""
         named: dict[int, AllocatorReport] = {}
         for device, report in reports:
-            uuid = self._allocator.uuid_of(device)
-            if uuid is not None:
-                named[device] = report._replace(gpu_uuid=uuid)
+            with suppress(Exception):  # a device that is lost: the others are told
+                uuid = self._allocator.uuid_of(device)
+                if uuid is not None:
+                    named[device] = report._replace(gpu_uuid=uuid)
         return named
