@@ -101,6 +101,11 @@ FAULTS: dict[int, tuple[str, str, str]] = {
         "very many formats of stream",
         "few are encoded on the sampler's thread, the others in turn beside it; sampling keeps its pace",
     ),
+    62: (
+        DRIVER,
+        "one bad part beside good ones (a row of pid 0, a memory of 0 bytes)",
+        "it is left out, named and counted; a list is refused only where every row is nonsense",
+    ),
 }
 """Row of the fault catalogue -> part, fault, what Blackbox does."""
 

@@ -2,10 +2,15 @@
 
 from collections.abc import Callable
 
+from blackbox.merge import merge
+from blackbox.model.moment import Moment
 from blackbox.model.parts import Device, DeviceProcess, Memory
 from blackbox.model.sample import Sample
+from blackbox.model.snapshot import Gpu, Snapshot
 from blackbox.sources.nvml.source import NvmlSource
 from tests.clocks import ManualClock
+from tests.fake_nvml import FakeDriver
+from tests.genuine import case
 
 TICK_SECONDS = 0.5
 
@@ -41,3 +46,24 @@ def sample_until(
             return samples
         clock.advance(TICK_SECONDS)
     raise AssertionError(f"not seen within {seconds} s; last: {samples[-1]}")
+
+
+def feed_case(fake_driver: FakeDriver, name: str, *pids: int) -> None:
+    """Has the fake driver answer as a case says, with `pids` in the places it leaves for them; skips where it is
+    missing."""
+    state = case(f"{name}/machine.state").read_text()
+    for number, pid in enumerate(pids, start=1):
+        state = state.replace(f"PID{number}", str(pid))
+    fake_driver.feed(state)
+
+
+def snapshot(sample: Sample) -> Snapshot:
+    """What the server answers when this sample is all there is."""
+    moment = Moment(seq=1, timestamp=0.0, taken_at=sample.taken_at, host="testhost", samples=(sample,), sources=())
+    return merge(moment)
+
+
+def gpu(sample: Sample, uuid: str) -> Gpu:
+    """The row of a GPU or instance in the answer."""
+    (found,) = (row for row in snapshot(sample).gpus if row.uuid == uuid)
+    return found

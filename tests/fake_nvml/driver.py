@@ -72,8 +72,12 @@ class FakeDriver:
 
     def write(self) -> None:
         """Makes `machine` what the driver answers from now on."""
+        self.feed("".join(lines(self.machine)))
+
+    def feed(self, state: str) -> None:
+        """Makes the text of a state file what the driver answers; `machine` does not know of it."""
         beside = self.state_path.with_suffix(".new")
-        beside.write_text("".join(lines(self.machine)))
+        beside.write_text(state)
         beside.replace(self.state_path)
         _GENERATION.pack_into(self._shared, 0, next(self._generations))
 

@@ -205,7 +205,8 @@ static unsigned list(const struct device *device, enum list_kind kind, unsigned 
     unsigned count = 0;
     for (int i = device->processes_start; i < device->processes_end; i++) {
         const struct process *from = &machine.processes[i];
-        if (from->kind != kind) continue;
+        if (from->kind != kind || (device->filtered && from->gpu_instance != device->gpu_instance)) continue;
+        if (machine.rows_max && count == machine.rows_max) break;
         if (rows) rows[count] = (struct row){from->pid, from->used, from->gpu_instance, from->compute_instance};
         count++;
     }

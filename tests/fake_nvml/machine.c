@@ -88,6 +88,7 @@ static void parse_device(struct machine *machine, const char *line, int is_mig) 
     device->power = number(line, "power", 50000);
     device->memory_clock = number(line, "memory_clock", 0);
     device->bus_width = number(line, "bus_width", 0);
+    device->filtered = number(line, "filtered", 0);
     device->gpm = field(line, "gpm_occupancy") != NULL;
     device->gpm_occupancy = number(line, "gpm_occupancy", 0);
     device->gpm_dram = number(line, "gpm_dram", 0);
@@ -138,6 +139,7 @@ static void parse_driver(struct machine *machine, const char *line) {
     machine->cuda_version = number(line, "cuda", machine->cuda_version);
     machine->row_bytes = number(line, "row_bytes", 0);
     machine->grow = number(line, "grow", 1);
+    machine->rows_max = number(line, "rows_max", 0);
 }
 
 static int parse_line(struct machine *machine, const char *line) {

@@ -33,6 +33,7 @@ struct device {
     unsigned utilization, memory_utilization, temperature, power;
     unsigned memory_clock, bus_width, gpm, gpm_occupancy, gpm_dram; /* gpm: the GPU has that unit */
     int processes_start, processes_end; /* a GPU's range spans those of its MIG instances */
+    unsigned filtered;                  /* its own lists leave those out, in silence */
 };
 
 struct event {
@@ -52,6 +53,7 @@ struct rule {
 struct machine {
     char driver_version[TEXT_SIZE], nvml_version[TEXT_SIZE];
     unsigned cuda_version, row_bytes, grow; /* row_bytes 0: as this driver generation has it */
+    unsigned rows_max; /* 0: lists are never cut */
     struct device *devices;
     struct process *processes;
     struct event *events;

@@ -67,6 +67,8 @@ class Gpu(Struct, kw_only=True):
     """None: older than Hopper."""
     mig_mode: Literal["none", "off", "on"] = "none"
     """`none`: the GPU cannot do MIG, and the call says so."""
+    filtered: bool = False
+    """Its own process lists leave out those of its instances, as for a client without the mig-monitor capability."""
     instances: list[Mig] = field(default_factory=list)
     processes: list[Process] = field(default_factory=list)
 
@@ -107,6 +109,8 @@ class Machine(Struct, kw_only=True):
     """Size of a row of the process lists (`*_v3`); 32 is the R535 layout with a fifth field."""
     list_growth: int = 1
     """Every second read of a process list finds it this many times as long."""
+    list_rows_max: int | None = None
+    """Process lists stop at so many rows, without an error; NVIDIA's kernel module stops at 950."""
     faults: list[Fault] = field(default_factory=list)
     events: list[QueuedEvent] = field(default_factory=list)
 
@@ -152,6 +156,7 @@ def lines(machine: Machine) -> Iterator[str]:
         cuda=machine.cuda_version,
         row_bytes=machine.row_bytes,
         grow=machine.list_growth,
+        rows_max=machine.list_rows_max,
     )
     for gpu in machine.gpus:
         yield from _gpu_lines(gpu)
@@ -183,6 +188,7 @@ def _gpu_lines(gpu: Gpu) -> Iterator[str]:
         power=gpu.power_milliwatts,
         **_gpm_fields(gpu.gpm),
         mig={"none": None, "off": 0, "on": 1}[gpu.mig_mode],
+        filtered=int(gpu.filtered) or None,
         name=gpu.name,
     )
     yield from map(_process_line, gpu.processes)

@@ -72,11 +72,8 @@ def test_memory_shared_with_the_machine_is_none_and_no_fault(fake_driver: FakeDr
     assert found.temperature_celsius == 30
 
 
-@pytest.mark.parametrize(
-    "figures", [Memory(total_bytes=0, reserved_bytes=0), Memory(used_bytes=81 * GIB, free_bytes=0)]
-)
-def test_impossible_memory_is_rejected(fake_driver: FakeDriver, nvml_source: NvmlSource, figures: Memory) -> None:
-    fake_driver.set_gpus([gpu(0, figures)])
+def test_impossible_memory_is_rejected(fake_driver: FakeDriver, nvml_source: NvmlSource) -> None:
+    fake_driver.set_gpus([gpu(0, Memory(used_bytes=81 * GIB, free_bytes=0))])
     found = device(nvml_source.sample(), gpu_uuid(0))
     assert found.memory is None
     assert "impossible memory" in found.unknown["memory"]

@@ -13,14 +13,11 @@ from blackbox.merge.engines import engine_rows
 from blackbox.merge.fragmentation import fragmentation, fragmentation_ratio, fragmentation_unknown
 from blackbox.merge.kernels import kernel_metrics
 from blackbox.merge.ledger import gpu_rows
-from blackbox.merge.process_memory import ProcessMemory, process_memory
+from blackbox.merge.process_memory import PIDS_NAMED_MAX, ProcessMemory, name_pids, process_memory, unmeasured_reason
 from blackbox.merge.selection import Selection, select
 from blackbox.model.moment import Moment
 from blackbox.model.snapshot import SCHEMA_VERSION, Gpu, Snapshot
 from blackbox.model.text import rfc3339
-
-PIDS_NAMED_MAX = 8
-"""Pids listed in one reason: a longer list would hide the reason itself."""
 
 MEMORY_KEYS = ("total_bytes", "used_bytes", "free_bytes", "driver_reserved_bytes", "used_percent", "unattributed_bytes")
 INSIDE_KEYS = ("reserved_bytes", "active_blocks", "free_blocks", "atomic_allocations_bytes", "threads", "blocks")
@@ -111,8 +108,7 @@ def unknown_of_machine(
     if unreported := unreported_processes(rows):
         unknown |= dict.fromkeys(INSIDE_KEYS, unreported)
     if unmeasured := [row.process.pid for row in rows if row.unmeasured]:
-        why = f"the driver does not say what {name_pids(unmeasured)} uses"
-        unknown = {"unattributed_bytes": why} | unknown
+        unknown = {"unattributed_bytes": unmeasured_reason(unmeasured)} | unknown
     if problems := list(block_problems(selection, rows)):
         more = [f"and {len(problems) - PIDS_NAMED_MAX} more"] if len(problems) > PIDS_NAMED_MAX else []
         unknown["blocks"] = "; ".join([*filter(None, [unknown.get("blocks")]), *problems[:PIDS_NAMED_MAX], *more])
@@ -139,10 +135,3 @@ def unreported_processes(rows: list[ProcessMemory]) -> str | None:
         if row.unreported_reason:
             pids[row.unreported_reason].append(row.process.pid)
     return "; ".join(f"{why} ({name_pids(unreported)})" for why, unreported in pids.items()) or None
-
-
-def name_pids(pids: list[int]) -> str:
-    """Pids as text, for example `pid 1, 2, 3 and 5 more`."""
-    named = ", ".join(str(pid) for pid in pids[:PIDS_NAMED_MAX])
-    rest = len(pids) - PIDS_NAMED_MAX
-    return f"pid {named} and {rest} more" if rest > 0 else f"pid {named}"

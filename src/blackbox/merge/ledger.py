@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from blackbox.merge.process_memory import ProcessMemory
+from blackbox.merge.process_memory import ProcessMemory, unmeasured_reason
 from blackbox.merge.selection import Selection
 from blackbox.model.parts import Device, GpuState, Memory
 from blackbox.model.snapshot import Gpu
@@ -17,16 +17,24 @@ def gpu_rows(selection: Selection, rows: Iterable[ProcessMemory]) -> tuple[Gpu, 
     parents = {device.uuid: device.parent_uuid for device in selection.devices}
     used: defaultdict[str, int] = defaultdict(int)
     reserved: defaultdict[str, int] = defaultdict(int)
+    unmeasured: defaultdict[str, list[int]] = defaultdict(list)
     for row in rows:
         process = row.process
         for uuid in (process.gpu_uuid, parents[process.gpu_uuid]):
             if uuid is not None:
                 used[uuid] += process.used_bytes
                 reserved[uuid] += process.reserved_bytes
-    return tuple(_row(selection, device, used[device.uuid], reserved[device.uuid]) for device in selection.devices)
+                if row.unmeasured:
+                    unmeasured[uuid].append(process.pid)
+    return tuple(
+        _row(selection, device, used[device.uuid], reserved[device.uuid], unmeasured.get(device.uuid, []))
+        for device in selection.devices
+    )
 
 
-def _row(selection: Selection, device: Device, processes_used: int, processes_reserved: int) -> Gpu:
+def _row(
+    selection: Selection, device: Device, processes_used: int, processes_reserved: int, unmeasured: list[int]
+) -> Gpu:
     memory = device.memory or NO_MEMORY
     age = max(0.0, selection.taken_at - device.taken_at)
     state, reason = _state(device, age, selection.stale_after_seconds)
@@ -42,7 +50,7 @@ def _row(selection: Selection, device: Device, processes_used: int, processes_re
         free_bytes=memory.free_bytes,
         driver_reserved_bytes=memory.driver_reserved_bytes,
         reserved_bytes=processes_reserved,
-        unattributed_bytes=memory.used_bytes - processes_used,
+        unattributed_bytes=memory.used_bytes - processes_used if device.memory else 0,
         used_percent=round(100 * memory.used_bytes / memory.total_bytes, 2) if memory.total_bytes else 0.0,
         memory_source=memory.source or None,
         parent_uuid=device.parent_uuid,
@@ -51,7 +59,7 @@ def _row(selection: Selection, device: Device, processes_used: int, processes_re
         temperature_celsius=device.temperature_celsius,
         power_watts=device.power_watts,
         xid=selection.xids.get(device.uuid),
-        unknown=_unknown(device, reason),
+        unknown=_unknown(device, reason, unmeasured),
     )
 
 
@@ -61,11 +69,17 @@ def _state(device: Device, age: float, stale_after: float) -> tuple[GpuState, st
     return device.state, device.reason
 
 
-def _unknown(device: Device, reason: str | None) -> dict[str, str]:
+def _unknown(device: Device, reason: str | None, unmeasured: list[int]) -> dict[str, str]:
     unknown = device.unknown
     if device.memory is None:
         why = unknown.get("memory") or reason or "the driver does not say"
         unknown = dict.fromkeys(LEDGER_KEYS, why) | unknown
+    if unmeasured:
+        unknown = {"unattributed_bytes": unmeasured_reason(unmeasured)} | unknown
     if "processes" in unknown:
-        unknown = unknown | {"unattributed_bytes": f"includes processes that are not listed: {unknown['processes']}"}
+        unlisted = f"processes that are not listed: {unknown['processes']}"
+        unknown = {
+            "unattributed_bytes": f"includes {unlisted}",
+            "reserved_bytes": f"without {unlisted}",
+        } | unknown
     return {key: why for key, why in unknown.items() if key not in ("memory", "processes")} if unknown else unknown

@@ -16,6 +16,8 @@ from blackbox.model.snapshot import Block, Process, Stack, Thread
 PROCESS_KEYS = frozenset(Process.__struct_fields__)
 NO_REPORT = "no allocator reports"
 OTHER_USER = "another user's process: ask with a token or over the Unix socket"
+PIDS_NAMED_MAX = 8
+"""Pids listed in one reason: a longer list would hide the reason itself."""
 COUNTERS_ONLY = "the allocator told its totals alone"
 RESERVED_UNKNOWN = {why: {"reserved_bytes": f"{why}; equals used_bytes"} for why in (NO_REPORT, OTHER_USER)}
 NOT_LISTED = DeviceProcess(
@@ -68,6 +70,18 @@ def process_memory(selection: Selection) -> list[ProcessMemory]:
         )
         for uuid, pid in keys
     ]
+
+
+def name_pids(pids: list[int]) -> str:
+    """Pids as text, for example `pid 1, 2, 3 and 5 more`."""
+    named = ", ".join(str(pid) for pid in pids[:PIDS_NAMED_MAX])
+    rest = len(pids) - PIDS_NAMED_MAX
+    return f"pid {named} and {rest} more" if rest > 0 else f"pid {named}"
+
+
+def unmeasured_reason(pids: list[int]) -> str:
+    """Why what these processes do not use is unknown."""
+    return f"the driver does not say what {name_pids(pids)} uses"
 
 
 def _claim(key: ProcessKey, gpu: int, allocators: tuple[Allocator, ...], listed: DeviceProcess | None) -> Claim:

@@ -2,7 +2,7 @@
 
 from ctypes import Array, byref, c_char, c_uint, create_string_buffer
 from struct import Struct
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from blackbox.model.parts import ProcessKind
 from blackbox.sources.nvidia.device_calls import DeviceCalls
@@ -15,8 +15,10 @@ INSTANCE_MAX = 1024
 NO_INSTANCE = 0xFFFFFFFF
 NOT_AVAILABLE_BYTES = 2**64 - 1
 
+ROWS_CUT = 950
+"""NVIDIA's kernel module stops at so many processes of a device, without an error (NV2080_CTRL_GPU_GET_PIDS)."""
 ROWS_INITIAL = 1024
-"""The driver lists at most 950 processes of a device, so one call is enough."""
+"""So that one call is enough."""
 ROWS_MAX = 65_536
 """A driver that asks for more is not believed."""
 GROWTH_TRIES_MAX = 8
@@ -54,10 +56,26 @@ class ProcessRow(NamedTuple):
     kind: ProcessKind
 
 
+class Gap(NamedTuple):
+    """Why the processes listed may not be all."""
+
+    reason: str
+    kind: Literal["fault", "refused", "cut", "rows"]
+    """The list could not be read; the device never offers it, or a person withheld it; it may go on; single rows were
+    left out."""
+
+
 class ProcessReading(NamedTuple):
     rows: list[ProcessRow]
-    unknown: str | None
-    """Why there may be more processes than these; None when these are all."""
+    gap: Gap | None
+    """None when these are all."""
+
+
+class Parsed(NamedTuple):
+    """What a list says, without the rows that cannot be."""
+
+    rows: "list[RawRow]"
+    left_out: "list[RawRow]"
 
 
 RawRow = tuple[int, int, int, int]
@@ -70,6 +88,8 @@ class ProcessLists:
     def __init__(self) -> None:
         self.retries_total = 0
         """Calls repeated because the list had outgrown the buffer."""
+        self.left_out_total = 0
+        """Rows that cannot be."""
         self._count = c_uint()
         self._count_reference = byref(self._count)
         self._reserve(ROWS_INITIAL)
@@ -77,23 +97,29 @@ class ProcessLists:
     def read(self, calls: DeviceCalls, total_bytes: int | None) -> ProcessReading | Failure:
         """All processes of the device, or why they are not known.
 
-        A list that this device does not offer is empty. One that is refused makes the others incomplete.
+        A list that this device does not offer is empty. One that is refused makes the others incomplete, and so does a
+        row that cannot be.
         """
         merged: dict[tuple[int, int, int], ProcessRow] = {}
         refusals: list[Failure] = []
+        left_out: list[RawRow] = []
+        is_cut = False
         for kind, name in _LISTS:
-            rows = self._read_list(calls, name, total_bytes)
-            if not isinstance(rows, Failure):
-                _merge(merged, kind, rows)
-            elif rows.fault in _REFUSALS or (rows.fault is Fault.PERMANENT and kind == "compute"):
-                refusals.append(rows)
-            elif rows.fault is not Fault.PERMANENT:
-                return rows
+            parsed = self._read_list(calls, name, total_bytes)
+            if not isinstance(parsed, Failure):
+                _merge(merged, kind, parsed.rows)
+                left_out += parsed.left_out
+                is_cut = is_cut or len(parsed.rows) + len(parsed.left_out) == ROWS_CUT
+            elif parsed.fault in _REFUSALS or (parsed.fault is Fault.PERMANENT and kind == "compute"):
+                refusals.append(parsed)
+            elif parsed.fault is not Fault.PERMANENT:
+                return parsed
         if refusals and not merged:
             return refusals[0]
-        return ProcessReading(list(merged.values()), refusals[0].reason if refusals else None)
+        self.left_out_total += len(left_out)
+        return ProcessReading(list(merged.values()), _gap(refusals, is_cut, left_out))
 
-    def _read_list(self, calls: DeviceCalls, name: str, total_bytes: int | None) -> list[RawRow] | Failure:
+    def _read_list(self, calls: DeviceCalls, name: str, total_bytes: int | None) -> Parsed | Failure:
         failure = Failure(Fault.PERMANENT, name)
         for suffix, layouts in _VERSIONS:
             answer = self._fill(calls, name + suffix)
@@ -124,32 +150,74 @@ class ProcessLists:
         self._buffer: Array[c_char] = create_string_buffer(rows * ROW_BYTES_MAX)
         self._bytes = memoryview(self._buffer).cast("B")
 
-    def _parse(self, name: str, layouts: tuple[Struct, ...], total_bytes: int | None) -> list[RawRow] | Failure:
+    def _parse(self, name: str, layouts: tuple[Struct, ...], total_bytes: int | None) -> Parsed | Failure:
         count = self._count.value
         if count > self._rows:
             return Failure(Fault.INVALID, f"{name} answered {count} rows in a buffer of {self._rows}")
-        for layout in layouts:
-            rows = parse_rows(self._bytes[: count * layout.size], layout, total_bytes)
-            if rows is not None:
-                return rows
-        return Failure(Fault.INVALID, f"invalid: {name} answered rows that cannot be, as of another driver version")
+        return parse_list(self._bytes, count, layouts, total_bytes) or Failure(
+            Fault.INVALID, f"invalid: {name} answered rows that cannot be, as of another driver version"
+        )
 
 
-def parse_rows(data: memoryview, layout: Struct, total_bytes: int | None) -> list[RawRow] | None:
-    """The rows in `data` read by `layout`; None when one of them cannot be."""
+def gap_of(failure: Failure) -> Gap:
+    """The gap that a list leaves which could not be read."""
+    return Gap(failure.reason, "refused" if failure.fault in (Fault.PERMANENT, Fault.DENIED) else "fault")
+
+
+def _gap(refusals: list[Failure], is_cut: bool, left_out: list[RawRow]) -> Gap | None:
+    """What says most of why the rows may not be all."""
+    if refusals:
+        return gap_of(refusals[0])
+    if is_cut:
+        return Gap(f"the driver's list stops at {ROWS_CUT} processes: there may be more", "cut")
+    return Gap(_left_out_reason(left_out), "rows") if left_out else None
+
+
+def parse_list(data: memoryview, count: int, layouts: tuple[Struct, ...], total_bytes: int | None) -> Parsed | None:
+    """The `count` rows in `data` by the layout that fits best; None where none may be theirs."""
+    found = [parse_rows(data[: count * layout.size], layout, total_bytes) for layout in layouts]
+    readable = [parsed for parsed in found if parsed is not None]
+    return min(readable, key=lambda parsed: (_is_mixed(parsed.rows), len(parsed.left_out)), default=None)
+
+
+def parse_rows(data: memoryview, layout: Struct, total_bytes: int | None) -> Parsed | None:
+    """The rows in `data` read by `layout`; None where that cannot be their layout.
+
+    Drivers write single rows that cannot be (pid 0, more memory than the GPU has); they still name an instance as the
+    good rows do. Read by a wrong layout, what stands in the place of the instances is a pid or a size.
+    """
     limit = NOT_AVAILABLE_BYTES if total_bytes is None else total_bytes
     rows: list[RawRow] = [
         (*fields, NO_INSTANCE, NO_INSTANCE) if len(fields) == 2 else fields for fields in layout.iter_unpack(data)
     ]
-    for pid, used, gpu_instance, compute_instance in rows:
-        if (
-            not 0 < pid <= PID_MAX
-            or (used > limit and used != NOT_AVAILABLE_BYTES)
-            or (gpu_instance > INSTANCE_MAX and gpu_instance != NO_INSTANCE)
-            or (compute_instance > INSTANCE_MAX and compute_instance != NO_INSTANCE)
-        ):
-            return None
-    return rows
+    good = [row for row in rows if _may_be(row, limit)]
+    if len(good) == len(rows):
+        return Parsed(rows, [])
+    left_out = [row for row in rows if not _may_be(row, limit)]
+    instances = {row[2:] for row in good}
+    return Parsed(good, left_out) if instances.issuperset(row[2:] for row in left_out) else None
+
+
+def _may_be(row: RawRow, limit: int) -> bool:
+    pid, used, gpu_instance, compute_instance = row
+    return (
+        0 < pid <= PID_MAX
+        and (used <= limit or used == NOT_AVAILABLE_BYTES)
+        and (gpu_instance <= INSTANCE_MAX or gpu_instance == NO_INSTANCE)
+        and (compute_instance <= INSTANCE_MAX or compute_instance == NO_INSTANCE)
+    )
+
+
+def _is_mixed(rows: list[RawRow]) -> bool:
+    """Whether only some rows name an instance, as where sizes are read in the place of instances."""
+    return len({row[2:] == (NO_INSTANCE, NO_INSTANCE) for row in rows}) > 1
+
+
+def _left_out_reason(rows: list[RawRow]) -> str:
+    pid, used, _, _ = rows[0]
+    size = "no size" if used == NOT_AVAILABLE_BYTES else f"{used} bytes"
+    more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+    return f"left out of the driver's list, since it cannot be: pid {pid} with {size}{more}"
 
 
 def _merge(merged: dict[tuple[int, int, int], ProcessRow], kind: ProcessKind, rows: list[RawRow]) -> None:

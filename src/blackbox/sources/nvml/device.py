@@ -4,7 +4,7 @@ from msgspec import structs
 
 from blackbox.model.parts import Device, GpuState, Memory
 from blackbox.sources.nvidia.errors import Failure, Fault
-from blackbox.sources.nvidia.process_list import ProcessRow
+from blackbox.sources.nvidia.process_list import Gap, ProcessRow
 from blackbox.sources.nvidia.topology import DeviceHandle, IdentityCheck
 from blackbox.sources.nvml.gauges import GaugeReader, Gauges
 from blackbox.sources.nvml.memory import MemoryReader, MemoryReading
@@ -35,7 +35,7 @@ class TrackedDevice:
         self.rows: list[ProcessRow] = []
         """Filled by the source whenever it read the process list."""
         self.rows_taken_at: float | None = None
-        self.rows_unknown: str | None = None
+        self.rows_gap: Gap | None = None
         """Why `rows` is not the whole truth."""
         self._taken_at = now
         self._memory: Memory | None = None
@@ -66,7 +66,7 @@ class TrackedDevice:
             return
         self._probe_at = now + PROBE_SECONDS
         reading = self._memory_reader.read()
-        if isinstance(reading, Failure) and reading.fault not in _REFUSALS:
+        if isinstance(reading, Failure) and reading.fault not in (*_REFUSALS, Fault.INVALID):
             self.fail(reading)
             return
         gauges = self._gauge_reader.read(now) if self._gauge_reader else None
@@ -74,7 +74,10 @@ class TrackedDevice:
         if failure is not None:
             self.fail(failure)
             return
-        self._accept(reading, now)
+        if isinstance(reading, Failure) and reading.fault is Fault.INVALID:
+            self.fail(reading)
+        else:
+            self._accept(reading, now)
         self._gauges = gauges
 
     def fail(self, failure: Failure) -> None:
@@ -85,15 +88,15 @@ class TrackedDevice:
         self._gauges = None
         self._forget_memory(failure)
         if self.is_lost:
-            self.rows, self.rows_taken_at, self.rows_unknown = [], None, None
+            self.rows, self.rows_taken_at, self.rows_gap = [], None, None
 
     def describe(self) -> Device:
         """What is known, with the age and the reasons of what is not."""
         unknown = dict(self._memory_unknown)
         if self._memory is None and "memory" not in unknown:
             unknown["memory"] = self.reason or "not read yet"
-        if self.rows_unknown:
-            unknown["processes"] = self.rows_unknown
+        if self.rows_gap:
+            unknown["processes"] = self.rows_gap.reason
         device = Device(
             uuid=self.device_handle.uuid,
             index=self.device_handle.index,

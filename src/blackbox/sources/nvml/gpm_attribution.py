@@ -62,14 +62,13 @@ class _Watched:
         """Pid of the process that was alone on the GPU when its list was last read."""
 
     def read(self, registry: DeviceRegistry, gpu: TrackedDevice, sees_all_pids: bool) -> None:
-        if gpu.rows_taken_at == self._listed_at and not gpu.rows_unknown:
+        if gpu.rows_taken_at == self._listed_at and gpu.rows_gap is None:
             return
         self._listed_at = gpu.rows_taken_at
         instances = registry.instances(gpu).values()
         pids = sorted({row.pid for device in (gpu, *instances) for row in device.rows})
-        reason = shared_reason(
-            gpu.device_handle.index, len(pids), gpu.rows_unknown, bool(instances), sees_all_pids, "GPM"
-        )
+        unlisted = gpu.rows_gap.reason if gpu.rows_gap else None
+        reason = shared_reason(gpu.device_handle.index, len(pids), unlisted, bool(instances), sees_all_pids, "GPM")
         only_pid = pids[0] if pids and reason is None else None
         if only_pid != self._only_pid:
             self.reader.forget()

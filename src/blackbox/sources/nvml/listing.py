@@ -3,7 +3,7 @@
 from blackbox.model.parts import DeviceProcess
 from blackbox.sources.nvidia.driver import Driver
 from blackbox.sources.nvidia.errors import Failure, Fault
-from blackbox.sources.nvidia.process_list import ProcessLists, ProcessRow
+from blackbox.sources.nvidia.process_list import ProcessLists, ProcessRow, gap_of
 from blackbox.sources.nvml.device import TrackedDevice
 from blackbox.sources.nvml.registry import DeviceRegistry
 from blackbox.sources.proc.device_processes import Holder, name_processes
@@ -38,6 +38,10 @@ class ProcessListReader:
     def retries_total(self) -> int:
         return self._lists.retries_total
 
+    @property
+    def left_out_total(self) -> int:
+        return self._lists.left_out_total
+
     def read(self, registry: DeviceRegistry, procfs: Procfs | None, now: float) -> None:
         """Reads all lists, if it is time. Raises `LibraryGoneError`."""
         if self._due_at is not None and now < self._due_at - SLACK_SECONDS:
@@ -58,15 +62,36 @@ class ProcessListReader:
             self.processes = tuple(process for process in self.processes if process.gpu_uuid in listed)
 
     def _read_gpu(self, registry: DeviceRegistry, gpu: TrackedDevice, now: float) -> None:
-        """One list for the whole GPU, instances included; without the privilege for that, one per instance."""
+        """One list for the whole GPU, instances included; where that tells of no instance, one per instance."""
         instances = registry.instances(gpu)
         failure = self._read_device(registry, gpu, now)
-        if failure is None:
+        if not instances:
+            return
+        is_whole = gpu.rows_gap is None or gpu.rows_gap.kind == "rows"
+        if is_whole and any(_instance(row) in instances for row in gpu.rows):
             _hand_down(gpu, instances, now)
-        elif instances and failure.fault in (Fault.DENIED, Fault.PERMANENT):
-            gpu.rows, gpu.rows_taken_at, gpu.rows_unknown = [], now, None
-            for instance in instances.values():
-                self._read_device(registry, instance, now)
+            return
+        # refused with whatever code, told in part without a word of it, or by a driver that names no instances
+        self._read_instances(registry, gpu, instances, now)
+        if failure is not None and not any(instance.rows_gap for instance in instances.values()):
+            gpu.rows, gpu.rows_taken_at, gpu.rows_gap = [], now, None
+
+    def _read_instances(
+        self,
+        registry: DeviceRegistry,
+        gpu: TrackedDevice,
+        instances: dict[tuple[int, int], TrackedDevice],
+        now: float,
+    ) -> None:
+        """Asks each instance for its own list. One that does not tell is marked, and so is the GPU."""
+        gaps = [
+            gap_of(failure)
+            for instance in instances.values()
+            if (failure := self._read_device(registry, instance, now)) is not None
+        ]
+        gpu.rows_gap = gpu.rows_gap or next(iter(gaps), None)
+        found = {row.pid for instance in instances.values() for row in instance.rows}
+        gpu.rows = [row for row in gpu.rows if row.pid not in found]
 
     def _read_device(self, registry: DeviceRegistry, device: TrackedDevice, now: float) -> Failure | None:
         """Reads one list into the device; a list that cannot be read leaves the last one, with its age."""
@@ -74,10 +99,10 @@ class ProcessListReader:
         if not isinstance(reading, Failure):
             reading = registry.identity_failure(device) or reading
         if not isinstance(reading, Failure):
-            device.rows, device.rows_unknown = reading
+            device.rows, device.rows_gap = reading
             device.rows_taken_at = now
             return None
-        device.rows_unknown = reading.reason
+        device.rows_gap = gap_of(reading)
         if reading.fault is not Fault.TRANSIENT:
             device.rows, device.rows_taken_at = [], None
         return reading
@@ -98,14 +123,16 @@ def _listed(registry: DeviceRegistry) -> frozenset[str]:
     return frozenset(device.device_handle.uuid for device in registry if device.rows_taken_at is not None)
 
 
+def _instance(row: ProcessRow) -> tuple[int, int]:
+    return row.gpu_instance_id, row.compute_instance_id
+
+
 def _hand_down(gpu: TrackedDevice, instances: dict[tuple[int, int], TrackedDevice], now: float) -> None:
     """Gives the rows of a GPU's list to the instances they name; a row of an unknown one stays with the GPU."""
-    if not instances:
-        return
     kept: list[ProcessRow] = []
     shares: dict[tuple[int, int], list[ProcessRow]] = {device_handle: [] for device_handle in instances}
     for row in gpu.rows:
-        shares.get((row.gpu_instance_id, row.compute_instance_id), kept).append(row)
+        shares.get(_instance(row), kept).append(row)
     gpu.rows = kept
     for device_handle, instance in instances.items():
-        instance.rows, instance.rows_taken_at, instance.rows_unknown = shares[device_handle], now, gpu.rows_unknown
+        instance.rows, instance.rows_taken_at, instance.rows_gap = shares[device_handle], now, gpu.rows_gap

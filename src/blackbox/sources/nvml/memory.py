@@ -16,6 +16,7 @@ TOTAL_BYTES_MAX = 2**50
 """No device has a pebibyte; sentinels such as 2^64 - 1 lie above."""
 
 _RESERVED_UNKNOWN = "the driver counts its own share into used_bytes (memory v1)"
+_NO_MEMORY = "the driver answers a memory of 0 bytes: the GPU has none of its own, or does not tell"
 _RESERVED_DISAGREES = "the driver's memory v2 figures do not add up; v1 counts its own share into used_bytes"
 
 
@@ -43,16 +44,27 @@ class MemoryReader:
         self._v1_reference = byref(self._v1)
         self._v2_proven = False
         self._v2_given_up = False
+        self._has_told = False
         assert sizeof(self._v2) == nvml.nvmlMemory_v2 & 0xFFFFFF
 
     def read(self) -> MemoryReading | Failure:
         """The memory now, or why there is no figure."""
+        reading = self._read()
+        if isinstance(reading, MemoryReading):
+            self._has_told = True
+        elif reading.fault is Fault.PERMANENT and self._has_told:  # a GPU that did tell has not ceased to have memory
+            return reading._replace(fault=Fault.INVALID)
+        return reading
+
+    def _read(self) -> MemoryReading | Failure:
         if self._v2_given_up:
             return self._read_v1(_RESERVED_UNKNOWN)
         self._v2.version = nvml.nvmlMemory_v2
         failure = self._calls.make(CALL_V2, self._v2_reference)
         if failure is not None:
             return self._without_v2(failure)
+        if not self._v2.total:
+            return self._without_v2(Failure(Fault.PERMANENT, _NO_MEMORY))
         self._v2_proven = True
         figures = Figures(self._v2.total, self._v2.used, self._v2.free)
         remainder = figures.total - figures.used - figures.free
@@ -80,6 +92,8 @@ class MemoryReader:
 def _checked(figures: Figures, source: str, unknown: dict[str, str]) -> MemoryReading | Failure:
     """The figures as memory, unless they cannot be."""
     total, used, free = figures
+    if not total:
+        return Failure(Fault.PERMANENT, _NO_MEMORY)
     reserved = total - used - free
     if not 0 < total <= TOTAL_BYTES_MAX or reserved < 0:
         reason = f"the driver answered impossible memory: total {total}, used {used}, free {free} ({source})"

@@ -229,7 +229,7 @@ class NvmlSource:
     def _sample_present(self, now: float) -> Sample:
         devices = self._registry.describe(now)
         self._listing.forget_lost(self._registry)
-        state, reason = _health(devices)
+        state, reason = _health(devices) or _lists_health(self._registry) or ("ok", None)
         if state != "ok":
             self._topology_at = now  # what is wrong may be the enumeration
         return Sample(
@@ -263,6 +263,7 @@ class NvmlSource:
             "process_list_seconds": self._listing.seconds,
             "process_list_interval_seconds": self._listing.interval_seconds,
             "process_list_retries_total": self._listing.retries_total,
+            "process_rows_left_out_total": self._listing.left_out_total,
         }
 
     def _read_text(self, name: str) -> str:
@@ -282,14 +283,20 @@ def with_gpm(breadcrumb: DropBreadcrumb) -> NvmlSource:
     return NvmlSource(breadcrumb=breadcrumb, gpm=True)
 
 
-def _health(devices: tuple[Device, ...]) -> tuple[SourceState, str | None]:
-    """State of the whole: one device in trouble degrades it; one that a person withheld does not."""
+def _health(devices: tuple[Device, ...]) -> tuple[SourceState, str | None] | None:
+    """State of the whole: one device in trouble degrades it; one that a person withheld does not. None: all is well."""
     for device in devices:
         if device.state in ("stale", "lost", "failed"):
             return "degraded", f"GPU {device.index}: {device.reason}"
-        if "processes" in device.unknown:
-            return "degraded", f"GPU {device.index}: {device.unknown['processes']}"
-    return "ok", None
+    return None
+
+
+def _lists_health(registry: DeviceRegistry) -> tuple[SourceState, str | None] | None:
+    """Likewise by the process lists: what a device never offers, and single rows left out, are no trouble."""
+    for device in registry:
+        if device.rows_gap is not None and device.rows_gap.kind == "fault":
+            return "degraded", f"GPU {device.device_handle.index}: {device.rows_gap.reason}"
+    return None
 
 
 def _memory_versions(devices: tuple[Device, ...]) -> str:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from blackbox.sources.nvidia.attribution import shared_reason
 from blackbox.sources.nvidia.errors import Failure
-from blackbox.sources.nvidia.process_list import ProcessLists
+from blackbox.sources.nvidia.process_list import ProcessLists, gap_of
 from blackbox.sources.nvidia.topology import DeviceHandle
 
 
@@ -27,7 +27,8 @@ class GpuProcessReader:
     def on(self, gpu: DeviceHandle, is_partitioned: bool) -> GpuProcesses:
         """Who is there now. Raises `LibraryGoneError`."""
         reading = self._lists.read(gpu.calls, None)
-        rows, unknown = ([], reading.reason) if isinstance(reading, Failure) else reading
+        rows, gap = ([], gap_of(reading)) if isinstance(reading, Failure) else reading
         pids = tuple(sorted({row.pid for row in rows} - {os.getpid()}))
-        shared = shared_reason(gpu.index, len(pids), unknown, is_partitioned, self._sees_all_pids, "PM sampling")
+        unlisted = gap.reason if gap else None
+        shared = shared_reason(gpu.index, len(pids), unlisted, is_partitioned, self._sees_all_pids, "PM sampling")
         return GpuProcesses(pids, shared)

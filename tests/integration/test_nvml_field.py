@@ -1,0 +1,280 @@
+"""What drivers really answer, as reports from the field tell: the part that is wrong costs itself alone.
+
+The cases lie beside the checkout; each kind is also played here on a machine of its own.
+"""
+
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from blackbox.model.sample import Sample
+from blackbox.sources.nvidia.process_list import ROWS_CUT
+from blackbox.sources.nvml.source import NvmlSource
+from tests.clocks import ManualClock
+from tests.fake_nvml import GIB, FakeDriver, Gpu, Memory, Mig, Process, build, gpu_uuid, mig_uuid
+from tests.nvml_samples import device, feed_case, gpu, snapshot
+from tests.running_server import RunningServer
+from tests.waiting import PATIENCE_SECONDS, until
+
+NOT_SUPPORTED, NO_PERMISSION, TIMEOUT, UNKNOWN = 3, 4, 10, 999
+LISTS = "nvmlDeviceGet*RunningProcesses*"
+CASE_GPU = "GPU-00000001"
+CASE_INSTANCES = ("MIG-00000001", "MIG-00000002")
+
+
+@pytest.fixture
+def sleepers() -> Iterator[tuple[int, int]]:
+    """Pids of two processes that live."""
+    started = [subprocess.Popen(["sleep", "600"]) for _ in range(2)]
+    yield started[0].pid, started[1].pid
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def used(sample: Sample) -> dict[int, int | None]:
+    return {row.pid: row.used_bytes for row in sample.processes}
+
+
+def homes(sample: Sample) -> dict[int, str]:
+    return {row.pid: row.gpu_uuid for row in sample.processes}
+
+
+def _health(url: str) -> int:
+    try:
+        with urllib.request.urlopen(f"{url}/healthz") as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def partitioned(*processes_of: list[Process], filtered: bool = False) -> list[Gpu]:
+    """A GPU whose instances hold these processes."""
+    instances = [
+        Mig(uuid=mig_uuid(0, number), gpu_instance_id=number, processes=processes)
+        for number, processes in enumerate(processes_of, start=7)
+    ]
+    return [Gpu(uuid=gpu_uuid(0), mig_mode="on", instances=instances, filtered=filtered)]
+
+
+# ---- rows that cannot be ----
+
+
+@pytest.mark.fault(62)
+def test_row_62_the_case_of_one_bad_row(
+    fake_driver: FakeDriver, nvml_source: NvmlSource, sleepers: tuple[int, int]
+) -> None:
+    feed_case(fake_driver, "nvml-one-bad-row", *sleepers)
+    sample = nvml_source.sample()
+    assert used(sample) == {sleepers[0]: 2 * GIB, sleepers[1]: 3 * GIB}
+    assert "pid 0 with 0 bytes" in device(sample, CASE_GPU).unknown["processes"]
+    assert sample.state == "ok"
+    answer = snapshot(sample)
+    assert answer.unattributed_bytes == GIB
+    assert "pid 0" in answer.unknown["processes"]
+    assert "pid 0" in answer.gpus[0].unknown["unattributed_bytes"]
+    assert sample.cost["process_rows_left_out_total"] == 1
+
+
+@pytest.mark.fault(62)
+@pytest.mark.parametrize("bad", [Process(pid=0, used_bytes=0), Process(pid=0), Process(pid=77, used_bytes=81 * GIB)])
+@pytest.mark.parametrize("kind", ["compute", "graphics", "mps"])
+def test_row_62_rows_that_cannot_be_cost_themselves(
+    fake_driver: FakeDriver, nvml_source: NvmlSource, bad: Process, kind: str
+) -> None:
+    good = [Process(pid=100, kind=kind), Process(pid=101, used_bytes=2 * GIB, kind=kind)]  # type: ignore[arg-type]
+    rows = [msgspec.structs.replace(bad, kind=kind), good[0], msgspec.structs.replace(bad, kind=kind), good[1]]
+    fake_driver.set_gpus([Gpu(uuid=gpu_uuid(0), processes=rows, memory=Memory(used_bytes=5 * GIB))])
+    sample = nvml_source.sample()
+    assert used(sample) == {100: GIB, 101: 2 * GIB}
+    assert f"pid {bad.pid} with {bad.used_bytes} bytes and 1 more" in device(sample, gpu_uuid(0)).unknown["processes"]
+    assert sample.state == "ok"
+
+
+def test_a_list_cut_where_the_kernel_module_stops_is_marked(fake_driver: FakeDriver, nvml_source: NvmlSource) -> None:
+    fake_driver.populate(2, ROWS_CUT + 50)
+    fake_driver.machine.list_rows_max = ROWS_CUT
+    fake_driver.machine.gpus[1].processes = fake_driver.machine.gpus[1].processes[: ROWS_CUT - 1]
+    fake_driver.write()
+    sample = nvml_source.sample()
+    assert "stops at 950" in device(sample, gpu_uuid(0)).unknown["processes"]
+    assert "processes" not in device(sample, gpu_uuid(1)).unknown
+    assert len(sample.processes) == 2 * ROWS_CUT - 1
+    assert sample.state == "ok"
+
+
+# ---- MIG ----
+
+
+def test_the_case_of_a_parent_whose_list_fails(
+    fake_driver: FakeDriver, nvml_source: NvmlSource, sleepers: tuple[int, int]
+) -> None:
+    feed_case(fake_driver, "mig-parent-read-fails", *sleepers)
+    sample = nvml_source.sample()
+    assert homes(sample) == dict(zip(sleepers, CASE_INSTANCES, strict=True))
+    assert sample.state == "ok"
+    for uuid in CASE_INSTANCES:
+        assert gpu(sample, uuid).unattributed_bytes == 0
+        assert "unattributed_bytes" not in gpu(sample, uuid).unknown
+
+
+def test_the_case_of_lists_that_name_no_instance(
+    fake_driver: FakeDriver, tmp_path: Path, sleepers: tuple[int, int]
+) -> None:
+    feed_case(fake_driver, "mig-lists-without-ids", *sleepers)
+    environment = os.environ | fake_driver.environment(build(tmp_path, driver=450))
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.integration.print_samples"],
+        env=environment,
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        timeout=PATIENCE_SECONDS,
+        check=True,
+    )
+    sample = msgspec.json.decode(done.stdout, type=Sample)
+    assert homes(sample) == dict(zip(sleepers, CASE_INSTANCES, strict=True))
+    # version 1 of the memory call counts what the driver reserves as used
+    assert {gpu(sample, uuid).unattributed_bytes for uuid in CASE_INSTANCES} == {16 << 20}
+    assert sample.state == "ok"
+
+
+@pytest.mark.parametrize("code", [NOT_SUPPORTED, NO_PERMISSION, TIMEOUT, UNKNOWN])
+def test_instances_are_asked_whatever_the_code_of_the_refusal(
+    fake_driver: FakeDriver, nvml_source: NvmlSource, nvml_clock: ManualClock, code: int
+) -> None:
+    fake_driver.set_gpus(partitioned([Process(pid=10)], [Process(pid=11)]))
+    fake_driver.fail(LISTS, code, device=gpu_uuid(0))
+    for _ in range(3):
+        sample = nvml_source.sample()
+        assert homes(sample) == {10: mig_uuid(0, 7), 11: mig_uuid(0, 8)}
+        assert sample.state == "ok"
+        assert not any("unattributed_bytes" in row.unknown for row in snapshot(sample).gpus)
+        nvml_clock.advance(1)
+
+
+@pytest.mark.parametrize("code", [NOT_SUPPORTED, NO_PERMISSION, UNKNOWN])
+def test_an_instance_whose_list_was_not_read_is_marked(
+    fake_driver: FakeDriver, nvml_source: NvmlSource, code: int
+) -> None:
+    fake_driver.set_gpus(partitioned([Process(pid=10)], [Process(pid=11)]))
+    fake_driver.fail(LISTS, code, device=gpu_uuid(0))
+    fake_driver.fail(LISTS, code, device=mig_uuid(0, 8))
+    sample = nvml_source.sample()
+    assert homes(sample) == {10: mig_uuid(0, 7)}
+    assert "unattributed_bytes" not in gpu(sample, mig_uuid(0, 7)).unknown
+    for uuid in (gpu_uuid(0), mig_uuid(0, 8)):
+        assert f"({code})" in gpu(sample, uuid).unknown["unattributed_bytes"]
+        assert f"({code})" in gpu(sample, uuid).unknown["reserved_bytes"]
+    assert sample.state == ("degraded" if code == UNKNOWN else "ok")
+
+
+def test_a_list_filtered_in_silence_is_not_taken_for_an_empty_gpu(
+    fake_driver: FakeDriver, nvml_source: NvmlSource
+) -> None:
+    fake_driver.set_gpus(partitioned([Process(pid=10)], [Process(pid=11)], filtered=True))
+    sample = nvml_source.sample()
+    assert homes(sample) == {10: mig_uuid(0, 7), 11: mig_uuid(0, 8)}
+    assert snapshot(sample).unattributed_bytes == 0
+
+
+def test_an_idle_partitioned_gpu_has_no_marks(fake_driver: FakeDriver, nvml_source: NvmlSource) -> None:
+    fake_driver.set_gpus(partitioned([], []))
+    sample = nvml_source.sample()
+    assert sample.processes == ()
+    assert not any("unattributed_bytes" in row.unknown for row in snapshot(sample).gpus)
+
+
+# ---- what a GPU never offers ----
+
+
+def test_the_case_of_lists_that_are_not_offered(
+    fake_driver: FakeDriver, nvml_source: NvmlSource, nvml_clock: ManualClock
+) -> None:
+    feed_case(fake_driver, "healthz-503-lists-not-offered")
+    sample = nvml_source.sample()
+    assert (sample.state, sample.reason) == ("ok", None)
+    assert "NOT_SUPPORTED" in snapshot(sample).unknown["processes"]
+    fake_driver.reset_calls()
+    for _ in range(5):
+        nvml_clock.advance(1)
+        assert nvml_source.sample().state == "ok"
+    assert fake_driver.calls(LISTS) == 0
+
+
+@pytest.mark.parametrize("pattern", [LISTS, "nvmlDeviceGetMemoryInfo*", "nvmlDeviceGetUtilizationRates"])
+def test_healthz_is_200_where_a_gpu_does_not_offer_something(
+    fake_driver: FakeDriver, tmp_path: Path, pattern: str
+) -> None:
+    fake_driver.populate(1)
+    fake_driver.fail(pattern, NOT_SUPPORTED)
+    with RunningServer(tmp_path, "--interval", "100ms", "--no-record") as server:
+        until(lambda: _health(server.url) == 200, lambda: server.log)
+
+
+# ---- memory ----
+
+
+def test_the_case_of_processes_on_a_gpu_without_memory_of_its_own(
+    fake_driver: FakeDriver, nvml_source: NvmlSource, sleepers: tuple[int, int]
+) -> None:
+    feed_case(fake_driver, "nvml-unattributed-negative", *sleepers)
+    sample = nvml_source.sample()
+    answer = snapshot(sample)
+    for row in (answer, *answer.gpus):
+        assert row.unattributed_bytes == 0
+        assert "unattributed_bytes" in row.unknown
+    assert answer.processes[0].used_bytes == 95563022336
+    assert sample.state == "ok"
+
+
+def test_a_partitioned_gpu_that_denies_its_own_memory_has_nothing_unattributed(
+    fake_driver: FakeDriver, nvml_source: NvmlSource
+) -> None:
+    fake_driver.set_gpus(partitioned([Process(pid=10, used_bytes=5 * GIB)]))
+    fake_driver.fail("nvmlDeviceGetMemoryInfo*", NO_PERMISSION, device=gpu_uuid(0))
+    row = gpu(nvml_source.sample(), gpu_uuid(0))
+    assert row.unattributed_bytes == 0
+    assert "NO_PERMISSION" in row.unknown["unattributed_bytes"]
+
+
+@pytest.mark.fault(62)
+def test_row_62_memory_of_0_with_success_costs_the_memory_alone(
+    fake_driver: FakeDriver, nvml_source: NvmlSource, nvml_clock: ManualClock
+) -> None:
+    nothing = Memory(total_bytes=0, reserved_bytes=0, used_bytes=0)
+    fake_driver.set_gpus([Gpu(uuid=gpu_uuid(0), memory=nothing, processes=[Process(pid=5)])])
+    for _ in range(10):
+        sample = nvml_source.sample()
+        found = device(sample, gpu_uuid(0))
+        assert (found.state, found.memory, found.temperature_celsius) == ("ok", None, 30)
+        assert "0 bytes" in found.unknown["memory"]
+        assert used(sample) == {5: GIB}
+        assert sample.state == "ok"
+        nvml_clock.advance(1)
+
+
+@pytest.mark.fault(62)
+@pytest.mark.parametrize(
+    "figures", [Memory(total_bytes=0, reserved_bytes=0, used_bytes=0), Memory(used_bytes=81 * GIB, free_bytes=0)]
+)
+def test_row_62_memory_that_cannot_be_leaves_the_gauges_and_the_processes(
+    fake_driver: FakeDriver, nvml_source: NvmlSource, nvml_clock: ManualClock, figures: Memory
+) -> None:
+    fake_driver.set_gpus([Gpu(uuid=gpu_uuid(0), processes=[Process(pid=5)])])
+    nvml_source.sample()
+    fake_driver.set_gpus([Gpu(uuid=gpu_uuid(0), memory=figures, processes=[Process(pid=5)])])
+    for _ in range(10):
+        nvml_clock.advance(1)
+        sample = nvml_source.sample()
+    found = device(sample, gpu_uuid(0))
+    assert (found.state, found.memory, found.temperature_celsius) == ("failed", None, 30)
+    assert used(sample) == {5: GIB}
+    assert sample.state == "degraded"
