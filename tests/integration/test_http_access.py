@@ -27,7 +27,7 @@ from tests.serving import QUICK, Raw, Reply, Serving
 from tests.tools import tool
 from tests.waiting import PATIENCE_SECONDS, until
 
-ROUTES = (*(endpoint.path for endpoint in ENDPOINTS), "/nope")
+ROUTES = (*(endpoint.path for endpoint in ENDPOINTS if not endpoint.is_public), "/nope")
 FOREIGN_HOSTS = [
     f"{name}{port}"
     for name in (
@@ -358,15 +358,46 @@ def test_the_token_in_the_address_is_swapped_for_a_cookie_at_the_root_alone(guar
     reply = guarded.ask("/?token=s3cret")
     assert (reply.status, reply.headers["location"]) == (303, "/")
     cookie, *attributes = reply.headers["set-cookie"].split("; ")
-    assert attributes == ["Path=/", "HttpOnly", "SameSite=Strict"]
+    assert attributes == ["Path=/", f"Max-Age={credentials.SESSION_SECONDS}", "HttpOnly", "SameSite=Strict"]
     assert "s3cret" not in cookie
     assert guarded.ask("/vram", cookie=f"other=1; {cookie}").status == 200
     assert guarded.ask("/vram", cookie="blackbox=s3cret").status == 401
     assert guarded.ask("/vram", cookie=cookie, origin="http://evil.example").status == 403
 
 
+def test_a_page_trades_the_token_for_a_session_of_its_port(guarded: Serving) -> None:
+    assert guarded.ask("/login").status == 401
+    assert guarded.ask("/login", authorization="Bearer wrong").status == 401
+    host = f"localhost:{guarded.port}"
+    cookie = guarded.ask("/login", host=host, authorization="Bearer s3cret").headers["set-cookie"].partition(";")[0]
+    assert cookie.startswith(f"blackbox_{guarded.port}=")
+    assert guarded.ask("/vram", host=host, cookie=cookie).status == 200
+    renewed = guarded.ask("/login", host=host, cookie=cookie).headers["set-cookie"]
+    assert renewed.startswith(f"blackbox_{guarded.port}=")
+    name, _, session = cookie.partition("=")
+    until, _, proof = session.partition(".")
+    for forged in (f"{int(until) + 1}.{proof}", f"{until}.{proof[:-1]}x", until, "", f"{'9' * 400}.{proof}"):
+        assert guarded.ask("/vram", host=host, cookie=f"{name}={forged}").status == 401
+    assert guarded.ask("/vram", host=host, cookie=f"blackbox_1={session}").status == 401
+
+
+def test_pages_of_other_ports_cannot_use_the_session(guarded: Serving) -> None:
+    cookie = guarded.ask("/login", authorization="Bearer s3cret").headers["set-cookie"].partition(";")[0]
+    for fields in ({"origin": "http://127.0.0.1:1"}, {"sec_fetch_site": "same-site"}, {"sec_fetch_site": "cross-site"}):
+        assert guarded.ask("/vram", cookie=cookie, **fields).status == 403
+    assert guarded.ask("/vram", cookie=cookie, sec_fetch_site="same-origin").status == 200
+
+
+def test_without_the_token_a_browser_gets_the_page_that_asks_for_it_and_nothing_else(guarded: Serving) -> None:
+    assert guarded.ask("/", accept="text/html").status == 200
+    assert guarded.ask("/dashboard.js").status == 200
+    assert guarded.ask("/dashboard.css").status == 200
+    for path in ROUTES:
+        assert path == "/" or guarded.ask(path, accept="text/html").status == 401
+
+
 def test_a_changed_token_counts_at_once(guarded: Serving, tmp_path: Path) -> None:
-    cookie = f"blackbox={credentials.cookie_of(b's3cret')}"
+    cookie = guarded.ask("/login", authorization="Bearer s3cret").headers["set-cookie"].partition(";")[0]
     assert guarded.ask("/vram", cookie=cookie).status == 200
     (tmp_path / "token").write_text("renewed")
     until(lambda: guarded.ask("/vram", authorization="Bearer renewed").status == 200)

@@ -35,6 +35,8 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     """With status 200."""
     statuses: dict[int, StatusAnswer]
     """With other statuses."""
+    is_public: bool = False
+    """Answered without the token too, since it holds nothing of the machine: the dashboard's own code."""
     accepts_any_parameter: bool = False
     """Ignores parameters that it does not know; otherwise they are refused with 400."""
 

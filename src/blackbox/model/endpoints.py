@@ -16,6 +16,8 @@ from blackbox.model.view import BlockDetail
 
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
+SCRIPT = "text/javascript"
+STYLE = "text/css"
 TIME_FORMS = "Unix seconds, ISO 8601 (UTC where it names no zone), or how long ago: `-15m`"
 
 POINTS_MAX = 10_000
@@ -138,7 +140,8 @@ HEALTH = {
 INDEX = Endpoint(
     path="/",
     operation="index",
-    summary="What there is to ask for.",
+    summary="The dashboard, for browsers; for all others what there is to ask for.",
+    description="A client that accepts `text/html` gets the page, which asks for a token where one is needed.",
     answer=StatusAnswer(help="The routes, one a line."),
     statuses=REFUSED,
     accepts_any_parameter=True,
@@ -261,6 +264,36 @@ OPENAPI = Endpoint(
     accepts_any_parameter=True,
 )
 
+LOGIN = Endpoint(
+    path="/login",
+    operation="login",
+    summary="Trades the token in `Authorization` for a session cookie, as the dashboard does.",
+    description="A valid cookie is renewed. Where no token is needed, nothing is set.",
+    answer=StatusAnswer(help="Admitted."),
+    statuses=REFUSED,
+    accepts_any_parameter=True,
+)
+
+
+def _built(path: str, operation: str, content_type: str, what: str) -> Endpoint:
+    return Endpoint(
+        path=path,
+        operation=operation,
+        summary=f"{what} of the dashboard.",
+        answer=StatusAnswer(
+            help="Empty where this server was installed without its dashboard.",
+            content_type=content_type,
+            headers=("ETag",),
+        ),
+        statuses={304: StatusAnswer(help="As the ETag in `If-None-Match` says.", content_type=None)} | REFUSED,
+        accepts_any_parameter=True,
+        is_public=True,
+    )
+
+
+DASHBOARD_SCRIPT = _built("/dashboard.js", "dashboardScript", SCRIPT, "The program")
+DASHBOARD_STYLE = _built("/dashboard.css", "dashboardStyle", STYLE, "The style sheet")
+
 ENDPOINTS = (
     INDEX,
     SNAPSHOT,
@@ -276,4 +309,7 @@ ENDPOINTS = (
     HEALTHZ,
     READYZ,
     OPENAPI,
+    LOGIN,
+    DASHBOARD_SCRIPT,
+    DASHBOARD_STYLE,
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from blackbox.server.auth.credentials import basic_of, bearer_of, has_cookie
+from blackbox.server.auth.credentials import basic_of, bearer_of, cookie_name, has_session
 from blackbox.server.auth.hosts import Hosts
 from blackbox.server.auth.origins import Origins
 from blackbox.server.http.limits import Limits
@@ -72,4 +72,4 @@ def _understand(request: Request) -> None:
     authorization = fields.get(b"authorization", b"")
     bearer_of(authorization)
     basic_of(authorization)
-    has_cookie(fields.get(b"cookie", b""), b"token")
+    has_session(fields.get(b"cookie", b""), cookie_name(fields.get(b"host", b"")), b"token", 1e9)

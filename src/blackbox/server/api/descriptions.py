@@ -1,13 +1,13 @@
-"""`GET /metrics`, `GET /openapi.json` and `GET /`: the server described to machines and people."""
+"""`GET /metrics` and `GET /openapi.json`: the server described to machines."""
 
-from blackbox.model.endpoints import ENDPOINTS, INDEX, METRICS, OPENAPI
+from blackbox.model.endpoints import METRICS, OPENAPI
 from blackbox.server.api.context import Context
 from blackbox.server.api.endpoint import handles
 from blackbox.server.http.answer import AnswerOrCoroutine, Viewer
 from blackbox.server.http.offload import off_loop
 from blackbox.server.http.query import Query
 from blackbox.server.http.request import Request
-from blackbox.server.http.response import JSON, Response, text
+from blackbox.server.http.response import JSON, Response
 
 
 @handles(METRICS)
@@ -33,9 +33,3 @@ async def _openapi(context: Context) -> Response:
     from blackbox.model.schema import openapi
 
     return Response(200, await off_loop(context.workers, openapi), JSON)
-
-
-@handles(INDEX)
-def index(_context: Context, _request: Request, _viewer: Viewer, _query: Query) -> AnswerOrCoroutine:
-    """What there is to ask for."""
-    return text(200, "Blackbox\n" + "".join(f"{endpoint.path}\n" for endpoint in ENDPOINTS if endpoint is not INDEX))

@@ -1,9 +1,11 @@
 """Who may ask, and what they may see. Every request passes `Access` before its route is looked up."""
 
 import os
-from collections.abc import Coroutine
+import time
+from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
+from blackbox.model.endpoints import ENDPOINTS, INDEX, LOGIN
 from blackbox.server.auth import credentials
 from blackbox.server.auth.credentials import Passwords
 from blackbox.server.auth.exposure import require_protection
@@ -14,11 +16,17 @@ from blackbox.server.auth.password_lane import PasswordLane
 from blackbox.server.auth.web_config import WebConfig, load_web_config
 from blackbox.server.http.answer import Viewer
 from blackbox.server.http.limits import Limits
+from blackbox.server.http.negotiation import accepts_html
 from blackbox.server.http.request import Request
 from blackbox.server.http.response import Fields, Response, text, unavailable
 from blackbox.settings import Settings
 
 ROOT_UID = 0
+NOBODY_UID = 65534
+"""The kernel's `nobody`, who owns no process."""
+PUBLIC = Viewer(NOBODY_UID)
+"""Who has shown no token, and asks for what holds nothing of the machine."""
+PUBLIC_PATHS = frozenset(endpoint.path for endpoint in ENDPOINTS if endpoint.is_public)
 _ABSENT_HOST = b"localhost"
 
 Admission = Viewer | Response
@@ -36,8 +44,9 @@ class Peer(NamedTuple):
 class Access:
     """Checks every request: `Host` and `Origin` first, then who asks."""
 
-    def __init__(self, settings: Settings, machine: str, limits: Limits) -> None:
+    def __init__(self, settings: Settings, machine: str, limits: Limits, now: Callable[[], float] = time.time) -> None:
         """Reads the files that the settings name. Raises `UsageError`, `FailureError`."""
+        self._now = now
         self._hosts = Hosts(machine, settings.allowed_hosts)
         self._origins = Origins(settings.cors_origins)
         self._lane = PasswordLane(limits.verifications)
@@ -117,16 +126,34 @@ class Access:
     def _by_token(self, request: Request, peer: Peer, authorization: bytes) -> Admission | None:
         assert self._token is not None
         token = self._token.value
-        bearer = credentials.bearer_of(authorization)
-        if bearer is not None and credentials.is_token(bearer, token):
-            return Viewer()
-        if request.target.path == "/":
+        path = request.target.path
+        if path == INDEX.path:
             offered = dict(request.target.query).get("token")
             if offered is not None and credentials.is_token(offered.encode(), token):
-                return _with_cookie(credentials.cookie_of(token), secure=peer.tls)
-        if credentials.has_cookie(request.headers.get(b"cookie", b""), token):
+                return text(303, fields=(("Location", "/"), *self._session(request, peer)))
+        if path == LOGIN.path and self._knows(request, authorization):
+            return text(200, "admitted", fields=self._session(request, peer))
+        if self._knows(request, authorization):
             return Viewer()
-        return None
+        return PUBLIC if path in PUBLIC_PATHS or (path == INDEX.path and is_browser(request)) else None
+
+    def _knows(self, request: Request, authorization: bytes) -> bool:
+        """Whether the request bears the token, or a session made of it."""
+        assert self._token is not None
+        token = self._token.value
+        bearer = credentials.bearer_of(authorization)
+        if bearer is not None and credentials.is_token(bearer, token):
+            return True
+        cookies = request.headers.get(b"cookie")
+        return cookies is not None and credentials.has_session(cookies, _cookie_name(request), token, self._now())
+
+    def _session(self, request: Request, peer: Peer) -> Fields:
+        """The fields that give the browser a session."""
+        assert self._token is not None
+        cookie = f"{_cookie_name(request)}={credentials.session_of(self._token.value, self._now())}"
+        attributes = f"Path=/; Max-Age={credentials.SESSION_SECONDS}; HttpOnly; SameSite=Strict"
+        secure = "; Secure" if peer.tls else ""
+        return (("Set-Cookie", f"{cookie}; {attributes}{secure}"), ("Cache-Control", "no-store"))
 
     async def _by_password(self, user: str, password: bytes) -> Admission:
         passwords = self._passwords
@@ -151,7 +178,10 @@ class Access:
         return {} if config is None else config.basic_auth_users
 
 
-def _with_cookie(value: str, *, secure: bool) -> Response:
-    """Sends the browser back without the token in its address bar."""
-    cookie = f"{credentials.COOKIE}={value}; Path=/; HttpOnly; SameSite=Strict{'; Secure' if secure else ''}"
-    return text(303, fields=(("Location", "/"), ("Set-Cookie", cookie), ("Cache-Control", "no-store")))
+def _cookie_name(request: Request) -> str:
+    return credentials.cookie_name(request.headers.get(b"host", _ABSENT_HOST))
+
+
+def is_browser(request: Request) -> bool:
+    """It wants the page rather than the list of routes."""
+    return accepts_html(request.headers.get(b"accept", b""))

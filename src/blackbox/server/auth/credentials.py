@@ -10,8 +10,13 @@ from pathlib import Path
 
 from blackbox.errors import UsageError
 from blackbox.server.auth.file_watch import read_text
+from blackbox.server.auth.hosts import parse_authority
 
 COOKIE = "blackbox"
+SESSION_SECONDS = 7 * 86_400
+"""A page that is open for a week asks for the token again; one that is used renews its session at each start."""
+DIGITS_MAX = 12
+"""Of a time in seconds; more is no session of ours."""
 VERIFIED_MAX = 128
 """Passwords remembered as right, so that bcrypt's 50 ms are spent once per client and not per request."""
 BCRYPT_BYTES_MAX = 72
@@ -33,15 +38,38 @@ def is_token(given: bytes, token: bytes) -> bool:
     return hmac.compare_digest(given, token)
 
 
-def cookie_of(token: bytes) -> str:
-    """What the browser keeps in place of the token; worthless once the token changes."""
-    return hmac.digest(token, b"blackbox cookie", hashlib.sha256).hex()
+def session_of(token: bytes, now: float) -> str:
+    """What the browser keeps in place of the token: until when it counts, and a proof that only the token makes.
+    Worthless from then on, and once the token changes."""
+    until = str(int(now + SESSION_SECONDS))
+    return f"{until}.{_proof(token, until)}"
 
 
-def has_cookie(cookies: bytes, token: bytes) -> bool:
-    """Whether a `Cookie` value holds the token's cookie."""
-    wanted = f"{COOKIE}={cookie_of(token)}".encode()
-    return any(hmac.compare_digest(cookie.strip(), wanted) for cookie in cookies.replace(b",", b";").split(b";"))
+def has_session(cookies: bytes, name: str, token: bytes, now: float) -> bool:
+    """Whether a `Cookie` value holds, under this name, a session that counts."""
+    sessions = (cookie.strip().partition(b"=") for cookie in cookies.replace(b",", b";").split(b";"))
+    return any(key == name.encode() and _counts(value, token, now) for key, _, value in sessions)
+
+
+def cookie_name(host: bytes) -> str:
+    """Under which a server keeps its session. Browsers send a cookie to every port of a host, so the port is in it:
+    two servers on one machine do not end each other's sessions."""
+    authority = parse_authority(host.decode("latin-1"))
+    port = None if authority is None else authority.port
+    return COOKIE if port is None else f"{COOKIE}_{port}"
+
+
+def _counts(session: bytes, token: bytes, now: float) -> bool:
+    until, _, proof = session.partition(b".")
+    if not until.isdigit() or len(until) > DIGITS_MAX:
+        return False
+    return (
+        hmac.compare_digest(proof, _proof(token, until.decode()).encode()) and now < int(until) <= now + SESSION_SECONDS
+    )
+
+
+def _proof(token: bytes, until: str) -> str:
+    return hmac.digest(token, f"blackbox session {until}".encode(), hashlib.sha256).hex()
 
 
 def bearer_of(authorization: bytes) -> bytes | None:

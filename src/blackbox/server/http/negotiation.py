@@ -1,4 +1,4 @@
-"""Content negotiation: which encoding a client gets, and whether it has the answer already."""
+"""Content negotiation: which form and encoding a client gets, and whether it has the answer already."""
 
 from functools import lru_cache
 
@@ -25,6 +25,16 @@ def accepted_encoding(accept_encoding: bytes, offered: tuple[Encoding, ...]) -> 
 
     best = max(offered, key=weight)
     return best if weight(best) > 0 and weight(best) >= weights.get("identity", 0.0) else "identity"
+
+
+@lru_cache(maxsize=REMEMBERED)
+def accepts_html(accept: bytes) -> bool:
+    """Whether an `Accept` value names HTML, as browsers do; `*/*` alone, which programs send, does not."""
+    for item in accept.decode("latin-1").lower().split(","):
+        name, _, parameters = item.partition(";")
+        if name.strip() == "text/html" and _weight(parameters) > 0:
+            return True
+    return False
 
 
 def _weight(parameters: str) -> float:
