@@ -121,6 +121,16 @@ class Course:
             before = part or before
         return found
 
+    def parts(self) -> Iterator[tuple[str, int, int]]:
+        """The parts of steps in turn: name, position of the first entry, and of the first one after it."""
+        now: str | None = None
+        start = 0
+        for place, part in enumerate((*self._parts.phase, MAIN)):
+            if part is not None and part != now:
+                if now not in (None, MAIN):
+                    yield now or MAIN, start, place
+                now, start = part, place
+
     def lasting(self) -> Iterator[int]:
         """Blocks that are never freed."""
         run = self._run

@@ -46,6 +46,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / DAY_SECONDS:.1f} days"
 
 
+def short(seconds: float) -> str:
+    """A duration that may be less than a second: `12 ms`."""
+    return duration(seconds) if seconds >= 1 else f"{seconds * 1000:.0f} ms"
+
+
 def rate(bytes_per_second: float) -> str:
     """`12.0 MiB/min`, in the unit of time that gives a readable number."""
     for name, seconds in (("s", 1), ("min", MINUTE_SECONDS), ("h", HOUR_SECONDS)):

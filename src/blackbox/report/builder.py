@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 
-from msgspec import Struct
-
 from blackbox.analysis.advice import advise
 from blackbox.analysis.diagnosis import (
     AllocatorCache,
@@ -19,39 +17,27 @@ from blackbox.analysis.trace.device_findings import DeviceFindings, RefusedReque
 from blackbox.analysis.usage import (
     GpuSummary,
     ProcessOnGpu,
-    ProcessUsage,
     SnapshotSummary,
     use_of,
-    uses_of,
 )
 from blackbox.analysis.verdict import verdict_of
 from blackbox.merge.blocks import block_rows
-from blackbox.model.event import Event
 from blackbox.model.parts import Allocator, BlockState
 from blackbox.model.snapshot import Block, Snapshot, Stack
-from blackbox.model.text import signal_name, size, who
 from blackbox.report.evidence import Evidence
 from blackbox.report.explanation import explain, tell
 from blackbox.report.report_data import Report
+from blackbox.report.subject import ReportSubject, process_name, subject_of
+from blackbox.report.titles import is_crash, largest_hole, title_of
 
 THIRDS_MIN = 4
 """Instants known: of fewer no third of the time has a beginning and an end of its own."""
 INACTIVE: BlockState = "inactive"
-CRASH_TEXTS = {"exception": "an exception that nobody caught", "abrupt": "a signal or os._exit"}
-"""How a process died, where neither the exception nor the signal is known."""
-
-
-class ReportSubject(Struct, frozen=True):
-    """The process that the report is about."""
-
-    key: ProcessOnGpu
-    held: ProcessUsage
-    """As of the last summary."""
 
 
 def build_report(evidence: Evidence) -> Report:
     """The report of the evidence."""
-    subject = _subject(evidence)
+    subject = subject_of(evidence)
     uuid = subject.key.gpu_uuid if subject else _fullest_gpu(evidence.summaries[-1])
     gpu = evidence.summaries[-1].gpus.get(uuid) if uuid else None
     processes = tuple(_processes(evidence, uuid, subject))
@@ -74,7 +60,7 @@ def build_report(evidence: Evidence) -> Report:
     found = verdict_of(failure)
     causes = tell(failure, found)
     return Report(
-        title=_title(evidence, request, subject, gpu),
+        title=title_of(evidence, request, subject, gpu),
         origin=evidence.origin,
         host=evidence.last.host,
         simulated=evidence.last.simulated,
@@ -86,11 +72,11 @@ def build_report(evidence: Evidence) -> Report:
         causes=causes,
         why=tuple(explain(failure, causes)),
         cache=cache,
-        subject=_name(subject.held.name, subject.key.pid) if subject else None,
+        subject=process_name(subject.held.name, subject.key.pid) if subject else None,
         processes=processes,
         uses=uses,
         growth=growth,
-        advice=() if _is_crash(evidence) else tuple(advise(failure, found)),
+        advice=() if is_crash(evidence) else tuple(advise(failure, found)),
         blocks=blocks,
         summaries=evidence.summaries,
         subject_pid=subject.key.pid if subject else None,
@@ -99,101 +85,8 @@ def build_report(evidence: Evidence) -> Report:
         last=evidence.last,
         traced=() if evidence.replayed is None else evidence.replayed.devices,
         traced_gpu=None if evidence.replayed is None else evidence.replayed.told.device,
+        told=None if evidence.replayed is None else evidence.replayed.told,
         notes=(*evidence.notes, *_unknowns(evidence, subject, growth)),
-    )
-
-
-def _is_crash(evidence: Evidence) -> bool:
-    """Whether the report is about a crash: it says who held what, and not that memory was the cause."""
-    return evidence.failure is not None and evidence.failure.kind == "crash"
-
-
-def _title(
-    evidence: Evidence, request: FailedRequest | None, subject: ReportSubject | None, gpu: GpuSummary | None
-) -> str:
-    where = f" on GPU {gpu.index}" if gpu else ""
-    if evidence.failure is not None and _is_crash(evidence):
-        return _title_of_crash(evidence.failure, where)
-    if evidence.failure is not None:
-        name = _name(subject.held.name, subject.key.pid) if subject else _failed_name(evidence.failure)
-        asked = f": it asked for {size(request.requested_bytes)}" if request is not None else ""
-        return f"{name} ran out of memory{where}{asked}"
-    if gpu is None:
-        return _title_from_inside(evidence)
-    return f"{size(gpu.used_bytes)} of {size(gpu.total_bytes)} are in use{where}"
-
-
-def _title_of_crash(crash: Event, where: str) -> str:
-    life = crash.process
-    name = _name(life.name if life else None, crash.pid or 0)
-    how = None if life is None else CRASH_TEXTS.get(life.ended or "unknown")
-    if life is not None and life.exception is not None:
-        how = life.exception
-    elif life is not None and life.signal is not None:
-        how = signal_name(life.signal)
-    return f"{name} died{where}" + (f" ({how})" if how else "") + ": this is who held what"
-
-
-def _title_from_inside(evidence: Evidence) -> str:
-    inside = evidence.inside
-    if inside is None:
-        return "No GPU memory was measured"
-    allocator = inside.allocator
-    if evidence.replayed is not None and evidence.replayed.told.kind == "peak":
-        return (
-            f"{_name(None, allocator.pid).capitalize()} held {size(allocator.allocated_bytes)} at its peak, of "
-            f"{size(allocator.reserved_bytes)} that it kept from the driver"
-        )
-    hole = _largest_hole(allocator)
-    largest = f"; its largest hole is {size(hole)}" if hole is not None else ""
-    return (
-        f"{_name(None, allocator.pid).capitalize()} holds {size(allocator.reserved_bytes)}, "
-        f"{size(allocator.allocated_bytes)} of it in use{largest}"
-    )
-
-
-def _name(name: str | None, pid: int) -> str:
-    """A process as text; in files its pid may be unknown (0)."""
-    return who(name or None, pid) if pid else name or "the recorded process"
-
-
-def _failed_name(failure: Event) -> str:
-    return "A process" if failure.pid is None else f"pid {failure.pid}"
-
-
-def _subject(evidence: Evidence) -> ReportSubject | None:
-    """The failed process; without a failure the one whose inside is known, or else the one that holds the most."""
-    processes = evidence.summaries[-1].processes
-    wanted = _wanted(evidence)
-    if wanted is not None:
-        uuid, pid = wanted
-        found = [key for key in processes if key.pid == pid and uuid in (None, key.gpu_uuid)]
-        if found:
-            return ReportSubject(found[0], processes[found[0]])
-    if evidence.failure is not None:
-        return _absent_subject(evidence)
-    largest = max(processes, key=lambda key: processes[key].used_bytes, default=None)
-    return ReportSubject(largest, processes[largest]) if largest else None
-
-
-def _wanted(evidence: Evidence) -> tuple[str | None, int] | None:
-    if evidence.failure is not None:
-        return None if evidence.failure.pid is None else (evidence.failure.gpu_uuid, evidence.failure.pid)
-    if evidence.inside is not None:
-        return evidence.inside.allocator.gpu_uuid, evidence.inside.allocator.pid
-    return None
-
-
-def _absent_subject(evidence: Evidence) -> ReportSubject | None:
-    """A failed process that is in no sample: known only from what its agent sent."""
-    inside = evidence.inside
-    if inside is None:
-        return None
-    allocator = inside.allocator
-    uses = uses_of(block_rows(allocator.pid, 0, (allocator,)))
-    return ReportSubject(
-        ProcessOnGpu(allocator.gpu_uuid, allocator.pid, allocator.start_time),
-        ProcessUsage("", None, allocator.reserved_bytes, uses),
     )
 
 
@@ -246,7 +139,7 @@ def _cache(evidence: Evidence, subject: ReportSubject | None) -> AllocatorCache 
             allocated_bytes=allocator.allocated_bytes,
             free_bytes=allocator.reserved_bytes - allocator.allocated_bytes,
             stranded_bytes=allocator.inactive_split_bytes,
-            largest_hole_bytes=_largest_hole(allocator),
+            largest_hole_bytes=largest_hole(allocator),
             usable_bytes=None if refusal is None else refusal.free.bytes,
             unusable={} if refusal is None else {why: free.bytes for why, free in refusal.free_elsewhere.items()},
             expandable=None if evidence.replayed is None else evidence.replayed.told.expandable,
@@ -270,12 +163,6 @@ def _row(last: Snapshot, subject: ReportSubject | None) -> tuple[int, int] | Non
         if subject and (row.pid, row.gpu_uuid) == (subject.key.pid, subject.key.gpu_uuid):
             return None if row.allocated_bytes is None else (row.reserved_bytes, row.allocated_bytes)
     return None
-
-
-def _largest_hole(allocator: Allocator) -> int | None:
-    if allocator.largest_free_bytes is not None or allocator.blocks is None:
-        return allocator.largest_free_bytes
-    return max((block.size for block in allocator.blocks if block.state == INACTIVE), default=0)
 
 
 def _blocks(evidence: Evidence, subject: ReportSubject | None) -> tuple[Block, ...]:
@@ -337,11 +224,11 @@ def _processes(evidence: Evidence, uuid: str | None, subject: ReportSubject | No
         ProcessShare(
             pid=key.pid,
             name=held.name,
-            label=_name(held.name, key.pid),
+            label=process_name(held.name, key.pid),
             user=held.user,
             used_bytes=held.used_bytes,
             uses=held.uses,
-            change=_change(_name(held.name, key.pid), _levels(evidence.summaries, key), held.used_bytes),
+            change=_change(process_name(held.name, key.pid), _levels(evidence.summaries, key), held.used_bytes),
             is_failed=evidence.failure is not None and subject is not None and key == subject.key,
         )
         for key, held in processes.items()
@@ -385,10 +272,10 @@ def _change(what: str, levels: Sequence[int | None], after: int) -> UsageChange:
 
 def _unknowns(evidence: Evidence, subject: ReportSubject | None, growth: StackGrowth | None) -> Iterable[str]:
     failure = evidence.failure
-    if failure is not None and failure.oom is None and not _is_crash(evidence):
+    if failure is not None and failure.oom is None and not is_crash(evidence):
         yield "what was asked for, and the allocator's state: no agent told of it, or not to everyone who asks"
     elif subject is not None and _cache(evidence, subject) is None:
-        yield f"no agent looked inside {_name(subject.held.name, subject.key.pid)}: only the driver's view"
+        yield f"no agent looked inside {process_name(subject.held.name, subject.key.pid)}: only the driver's view"
     if subject is not None and growth is None:
         yield "no allocation history: memory cannot be told by stack"
     if len(evidence.summaries) == 1:

@@ -66,8 +66,16 @@ def strip(parts: Sequence[Bar], total: int, title: str) -> Element:
     return picture
 
 
-def bands(times: Sequence[float], layers: Sequence[Band], top: int, marks: Sequence[ChartMark], title: str) -> Element:
-    """Layers stacked over time, from the first time to the last; `top` is the scale's end in bytes."""
+def bands(
+    times: Sequence[float],
+    layers: Sequence[Band],
+    top: int,
+    marks: Sequence[ChartMark],
+    title: str,
+    ends: tuple[str, str] | None = None,
+) -> Element:
+    """Layers stacked over time, from the first time to the last; `top` is the scale's end in bytes. `ends` are the
+    labels of both ends, where these are no times."""
     picture = _picture(CHART_HEIGHT, title)
     span, floor = WIDTH - CHART_LEFT, CHART_HEIGHT - CHART_BOTTOM
     begin, length = times[0], max(times[-1] - times[0], 1e-9)
@@ -96,7 +104,7 @@ def bands(times: Sequence[float], layers: Sequence[Band], top: int, marks: Seque
             line = tag("line", x1=x_of(mark.time), x2=x_of(mark.time), y1=4.0, y2=floor, class_="mark")
             line.append(tag("title", mark.text))
             picture.append(line)
-    for text, at, anchor in _time_labels(length):
+    for text, at, anchor in _time_labels(length) if ends is None else _end_labels(ends):
         picture.append(
             tag("text", text, x=CHART_LEFT + span * at, y=CHART_HEIGHT - 4, text_anchor=anchor, class_="tick")
         )
@@ -107,6 +115,10 @@ def _time_labels(seconds: float) -> list[tuple[str, float, str]]:
     """Times before the end, at shares of the width."""
     anchors = ("start", "middle", "middle", "middle", "end")
     return [(_before(seconds * (4 - place) / 4), place / 4, anchor) for place, anchor in enumerate(anchors)]
+
+
+def _end_labels(ends: tuple[str, str]) -> list[tuple[str, float, str]]:
+    return [(ends[0], 0.0, "start"), (ends[1], 1.0, "end")]
 
 
 def _before(seconds: float) -> str:

@@ -39,3 +39,24 @@ def clean(text: str) -> str:
 def to_bytes(element: Element) -> bytes:
     """The element as HTML."""
     return tostring(element, encoding="unicode", method="html").encode()
+
+
+def table(heads: tuple[str, ...], rows: list[tuple[bool, tuple[str, ...]]]) -> Element:
+    """Rows of texts, each with whether it is of what failed; heads that begin with # are of numbers."""
+    numeric = [head.startswith("#") for head in heads]
+    head = tag(
+        "tr",
+        *(
+            tag("th", clean(text.lstrip("#")), class_="n" if n else None)
+            for text, n in zip(heads, numeric, strict=True)
+        ),
+    )
+    body = [
+        tag(
+            "tr",
+            *(tag("td", text, class_="n" if n else None) for text, n in zip(cells, numeric, strict=True)),
+            class_="failed" if failed else None,
+        )
+        for failed, cells in rows
+    ]
+    return tag("table", tag("thead", head), tag("tbody", *body))

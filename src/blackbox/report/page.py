@@ -1,4 +1,7 @@
-"""The report as one HTML page: no script, no request to anywhere, nothing but itself."""
+"""The report as one HTML page: no request to anywhere, nothing but itself.
+
+Where there is a trace it has one script of its own, known to the policy by its hash, and is whole without it.
+"""
 
 from base64 import b64encode
 from collections.abc import Iterator
@@ -9,9 +12,9 @@ from xml.etree.ElementTree import Element
 from blackbox.analysis.stacks import own_frame
 from blackbox.model.snapshot import Gpu
 from blackbox.model.text import duration, size
-from blackbox.report import figures
+from blackbox.report import figures, timeline
 from blackbox.report.evidence import FAILURES
-from blackbox.report.markup import clean, tag, to_bytes
+from blackbox.report.markup import table, tag, to_bytes
 from blackbox.report.report_data import Report
 from blackbox.report.text import CAUSES, known_size, moment_text, moved, stacks_text
 
@@ -22,25 +25,36 @@ PROCESSES_MAX = 50
 
 def to_html(report: Report) -> bytes:
     """The page, encoded."""
-    style = (files("blackbox.report") / "page.css").read_text()
-    digest = b64encode(sha256(style.encode()).digest()).decode()
+    style = _asset("page.css")
+    parts = [*_body(report)]
+    policy = f"default-src 'none'; style-src 'sha256-{_digest(style)}'"
+    if report.told is not None and report.told.timeline is not None:
+        script = _asset("timeline.js")
+        policy += f"; script-src 'sha256-{_digest(script)}'"
+        parts += (timeline.data(report.told, report.told.timeline), tag("script", script))
     page = tag(
         "html",
         tag(
             "head",
             tag("meta", charset="utf-8"),
-            tag(
-                "meta", http_equiv="Content-Security-Policy", content=f"default-src 'none'; style-src 'sha256-{digest}'"
-            ),
+            tag("meta", http_equiv="Content-Security-Policy", content=policy),
             tag("meta", name="viewport", content="width=device-width"),
             tag("meta", name="referrer", content="no-referrer"),
             tag("title", f"{report.title} - Blackbox"),
             tag("style", style),
         ),
-        tag("body", *_body(report)),
+        tag("body", *parts),
         lang="en",
     )
     return b"<!doctype html>\n" + to_bytes(page) + b"\n"
+
+
+def _asset(name: str) -> str:
+    return (files("blackbox.report") / name).read_text()
+
+
+def _digest(text: str) -> str:
+    return b64encode(sha256(text.encode()).digest()).decode()
 
 
 def _body(report: Report) -> Iterator[Element]:
@@ -53,6 +67,7 @@ def _body(report: Report) -> Iterator[Element]:
     for sentence in report.why:
         yield tag("p", sentence, class_="why")
     for title, parts in (
+        ("Memory over time", _over_time(report)),
         ("What was asked, and what there was" if report.request else "What there was", _asked(report)),
         ("The minutes before", _before(report)),
         ("Who held the memory", _processes(report)),
@@ -68,6 +83,11 @@ def _body(report: Report) -> Iterator[Element]:
         if found:
             yield tag("h2", title)
             yield from found
+
+
+def _over_time(report: Report) -> Iterator[Element]:
+    if report.told is not None and report.told.timeline is not None:
+        yield from timeline.section(report.told, report.told.timeline)
 
 
 def _asked(report: Report) -> Iterator[Element]:
@@ -103,7 +123,7 @@ def _processes(report: Report) -> Iterator[Element]:
         yield figures.ledger(report)
     if report.processes:
         over = f" in {duration(report.time - report.since)}" if len(report.summaries) > 1 else ""
-        yield _table(
+        yield table(
             ("Process", "User", "#Held", f"#Change{over}"),
             [
                 (
@@ -123,7 +143,7 @@ def _processes(report: Report) -> Iterator[Element]:
 def _uses(report: Report) -> Iterator[Element]:
     if report.uses:
         yield tag("p", report.subject or "", class_="hint")
-        yield _table(
+        yield table(
             ("What for", "#Held", "#Change", "#Deepest fall in between"),
             [
                 (
@@ -145,7 +165,8 @@ def _stacks(report: Report) -> Iterator[Element]:
     if growth is None or not growth.shares:
         return
     yield tag("p", f"{stacks_text(growth)}.", class_="hint")
-    yield from figures.history(growth)
+    if report.told is None:
+        yield from figures.history(growth)
     for place, share in enumerate(growth.shares[:STACKS_MAX]):
         head = own_frame(share.frames) if share.frames else "stack not recorded"
         uses = f" · {', '.join(share.uses)}" if share.uses else ""
@@ -181,7 +202,7 @@ def _advice(report: Report) -> Iterator[Element]:
 
 def _events(report: Report) -> Iterator[Element]:
     if report.events:
-        yield _table(
+        yield table(
             ("Time", "Kind", "What"),
             [
                 (
@@ -212,7 +233,7 @@ def _machine(report: Report) -> Iterator[Element]:
         for engine in report.engines
     ]
     if rows:
-        yield _table(("", "", "", "State"), rows)
+        yield table(("", "", "", "State"), rows)
 
 
 def _gpu_use(gpu: Gpu) -> str:
@@ -232,24 +253,3 @@ def _engine(usage: float | None, running: int | None) -> str:
 def _notes(report: Report) -> Iterator[Element]:
     if report.notes:
         yield tag("ul", *(tag("li", note) for note in report.notes))
-
-
-def _table(heads: tuple[str, ...], rows: list[tuple[bool, tuple[str, ...]]]) -> Element:
-    """Heads that begin with # are of numbers."""
-    numeric = [head.startswith("#") for head in heads]
-    head = tag(
-        "tr",
-        *(
-            tag("th", clean(text.lstrip("#")), class_="n" if n else None)
-            for text, n in zip(heads, numeric, strict=True)
-        ),
-    )
-    body = [
-        tag(
-            "tr",
-            *(tag("td", text, class_="n" if n else None) for text, n in zip(cells, numeric, strict=True)),
-            class_="failed" if failed else None,
-        )
-        for failed, cells in rows
-    ]
-    return tag("table", tag("thead", head), tag("tbody", *body))

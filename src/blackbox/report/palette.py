@@ -20,6 +20,26 @@ USES = {
     "other": "brown",
 }
 OTHER = "brown"
+CATEGORIES = {
+    "parameters": ("blue", "W"),
+    "gradients": ("violet", "G"),
+    "optimizer state": ("pink", "O"),
+    "activations": ("orange", "A"),
+    "autograd detail": ("sand", "D"),
+    "KV cache": ("teal", "K"),
+    "communication buffers": ("moss", "C"),
+    "workspaces": ("olive", "S"),
+    "graph pools": ("olive", "P"),
+    "input": ("aqua", "I"),
+    "unknown": ("brown", "x"),
+}
+"""Of what a trace is for, from the bottom of a chart to its top: colour and letter."""
+OWN_NAMES = ("teal", "moss", "aqua", "sand", "pink", "violet")
+"""Of categories that the program or the user names, in turn."""
+BANDS = ("blue", "violet", "pink", "orange", "teal", "moss", "olive", "brown")
+"""Of the eight largest stacks, where colours are of stacks, from the bottom to the top."""
+REST, NO_STACK = "rest", "none"
+"""Not colours: the textures of all that is not told apart, and of what no stack is known of."""
 FAILED = "red"
 HOLDERS = ("blue", "teal", "violet", "olive", "pink", "brown")
 

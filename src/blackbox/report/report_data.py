@@ -10,6 +10,7 @@ from blackbox.analysis.usage import GpuSummary, SnapshotSummary
 from blackbox.analysis.verdict import Cause, ToldCause
 from blackbox.model.event import Event
 from blackbox.model.snapshot import Block, Engine, Snapshot
+from blackbox.sources.memory_snapshot.replayed import Told
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -54,6 +55,8 @@ class Report(Struct, frozen=True, kw_only=True):
     """What the traces of a snapshot file tell, by device."""
     traced_gpu: int | None
     """The one of these that the report is about."""
+    told: Told | None
+    """That one at the moment in question, and over time."""
     notes: tuple[str, ...]
     """What is not known, and why."""
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from blackbox.analysis.diagnosis import UsageChange
 from blackbox.analysis.stacks import StackGrowth
 from blackbox.analysis.verdict import Cause
-from blackbox.model.text import duration, size
+from blackbox.model.text import duration, short, size
 from blackbox.report.markup import clean
 from blackbox.report.report_data import Report
 
@@ -39,11 +39,6 @@ def moment_text(time: float) -> str:
 def known_size(count: int | None) -> str:
     """A size, or `not told` where it is not known."""
     return NOT_TOLD if count is None else size(count)
-
-
-def short(seconds: float) -> str:
-    """A duration that may be less than a second."""
-    return duration(seconds) if seconds >= 1 else f"{seconds * 1000:.0f} ms"
 
 
 def signed(count: int) -> str:

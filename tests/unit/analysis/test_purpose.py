@@ -266,7 +266,7 @@ def check_moments(written: dict[str, Any], done: Sequence[int]) -> None:
     context = Context(0, run, traces.stacks, categories(run, traces.evidence))
     for instant in instants(run, sorted({min(place, run.steps) for place in done})):
         check_sums(moment(context, instant))
-    check_sums(findings(0, run, traces.stacks, context.category_of).peak)
+    check_sums(findings(context).peak)
 
 
 def check_sums(told: AllocatorMoment) -> None:

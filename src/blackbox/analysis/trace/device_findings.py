@@ -177,11 +177,9 @@ def unknown(_block: int) -> Category:
     return Category()
 
 
-def findings(
-    gpu: int, replayed: Replay, stacks: Stacks, category_of: CategoryOf, situations: Sequence[str] = ()
-) -> DeviceFindings:
+def findings(context: Context, situations: Sequence[str] = ()) -> DeviceFindings:
     """Everything that is told of a device."""
-    context = Context(gpu, replayed, stacks, category_of)
+    replayed = context.replayed
     places = refusals(replayed)
     shown = places if len(places) <= REFUSALS_MAX else places[: REFUSALS_MAX // 2] + places[-REFUSALS_MAX // 2 :]
     peak = highest(replayed)
@@ -189,7 +187,7 @@ def findings(
     at = dict(zip(wanted, instants(replayed, wanted), strict=True))
     last = at[replayed.steps]
     return DeviceFindings(
-        gpu=gpu,
+        gpu=context.gpu,
         peak=moment(context, at[peak.done], peak.bytes_max),
         refusals=tuple(_refusal(context, at[place - replayed.first], place, last) for place in shown),
         refusals_total=replayed.trace.action.count(OOM),

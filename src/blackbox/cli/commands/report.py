@@ -8,6 +8,7 @@ examples:
   blackbox report oom-20261122T120307Z.bbdump --text
   blackbox report snapshot.pickle -o report.html
   blackbox report snapshot.pickle --json
+  blackbox report snapshot.pickle --folded > held.txt
 """
 
 import sys
@@ -36,6 +37,9 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--text", action="store_true", help="print the summary only, write no page")
     parser.add_argument("--json", action="store_true", help="print everything as JSON, for programs; write no page")
     parser.add_argument(
+        "--folded", action="store_true", help="print what was held by stack, for flame-graph tools; write no page"
+    )
+    parser.add_argument(
         "-o",
         "--output",
         metavar="FILE",
@@ -55,14 +59,23 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Writes the page and prints the summary."""
-    if arguments.json and (arguments.text or arguments.output):
-        raise UsageError("--json prints to stdout alone: neither --text nor --output goes with it")
-    from blackbox.report import build_report, to_html, to_json, to_text
+    for flag in ("json", "folded"):
+        if getattr(arguments, flag) and (arguments.text or arguments.output):
+            raise UsageError(f"--{flag} prints to stdout alone: neither --text nor --output goes with it")
+    if arguments.json and arguments.folded:
+        raise UsageError("--json and --folded both print to stdout alone")
+    from blackbox.report import build_report, to_folded, to_html, to_json, to_text
 
     seconds = parsers.named("--minutes", parsers.count, arguments.minutes) * SECONDS_PER_MINUTE
     report = build_report(_evidence(arguments, seconds))
     if arguments.json:
         sys.stdout.buffer.write(to_json(report) + b"\n")
+        return 0
+    if arguments.folded:
+        folded = to_folded(report)
+        if not folded:
+            raise FailureError(f"{report.origin}: no memory is known by stack")
+        sys.stdout.buffer.write(folded)
         return 0
     if arguments.output == STDOUT:
         sys.stdout.buffer.write(to_html(report))

@@ -9,11 +9,12 @@ from msgspec import Struct
 from blackbox.analysis.purpose import purposes
 from blackbox.analysis.purpose_course import Course
 from blackbox.analysis.rules import NO_RULES, CategoryRules
-from blackbox.analysis.trace.device_findings import DeviceFindings, findings
+from blackbox.analysis.trace.device_findings import AllocationShare, Context, DeviceFindings, findings, shares
 from blackbox.analysis.trace.layout import is_default
 from blackbox.analysis.trace.moments import MemoryRange, rows
 from blackbox.analysis.trace.replay import Instant, Replay, instants, replay
 from blackbox.analysis.trace.situations import HISTORY_MIN, NO_TRACE, situations
+from blackbox.analysis.trace.timeline import Timeline, timeline
 from blackbox.model.parts import Allocator, AllocatorBlock, BlockState
 from blackbox.sources.memory_snapshot.parts import FREE, PID, POOL, SOURCE, TAKEN_AT, UNKNOWN_PURPOSE, device_uuid
 from blackbox.sources.memory_snapshot.traces import HOST, DeviceTrace, Traces, read_traces
@@ -22,6 +23,8 @@ LEVELS_MAX = 400
 """Points of the level over time: two pixels of a chart each."""
 STEPS_MAX = 1000
 """Steps of an optimizer whose levels are told: more do not make a leak any plainer."""
+ALL_STACKS_MAX = 50_000
+"""Of the moment in question: more than programs have, and fewer than a file can claim."""
 MICROSECONDS = 1e6
 
 MomentKind = Literal["refusal", "peak", "end"]
@@ -56,6 +59,10 @@ class Told(Struct, frozen=True, kw_only=True):
     """`max_split_size_mb`; None: none was set, or the file does not tell."""
     notes: tuple[str, ...]
     """What a reader has to know of this device's figures."""
+    timeline: Timeline | None
+    """The whole trace; None where there is none."""
+    by_stack: tuple[AllocationShare, ...]
+    """What was held then, by all of its stacks."""
 
 
 class Replayed(Struct, frozen=True, kw_only=True):
@@ -70,6 +77,7 @@ class DeviceReplay(NamedTuple):
 
     recorded: DeviceTrace
     run: Replay
+    context: Context
     found: DeviceFindings
     course: Course
 
@@ -89,7 +97,8 @@ def _device(recorded: DeviceTrace, traces: Traces) -> DeviceReplay:
     run = replay(recorded.trace, recorded.end, recorded.rules)
     said = situations(run, recorded.facts)
     category_of, course = purposes(run, traces.evidence)
-    return DeviceReplay(recorded, run, findings(recorded.device, run, traces.stacks, category_of, said), course)
+    context = Context(recorded.device, run, traces.stacks, category_of)
+    return DeviceReplay(recorded, run, context, findings(context, said), course)
 
 
 def _rank(device: DeviceReplay) -> tuple[bool, float, int]:
@@ -131,7 +140,14 @@ def _told(device: DeviceReplay, traces: Traces) -> Told:
         expandable=run.rules.expandable,
         max_split_bytes=run.rules.max_split_bytes,
         notes=(*(() if traces.has_traces else (NO_TRACE,)), *found.situations, *_of_refusal(found)),
+        timeline=None if kind == "end" else _timeline(device, traces, done),
+        by_stack=shares(device.context, instant.allocated, ALL_STACKS_MAX),
     )
+
+
+def _timeline(device: DeviceReplay, traces: Traces, done: int) -> Timeline:
+    scopes = ((scope.name, scope.start_us, scope.end_us) for scope in traces.evidence.annotations)
+    return timeline(device.context, device.course.freed, done, scopes, device.course.parts())
 
 
 def _of_refusal(found: DeviceFindings) -> Sequence[str]:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blackbox.analysis.purpose import categories
-from blackbox.analysis.trace.device_findings import findings
+from blackbox.analysis.trace.device_findings import Context, findings
 from blackbox.analysis.trace.moments import highest, refusals, rows
 from blackbox.analysis.trace.replay import Replay, instants, replay
 from blackbox.sources.memory_snapshot.traces import DeviceTrace, Traces, read_traces
@@ -164,7 +164,7 @@ def test_shares_sum_to_the_moment_and_refusals_are_all_told(
     if not is_possible(allocator, version):
         return
     run, _, traces = replayed(allocator.snapshot(version))
-    found = findings(0, run, traces.stacks, categories(run, traces.evidence))
+    found = findings(Context(0, run, traces.stacks, categories(run, traces.evidence)))
     assert found.refusals_total == sum(entry["action"] == "oom" for entry in allocator.entries)
     for told in (found.peak, *(refusal.moment for refusal in found.refusals)):
         for shares in (told.by_category, told.by_stack, told.by_pool):
@@ -188,7 +188,7 @@ def test_a_refusal_is_told_as_it_was_and_not_as_it_ended() -> None:
     for address in held:
         allocator.free(address)
     run, _, traces = replayed(allocator.snapshot((2, 12)))
-    (refusal,) = findings(0, run, traces.stacks, categories(run, traces.evidence)).refusals
+    (refusal,) = findings(Context(0, run, traces.stacks, categories(run, traces.evidence))).refusals
     assert (refusal.moment.bytes, refusal.requested_size, refusal.device_free_bytes) == (80 * MIB, 40 * MIB, 20 * MIB)
     assert (refusal.freed_after.bytes, refusal.freed_after.blocks) == (80 * MIB, 4)
     assert refusal.frames[0] == "/app/model1.py:1 forward"

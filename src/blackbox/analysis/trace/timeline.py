@@ -1,0 +1,304 @@
+"""A trace over time: what was held at up to some thousand of its steps, by category and by stack, exact at each.
+
+Of a long trace the highest and the lowest step of every stretch are told, so that no peak is lost.
+"""
+
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+
+from msgspec import Struct
+
+from blackbox.analysis.trace.device_findings import Context
+from blackbox.analysis.trace.entries import ACTIONS, ALLOC, FREE_COMPLETED, FREE_REQUESTED, NO_STACK
+from blackbox.analysis.trace.moments import highest, refusals
+from blackbox.analysis.trace.replay import Replay
+
+POINTS_WHOLE = 8000
+"""Steps up to which each is told: a few per pixel of a wide screen, so that zooming in finds single steps."""
+STRETCHES = 1000
+"""Of a longer trace, each of which tells two steps."""
+BANDS_MAX = 16
+"""Stacks, and categories, told by themselves, largest first; the rest are one band, so that the sum stays exact."""
+REFUSALS_MAX = 200
+"""Marked, the last ones: more than that are one line on a screen."""
+STACKS_MAX = 200
+"""Stacks of the steps told, most frequent first."""
+FRAMES_MAX = 6
+"""Of such a stack: as many as a card beside the pointer has room for."""
+SCOPES_MAX = 400
+"""Told of each kind, longest first: shorter ones are narrower than a pixel."""
+DEPTH_MAX = 3
+"""Scopes inside each other that are told apart."""
+OTHERS = ""
+"""The name of the band that sums up the rest."""
+_Name = tuple[str, tuple[str, ...]]
+"""Of a band: its category, or its frames."""
+ACTION_NAMES = {code: name for name, code in ACTIONS.items()}
+
+
+class Band(Struct, frozen=True, kw_only=True):
+    """What is held for one purpose, or by one stack, as changes from point to point."""
+
+    name: str
+    """The category; empty of a stack, and of the rest."""
+    frames: tuple[str, ...] = ()
+    """Innermost first; empty where no stack was recorded."""
+    parts: int = 1
+    """More than 1: the band sums up so many."""
+    at: tuple[int, ...]
+    """The points where it changes, ascending."""
+    bytes: tuple[int, ...]
+    """By how much at each of these."""
+    blocks: tuple[int, ...]
+    """The same in blocks."""
+
+
+class TimelineScope(Struct, frozen=True):
+    """A scope that the program went through, or a part of a training step, in entries replayed."""
+
+    name: str
+    start: int
+    end: int
+    depth: int
+    """Scopes around it."""
+
+
+class StepTold(Struct, frozen=True):
+    """The entry that led to a point."""
+
+    action: str
+    """As PyTorch names it; empty before the first entry."""
+    bytes: int
+    """By how much it changed what is allocated; of a refusal what was asked for, of segments their size."""
+    stack: int | None
+    """Which of the stacks told: of who allocated, also where the step frees; None: none was recorded, or told."""
+
+
+class Timeline(Struct, frozen=True, kw_only=True):
+    """One device over its trace. All columns have one value a point; both lists of bands sum to what is allocated."""
+
+    gpu: int
+    first: int
+    """Entries before those that were replayed."""
+    steps: int
+    """Entries in the file."""
+    done: tuple[int, ...]
+    """Entries replayed at each point, from 0 to all of them."""
+    seconds: tuple[float, ...] | None
+    """Since the first entry replayed; None where entries have no times."""
+    reserved: tuple[int, ...]
+    by_category: tuple[Band, ...]
+    by_stack: tuple[Band, ...]
+    told: tuple[StepTold, ...]
+    stacks: tuple[tuple[str, ...], ...]
+    peak: int
+    """The point where the most was allocated, for the first time."""
+    moment: int
+    """The point that the report is about."""
+    refusals: tuple[int, ...]
+    """The points where a request was refused."""
+    scopes: tuple[TimelineScope, ...]
+    """Annotations of the program and of PyTorch (`record_function`), by their beginning."""
+    parts: tuple[TimelineScope, ...]
+    """Parts of a training step, as stacks and scopes tell."""
+
+
+def timeline(
+    context: Context,
+    freed: Mapping[int, int],
+    moment: int,
+    scopes: Iterable[tuple[str, int, int | None]],
+    parts: Iterable[tuple[str, int, int]],
+) -> Timeline:
+    """The device over time.
+
+    `freed` has the position of the entry that frees a block, `moment` the entries replayed at the moment of the report,
+    `scopes` names with their times in Unix microseconds, `parts` names with the positions of entries.
+    """
+    run = context.replayed
+    peak, refused = highest(run).done, [place + 1 - run.first for place in refusals(run)[-REFUSALS_MAX:]]
+    done = _points(run, {0, run.steps, peak, moment, *refused})
+    times = run.trace.time_us
+    point_of = {entries: point for point, entries in enumerate(done)}
+    by_category, by_stack = _bands(context, freed, done)
+    told, stacks = _told(context, done)
+    return Timeline(
+        gpu=context.gpu,
+        first=run.first,
+        steps=run.trace.steps,
+        done=tuple(done),
+        seconds=None if times is None else tuple(_seconds(run, times, entries) for entries in done),
+        reserved=tuple(run.reserved[entries] for entries in done),
+        by_category=by_category,
+        by_stack=by_stack,
+        told=told,
+        stacks=stacks,
+        peak=point_of[peak],
+        moment=point_of[moment],
+        refusals=tuple(point_of[entries] for entries in refused),
+        scopes=_longest(_nested(run, scopes)),
+        parts=_longest(_within(run, parts)),
+    )
+
+
+def levels(bands: Iterable[Band], points: int) -> list[int]:
+    """The sum of the bands at each point."""
+    changes = [0] * points
+    for band in bands:
+        for at, change in zip(band.at, band.bytes, strict=True):
+            changes[at] += change
+    return list(accumulate(changes))
+
+
+def _points(run: Replay, wanted: set[int]) -> list[int]:
+    """Entries replayed, ascending: all, or the highest and the lowest of each stretch and those wanted."""
+    if run.steps <= POINTS_WHOLE:
+        return list(range(run.steps + 1))
+    found = set(wanted)
+    length = -(-(run.steps + 1) // STRETCHES)
+    for start in range(0, run.steps + 1, length):
+        stretch = run.allocated[start : start + length]
+        found.update((start + stretch.index(max(stretch)), start + stretch.index(min(stretch))))
+    return sorted(found)
+
+
+def _bands(
+    context: Context, freed: Mapping[int, int], done: Sequence[int]
+) -> tuple[tuple[Band, ...], tuple[Band, ...]]:
+    run = context.replayed
+    by_category: dict[_Name, _Changes] = defaultdict(_Changes)
+    by_stack: dict[_Name, _Changes] = defaultdict(_Changes)
+    for block, since, until in _lives(run, freed, done):
+        stack = run.stack_of(block)
+        frames = () if stack == NO_STACK else context.stacks[stack]
+        end = until if until < len(done) else None
+        by_category[context.category_of(block).name, ()].add(run.size[block], since, end)
+        by_stack["", frames].add(run.size[block], since, end)
+    return tuple(_ranked(by_category)), tuple(_ranked(by_stack))
+
+
+def _lives(run: Replay, freed: Mapping[int, int], done: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Blocks with the first point at which each is held, and the first at which it is not any more.
+
+    What comes and goes between two points, as most blocks of a long trace do, is at none of them.
+    """
+    first, end = run.first, len(done)
+    waits = run.start.pending
+    for block in run.start_blocks():
+        if run.address_of(block) not in waits:
+            gone = freed.get(block)
+            until = end if gone is None else bisect_right(done, gone - first)
+            yield block, 0, until
+    action = run.trace.action
+    for place in range(first, run.trace.steps):
+        if action[place] == ALLOC:
+            since = bisect_right(done, place - first)
+            gone = freed.get(place)
+            until = end if gone is None else bisect_right(done, gone - first, since)
+            if since < until:
+                yield place, since, until
+
+
+class _Changes:
+    """Of a band, while it is counted."""
+
+    def __init__(self) -> None:
+        self.bytes: dict[int, int] = defaultdict(int)
+        self.blocks: dict[int, int] = defaultdict(int)
+
+    def add(self, size: int, since: int, until: int | None) -> None:
+        self.bytes[since] += size
+        self.blocks[since] += 1
+        if until is not None:
+            self.bytes[until] -= size
+            self.blocks[until] -= 1
+
+    def most(self) -> int:
+        return max(accumulate(change for _, change in sorted(self.bytes.items())))
+
+    def merge(self, other: "_Changes") -> None:
+        for at, change in other.bytes.items():
+            self.bytes[at] += change
+            self.blocks[at] += other.blocks[at]
+
+    def band(self, name: str, frames: tuple[str, ...], parts: int = 1) -> Band:
+        at = [point for point in sorted(self.bytes) if self.bytes[point] or self.blocks[point]]
+        changes, blocks = tuple(self.bytes[point] for point in at), tuple(self.blocks[point] for point in at)
+        return Band(name=name, frames=frames, parts=parts, at=tuple(at), bytes=changes, blocks=blocks)
+
+
+def _ranked(found: Mapping[_Name, _Changes]) -> Iterator[Band]:
+    """Those that held the most at any point, largest first, and the rest in one."""
+    most = {key: changes.most() for key, changes in found.items()}
+    ranked = sorted(found, key=lambda key: (-most[key], key))
+    for key in ranked[:BANDS_MAX]:
+        yield found[key].band(*key)
+    rest = ranked[BANDS_MAX:]
+    if rest:
+        together = _Changes()
+        for key in rest:
+            together.merge(found[key])
+        yield together.band(OTHERS, (), len(rest))
+
+
+def _told(context: Context, done: Sequence[int]) -> tuple[tuple[StepTold, ...], tuple[tuple[str, ...], ...]]:
+    used = Counter(frames for entries in done if (frames := _frames(context, entries)))
+    number = {frames: place for place, (frames, _) in enumerate(used.most_common(STACKS_MAX))}
+    return tuple(_step(context, entries, number) for entries in done), tuple(number)
+
+
+def _step(context: Context, entries: int, number: Mapping[tuple[str, ...], int]) -> StepTold:
+    run = context.replayed
+    if not entries:
+        return StepTold("", 0, None)
+    place = run.first + entries - 1
+    code = run.trace.action[place]
+    change = run.allocated[entries] - run.allocated[entries - 1]
+    size = change if code in (ALLOC, FREE_REQUESTED, FREE_COMPLETED) else run.trace.size[place]
+    return StepTold(ACTION_NAMES.get(code, "other"), size, number.get(_frames(context, entries)))
+
+
+def _frames(context: Context, entries: int) -> tuple[str, ...]:
+    run = context.replayed
+    place = run.first + entries - 1
+    if not entries:
+        return ()
+    code = run.trace.action[place]
+    stack = run.trace.stack[place]
+    if code in (FREE_REQUESTED, FREE_COMPLETED):
+        stack = run.stack_of(run.block[place])
+    return () if stack == NO_STACK else context.stacks[stack][:FRAMES_MAX]
+
+
+def _seconds(run: Replay, times: Sequence[int], entries: int) -> float:
+    return (times[run.first + max(0, entries - 1)] - times[run.first]) / 1e6 if run.steps else 0.0
+
+
+def _nested(run: Replay, scopes: Iterable[tuple[str, int, int | None]]) -> Iterator[TimelineScope]:
+    """Those that entries lie in."""
+    times = run.trace.time_us
+    if times is None or not run.trace.has_order_of_time():
+        return
+    ends: list[int] = []
+    last = run.trace.steps
+    for name, start_us, end_us in sorted(scopes, key=lambda scope: scope[1]):
+        start = bisect_right(times, start_us - 1)
+        end = last if end_us is None else bisect_right(times, end_us)
+        while ends and ends[-1] <= start_us:
+            ends.pop()
+        if run.first <= start < end and len(ends) < DEPTH_MAX:
+            yield TimelineScope(name, start - run.first, end - run.first, len(ends))
+        ends.append(end_us if end_us is not None else times[-1] + 1)
+
+
+def _within(run: Replay, parts: Iterable[tuple[str, int, int]]) -> Iterator[TimelineScope]:
+    for name, start, end in parts:
+        if end > run.first:
+            yield TimelineScope(name, max(0, start - run.first), end - run.first, 0)
+
+
+def _longest(scopes: Iterable[TimelineScope]) -> tuple[TimelineScope, ...]:
+    found = sorted(scopes, key=lambda scope: scope.start - scope.end)[:SCOPES_MAX]
+    return tuple(sorted(found, key=lambda scope: (scope.start, scope.depth)))
