@@ -101,6 +101,11 @@ FAULTS: dict[int, tuple[str, str, str]] = {
         "very many formats of stream",
         "few are encoded on the sampler's thread, the others in turn beside it; sampling keeps its pace",
     ),
+    61: (
+        DRIVER,
+        "the observer changes what it observes (a GPU in runtime suspend)",
+        "one that sleeps is not asked, and says so; nothing that wakes, resets or uses up",
+    ),
     62: (
         DRIVER,
         "one bad part beside good ones (a row of pid 0, a memory of 0 bytes)",

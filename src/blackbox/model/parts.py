@@ -8,7 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-GpuState = Literal["ok", "stale", "lost", "no_access", "failed"]
+GpuState = Literal["ok", "asleep", "stale", "lost", "no_access", "failed"]
 ProcessKind = Literal["compute", "graphics", "mps"]
 BlockType = Literal["kv_cache", "activation", "weight", "other"]
 BlockState = Literal["active", "pending_free", "inactive"]

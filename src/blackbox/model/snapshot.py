@@ -198,7 +198,8 @@ class Gpu(Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     """Product name."""
     state: GpuState
-    """`ok`; `stale`: no new figures; `lost`: the driver lost it; `no_access`; `failed`."""
+    """`ok`; `asleep`: powered down by the kernel, and asking would wake it; `stale`: no new figures; `lost`: the driver
+    lost it; `no_access`; `failed`."""
     reason: str | None
     """Why `state` is not `ok`."""
     age_seconds: float

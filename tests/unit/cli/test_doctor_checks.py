@@ -7,7 +7,7 @@ import pytest
 from msgspec import structs
 
 from blackbox.cli.commands import doctor_checks as checks
-from blackbox.cli.commands.doctor_checks import Finding, Machine
+from blackbox.cli.commands.doctor_checks import Finding, Machine, gpu, power
 from blackbox.merge import merge
 from blackbox.model.codec import to_json
 from blackbox.model.parts import Device, DeviceProcess, Memory
@@ -132,6 +132,25 @@ def test_profiling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parameter: s
     params.parent.mkdir(parents=True)
     params.write_text(f"ResmanDebugLevel: 4294967295\nRmProfilingAdminOnly: {parameter}\n")
     assert checks.profiling(machine(proc=tmp_path)).level == level
+
+
+def test_gpus_that_may_sleep_and_what_lets_them(tmp_path: Path) -> None:
+    power_file = tmp_path / "bus/pci/drivers/nvidia/0000:01:00.0/power/control"
+    power_file.parent.mkdir(parents=True)
+    power_file.write_text("auto\n")
+    (awake,) = power(structs.replace(machine(), sys=tmp_path))
+    assert awake.level == "warn"
+    assert "0000:01:00.0" in awake.text
+    assert "--idle-release" in (awake.remedy or "")
+    patient = structs.replace(machine(), sys=tmp_path, settings=Settings(idle_release_seconds=300.0))
+    (let,) = power(patient)
+    assert (let.level, "300 s" in let.text) == ("ok", True)
+    power_file.write_text("on\n")
+    assert list(power(structs.replace(machine(), sys=tmp_path))) == []
+
+
+def test_a_gpu_that_sleeps_is_no_fault() -> None:
+    assert gpu(device("asleep", with_memory=False), "nvidia").level == "ok"
 
 
 def test_the_file_limit() -> None:

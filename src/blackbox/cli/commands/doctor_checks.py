@@ -18,6 +18,7 @@ from blackbox.model.sample import Sample
 from blackbox.paths import data_directory
 from blackbox.recorder.storage.directory import exposed
 from blackbox.settings import Settings
+from blackbox.sources.nvidia.runtime_power import may_sleep
 from blackbox.sources.vendor import Vendor
 
 Level = Literal["ok", "warn", "fail"]
@@ -65,6 +66,7 @@ class Machine(Struct, frozen=True, kw_only=True):
     config_flag: str | None = None
     proc: Path = Path("/proc")
     dev: Path = Path("/dev")
+    sys: Path = Path("/sys")
 
 
 def examine(machine: Machine) -> Iterator[Finding]:
@@ -75,6 +77,7 @@ def examine(machine: Machine) -> Iterator[Finding]:
     yield from driver(machine)
     yield pid_namespace(machine)
     if machine.vendor == "nvidia":
+        yield from power(machine)
         yield profiling(machine)
     yield recording(machine)
     yield file_limit(machine, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
@@ -133,6 +136,8 @@ def gpu(device: Device, vendor: Vendor) -> Finding:
     """One GPU or MIG instance."""
     slice_ = f" MIG {device.mig.profile or 'instance'}" if device.mig else ""
     name = f"{device.index}{slice_} {device.name} ({device.uuid})"
+    if device.state == "asleep":
+        return Finding(subject="gpu", level="ok", text=f"{name}: {device.reason}")
     if device.state != "ok":
         text = f"{name}: {device.state}: {device.reason}"
         return Finding(subject="gpu", level="fail", text=text, remedy=_remedy(vendor, device.state))
@@ -180,6 +185,24 @@ def pid_namespace(machine: Machine) -> Finding:
         text="a namespace of its own: processes outside stay without name, user and container",
         remedy="run the server on the host, or its container with --pid=host",
     )
+
+
+def power(machine: Machine) -> Iterator[Finding]:
+    """Whether GPUs that may sleep are let (runtime D3, mostly of laptops)."""
+    addresses = may_sleep(machine.sys)
+    if not addresses:
+        return
+    text = f"{', '.join(addresses)} may sleep when idle"
+    if machine.settings.idle_release_seconds:
+        seconds = machine.settings.idle_release_seconds
+        yield Finding(subject="power", level="ok", text=f"{text}: released when nobody asked for {seconds:g} s")
+    else:
+        yield Finding(
+            subject="power",
+            level="warn",
+            text=f"{text}; one that sleeps is left alone, but a running server keeps one that is awake from sleeping",
+            remedy="blackbox serve --idle-release 5m",
+        )
 
 
 def profiling(machine: Machine) -> Finding:

@@ -23,6 +23,7 @@ _NAME = "nvmlDeviceGetName"
 _MIG_MODE = "nvmlDeviceGetMigMode"
 _MIG_COUNT = "nvmlDeviceGetMaxMigDeviceCount"
 _MIG_HANDLE = "nvmlDeviceGetMigDeviceHandleByIndex"
+_PCI = "nvmlDeviceGetPciInfo_v3"
 _GPU_INSTANCE = "nvmlDeviceGetGpuInstanceId"
 _COMPUTE_INSTANCE = "nvmlDeviceGetComputeInstanceId"
 
@@ -37,6 +38,8 @@ class DeviceHandle:
     calls: DeviceCalls
     parent_uuid: str | None = None
     mig: MigInstance | None = None
+    pci: str | None = None
+    """Address of a GPU as the kernel spells it, such as `0000:01:00.0`."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class TopologyReader:
         self._gpu_instance = c_uint()
         self._compute_instance = c_uint()
         self._handle = c_void_p()
+        self._pci = nvml.nvmlPciInfo_t()
         self._text = create_string_buffer(nvml.NVML_DEVICE_UUID_V2_BUFFER_SIZE)
 
     def read(self) -> Topology | Failure:
@@ -149,9 +153,14 @@ class TopologyReader:
                 return name
             name = ""
         if parent is None:
-            return DeviceHandle(uuid, index, name, calls)
+            return DeviceHandle(uuid, index, name, calls, pci=self._read_pci(calls))
         mig = self._read_mig(calls, name)
         return mig if isinstance(mig, Failure) else DeviceHandle(uuid, index, name, calls, parent.uuid, mig)
+
+    def _read_pci(self, calls: DeviceCalls) -> str | None:
+        if calls.make(_PCI, byref(self._pci)) is not None:
+            return None
+        return f"{self._pci.domain:04x}:{self._pci.bus:02x}:{self._pci.device:02x}.0"
 
     def _read_mig(self, calls: DeviceCalls, name: str) -> MigInstance | Failure:
         failure = calls.make(_GPU_INSTANCE, byref(self._gpu_instance))

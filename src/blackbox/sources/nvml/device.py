@@ -5,6 +5,7 @@ from msgspec import structs
 from blackbox.model.parts import Device, GpuState, Memory
 from blackbox.sources.nvidia.errors import Failure, Fault
 from blackbox.sources.nvidia.process_list import Gap, ProcessRow
+from blackbox.sources.nvidia.runtime_power import ASLEEP
 from blackbox.sources.nvidia.topology import DeviceHandle, IdentityCheck
 from blackbox.sources.nvml.gauges import GaugeReader, Gauges
 from blackbox.sources.nvml.memory import MemoryReader, MemoryReading
@@ -79,6 +80,13 @@ class TrackedDevice:
         else:
             self._accept(reading, now)
         self._gauges = gauges
+
+    def rest(self, now: float) -> None:
+        """Takes note that the device sleeps, and is not asked."""
+        self.state, self.reason = "asleep", ASLEEP
+        self._taken_at, self._failures, self._gauges = now, 0, None
+        self._forget_memory(Failure(Fault.TRANSIENT, ASLEEP))
+        self.rows, self.rows_taken_at, self.rows_gap = [], None, Gap(ASLEEP, "refused")
 
     def fail(self, failure: Failure) -> None:
         """Takes note that the device did not answer."""

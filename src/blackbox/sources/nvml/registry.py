@@ -35,7 +35,11 @@ class DeviceRegistry:
     @property
     def gpus(self) -> list[TrackedDevice]:
         """The GPUs that can be asked."""
-        return [gpu for uuid, gpu in self._gpus.items() if uuid not in self._unlisted and not gpu.is_lost]
+        return [
+            gpu
+            for uuid, gpu in self._gpus.items()
+            if uuid not in self._unlisted and not gpu.is_lost and gpu.state != "asleep"
+        ]
 
     @property
     def has_lost(self) -> bool:
@@ -70,10 +74,20 @@ class DeviceRegistry:
         self._unlisted = set(self._gpus)
         self._instances = {}
 
-    def read(self, now: float) -> None:
-        """Reads all devices. Raises `LibraryGoneError`."""
+    def rest(self, now: float, sleeping: frozenset[str]) -> None:
+        """Takes note that the GPUs at these PCI addresses sleep."""
+        for uuid, gpu in self._gpus.items():
+            if gpu.device_handle.pci in sleeping:
+                for device in (gpu, *self._instances.get(uuid, {}).values()):
+                    device.rest(now)
+
+    def read(self, now: float, sleeping: frozenset[str] = frozenset()) -> None:
+        """Reads all devices, but for the GPUs at these PCI addresses. Raises `LibraryGoneError`."""
+        self.rest(now, sleeping)
         for device in self:
-            if device.device_handle.uuid in self._unlisted:
+            parent = self._gpus.get(device.device_handle.parent_uuid or "")
+            is_asleep = (parent or device).device_handle.pci in sleeping
+            if device.device_handle.uuid in self._unlisted or is_asleep:
                 continue
             was_lost = device.is_lost
             device.read(now, self._check)

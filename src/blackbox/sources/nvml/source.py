@@ -22,18 +22,22 @@ from blackbox.sources.base import DropBreadcrumb, no_breadcrumb
 from blackbox.sources.nvidia.driver import INIT_CALL, NO_DEVICE, Driver
 from blackbox.sources.nvidia.errors import Failure, LibraryGoneError, absence_of
 from blackbox.sources.nvidia.library import nvml, pids_are_ours, profiling_access
+from blackbox.sources.nvidia.runtime_power import Sleep, read_sleep
 from blackbox.sources.nvidia.topology import COUNT_CALL, TopologyReader
 from blackbox.sources.nvml import MEMORY_VERSION
 from blackbox.sources.nvml.events import EventWatch
 from blackbox.sources.nvml.gpm_attribution import ExclusiveGpuCounters
 from blackbox.sources.nvml.listing import ProcessListReader
 from blackbox.sources.nvml.registry import DeviceRegistry
+from blackbox.sources.nvml.sleepers import sleepers
 from blackbox.sources.proc.processes import Procfs, user_name
 
 OPEN_RETRY_SECONDS = 2.0
 """Between attempts to open a library that is gone: back within five seconds, and no load on a sick driver."""
 TOPOLOGY_SECONDS = 1.0
 """Between enumerations: a MIG change shows within two seconds."""
+SLEEP_SECONDS = 1.0
+"""Between looks at who sleeps. A GPU that the driver itself wakes shows its figures so much later."""
 REOPEN_SECONDS_MIN, REOPEN_SECONDS_MAX = 60.0, 3600.0
 """While a GPU is lost the library is closed and opened this often, more and more rarely: it may answer for the GPU
 only then, and opening it can hold up the other GPUs' figures for a moment."""
@@ -61,6 +65,7 @@ class NvmlSource:
         breadcrumb: DropBreadcrumb = no_breadcrumb,
         library: Path | None = None,
         procfs: Path = Path("/proc"),
+        sysfs: Path = Path("/sys"),
         gpm: bool = False,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
@@ -72,6 +77,10 @@ class NvmlSource:
         self._driver = Driver(library, breadcrumb, stopwatch)
         self._procfs = Procfs(procfs, self._find_user, STAT_FILES_MAX)
         self._procfs_path = procfs
+        self._sysfs = sysfs
+        self._sleep = Sleep(frozenset(), frozenset())
+        self._sleep_at = 0.0
+        """When to look next who sleeps."""
         self._exclusive = ExclusiveGpuCounters(self._driver) if gpm else None
         """None: no profiling call is made."""
         self._open_at = 0.0
@@ -108,13 +117,16 @@ class NvmlSource:
         now = self._clock()
         if self._absence is not None and now < self._open_at:
             return self._sample_absent(now, self._absence)
+        self._look_who_sleeps(now)
+        if self._sleep.of_all:
+            return self._sample_asleep(now)
         self._reopen_for_lost(now)
         try:
             failure = self._open() or self._enumerate(now)
             if failure is not None:
                 self._retire(failure, now)
                 return self._sample_absent(now, failure)
-            self._registry.read(now)
+            self._registry.read(now, self._sleep.sleeping)
             self._listing.read(self._registry, self._named_procfs, now)
             if self._exclusive is not None:
                 self._exclusive.read(self._registry, self._sees_host_pids)
@@ -158,8 +170,9 @@ class NvmlSource:
         return None
 
     def _enumerate(self, now: float) -> Failure | None:
-        """Looks which devices there are, if it is time; a failure leaves those known, if there are any."""
-        if self._topology_at is not None and now < self._topology_at:
+        """Looks which devices there are, if it is time and wakes nobody; a failure leaves those known, if there are
+        any."""
+        if self._topology_at is not None and (now < self._topology_at or self._sleep.sleeping):
             return None
         topology = self._topology.read()
         if isinstance(topology, Failure):
@@ -168,6 +181,26 @@ class NvmlSource:
         self._registry.apply(topology, now)
         self._watch_events()
         return None
+
+    def _look_who_sleeps(self, now: float) -> None:
+        if now >= self._sleep_at:
+            self._sleep_at = now + SLEEP_SECONDS
+            self._sleep = read_sleep(self._sysfs)
+
+    def _sample_asleep(self, now: float) -> Sample:
+        """All GPUs sleep: they are left alone, and the library closed, since it keeps them open."""
+        if self._driver.is_open:
+            self._close_library()
+        self._registry.rest(now, self._sleep.sleeping)
+        self._listing.forget_lost(self._registry)
+        return Sample(
+            source=self.name,
+            taken_at=now,
+            devices=self._registry.describe(now) or sleepers(self._procfs_path, self._sleep.sleeping, now),
+            events=self._drain_events(),
+            cost=self._cost(),
+            facts=self._facts,
+        )
 
     def _watch_events(self) -> None:
         """Watches the GPUs that can be asked; a change among them needs a new event set."""
