@@ -1,10 +1,12 @@
 """The hub: the newest moment, merged and encoded once per shape, for every subscriber and every poller."""
 
+import secrets
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from blackbox.merge import merge
+from blackbox.merge import Merged, merged
+from blackbox.merge.block_table import TableRows, Versions, table, table_rows
 from blackbox.merge.selection import sees_all
 from blackbox.model.codec import compress, to_json
 from blackbox.model.moment import Moment
@@ -29,13 +31,19 @@ HOT_SECONDS = 5.0
 class Published:
     """One moment and all its encodings made so far."""
 
-    def __init__(self, moment: Moment, blocks_max: int) -> None:
+    def __init__(self, moment: Moment, blocks_max: int, start_id: str = "") -> None:
+        """`start_id` tells the moments of one start of the server from those of another."""
         self.moment = moment
+        self.version = f"{start_id}-{moment.seq}"
         self._blocks_max = blocks_max
         self._lock = threading.Lock()
         self._is_newest = True
-        self._merged: dict[tuple[str | None, int | None], Snapshot] = {}
+        self._merged: dict[tuple[str | None, int | None], Merged] = {}
         """By GPU and viewer; a viewer from whom nothing is withheld is None."""
+        self._tables: dict[tuple[str | None, int | None], TableRows] = {}
+        """Likewise: the blocks, packed."""
+        self._versions: dict[tuple[str | None, int | None], Versions] = {}
+        """Likewise, and kept: which packed rows were in the tables."""
         self._snapshots: dict[Shape, Snapshot] = {}
         self._bodies: dict[tuple[Shape, Encoding], bytes] = {}
 
@@ -52,11 +60,20 @@ class Published:
     def merged(self) -> Snapshot:
         """The whole moment as somebody who may see everything gets it, with every block."""
         with self._lock:
-            return self._merge(None, None)
+            return self._merge(None, None).snapshot
 
     def merged_already(self) -> Snapshot | None:
         """The same if somebody asked for it already; never waits."""
-        return self._merged.get((None, None))
+        known = self._merged.get((None, None))
+        return None if known is None else known.snapshot
+
+    def changed_columns(self, shape: Shape, before: "Published") -> bytes:
+        """The columns without the parts that are the same in the columns of a moment before. Raises
+        `UnknownGpuError`."""
+        with self._lock:
+            known = before._versions.get(self._seen_by(shape))
+            since = None if known is None else before.version
+            return table(*self._table(shape), self.version, since, known)
 
     def retire(self) -> None:
         """Drops what only the newest moment needs. Waits for an encoding under way."""
@@ -64,6 +81,7 @@ class Published:
             self._is_newest = False
             self._snapshots.clear()
             self._merged.clear()
+            self._tables.clear()
 
     def weight_bytes(self) -> int:
         """Memory this moment takes, about."""
@@ -79,29 +97,50 @@ class Published:
     def _snapshot(self, shape: Shape) -> Snapshot:
         if (known := self._snapshots.get(shape)) is not None:
             return known
-        snapshot = with_blocks(self._merge(shape.gpu, shape.viewer_uid), shape.blocks, self._blocks_max)
+        snapshot = with_blocks(self._merge(shape.gpu, shape.viewer_uid).snapshot, shape.blocks, self._blocks_max)
         if self._is_newest:
             self._snapshots[shape] = snapshot
         return snapshot
 
-    def _merge(self, gpu: str | None, viewer_uid: int | None) -> Snapshot:
-        viewer_uid = None if sees_all(self.moment, viewer_uid) else viewer_uid
-        if (known := self._merged.get((gpu, viewer_uid))) is not None:
+    def _merge(self, gpu: str | None, viewer_uid: int | None) -> Merged:
+        key = gpu, self._viewer(viewer_uid)
+        if (known := self._merged.get(key)) is not None:
             return known
-        snapshot = merge(self.moment, gpu, viewer_uid)
+        made = merged(self.moment, *key)
         if self._is_newest:
-            self._merged[gpu, viewer_uid] = snapshot
-        return snapshot
+            self._merged[key] = made
+        return made
+
+    def _viewer(self, viewer_uid: int | None) -> int | None:
+        return None if sees_all(self.moment, viewer_uid) else viewer_uid
+
+    def _seen_by(self, shape: Shape) -> tuple[str | None, int | None]:
+        return shape.gpu, self._viewer(shape.viewer_uid)
+
+    def _table(self, shape: Shape) -> tuple[Snapshot, TableRows]:
+        key = self._seen_by(shape)
+        made = self._merge(*key)
+        if (known := self._tables.get(key)) is not None:
+            return made.snapshot, known
+        rows = table_rows(made.rows, self._blocks_max)
+        if self._is_newest:
+            self._tables[key] = rows
+            self._versions[key] = rows.versions
+        return made.snapshot, rows
 
     def _body(self, shape: Shape, encoding: Encoding) -> bytes:
         key = shape, encoding
         if key not in self._bodies:
-            plain = to_json(self._snapshot(shape)) if encoding == "identity" else self._body(shape, "identity")
-            body = compress(plain, encoding)
+            body = compress(self._plain(shape) if encoding == "identity" else self._body(shape, "identity"), encoding)
             if not self._is_newest:
                 return body  # whoever asks for an old moment keeps what it needs
             self._bodies[key] = body
         return self._bodies[key]
+
+    def _plain(self, shape: Shape) -> bytes:
+        if shape.blocks == "columns":
+            return table(*self._table(shape), self.version)
+        return to_json(self._snapshot(shape))
 
 
 Subscriber = Callable[[Published], None]
@@ -113,6 +152,8 @@ class Hub:
     def __init__(self, clock: Callable[[], float], blocks_max: int = BLOCKS_MAX) -> None:
         self._clock = clock
         self._blocks_max = blocks_max
+        self.start_id = secrets.token_hex(4)
+        """Different for every start, so that versions and entity tags of another start never match."""
         self._latest: Published | None = None
         self._history: deque[Published] = deque(maxlen=HISTORY_MOMENTS_MAX)
         self._asked_at: dict[tuple[Shape, Encoding], float] = {}
@@ -126,7 +167,7 @@ class Hub:
 
     def publish(self, moment: Moment) -> None:
         """Makes `moment` the newest, encodes it in the shapes in demand, and tells every subscriber."""
-        published = Published(moment, self._blocks_max)
+        published = Published(moment, self._blocks_max, self.start_id)
         for shape, encoding in self._hot():
             try:
                 published.body(shape, encoding)
@@ -157,6 +198,11 @@ class Hub:
         """The oldest kept moment after `seq`; None where there is none."""
         with self._lock:
             return next((published for published in self._history if published.moment.seq > seq), None)
+
+    def of_version(self, version: str) -> Published | None:
+        """The kept moment of this version; None where there is none."""
+        with self._lock:
+            return next((published for published in reversed(self._history) if published.version == version), None)
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Calls `subscriber` with every new moment, on the publishing thread; returns the way to stop that.

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import pytest
 
 from blackbox.cli import COMMANDS
+from blackbox.client import Client
 from tests.running_server import RunningServer
 from tests.tools import tool
 from tests.waiting import PATIENCE_SECONDS, until
@@ -157,6 +158,14 @@ def test_examples_oom_guard(server: RunningServer) -> None:
 def test_examples_follow(server: RunningServer) -> None:
     for line in first_lines([tool("node", "nodejs"), "--no-warnings", str(ROOT / "examples/follow.mjs"), server.url]):
         assert re.search(r"\d+\.\d\d GiB  [\d.]+ %$", line)
+
+
+def test_examples_columns(server: RunningServer) -> None:
+    command = [tool("node", "nodejs"), "--no-warnings", str(ROOT / "examples/columns.mjs"), server.url]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True)
+    table = Client(server.url).columns()
+    told = re.findall(r"^(\d+) .*  (\d+) blocks  [\d.]+ GiB live$", done.stdout, re.M)
+    assert {pid for pid, _ in told} == {str(part.pid) for part in table.head.parts}
 
 
 def test_examples_prometheus_rules() -> None:

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from blackbox.model.block_table import BLOCK_COLUMNS
 from tests.pages import DOCS
 
 GLOSSARY = (DOCS / "glossary.md").read_text()
@@ -93,3 +94,9 @@ def test_the_picture_tells_its_words_to_those_who_cannot_see_it_and_is_for_light
     light, _, dark = text.partition("@media (prefers-color-scheme: dark)")
     coloured = r"\.(\w+) \{ (?:fill|stroke): #"
     assert set(re.findall(coloured, light)) <= set(re.findall(r"\.(\w+) \{", dark))
+
+
+def test_the_page_of_columns_has_each_with_its_type_and_meaning() -> None:
+    page = (DOCS / "columns.md").read_text()
+    for name, column in BLOCK_COLUMNS.items():
+        assert f"| `{name}` | {column.type} | {column.help} |" in page

@@ -49,13 +49,13 @@ def test_a_shape_in_demand_is_ready_before_subscribers_hear_of_the_moment(monkey
     clock = ManualClock(100.0)
     hub = Hub(clock)
     merges: list[str | None] = []
-    real_merge = hub_module.merge
+    real_merge = hub_module.merged
 
     def counting_merge(moment: Moment, gpu: str | None, viewer_uid: int | None):
         merges.append(gpu)
         return real_merge(moment, gpu, viewer_uid)
 
-    monkeypatch.setattr(hub_module, "merge", counting_merge)
+    monkeypatch.setattr(hub_module, "merged", counting_merge)
     hub.publish(moment(1))
     assert merges == []
     hub.ask(Shape(gpu="0"))
@@ -120,14 +120,14 @@ def test_a_moment_of_the_past_keeps_the_bytes_it_has_and_nothing_new() -> None:
 def test_nobody_waits_for_a_slow_encoding_of_the_moment_before(monkeypatch: pytest.MonkeyPatch) -> None:
     hub = Hub(ManualClock(100.0))
     hub.publish(moment(1))
-    real_merge, begun, may_end = hub_module.merge, threading.Event(), threading.Event()
+    real_merge, begun, may_end = hub_module.merged, threading.Event(), threading.Event()
 
     def slow_merge(moment: Moment, gpu: str | None, viewer_uid: int | None):
         begun.set()
         may_end.wait(10)
         return real_merge(moment, gpu, viewer_uid)
 
-    monkeypatch.setattr(hub_module, "merge", slow_merge)
+    monkeypatch.setattr(hub_module, "merged", slow_merge)
     told = threading.Event()
     hub.subscribe(lambda _: told.set())
     threads = [

@@ -12,6 +12,7 @@ from blackbox.client.exchange import READ_BYTES, SILENCE_SECONDS_MAX, Exchange
 from blackbox.client.queries import Query, Time
 from blackbox.client.resume import EventProgress, Loss, Progress, SnapshotProgress, StreamEvent, decode
 from blackbox.client.target import Target
+from blackbox.model.block_table import BlockTable
 from blackbox.model.query import Aggregate, Aggregated, Comparison, EventList, Forecast, History, NumberedEvent
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.view import BlockDetail
@@ -30,6 +31,14 @@ class AsyncClient(BaseClient):
     async def snapshot_json(self, *, gpu: str | int | None = None, blocks: BlockDetail = "full") -> bytes:
         """The same as the server's own JSON."""
         return await self.ask(queries.snapshot(gpu, blocks))
+
+    async def columns(
+        self, *, gpu: str | int | None = None, time: Time | None = None, since: BlockTable | None = None
+    ) -> BlockTable:
+        """Every block as columns of numbers, of the newest sample or of a time. `since`: the table last got, of the
+        same GPUs; what is the same as there is not sent again. Raises `ClientError`."""
+        query = queries.columns(gpu, time, since.head.version if since is not None else None)
+        return queries.block_table(await self.ask(query), since)
 
     async def history(
         self,
@@ -83,19 +92,19 @@ class AsyncClient(BaseClient):
         return queries.answer(await self.ask(queries.forecast()), Forecast)
 
     async def ask(self, query: Query) -> bytes:
-        """The answer to any query, as the server's own JSON. Raises `ClientError`."""
-        return await self._get(query.path(self._target))
+        """The answer to any query, as the server's own bytes. Raises `ClientError`."""
+        return await self._get(query.path(self._target), query.content_type)
 
-    async def _get(self, wanted: str) -> bytes:
+    async def _get(self, wanted: str, content_type: str) -> bytes:
         exchange = Exchange(self._target)
         async with (
             _time_limit(self._target, self._timeout_seconds),
             _connection(self._target, self._timeout_seconds) as (reader, writer),
         ):
-            await _send(self._target, writer, exchange.request(wanted, {"Accept": "application/json"}))
+            await _send(self._target, writer, exchange.request(wanted, {"Accept": content_type}))
             while not exchange.complete:
                 await _receive(self._target, reader, exchange)
-        return exchange.json_body()
+        return exchange.whole_body(content_type)
 
     def stream(
         self,

@@ -14,6 +14,7 @@ from blackbox.client.exchange import READ_BYTES, SILENCE_SECONDS_MAX, Exchange
 from blackbox.client.queries import Query, Time
 from blackbox.client.resume import EventProgress, Loss, Progress, SnapshotProgress, StreamEvent, decode
 from blackbox.client.target import Target
+from blackbox.model.block_table import BlockTable
 from blackbox.model.query import Aggregate, Aggregated, Comparison, EventList, Forecast, History, NumberedEvent
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.view import BlockDetail
@@ -31,6 +32,14 @@ class Client(BaseClient):
     def snapshot_json(self, *, gpu: str | int | None = None, blocks: BlockDetail = "full") -> bytes:
         """The same as the server's own JSON."""
         return self.ask(queries.snapshot(gpu, blocks))
+
+    def columns(
+        self, *, gpu: str | int | None = None, time: Time | None = None, since: BlockTable | None = None
+    ) -> BlockTable:
+        """Every block as columns of numbers, of the newest sample or of a time. `since`: the table last got, of the
+        same GPUs; what is the same as there is not sent again. Raises `ClientError`."""
+        query = queries.columns(gpu, time, since.head.version if since is not None else None)
+        return queries.block_table(self.ask(query), since)
 
     def history(
         self,
@@ -84,17 +93,17 @@ class Client(BaseClient):
         return queries.answer(self.ask(queries.forecast()), Forecast)
 
     def ask(self, query: Query) -> bytes:
-        """The answer to any query, as the server's own JSON. Raises `ClientError`."""
-        return self._get(query.path(self._target))
+        """The answer to any query, as the server's own bytes. Raises `ClientError`."""
+        return self._get(query.path(self._target), query.content_type)
 
-    def _get(self, wanted: str) -> bytes:
+    def _get(self, wanted: str, content_type: str) -> bytes:
         deadline = time.monotonic() + self._timeout_seconds
         exchange = Exchange(self._target)
         with closing(_connect(self._target, self._timeout_seconds)) as connection:
-            _send(self._target, connection, exchange.request(wanted, {"Accept": "application/json"}))
+            _send(self._target, connection, exchange.request(wanted, {"Accept": content_type}))
             while not exchange.complete:
                 _receive(self._target, connection, exchange, deadline - time.monotonic())
-        return exchange.json_body()
+        return exchange.whole_body(content_type)
 
     def stream(
         self,

@@ -69,10 +69,10 @@ class Exchange:
         """Whether it is known if a stream follows: the head is complete, and so is the text of a refusal."""
         return self.headers_complete and (self.complete or not self.refused)
 
-    def json_body(self) -> bytes:
-        """The body of a complete answer. Raises `StatusError`, `AnswerError`."""
+    def whole_body(self, content_type: str) -> bytes:
+        """The body of a complete answer of this type. Raises `StatusError`, `AnswerError`."""
         self._raise_refusal()
-        self._require_type("application/json")
+        self._require_type(content_type)
         return self.take_body()
 
     def require_stream(self) -> None:

@@ -10,6 +10,7 @@ import msgspec
 from blackbox.client.errors import AnswerError
 from blackbox.client.target import Target
 from blackbox.model import endpoints
+from blackbox.model.block_table import BlockTable, LayoutError, decode
 from blackbox.model.decoding import DECODE_ERRORS
 from blackbox.model.endpoint import Endpoint
 from blackbox.model.parameter import Parameter, TimeText
@@ -43,6 +44,11 @@ class Query:
             self._query[parameter.name] = str(value)
         return self
 
+    @property
+    def content_type(self) -> str:
+        """Of its answer."""
+        return self.endpoint.answer.content_type or ""
+
     def path(self, server: Target) -> str:
         """What to ask the server for."""
         return server.base_path + self.endpoint.path + ("?" + urlencode(self._query) if self._query else "")
@@ -56,6 +62,12 @@ def snapshot(gpu: GpuName, blocks: BlockDetail) -> Query:
 def snapshot_stream(gpu: GpuName, blocks: BlockDetail) -> Query:
     """Snapshots as they are made."""
     return Query(endpoints.SNAPSHOT_STREAM).add(endpoints.GPU, gpu).add(endpoints.BLOCKS, _blocks(blocks))
+
+
+def columns(gpu: GpuName, time: Time | None, version: str | None) -> Query:
+    """Blocks as columns."""
+    query = Query(endpoints.COLUMNS).add(endpoints.GPU, gpu).time(endpoints.COLUMNS_TIME, time)
+    return query.add(endpoints.VERSION, version)
 
 
 def history(
@@ -110,6 +122,14 @@ def _blocks(detail: BlockDetail) -> BlockDetail | None:
 
 def _kinds(kind: Kinds) -> str | None:
     return kind if kind is None or isinstance(kind, str) else ",".join(sorted(kind))
+
+
+def block_table(body: bytes, before: BlockTable | None) -> BlockTable:
+    """The table in `body`. Raises `AnswerError`."""
+    try:
+        return decode(body, before)
+    except LayoutError as error:
+        raise AnswerError(f"the answer is no table of blocks: {error}") from None
 
 
 def answer(body: bytes, expected: type[T]) -> T:

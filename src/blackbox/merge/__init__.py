@@ -7,6 +7,7 @@ GPU (with `blocks`, `threads`, `stacks`); `ledger` adds up each GPU; this module
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import chain
+from typing import NamedTuple
 
 from blackbox.merge.blocks import with_distinct_ids
 from blackbox.merge.engines import engine_rows
@@ -25,8 +26,20 @@ PROCESSES_KEYS = ("processes", *INSIDE_KEYS, "nsight_metrics")
 """Keys that describe processes: unknown where the driver does not list the processes."""
 
 
+class Merged(NamedTuple):
+    """A snapshot, and what it was made of."""
+
+    snapshot: Snapshot
+    rows: list[ProcessMemory]
+
+
 def merge(moment: Moment, gpu: str | None = None, viewer_uid: int | None = None) -> Snapshot:
-    """The snapshot of a moment.
+    """The snapshot of a moment, as in `merged`."""
+    return merged(moment, gpu, viewer_uid).snapshot
+
+
+def merged(moment: Moment, gpu: str | None = None, viewer_uid: int | None = None) -> Merged:
+    """The snapshot of a moment, and the memory of each process in it.
 
     `gpu` is the index or UUID of one GPU, None for all. `viewer_uid` is the user whose processes are shown from inside
     (blocks, threads, stacks), None for every user's. Raises `UnknownGpuError`.
@@ -38,7 +51,7 @@ def merge(moment: Moment, gpu: str | None = None, viewer_uid: int | None = None)
     total, used = sum(row.total_bytes for row in whole), sum(row.used_bytes for row in whole)
     blocks = with_distinct_ids(tuple(chain.from_iterable(row.blocks for row in rows)))
     utilized = [block.size for block in blocks if block.utilized]
-    return Snapshot(
+    snapshot = Snapshot(
         total_bytes=total,
         used_bytes=used,
         free_bytes=sum(row.free_bytes for row in whole),
@@ -69,6 +82,7 @@ def merge(moment: Moment, gpu: str | None = None, viewer_uid: int | None = None)
         simulated=any(sample.simulated for sample in moment.samples),
         unknown=unknown_of_machine(moment, whole, selection, rows),
     )
+    return Merged(snapshot, rows)
 
 
 def percent(part: int, whole: int) -> float:

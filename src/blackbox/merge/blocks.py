@@ -77,13 +77,22 @@ def with_distinct_ids(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
     return tuple(distinct)
 
 
-def _make_rows(pid: int, gpu: int, allocator: Allocator) -> list[Block]:
-    blocks = sorted(allocator.blocks or (), key=_address)
-    pools = [pool for pool in allocator.kv_pools if _fits(pool, blocks)]
+def pages_and_blocks(allocator: Allocator) -> tuple[list[KvPage], Sequence[AllocatorBlock]]:
+    """The pages of its KV caches, then its blocks without the memory of these pages."""
+    blocks = allocator.blocks or ()
+    if not allocator.kv_pools:
+        return [], blocks
+    by_address = sorted(blocks, key=_address)
+    pools = [pool for pool in allocator.kv_pools if _fits(pool, by_address)]
     if not pools:
-        return [_row(pid, gpu, block) for block in allocator.blocks or ()]
-    rows = list(_page_rows(pid, gpu, pools))
-    rows += [_row(pid, gpu, block) for block in _without_pools(blocks, pools)]
+        return [], blocks
+    return [page for pool in pools for page in pool.pages], list(_without_pools(by_address, pools))
+
+
+def _make_rows(pid: int, gpu: int, allocator: Allocator) -> list[Block]:
+    pages, blocks = pages_and_blocks(allocator)
+    rows = [_page_row(pid, gpu, page) for page in pages]
+    rows += [_row(pid, gpu, block) for block in blocks]
     return rows
 
 
@@ -126,10 +135,9 @@ def _row(pid: int, gpu: int, block: AllocatorBlock) -> Block:
     )
 
 
-def _page_rows(pid: int, gpu: int, pools: Iterable[KvPool]) -> Iterator[Block]:
-    for pool in pools:
-        for page in pool.pages:
-            yield _page_row(pid, gpu, page)
+def page_subtype(page: KvPage) -> str:
+    """The subtype of a row that is one page, or several."""
+    return "kv_page" if page.pages == 1 else "kv_pages"
 
 
 def _page_row(pid: int, gpu: int, page: KvPage) -> Block:
@@ -142,7 +150,7 @@ def _page_row(pid: int, gpu: int, page: KvPage) -> Block:
         utilized=page.in_use,
         pid=pid,
         gpu=gpu,
-        subtype="kv_page" if page.pages == 1 else "kv_pages",
+        subtype=page_subtype(page),
         type_source="framework",
     )
 
@@ -176,4 +184,8 @@ def _piece(block: AllocatorBlock, address: int, size: int) -> AllocatorBlock:
         type_source="framework",
         thread_id=block.thread_id,
         stream=block.stream,
+        stack=block.stack,
+        segment=block.segment,
+        pool=block.pool,
+        allocated_at=block.allocated_at,
     )

@@ -17,6 +17,8 @@ class StatusAnswer(Struct, frozen=True, kw_only=True, eq=False):
     """Of a JSON answer."""
     schema: dict[str, Any] | None = None
     """JSON Schema of any other body; None where it is text."""
+    head: type[Struct] | None = None
+    """Of an answer of packed numbers: the JSON at its start."""
     headers: tuple[str, ...] = ()
     """Header fields that matter to the client."""
 

@@ -6,6 +6,7 @@ from typing import get_args
 
 from msgspec import Struct
 
+from blackbox.model.block_table import CONTENT_TYPE, BlockTableHead
 from blackbox.model.endpoint import Endpoint, StatusAnswer
 from blackbox.model.event import EventKind
 from blackbox.model.parameter import DURATION, NUMBER_IN_HEADER, TEXT, TIME, Parameter, TimeText, one_of, some_of, whole
@@ -60,6 +61,12 @@ LAST_EVENT_ID = Parameter(
     location="header",
     help="Id of the last event received; the stream resumes behind it as far as the kept history reaches.",
     values=NUMBER_IN_HEADER,
+)
+COLUMNS_TIME = _time("t", "The blocks as of then, from the recording; the newest when absent.")
+VERSION = Parameter(
+    name="since",
+    help="`version` of an answer already at hand: blocks of a process that are the same as there are left out.",
+    values=TEXT,
 )
 FROM = _time("from", "Start; an hour before the end when absent.")
 TO = _time("to", "End; now when absent.")
@@ -172,6 +179,26 @@ SNAPSHOT_STREAM = Endpoint(
     parameters=(GPU, BLOCKS, LAST_EVENT_ID),
     answer=_events("snapshot"),
     statuses=BAD_QUERY | NO_GPU | TOO_MANY_STREAMS | REFUSED,
+)
+COLUMNS = Endpoint(
+    path="/vram/columns",
+    operation="columns",
+    summary="The blocks of the newest snapshot, or of a time, as packed columns of numbers.",
+    description="For programs that draw or count every block: a fraction of the bytes of `blocks`, made once for all "
+    "who may see the same. docs/columns.md describes the layout; its head is a BlockTableHead.",
+    parameters=(GPU, COLUMNS_TIME, VERSION, IF_NONE_MATCH),
+    answer=StatusAnswer(
+        help="The columns. Compressed with gzip or zstd where the client accepts it.",
+        content_type=CONTENT_TYPE,
+        schema={"type": "string", "format": "binary"},
+        head=BlockTableHead,
+        headers=("ETag",),
+    ),
+    statuses={304: StatusAnswer(help="Nothing newer than the ETag in `If-None-Match`.", content_type=None)}
+    | BAD_QUERY
+    | {404: StatusAnswer(help="The machine has no such GPU, or nothing was recorded then.")}
+    | NO_SAMPLE_OR_BUSY
+    | REFUSED,
 )
 HISTORY = Endpoint(
     path="/vram/history",
@@ -298,6 +325,7 @@ ENDPOINTS = (
     INDEX,
     SNAPSHOT,
     SNAPSHOT_STREAM,
+    COLUMNS,
     HISTORY,
     SNAPSHOT_AT,
     EVENTS,

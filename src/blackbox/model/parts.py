@@ -95,6 +95,14 @@ class AllocatorBlock(Struct, frozen=True, array_like=True, gc=False):
     type_source: str | None = None
     thread_id: int | None = None
     stream: int | None = None
+    stack: int | None = None
+    """Who allocated it: `id` of one of the allocator's stacks."""
+    segment: int | None = None
+    """Address of the segment that it is cut from."""
+    pool: int | None = None
+    """Pool of its segment: 0 serves everybody, others those who asked for them (graphs, `MemPool`)."""
+    allocated_at: float | None = None
+    """Unix seconds."""
 
 
 class KvPage(Struct, frozen=True, array_like=True, gc=False):
@@ -142,6 +150,8 @@ class OwningStack(Struct, frozen=True, array_like=True, gc=False):
     blocks: int
     type: BlockType = "other"
     subtype: str | None = None
+    id: int | None = None
+    """What the allocator's blocks call it; None where they name no stack."""
 
 
 class Allocator(Part, frozen=True, kw_only=True):

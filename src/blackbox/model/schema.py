@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from blackbox.model import event, parts, sample, status
+from blackbox.model import block_table, event, parts, sample, status
 from blackbox.model import query as answers
 from blackbox.model import snapshot as snapshot_module
 from blackbox.model.docstrings import field_texts
@@ -20,9 +20,14 @@ from blackbox.model.snapshot import SCHEMA_VERSION, Snapshot
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 OPENAPI_VERSION = "3.1.0"
 ANSWERS: tuple[type[Struct], ...] = tuple(
-    dict.fromkeys(endpoint.answer.body for endpoint in ENDPOINTS if endpoint.answer.body not in (None, Snapshot))
+    dict.fromkeys(
+        body
+        for endpoint in ENDPOINTS
+        for body in (endpoint.answer.body, endpoint.answer.head)
+        if body is not None and body is not Snapshot
+    )
 )
-"""Bodies of the answers about the recording."""
+"""Bodies of the other answers, and heads of those of packed numbers."""
 
 
 def snapshot_schema() -> dict[str, Any]:
@@ -58,7 +63,7 @@ def openapi() -> bytes:
 
 
 def answer_definitions() -> dict[str, Any]:
-    """The structs in answers about the recording, by name."""
+    """The structs in the other answers, by name."""
     return _described("#/$defs/{name}", *ANSWERS)[1]
 
 
@@ -84,7 +89,7 @@ def _structs() -> dict[str, type[Struct]]:
     """The structs that answers are made of, by name."""
     return {
         name: value
-        for module in (parts, sample, event, status, snapshot_module, answers)
+        for module in (parts, sample, event, status, snapshot_module, answers, block_table)
         for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, Struct)
     }

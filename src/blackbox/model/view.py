@@ -9,6 +9,8 @@ from msgspec import structs
 from blackbox.model.snapshot import Block, BlockGroup, Snapshot
 
 BlockDetail = Literal["full", "summary", "none"]
+ShapeDetail = Literal["full", "summary", "none", "columns"]
+"""`columns`: the blocks alone, as `blackbox.model.block_table`."""
 Encoding = Literal["identity", "gzip", "zstd"]
 
 
@@ -17,7 +19,7 @@ class Shape(NamedTuple):
 
     gpu: str | None = None
     """Index or UUID of a GPU, UUID of a MIG instance; None for all."""
-    blocks: BlockDetail = "full"
+    blocks: ShapeDetail = "full"
     viewer_uid: int | None = None
     """See inside the processes of this user only; None to see inside all."""
 
@@ -26,7 +28,7 @@ class UnknownGpuError(LookupError):
     """The machine has no such GPU."""
 
 
-def with_blocks(snapshot: Snapshot, detail: BlockDetail, blocks_max: int) -> Snapshot:
+def with_blocks(snapshot: Snapshot, detail: ShapeDetail, blocks_max: int) -> Snapshot:
     """The snapshot with at most `blocks_max` blocks, summed up, or without; sums and counts stay whole."""
     if detail == "full":
         omitted = max(0, len(snapshot.blocks) - blocks_max)

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import secrets
 import socket
 import time
 from collections.abc import Callable
@@ -147,7 +146,7 @@ class Server:
             stats=self.stats,
             broadcaster=self._broadcaster,
             clock=self._clock,
-            start_id=secrets.token_hex(4),
+            start_id=self._hub.start_id,
             exporter=self._exporter,
             workers=self._workers,
             waiting=WaitingBudget(self._limits, self.stats, self._loop.time),

@@ -35,7 +35,7 @@ KV_POINTS = 168
 NO_RECORDING = "this server keeps no recording: it runs with --no-record"
 
 Work = Callable[[Recording], bytes]
-"""Makes the answer as JSON; runs on a thread of the query pool. Raises `HTTPError`, `UnknownGpuError`."""
+"""Makes the answer's body; runs on a thread of the query pool. Raises `HTTPError`, `UnknownGpuError`."""
 
 
 class SeriesFilter(NamedTuple):
@@ -63,7 +63,7 @@ def history(context: Context, request: Request, viewer: Viewer, query: Query) ->
             recording.history(since, to, gpu=gpu, pid=pid, metric=metric, points=points, viewer_uid=viewer_uid)
         )
 
-    return _answer(context, request, work)
+    return recorded_answer(context, request, work)
 
 
 @handles(endpoints.SNAPSHOT_AT)
@@ -76,7 +76,7 @@ def at(context: Context, request: Request, viewer: Viewer, query: Query) -> Answ
         snapshot = _snapshot(recording, then, viewer, gpu)
         return to_json(with_blocks(snapshot, detail, context.settings.blocks_max))
 
-    return _answer(context, request, work)
+    return recorded_answer(context, request, work)
 
 
 @handles(endpoints.EVENTS)
@@ -90,7 +90,7 @@ def events(context: Context, request: Request, viewer: Viewer, query: Query) -> 
         found = recording.events(since, until, kinds, limit)
         return msgspec.json.encode(EventList(events=tuple(numbered(one, viewer.uid) for one in found)))
 
-    return _answer(context, request, work)
+    return recorded_answer(context, request, work)
 
 
 @handles(endpoints.COMPARE)
@@ -111,7 +111,7 @@ def compared(context: Context, request: Request, viewer: Viewer, query: Query) -
             new = _snapshot(recording, after, viewer, gpu)
         return msgspec.json.encode(compare(old, new))
 
-    return _answer(context, request, work)
+    return recorded_answer(context, request, work)
 
 
 @handles(endpoints.AGGREGATED)
@@ -129,7 +129,7 @@ def aggregated(context: Context, request: Request, viewer: Viewer, query: Query)
         found = recording.aggregated(since, to, gpu=gpu, pid=pid, metric=metric, viewer_uid=viewer_uid)
         return msgspec.json.encode(Aggregated(from_=since, to=to, aggregates=found))
 
-    return _answer(context, request, work)
+    return recorded_answer(context, request, work)
 
 
 @handles(endpoints.FORECAST)
@@ -151,7 +151,7 @@ def forecasted(context: Context, request: Request, viewer: Viewer, _query: Query
         )
         return msgspec.json.encode(forecast(now, snapshot, windows, week))
 
-    return _answer(context, request, work)
+    return recorded_answer(context, request, work)
 
 
 def _series_filter(query: Query, viewer: Viewer) -> SeriesFilter:
@@ -171,12 +171,13 @@ def _snapshot(recording: Recording, then: float, viewer: Viewer, gpu: str | None
     return snapshot
 
 
-def _answer(context: Context, request: Request, work: Work) -> AnswerOrCoroutine:
+def recorded_answer(context: Context, request: Request, work: Work, content_type: str = JSON) -> AnswerOrCoroutine:
+    """The answer that `work` makes out of the recording; 404 where there is none."""
     query_pool = context.query_pool
     if query_pool is None:
         return text(404, NO_RECORDING)
     encoding = accepted_encoding(request.headers.get(b"accept-encoding", b""), WHOLE)
-    return _with_room(context, query_pool.answer(lambda: _response(work(query_pool.recording), encoding)))
+    return _with_room(context, query_pool.answer(lambda: _response(work(query_pool.recording), encoding, content_type)))
 
 
 async def _with_room(context: Context, answering: Awaitable[Response]) -> Response:
@@ -186,8 +187,8 @@ async def _with_room(context: Context, answering: Awaitable[Response]) -> Respon
     return answer if len(answer.body) <= SMALL_BYTES or context.waiting.has_room(answer.body) else too_much_waits()
 
 
-def _response(body: bytes, encoding: Encoding) -> Response:
+def _response(body: bytes, encoding: Encoding, content_type: str) -> Response:
     fields: Fields = (("Cache-Control", "no-store"), ("Vary", "Accept-Encoding"))
     if encoding != "identity":
         fields += (("Content-Encoding", encoding),)
-    return Response(200, compress(body, encoding), JSON, fields)
+    return Response(200, compress(body, encoding), content_type, fields)

@@ -40,20 +40,30 @@ def vram(context: Context, request: Request, viewer: Viewer, query: Query) -> An
     body = latest.made(wanted.shape, encoding)
     if body is None:
         return _vram_made_now(context, request, latest, wanted, encoding)
-    return _answer(context, request, latest, wanted, encoding, body)
+    return tagged_answer(context, request, latest, wanted, encoding, body)
 
 
 async def _vram_made_now(
     context: Context, request: Request, latest: Published, wanted: TaggedShape, encoding: Encoding
 ) -> Answer:
     body = await off_loop(context.workers, latest.body, wanted.shape, encoding)
-    return _answer(context, request, latest, wanted, encoding, body)
+    return tagged_answer(context, request, latest, wanted, encoding, body)
 
 
-def _answer(
-    context: Context, request: Request, latest: Published, wanted: TaggedShape, encoding: Encoding, body: bytes
+def tagged_answer(
+    context: Context,
+    request: Request,
+    latest: Published,
+    wanted: TaggedShape,
+    encoding: Encoding,
+    body: bytes,
+    content_type: str = JSON,
+    *,
+    ahead: bool = True,
 ) -> Response:
-    context.hub.demand(wanted.shape, encoding)
+    """The body, or 304 where the client has it. `ahead`: the shape's next body is made before anybody asks."""
+    if ahead:
+        context.hub.demand(wanted.shape, encoding)
     tag = f'W/"{context.start_id}-{latest.moment.seq}-{wanted.tag}"'
     fields: Fields = (("Cache-Control", "no-cache"), ("ETag", tag), _VARY)
     known = request.headers.get(b"if-none-match")
@@ -61,7 +71,7 @@ def _answer(
         return Response(304, fields=fields)
     if encoding != "identity":
         fields += (("Content-Encoding", encoding),)
-    return Response(200, body, JSON, fields)
+    return Response(200, body, content_type, fields)
 
 
 @handles(SNAPSHOT_STREAM)
@@ -100,5 +110,9 @@ def _stream(client: SnapshotClient, fields: Fields) -> Streaming:
 @lru_cache(maxsize=QUERIES_REMEMBERED)
 def shape_of(query: Query, viewer_uid: int | None) -> TaggedShape:
     """The shape the query asks for. Raises `HTTPError`."""
-    shape = Shape(query.get(GPU), query.value(BLOCKS), viewer_uid)
+    return tagged(Shape(query.get(GPU), query.value(BLOCKS), viewer_uid))
+
+
+def tagged(shape: Shape) -> TaggedShape:
+    """The shape, with its part of an entity tag."""
     return TaggedShape(shape, f"{crc32(repr(shape).encode()):x}")

@@ -6,6 +6,8 @@ from array import array
 from collections.abc import Iterable
 from itertools import repeat
 
+from blackbox.model import block_arrays
+from blackbox.model.block_arrays import BlockArrays, listed
 from blackbox.model.parts import AllocatorBlock, BlockState, BlockType
 from blackbox.sources.agents.decode import Columns
 from blackbox.sources.agents.text import printable
@@ -16,10 +18,19 @@ STATES: tuple[BlockState, ...] = ("inactive", "active", "pending_free")
 TYPES: tuple[BlockType, ...] = ("other", "weight", "activation", "kv_cache")
 
 
+STATE_CODES = bytes(block_arrays.STATES.index(state) for state in STATES).ljust(256, b"\0")
+TYPE_CODES = bytes(block_arrays.TYPES.index(type_) for type_ in TYPES).ljust(256, b"\0")
+"""Codes on the wire -> codes in the arrays."""
+Label = tuple[str | None, str | None]
+"""Subtype, and source of the type."""
+OTHER = block_arrays.TYPES.index("other")
+
+
 def block_rows(columns: Columns, ids: ThreadIds) -> tuple[AllocatorBlock, ...]:
     """The blocks. 15,000 of them in 6 ms: column by column, since a loop over rows takes three times as long."""
-    labels = [tuple(None if text is None else printable(text) for text in label) for label in columns.labels]
-    return tuple(
+    labels = [(_printable(subtype), _printable(source)) for subtype, source in columns.labels]
+    threads = None if columns.thread is None else _threads(columns.thread, ids)
+    rows = tuple(
         map(
             AllocatorBlock,
             columns.address,
@@ -29,10 +40,33 @@ def block_rows(columns: Columns, ids: ThreadIds) -> tuple[AllocatorBlock, ...]:
             _known(columns.requested),
             (labels[code][0] for code in columns.label) if columns.label else repeat(None),
             (labels[code][1] for code in columns.label) if columns.label else repeat(None),
-            _threads(columns.thread, ids),
+            repeat(None) if threads is None else threads,
             _known(columns.stream),
         )
     )
+    return listed(rows, _arrays(columns, tuple(labels), threads))
+
+
+def _arrays(
+    columns: Columns, labels: tuple[tuple[str | None, str | None], ...], threads: list[int | None] | None
+) -> BlockArrays:
+    rows = len(columns.size)
+    types, streams = columns.type, columns.stream
+    return BlockArrays(
+        columns.address,
+        columns.size,
+        array("B", columns.state.tobytes().translate(STATE_CODES)),
+        array("B", [OTHER]) * rows if types is None else array("B", types.tobytes().translate(TYPE_CODES)),
+        columns.label or array("B", bytes(rows)),
+        labels if columns.label else ((None, None),),
+        requested=columns.requested,
+        thread=None if threads is None else array("I", [thread or NO_THREAD for thread in threads]),
+        stream=None if streams is None or NOT_KNOWN in streams else streams,
+    )
+
+
+def _printable(text: str | None) -> str | None:
+    return None if text is None else printable(text)
 
 
 def _known(column: array[int] | None) -> Iterable[int | None]:
@@ -41,8 +75,6 @@ def _known(column: array[int] | None) -> Iterable[int | None]:
     return (None if value == NOT_KNOWN else value for value in column)
 
 
-def _threads(column: array[int] | None, ids: ThreadIds) -> Iterable[int | None]:
-    if column is None:
-        return repeat(None)
+def _threads(column: array[int], ids: ThreadIds) -> list[int | None]:
     outer = {inner: None if inner == NO_THREAD else ids.outer(inner) for inner in set(column)}
-    return map(outer.__getitem__, column)
+    return list(map(outer.__getitem__, column))

@@ -89,6 +89,8 @@ class Block:
     use: Use = UNUSED
     thread_id: int | None = None
     stack: Frames = NO_STACK
+    allocated_at: float = 0.0
+    """Of the machine's time."""
     view: AllocatorBlock | None = None
     """Filled by `CachingAllocator.blocks`, emptied by every change."""
 
@@ -125,8 +127,12 @@ class CachingAllocator:
         """What the program asked for, of those."""
         self.thread_bytes: dict[int, int] = {}
         """Thread id -> sizes of the active blocks it allocated."""
+        self.now = 0.0
+        """The machine's time, which whoever lets it pass sets."""
         self._stacks: dict[tuple[Frames, Use], list[int]] = {}
-        """Stack and use -> sizes and number of the active blocks allocated there."""
+        """Stack and use -> sizes and number of the active blocks allocated there, and its id."""
+        self._started_unix = 0.0
+        """The wall time of the machine's second 0, as of the last list of blocks."""
         self._memory = memory
         self._segments: list[Segment] = []
         self._free: dict[Pool, list[tuple[int, int, Block]]] = {}
@@ -146,6 +152,7 @@ class CachingAllocator:
         block.use = use
         block.thread_id = thread_id
         block.stack = stack
+        block.allocated_at = self.now
         self._changed(block)
         self._count(block, +1)
         return block
@@ -202,17 +209,25 @@ class CachingAllocator:
             default=0,
         )
 
-    def blocks(self) -> tuple[AllocatorBlock, ...]:
-        """Every block by address, tiling the segments; the same tuple until something changes."""
+    def blocks(self, started_unix: float = 0.0) -> tuple[AllocatorBlock, ...]:
+        """Every block by address, tiling the segments; the same tuple until something changes. `started_unix` is the
+        wall time of the machine's second 0."""
+        if self._started_unix != started_unix:
+            self._started_unix = started_unix
+            for segment in self._segments:
+                for block in segment.blocks():
+                    self._changed(block)
         if self._blocks is None:
-            self._blocks = tuple(block.view or _view(block) for segment in self._segments for block in segment.blocks())
+            self._blocks = tuple(
+                block.view or self._view(block) for segment in self._segments for block in segment.blocks()
+            )
         return self._blocks
 
     def stacks(self) -> tuple[OwningStack, ...] | None:
         """Who allocated what lives, the largest first; None where nobody recorded it."""
         told = [
-            OwningStack(stack, size, count, use.type, use.subtype)
-            for (stack, use), (size, count) in self._stacks.items()
+            OwningStack(stack, size, count, use.type, use.subtype, number)
+            for (stack, use), (size, count, number) in self._stacks.items()
             if count
         ]
         return tuple(sorted(told, key=lambda stack: -stack.allocated_bytes)) or None
@@ -301,7 +316,7 @@ class CachingAllocator:
         if block.thread_id is not None:
             self.thread_bytes[block.thread_id] = self.thread_bytes.get(block.thread_id, 0) + sign * block.size
         if block.stack:
-            total = self._stacks.setdefault((block.stack, block.use), [0, 0])
+            total = self._stacks.setdefault((block.stack, block.use), [0, 0, len(self._stacks)])
             total[0] += sign * block.size
             total[1] += sign
 
@@ -309,21 +324,25 @@ class CachingAllocator:
         block.view = None
         self._blocks = None
 
-
-def _view(block: Block) -> AllocatorBlock:
-    live = block.state != "inactive"
-    block.view = AllocatorBlock(
-        address=block.address,
-        size=block.size,
-        state=block.state,
-        type=block.use.type,
-        requested_bytes=block.requested_bytes if live else None,
-        subtype=block.use.subtype,
-        type_source=block.use.type_source,
-        thread_id=block.thread_id,
-        stream=block.segment.pool.stream,
-    )
-    return block.view
+    def _view(self, block: Block) -> AllocatorBlock:
+        live = block.state != "inactive"
+        known = self._stacks.get((block.stack, block.use))
+        block.view = AllocatorBlock(
+            address=block.address,
+            size=block.size,
+            state=block.state,
+            type=block.use.type,
+            requested_bytes=block.requested_bytes if live else None,
+            subtype=block.use.subtype,
+            type_source=block.use.type_source,
+            thread_id=block.thread_id,
+            stream=block.segment.pool.stream,
+            stack=known[2] if live and known is not None else None,
+            segment=block.segment.address,
+            pool=0,
+            allocated_at=self._started_unix + block.allocated_at if live else None,
+        )
+        return block.view
 
 
 def _segment_size(size: int) -> int:

@@ -54,6 +54,7 @@ class InferenceServer:
 
     def step(self, now: float, seconds: float) -> None:
         """Lets `seconds` pass."""
+        self.process.allocator.now = now
         self._scheduler.step(now, seconds)
         running = len(self._scheduler.running)
         for block in self._scratch:

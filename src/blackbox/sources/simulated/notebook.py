@@ -101,6 +101,7 @@ class Notebook:
 
     def _run_cell(self, process: SimulatedProcess, now: float) -> None:
         process.run(process.pid, now)
+        process.allocator.now = now
         self.busy_ratio = self._rng.uniform(0.5, 0.9)
         scratch = self._allocate(process, self._rng.randint(*SCRATCH_BYTES), now, SCRATCH)
         self._allocate(process, self._rng.randint(*KEPT_BYTES), now, KEPT)

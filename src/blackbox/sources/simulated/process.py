@@ -33,6 +33,7 @@ class SimulatedProcess:
         self.identity = identity
         self.gpu = gpu
         self.allocator = CachingAllocator(gpu)
+        self.allocator.now = identity.started_at
         self._context_bytes = context_bytes
         self._names: dict[int, str] = {identity.pid: identity.name}
         self._ran_at: dict[int, float] = {}
@@ -94,7 +95,7 @@ class SimulatedProcess:
             requested_bytes=allocator.requested_bytes,
             inactive_split_bytes=allocator.inactive_split_bytes,
             largest_free_bytes=allocator.largest_free_bytes,
-            blocks=allocator.blocks(),
+            blocks=allocator.blocks(started_unix),
             kv_pools=kv_pools,
             threads=tuple(
                 OwningThread(

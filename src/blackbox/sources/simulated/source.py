@@ -7,7 +7,7 @@ from msgspec import structs
 
 from blackbox.model.event import Event, OutOfMemory
 from blackbox.model.facts import DRIVER_VERSION, NVML_VERSION, PID_SCOPE
-from blackbox.model.parts import Allocator, KernelCounters
+from blackbox.model.parts import Allocator, AllocatorBlock, KernelCounters
 from blackbox.model.sample import Sample
 from blackbox.sources.base import SourceContext
 from blackbox.sources.simulated.kernels import counters
@@ -120,7 +120,10 @@ class SimulatedSource:
                 device_total_bytes=failure.device_total_bytes,
                 device_free_bytes=failure.device_free_bytes,
                 allocator=structs.replace(
-                    allocator, start_time=self._started_unix + born_unix, taken_at=self._begun + failure.at
+                    allocator,
+                    start_time=self._started_unix + born_unix,
+                    taken_at=self._begun + failure.at,
+                    blocks=tuple(map(self._dated, allocator.blocks or ())),
                 ),
                 trace=tuple(
                     structs.replace(step, time_us=int(self._started_unix * 1e6) + (step.time_us or 0))
@@ -129,6 +132,12 @@ class SimulatedSource:
                 stacks=STACKS,
             ),
         )
+
+    def _dated(self, block: AllocatorBlock) -> AllocatorBlock:
+        """The block with the wall time of its allocation instead of the machine's."""
+        if block.allocated_at is None:
+            return block
+        return structs.replace(block, allocated_at=self._started_unix + block.allocated_at)
 
 
 def make(context: SourceContext) -> SimulatedSource:  # noqa: ARG001 - a simulation has no settings

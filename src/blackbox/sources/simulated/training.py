@@ -79,6 +79,7 @@ class TrainingJob:
 
     def step(self, now: float, seconds: float) -> None:
         """Lets `seconds` pass."""
+        self.process.allocator.now = now
         for _ in range(round(LAYERS_PER_SECOND * seconds)):
             next(self._work)
         self.process.run(self._thread, now)
