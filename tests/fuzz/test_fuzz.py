@@ -61,6 +61,7 @@ def test_every_decoder_has_a_target() -> None:
         "engine_pages",
         "event_log",
         "http_request",
+        "jax_profile",
         "memory_snapshot",
         "ncu_report",
         "ncu_table",

@@ -87,18 +87,21 @@ def test_a_pytorch_whose_listing_raises_tells_its_counters_and_why_there_are_no_
     arguments: list[str], tmp_path: Path
 ) -> None:
     program = genuine.case("agent-snapshot-raises") / "program.py"
+    counters = 224395264, 204004352
     with AgentServer(tmp_path) as server:
         variables = environment(server.socket, FAKE_TORCH_VERSION="2.11")
         with server.program([str(program), *arguments], **variables):
             sample = server.wait_for(
-                lambda sample: any(one.blocks or "blocks" in one.unknown for one in sample.allocators)
+                lambda sample: any(
+                    (one.reserved_bytes, one.allocated_bytes) == counters and (one.blocks or "blocks" in one.unknown)
+                    for one in sample.allocators
+                )
             )
     (allocator,) = sample.allocators
-    assert (allocator.reserved_bytes, allocator.allocated_bytes) == (224395264, 204004352)
     if arguments:
         assert "mempool_id must be a tuple of 2 integers" in allocator.unknown["blocks"]
     else:
-        assert len(allocator.blocks or ()) == 7
+        assert len(allocator.blocks or ()) == 6, "of the seven of /vram one is opaque"
 
 
 @pytest.mark.parametrize(

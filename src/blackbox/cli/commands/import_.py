@@ -34,6 +34,11 @@ IMPORTERS = (
         "PyTorch memory snapshot: prints the object of /vram",
     ),
     Importer(
+        (".prof", ".pprof", ".pb.gz"),
+        "blackbox.cli.commands.import_jax",
+        "device memory profile of JAX: prints the object of /vram",
+    ),
+    Importer(
         (".ncu-rep", ".csv"), "blackbox.cli.commands.import_ncu", "report of Nsight Compute: prints its nsight_metrics"
     ),
 )

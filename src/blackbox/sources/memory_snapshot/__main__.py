@@ -5,13 +5,13 @@ there are any. Writes the packed `Contents` to stdout; exit code 1 and one line 
 """
 
 import gc
-import resource
 import sys
 from pathlib import Path
 
 import msgspec
 
 from blackbox.analysis.rules import NO_RULES, CategoryRules
+from blackbox.sources.isolation.reader import fail_in_one_line, limit_this_process
 from blackbox.sources.memory_snapshot.contents import contents
 from blackbox.sources.memory_snapshot.parts import TRACES
 from blackbox.sources.memory_snapshot.unpickle import plain_data
@@ -21,9 +21,7 @@ def main() -> int:
     path, memory_bytes, cpu_seconds = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     # plain data has no cycles, and looking for some in millions of objects costs more than reading them
     gc.disable()
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
+    limit_this_process(memory_bytes, cpu_seconds)
     rules = sys.stdin.buffer.read()
     try:
         with path.open("rb") as pickled:
@@ -34,16 +32,11 @@ def main() -> int:
             )
         packed = msgspec.msgpack.encode(found)
     except MemoryError:
-        return _fail(f"it would take more than {memory_bytes >> 20} MiB to read")
+        return fail_in_one_line(f"it would take more than {memory_bytes >> 20} MiB to read")
     except Exception as error:  # a broken pickle may provoke any of them
-        return _fail(f"not a memory snapshot of PyTorch: {error or type(error).__name__}")
+        return fail_in_one_line(f"not a memory snapshot of PyTorch: {error or type(error).__name__}")
     sys.stdout.buffer.write(packed)
     return 0
-
-
-def _fail(reason: str) -> int:
-    print(" ".join(reason.split())[:300], file=sys.stderr)
-    return 1
 
 
 if __name__ == "__main__":

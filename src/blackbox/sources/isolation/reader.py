@@ -1,0 +1,84 @@
+"""Has a file that may come from anyone read by a child process, within limits that the kernel keeps."""
+
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from blackbox.errors import FailureError
+
+PATIENCE = 5
+"""The wall clock may run this much faster than the CPU's before the child is given up."""
+
+
+class ReaderLimits(NamedTuple):
+    """What reading a kind of file may take."""
+
+    file_bytes_max: int
+    memory_bytes_base: int
+    """Python itself, and its address space."""
+    memory_per_file_byte: int
+    cpu_seconds_base: int
+    file_bytes_per_cpu_second: int
+
+
+def read_in_child(
+    path: Path, module: str, what: str, limits: ReaderLimits, arguments: Sequence[str] = (), given: bytes = b""
+) -> bytes:
+    """What `python -m module FILE MEMORY_BYTES CPU_SECONDS arguments...` writes, with `given` on its stdin.
+
+    `what` the file should be, for messages. Raises `FailureError`.
+    """
+    size = _size(path, limits.file_bytes_max)
+    cpu_seconds = limits.cpu_seconds_base + size // limits.file_bytes_per_cpu_second
+    memory_bytes = limits.memory_bytes_base + size * limits.memory_per_file_byte
+    command = [sys.executable, "-P", "-m", module, path.absolute(), str(memory_bytes), str(cpu_seconds), *arguments]
+    try:
+        done = subprocess.run(command, input=given, capture_output=True, check=False, timeout=cpu_seconds * PATIENCE)
+    except subprocess.TimeoutExpired:
+        raise FailureError(f"{path}: not read within {cpu_seconds * PATIENCE} s") from None
+    if done.returncode < 0:
+        raise FailureError(f"{path}: {_ending(-done.returncode, what)}")
+    if done.returncode > 0:
+        raise FailureError(f"{path}: {_last_line(done.stderr)}")
+    return done.stdout
+
+
+def limit_this_process(memory_bytes: int, cpu_seconds: int) -> None:
+    """What the child does first."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
+
+
+def fail_in_one_line(reason: str) -> int:
+    """What the child does where it cannot read the file; returns its exit code."""
+    print(" ".join(reason.split())[:300], file=sys.stderr)
+    return 1
+
+
+def _size(path: Path, bytes_max: int) -> int:
+    try:
+        with path.open("rb"):
+            size = path.stat().st_size
+    except OSError as error:
+        raise FailureError(f"{path}: {error.strerror}") from None
+    if not path.is_file():
+        raise FailureError(f"{path}: not a file")
+    if size > bytes_max:
+        raise FailureError(f"{path}: {size >> 20} MiB are more than the {bytes_max >> 20} MiB that are read")
+    return size
+
+
+def _ending(number: int, what: str) -> str:
+    if number in (signal.SIGXCPU, signal.SIGKILL):
+        return f"not {what}: reading it took too long or too much memory"
+    return f"not {what}: reading it ended with {signal.Signals(number).name}"
+
+
+def _last_line(text: bytes) -> str:
+    lines = text.decode(errors="replace").split("\n")
+    return next((line for line in reversed(lines) if line.strip()), "reading it failed")
