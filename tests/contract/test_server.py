@@ -116,6 +116,7 @@ def test_an_unknown_path_is_answered_as_documented(server: RunningServer, path: 
         ("/metrics", 200),
         ("/healthz", 200),
         ("/readyz", 200),
+        ("/livez", 200),
         ("/openapi.json", 200),
     ],
 )

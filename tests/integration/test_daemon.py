@@ -154,6 +154,7 @@ def test_row_01_without_a_driver_the_server_answers_and_says_so(
     assert "total_bytes" in snapshot["unknown"]
     assert snapshot["sources"][0]["reason"]
     assert daemon.get("/healthz").status_code == 503
+    assert daemon.get("/livez").status_code == 200  # a restart would not mend the driver
 
 
 @pytest.mark.fault(3)

@@ -10,6 +10,7 @@ from blackbox.sources.nvml.source import OPEN_RETRY_SECONDS, NvmlSource
 from tests.clocks import ManualClock
 from tests.fake_nvml import FakeDriver, gpu_uuid
 from tests.nvml_samples import TICK_SECONDS, device, sample_until
+from tests.running_server import blackbox, environment
 
 UNINITIALIZED, NO_PERMISSION, DRIVER_NOT_LOADED, TIMEOUT, VERSION_MISMATCH, UNKNOWN = 1, 4, 9, 10, 18, 999
 RECOVERY_SECONDS_MAX = 5
@@ -29,6 +30,31 @@ def test_without_a_library_the_sample_says_so(fake_driver: FakeDriver, tmp_path:
     source.close()
     assert (sample.state, sample.devices) == ("no_driver", ())
     assert "libnvidia-ml.so.1 not found" in (sample.reason or "")
+
+
+@pytest.mark.parametrize(("content", "words"), [(b"", "file too short"), (b"no library" * 99, "invalid ELF header")])
+def test_a_library_that_cannot_be_loaded_is_told_in_the_loaders_words(
+    fake_driver: FakeDriver, tmp_path: Path, content: bytes, words: str
+) -> None:
+    library = tmp_path / "libnvidia-ml.so.1"
+    library.write_bytes(content)
+    source = NvmlSource(library=library)
+    sample = source.sample()
+    source.close()
+    assert sample.state == "no_driver"
+    assert words in (sample.reason or "")
+    assert "not found" not in (sample.reason or "")
+
+
+def test_an_old_pynvml_that_hides_the_bindings_is_named_by_the_doctor(tmp_path: Path) -> None:
+    package = tmp_path / "pynvml"
+    package.mkdir()
+    (package / "__init__.py").write_text("nvmlLib = None\n")
+    env = environment(tmp_path, PYTHONPATH=str(tmp_path), BLACKBOX_VENDOR="nvidia")
+    told = blackbox("doctor", env=env).stdout
+    assert str(package / "__init__.py") in told
+    assert "pip uninstall pynvml" in told
+    assert "Traceback" not in told
 
 
 @pytest.mark.parametrize(

@@ -282,6 +282,16 @@ READYZ = Endpoint(
     statuses=NO_SAMPLE | REFUSED,
     accepts_any_parameter=True,
 )
+LIVEZ = Endpoint(
+    path="/livez",
+    operation="live",
+    summary="Whether the server serves: for a probe that restarts what does not answer.",
+    description="The data may be stale, which a restart would not mend: `/healthz` tells that.",
+    answer=StatusAnswer(help="It does."),
+    statuses=REFUSED,
+    is_public=True,
+    accepts_any_parameter=True,
+)
 OPENAPI = Endpoint(
     path="/openapi.json",
     operation="description",
@@ -336,6 +346,7 @@ ENDPOINTS = (
     METRICS,
     HEALTHZ,
     READYZ,
+    LIVEZ,
     OPENAPI,
     LOGIN,
     DASHBOARD_SCRIPT,

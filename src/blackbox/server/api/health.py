@@ -1,11 +1,11 @@
-"""`GET /healthz` and `GET /readyz`: health follows the age of the data."""
+"""`GET /healthz`, `/readyz` and `/livez`: health follows the age of the data, life does not."""
 
 from typing import Literal
 
 import msgspec
 from msgspec import Struct, structs
 
-from blackbox.model.endpoints import HEALTHZ, READYZ
+from blackbox.model.endpoints import HEALTHZ, LIVEZ, READYZ
 from blackbox.model.moment import Moment
 from blackbox.model.status import RecorderStatus, SourceStatus
 from blackbox.server.api.context import Context
@@ -42,6 +42,12 @@ def healthz(context: Context, _request: Request, _viewer: Viewer, _query: Query)
 def readyz(context: Context, _request: Request, _viewer: Viewer, _query: Query) -> AnswerOrCoroutine:
     """200 from the first sample on."""
     return unavailable("no sample yet", retry_after_seconds=1) if context.hub.latest is None else text(200, "ready")
+
+
+@handles(LIVEZ)
+def livez(_context: Context, _request: Request, _viewer: Viewer, _query: Query) -> AnswerOrCoroutine:
+    """200 while the process serves, whatever the driver does: a probe that restarts must ask no more."""
+    return text(200, "alive")
 
 
 def judge(moment: Moment | None, now: float) -> Health:

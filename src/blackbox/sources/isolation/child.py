@@ -53,7 +53,7 @@ def main() -> int:
     breadcrumbs = Breadcrumbs(breadcrumbs_fd)
     os.close(breadcrumbs_fd)
     with socket.socket(fileno=socket_fd) as channel:
-        source = make_source(factory, breadcrumbs)
+        source = _make_or_explain(factory, breadcrumbs)
         try:
             _serve(channel, source, breadcrumbs)
         finally:
@@ -72,6 +72,28 @@ def make_source(factory: str, breadcrumbs: Breadcrumbs) -> Source:
         slow=getattr(source, "slow_calls", frozenset()), vital=getattr(source, "vital_calls", frozenset())
     )
     return source
+
+
+class _Unimportable:
+    """In the place of a source whose packages cannot be imported: says so, as often as it is asked."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name
+        self._reason = reason
+
+    def sample(self) -> Sample:
+        return Sample(source=self.name, taken_at=time.monotonic(), state="failed", reason=self._reason)
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def _make_or_explain(factory: str, breadcrumbs: Breadcrumbs) -> Source:
+    """The source. What keeps it from being imported will not change while this process lives."""
+    try:
+        return make_source(factory, breadcrumbs)
+    except ImportError as error:
+        return _Unimportable(factory.partition(":")[0].split(".")[-2], str(error))
 
 
 def _live_with_parent(parent_pid: int) -> None:

@@ -12,6 +12,7 @@ from blackbox.sources.nvidia.errors import (
     FUNCTION_NOT_FOUND,
     SUCCESS,
     UNINITIALIZED,
+    UNLOADABLE,
     Failure,
     Fault,
     LibraryGoneError,
@@ -24,6 +25,9 @@ NO_DEVICE = -1
 
 INIT_CALL = "nvmlInitWithFlags"
 _SHUTDOWN = "nvmlShutdown"
+LIBRARY = "libnvidia-ml.so.1"
+_ABSENT = "{}: cannot open shared object file: No such file or directory"
+"""The loader's words for a file that is nowhere; all others speak of one that it found."""
 _MPS_VIEW = "NVML_MPS_DEVICE_ENUMERATION"
 """Environment variable that makes the library show one MPS client's view in place of the machine."""
 
@@ -61,16 +65,26 @@ class Driver:
             return barred
         os.environ.pop(_MPS_VIEW, None)
         self._breadcrumb(INIT_CALL, NO_DEVICE)
+        if failure := self._load():
+            return failure
         try:
-            if self._library is not None:
-                nvml.nvmlLib = CDLL(str(self._library))
             nvml.nvmlInitWithFlags(0)
         except nvml.NVMLError as error:
             return failure_of(INIT_CALL, error.value)
-        except OSError:
-            return failure_of(INIT_CALL, nvml.NVML_ERROR_LIBRARY_NOT_FOUND)
         self._is_open = True
         self._inits_open += 1
+        return None
+
+    def _load(self) -> Failure | None:
+        """Loads the library in the bindings' place, which tell nobody why it cannot be loaded."""
+        name = LIBRARY if self._library is None else str(self._library)
+        try:
+            if self._library is not None or nvml.nvmlLib is None:
+                nvml.nvmlLib = CDLL(name)
+        except OSError as error:
+            if str(error) == _ABSENT.format(name):
+                return failure_of(INIT_CALL, nvml.NVML_ERROR_LIBRARY_NOT_FOUND)
+            return Failure(Fault.LIBRARY_GONE, f"{LIBRARY} is there, but cannot be loaded: {error}", UNLOADABLE)
         return None
 
     def close(self) -> None:

@@ -56,6 +56,8 @@ INSUFFICIENT_SIZE: int = nvml.NVML_ERROR_INSUFFICIENT_SIZE
 TIMEOUT: int = nvml.NVML_ERROR_TIMEOUT
 UNINITIALIZED: int = nvml.NVML_ERROR_UNINITIALIZED
 UNKNOWN: int = nvml.NVML_ERROR_UNKNOWN
+UNLOADABLE = -1
+"""Ours, not the driver's: the loader found the library, and refused it."""
 
 _PERMANENT = (
     nvml.NVML_ERROR_NOT_SUPPORTED,
@@ -123,4 +125,6 @@ def failure_of(call: str, code: int) -> Failure:
 
 def absence_of(failure: Failure) -> Absence:
     """State of the whole source when the library failed this way, with what to do about it."""
+    if failure.code == UNLOADABLE:
+        return Absence("no_driver", failure.reason)
     return _ABSENCES.get(failure.code) or Absence("failed", failure.reason)

@@ -7,7 +7,38 @@ import pynvml  # pyright: ignore[reportMissingTypeStubs]: NVIDIA ships none
 
 from blackbox.model.facts import ProfilingAccess
 
-nvml: Any = pynvml
+NEEDED = (
+    "NVMLError", "NVML_CLOCK_MEM", "NVML_DEVICE_MIG_ENABLE", "NVML_DEVICE_UUID_V2_BUFFER_SIZE",
+    "NVML_ERROR_ARGUMENT_VERSION_MISMATCH", "NVML_ERROR_CORRUPTED_INFOROM", "NVML_ERROR_DEPRECATED",
+    "NVML_ERROR_DRIVER_NOT_LOADED", "NVML_ERROR_FREQ_NOT_SUPPORTED", "NVML_ERROR_FUNCTION_NOT_FOUND",
+    "NVML_ERROR_GPU_IS_LOST", "NVML_ERROR_GPU_NOT_FOUND", "NVML_ERROR_INSUFFICIENT_SIZE", "NVML_ERROR_IRQ_ISSUE",
+    "NVML_ERROR_LIBRARY_NOT_FOUND", "NVML_ERROR_LIB_RM_VERSION_MISMATCH", "NVML_ERROR_NOT_FOUND",
+    "NVML_ERROR_NOT_SUPPORTED", "NVML_ERROR_NO_PERMISSION", "NVML_ERROR_RESET_REQUIRED",
+    "NVML_ERROR_RESET_TYPE_NOT_SUPPORTED", "NVML_ERROR_TIMEOUT", "NVML_ERROR_UNINITIALIZED", "NVML_ERROR_UNKNOWN",
+    "NVML_ERROR_VGPU_ECC_NOT_SUPPORTED", "NVML_GPM_METRICS_GET_VERSION", "NVML_GPM_METRIC_DRAM_BW_UTIL",
+    "NVML_GPM_METRIC_SM_OCCUPANCY", "NVML_GPM_SUPPORT_VERSION", "NVML_SUCCESS",
+    "NVML_SYSTEM_DRIVER_VERSION_BUFFER_SIZE", "NVML_TEMPERATURE_GPU", "c_nvmlEventData_t", "c_nvmlGpmMetricsGet_t",
+    "c_nvmlGpmSample_t", "c_nvmlGpmSupport_t", "c_nvmlMemory_t", "c_nvmlMemory_v2_t", "c_nvmlTemperature_v1_t",
+    "c_nvmlUtilization_t", "nvmlEventTypeDoubleBitEccError", "nvmlEventTypeDramRetirementEvent",
+    "nvmlEventTypeDramRetirementFailure", "nvmlEventTypeXidCriticalError", "nvmlInitWithFlags", "nvmlLib",
+    "nvmlMemory_v2", "nvmlPciInfo_t", "nvmlShutdown", "nvmlTemperature_v1",
+)  # fmt: skip
+"""All that we use of the bindings."""
+
+
+def checked(bindings: Any) -> Any:
+    """The bindings. Raises `ImportError` where another package of that name lies in their place, which an old `pynvml`
+    does whatever the order of installation."""
+    missing = next((name for name in NEEDED if not hasattr(bindings, name)), None)
+    if missing is None:
+        return bindings
+    raise ImportError(
+        f"{bindings.__file__} is not NVIDIA's own module (it has no {missing}), and hides it:"
+        " run 'pip uninstall pynvml', then 'pip install --force-reinstall nvidia-ml-py'"
+    )
+
+
+nvml: Any = checked(pynvml)
 """The bindings, which carry no types: the one place where they are taken for granted."""
 TRANSLATING_DRIVER = (565, 57, 1)
 """From this version on the driver answers in the caller's pid namespace throughout."""

@@ -42,15 +42,26 @@ _XIDS = {
     43: "GPU stopped processing, mostly after a program's fault",
     45: "work of a program removed, mostly after an earlier error or a kill",
     48: "uncorrectable memory error (double-bit ECC)",
-    63: "memory page or row retired",
-    64: "memory page or row could not be retired",
+    63: "memory row remapped, or page retired, as of the next reset",
+    64: "memory row could not be remapped, nor the page retired: reset the GPU",
     74: "NVLink error",
     79: "GPU has fallen off the bus",
-    94: "contained memory error",
-    95: "uncontained memory error",
+    92: "many corrected (single-bit) memory errors: the memory may be wearing out",
+    94: "memory error contained to one program, which has to be started anew",
+    95: "memory error that may touch every program: reset the GPU",
     119: "GPU firmware (GSP) does not answer",
     120: "GPU firmware (GSP) error",
+    140: "uncorrectable memory error that could not be taken out of use: reset the GPU",
+    154: "what it takes to recover has changed, as of the Xid beside it: the kernel's log says whether reset or reboot",
+    156: "faulty part of the GPU to be taken out of use: reset the GPU",
+    157: "faulty part of the GPU could not be taken out of use",
+    160: "memory channel taken out of use",
+    161: "memory channel could not be taken out of use",
+    168: "memory errors where the firmware lies, and less memory for programs",
+    171: "uncorrectable error in the GPU's memory (DRAM), which tells more of Xid 48",
+    172: "uncorrectable error in the GPU's caches (SRAM), which tells more of Xid 48",
 }
+"""In our own words, after NVIDIA's catalog of Xids as of November 2026."""
 
 
 def describe_xid(code: int) -> str:
