@@ -158,7 +158,9 @@ def _shared(path: Path) -> mmap:
 
 
 def _peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # not `ru_maxrss`: it lives through exec, so that it begins with the peak of whoever started this process
+    (peak,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(peak.split()[1]) * 1024
 
 
 def _limit() -> None:

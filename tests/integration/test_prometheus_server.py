@@ -13,7 +13,7 @@ import pytest
 
 from tests.running_server import RunningServer
 from tests.tools import tool
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import PATIENCE_SECONDS, until, until_value
 
 CONFIGURATION = """\
 global:
@@ -96,12 +96,15 @@ def snapshot(server: RunningServer) -> dict[str, Any]:
         return json.load(response)
 
 
-def test_promtool_finds_nothing_to_complain_about_in_what_the_server_answers(server: RunningServer) -> None:
-    promtool = tool("promtool", "prometheus")
+def exposition(server: RunningServer) -> bytes:
     with urllib.request.urlopen(f"{server.url}/metrics", timeout=PATIENCE_SECONDS) as response:
         assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
-        text = response.read()
-    assert b"blackbox_process_memory_used_bytes{" in text
+        return response.read()
+
+
+def test_promtool_finds_nothing_to_complain_about_in_what_the_server_answers(server: RunningServer) -> None:
+    promtool = tool("promtool", "prometheus")
+    text = until_value(lambda: exposition(server), lambda text: b"blackbox_process_memory_used_bytes{" in text)
     checked = subprocess.run(
         [promtool, "check", "metrics"], input=text, capture_output=True, timeout=PATIENCE_SECONDS, check=False
     )
