@@ -7,7 +7,7 @@ from blackbox.report.markup import clean
 from blackbox.report.report_data import Report
 
 NO_STACK, MORE_STACKS = "[stack not recorded]", "[{} more stacks]"
-Held = tuple[tuple[str, ...], int]
+FoldedStack = tuple[tuple[str, ...], int]
 """Frames, innermost first, and bytes."""
 
 
@@ -22,7 +22,7 @@ def to_folded(report: Report) -> bytes:
     return "".join(f"{line} {count}\n" for line, count in sorted(sums.items())).encode()
 
 
-def _held(report: Report) -> Iterable[Held]:
+def _held(report: Report) -> Iterable[FoldedStack]:
     if report.told is not None:
         for share in report.told.by_stack:
             yield share.frames or ((MORE_STACKS.format(share.stacks),) if share.stacks > 1 else ()), share.bytes

@@ -47,7 +47,7 @@ def of_recording(recording: Recording, since: float, until: float, origin: str) 
 def of_snapshot_file(path: Path, rules: CategoryRules = NO_RULES) -> Evidence:
     """What is in a PyTorch memory snapshot: one process, at one instant, and its history; `rules` of the user's own
     tell what its memory is for. Raises `FailureError`."""
-    contents = read_snapshot_file(path, with_traces=True, rules=rules)
+    contents = read_snapshot_file(path, parts="traces", rules=rules)
     origin, replayed = f"PyTorch snapshot {path.name}", contents.replayed
     if replayed is None:
         return _of_the_end(path, contents, origin)

@@ -24,4 +24,4 @@ def seeds() -> Sequence[bytes]:
 def run(data: bytes) -> None:
     with contextlib.suppress(*NOT_A_TREE):
         data = pickle.dumps(msgspec.msgpack.decode(data, strict=False))
-    contents(plain_data(io.BytesIO(data)), True)
+    contents(plain_data(io.BytesIO(data)), "all_stacks")

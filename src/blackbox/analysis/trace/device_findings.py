@@ -170,6 +170,7 @@ class Context(NamedTuple):
     replayed: Replay
     stacks: Stacks
     category_of: CategoryOf
+    stacks_max: int = STACKS_MAX
 
 
 def unknown(_block: int) -> Category:
@@ -217,7 +218,7 @@ def moment(context: Context, instant: Instant, bytes_max: int | None = None) -> 
         time=None if step is None else _time(replayed, step),
         seconds=None if step is None else _seconds(replayed, 0, step),
         by_category=_by_category(context, held),
-        by_stack=shares(context, held, STACKS_MAX),
+        by_stack=shares(context, held, context.stacks_max),
         by_pool=_by_pool(replayed, instant),
     )
 

@@ -1,10 +1,20 @@
-"""Print what is new, gone, grown or shrunk between two times, by process, by type of block and by stack."""
+"""Print what is new, gone, grown or shrunk between two times, by process, by type of block and by stack.
+
+A and B can be memory snapshots of PyTorch instead (.pickle): then it is told between their peaks, by category and by
+stack. A folder of such files, one of each rank of a job, gives one table: who holds how much, who was refused first.
+
+examples:
+  blackbox compare 2h 1h
+  blackbox compare before.pickle after.pickle --html difference.html
+  blackbox compare ranks/
+"""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from blackbox.cli.common import query_arguments, server_arguments
+from blackbox.cli.common import parsers, query_arguments, server_arguments, snapshot_arguments
+from blackbox.errors import UsageError
 
 if TYPE_CHECKING:
     from blackbox.model.query import Comparison, ProcessChange, StackChange
@@ -18,15 +28,20 @@ STACKS_MAX = 5
 def configure(parser: ArgumentParser) -> None:
     """What to compare, and whom to ask."""
     parser.epilog = query_arguments.TIMES
-    parser.add_argument("a", metavar="A", help="the earlier time")
-    parser.add_argument("b", nargs="?", metavar="B", help="the later time (default: now)")
-    parser.add_argument("--gpu", metavar="GPU", help="one GPU only: its index or UUID")
-    query_arguments.add_json_flags(parser)
+    parser.add_argument("a", metavar="A", help="the earlier time; or a .pickle, or a folder of them")
+    parser.add_argument("b", nargs="?", metavar="B", help="the later time (default: now); or a .pickle")
+    parser.add_argument("--gpu", metavar="GPU", help="of times: one GPU only, its index or UUID")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON, on one line")
+    snapshot_arguments.add_rules_flag(parser)
     server_arguments.add_server_flags(parser)
 
 
 def run(arguments: Namespace) -> int:
     """Prints the differences."""
+    if _is_of_files(arguments):
+        from blackbox.cli.commands import compare_files
+
+        return compare_files.run(arguments)
     from blackbox.client.queries import answer, compare
     from blackbox.model.query import Comparison
 
@@ -37,6 +52,20 @@ def run(arguments: Namespace) -> int:
     else:
         print("\n".join(lines(answer(body, Comparison))))
     return 0
+
+
+def _is_of_files(arguments: Namespace) -> bool:
+    """Whether snapshot files are to be compared. Raises `UsageError` where only half of what was said is of files."""
+    a, b = arguments.a, arguments.b
+    if snapshot_arguments.is_pickle(a) and snapshot_arguments.is_pickle(b):
+        return True
+    if b is None and not query_arguments.is_time(a) and parsers.path(a).is_dir():
+        return True
+    if snapshot_arguments.is_pickle(a) or snapshot_arguments.is_pickle(b):
+        raise UsageError("two snapshots are compared, or a folder of them: a snapshot and a time cannot be")
+    if arguments.rules is not None:
+        raise UsageError(f"--rules is for PyTorch snapshots ({', '.join(snapshot_arguments.PICKLES)})")
+    return False
 
 
 def lines(found: "Comparison") -> Iterator[str]:

@@ -16,16 +16,15 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blackbox.cli.common import parsers, recording_arguments, server_arguments
+from blackbox.cli.common import parsers, recording_arguments, server_arguments, snapshot_arguments
+from blackbox.cli.common.snapshot_arguments import PICKLES
 from blackbox.errors import FailureError, UsageError
 
 if TYPE_CHECKING:
-    from blackbox.analysis.rules import CategoryRules
     from blackbox.report import Evidence
 
 MINUTES = "10"
 SECONDS_PER_MINUTE = 60.0
-PICKLES = (".pickle", ".pkl")
 URLS = ("http://", "https://")
 STDOUT = "-"
 PAGE = "blackbox-report.html"
@@ -48,11 +47,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--minutes", metavar="N", default=MINUTES, help=f"of a recording: minutes before (default: {MINUTES})"
     )
-    parser.add_argument(
-        "--rules",
-        metavar="FILE",
-        help="of a .pickle: what memory is for, by lines `name = pattern` over frames and tags; the first match wins",
-    )
+    snapshot_arguments.add_rules_flag(parser)
     parser.add_argument("--token-file", metavar="FILE", help="of a URL: file with the server's token")
     recording_arguments.add_recording_flags(parser)
 
@@ -90,8 +85,8 @@ def run(arguments: Namespace) -> int:
 
 def _evidence(arguments: Namespace, seconds: float) -> "Evidence":
     what: str | None = arguments.what
-    rules = None if arguments.rules is None else parsers.named("--rules", _rules, arguments.rules)
-    if rules is not None and (what is None or not what.lower().endswith(PICKLES)):
+    rules = snapshot_arguments.rules(arguments)
+    if arguments.rules is not None and not snapshot_arguments.is_pickle(what):
         raise UsageError(f"--rules is for a PyTorch snapshot ({', '.join(PICKLES)})")
     if what is None:
         return _of_directory(recording_arguments.directory(arguments), seconds)
@@ -108,8 +103,8 @@ def _evidence(arguments: Namespace, seconds: float) -> "Evidence":
 
     if is_dump(path):
         return of_dump(path)
-    if path.name.lower().endswith(PICKLES):
-        return of_snapshot_file(path) if rules is None else of_snapshot_file(path, rules)
+    if snapshot_arguments.is_pickle(path.name):
+        return of_snapshot_file(path, rules)
     raise FailureError(f"{path}: neither a dump of Blackbox, nor a PyTorch snapshot ({', '.join(PICKLES)})")
 
 
@@ -132,19 +127,6 @@ def _of_directory(directory: Path, seconds: float) -> "Evidence":
     if evidence is None:
         raise FailureError(f"{directory}: no moment of those minutes can be read")
     return evidence
-
-
-def _rules(text: str) -> "CategoryRules":
-    from blackbox.analysis.rules import FILE_BYTES_MAX, RulesError, parse_rules
-
-    path = parsers.path(text)
-    try:
-        with path.open("rb") as file:
-            return parse_rules(file.read(FILE_BYTES_MAX + 1))
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
-    except RulesError as error:
-        raise UsageError(f"{path}: {error}") from None
 
 
 def _is_directory(path: Path) -> bool:

@@ -41,6 +41,19 @@ def time_text(text: str | None) -> str | None:
     return f"-{ago.replace(' ', '')}" if ago[-1:].isalpha() and is_duration(ago) else text
 
 
+def is_time(text: str) -> bool:
+    """Whether the server would read it as a time."""
+    import time
+
+    from blackbox.model.text import unix_seconds
+
+    try:
+        unix_seconds(time_text(text) or "", time.time())
+    except ValueError:
+        return False
+    return True
+
+
 def ask(arguments: Namespace, query: "Query") -> bytes:
     """The server's answer. Raises `UsageError` where the server calls it a bad request, else `ClientError`."""
     from blackbox.client import StatusError, UnreachableError

@@ -1,19 +1,20 @@
 """The child that reads a snapshot file: python -m blackbox.sources.memory_snapshot FILE MEMORY_BYTES CPU_SECONDS PARTS
 
-PARTS: `end`, or `traces` for what these tell beside it. Reads the packed rules of the user's own from stdin, where
+PARTS: one of `SnapshotParts`. Reads the packed rules of the user's own from stdin, where
 there are any. Writes the packed `Contents` to stdout; exit code 1 and one line on stderr where that cannot be done.
 """
 
 import gc
 import sys
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
 from blackbox.analysis.rules import NO_RULES, CategoryRules
 from blackbox.sources.isolation.reader import fail_in_one_line, limit_this_process
 from blackbox.sources.memory_snapshot.contents import contents
-from blackbox.sources.memory_snapshot.parts import TRACES
+from blackbox.sources.memory_snapshot.parts import SnapshotParts
 from blackbox.sources.memory_snapshot.unpickle import plain_data
 
 
@@ -27,7 +28,7 @@ def main() -> int:
         with path.open("rb") as pickled:
             found = contents(
                 plain_data(pickled),
-                with_traces=sys.argv[4] == TRACES,
+                parts=cast(SnapshotParts, sys.argv[4]),
                 rules=msgspec.msgpack.decode(rules, type=CategoryRules) if rules else NO_RULES,
             )
         packed = msgspec.msgpack.encode(found)

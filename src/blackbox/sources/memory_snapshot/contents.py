@@ -5,6 +5,7 @@ from typing import Any, cast
 from msgspec import Struct, structs
 
 from blackbox.analysis.rules import NO_RULES, CategoryRules
+from blackbox.analysis.trace.device_findings import STACKS_MAX
 from blackbox.analysis.trace.roll_forward import WrongStartError
 from blackbox.model.parts import Allocator, AllocatorBlock, BlockState, Device, DeviceProcess, Memory, OwningStack
 from blackbox.model.sample import Sample
@@ -15,9 +16,10 @@ from blackbox.sources.memory_snapshot.parts import (
     SOURCE,
     TAKEN_AT,
     UNKNOWN_PURPOSE,
+    SnapshotParts,
     device_uuid,
 )
-from blackbox.sources.memory_snapshot.replayed import Replayed, Told, read_replayed
+from blackbox.sources.memory_snapshot.replayed import ALL_STACKS_MAX, Replayed, Told, read_replayed
 from blackbox.wire.report import NOT_KNOWN
 from blackbox.wire.segments import INACTIVE, DeviceMemory, SegmentError, read_segments
 from blackbox.wire.stacks import owner_stacks
@@ -52,7 +54,7 @@ class Contents(Struct, frozen=True):
     """What its traces tell; None where nobody asked for it, or they are malformed."""
 
 
-def contents(snapshot: Any, with_traces: bool, rules: CategoryRules = NO_RULES) -> Contents:
+def contents(snapshot: Any, parts: SnapshotParts, rules: CategoryRules = NO_RULES) -> Contents:
     """The sample in a snapshot, or in its list of segments alone, and what its traces tell. Raises `SegmentError`."""
     whole: dict[str, Any] = cast(dict[str, Any], snapshot) if isinstance(snapshot, dict) else {"segments": snapshot}
     if not isinstance(whole.get("segments"), list):
@@ -69,7 +71,10 @@ def contents(snapshot: Any, with_traces: bool, rules: CategoryRules = NO_RULES) 
         processes_taken_at=TAKEN_AT,
         allocators=tuple(_allocator(device, memory, stacks.get(device)) for device, memory in memories.items()),
     )
-    return Contents(sample, _last_step(whole.get("device_traces")), _replayed(whole, rules) if with_traces else None)
+    replayed = (
+        None if parts == "end" else _replayed(whole, rules, ALL_STACKS_MAX if parts == "all_stacks" else STACKS_MAX)
+    )
+    return Contents(sample, _last_step(whole.get("device_traces")), replayed)
 
 
 def at_moment(contents: Contents, told: Told) -> Contents:
@@ -162,10 +167,10 @@ def _stacks(whole: dict[str, Any]) -> dict[int, tuple[OwningStack, ...]]:
     }
 
 
-def _replayed(whole: dict[str, Any], rules: CategoryRules) -> Replayed | None:
+def _replayed(whole: dict[str, Any], rules: CategoryRules, stacks_max: int) -> Replayed | None:
     """None where they are malformed: the blocks tell most of what there is."""
     try:
-        return read_replayed(whole, rules)
+        return read_replayed(whole, rules, stacks_max)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, WrongStartError):
         return None
 

@@ -1,6 +1,6 @@
 """What the parts of a sample out of a memory snapshot have in common."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 SOURCE = "pytorch"
 PID = 0
@@ -8,8 +8,9 @@ TAKEN_AT = 0.0
 """All parts are of one instant."""
 
 
-END, TRACES = "end", "traces"
-"""What is read of a file: its list of segments alone, or what led to it as well."""
+SnapshotParts = Literal["end", "traces", "all_stacks"]
+"""What is read of a file: its list of segments alone, what led to it as well, or that with every stack of each moment,
+where others only have the largest."""
 
 
 class Purpose(NamedTuple):

@@ -7,7 +7,7 @@ import msgspec
 from blackbox.analysis.rules import NO_RULES, CategoryRules
 from blackbox.sources.isolation.reader import ReaderLimits, read_in_child
 from blackbox.sources.memory_snapshot.contents import Contents
-from blackbox.sources.memory_snapshot.parts import END, TRACES
+from blackbox.sources.memory_snapshot.parts import SnapshotParts
 
 FILE_BYTES_MAX = 1 << 30
 """Long histories with deep stacks take hundreds of megabytes."""
@@ -25,12 +25,11 @@ _LIMITS = ReaderLimits(
 _decoder = msgspec.msgpack.Decoder(Contents)
 
 
-def read(path: Path, with_traces: bool = False, rules: CategoryRules = NO_RULES) -> Contents:
-    """What is in the file; what its traces tell only where that is asked for, as it takes time.
+def read(path: Path, parts: SnapshotParts = "end", rules: CategoryRules = NO_RULES) -> Contents:
+    """What is in the file, as far as it is asked for: its traces take time.
 
     Raises `FailureError`; nothing in the file is executed, whatever it holds.
     """
-    arguments = [TRACES if with_traces else END]
     given = msgspec.msgpack.encode(rules) if rules.names else b""
     module, what = "blackbox.sources.memory_snapshot", "a memory snapshot of PyTorch"
-    return _decoder.decode(read_in_child(path, module, what, _LIMITS, arguments, given))
+    return _decoder.decode(read_in_child(path, module, what, _LIMITS, [parts], given))

@@ -9,7 +9,14 @@ from msgspec import Struct
 from blackbox.analysis.purpose import purposes
 from blackbox.analysis.purpose_course import Course
 from blackbox.analysis.rules import NO_RULES, CategoryRules
-from blackbox.analysis.trace.device_findings import AllocationShare, Context, DeviceFindings, findings, shares
+from blackbox.analysis.trace.device_findings import (
+    STACKS_MAX,
+    AllocationShare,
+    Context,
+    DeviceFindings,
+    findings,
+    shares,
+)
 from blackbox.analysis.trace.layout import is_default
 from blackbox.analysis.trace.moments import MemoryRange, rows
 from blackbox.analysis.trace.replay import Instant, Replay, instants, replay
@@ -82,10 +89,15 @@ class DeviceReplay(NamedTuple):
     course: Course
 
 
-def read_replayed(snapshot: dict[str, Any], rules: CategoryRules = NO_RULES) -> Replayed | None:
-    """None where the file holds no memory. Raises `SegmentError`, `KeyError` or the like where traces are malformed."""
+def read_replayed(
+    snapshot: dict[str, Any], rules: CategoryRules = NO_RULES, stacks_max: int = STACKS_MAX
+) -> Replayed | None:
+    """None where the file holds no memory. Raises `SegmentError`, `KeyError` or the like where traces are malformed.
+
+    `stacks_max` of each moment are told by themselves.
+    """
     traces = read_traces(snapshot, rules)
-    devices = [_device(recorded, traces) for recorded in traces.devices]
+    devices = [_device(recorded, traces, stacks_max) for recorded in traces.devices]
     on_gpus = [device for device in devices if device.recorded.device != HOST]
     if not on_gpus:
         return None
@@ -93,11 +105,11 @@ def read_replayed(snapshot: dict[str, Any], rules: CategoryRules = NO_RULES) -> 
     return Replayed(devices=tuple(device.found for device in devices), told=told)
 
 
-def _device(recorded: DeviceTrace, traces: Traces) -> DeviceReplay:
+def _device(recorded: DeviceTrace, traces: Traces, stacks_max: int) -> DeviceReplay:
     run = replay(recorded.trace, recorded.end, recorded.rules)
     said = situations(run, recorded.facts)
     category_of, course = purposes(run, traces.evidence)
-    context = Context(recorded.device, run, traces.stacks, category_of)
+    context = Context(recorded.device, run, traces.stacks, category_of, stacks_max)
     return DeviceReplay(recorded, run, context, findings(context, said), course)
 
 

@@ -1,0 +1,160 @@
+"""`blackbox compare` of snapshot files: two of them, or a folder with one of each rank."""
+
+import re
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from blackbox.cli.common import parsers, snapshot_arguments
+from blackbox.errors import FailureError, UsageError
+
+if TYPE_CHECKING:
+    from blackbox.analysis.trace.difference import PeakDifference, PeakSide, ShareChange
+    from blackbox.analysis.trace.ranks import RankTable
+    from blackbox.report.comparison import SnapshotComparison
+
+FILES_MAX = 1024
+"""Of one job: as many ranks as the largest that anyone debugs file by file."""
+STACKS_MAX = 12
+"""Printed of each device, the largest differences first; --json has all."""
+CATEGORIES_MAX = 4
+"""Of a job, printed: the widest spreads."""
+_DIGITS = re.compile(r"(\d+)")
+
+
+def run(arguments: Namespace) -> int:
+    """Prints the differences, or the table."""
+    if arguments.gpu is not None:
+        raise UsageError("--gpu is for times: of snapshots all GPUs are told")
+    rules = snapshot_arguments.rules(arguments)
+    if arguments.b is None:
+        from blackbox.report.comparison import compare_ranks
+
+        table = compare_ranks(_files(parsers.path(arguments.a)), rules)
+        _print(arguments, table, rank_lines(table))
+        return 1 if table.unread else 0
+    from blackbox.report.comparison import compare_files
+
+    found = compare_files(parsers.path(arguments.a), parsers.path(arguments.b), rules)
+    document = {"a": found.a, "b": found.b, "devices": found.devices, "notes": found.notes}
+    _print(arguments, document, lines(found))
+    return 0
+
+
+def lines(found: "SnapshotComparison") -> Iterator[str]:
+    """Two files, for people."""
+    yield f"A {found.a}, B {found.b}: the peak of each"
+    for device in found.devices:
+        yield from _device(device)
+    if found.notes:
+        yield from ("", "Not known")
+        yield from (f"  {note}" for note in found.notes)
+
+
+def rank_lines(table: "RankTable") -> Iterator[str]:
+    """A job, for people."""
+    from blackbox.model.text import rfc3339, signed, size
+
+    width = max(len(row.file) for row in table.rows)
+    yield f"{'':{width}}  GPU        peak    of mean    reserved  refused"
+    for row in table.rows:
+        refused = ""
+        if row.refusals:
+            when = "" if row.first_refusal_time is None else f", first at {rfc3339(row.first_refusal_time)}"
+            refused = f"{row.refusals}{when}"
+        apart = signed(row.peak_bytes - table.mean_bytes)
+        yield (
+            f"{row.file:{width}}  {row.gpu:>3}  {size(row.peak_bytes):>10} {apart:>10}  "
+            f"{size(row.reserved_bytes):>10}  {refused}"
+        ).rstrip()
+    yield from (f"{one.file}: not read: {one.reason}" for one in table.unread)
+    yield ""
+    yield (
+        f"Highest peak {size(table.highest.peak_bytes)} ({table.highest.file}), lowest {size(table.lowest.peak_bytes)} "
+        f"({table.lowest.file}); the highest is {table.imbalance_ratio:.2f} times the mean"
+    )
+    if table.first_refused is not None:
+        first = table.first_refused
+        yield (
+            f"{first.file} was refused first, by the clocks of the machines: {size(first.first_refused_bytes or 0)} at "
+            f"{rfc3339(first.first_refusal_time or 0)}; refused in {table.refused_files} files"
+        )
+    elif table.refused_files:
+        yield f"Refused in {table.refused_files} files, which tell no times"
+    for spread in table.by_category[:CATEGORIES_MAX]:
+        if spread.most_bytes > spread.least_bytes:
+            yield (
+                f"{spread.category}: {size(spread.least_bytes)} ({spread.least_file}) to {size(spread.most_bytes)} "
+                f"({spread.most_file})"
+            )
+
+
+def _device(device: "PeakDifference") -> Iterator[str]:
+    from blackbox.model.text import signed, size
+
+    a, b = device.a, device.b
+    before, after = ("nothing" if side is None else size(side.bytes) for side in (a, b))
+    yield ""
+    yield f"{_place(a, b)}: {before}, then {after} ({signed(device.delta_bytes)})"
+    if a is not None and b is not None:
+        yield (
+            f"  reserved {size(a.reserved_bytes)}, then {size(b.reserved_bytes)}; asked for {size(a.requested_bytes)}, "
+            f"then {size(b.requested_bytes)}; refused {a.refusals}, then {b.refusals}"
+        )
+    for change in device.by_category:
+        yield _change(change, change.category or "")
+    shown = device.by_stack[:STACKS_MAX]
+    if shown:
+        more = f", {len(shown)} of {len(device.by_stack)}" if len(device.by_stack) > len(shown) else ""
+        yield f"  by stack{more} ({device.unchanged_stacks} did not change)"
+        yield from (_change(change, _origin(change)) for change in shown)
+
+
+def _place(a: "PeakSide | None", b: "PeakSide | None") -> str:
+    numbers = dict.fromkeys("the host, pinned" if side.gpu < 0 else f"GPU {side.gpu}" for side in (a, b) if side)
+    return ", then ".join(numbers)
+
+
+def _change(change: "ShareChange", name: str) -> str:
+    from blackbox.model.text import signed, size
+
+    sides = f"{size(change.before_bytes)}, then {size(change.after_bytes)}"
+    blocks = f"blocks: {change.before_blocks}, then {change.after_blocks}"
+    return f"{signed(change.delta_bytes):>12}  {change.change:<6}  {name}: {sides} ({blocks})"
+
+
+def _origin(change: "ShareChange") -> str:
+    from blackbox.analysis.stacks import own_frame
+
+    if not change.frames:
+        return "stack not recorded"
+    return own_frame(change.frames) + (" (at other lines)" if change.moved else "")
+
+
+def _files(folder: Path) -> list[Path]:
+    """Ranks in the order of their numbers. Raises `FailureError`."""
+    try:
+        found = [path for path in folder.iterdir() if snapshot_arguments.is_pickle(path.name)]
+    except OSError as error:
+        raise FailureError(f"{folder}: {error.strerror}") from None
+    if not found:
+        raise FailureError(f"{folder}: no snapshot in it ({', '.join(snapshot_arguments.PICKLES)})")
+    if len(found) > FILES_MAX:
+        raise FailureError(f"{folder}: {len(found)} snapshots are more than the {FILES_MAX} that are compared")
+    return sorted(found, key=_in_order)
+
+
+def _in_order(path: Path) -> list[tuple[int, str]]:
+    """`rank2` before `rank10`."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in _DIGITS.split(path.name)]
+
+
+def _print(arguments: Namespace, found: Any, text: Iterator[str]) -> None:
+    if not arguments.json:
+        print("\n".join(text))
+        return
+    import msgspec
+
+    sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")

@@ -1,0 +1,46 @@
+"""The arguments of commands that read memory snapshots of PyTorch."""
+
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
+
+from blackbox.cli.common import parsers
+from blackbox.errors import UsageError
+
+if TYPE_CHECKING:
+    from blackbox.analysis.rules import CategoryRules
+
+PICKLES = (".pickle", ".pkl")
+
+
+def add_rules_flag(parser: ArgumentParser) -> None:
+    """Adds `--rules`."""
+    parser.add_argument(
+        "--rules",
+        metavar="FILE",
+        help="of a .pickle: what memory is for, by lines `name = pattern` over frames and tags; the first match wins",
+    )
+
+
+def is_pickle(name: str | None) -> bool:
+    """Whether a file of that name is taken for a snapshot."""
+    return name is not None and name.lower().endswith(PICKLES)
+
+
+def rules(arguments: Namespace) -> "CategoryRules":
+    """Those of the file, or none. Raises `UsageError`."""
+    from blackbox.analysis.rules import NO_RULES
+
+    return NO_RULES if arguments.rules is None else parsers.named("--rules", _rules, arguments.rules)
+
+
+def _rules(text: str) -> "CategoryRules":
+    from blackbox.analysis.rules import FILE_BYTES_MAX, RulesError, parse_rules
+
+    path = parsers.path(text)
+    try:
+        with path.open("rb") as file:
+            return parse_rules(file.read(FILE_BYTES_MAX + 1))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    except RulesError as error:
+        raise UsageError(f"{path}: {error}") from None
