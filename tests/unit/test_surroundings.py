@@ -1,5 +1,6 @@
 """What stands around the code: pages whose links lead somewhere, commands in them that exist, forms that parse."""
 
+import os
 import re
 import shlex
 import tomllib
@@ -159,11 +160,11 @@ def test_every_written_name_of_a_page_made_from_code_is_made_again() -> None:
 
 
 def findings() -> list[Path]:
-    return [path for path in sorted((ROOT / "findings").glob("*.py")) if path.name != "evidence.py"]
+    return [path for path in sorted((ROOT / "findings").glob("*.sh")) if path.name != "evidence.sh"]
 
 
 def test_every_finding_is_in_the_list() -> None:
-    listed = re.findall(r"^\| \[(\w+\.py)\]\((\w+\.py)\)", (ROOT / "findings/README.md").read_text(), re.M)
+    listed = re.findall(r"^\| \[(\w+\.sh)\]\((\w+\.sh)\)", (ROOT / "findings/README.md").read_text(), re.M)
     assert [name for name, _ in listed] == [path.name for path in findings()]
     assert all(shown == target for shown, target in listed)
 
@@ -171,11 +172,12 @@ def test_every_finding_is_in_the_list() -> None:
 @pytest.mark.parametrize("path", findings(), ids=named)
 def test_a_finding_has_the_form(path: Path) -> None:
     text = path.read_text()
-    pins = re.search(r"^with_packages\((.*?)(, environ=\w+)?\)$", text, re.M)
+    pins = re.search(r"^install (.*)$", text, re.M)
     assert pins
-    assert all(re.fullmatch(r'"[\w-]+==[\w.]+"', pin) for pin in pins[1].split(", "))
+    assert all(re.fullmatch(r"[\w-]+(\[\w,-]+\])?==[\w.]+", pin) for pin in pins[1].split())
     assert not re.search(r"^\s*(from|import) blackbox", text, re.M)
-    assert "Expected: " in text
+    assert "# Expected: " in text
     assert "What happens: " in text
-    assert "\nSo: " in text
-    assert text.rstrip().endswith("evidence.close()")
+    assert "\n# So: " in text
+    assert text.endswith("evidence.close()\nPYTHON\n")
+    assert os.access(path, os.X_OK)

@@ -1,21 +1,24 @@
-"""What msgspec's JSON reads, its MessagePack cannot always write, and its own JSON cannot always read back.
+#!/bin/sh
+# What msgspec's JSON reads, its MessagePack cannot always write, and its own JSON cannot always read back.
+#
+# Expected: a value that passed a typed decoder can be encoded again, by either codec. What happens: JSON integers have
+# any size, MessagePack ends at 2^64 - 1 (as the format does); a float that is NaN or infinite is written to JSON as
+# `null`, without an error, and the same type refuses that `null`. A bound on integers beyond 64 bits cannot be declared.
+#
+# So: whatever arrives as JSON and is kept as MessagePack needs a range at the door, or one number stops the writer; and
+# NaN must be turned into "unknown" before it is encoded.
 
-Expected: a value that passed a typed decoder can be encoded again, by either codec. What happens: JSON integers have
-any size, MessagePack ends at 2^64 - 1 (as the format does); a float that is NaN or infinite is written to JSON as
-`null`, without an error, and the same type refuses that `null`. A bound on integers beyond 64 bits cannot be declared.
+. "$(dirname "$0")/evidence.sh"
 
-So: whatever arrives as JSON and is kept as MessagePack needs a range at the door, or one number stops the writer; and
-NaN must be turned into "unknown" before it is encoded.
-"""
-
+install msgspec==0.22.0
+evidence <<'PYTHON'
 import math
 from typing import Annotated
 
-from evidence import Evidence, outcome, with_packages
+from evidence import Evidence, outcome
 
-with_packages("msgspec==0.22.0")
 
-import msgspec  # noqa: E402
+import msgspec
 
 
 class Reading(msgspec.Struct):
@@ -43,3 +46,4 @@ evidence.see(
 evidence.see("infinity to JSON", msgspec.json.encode(math.inf), b"null")
 evidence.see("infinity through MessagePack", msgspec.msgpack.decode(msgspec.msgpack.encode(math.inf)), math.inf)
 evidence.close()
+PYTHON

@@ -1,20 +1,18 @@
-"""In NVIDIA's bindings, a process whose memory is not available is `None` in one list and a `TypeError` in another.
+#!/bin/sh
+# In NVIDIA's bindings, a process whose memory is not available is `None` in one list and a `TypeError` in another.
+#
+# Expected: both process lists turn "not available" (2^64 - 1) into `None`, as their code means. What happens: the plain
+# list copies each row into a free object first, the detailed one assigns `None` to the integer field of a C struct, and
+# ctypes refuses. One process without a figure takes the whole list along.
+#
+# The driver here is a stand-in of twenty lines of C: one GPU, one process, memory not available. It needs `cc`.
+#
+# So: the detailed list is read through ctypes directly, or `TypeError` is caught and the plain list asked instead.
 
-Expected: both process lists turn "not available" (2^64 - 1) into `None`, as their code means. What happens: the plain
-list copies each row into a free object first, the detailed one assigns `None` to the integer field of a C struct, and
-ctypes refuses. One process without a figure takes the whole list along.
+. "$(dirname "$0")/evidence.sh"
 
-The driver here is a stand-in of twenty lines of C: one GPU, one process, memory not available. It needs `cc`.
-
-So: the detailed list is read through ctypes directly, or `TypeError` is caught and the plain list asked instead.
-"""
-
-import subprocess
-from pathlib import Path
-
-from evidence import Evidence, outcome, with_packages
-
-DRIVER = r"""
+install nvidia-ml-py==13.615.71
+cat >"$folder/driver.c" <<'C'
 #include <stddef.h>
 typedef unsigned long long u64;
 struct plain { unsigned pid; u64 used; unsigned gpu_instance, compute_instance; };
@@ -38,22 +36,18 @@ int nvmlDeviceGetRunningProcessDetailList(void *handle, struct details *list) {
     list->rows[0] = (struct detail){4711, ~0ULL, ~0U, ~0U, ~0ULL};
     return SUCCESS;
 }
-"""
+C
+cc -shared -fPIC -o "$folder/libnvidia-ml.so.1" "$folder/driver.c"
+export LD_LIBRARY_PATH="$folder"
+evidence <<'PYTHON'
+from evidence import Evidence, outcome
+
 VERSION_1 = 0x1000018
 COMPUTE = 0
 
 
-def stand_in(folder: Path) -> dict[str, str]:
-    """Compiles the driver; returns the variable by which it is found."""
-    (folder / "driver.c").write_text(DRIVER)
-    command = ["cc", "-shared", "-fPIC", "-o", folder / "libnvidia-ml.so.1", folder / "driver.c"]
-    subprocess.run(command, check=True, timeout=60)
-    return {"LD_LIBRARY_PATH": str(folder)}
 
-
-with_packages("nvidia-ml-py==13.615.71", environ=stand_in)
-
-import pynvml  # noqa: E402
+import pynvml
 
 pynvml.nvmlInit()
 gpu = pynvml.nvmlDeviceGetHandleByIndex(0)
@@ -68,3 +62,4 @@ evidence.see(
     "TypeError",
 )
 evidence.close()
+PYTHON

@@ -1,18 +1,21 @@
-"""`max_output_size` of zstandard's one-shot `decompress` is no limit where the frame tells its own size, as most do.
+#!/bin/sh
+# `max_output_size` of zstandard's one-shot `decompress` is no limit where the frame tells its own size, as most do.
+#
+# Expected: a million bytes do not come out of `decompress(frame, max_output_size=1000)`, and input that is left over is
+# an error. What happens: the size in the frame's header wins over the argument (the argument is the size of the buffer
+# where the header has none), and what follows the first frame is dropped without a word, while `stream_reader` reads on.
+#
+# So: bytes from elsewhere are decompressed by `stream_reader(...).read(limit)`, or their header is asked first
+# (`frame_content_size`); a file of several frames needs `stream_reader` or `allow_extra_data=False`.
 
-Expected: a million bytes do not come out of `decompress(frame, max_output_size=1000)`, and input that is left over is
-an error. What happens: the size in the frame's header wins over the argument (the argument is the size of the buffer
-where the header has none), and what follows the first frame is dropped without a word, while `stream_reader` reads on.
+. "$(dirname "$0")/evidence.sh"
 
-So: bytes from elsewhere are decompressed by `stream_reader(...).read(limit)`, or their header is asked first
-(`frame_content_size`); a file of several frames needs `stream_reader` or `allow_extra_data=False`.
-"""
+install zstandard==0.25.0
+evidence <<'PYTHON'
+from evidence import Evidence, outcome
 
-from evidence import Evidence, outcome, with_packages
 
-with_packages("zstandard==0.25.0")
-
-import zstandard  # noqa: E402
+import zstandard
 
 TEXT = b"a" * 1_000_000
 LIMIT = 1000
@@ -38,3 +41,4 @@ evidence.see(
     "ZstdError",
 )
 evidence.close()
+PYTHON
