@@ -32,17 +32,26 @@ class Recording:
     def __init__(self, **pages: bytes) -> None:
         """Path, without the slash and with `_` for others -> page."""
         self._pages = {"/" + path.replace("_", "/"): page for path, page in pages.items()}
+        if "is_sleeping" in pages:
+            self._pages["/is_sleeping"] = pages["is_sleeping"]
         self.asked: list[str] = []
         self.is_working: bool | None = True
+        self._remembered: set[str] = set()
 
-    def metrics(self) -> Metrics:
-        return metrics(self._page("/metrics") or b"")
+    def metrics(self, path: str = "/metrics") -> Metrics:
+        return metrics(self._page(path) or b"")
 
     def json(self, path: str, shape: type[T]) -> T | None:
         page = self._page(path)
         return None if page is None else msgspec.json.decode(page, type=shape)
 
     lasting = json
+
+    def remembers(self, what: str) -> bool:
+        return what in self._remembered
+
+    def remember(self, what: str) -> None:
+        self._remembered.add(what)
 
     def _page(self, path: str) -> bytes | None:
         self.asked.append(path)

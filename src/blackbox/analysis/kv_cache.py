@@ -20,6 +20,8 @@ SETTINGS = {
     "llama.cpp": "--ctx-size",
     "triton": "kv_cache_free_gpu_mem_fraction",
     "ollama": "OLLAMA_NUM_PARALLEL or num_ctx",
+    "lmdeploy": "--cache-max-entry-count",
+    "tensorrt-llm": "--kv_cache_free_gpu_memory_fraction",
 }
 OTHER_SETTING = "the size of its KV cache"
 
@@ -27,6 +29,8 @@ OTHER_SETTING = "the size of its KV cache"
 def advise_on_kv_caches(snapshot: Snapshot, history: History) -> Iterator[Advice]:
     """Advice on the engines of `snapshot`; `history` is their `kv_usage_ratio` over the week."""
     for engine in snapshot.engines:
+        if "kv_usage_ratio" in engine.unknown:  # not the share of this pool
+            continue
         # a restart gives an engine another pid, and not another load
         series = [one for one in history.series if one.engine == engine.kind and one.name == engine.model]
         highs = [(time, high) for one in series for time, _low, _mean, high in one.points if high is not None]

@@ -240,7 +240,7 @@ class Engine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An inference engine and its KV cache."""
 
     kind: str
-    """`vllm`, `sglang`, `llama.cpp`, `triton`, `ollama`."""
+    """`vllm`, `sglang`, `llama.cpp`, `triton`, `ollama`, `lmdeploy`, `tensorrt-llm`, `tgi`."""
     pid: int | None
     """Its process on the GPU; null when not found."""
     model: str | None

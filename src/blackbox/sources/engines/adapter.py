@@ -8,6 +8,7 @@ from msgspec import structs
 
 from blackbox.model.parts import InferenceEngine
 from blackbox.sources.engines.metrics import Metrics
+from blackbox.sources.engines.versions import CheckedVersions
 
 T = TypeVar("T")
 TEXT_CHARS_MAX = 200
@@ -41,8 +42,8 @@ class Scrape(Protocol):
         cannot be seen."""
         ...
 
-    def metrics(self) -> Metrics:
-        """The known lines of `/metrics`; none where there is no such page."""
+    def metrics(self, path: str = "/metrics") -> Metrics:
+        """The known lines of a page of metrics; none where there is no such page."""
         ...
 
     def json(self, path: str, shape: type[T]) -> T | None:
@@ -51,6 +52,14 @@ class Scrape(Protocol):
 
     def lasting(self, path: str, shape: type[T]) -> T | None:
         """A page of JSON that does not change while the engine lives."""
+        ...
+
+    def remembers(self, what: str) -> bool:
+        """Whether an earlier visit noted this of the address; forgotten when a visit comes to nothing."""
+        ...
+
+    def remember(self, what: str) -> None:
+        """Notes it for later visits."""
         ...
 
 
@@ -66,6 +75,10 @@ class Adapter(NamedTuple):
     """The lines of `/metrics` that it reads."""
     namespace: str | None = None
     """What all its names begin with: by that it is recognised, whatever its version."""
+    checked: CheckedVersions | None = None
+    """None where no version is told that it could be compared with."""
+    version: Callable[[Scrape], str | None] = lambda _: None
+    """What the engine tells of its own; asked once while it lives. Raises `NoAnswerError`."""
 
 
 def explained(

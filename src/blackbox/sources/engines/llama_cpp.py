@@ -15,6 +15,7 @@ from msgspec import Struct
 from blackbox.model.parts import InferenceEngine
 from blackbox.sources.engines.adapter import Adapter, Scrape, ScrapedEngine, explained, printable
 from blackbox.sources.engines.metrics import FigureReader, Metrics
+from blackbox.sources.engines.versions import CheckedVersions
 
 RUNNING = "llamacpp:requests_processing"
 WAITING = "llamacpp:requests_deferred"
@@ -37,6 +38,7 @@ class Properties(Struct):
     model_path: str | None = None
     is_sleeping: bool | None = None
     """None in versions that cannot sleep."""
+    build_info: str | None = None
 
 
 def read(scrape: Scrape) -> tuple[ScrapedEngine, ...] | None:
@@ -109,10 +111,16 @@ def _model(properties: Properties) -> str | None:
     return printable(PurePath(properties.model_alias or properties.model_path or "").name) or None
 
 
+def _version(scrape: Scrape) -> str | None:
+    return (scrape.lasting("/props", Properties) or Properties()).build_info
+
+
 ADAPTER = Adapter(
     kind="llama.cpp",
     programs=re.compile(r"\bllama[-_.](?:server|cpp)\b"),
     read=read,
     names=frozenset((RUNNING, WAITING, USAGE)),
     namespace="llamacpp:",
+    checked=CheckedVersions("b4000", "b9760", "November 2026"),
+    version=_version,
 )

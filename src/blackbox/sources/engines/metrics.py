@@ -30,6 +30,8 @@ class Metrics(NamedTuple):
     """Those of the known beginnings of names that occur."""
     series: Mapping[str, Sequence[MetricLine]]
     """Name -> its lines."""
+    is_json_list: bool = False
+    """The page is a list in JSON, and no metrics."""
 
     def of(self, name: str, labels: Mapping[str, str]) -> tuple[MetricLine, ...]:
         """The lines of a name that bear these labels; an empty label is one that is not there."""
@@ -65,12 +67,15 @@ class KnownLines:
         self._wanted = re.compile(rb"\n(?:" + wanted + rb")[{ \t].*")
         self._missing = {name: b"\n" + name.encode() for name in namespaces}
         self._namespaces: set[str] = set()
+        self._first = b""
+        """The first character that is no blank."""
         self._rest = b"\n"
         """A line's end, and what has come of the next line."""
         self._kept = Body()
 
     def take(self, chunk: bytes) -> None:
         """The next piece of the page. Raises `NoAnswerError` when there is too much to keep."""
+        self._first = self._first or chunk.lstrip()[:1]
         data = self._rest + chunk
         end = data.rfind(b"\n")
         self._rest = data[end:]
@@ -85,7 +90,7 @@ class KnownLines:
         series: defaultdict[str, list[MetricLine]] = defaultdict(list)
         for name, line in _parse(self._kept.content + b"\n"):
             series[name].append(line)
-        return Metrics(frozenset(self._namespaces), series)
+        return Metrics(frozenset(self._namespaces), series, self._first == b"[")
 
     def _look(self, lines: bytes) -> None:
         """At whole lines, each with the end of the one before it."""

@@ -8,6 +8,7 @@ from msgspec import Struct
 from blackbox.model.decoding import DECODE_ERRORS
 from blackbox.model.parts import InferenceEngine
 from blackbox.sources.engines.adapter import Adapter, Scrape, ScrapedEngine, explained, printable
+from blackbox.sources.engines.versions import CheckedVersions, told_at
 
 
 class LoadedModel(Struct):
@@ -47,4 +48,10 @@ def _engine(model: LoadedModel) -> InferenceEngine:
     return explained(engine, {}, f"Ollama tells which models are loaded, and nothing of their caches{where}")
 
 
-ADAPTER = Adapter(kind="ollama", programs=re.compile(r"\bollama\b"), read=read)
+ADAPTER = Adapter(
+    kind="ollama",
+    programs=re.compile(r"\bollama\b"),
+    read=read,
+    checked=CheckedVersions("0.1.33", "0.33", "November 2026"),
+    version=told_at("/api/version"),
+)

@@ -32,7 +32,7 @@ class HttpScrape:
         self._address = address
         self._kept = kept
         self._cancelled = cancelled
-        self._metrics: Metrics | None = None
+        self._metrics: dict[str, Metrics] = {}
         self._pages: dict[str, bytes | None] = {}
         self.statuses: dict[str, int] = {}
         """Path -> how it was answered."""
@@ -41,11 +41,11 @@ class HttpScrape:
     def is_working(self) -> bool | None:
         return self._look()
 
-    def metrics(self) -> Metrics:
-        if self._metrics is None:
+    def metrics(self, path: str = "/metrics") -> Metrics:
+        if path not in self._metrics:
             lines = KnownLines(METRIC_NAMES, NAMESPACES)
-            self._metrics = lines.metrics() if self._get("/metrics", lines) else NONE
-        return self._metrics
+            self._metrics[path] = lines.metrics() if self._get(path, lines) else NONE
+        return self._metrics[path]
 
     def json(self, path: str, shape: type[T]) -> T | None:
         if path not in self._pages:
@@ -56,6 +56,12 @@ class HttpScrape:
         if path not in self._kept:
             self._kept[path] = self._page(path)
         return _decoded(self._kept[path], shape)
+
+    def remembers(self, what: str) -> bool:
+        return what in self._kept
+
+    def remember(self, what: str) -> None:
+        self._kept[what] = None
 
     def _page(self, path: str) -> bytes | None:
         body = Body()

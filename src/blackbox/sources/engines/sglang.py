@@ -2,7 +2,8 @@
 
 Models with several pools (sliding window, Mamba) tell the usage of each; here it is that of full attention, which has
 the pages. Where priorities are on, each gauge has a line for every priority beside the total, whose label is empty.
-Counters are not on the page before their first event.
+Counters are not on the page before their first event. Its version is told at `/server_info` alone, which asks the
+scheduler, so nobody asks for it.
 """
 
 import re
@@ -10,6 +11,7 @@ import re
 from blackbox.model.parts import InferenceEngine
 from blackbox.sources.engines.adapter import Adapter, Scrape, ScrapedEngine, explained, printable, unsupported
 from blackbox.sources.engines.metrics import FigureReader, Metrics, share
+from blackbox.sources.engines.versions import CheckedVersions
 
 RUNNING = "sglang:num_running_reqs"
 WAITING = "sglang:num_queue_reqs"
@@ -174,4 +176,5 @@ ADAPTER = Adapter(
         )
     ),
     namespace="sglang:",
+    checked=CheckedVersions("0.4.6", "0.5.23", "November 2026"),
 )

@@ -9,6 +9,7 @@ import re
 from blackbox.model.parts import InferenceEngine
 from blackbox.sources.engines.adapter import Adapter, Scrape, ScrapedEngine, explained, printable, unsupported
 from blackbox.sources.engines.metrics import FigureReader, Metrics, share
+from blackbox.sources.engines.versions import CheckedVersions, told_at
 
 USAGE = ("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc")
 """A share from 0 to 1, whatever its name says."""
@@ -23,6 +24,8 @@ RUNNING = "vllm:num_requests_running"
 WAITING = "vllm:num_requests_waiting"
 PREEMPTIONS = ("vllm:num_preemptions_total", "vllm:num_preemptions")
 CONFIG = "vllm:cache_config_info"
+SLEEP = "vllm:engine_sleep_state"
+"""One line for each state, 1 in the one that is on."""
 ONLY_V0 = ("vllm:num_requests_swapped", "vllm:cpu_cache_usage_perc")
 WHOLE_WITHIN = 1e-6
 """How far usage times pages may be off a whole number: usage is told with 16 digits."""
@@ -44,6 +47,7 @@ def _engine(metrics: Metrics, rank: str, ranks: int) -> InferenceEngine:
     reading = FigureReader(metrics, engine=rank)
     usage = reading.ratio("kv_usage_ratio", *USAGE)
     total = _pages(reading, metrics, rank, ranks)
+    sleeping = _sleeping(metrics, rank)
     is_v0 = not rank and any(name in metrics.series for name in ONLY_V0)
     engine = InferenceEngine(
         kind="vllm",
@@ -56,9 +60,17 @@ def _engine(metrics: Metrics, rank: str, ranks: int) -> InferenceEngine:
         requests_running=reading.count("requests_running", RUNNING),
         requests_waiting=reading.count("requests_waiting", WAITING),
         preemptions_total=reading.count("preemptions_total", *PREEMPTIONS),
+        sleeping=sleeping,
     )
     reading.none("kv_pages_cached", "/metrics counts cached pages as free; the agent inside tells them apart")
-    return explained(engine, reading.reasons, "/metrics does not tell")
+    notes = {"kv_pages_total": "it sleeps: none of them is in memory"} if sleeping else None
+    return explained(engine, reading.reasons, "/metrics does not tell", notes)
+
+
+def _sleeping(metrics: Metrics, rank: str) -> bool | None:
+    """Its cache is given up in every sleep mode."""
+    awake = metrics.of(SLEEP, {"engine": rank, "sleep_state": "awake"})
+    return awake[0].value != 1 if len(awake) == 1 else None
 
 
 def _model(metrics: Metrics, rank: str) -> str | None:
@@ -69,6 +81,9 @@ def _model(metrics: Metrics, rank: str) -> str | None:
 def _pages(reading: FigureReader, metrics: Metrics, rank: str, ranks: int) -> int | None:
     """Pages of one engine's pool: `num_gpu_blocks` is the sum of all engines behind the address."""
     field = "kv_pages_total"
+    if CONFIG not in metrics.series:
+        why = f"/metrics has no {CONFIG}, as with vLLM's Rust front end; the agent inside knows it"
+        return reading.none(field, why)
     lines = metrics.of(CONFIG, {"engine": rank}) or metrics.of(CONFIG, {"engine": ""})
     if len(lines) != 1:
         return reading.none(field, f"/metrics has {len(lines)} lines of {CONFIG} for this engine")
@@ -117,6 +132,8 @@ ADAPTER = Adapter(
     kind="vllm",
     programs=re.compile(r"\bvllm\b", re.IGNORECASE),
     read=read,
-    names=frozenset((*USAGE, *QUERIES, *HITS, HIT_RATE_V0, RUNNING, WAITING, *PREEMPTIONS, CONFIG, *ONLY_V0)),
+    names=frozenset((*USAGE, *QUERIES, *HITS, HIT_RATE_V0, RUNNING, WAITING, *PREEMPTIONS, CONFIG, SLEEP, *ONLY_V0)),
     namespace="vllm:",
+    checked=CheckedVersions("0.6", "0.32", "November 2026"),
+    version=told_at("/version"),
 )

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from blackbox.model.parts import InferenceEngine
 from blackbox.sources.engines.activity import Activity
-from blackbox.sources.engines.adapter import Adapter, ScrapedEngine, silent
+from blackbox.sources.engines.adapter import Adapter, ScrapedEngine, printable, silent
 from blackbox.sources.engines.adapters import ADAPTERS
 from blackbox.sources.engines.address import Address
 from blackbox.sources.engines.discovery import Candidate
@@ -42,6 +42,8 @@ class Outcome(NamedTuple):
     """In a row."""
     taken_at: float | None = None
     """When the engines told their figures last."""
+    version: str | None = None
+    """What the engine told of it."""
 
 
 class Watch:
@@ -77,7 +79,10 @@ class Watch:
         adapter, failure = self.outcome.adapter, self.outcome.failure
         if adapter is None:
             return failure or "asked for the first time"
-        return f"{adapter.kind}: {failure}" if failure else adapter.kind
+        version = printable(self.outcome.version)
+        name = f"{adapter.kind} {version}" if version else adapter.kind
+        remark = adapter.checked.remark(version) if adapter.checked and version else None
+        return ": ".join(part for part in (name, failure or remark) if part)
 
     def start(self) -> None:
         """Keeps everybody else from asking until `ask` is done."""
@@ -104,7 +109,7 @@ class Watch:
         for adapter in self._adapters():
             found = adapter.read(scrape)
             if found is not None:
-                return Outcome(adapter, found, taken_at=self._clock())
+                return Outcome(adapter, found, taken_at=self._clock(), version=adapter.version(scrape))
         answers = ", ".join(f"{path} {status}" for path, status in scrape.statuses.items())
         return self._failed(f"no engine that is known: {answers}")
 
@@ -123,7 +128,8 @@ class Watch:
     def _failed(self, reason: str) -> Outcome:
         self._kept.clear()
         found = tuple(found._replace(engine=silent(found.engine, reason)) for found in self.outcome.found)
-        return Outcome(self.outcome.adapter, found, reason, self.outcome.failures + 1, self.outcome.taken_at)
+        before = self.outcome
+        return Outcome(before.adapter, found, reason, before.failures + 1, before.taken_at, before.version)
 
     def _pause(self, scrape_seconds: float) -> float:
         failures = self.outcome.failures

@@ -94,6 +94,31 @@ def test_vllm_with_old_and_new_names() -> None:
     assert (engine.kv_pages_total, engine.kv_pages_used, engine.prefix_hit_ratio) == (1001, 250, 0.25)
 
 
+def test_a_vllm_with_a_rust_front_end_says_who_knows_the_pages() -> None:
+    (engine,) = of_page("vllm", "vllm-rust.prom")
+    assert figures(engine) == {
+        "kv_usage_ratio": 0.25,
+        "prefix_hit_ratio": 0.25,
+        "requests_running": 2,
+        "requests_waiting": 1,
+    }
+    assert "Rust front end; the agent inside knows it" in engine.unknown["kv_pages_total"]
+
+
+@pytest.mark.parametrize(("awake", "sleeping"), [("1.0", False), ("0.0", True), (None, None)])
+def test_a_vllm_that_sleeps_says_that_its_pages_are_not_in_memory(awake: str | None, sleeping: bool | None) -> None:
+    page = recorded("vllm-v0.10.prom").decode()
+    states = [] if awake is None else [("awake", awake), ("weights_offloaded", "0.0"), ("discard_all", "1.0")]
+    page += "".join(f'vllm:engine_sleep_state{{engine="0",sleep_state="{state}"}} {on}\n' for state, on in states)
+    (engine,) = engines("vllm", Recording(metrics=page.encode()))
+    assert (engine.sleeping, engine.kv_pages_total) == (sleeping, 1001)
+    assert ("kv_pages_total" in engine.unknown) == (sleeping is True)
+
+
+def test_a_genuine_vllm_is_awake() -> None:
+    assert genuine("busy")[0].sleeping is False
+
+
 def test_a_vllm_with_no_known_name_is_loudly_unsupported() -> None:
     (engine,) = of_page("vllm", "vllm-unknown.prom")
     assert figures(engine) == {}
@@ -251,6 +276,64 @@ def test_triton_with_other_backends_is_unsupported_but_for_who_waits() -> None:
     assert engine.unknown["kv_pages_total"].startswith("unsupported backend of Triton")
 
 
+@pytest.mark.parametrize(("version", "hits"), [("0.16", 0.25), ("0.10", None)])
+def test_the_usage_of_lmdeploy_says_which_things_it_may_be(version: str, hits: float | None) -> None:
+    (engine,) = of_page("lmdeploy", f"lmdeploy-{version}.prom")
+    known = figures(engine, "kv_usage_ratio")
+    assert known.pop("prefix_hit_ratio", None) == hits
+    assert known == {"kv_usage_ratio": 0.375, "requests_running": 3, "requests_waiting": 1}
+    assert "TurboMind" in engine.unknown["kv_usage_ratio"]
+    assert (engine.model, engine.sleeping) == ("qwen", None)
+
+
+def test_an_lmdeploy_that_has_served_nothing_has_no_ratio_of_hits_and_may_sleep() -> None:
+    page = recorded("lmdeploy-0.16.prom").replace(b"2048.0", b"0.0")
+    (engine,) = engines("lmdeploy", Recording(metrics=page, is_sleeping=b'{"is_sleeping": true}'))
+    assert (engine.prefix_hit_ratio, engine.unknown["prefix_hit_ratio"]) == (None, "0 of 0 so far")
+    assert engine.sleeping is True
+
+
+def test_tensorrt_llm_is_asked_where_it_loses_nothing() -> None:
+    visit = Recording(prometheus_metrics=recorded("tensorrt-llm.prom"), metrics=recorded("tensorrt-llm-metrics.json"))
+    (engine,) = engines("tensorrt-llm", visit)
+    assert figures(engine, "prefix_hit_ratio") == {
+        "kv_pages_total": 8000,
+        "kv_pages_used": 2000,
+        "kv_usage_ratio": 0.25,
+        "prefix_hit_ratio": 0.5,
+        "requests_running": 6,
+        "requests_waiting": 1,
+    }
+    assert engine.model == "nemotron"
+    assert visit.asked == ["/prometheus/metrics"]
+
+
+def test_a_tensorrt_llm_without_that_page_is_looked_at_once_and_never_again() -> None:
+    visit = Recording(metrics=recorded("tensorrt-llm-metrics.json"), version=b'{"version": "1.2.1"}')
+    for _ in range(3):
+        (engine,) = engines("tensorrt-llm", visit)
+        assert figures(engine) == {}
+        assert "return_perf_metrics" in engine.unknown["kv_pages_total"]
+    assert visit.asked.count("/metrics") == 1
+
+
+def test_an_old_tensorrt_llm_tells_its_model_alone() -> None:
+    (engine,) = engines("tensorrt-llm", Recording(prometheus_metrics=recorded("tensorrt-llm-1.0.prom")))
+    assert (engine.model, figures(engine)) == ("nemotron", {})
+
+
+def test_tgi_tells_who_runs_and_who_waits_and_no_pages() -> None:
+    (engine,) = engines("tgi", Recording(metrics=recorded("tgi.prom"), info=recorded("tgi-info.json")))
+    assert figures(engine) == {"requests_running": 5, "requests_waiting": 2}
+    assert engine.model == "meta/llama"
+    assert "no pages" in engine.unknown["kv_usage_ratio"]
+
+
+def test_a_tgi_before_its_first_request_works_on_none() -> None:
+    (engine,) = engines("tgi", Recording(metrics=b"tgi_batch_max_total_tokens 16384\n"))
+    assert (engine.requests_running, engine.requests_waiting) == (0, 0)
+
+
 def test_llama_cpp_is_asked_for_its_slots_and_its_metrics_are_left_alone() -> None:
     visit = Recording(slots=recorded("llama-cpp-slots.json"), props=recorded("llama-cpp-props.json"))
     (engine,) = engines("llama.cpp", visit)
@@ -322,6 +405,9 @@ def test_nobody_takes_anothers_answers_for_its_own(kind: str) -> None:
         "triton": Recording(metrics=recorded("triton-plain.prom")),
         "llama.cpp": Recording(slots=recorded("llama-cpp-slots.json")),
         "ollama": Recording(api_ps=recorded("ollama-ps.json")),
+        "lmdeploy": Recording(metrics=recorded("lmdeploy-0.16.prom")),
+        "tensorrt-llm": Recording(prometheus_metrics=recorded("tensorrt-llm.prom")),
+        "tgi": Recording(metrics=recorded("tgi.prom")),
         "none": Recording(metrics=b"# TYPE up gauge\nup 1\nmy_vllm:x 3\n"),
     }
     assert [other for other, visit in pages.items() if READ[kind](visit) is not None] == [kind]

@@ -84,23 +84,25 @@ def test_while_it_is_asked_it_is_not_due(vllm: Upstream) -> None:
 def test_an_engine_is_recognised_once_and_then_asked_only_for_what_it_has(vllm: Upstream) -> None:
     watch = Watch(vllm.address, ManualClock())
     watch.ask(NEVER)
-    assert vllm.paths == ["/api/ps", "/props", "/slots", "/metrics"]
+    assert vllm.paths == ["/api/ps", "/prometheus/metrics", "/version", "/props", "/slots", "/metrics"]
     watch.ask(NEVER)
-    assert vllm.paths[4:] == ["/metrics"]
+    assert vllm.paths[6:] == ["/metrics"]
 
 
 def test_a_candidate_is_asked_only_what_engines_of_its_kind_are_asked(vllm: Upstream) -> None:
     watch = Watch(vllm.address, ManualClock())
     watch.candidate = candidate(vllm, 7)
     watch.ask(NEVER)
-    assert vllm.paths == ["/metrics"]
+    assert vllm.paths == ["/metrics", "/version"]
 
 
 def test_a_port_that_is_no_engine_is_no_fault_unless_somebody_named_it(vllm: Upstream) -> None:
     vllm.behave = pages()
     watch = Watch(vllm.address, ManualClock())
     watch.ask(NEVER)
-    assert watch.fault == f"{vllm.address}: no engine that is known: /api/ps 404, /props 404, /slots 404, /metrics 404"
+    asked = ("/api/ps", "/prometheus/metrics", "/version", "/props", "/slots", "/metrics")
+    answers = ", ".join(f"{path} 404" for path in asked)
+    assert watch.fault == f"{vllm.address}: no engine that is known: {answers}"
     watch.candidate = candidate(vllm, 7)
     assert watch.fault is None
     assert watch.engines() == ()
@@ -112,6 +114,25 @@ def test_a_version_nobody_knows_is_a_fault_and_a_row_without_figures(vllm: Upstr
     watch.ask(NEVER)
     assert "unsupported version of vllm" in (watch.fault or "")
     assert [engine.kind for engine in watch.engines()] == ["vllm"]
+
+
+@pytest.mark.parametrize(
+    ("version", "status"),
+    [
+        ("0.10.2", "vllm 0.10.2"),
+        ("9.0", "vllm 9.0: newer than those its figures were checked with (0.6 to 0.32, November 2026)"),
+    ],
+)
+def test_an_engine_of_another_version_than_its_adapter_was_checked_with_is_told_and_read(
+    vllm: Upstream, version: str, status: str
+) -> None:
+    vllm.behave = pages(metrics=recorded("vllm-v0.10.prom"), version=b'{"version": "%s"}' % version.encode())
+    watch = Watch(vllm.address, ManualClock())
+    watch.ask(NEVER)
+    watch.ask(NEVER)
+    assert (watch.status, watch.fault) == (status, None)
+    assert [engine.kv_pages_used for engine in watch.engines()] == [250]
+    assert vllm.paths.count("/version") == 1
 
 
 @pytest.mark.parametrize(
