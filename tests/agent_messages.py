@@ -3,8 +3,10 @@
 from typing import Any
 
 from blackbox.wire.report import (
+    NO_STACK,
     NOT_KNOWN,
     AllocatorReport,
+    AllocatorSettings,
     BlockColumns,
     Cost,
     EngineReport,
@@ -16,6 +18,8 @@ from blackbox.wire.report import (
     Oom,
     OwnerThread,
     Report,
+    ScopeEdge,
+    SegmentRow,
     TraceStep,
 )
 
@@ -64,3 +68,12 @@ OOM = Oom(
     "heap", 1000.0, 1.8e9, "GPU-0", 1 << 30, 4711, 80 << 30, 0, allocator(blocks()),
     (TraceStep("alloc", 0x7F00, 512, 0, 1, 0), TraceStep("oom", 0, 1 << 30)), (("train.py:1 step",),), "no",
 )  # fmt: skip
+TRACED_OOM = OOM._replace(
+    allocator=allocator(blocks()._replace(stack=[1, NO_STACK, 0])),
+    trace=(OOM.trace[0]._replace(pool=(0, 1), tag="warm-up"), OOM.trace[1]._replace(pool=(0, 0))),
+    stacks=(("train.py:1 step", "train.py:9 <module>"), ("model.py:3 forward", "train.py:9 <module>")),
+    segments=(SegmentRow(0x7F00, 1536, 0, (0, 1), True, False, True),),
+    settings=AllocatorSettings(20 << 20, True, (0, 4)),
+    scopes=(ScopeEdge("ProfilerStep#1", "START", 1),),
+)
+"""With all that `OOM_TRACE` adds."""

@@ -24,6 +24,7 @@ from tests.fake_nvml import GIB, FakeDriver, Gpu, Memory, Process
 from tests.running_server import RunningServer
 from tests.waiting import PATIENCE_SECONDS, until
 
+MIB = 1 << 20
 FAKE_TORCH = ROOT / "tests" / "fake_torch"
 GPU = "GPU-00000000-1111-2222-3333-444444444444"
 SECONDS = "30"
@@ -44,6 +45,35 @@ segments = pickle.load(open(sys.argv[1], "rb"))["segments"]
 torch.cuda.memory_snapshot = lambda include_traces=True: segments
 torch.cuda.memory_stats_as_nested_dict = lambda device: stats_of(segments, device)
 torch.cuda.init()
+time.sleep(30)
+"""
+
+REFUSED = """
+import pickle, sys, time
+import torch
+from torch import _machine
+from tests.caching_allocator import MIB, CachingAllocator, RefusedError
+from tests.torch_format import stats_of
+from tests.traced_programs import STACKS
+memory = CachingAllocator(100 * MIB)
+torch.cuda.memory._snapshot = lambda device=None: memory.snapshot((2, 12))
+torch.cuda.memory_snapshot = lambda include_traces=True: memory.listed((2, 12))
+torch.cuda.memory_stats_as_nested_dict = lambda device: stats_of(memory.listed((2, 12)), device)
+torch.cuda.memory._record_memory_history(stacks="python", max_entries=10_000)
+torch.cuda.init()
+held = [memory.alloc(20 * MIB, frames=STACKS[1]) for _ in range(3)]
+memory.free(memory.alloc(15 * MIB, frames=STACKS[2], pool=(0, 3)))
+memory.alloc(10 * MIB, frames=STACKS[2], pool=(0, 3))
+sys.stdin.readline()
+try:
+    memory.alloc(30 * MIB, frames=STACKS[3])
+except RefusedError:
+    for observer in _machine.observers:
+        observer(0, 30 * MIB, memory.capacity, memory.capacity - memory.reserved)
+for address in held:
+    memory.free(address)
+pickle.dump(memory.snapshot((2, 12)), open(sys.argv[1], "wb"))
+print("dumped", flush=True)
 time.sleep(30)
 """
 
@@ -221,3 +251,40 @@ def replaying(path: Path, socket: Path) -> Iterator[int]:
 def vram(server: RunningServer) -> dict[str, Any]:
     with urllib.request.urlopen(f"{server.url}/vram", timeout=PATIENCE_SECONDS) as answer:
         return json.load(answer)
+
+
+def test_the_report_of_a_server_and_that_of_the_programs_file_agree(tmp_path: Path, fake_driver: FakeDriver) -> None:
+    gpu = Gpu(uuid=GPU, memory=Memory(total_bytes=100 * MIB, used_bytes=76 * MIB))
+    fake_driver.set_gpus([gpu])
+    path, socket = tmp_path / "snapshot.pickle", tmp_path / "agent.sock"
+    command = [sys.executable, "-c", REFUSED, path]
+    with RunningServer(tmp_path, "--agent-socket", str(socket)) as server:
+        program = subprocess.Popen(command, env=environment(socket), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert program.stdin
+        assert program.stdout
+        try:
+            gpu.processes.append(Process(pid=program.pid, used_bytes=76 * MIB))
+            fake_driver.set_gpus([gpu])
+            until(lambda: [row for row in vram(server)["processes"] if row["allocated_bytes"] == 70 * MIB])
+            program.stdin.write(b"\n")
+            program.stdin.flush()
+            assert program.stdout.readline() == b"dumped\n"
+            until(lambda: report(server.url).get("refusals"))
+            live, file = report(server.url), report(str(path))
+        finally:
+            program.kill()
+            program.communicate()
+    (of_live,), (of_file,) = live["refusals"], file["refusals"]
+    named = ("freed_after", "seconds")
+    assert {key: value for key, value in of_live.items() if key not in named} == {
+        key: value for key, value in of_file.items() if key not in named
+    }
+    assert (of_live["allocated_bytes"], of_live["free_elsewhere"]["private_pool"]["bytes"]) == (70 * MIB, 6 * MIB)
+    assert live["causes"] == file["causes"]
+    assert [cause["cause"] for cause in live["causes"]] == ["shortage"]
+
+
+def report(what: str) -> dict[str, Any]:
+    done = run(["-m", "blackbox", "report", what, "--json"], {**os.environ, "PYTHONPATH": str(ROOT / "src")})
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)

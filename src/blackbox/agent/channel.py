@@ -13,6 +13,9 @@ from collections.abc import Callable, Sequence
 from fcntl import F_DUPFD_CLOEXEC, fcntl
 
 from blackbox.wire.address import SYSTEM
+from blackbox.wire.frame import FrameKind, Unpacker, WireError
+from blackbox.wire.message import WELCOME_BYTES_MAX, read_welcome
+from blackbox.wire.report import Welcome
 
 RETRY_SECONDS_MIN = 0.5
 RETRY_SECONDS_MAX = 4.0
@@ -28,7 +31,7 @@ _CREDENTIALS = struct.Struct("3i")
 class Channel:
     """A connection that is made again when it is lost, and the frames that wait for it.
 
-    For one thread; any thread may call `send_now`.
+    For one thread; any thread may call `send_now` and `reads`.
     """
 
     def __init__(
@@ -48,6 +51,9 @@ class Channel:
         self._lock = threading.Lock()
         """Guards what follows against `send_now`, which alone holds it while waiting."""
         self._socket: socket.socket | None = None
+        self._answers = Unpacker(WELCOME_BYTES_MAX)
+        self._welcome: Welcome | None = None
+        """None until the daemon of this connection says it, which older ones never do."""
         self._inode = 0
         """Of the socket: a program may close all its files, and get the same descriptor number for another."""
         self._outbox: deque[memoryview] = deque()
@@ -60,6 +66,13 @@ class Channel:
     @property
     def connected(self) -> bool:
         return self._socket is not None
+
+    def reads(self) -> tuple[str, ...]:
+        """What the daemon says it reads beyond the first version. Any thread may call."""
+        if self._welcome is None and self._lock.acquire(blocking=False):
+            self._drain()
+            self._lock.release()
+        return () if self._welcome is None else self._welcome.reads
 
     @property
     def idle(self) -> bool:
@@ -138,6 +151,7 @@ class Channel:
             if found is not None:
                 self._socket = found
                 self._inode = os.fstat(found.fileno()).st_ino
+                self._answers, self._welcome = Unpacker(WELCOME_BYTES_MAX), None
                 self._outbox.append(memoryview(self._hello))
                 self._retry_seconds = RETRY_SECONDS_MIN
                 return True
@@ -160,19 +174,25 @@ class Channel:
             _wait(channel.fileno(), select.POLLOUT, until - now)
 
     def _await_answer(self, until: float) -> bool:
-        """Whether the daemon sends something before then."""
-        channel = self._socket
-        if channel is None:
-            return False
-        _wait(channel.fileno(), select.POLLIN, until - self._clock())
-        return self._drain()
+        """Whether the daemon acknowledges before then."""
+        while self._socket is not None and (left := until - self._clock()) > 0:
+            _wait(self._socket.fileno(), select.POLLIN, left)
+            answers = self._drain()
+            if not answers or FrameKind.OOM_RECEIVED in answers:
+                return bool(answers)
+        return False
 
-    def _drain(self) -> bool:
-        """Reads what has arrived; whether that was anything. The daemon sends nothing but acknowledgements."""
+    def _drain(self) -> tuple[int, ...]:
+        """Reads what has arrived; the kinds of these frames, empty where there are none."""
         try:
-            return self._socket is not None and bool(self._socket.recv(ANSWERS_BYTES_MAX))
-        except OSError:
-            return False
+            data = self._socket.recv(ANSWERS_BYTES_MAX) if self._socket is not None else b""
+            frames = tuple(self._answers.feed(data))
+        except (OSError, WireError):
+            return ()
+        for frame in frames:
+            if frame.kind == FrameKind.WELCOME:
+                self._welcome = read_welcome(frame.payload)
+        return tuple(frame.kind for frame in frames)
 
     def _pump(self) -> None:
         channel = self._socket

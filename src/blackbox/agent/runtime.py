@@ -108,9 +108,12 @@ class AgentRuntime:
         """See `AgentContext`."""
         with contextlib.suppress(Exception):
             began = time.monotonic()
-            if began >= self._oom_retry_at and not self._channel.send_now(pack_oom(oom), OOM_SECONDS_MAX):
+            if began >= self._oom_retry_at and not self._send_now(oom):
                 waited = time.monotonic() - began
                 self._oom_retry_at = began + waited * OOM_RETRY_RATIO
+
+    def _send_now(self, oom: Oom) -> bool:
+        return self._channel.send_now(pack_oom(oom, self._channel.reads()), OOM_SECONDS_MAX)
 
     def before_fork(self) -> None:
         """Stops the thread: it may hold no lock while the process is copied."""

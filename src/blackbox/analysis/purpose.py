@@ -1,7 +1,8 @@
 """What the memory of a trace is for, and how that is told. What nothing tells is unknown, never guessed.
 
-In this order: the program's own tag, the profiler, a rule of the user's own, the frames of the stack, annotations by
-time, the course of the trace, and last the names of the user's own functions.
+In this order: the program's own tag, the profiler, a rule of the user's own, the tensors that an agent saw in the
+program, the frames of the stack, annotations by time, the course of the trace, the names of the user's own functions,
+and last what an agent inferred.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,8 @@ from blackbox.analysis.trace.replay import Replay
 TAG, PROFILER, ANNOTATION, STACK, PATTERN = "tag", "profiler", "annotation", "stack", "pattern"
 FRAMEWORK = "framework"
 """The allocator itself tells, by its pool."""
+TENSOR = "tensor"
+"""An agent saw the tensor in a module, an optimizer or a cache."""
 TAGS_MAX = 64
 """Different tags in a file that are taken for names of categories; more are notes of another kind, such as numbers of
 steps or requests."""
@@ -58,6 +61,8 @@ class CategoryEvidence(NamedTuple):
     """Stack -> the category that a rule of the user's own gives it."""
     tag_names: Mapping[int, str] = {}
     """Tag -> the same."""
+    held: Mapping[int, Category] = {}
+    """Address of a block held at the end -> what an agent saw it belong to."""
 
 
 class Purposes(NamedTuple):
@@ -95,6 +100,11 @@ class _Judge:
         self.course: Course = course_of(replayed, evidence.signs, evidence.annotations)
         self._tags_name = len(evidence.tags) <= TAGS_MAX
         self._private = _private_blocks(replayed, self.course)
+        self._held = {
+            block: evidence.held[address]
+            for block in (self.course.lasting() if evidence.held else ())
+            if (address := replayed.address_of(block)) in evidence.held
+        }
 
     def category(self, block: int) -> Category:
         stack = self._run.stack_of(block)
@@ -103,10 +113,12 @@ class _Judge:
             self._by_tag(block)
             or self._by_profiler(block)
             or self._by_rule(stack)
+            or self._by_agent(block)
             or self._by_stack(block, sign)
             or self._by_part_of_step(block, sign)
             or self._by_course(block, sign)
-            or (Category(sign.own, STACK) if sign.own is not None else Category())
+            or (Category(sign.own, STACK) if sign.own is not None else None)
+            or self._held.get(block, Category())
         )
 
     def _by_tag(self, block: int) -> Category | None:
@@ -127,6 +139,10 @@ class _Judge:
     def _by_rule(self, stack: int) -> Category | None:
         name = self._evidence.stack_names.get(stack)
         return Category(name, STACK) if name is not None else None
+
+    def _by_agent(self, block: int) -> Category | None:
+        held = self._held.get(block)
+        return held if held is not None and held.source == TENSOR else None
 
     def _by_stack(self, block: int, sign: StackSign) -> Category | None:
         if sign.category in (None, ACTIVATIONS) and block in self._private:

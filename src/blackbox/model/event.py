@@ -94,9 +94,49 @@ class TraceStep(Struct, frozen=True, array_like=True, gc=False):
     """Unix time in microseconds."""
     stack: int | None = None
     """Index into the `stacks` beside it."""
+    pool: tuple[int, int] | None = None
+    """None: not told."""
+    tag: str | None = None
+    """The program's own note."""
 
 
-class OutOfMemory(Struct, frozen=True, kw_only=True):
+class TraceSegment(Struct, frozen=True, array_like=True, gc=False):
+    """Memory that an allocator got from the driver in one piece; its blocks tile it."""
+
+    address: int
+    size: int
+    stream: int = 0
+    pool: tuple[int, int] | None = None
+    """None: not told."""
+    small: bool = False
+    """It serves small requests alone."""
+    expandable: bool = False
+    """A mapped stretch of an expandable segment."""
+    recorded: bool = False
+    """Its making is in the history, or was."""
+
+
+class TraceScope(Struct, frozen=True, array_like=True, gc=False):
+    """Where a scope that the program named begins or ends."""
+
+    name: str
+    stage: Literal["START", "END"]
+    time_us: int
+    """Unix time in microseconds."""
+
+
+class TraceSettings(Struct, frozen=True, kw_only=True):
+    """What decides how an allocator cuts its blocks."""
+
+    max_split_bytes: int | None = None
+    """None: no such limit."""
+    expandable: bool = False
+    """Expandable segments are on."""
+    divisions: tuple[int, ...] = ()
+    """Of the steps between two powers of two, for requests below 2 MiB, from 2 to 4 MiB, ..."""
+
+
+class OutOfMemory(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An allocation that failed, and the state of the allocator that could not serve it."""
 
     source: str
@@ -110,6 +150,15 @@ class OutOfMemory(Struct, frozen=True, kw_only=True):
     """The last steps, oldest first."""
     stacks: tuple[tuple[str, ...], ...]
     """Innermost first, as `file:line function`."""
+    block_stacks: tuple[int, ...] = ()
+    """Of each block of `allocator`: index into `stacks`, -1 where that is not known. Absent, as what follows, where
+    the agent did not tell it."""
+    segments: tuple[TraceSegment, ...] = ()
+    """Those of the blocks, by address."""
+    settings: TraceSettings | None = None
+    """How the allocator cut its blocks."""
+    scopes: tuple[TraceScope, ...] = ()
+    """The newest, oldest first."""
 
 
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -13,7 +13,6 @@ from blackbox.analysis.diagnosis import (
     uses_of_moment,
 )
 from blackbox.analysis.stacks import StackGrowth, growth_by_stack, growth_of_moment, live_by_stack
-from blackbox.analysis.trace.device_findings import DeviceFindings, RefusedRequest
 from blackbox.analysis.usage import (
     GpuSummary,
     ProcessOnGpu,
@@ -24,7 +23,7 @@ from blackbox.analysis.verdict import verdict_of
 from blackbox.merge.blocks import block_rows
 from blackbox.model.parts import Allocator, BlockState
 from blackbox.model.snapshot import Block, Snapshot, Stack
-from blackbox.report.evidence import Evidence
+from blackbox.report.evidence import Evidence, lacks_history, refusal_of, told_device
 from blackbox.report.explanation import explain, tell
 from blackbox.report.report_data import Report
 from blackbox.report.subject import ReportSubject, process_name, subject_of
@@ -99,6 +98,8 @@ def _request(evidence: Evidence, gpu: GpuSummary | None, subject: ReportSubject 
     oom = failure.oom if failure is not None else None
     if failure is None or oom is None:
         return None
+    refusal = refusal_of(evidence)
+    asked = oom.requested_bytes if refusal is None else refusal.requested_size
     free = oom.device_free_bytes if oom.device_free_bytes is not None else (gpu.free_bytes if gpu else None)
     others = None
     if gpu is not None and subject is not None:
@@ -109,9 +110,9 @@ def _request(evidence: Evidence, gpu: GpuSummary | None, subject: ReportSubject 
         )
     return FailedRequest(
         time=failure.timestamp,
-        requested_bytes=oom.requested_bytes,
+        requested_bytes=asked,
         device_free_bytes=free,
-        missing_bytes=None if free is None else max(0, oom.requested_bytes - free),
+        missing_bytes=None if free is None else max(0, asked - free),
         others_bytes=others,
         thread=_thread(evidence, oom.thread_id),
     )
@@ -133,13 +134,13 @@ def _allocator(evidence: Evidence) -> Allocator | None:
 def _cache(evidence: Evidence, subject: ReportSubject | None) -> AllocatorCache | None:
     allocator = _allocator(evidence)
     if allocator is not None:
-        refusal = _refusal(evidence)
+        refusal = refusal_of(evidence)
         return AllocatorCache(
             reserved_bytes=allocator.reserved_bytes,
             allocated_bytes=allocator.allocated_bytes,
             free_bytes=allocator.reserved_bytes - allocator.allocated_bytes,
             stranded_bytes=allocator.inactive_split_bytes,
-            largest_hole_bytes=largest_hole(allocator),
+            largest_hole_bytes=largest_hole(allocator) if refusal is None else refusal.free.largest_bytes,
             usable_bytes=None if refusal is None else refusal.free.bytes,
             unusable={} if refusal is None else {why: free.bytes for why, free in refusal.free_elsewhere.items()},
             expandable=None if evidence.replayed is None else evidence.replayed.told.expandable,
@@ -180,24 +181,10 @@ def _blocks(evidence: Evidence, subject: ReportSubject | None) -> tuple[Block, .
     )
 
 
-def _told_device(evidence: Evidence) -> DeviceFindings | None:
-    """The traced device that the report is about."""
-    replayed = evidence.replayed
-    if replayed is None:
-        return None
-    return next(device for device in replayed.devices if device.gpu == replayed.told.device)
-
-
-def _refusal(evidence: Evidence) -> RefusedRequest | None:
-    """The one that the report is about, out of a trace."""
-    device = _told_device(evidence)
-    return device.refusals[-1] if device is not None and device.refusals else None
-
-
 def _growth(evidence: Evidence, subject: ReportSubject | None, blocks: Iterable[Block]) -> StackGrowth | None:
-    device, inside = _told_device(evidence), evidence.inside
-    if device is not None and evidence.replayed is not None:
-        told, refusal = evidence.replayed.told, _refusal(evidence)
+    device, inside = told_device(evidence), evidence.inside
+    if device is not None and evidence.replayed is not None and not lacks_history(evidence):
+        told, refusal = evidence.replayed.told, refusal_of(evidence)
         moment = device.peak if refusal is None else refusal.moment
         return growth_of_moment(moment, told.recent_bytes, told.freed_bytes, told.steps, told.seconds, told.levels)
     if inside is None or not inside.trace:
@@ -244,14 +231,14 @@ def _levels(summaries: Sequence[SnapshotSummary], key: ProcessOnGpu) -> list[int
 def _uses(evidence: Evidence, subject: ReportSubject | None) -> tuple[UsageChange, ...]:
     if subject is None:
         return ()
-    device, inside = _told_device(evidence), evidence.inside
-    if device is not None and inside is not None:
-        refusal = _refusal(evidence)
+    device, inside = told_device(evidence), evidence.inside
+    rows = [summary.processes.get(subject.key) for summary in evidence.summaries]
+    seen = [row for row in rows if row is not None and row.uses]
+    if device is not None and inside is not None and len(seen) <= 1 and not lacks_history(evidence):
+        refusal = refusal_of(evidence)
         moment = device.peak if refusal is None else refusal.moment
         if moment.bytes == inside.allocator.allocated_bytes:  # else the report is of the end, which was no peak
             return uses_of_moment(moment)
-    rows = [summary.processes.get(subject.key) for summary in evidence.summaries]
-    seen = [row for row in rows if row is not None and row.uses]
     names = dict.fromkeys(name for row in (subject.held, *seen) for name in row.uses)
     changes = [_change(name, [row.uses.get(name, 0) for row in seen], subject.held.uses.get(name, 0)) for name in names]
     return tuple(sorted(changes, key=lambda change: (-change.after_bytes, -change.before_bytes)))

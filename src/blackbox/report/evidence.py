@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from blackbox.analysis.trace.device_findings import DeviceFindings, RefusedRequest
+from blackbox.analysis.trace.situations import HISTORY_MIN
 from blackbox.analysis.usage import OUTSIDE, SnapshotSummary, summary_of, uses_of
 from blackbox.merge import merge
 from blackbox.merge.blocks import block_rows
@@ -12,6 +14,7 @@ from blackbox.model.identity import StartTimes
 from blackbox.model.moment import Moment
 from blackbox.model.parts import Allocator
 from blackbox.model.snapshot import Snapshot
+from blackbox.report.refused_trace import replayed_refusal
 from blackbox.sources.memory_snapshot.replayed import Replayed
 
 SUMMARIES_MAX = 80
@@ -51,7 +54,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     """The out-of-memory, or the crash, that the report is about."""
     inside: Inside | None = None
     replayed: Replayed | None = None
-    """What the traces of a snapshot file tell; `inside` is then of the moment that it names."""
+    """What the traces of a snapshot file tell, or the one an agent shipped; `inside` is then of the moment that it
+    names."""
     events: tuple[Event, ...] = ()
     """Of the same time, oldest first."""
     notes: tuple[str, ...] = ()
@@ -81,6 +85,27 @@ def inside_of(failure: Event | None) -> Inside | None:
     if oom is None or oom.allocator is None:
         return None
     return Inside(allocator=oom.allocator, trace=oom.trace, stacks=oom.stacks)
+
+
+def told_device(evidence: Evidence) -> DeviceFindings | None:
+    """The traced device that the report is about."""
+    replayed = evidence.replayed
+    if replayed is None:
+        return None
+    return next(device for device in replayed.devices if device.gpu == replayed.told.device)
+
+
+def refusal_of(evidence: Evidence) -> RefusedRequest | None:
+    """The one that the report is about, out of a trace."""
+    device = told_device(evidence)
+    return device.refusals[-1] if device is not None and device.refusals else None
+
+
+def lacks_history(evidence: Evidence) -> bool:
+    """An agent told of a refusal in a program that records no history: of its blocks, and what they are for, it tells
+    more than a replay."""
+    replayed, inside = evidence.replayed, evidence.inside
+    return replayed is not None and inside is not None and bool(inside.trace) and replayed.told.steps < HISTORY_MIN
 
 
 def from_moments(
@@ -127,6 +152,7 @@ def from_summaries(
     """Evidence of the last failure among the events, or of the instant `last`."""
     failure = newest_failure(events)
     inside = inside_of(failure)
+    replayed = _replayed(failure, last)
     final = _with_inside(summary_of(last), inside)
     return Evidence(
         origin=origin,
@@ -134,9 +160,18 @@ def from_summaries(
         summaries=_by_process((*(summary for summary in summaries if summary.time < final.time), final)),
         failure=failure,
         inside=inside,
+        replayed=replayed,
         events=tuple(events),
-        notes=tuple(notes),
+        notes=(*notes, *(() if replayed is None else replayed.told.notes)),
     )
+
+
+def _replayed(failure: Event | None, last: Snapshot) -> Replayed | None:
+    """The trace that an agent shipped with the failure, replayed."""
+    if failure is None or failure.oom is None:
+        return None
+    index = next((gpu.index for gpu in last.gpus if gpu.uuid == failure.gpu_uuid), 0)
+    return replayed_refusal(failure.oom, index)
 
 
 def _by_process(summaries: Iterable[SnapshotSummary]) -> tuple[SnapshotSummary, ...]:

@@ -46,6 +46,8 @@ class FrameKind(IntEnum):
     """Agent to daemon, last of all: the program ends by itself (empty, or JSON of `Goodbye`)."""
     OOM_RECEIVED = 7
     """Daemon to agent: the OOM has arrived, the program need not wait any longer (empty)."""
+    WELCOME = 8
+    """Daemon to agent, after its hello: what it reads beyond the first version (JSON of `Welcome`)."""
 
 
 class Frame(NamedTuple):

@@ -18,6 +18,7 @@ MACHINERY = re.compile(
     r"|c10::impl::wrap_kernel_functor"
 )
 """The unwinder, the recorder, the allocator, and what leads to it from every operator alike."""
+LINE = re.compile(r"(?P<file>.*?):(?P<line>[0-9]{1,9}) (?P<name>.*)")
 UNKNOWN = ("", "??", ":0")
 """What stands where the unwinder found no name, or no file."""
 
@@ -41,6 +42,14 @@ def program_frames(frames: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str,
         if name not in UNKNOWN and MACHINERY.match(name) is None:
             return frames[place:]
     return frames
+
+
+def frame_of(text: str) -> dict[str, Any]:
+    """The frame that `frame_text` put into words."""
+    found = LINE.fullmatch(text)
+    if found is None:
+        return {"filename": "", "line": 0, "name": text}
+    return {"filename": found["file"], "line": int(found["line"]), "name": found["name"]}
 
 
 def frame_text(frame: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Payloads of the frames that agents send.
 
 HELLO is the JSON of `Hello`; GOODBYE is empty, or the JSON of `Goodbye` where an exception ends the program;
-OOM_RECEIVED, the daemon's acknowledgement of an OOM, is empty. REPORT and OOM are
+OOM_RECEIVED, the daemon's acknowledgement of an OOM, is empty; WELCOME is the JSON of `Welcome`. REPORT and OOM are
 
     4 bytes  length of the header, little-endian
              the header: JSON of `ReportHeader` or `OomHeader`
@@ -12,15 +12,29 @@ since JSON of 15,000 blocks would take the program ten times as long to write.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
 import sys
 from array import array
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from blackbox.wire.frame import FrameKind, WireError, pack
 from blackbox.wire.ranges import PAGES_MAX
-from blackbox.wire.report import BlockColumns, Cost, Goodbye, Hello, KvStates, Oom, Report
+from blackbox.wire.report import (
+    NO_STACK,
+    OOM_TRACE,
+    BlockColumns,
+    Cost,
+    Goodbye,
+    Hello,
+    KvStates,
+    Oom,
+    Report,
+    TraceStep,
+    Welcome,
+)
 
 BLOCKS_MAX = 100_000
 """Blocks in one report: ten times what training shows, 4 MB on the wire, 25 MB as rows."""
@@ -30,7 +44,12 @@ REPORT_HEADER_BYTES_MAX = 256 * 1024
 """Some kilobytes are usual; 1,000 owning threads take 40 KB. JSON may take 40 times its size in memory."""
 OOM_HEADER_BYTES_MAX = 1024 * 1024
 """Holds the trace: about 5,000 steps."""
+STACKS_CHARS_MAX = OOM_HEADER_BYTES_MAX
+"""Of the stacks of an OOM, written out: as much as went into its header before frames were numbered there."""
+STACK_DEPTHS = (64, 32, 16, 8)
+"""Frames of a stack, innermost first: as many as leave room for the steps."""
 HELLO_BYTES_MAX = 4096
+WELCOME_BYTES_MAX = 4096
 GOODBYE_BYTES_MAX = 4096
 
 COLUMNS = {
@@ -42,9 +61,13 @@ COLUMNS = {
     "stream": "Q",
     "thread": "I",
     "label": "B",
+    "stack": "I",
 }
 """Name -> type code of `array`, in the order on the wire."""
 
+STEP_FIELDS, OOM_FIELDS = TraceStep._fields.index("pool"), Oom._fields.index("segments")
+"""Fields of the first version."""
+TRACE_FIELD = Oom._fields.index("trace")
 _LENGTH = struct.Struct("<I")
 
 
@@ -71,6 +94,17 @@ class OomHeader(NamedTuple):
     oom: Oom
     """Without its columns."""
     shape: BlockShape | None
+    frames: tuple[str, ...] = ()
+    """Every line of the stacks once. Part of `OOM_TRACE`, as `stacks`."""
+    stacks: tuple[tuple[int, ...], ...] = ()
+    """Those of `oom`, as indices into `frames`."""
+
+
+class OldOom(NamedTuple):
+    """A header for daemons that know nothing of `OOM_TRACE`."""
+
+    oom: tuple[object, ...]
+    shape: BlockShape | None
 
 
 def pack_hello(hello: Hello) -> bytes:
@@ -88,6 +122,20 @@ def pack_oom_received() -> bytes:
     return pack(FrameKind.OOM_RECEIVED, b"")
 
 
+def pack_welcome(welcome: Welcome = Welcome((OOM_TRACE,))) -> bytes:  # noqa: B008 - never changed
+    """The frame by which the daemon answers a hello."""
+    return pack(FrameKind.WELCOME, _json(welcome))
+
+
+def read_welcome(payload: bytes) -> Welcome:
+    """The welcome; of one that cannot be read, that the daemon reads nothing more."""
+    try:
+        (reads, *_) = json.loads(payload)
+        return Welcome(tuple(map(str, reads)))
+    except (ValueError, TypeError):
+        return Welcome()
+
+
 def pack_report(report: Report, cost: Cost) -> bytes:
     """The frame of a report. Raises `WireError` when it is too large, other errors for values out of range."""
     blocks = [allocator.blocks for allocator in report.allocators]
@@ -102,20 +150,90 @@ def pack_report(report: Report, cost: Cost) -> bytes:
     return _message(FrameKind.REPORT, header, REPORT_HEADER_BYTES_MAX, [*packed, *map(_states, states)])
 
 
-def pack_oom(oom: Oom) -> bytes:
-    """The frame of a failed allocation; the oldest steps are left out until it fits. Errors as in `pack_report`."""
-    allocator = oom.allocator
-    columns = None if allocator is None else allocator.blocks
-    bare = oom if allocator is None else oom._replace(allocator=allocator._replace(blocks=None))
-    body = [] if columns is None else [_packed(columns)]
+def pack_oom(oom: Oom, reads: Collection[str] = ()) -> bytes:
+    """The frame of a failed allocation, for a daemon that reads these additions. The outermost frames of stacks, and
+    then the oldest steps, are left out until it fits. Errors as in `pack_report`."""
+    whole = OOM_TRACE in reads
+    for depth in STACK_DEPTHS if whole else ():
+        oom = _with_depth(oom, depth)
+        with contextlib.suppress(WireError):
+            return _packed_oom(oom)
     while True:
         try:
-            return _message(FrameKind.OOM, OomHeader(bare, _shape(columns)), OOM_HEADER_BYTES_MAX, body)
+            return _packed_oom(oom) if whole else _packed_old_oom(oom)
         except WireError:
-            if not bare.trace and not bare.stacks:
+            if not oom.trace and not oom.stacks:
                 raise
-            kept = bare.trace[len(bare.trace) // 2 + 1 :]
-            bare = bare._replace(trace=kept, stacks=bare.stacks if kept else ())
+            oom = _without_oldest(oom)
+
+
+def _with_depth(oom: Oom, depth: int) -> Oom:
+    """With so many frames of each stack."""
+    cut: dict[tuple[str, ...], int] = {}
+    places = [cut.setdefault(stack[:depth], len(cut)) for stack in oom.stacks]
+    return _with_stacks(oom, tuple(cut), places)
+
+
+def _without_oldest(oom: Oom) -> Oom:
+    """The later half of the steps, and the stacks of these and of the blocks; without any step, none."""
+    oom = oom._replace(trace=oom.trace[len(oom.trace) // 2 + 1 :])
+    blocks = oom.allocator.blocks if oom.allocator is not None else None
+    used = {step.stack for step in oom.trace}
+    if oom.trace and blocks is not None and blocks.stack is not None:
+        used.update(blocks.stack)
+    kept = [place for place in range(len(oom.stacks)) if place in used]
+    places = [NO_STACK] * len(oom.stacks)
+    for new, old in enumerate(kept):
+        places[old] = new
+    return _with_stacks(oom, tuple(oom.stacks[place] for place in kept), places)
+
+
+def _with_stacks(oom: Oom, stacks: tuple[tuple[str, ...], ...], places: Sequence[int]) -> Oom:
+    """With other stacks; `places`: the number in these of each one before, or `NO_STACK`."""
+    if len(stacks) == len(oom.stacks):
+        return oom._replace(stacks=stacks)
+    steps = tuple(
+        step
+        if step.stack is None
+        else step._replace(stack=None if places[step.stack] == NO_STACK else places[step.stack])
+        for step in oom.trace
+    )
+    oom = oom._replace(trace=steps, stacks=stacks)
+    allocator = oom.allocator
+    if allocator is None or allocator.blocks is None or allocator.blocks.stack is None:
+        return oom
+    column = [NO_STACK if place == NO_STACK else places[place] for place in allocator.blocks.stack]
+    return oom._replace(allocator=allocator._replace(blocks=allocator.blocks._replace(stack=column)))
+
+
+def _packed_oom(oom: Oom) -> bytes:
+    if sum(len(line) + 1 for stack in oom.stacks for line in stack) > STACKS_CHARS_MAX:
+        raise WireError("stacks too long")
+    numbers: dict[str, int] = {}
+    stacks = tuple(tuple(numbers.setdefault(line, len(numbers)) for line in stack) for stack in oom.stacks)
+    bare, columns = _bare_oom(oom)
+    header = OomHeader(bare._replace(stacks=()), _shape(columns), tuple(numbers), stacks)
+    return _message(FrameKind.OOM, header, OOM_HEADER_BYTES_MAX, _bodies(columns))
+
+
+def _packed_old_oom(oom: Oom) -> bytes:
+    bare, columns = _bare_oom(oom)
+    columns = None if columns is None else columns._replace(stack=None)
+    steps = tuple(step[:STEP_FIELDS] for step in oom.trace)
+    old = (*bare[:TRACE_FIELD], steps, *bare[TRACE_FIELD + 1 : OOM_FIELDS])
+    return _message(FrameKind.OOM, OldOom(old, _shape(columns)), OOM_HEADER_BYTES_MAX, _bodies(columns))
+
+
+def _bare_oom(oom: Oom) -> tuple[Oom, BlockColumns | None]:
+    """Without its columns, and these."""
+    allocator = oom.allocator
+    if allocator is None:
+        return oom, None
+    return oom._replace(allocator=allocator._replace(blocks=None)), allocator.blocks
+
+
+def _bodies(columns: BlockColumns | None) -> list[bytes]:
+    return [] if columns is None else [_packed(columns)]
 
 
 def split(payload: bytes, header_bytes_max: int) -> tuple[bytes, memoryview]:
@@ -175,7 +293,9 @@ def _little_endian(column: array[int]) -> array[int]:
     return column
 
 
-def _message(kind: FrameKind, header: ReportHeader | OomHeader, header_bytes_max: int, columns: list[bytes]) -> bytes:
+def _message(
+    kind: FrameKind, header: ReportHeader | OomHeader | OldOom, header_bytes_max: int, columns: list[bytes]
+) -> bytes:
     text = _json(header)
     if len(text) > header_bytes_max:
         raise WireError(f"header of {len(text)} bytes exceeds {header_bytes_max}")

@@ -1,7 +1,8 @@
 """What an agent reports: plain tuples that both sides know. Sizes in bytes; `None` where the agent cannot tell.
 
 On the wire they are JSON arrays, field by field, with the long columns packed behind (see `blackbox.wire.message`).
-A new field goes last and has a default.
+A new field goes last and has a default, and is sent to a daemon that says it reads it (`Welcome`), as others refuse
+what they do not know.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ PAGE_IN_USE = 1
 """Bit of a page's state: referenced by a request."""
 PAGE_CACHED = 2
 """Bit of a page's state: holds a prefix that a later request may hit."""
+NO_STACK = 2**32 - 1
+"""A stack that is not known for one block of a column."""
+OOM_TRACE = "oom_trace"
+"""In `Welcome`: of a failed allocation all that its trace can be replayed with."""
 
 
 class Hello(NamedTuple):
@@ -32,6 +37,13 @@ class Hello(NamedTuple):
     """Inode of `/proc/self/ns/pid`; 0 where it cannot be read."""
     start_ticks: int
     """Field 22 of `/proc/self/stat`; 0 where it cannot be read."""
+
+
+class Welcome(NamedTuple):
+    """What a daemon reads beyond the first version of these reports."""
+
+    reads: tuple[str, ...] = ()
+    """Names of additions, such as `OOM_TRACE`; an agent leaves alone those it does not know."""
 
 
 class Goodbye(NamedTuple):
@@ -74,6 +86,8 @@ class BlockColumns(NamedTuple):
     """Index into `labels`."""
     labels: Sequence[tuple[str | None, str | None]] = ((None, None),)
     """(subtype, type_source) pairs, at most 256."""
+    stack: Sequence[int] | None = None
+    """Of a failed allocation: index into its stacks; `NO_STACK` where a block does not tell. Part of `OOM_TRACE`."""
 
 
 class OwnerThread(NamedTuple):
@@ -210,6 +224,45 @@ class TraceStep(NamedTuple):
     """Unix time in microseconds."""
     stack: int | None = None
     """Index into the stacks beside it."""
+    pool: tuple[int, int] | None = None
+    """None: this version of PyTorch does not tell it. Part of `OOM_TRACE`, as `tag`."""
+    tag: str | None = None
+    """The program's own note."""
+
+
+class SegmentRow(NamedTuple):
+    """Memory that an allocator got in one piece; its blocks tile it."""
+
+    address: int
+    size: int
+    stream: int = 0
+    pool: tuple[int, int] | None = None
+    """None: not told."""
+    small: bool = False
+    """It serves small requests alone."""
+    expandable: bool = False
+    """A mapped stretch of an expandable segment."""
+    recorded: bool = False
+    """Its making is in the history, or was."""
+
+
+class AllocatorSettings(NamedTuple):
+    """What decides how the allocator cuts its blocks."""
+
+    max_split_bytes: int | None = None
+    """None: no such limit."""
+    expandable: bool = False
+    divisions: tuple[int, ...] = ()
+    """`roundup_power2_divisions`, for sizes below 2 MiB, from 2 to 4 MiB, ..."""
+
+
+class ScopeEdge(NamedTuple):
+    """Where a scope that the program named begins or ends."""
+
+    name: str
+    stage: Literal["START", "END"]
+    time_us: int
+    """Unix time in microseconds."""
 
 
 class Oom(NamedTuple):
@@ -231,5 +284,10 @@ class Oom(NamedTuple):
     trace: tuple[TraceStep, ...] = ()
     """The last steps, oldest first."""
     stacks: tuple[tuple[str, ...], ...] = ()
-    """Distinct stacks of the steps, each innermost first, as `file:line function`."""
+    """Distinct stacks of the steps and blocks, each innermost first, as `file:line function`."""
     message: str = ""
+    segments: tuple[SegmentRow, ...] = ()
+    """Those of the blocks, by address. Part of `OOM_TRACE`, as all that follows."""
+    settings: AllocatorSettings | None = None
+    scopes: tuple[ScopeEdge, ...] = ()
+    """The newest, oldest first."""

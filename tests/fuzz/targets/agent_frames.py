@@ -11,7 +11,8 @@ from blackbox.sources.agents.decode import decode
 from blackbox.wire import FrameKind, Unpacker, WireError
 from blackbox.wire.frame import pack
 from blackbox.wire.message import pack_goodbye, pack_hello, pack_oom, pack_report, split
-from tests.agent_messages import COST, HELLO, OOM, WHOLE
+from blackbox.wire.report import OOM_TRACE
+from tests.agent_messages import COST, HELLO, OOM, TRACED_OOM, WHOLE
 from tests.mutations import NOT_A_TREE
 
 ALLOWED = (WireError,)
@@ -20,8 +21,14 @@ PIECE_BYTES = 4096
 
 
 def seeds() -> Sequence[bytes]:
-    frames = [pack_report(WHOLE, COST), pack_oom(OOM), pack_hello(HELLO), pack_goodbye()]
-    return [*frames, b"".join(frames), *map(_taken_apart, frames[:2])]
+    frames = [
+        pack_report(WHOLE, COST),
+        pack_oom(OOM),
+        pack_oom(TRACED_OOM, (OOM_TRACE,)),
+        pack_hello(HELLO),
+        pack_goodbye(),
+    ]
+    return [*frames, b"".join(frames), *map(_taken_apart, frames[:3])]
 
 
 def run(data: bytes) -> None:

@@ -2,27 +2,36 @@
 
 import json
 import random
+from array import array
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blackbox.sources.agents.decode import Columns, OomMessage, ReportMessage, decode
+from blackbox.sources.agents.history import NAME_CHARS_MAX, SCOPES_MAX, SEGMENTS_MAX
 from blackbox.wire import Frame, FrameKind, Unpacker, WireError
 from blackbox.wire.message import (
     BLOCKS_MAX,
+    COLUMNS,
     OOM_HEADER_BYTES_MAX,
     REPORT_HEADER_BYTES_MAX,
     pack_goodbye,
     pack_hello,
     pack_oom,
     pack_report,
+    pack_welcome,
+    read_welcome,
+    split,
 )
-from blackbox.wire.ranges import BYTES_MAX
+from blackbox.wire.ranges import ADDRESS_MAX, BYTES_MAX
 from blackbox.wire.report import (
+    NO_STACK,
     NOT_KNOWN,
+    OOM_TRACE,
+    AllocatorSettings,
     BlockColumns,
     Goodbye,
     KernelReport,
@@ -30,9 +39,11 @@ from blackbox.wire.report import (
     KvPiece,
     OwnerThread,
     Report,
+    ScopeEdge,
+    SegmentRow,
     TraceStep,
 )
-from tests.agent_messages import COST, HELLO, OOM, WHOLE, allocator, blocks, report
+from tests.agent_messages import COST, HELLO, OOM, TRACED_OOM, WHOLE, allocator, blocks, report
 from tests.mutations import mutated
 
 MUTATIONS = 100_000
@@ -59,6 +70,61 @@ def test_an_oom_arrives_as_it_was_said() -> None:
     assert isinstance(told, OomMessage)
     assert told.header.oom == OOM._replace(allocator=allocator())
     assert as_lists(told.blocks) == as_lists(blocks())
+
+
+def test_all_that_a_trace_is_replayed_with_arrives_where_the_daemon_reads_it() -> None:
+    told = decode(frame(pack_oom(TRACED_OOM, (OOM_TRACE,))))
+    assert isinstance(told, OomMessage)
+    assert told.header.oom == TRACED_OOM._replace(allocator=allocator())
+    assert told.blocks is not None
+    assert list(told.blocks.stack or ()) == [1, NO_STACK, 0]
+
+
+def test_a_daemon_that_does_not_say_so_gets_what_it_always_got() -> None:
+    text, columns = split(frame(pack_oom(TRACED_OOM)).payload, OOM_HEADER_BYTES_MAX)
+    oom, (rows, names, _labels) = json.loads(text)
+    assert [len(oom), *map(len, oom[9])] == [12, 6, 6]
+    assert (rows, "stack" in names) == (3, False)
+    assert len(columns) == rows * sum(array(COLUMNS[name]).itemsize for name in names)
+    told = decode(frame(pack_oom(TRACED_OOM)))
+    assert isinstance(told, OomMessage)
+    assert told.header.oom.trace == OOM.trace
+
+
+@given(steps=st.integers(0, 20_000), stacks=st.integers(1, 1_000), depth=st.integers(1, 70), reads=st.booleans())
+@settings(max_examples=15)
+def test_what_does_not_fit_is_left_out_and_the_rest_still_belongs_together(
+    steps: int, stacks: int, depth: int, reads: bool
+) -> None:
+    lines = [
+        tuple(f"/app/file{place % 7}.py:{place} function{level}" for level in range(depth)) for place in range(stacks)
+    ]
+    trace = tuple(TraceStep("alloc", 1 << 46, 512, 0, 1 << 50, place % stacks) for place in range(steps))
+    columns = blocks()._replace(stack=[0, NO_STACK, stacks - 1])
+    sent = TRACED_OOM._replace(trace=trace, stacks=tuple(lines), allocator=allocator(columns))
+    told = decode(frame(pack_oom(sent, (OOM_TRACE,) if reads else ())))
+    assert isinstance(told, OomMessage)
+    oom = told.header.oom
+    assert [step[:5] for step in oom.trace] == [step[:5] for step in trace[len(trace) - len(oom.trace) :]]
+    for kept, step in zip(reversed(oom.trace), reversed(trace), strict=False):
+        assert kept.stack is None or oom.stacks[kept.stack] == lines[step.stack or 0][: len(oom.stacks[kept.stack])]
+    if oom.stacks and told.blocks is not None and told.blocks.stack is not None:
+        assert oom.stacks[told.blocks.stack[0]] == lines[0][: len(oom.stacks[told.blocks.stack[0]])]
+
+
+def test_stacks_that_do_not_fit_lose_their_outermost_frames_and_keep_their_steps() -> None:
+    lines = [tuple(f"/app/file.py:{place} {'f' * 60}{level}" for level in range(64)) for place in range(400)]
+    trace = tuple(TraceStep("alloc", 1 << 46, 512, 0, 1 << 50, place % 400) for place in range(5000))
+    told = decode(frame(pack_oom(TRACED_OOM._replace(trace=trace, stacks=tuple(lines)), (OOM_TRACE,))))
+    assert isinstance(told, OomMessage)
+    assert (len(told.header.oom.trace), {len(stack) for stack in told.header.oom.stacks}) == (5000, {16})
+
+
+def test_a_welcome_arrives_and_an_odd_one_promises_nothing() -> None:
+    assert read_welcome(frame(pack_welcome()).payload).reads == (OOM_TRACE,)
+    assert read_welcome(b'[["oom_trace","more"],1]').reads == (OOM_TRACE, "more")
+    for odd in (b"", b"[]", b"1", b"[1]", b"\xff"):
+        assert read_welcome(odd).reads == ()
 
 
 def test_hello_and_goodbye_arrive() -> None:
@@ -127,6 +193,14 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     ),
     "a thread beyond the kernel's": lambda: pack_report(report(allocator(threads=(OwnerThread(1 << 31, 0),))), COST),
     "a step without its stack": lambda: pack_oom(OOM._replace(stacks=())),
+    "a block without its stack": lambda: refused(allocator=allocator(blocks()._replace(stack=[0, 0, 2]))),
+    "too many segments": lambda: refused(segments=TRACED_OOM.segments * (SEGMENTS_MAX + 1)),
+    "a segment below 0": lambda: refused(segments=(SegmentRow(0, -1),)),
+    "a segment too far": lambda: refused(segments=(SegmentRow(ADDRESS_MAX, 1),)),
+    "too long a scope": lambda: refused(scopes=(ScopeEdge("x" * (NAME_CHARS_MAX + 1), "START", 1),)),
+    "too many scopes": lambda: refused(scopes=TRACED_OOM.scopes * (SCOPES_MAX + 1)),
+    "too many divisions": lambda: refused(settings=AllocatorSettings(divisions=(0,) * 65)),
+    "a pool below 0": lambda: refused(trace=(TraceStep("alloc", 0, 0, pool=(0, -1)),)),
     "a goodbye with more": lambda: pack_goodbye()[:8] + b"\1\0\0\0x",
     "a negative pid": lambda: pack_hello(HELLO._replace(pid=-1)),
 }
@@ -180,6 +254,10 @@ def _is_refused(data: bytes) -> bool:
     return False
 
 
-def as_lists(columns: BlockColumns | Columns | None) -> list[list[Any]]:
+def refused(**changes: Any) -> bytes:
+    return pack_oom(TRACED_OOM._replace(**changes), (OOM_TRACE,))
+
+
+def as_lists(columns: BlockColumns | Columns | None) -> list[list[Any] | None]:
     assert columns is not None
-    return [[*column] for column in columns]
+    return [None if column is None else [*column] for column in columns]

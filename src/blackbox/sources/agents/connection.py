@@ -5,7 +5,8 @@ import socket
 from collections.abc import Iterator
 
 from blackbox.sources.agents.budgets import AGENT_FAILURES_BURST, AGENT_FAILURES_SECONDS, Usage
-from blackbox.sources.agents.decode import Message, OomMessage, RefusedReportError, ReportMessage, decode
+from blackbox.sources.agents.checks import RefusedReportError
+from blackbox.sources.agents.decode import Message, OomMessage, ReportMessage, decode
 from blackbox.sources.agents.known_gpus import KnownGpus
 from blackbox.sources.agents.peer import Peer, check_hello
 from blackbox.sources.agents.probe_state import ProbeState
@@ -14,7 +15,7 @@ from blackbox.sources.agents.threads import ThreadIds
 from blackbox.sources.proc.threads import Tasks
 from blackbox.sources.rate_limit import TokenBucket
 from blackbox.wire import MAX_PAYLOAD_BYTES, Frame, FrameKind, Unpacker, WireError
-from blackbox.wire.message import HELLO_BYTES_MAX, pack_oom_received
+from blackbox.wire.message import HELLO_BYTES_MAX, pack_oom_received, pack_welcome
 from blackbox.wire.report import Cost, Goodbye, Hello
 
 RECEIVE_BYTES = 256 * 1024
@@ -149,6 +150,8 @@ class AgentConnection:
                 raise WireError("a second hello")
             check_hello(self.peer, message)
             self._greeted = True
+            with contextlib.suppress(BlockingIOError):  # an agent that does not listen is told nothing more
+                self.socket.send(pack_welcome(), socket.MSG_NOSIGNAL)
             self._unpacker.payload_bytes_max = MAX_PAYLOAD_BYTES
         elif not self._greeted:
             raise WireError("no hello")

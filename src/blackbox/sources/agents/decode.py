@@ -8,13 +8,14 @@ from __future__ import annotations  # arrays take no parameter at run time befor
 
 import re
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from blackbox.model.decoding import DECODE_ERRORS
-from blackbox.sources.agents.refusals import RefusalReason
+from blackbox.sources.agents.checks import RefusedReportError, check, check_counts, require
+from blackbox.sources.agents.history import check_history, with_frames
 from blackbox.wire import Frame, FrameKind, WireError
 from blackbox.wire.message import (
     BLOCKS_MAX,
@@ -31,8 +32,9 @@ from blackbox.wire.message import (
     read_column,
     split,
 )
-from blackbox.wire.ranges import ADDRESS_MAX, BYTES_MAX, PAGES_MAX, RANGES, shown
+from blackbox.wire.ranges import ADDRESS_MAX, BYTES_MAX, PAGES_MAX, shown
 from blackbox.wire.report import (
+    NO_STACK,
     NOT_KNOWN,
     STATES,
     TYPES,
@@ -54,10 +56,6 @@ KEYS_MAX = 32
 PARTS_MAX = 1024
 """Tensors of a KV cache on one device: several per layer."""
 ENGINES_MAX = 16
-STEPS_MAX = 50_000
-"""Steps before a failure: ten times what fits the header when each has an address."""
-FAILURE_STACKS_MAX = 20_000
-"""Distinct stacks of those steps."""
 _SOURCE = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 _hello = msgspec.json.Decoder(Hello)
@@ -66,16 +64,6 @@ _report = msgspec.json.Decoder(ReportHeader)
 _oom = msgspec.json.Decoder(OomHeader)
 _any = msgspec.json.Decoder(msgspec.Raw)
 T = TypeVar("T")
-
-
-class RefusedReportError(WireError):
-    """A report or a failed allocation that breaks a rule. Those before and after it stand."""
-
-    def __init__(self, text: str, source: str | None = None, reason: RefusalReason = "malformed") -> None:
-        super().__init__(text)
-        self.reason: RefusalReason = reason
-        self.source = source
-        """The probe that it is from, where that is known."""
 
 
 class Columns(NamedTuple):
@@ -90,6 +78,7 @@ class Columns(NamedTuple):
     thread: array[int] | None
     label: array[int] | None
     labels: tuple[tuple[str | None, str | None], ...]
+    stack: array[int] | None
 
 
 class ReportMessage(NamedTuple):
@@ -106,9 +95,9 @@ class OomMessage(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """Blocks, steps and stacks."""
-        blocks = 0 if self.blocks is None else len(self.blocks.address)
-        return blocks + len(self.header.oom.trace) + len(self.header.oom.stacks)
+        """Blocks, steps, stacks, segments and scopes."""
+        oom, blocks = self.header.oom, 0 if self.blocks is None else len(self.blocks.address)
+        return blocks + sum(map(len, (oom.trace, oom.stacks, oom.segments, oom.scopes)))
 
     def without_details(self, reason: str) -> OomMessage:
         """The same without blocks, steps and stacks, for `reason`."""
@@ -116,7 +105,8 @@ class OomMessage(NamedTuple):
         allocator = oom.allocator
         if allocator is not None:
             allocator = allocator._replace(stacks=None, unknown=allocator.unknown | {"blocks": reason})
-        return OomMessage(OomHeader(oom._replace(allocator=allocator, trace=(), stacks=()), None), None)
+        bare = oom._replace(allocator=allocator, trace=(), stacks=(), segments=(), settings=None, scopes=())
+        return OomMessage(OomHeader(bare, None), None)
 
 
 Message = Hello | ReportMessage | OomMessage | Goodbye
@@ -138,14 +128,14 @@ def decode(frame: Frame) -> Message:
 
 
 def _decode_hello(payload: bytes) -> Hello:
-    _require(len(payload) <= HELLO_BYTES_MAX, "hello too long")
+    require(len(payload) <= HELLO_BYTES_MAX, "hello too long")
     hello = _parse(_hello.decode, payload)
-    _check("address", *hello)
+    check("address", *hello)
     return hello
 
 
 def _decode_goodbye(payload: bytes) -> Goodbye:
-    _require(len(payload) <= GOODBYE_BYTES_MAX, "goodbye too long")
+    require(len(payload) <= GOODBYE_BYTES_MAX, "goodbye too long")
     return _parse(_goodbye.decode, payload) if payload else Goodbye()
 
 
@@ -162,19 +152,19 @@ def _decode_report(payload: bytes) -> ReportMessage:
 def _read_report(header: ReportHeader, packed: memoryview) -> ReportMessage:
     report = header.report
     _check_report(report)
-    _check("count", *header.cost)
-    _require(len(header.shapes) == len(report.allocators), "not one shape per allocator")
+    check("count", *header.cost)
+    require(len(header.shapes) == len(report.allocators), "not one shape per allocator")
     blocks: list[Columns | None] = []
     for shape in header.shapes:
         columns, packed = _read_blocks(shape, packed)
         blocks.append(columns)
     states: list[KvStates] = []
-    _require(len(header.pages) == len(report.kv_states or ()), "not one number of pages per states")
+    require(len(header.pages) == len(report.kv_states or ()), "not one number of pages per states")
     for reported, pages in zip(report.kv_states or (), header.pages, strict=True):
-        _require(0 <= pages <= min(PAGES_MAX, len(packed)), "page states out of range")
+        require(0 <= pages <= min(PAGES_MAX, len(packed)), "page states out of range")
         states.append(reported._replace(states=bytes(packed[:pages])))
         packed = packed[pages:]
-    _require(not packed, "bytes behind the last column")
+    require(not packed, "bytes behind the last column")
     if report.kv_states is not None:
         report = report._replace(kv_states=tuple(states))
     return ReportMessage(report, tuple(blocks), header.cost)
@@ -191,33 +181,29 @@ def _decode_oom(payload: bytes) -> OomMessage:
 
 
 def _read_oom(header: OomHeader, packed: memoryview) -> OomMessage:
-    oom = header.oom
+    oom = with_frames(header)
     _check_uuid(oom.gpu_uuid)
-    _check("bytes", oom.requested_bytes, oom.device_total_bytes, oom.device_free_bytes)
-    _check("timestamp", oom.timestamp)
-    _check("uptime", oom.taken_at)
-    _check("thread_id_or_none", oom.thread_id)
+    check("bytes", oom.requested_bytes, oom.device_total_bytes, oom.device_free_bytes)
+    check("timestamp", oom.timestamp)
+    check("uptime", oom.taken_at)
+    check("thread_id_or_none", oom.thread_id)
     if oom.allocator is not None:
         _check_allocator(oom.allocator)
-    _require(len(oom.trace) <= STEPS_MAX and len(oom.stacks) <= FAILURE_STACKS_MAX, "too long a history")
-    for step in oom.trace:
-        _check("address", step.address)
-        _check("bytes", step.size)
-        _check("stream", step.stream)
-        _check("time_us", step.time_us)
-        _require(step.stack is None or 0 <= step.stack < len(oom.stacks), "step without its stack")
+    check_history(oom)
     blocks, packed = _read_blocks(header.shape, packed)
-    _require(blocks is None or oom.allocator is not None, "blocks without an allocator")
-    _require(not packed, "bytes behind the last column")
-    return OomMessage(header, blocks)
+    require(blocks is None or oom.allocator is not None, "blocks without an allocator")
+    known = {NO_STACK} if blocks is None or blocks.stack is None else {NO_STACK, *blocks.stack}
+    require(max(known - {NO_STACK}, default=-1) < len(oom.stacks), "block without its stack")
+    require(not packed, "bytes behind the last column")
+    return OomMessage(OomHeader(oom, header.shape), blocks)
 
 
 def _read_blocks(shape: BlockShape | None, packed: memoryview) -> tuple[Columns | None, memoryview]:
     if shape is None:
         return None, packed
-    _require(0 <= shape.rows <= BLOCKS_MAX, f"{shown(shape.rows)} blocks")
-    _require(len(shape.labels) <= LABELS_MAX, f"{len(shape.labels)} labels")
-    _require({"address", "size", "state"} <= set(shape.columns) <= COLUMNS.keys(), "columns that are not known")
+    require(0 <= shape.rows <= BLOCKS_MAX, f"{shown(shape.rows)} blocks")
+    require(len(shape.labels) <= LABELS_MAX, f"{len(shape.labels)} labels")
+    require({"address", "size", "state"} <= set(shape.columns) <= COLUMNS.keys(), "columns that are not known")
     found: dict[str, array[int]] = {}
     for name in COLUMNS:
         if name in shape.columns:
@@ -231,11 +217,12 @@ def _read_blocks(shape: BlockShape | None, packed: memoryview) -> tuple[Columns 
         stream=found.get("stream"),
         thread=found.get("thread"),
         label=found.get("label"),
+        stack=found.get("stack"),
         labels=shape.labels,
     )
     _check_below(columns.address, ADDRESS_MAX + 1 - BYTES_MAX, "address")
     _check_below(columns.size, BYTES_MAX + 1, "size")
-    _require(sum(columns.size) <= BYTES_MAX, f"blocks of {shown(sum(columns.size))} bytes")
+    require(sum(columns.size) <= BYTES_MAX, f"blocks of {shown(sum(columns.size))} bytes")
     _check_requested(columns.requested)
     _check_below(columns.state, len(STATES), "state")
     _check_below(columns.type, len(TYPES), "type")
@@ -244,38 +231,38 @@ def _read_blocks(shape: BlockShape | None, packed: memoryview) -> tuple[Columns 
 
 
 def _check_below(column: array[int] | None, limit: int, name: str) -> None:
-    _require(not column or max(column) < limit, f"{name} of a block out of range")
+    require(not column or max(column) < limit, f"{name} of a block out of range")
 
 
 def _check_requested(column: array[int] | None) -> None:
     known = set(column or ()) - {NOT_KNOWN}
-    _require(not known or max(known) <= BYTES_MAX, "requested size of a block out of range")
+    require(not known or max(known) <= BYTES_MAX, "requested size of a block out of range")
 
 
 def _check_report(report: Report) -> None:
-    _check("uptime", report.taken_at)
-    _require(len(report.allocators) <= DEVICES_MAX, "too many allocators")
-    _require(len({one.gpu_uuid for one in report.allocators}) == len(report.allocators), "a device told twice")
+    check("uptime", report.taken_at)
+    require(len(report.allocators) <= DEVICES_MAX, "too many allocators")
+    require(len({one.gpu_uuid for one in report.allocators}) == len(report.allocators), "a device told twice")
     for allocator in report.allocators:
         _check_allocator(allocator)
-    _require(len(report.kv_layouts or ()) <= DEVICES_MAX, "too many layouts")
+    require(len(report.kv_layouts or ()) <= DEVICES_MAX, "too many layouts")
     for layout in report.kv_layouts or ():
         _check_layout(layout)
-    _require(len(report.kv_states or ()) <= ENGINES_MAX, "too many engines")
-    _require(len(report.kernels or ()) <= 1, "kernels told twice")
+    require(len(report.kv_states or ()) <= ENGINES_MAX, "too many engines")
+    require(len(report.kernels or ()) <= 1, "kernels told twice")
     for kernels in report.kernels or ():
-        _check_counts(kernels[1:-1])
-        _check("percent", kernels.occupancy)
+        check_counts(kernels[1:-1])
+        check("percent", kernels.occupancy)
         _check_unknown(kernels.unknown)
-    _require(len(report.engines or ()) <= ENGINES_MAX, "too many engines")
+    require(len(report.engines or ()) <= ENGINES_MAX, "too many engines")
     for engine in report.engines or ():
-        _check_counts(engine[2:-1])
+        check_counts(engine[2:-1])
         _check_unknown(engine.unknown)
 
 
 def _check_allocator(allocator: AllocatorReport) -> None:
     _check_uuid(allocator.gpu_uuid)
-    _check(
+    check(
         "bytes",
         allocator.reserved_bytes,
         allocator.allocated_bytes,
@@ -283,65 +270,47 @@ def _check_allocator(allocator: AllocatorReport) -> None:
         allocator.requested_bytes,
         allocator.largest_free_bytes,
     )
-    _require(allocator.blocks is None, "blocks outside of columns")
-    _require(len(allocator.threads or ()) <= THREADS_MAX, "too many threads")
+    require(allocator.blocks is None, "blocks outside of columns")
+    require(len(allocator.threads or ()) <= THREADS_MAX, "too many threads")
     for thread in allocator.threads or ():
-        _check("thread_id", thread.thread_id)
-        _check("bytes", thread.allocated_bytes)
-    _require(len(allocator.stacks or ()) <= STACKS_MAX, "too many stacks")
+        check("thread_id", thread.thread_id)
+        check("bytes", thread.allocated_bytes)
+    require(len(allocator.stacks or ()) <= STACKS_MAX, "too many stacks")
     for stack in allocator.stacks or ():
         _check_stack(stack)
     _check_unknown(allocator.unknown)
 
 
 def _check_stack(stack: OwnerStack) -> None:
-    _require(len(stack.frames) <= FRAMES_MAX, "too deep a stack")
-    _check("bytes", stack.allocated_bytes)
-    _check("count", stack.blocks)
-    _require(0 <= stack.type < len(TYPES), "type of a stack out of range")
+    require(len(stack.frames) <= FRAMES_MAX, "too deep a stack")
+    check("bytes", stack.allocated_bytes)
+    check("count", stack.blocks)
+    require(0 <= stack.type < len(TYPES), "type of a stack out of range")
 
 
 def _check_layout(layout: KvLayout) -> None:
     _check_uuid(layout.gpu_uuid)
-    _check("pages", layout.pages)
-    _require(len(layout.ranges) <= PARTS_MAX and len(layout.pieces) <= PARTS_MAX, "too many tensors")
+    check("pages", layout.pages)
+    require(len(layout.ranges) <= PARTS_MAX and len(layout.pieces) <= PARTS_MAX, "too many tensors")
     for address, size in layout.ranges:
-        _check("address", address)
-        _check("bytes", size)
-    _check("bytes", sum(size for _, size in layout.ranges))
+        check("address", address)
+        check("bytes", size)
+    check("bytes", sum(size for _, size in layout.ranges))
     for piece in layout.pieces:
-        _check("bytes", piece.stride, piece.size, piece.stride * layout.pages, piece.size * layout.pages)
-        _check("address", piece.address, piece.address + piece.stride * layout.pages)
+        check("bytes", piece.stride, piece.size, piece.stride * layout.pages, piece.size * layout.pages)
+        check("address", piece.address, piece.address + piece.stride * layout.pages)
 
 
 def _check_source(source: str) -> None:
-    _require(_SOURCE.fullmatch(source) is not None, "a source without a proper name")
+    require(_SOURCE.fullmatch(source) is not None, "a source without a proper name")
 
 
 def _check_uuid(uuid: str) -> None:
-    _require(0 < len(uuid) <= 96 and uuid.isprintable(), "a device without a proper name")
+    require(0 < len(uuid) <= 96 and uuid.isprintable(), "a device without a proper name")
 
 
 def _check_unknown(unknown: dict[str, str]) -> None:
-    _require(len(unknown) <= KEYS_MAX, "too many unknowns")
-
-
-def _check(kind: str, *numbers: float | None) -> None:
-    """Every number is in the range of its kind, or None."""
-    allowed = RANGES[kind]
-    for number in numbers:
-        if number is not None and not allowed.holds(number):
-            raise RefusedReportError(f"{kind.partition('_')[0]} out of range: {shown(number)}")
-
-
-def _check_counts(fields: Iterable[object]) -> None:
-    """Every number among the fields."""
-    _check("count", *(field for field in fields if isinstance(field, int | float)))
-
-
-def _require(kept: bool, otherwise: str) -> None:
-    if not kept:
-        raise RefusedReportError(otherwise)
+    require(len(unknown) <= KEYS_MAX, "too many unknowns")
 
 
 def _parse(parse: Callable[[bytes], T], text: bytes) -> T:

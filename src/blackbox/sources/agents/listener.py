@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from blackbox.model.sample import ProcessExit
 from blackbox.sources.agents.budgets import Usage, UserBudgets, of_largest_user
+from blackbox.sources.agents.checks import RefusedReportError
 from blackbox.sources.agents.connection import FRAME_BYTES, AgentConnection
-from blackbox.sources.agents.decode import OomMessage, RefusedReportError
+from blackbox.sources.agents.decode import OomMessage
 from blackbox.sources.agents.exits import exit_of
 from blackbox.sources.agents.known_gpus import KnownGpus
 from blackbox.sources.agents.peer import RefusedError, identify, still_there

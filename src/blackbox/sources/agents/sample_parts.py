@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import structs
 
-from blackbox.model.event import Event, OutOfMemory, TraceStep
+from blackbox.model.event import Event, OutOfMemory, TraceScope, TraceSegment, TraceSettings, TraceStep
 from blackbox.model.parts import Allocator, AllocatorBlock, InferenceEngine, KernelCounters, OwningStack
 from blackbox.sources.agents.connection import AgentConnection
 from blackbox.sources.agents.decode import OomMessage
@@ -14,7 +14,7 @@ from blackbox.sources.agents.rows import TYPES, block_rows
 from blackbox.sources.agents.text import printable, printable_values
 from blackbox.sources.agents.threads import ThreadStates
 from blackbox.sources.proc.threads import Tasks
-from blackbox.wire.report import NOT_KNOWN, AllocatorReport, EngineReport, OwnerStack
+from blackbox.wire.report import NO_STACK, NOT_KNOWN, AllocatorReport, EngineReport, OwnerStack
 
 STALE_SECONDS = 2.0
 """Agents speak every half second; figures older than this are marked."""
@@ -113,12 +113,23 @@ def oom_event(connection: AgentConnection, message: OomMessage, timestamp: float
                     stream=None if step.stream == NOT_KNOWN else step.stream,
                     time_us=step.time_us,
                     stack=step.stack,
+                    pool=step.pool,
+                    tag=None if step.tag is None else printable(step.tag),
                 )
                 for step in oom.trace
             ),
             stacks=tuple(tuple(printable(line) for line in stack) for stack in oom.stacks),
+            block_stacks=_block_stacks(message),
+            segments=tuple(TraceSegment(*segment) for segment in oom.segments),
+            settings=None if oom.settings is None else TraceSettings(**oom.settings._asdict()),
+            scopes=tuple(TraceScope(printable(name), stage, time_us) for name, stage, time_us in oom.scopes),
         ),
     )
+
+
+def _block_stacks(message: OomMessage) -> tuple[int, ...]:
+    column = None if message.blocks is None else message.blocks.stack
+    return () if column is None else tuple(-1 if number == NO_STACK else number for number in column)
 
 
 def _engine(connection: AgentConnection, reported: EngineReport) -> InferenceEngine:

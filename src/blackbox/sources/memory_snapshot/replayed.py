@@ -96,7 +96,11 @@ def read_replayed(
 
     `stacks_max` of each moment are told by themselves.
     """
-    traces = read_traces(snapshot, rules)
+    return replayed_of(read_traces(snapshot, rules), stacks_max)
+
+
+def replayed_of(traces: Traces, stacks_max: int = STACKS_MAX) -> Replayed | None:
+    """The same of traces that were read."""
     devices = [_device(recorded, traces, stacks_max) for recorded in traces.devices]
     on_gpus = [device for device in devices if device.recorded.device != HOST]
     if not on_gpus:

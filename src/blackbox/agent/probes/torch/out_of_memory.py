@@ -13,13 +13,20 @@ from typing import Any
 from blackbox.agent.probe import AgentContext
 from blackbox.agent.probes.torch.allocator import TorchAllocator
 from blackbox.agent.probes.torch.lazy_imports import compiler_hidden
-from blackbox.wire.report import NOT_KNOWN, AllocatorReport, Oom, TraceStep
+from blackbox.agent.probes.torch.refused_trace import (
+    STACK_DEPTH_MAX,
+    TRACE_STEPS_MAX,
+    StackNumbers,
+    block_stacks,
+    scopes_of,
+    segment_rows,
+    settings_of,
+    steps_of,
+)
+from blackbox.wire.report import AllocatorReport, Oom, TraceStep
 
 HISTORY_STEPS = 20_000
 """Steps PyTorch remembers where the user asks for it (`history`): some minutes of training, some megabytes."""
-TRACE_STEPS_MAX = 5_000
-"""Newest steps in a report; more would not fit its header."""
-STACK_DEPTH_MAX = 64
 DETAIL_SECONDS = 1.0
 """A program that runs out of memory in a loop, on purpose, is described in detail at most this often."""
 
@@ -32,9 +39,10 @@ class OutOfMemoryWatch:
         torch: ModuleType,
         context: AgentContext,
         allocator: TorchAllocator,
-        describe: Callable[[], dict[int, AllocatorReport]],
+        describe: Callable[[list[dict[str, Any]] | None], dict[int, AllocatorReport]],
     ) -> None:
-        """`describe` returns the report of every allocator by device, with its blocks."""
+        """`describe` returns the report of every allocator by device, with its blocks: those of a list of segments,
+        or of what it lists itself."""
         self._torch = torch
         self._context = context
         self._allocator = allocator
@@ -70,20 +78,7 @@ class OutOfMemoryWatch:
 
     def _report(self, device: int, requested_bytes: int, total_bytes: int, free_bytes: int) -> Oom:
         now = time.monotonic()
-        described: AllocatorReport | None = None
-        history: list[dict[str, Any]] = []
-        if now - self._detailed_at >= DETAIL_SECONDS:
-            with contextlib.suppress(Exception):
-                described = self._describe().get(device)
-            with contextlib.suppress(Exception):
-                history = self._history(device)
-            self._detailed_at = time.monotonic()
-        stacks: dict[tuple[str, ...], int] = {}
-        steps = [_step(entry, stacks) for entry in history]
-        if not steps or steps[-1].action != "oom":
-            stack = stacks.setdefault(_program_stack(), len(stacks))
-            steps.append(TraceStep("oom", 0, requested_bytes, time_us=int(time.time() * 1e6), stack=stack))
-        return Oom(
+        oom = Oom(
             source="pytorch",
             taken_at=now,
             timestamp=time.time(),
@@ -92,34 +87,60 @@ class OutOfMemoryWatch:
             thread_id=threading.get_native_id(),
             device_total_bytes=total_bytes,
             device_free_bytes=free_bytes,
-            allocator=described,
-            trace=tuple(steps),
-            stacks=tuple(stacks),
             message=f"PyTorch could not allocate {requested_bytes} bytes",
         )
+        stacks = StackNumbers()
+        if now - self._detailed_at >= DETAIL_SECONDS:
+            oom = self._detailed(oom, device, stacks)
+            self._detailed_at = time.monotonic()
+        if not oom.trace or oom.trace[-1].action != "oom":
+            stack = stacks.add(_program_stack())
+            last = TraceStep("oom", free_bytes, requested_bytes, time_us=int(time.time() * 1e6), stack=stack)
+            oom = oom._replace(trace=(*oom.trace, last))
+        return oom._replace(stacks=tuple(stacks.lines))
 
-    def _history(self, device: int) -> list[dict[str, Any]]:
+    def _detailed(self, oom: Oom, device: int, stacks: StackNumbers) -> Oom:
+        """With the allocator and, where listing that is cheap, its history; the stacks of both in `stacks`. What a
+        version of PyTorch has in another shape is left out."""
+        whole = self._snapshot() or {"segments": self._segments()}
+        segments: list[dict[str, Any]] | None = whole["segments"]
+        with contextlib.suppress(Exception):
+            oom = oom._replace(allocator=self._describe(segments).get(device))
+        with contextlib.suppress(Exception):
+            traces = whole.get("device_traces") or ()
+            entries = traces[device][-TRACE_STEPS_MAX:] if device < len(traces) else ()
+            oom = oom._replace(trace=tuple(steps_of(entries, stacks)))
+        if segments is not None:
+            with contextlib.suppress(Exception):
+                oom = _with_segments(oom, [one for one in segments if one.get("device", 0) == device], stacks)
+                oom = oom._replace(settings=settings_of(whole.get("allocator_settings")))
+                oom = oom._replace(scopes=scopes_of(whole.get("external_annotations")))
+        return oom
+
+    def _segments(self) -> list[dict[str, Any]] | None:
+        """The blocks alone; None where they cannot be listed."""
+        with contextlib.suppress(Exception):
+            return self._allocator.segments()
+        return None
+
+    def _snapshot(self) -> dict[str, Any] | None:
+        """Segments and history, of one instant; None where there is no history, or listing it would take long."""
         if not self._allocator.history.has_cheap_steps:
-            return []
-        with compiler_hidden(self._torch):
-            traces = self._torch.cuda.memory._snapshot()["device_traces"]
-        return traces[device][-TRACE_STEPS_MAX:] if device < len(traces) else []
+            return None
+        with contextlib.suppress(Exception), compiler_hidden(self._torch):
+            return self._torch.cuda.memory._snapshot()
+        return None
 
 
-def _step(entry: dict[str, Any], stacks: dict[tuple[str, ...], int]) -> TraceStep:
-    """One entry of PyTorch's history. Its stack is numbered in `stacks`."""
-    frames = entry.get("frames") or ()
-    stack = None
-    if frames:
-        lines = tuple(f"{frame['filename']}:{frame['line']} {frame['name']}" for frame in frames[:STACK_DEPTH_MAX])
-        stack = stacks.setdefault(lines, len(stacks))
-    return TraceStep(
-        entry["action"],
-        entry.get("addr", 0),
-        entry["size"],
-        stream=entry.get("stream", NOT_KNOWN),
-        time_us=entry.get("time_us"),
-        stack=stack,
+def _with_segments(oom: Oom, segments: list[dict[str, Any]], stacks: StackNumbers) -> Oom:
+    """With those of its blocks, and the stacks of these."""
+    allocator = oom.allocator
+    if allocator is None or allocator.blocks is None:
+        return oom
+    column = block_stacks(segments, allocator.blocks.address, stacks)
+    return oom._replace(
+        allocator=allocator._replace(blocks=allocator.blocks._replace(stack=column)),
+        segments=segment_rows(segments, allocator.blocks.address),
     )
 
 

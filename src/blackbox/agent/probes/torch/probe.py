@@ -32,7 +32,7 @@ class TorchProbe:
         self._tensors = Tensors(torch, context)
         self._owners = Owners(context)
         self._sleeping = SleepingSegments()
-        self._out_of_memory = OutOfMemoryWatch(torch, context, self._allocator, self._now)
+        self._out_of_memory = OutOfMemoryWatch(torch, context, self._allocator, self._at_refusal)
 
     def watch(self, late: bool) -> None:
         """Places the hooks. `late`: the program may have set up models already, which are searched for."""
@@ -61,13 +61,15 @@ class TorchProbe:
         allocators = self._now(self._context.yield_gil) if full or self._sleeping.changed else self._counted()
         return Report(self.source, taken_at, tuple(allocators.values()))
 
-    def _now(self, yield_gil: Callable[[], object] = no_yield) -> dict[int, AllocatorReport]:
-        """Every allocator by device, with its blocks where they can be listed.
+    def _now(
+        self, yield_gil: Callable[[], object] = no_yield, segments: list[dict[str, Any]] | None = None
+    ) -> dict[int, AllocatorReport]:
+        """Every allocator by device, with its blocks where they can be listed; of `segments`, where these were.
 
         What changes while the program runs is read first, in one go; `yield_gil` is called only after that.
         """
         try:
-            return self._with_blocks(self._allocator.segments(), yield_gil)
+            return self._with_blocks(self._allocator.segments() if segments is None else segments, yield_gil)
         except BlocksUnknownError as error:
             reason = str(error)
         except Exception as error:
@@ -96,6 +98,9 @@ class TorchProbe:
                 stacks = owner_stacks(awake, purposes_at, yield_gil)
                 reports = {device: report._replace(stacks=stacks.get(device, ())) for device, report in reports.items()}
         return self._named(reports.items())
+
+    def _at_refusal(self, segments: list[dict[str, Any]] | None) -> dict[int, AllocatorReport]:
+        return self._now(segments=segments)
 
     def _counted(self) -> dict[int, AllocatorReport]:
         """Every allocator by device, without its blocks."""
