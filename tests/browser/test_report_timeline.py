@@ -10,6 +10,8 @@ from typing import Any, cast
 import pytest
 
 from blackbox.report import build_report, to_html, to_json
+from blackbox.report.comparison import compare_files
+from blackbox.report.comparison_page import comparison_page
 from blackbox.report.origins import of_snapshot_file
 from tests import genuine
 from tests.caching_allocator import MIB, CachingAllocator, RefusedError
@@ -32,14 +34,14 @@ def chromium() -> Iterator[Any]:
 class OpenPage:
     """A report, open; whatever the browser complained of."""
 
-    def __init__(self, chromium: Any, path: Path, width: int) -> None:
+    def __init__(self, chromium: Any, path: Path, width: int, chart: str = "#timeline") -> None:
         self.page = chromium.new_context(viewport={"width": width, "height": 900}).new_page()
         self.problems: list[str] = []
         self.page.on("console", lambda message: self.problems.append(message.text))
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.page.on("request", lambda request: self._request(request.url))
         self.page.goto(path.as_uri())
-        self.plot = self.page.locator("#timeline .plot")
+        self.plot = self.page.locator(f"{chart} .plot")
         self.box = self.plot.bounding_box()
 
     def _request(self, url: str) -> None:
@@ -53,7 +55,7 @@ class OpenPage:
         return int(self.page.locator("#pinned p").first.get_attribute("data-bytes"))
 
     def card(self) -> str:
-        return cast(str, self.page.locator("#timeline .card").inner_text())
+        return cast(str, self.page.locator(".over-time .card").inner_text())
 
 
 def steps_told(text: str) -> int:
@@ -152,6 +154,27 @@ def test_without_scripts_the_picture_and_the_tables_stand(chromium: Any, refused
     page.goto(refused[0].as_uri())
     assert page.locator("#timeline svg").is_visible()
     assert "MiB allocated" in page.locator("#pinned").inner_text()
+
+
+def test_two_runs_on_one_axis(chromium: Any, tmp_path: Path) -> None:
+    files: list[Path] = []
+    for size in (30, 50):
+        allocator = CachingAllocator()
+        for _ in range(size // 10):
+            allocator.alloc(size * MIB, frames=STACKS[1])
+        files.append(tmp_path / f"{size}.pickle")
+        files[-1].write_bytes(pickle.dumps(allocator.snapshot((2, 12))))
+    path = tmp_path / "page.html"
+    path.write_bytes(comparison_page(compare_files(*files)))
+    for width in (DESK, PHONE):
+        opened = OpenPage(chromium, path, width, "#compare")
+        opened.page.mouse.move(*opened.place(0.3))
+        assert "B − A" in opened.card()
+        opened.page.mouse.click(*opened.place(0.999))
+        assert opened.page.locator("#pinned p").first.get_attribute("data-bytes") == f"null {250 * MIB}"
+        assert "had ended" in opened.page.locator("#pinned").inner_text()
+        assert opened.page.evaluate("document.documentElement.scrollWidth") == width
+        assert opened.problems == []
 
 
 def test_a_genuine_file(chromium: Any, tmp_path: Path) -> None:

@@ -29,6 +29,15 @@ class Band(NamedTuple):
     levels: Sequence[int]
 
 
+class Line(NamedTuple):
+    """A level over places of its own, each holding until the next."""
+
+    label: str
+    colour: str
+    places: Sequence[float]
+    levels: Sequence[int]
+
+
 class ChartMark(NamedTuple):
     time: float
     text: str
@@ -115,6 +124,31 @@ def _time_labels(seconds: float) -> list[tuple[str, float, str]]:
     """Times before the end, at shares of the width."""
     anchors = ("start", "middle", "middle", "middle", "end")
     return [(_before(seconds * (4 - place) / 4), place / 4, anchor) for place, anchor in enumerate(anchors)]
+
+
+def lines(drawn: Sequence[Line], title: str, ends: tuple[str, str]) -> Element:
+    """Lines on one axis, from the first place of all to the last; `ends` are its labels."""
+    picture = _picture(CHART_HEIGHT, title)
+    span, floor = WIDTH - CHART_LEFT, CHART_HEIGHT - CHART_BOTTOM
+    top = max((level for line in drawn for level in line.levels), default=1)
+    begin, last = min(line.places[0] for line in drawn), max(line.places[-1] for line in drawn)
+    for step in range(GRID_LINES + 1):
+        level = top * step / GRID_LINES
+        y = floor - (floor - 8) * step / GRID_LINES
+        picture.append(tag("line", x1=CHART_LEFT, x2=WIDTH, y1=y, y2=y, class_="grid"))
+        picture.append(tag("text", size(level), x=CHART_LEFT - 8, y=y + 4, text_anchor="end", class_="tick"))
+    for line in drawn:
+        x = [CHART_LEFT + span * (place - begin) / max(last - begin, 1e-9) for place in line.places]
+        y = [floor - (floor - 8) * level / max(top, 1) for level in line.levels]
+        path = [f"M{x[0]:.1f} {y[0]:.1f}", *(f"H{at:.1f}V{level:.1f}" for at, level in zip(x[1:], y[1:], strict=True))]
+        drawn_line = tag("path", d="".join(path), class_=f"line {line.colour}")
+        drawn_line.append(tag("title", line.label))
+        picture.append(drawn_line)
+    for text, at, anchor in _end_labels(ends):
+        picture.append(
+            tag("text", text, x=CHART_LEFT + span * at, y=CHART_HEIGHT - 4, text_anchor=anchor, class_="tick")
+        )
+    return picture
 
 
 def _end_labels(ends: tuple[str, str]) -> list[tuple[str, float, str]]:

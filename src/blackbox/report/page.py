@@ -3,18 +3,15 @@
 Where there is a trace it has one script of its own, known to the policy by its hash, and is whole without it.
 """
 
-from base64 import b64encode
 from collections.abc import Iterator
-from hashlib import sha256
-from importlib.resources import files
 from xml.etree.ElementTree import Element
 
 from blackbox.analysis.stacks import own_frame
 from blackbox.model.snapshot import Gpu
 from blackbox.model.text import duration, size
-from blackbox.report import figures, timeline
+from blackbox.report import figures, html, timeline
 from blackbox.report.evidence import FAILURES
-from blackbox.report.markup import table, tag, to_bytes
+from blackbox.report.markup import table, tag
 from blackbox.report.report_data import Report
 from blackbox.report.text import CAUSES, known_size, moment_text, moved, stacks_text
 
@@ -25,36 +22,10 @@ PROCESSES_MAX = 50
 
 def to_html(report: Report) -> bytes:
     """The page, encoded."""
-    style = _asset("page.css")
-    parts = [*_body(report)]
-    policy = f"default-src 'none'; style-src 'sha256-{_digest(style)}'"
-    if report.told is not None and report.told.timeline is not None:
-        script = _asset("timeline.js")
-        policy += f"; script-src 'sha256-{_digest(script)}'"
-        parts += (timeline.data(report.told, report.told.timeline), tag("script", script))
-    page = tag(
-        "html",
-        tag(
-            "head",
-            tag("meta", charset="utf-8"),
-            tag("meta", http_equiv="Content-Security-Policy", content=policy),
-            tag("meta", name="viewport", content="width=device-width"),
-            tag("meta", name="referrer", content="no-referrer"),
-            tag("title", f"{report.title} - Blackbox"),
-            tag("style", style),
-        ),
-        tag("body", *parts),
-        lang="en",
-    )
-    return b"<!doctype html>\n" + to_bytes(page) + b"\n"
-
-
-def _asset(name: str) -> str:
-    return (files("blackbox.report") / name).read_text()
-
-
-def _digest(text: str) -> str:
-    return b64encode(sha256(text.encode()).digest()).decode()
+    if report.told is None or report.told.timeline is None:
+        return html.page(report.title, _body(report))
+    body = [*_body(report), timeline.data(report.told, report.told.timeline)]
+    return html.page(report.title, body, "timeline.js")
 
 
 def _body(report: Report) -> Iterator[Element]:

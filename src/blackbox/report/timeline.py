@@ -5,12 +5,10 @@ from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 from xml.etree.ElementTree import Element
 
-import msgspec
-
 from blackbox.analysis.stacks import LIBRARIES, own_frame
 from blackbox.analysis.trace.timeline import OTHERS, Band, StepTold, Timeline, TimelineScope, levels
 from blackbox.model.text import size
-from blackbox.report import charts
+from blackbox.report import charts, html
 from blackbox.report.markup import clean, table, tag
 from blackbox.report.palette import BANDS, CATEGORIES, NO_STACK, OWN_NAMES, REST
 from blackbox.sources.memory_snapshot.replayed import Told
@@ -18,7 +16,7 @@ from blackbox.sources.memory_snapshot.replayed import Told
 PICTURE_POINTS = 400
 """Of the picture without script: two pixels each."""
 COLOURS = (*dict.fromkeys((*(colour for colour, _ in CATEGORIES.values()), *OWN_NAMES, *BANDS)),)
-INTERFACE = ("ink", "soft", "line", "paper", "shade", "alarm")
+INTERFACE = ("ink", "soft", "line", "paper", "shade", "edge", "alarm")
 NAME_CHARS_MAX = 72
 """Names of C++ templates take lines."""
 KINDS = {"refusal": "the refusal", "peak": "the peak", "end": "the end"}
@@ -38,12 +36,18 @@ def section(told: Told, timeline: Timeline) -> Iterator[Element]:
     held = levels(timeline.by_category, len(timeline.done))
     finding = _finding(timeline, held)
     yield tag("p", finding, class_="hint")
-    yield tag("div", tag("div", _picture(timeline, held), class_="still"), id="timeline", data_finding=finding)
+    yield tag(
+        "div",
+        tag("div", _picture(timeline, held), class_="still"),
+        id="timeline",
+        class_="over-time",
+        data_finding=finding,
+    )
     yield tag("div", *_at_the_moment(told, timeline, held[timeline.moment]), id="pinned", aria_live="polite")
 
 
 def data(told: Told, timeline: Timeline) -> Element:
-    """All points, for the script; no text in it can end the element."""
+    """All points, for the script."""
     frames: dict[str, int] = {}
     numbers = [[frames.setdefault(clean(frame), len(frames)) for frame in stack] for stack in timeline.stacks]
     columns: dict[str, Any] = {
@@ -52,8 +56,8 @@ def data(told: Told, timeline: Timeline) -> Element:
         "done": timeline.done,
         "seconds": timeline.seconds,
         "reserved": timeline.reserved,
-        "category": [_columns(shown) for shown in categories(timeline.by_category)],
-        "stack": [_columns(shown) for shown in stacks(timeline.by_stack)],
+        "category": [band_columns(shown) for shown in categories(timeline.by_category)],
+        "stack": [band_columns(shown) for shown in stacks(timeline.by_stack)],
         "told": _steps(timeline.told),
         "stacks": numbers,
         "frames": list(frames),
@@ -66,8 +70,7 @@ def data(told: Told, timeline: Timeline) -> Element:
         "colours": (*COLOURS, *INTERFACE),
         "libraries": LIBRARIES,
     }
-    text = msgspec.json.encode(columns).decode().replace("<", "\\u003c")
-    return tag("script", text, id="timeline-data", type="application/json")
+    return html.data("timeline-data", columns)
 
 
 def categories(bands: Sequence[Band]) -> list[ShownBand]:
@@ -195,7 +198,8 @@ def _until(band: Band, column: str, point: int) -> Iterator[int]:
     return (change for at, change in zip(band.at, changes, strict=True) if at <= point)
 
 
-def _columns(shown: ShownBand) -> dict[str, Any]:
+def band_columns(shown: ShownBand) -> dict[str, Any]:
+    """A band for a script: where it changes is told from one place to the next."""
     band = shown.band
     return {
         "name": shown.name,

@@ -46,6 +46,14 @@ def test_two_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (found["a"], found["b"], device["delta_bytes"]) == ("a.pickle", "b.pkl", 20 * MIB)
 
 
+def test_a_page_with_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a, b = write(tmp_path / "a.pickle", 30), write(tmp_path / "b.pickle", 50)
+    page = tmp_path / "page.html"
+    assert "GPU 0: 50.0 MiB, then 70.0 MiB" in printed(capsys, a, b, "--html", page)
+    assert b"the peak was 50.0 MiB, then 70.0 MiB" in page.read_bytes()
+    assert main(["compare", str(a), str(b), "--html", str(tmp_path / "none" / "page.html")]) == 1
+
+
 def test_a_genuine_file_is_the_same_as_itself(capsys: pytest.CaptureFixture[str]) -> None:
     path = genuine.sample(GENUINE)
     (device,) = json.loads(printed(capsys, path, path, "--json"))["devices"]
@@ -94,6 +102,8 @@ def test_rules_of_the_users_own(tmp_path: Path, capsys: pytest.CaptureFixture[st
         (["1h", "b.pickle"], 2),
         (["a.pickle", "b.pickle", "--gpu", "0"], 2),
         (["1h", "--rules", "x"], 2),
+        (["1h", "--html", "x"], 2),
+        (["folder", "--html", "x"], 2),
         (["a.pickle", "b.pickle"], 1),
         (["folder"], 1),
         (["bad"], 1),

@@ -58,6 +58,14 @@ class PeakDifference(Struct, frozen=True, kw_only=True):
     """The largest difference first; without what is the same."""
     unchanged_stacks: int
 
+    @property
+    def place(self) -> str:
+        """`GPU 0`; where the files number it differently, `GPU 0, then GPU 3`."""
+        sides = [side for side in (self.a, self.b) if side is not None]
+        return ", then ".join(
+            dict.fromkeys("the host, pinned" if side.gpu < 0 else f"GPU {side.gpu}" for side in sides)
+        )
+
 
 class HeldBytes(NamedTuple):
     bytes: int

@@ -32,6 +32,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("b", nargs="?", metavar="B", help="the later time (default: now); or a .pickle")
     parser.add_argument("--gpu", metavar="GPU", help="of times: one GPU only, its index or UUID")
     parser.add_argument("--json", action="store_true", help="print everything as JSON, on one line")
+    parser.add_argument("--html", metavar="PAGE", help="of two .pickle: also write a page with both over time")
     snapshot_arguments.add_rules_flag(parser)
     server_arguments.add_server_flags(parser)
 
@@ -63,8 +64,9 @@ def _is_of_files(arguments: Namespace) -> bool:
         return True
     if snapshot_arguments.is_pickle(a) or snapshot_arguments.is_pickle(b):
         raise UsageError("two snapshots are compared, or a folder of them: a snapshot and a time cannot be")
-    if arguments.rules is not None:
-        raise UsageError(f"--rules is for PyTorch snapshots ({', '.join(snapshot_arguments.PICKLES)})")
+    if arguments.rules is not None or arguments.html is not None:
+        flag = "--html" if arguments.rules is None else "--rules"
+        raise UsageError(f"{flag} is for PyTorch snapshots ({', '.join(snapshot_arguments.PICKLES)})")
     return False
 
 

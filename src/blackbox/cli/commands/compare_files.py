@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from blackbox.cli.common import parsers, snapshot_arguments
+from blackbox.cli.common import output, parsers, snapshot_arguments
 from blackbox.errors import FailureError, UsageError
 
 if TYPE_CHECKING:
-    from blackbox.analysis.trace.difference import PeakDifference, PeakSide, ShareChange
+    from blackbox.analysis.trace.difference import PeakDifference, ShareChange
     from blackbox.analysis.trace.ranks import RankTable
     from blackbox.report.comparison import SnapshotComparison
 
@@ -30,6 +30,8 @@ def run(arguments: Namespace) -> int:
         raise UsageError("--gpu is for times: of snapshots all GPUs are told")
     rules = snapshot_arguments.rules(arguments)
     if arguments.b is None:
+        if arguments.html is not None:
+            raise UsageError("--html is for two snapshots, not for a folder of them")
         from blackbox.report.comparison import compare_ranks
 
         table = compare_ranks(_files(parsers.path(arguments.a)), rules)
@@ -40,6 +42,10 @@ def run(arguments: Namespace) -> int:
     found = compare_files(parsers.path(arguments.a), parsers.path(arguments.b), rules)
     document = {"a": found.a, "b": found.b, "devices": found.devices, "notes": found.notes}
     _print(arguments, document, lines(found))
+    if arguments.html is not None:
+        from blackbox.report.comparison_page import comparison_page
+
+        output.write_page(parsers.path(arguments.html), comparison_page(found))
     return 0
 
 
@@ -97,7 +103,7 @@ def _device(device: "PeakDifference") -> Iterator[str]:
     a, b = device.a, device.b
     before, after = ("nothing" if side is None else size(side.bytes) for side in (a, b))
     yield ""
-    yield f"{_place(a, b)}: {before}, then {after} ({signed(device.delta_bytes)})"
+    yield f"{device.place}: {before}, then {after} ({signed(device.delta_bytes)})"
     if a is not None and b is not None:
         yield (
             f"  reserved {size(a.reserved_bytes)}, then {size(b.reserved_bytes)}; asked for {size(a.requested_bytes)}, "
@@ -110,11 +116,6 @@ def _device(device: "PeakDifference") -> Iterator[str]:
         more = f", {len(shown)} of {len(device.by_stack)}" if len(device.by_stack) > len(shown) else ""
         yield f"  by stack{more} ({device.unchanged_stacks} did not change)"
         yield from (_change(change, _origin(change)) for change in shown)
-
-
-def _place(a: "PeakSide | None", b: "PeakSide | None") -> str:
-    numbers = dict.fromkeys("the host, pinned" if side.gpu < 0 else f"GPU {side.gpu}" for side in (a, b) if side)
-    return ", then ".join(numbers)
 
 
 def _change(change: "ShareChange", name: str) -> str:

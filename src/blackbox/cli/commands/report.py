@@ -16,7 +16,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blackbox.cli.common import parsers, recording_arguments, server_arguments, snapshot_arguments
+from blackbox.cli.common import output, parsers, recording_arguments, server_arguments, snapshot_arguments
 from blackbox.cli.common.snapshot_arguments import PICKLES
 from blackbox.errors import FailureError, UsageError
 
@@ -78,7 +78,7 @@ def run(arguments: Namespace) -> int:
     print(to_text(report), end="")
     if not arguments.text or arguments.output:
         path = parsers.path(arguments.output) if arguments.output else Path(_page_name(arguments.what))
-        _write(path, to_html(report))
+        output.write_page(path, to_html(report))
         print(f"\nThe whole of it: {path}")
     return 0
 
@@ -140,10 +140,3 @@ def _page_name(what: str | None) -> str:
     if what is None or what.startswith(URLS) or Path(what).is_dir():
         return PAGE
     return f"{Path(what).stem}.html"
-
-
-def _write(path: Path, page: bytes) -> None:
-    try:
-        path.write_bytes(page)
-    except OSError as error:
-        raise FailureError(f"{path}: {error.strerror}") from None

@@ -1,0 +1,55 @@
+"""A page of a report as one file: its policy lets nothing run or load but what it holds, known by its hash."""
+
+from base64 import b64encode
+from collections.abc import Iterable
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any
+from xml.etree.ElementTree import Element
+
+import msgspec
+
+from blackbox.report.markup import tag, to_bytes
+
+CHART_SCRIPT = "chart.js"
+"""What the scripts of all pages share."""
+
+
+def page(title: str, body: Iterable[Element], script: str | None = None) -> bytes:
+    """The page, encoded; `script` is the file of the one that draws its charts."""
+    style = _asset("page.css")
+    policy = f"default-src 'none'; style-src 'sha256-{_digest(style)}'"
+    parts = [*body]
+    if script is not None:
+        code = _asset(CHART_SCRIPT) + _asset(script)
+        policy += f"; script-src 'sha256-{_digest(code)}'"
+        parts.append(tag("script", code))
+    whole = tag(
+        "html",
+        tag(
+            "head",
+            tag("meta", charset="utf-8"),
+            tag("meta", http_equiv="Content-Security-Policy", content=policy),
+            tag("meta", name="viewport", content="width=device-width"),
+            tag("meta", name="referrer", content="no-referrer"),
+            tag("title", f"{title} - Blackbox"),
+            tag("style", style),
+        ),
+        tag("body", *parts),
+        lang="en",
+    )
+    return b"<!doctype html>\n" + to_bytes(whole) + b"\n"
+
+
+def data(name: str, columns: dict[str, Any]) -> Element:
+    """What a script draws; no text in it can end the element."""
+    text = msgspec.json.encode(columns).decode().replace("<", "\\u003c")
+    return tag("script", text, id=name, type="application/json")
+
+
+def _asset(name: str) -> str:
+    return (files("blackbox.report") / name).read_text()
+
+
+def _digest(text: str) -> str:
+    return b64encode(sha256(text.encode()).digest()).decode()
