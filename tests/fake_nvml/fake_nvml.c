@@ -468,6 +468,23 @@ EXPORT nvmlReturn_t nvmlGpmMetricsGet(struct gpm_request *request) {
     return OK;
 }
 
+struct addressing_mode { unsigned version, mode; };
+
+EXPORT nvmlReturn_t nvmlDeviceGetAddressingMode(nvmlDevice_t handle, struct addressing_mode *mode) {
+    ENTER_DEVICE(nvmlDeviceGetAddressingMode, handle);
+    if (mode->version != (sizeof *mode | 1 << 24)) return VERSION_MISMATCH;
+    if (device->addressing < 0) return NOT_SUPPORTED;
+    mode->mode = device->addressing;
+    return OK;
+}
+
+EXPORT nvmlReturn_t nvmlDeviceGetNumaNodeId(nvmlDevice_t handle, int *node) {
+    ENTER_DEVICE(nvmlDeviceGetNumaNodeId, handle);
+    if (device->numa < 0) return NOT_SUPPORTED;
+    *node = device->numa;
+    return OK;
+}
+
 enum { CLOCK_MEMORY = 2 };
 
 EXPORT nvmlReturn_t nvmlDeviceGetMaxClockInfo(nvmlDevice_t handle, unsigned clock, unsigned *mhz) {

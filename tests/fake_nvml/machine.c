@@ -88,6 +88,8 @@ static void parse_device(struct machine *machine, const char *line, int is_mig) 
     device->power = number(line, "power", 50000);
     device->memory_clock = number(line, "memory_clock", 0);
     device->bus_width = number(line, "bus_width", 0);
+    device->addressing = (int)number(line, "addressing", ~0ull);
+    device->numa = (int)number(line, "numa", ~0ull);
     device->filtered = number(line, "filtered", 0);
     device->gpm = field(line, "gpm_occupancy") != NULL;
     device->gpm_occupancy = number(line, "gpm_occupancy", 0);

@@ -67,6 +67,9 @@ class Gpu(Struct, kw_only=True):
     """None: older than Hopper."""
     mig_mode: Literal["none", "off", "on"] = "none"
     """`none`: the GPU cannot do MIG, and the call says so."""
+    addressing_mode: int | None = None
+    """As NVML numbers them: 0 none, 1 HMM, 2 ATS. None: not supported."""
+    numa_node: int | None = None
     filtered: bool = False
     """Its own process lists leave out those of its instances, as for a client without the mig-monitor capability."""
     instances: list[Mig] = field(default_factory=list)
@@ -189,6 +192,8 @@ def _gpu_lines(gpu: Gpu) -> Iterator[str]:
         **_gpm_fields(gpu.gpm),
         mig={"none": None, "off": 0, "on": 1}[gpu.mig_mode],
         filtered=int(gpu.filtered) or None,
+        addressing=gpu.addressing_mode,
+        numa=gpu.numa_node,
         name=gpu.name,
     )
     yield from map(_process_line, gpu.processes)

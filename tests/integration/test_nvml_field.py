@@ -278,3 +278,66 @@ def test_row_62_memory_that_cannot_be_leaves_the_gauges_and_the_processes(
     assert (found.state, found.memory, found.temperature_celsius) == ("failed", None, 30)
     assert used(sample) == {5: GIB}
     assert sample.state == "degraded"
+
+
+# ---- machines that share memory ----
+
+MEMINFO = "MemTotal:       125829120 kB\nMemFree:         1048576 kB\nMemAvailable:   41943040 kB\nBuffers: 1 kB\n"
+
+
+@pytest.fixture
+def unified(
+    fake_driver: FakeDriver, fake_nvml_library: Path, nvml_clock: ManualClock, tmp_path: Path
+) -> Iterator[NvmlSource]:
+    """A machine of 120 GiB, 40 of them available."""
+    (tmp_path / "meminfo").write_text(MEMINFO)
+    source = NvmlSource(library=fake_nvml_library, clock=nvml_clock, stopwatch=nvml_clock, procfs=tmp_path)
+    yield source
+    source.close()
+
+
+@pytest.mark.parametrize("name", ["NVIDIA GB10", "NVIDIA Thor", "Orin (nvgpu)", "NVIDIA Tegra X2"])
+@pytest.mark.parametrize("says", ["not supported", "0 bytes"])
+def test_a_gpu_without_memory_of_its_own_has_the_machines(
+    fake_driver: FakeDriver, unified: NvmlSource, name: str, says: str
+) -> None:
+    figures = Memory() if says == "not supported" else Memory(total_bytes=0, reserved_bytes=0, used_bytes=0)
+    fake_driver.set_gpus([Gpu(uuid=gpu_uuid(0), name=name, memory=figures, processes=[Process(pid=5, used_bytes=90)])])
+    if says == "not supported":
+        fake_driver.fail("nvmlDeviceGetMemoryInfo*", NOT_SUPPORTED)
+    sample = unified.sample()
+    answer = snapshot(sample)
+    assert (answer.total_bytes, answer.used_bytes, answer.free_bytes) == (120 * GIB, 80 * GIB, 40 * GIB)
+    assert answer.gpus[0].memory_source == "system"
+    assert answer.gpus[0].used_percent == 66.67
+    assert "driver_reserved_bytes" in answer.gpus[0].unknown
+    for row in (answer, answer.gpus[0]):
+        assert row.unattributed_bytes == 80 * GIB - 90
+        assert "use no GPU" in row.unknown["unattributed_bytes"]
+    assert sample.state == "ok"
+
+
+def test_a_program_may_hold_more_than_what_is_said_to_be_used(fake_driver: FakeDriver, unified: NvmlSource) -> None:
+    rows = [Process(pid=5, used_bytes=130 * GIB)]
+    fake_driver.set_gpus([Gpu(uuid=gpu_uuid(0), name="NVIDIA GB10", processes=rows)])
+    fake_driver.fail("nvmlDeviceGetMemoryInfo*", NOT_SUPPORTED)
+    unified.sample()
+    sample = unified.sample()
+    assert used(sample) == {5: 130 * GIB}
+    assert snapshot(sample).unattributed_bytes == 0
+
+
+def test_a_card_that_does_not_tell_its_memory_has_not_the_machines(
+    fake_driver: FakeDriver, unified: NvmlSource
+) -> None:
+    fake_driver.populate(1)
+    fake_driver.fail("nvmlDeviceGetMemoryInfo*", NOT_SUPPORTED)
+    assert device(unified.sample(), gpu_uuid(0)).memory is None
+
+
+def test_coherent_gpus_say_how_they_share_memory(fake_driver: FakeDriver, nvml_source: NvmlSource) -> None:
+    coherent = Gpu(uuid=gpu_uuid(0), name="NVIDIA GH200 480GB", addressing_mode=2, numa_node=1)
+    fake_driver.set_gpus([coherent, Gpu(uuid=gpu_uuid(1), addressing_mode=1), Gpu(uuid=gpu_uuid(2))])
+    rows = snapshot(nvml_source.sample()).gpus
+    assert [(row.addressing_mode, row.numa_node) for row in rows] == [("ats", 1), ("hmm", None), (None, None)]
+    assert {row.memory_source for row in rows} == {"nvml_v2"}

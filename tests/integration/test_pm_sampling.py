@@ -249,6 +249,24 @@ def test_gpus_of_the_rtx_50_series_name_their_memory_otherwise(machine: Machine,
     assert row(machine.source.sample()).dram_read_bytes == 6_000_000
 
 
+def test_a_chip_that_does_not_count_its_memory_is_asked_for_the_rest(machine: Machine, window: Window) -> None:
+    nanoseconds, values = counted()
+    window.set(samples=[[nanoseconds, {name: value for name, value in values.items() if "dram" not in name}]] * 2)
+    sample = machine.source.sample()
+    found = row(sample)
+    assert (found.dram_read_bytes, found.memory_throughput) == (None, None)
+    assert (found.occupancy, found.atomic_operations) == (62.5, 20)
+    assert "no counters of its memory" in found.unknown["dram_read_bytes"]
+    assert sample.state == "ok"
+
+
+def test_a_chip_that_counts_nothing_of_it_is_no_fault(machine: Machine, window: Window) -> None:
+    window.set(error=["configure", "ValueError", "Invalid metrics"])
+    sample = machine.source.sample()
+    assert sample.state == "ok"
+    assert "does not count what is wanted" in reason(row(sample))
+
+
 def test_gpus_without_a_clock_for_it_count_cycles(machine: Machine, window: Window) -> None:
     window.set(old=True)
     assert row(machine.source.sample()).dram_read_bytes == 600_000_000

@@ -17,6 +17,7 @@ from blackbox.merge.ledger import gpu_rows
 from blackbox.merge.process_memory import PIDS_NAMED_MAX, ProcessMemory, name_pids, process_memory, unmeasured_reason
 from blackbox.merge.selection import Selection, select
 from blackbox.model.moment import Moment
+from blackbox.model.parts import SYSTEM_MEMORY
 from blackbox.model.snapshot import SCHEMA_VERSION, Gpu, Snapshot
 from blackbox.model.text import rfc3339
 
@@ -119,6 +120,8 @@ def unknown_of_machine(
     ]
     if unlisted:
         unknown = dict.fromkeys((*PROCESSES_KEYS, "unattributed_bytes"), "; ".join(unlisted)) | unknown
+    if (shared := next((row for row in gpus if row.memory_source == SYSTEM_MEMORY), None)) is not None:
+        unknown = {"unattributed_bytes": f"GPU {shared.index}: {shared.unknown['unattributed_bytes']}"} | unknown
     if unreported := unreported_processes(rows):
         unknown |= dict.fromkeys(INSIDE_KEYS, unreported)
     if unmeasured := [row.process.pid for row in rows if row.unmeasured]:

@@ -5,11 +5,13 @@ from collections.abc import Iterable
 
 from blackbox.merge.process_memory import ProcessMemory, unmeasured_reason
 from blackbox.merge.selection import Selection
-from blackbox.model.parts import Device, GpuState, Memory
+from blackbox.model.parts import SYSTEM_MEMORY, Device, GpuState, Memory
 from blackbox.model.snapshot import Gpu
 
 NO_MEMORY = Memory(total_bytes=0, used_bytes=0, free_bytes=0, driver_reserved_bytes=0, source="")
 LEDGER_KEYS = ("total_bytes", "used_bytes", "free_bytes", "driver_reserved_bytes", "used_percent", "unattributed_bytes")
+
+OF_THE_MACHINE = "the GPU uses the machine's memory: what programs hold that use no GPU is in it"
 
 
 def gpu_rows(selection: Selection, rows: Iterable[ProcessMemory]) -> tuple[Gpu, ...]:
@@ -50,7 +52,7 @@ def _row(
         free_bytes=memory.free_bytes,
         driver_reserved_bytes=memory.driver_reserved_bytes,
         reserved_bytes=processes_reserved,
-        unattributed_bytes=memory.used_bytes - processes_used if device.memory else 0,
+        unattributed_bytes=_unattributed(device.memory, processes_used),
         used_percent=round(100 * memory.used_bytes / memory.total_bytes, 2) if memory.total_bytes else 0.0,
         memory_source=memory.source or None,
         parent_uuid=device.parent_uuid,
@@ -59,6 +61,8 @@ def _row(
         temperature_celsius=device.temperature_celsius,
         power_watts=device.power_watts,
         xid=selection.xids.get(device.uuid),
+        addressing_mode=device.addressing_mode,
+        numa_node=device.numa_node,
         unknown=_unknown(device, reason, unmeasured),
     )
 
@@ -69,11 +73,21 @@ def _state(device: Device, age: float, stale_after: float) -> tuple[GpuState, st
     return device.state, device.reason
 
 
+def _unattributed(memory: Memory | None, processes_used: int) -> int:
+    """0 where nobody measured it. What programs hold in a machine's memory that use no GPU cannot make it negative."""
+    if memory is None:
+        return 0
+    rest = memory.used_bytes - processes_used
+    return max(0, rest) if memory.source == SYSTEM_MEMORY else rest
+
+
 def _unknown(device: Device, reason: str | None, unmeasured: list[int]) -> dict[str, str]:
     unknown = device.unknown
     if device.memory is None:
         why = unknown.get("memory") or reason or "the driver does not say"
         unknown = dict.fromkeys(LEDGER_KEYS, why) | unknown
+    if device.memory is not None and device.memory.source == SYSTEM_MEMORY:
+        unknown = {"unattributed_bytes": OF_THE_MACHINE} | unknown
     if unmeasured:
         unknown = {"unattributed_bytes": unmeasured_reason(unmeasured)} | unknown
     if "processes" in unknown:

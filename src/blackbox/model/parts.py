@@ -15,6 +15,11 @@ BlockState = Literal["active", "pending_free", "inactive"]
 ThreadState = Literal["active", "running", "waiting"]
 
 
+AddressingMode = Literal["hmm", "ats"]
+SYSTEM_MEMORY = "system"
+"""Source of the memory of a GPU that has none of its own."""
+
+
 class Part(Struct, frozen=True, kw_only=True):
     """Base of all parts of a sample."""
 
@@ -30,7 +35,8 @@ class Memory(Struct, frozen=True, kw_only=True):
     free_bytes: int
     driver_reserved_bytes: int
     source: str
-    """Which driver call said so: `nvml_v2`, `nvml_v1`, `amdgpu`, `simulated`."""
+    """Which driver call said so: `nvml_v2`, `nvml_v1`, `amdgpu`, `simulated`; `amdgpu_vram_gtt`: a processor with
+    graphics, whose programs use both; `system`: the machine's memory, since the GPU has none of its own."""
 
 
 class MigInstance(Struct, frozen=True, kw_only=True):
@@ -62,6 +68,10 @@ class Device(Part, frozen=True, kw_only=True):
     utilization_percent: float | None = None
     temperature_celsius: float | None = None
     power_watts: float | None = None
+    addressing_mode: AddressingMode | None = None
+    """How it reads the machine's memory: `hmm`: the kernel mirrors page tables; `ats`: it uses the processor's own."""
+    numa_node: int | None = None
+    """The kernel's NUMA node that its memory is, whose pages the kernel gives out and takes back."""
 
 
 class DeviceProcess(Part, frozen=True, kw_only=True, gc=False):

@@ -9,7 +9,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from blackbox.model.parts import BlockType, GpuState, MigInstance, ProcessKind, ThreadState
+from blackbox.model.parts import AddressingMode, BlockType, GpuState, MigInstance, ProcessKind, ThreadState
 from blackbox.model.quantity import Bytes, Count, Percent, Ratio
 from blackbox.model.status import SourceStatus
 
@@ -219,7 +219,8 @@ class Gpu(Struct, frozen=True, kw_only=True, omit_defaults=True):
     used_percent: Percent
     """100 * used / total, two decimals; 0 when total is 0."""
     memory_source: str | None
-    """Driver call that told its memory: `nvml_v2`, `nvml_v1`, `amdgpu`, `simulated`."""
+    """Driver call that told its memory: `nvml_v2`, `nvml_v1`, `amdgpu`, `simulated`. `amdgpu_vram_gtt`: a processor
+    with graphics, carve-out and machine's memory together. `system`: the machine's memory; the GPU has none."""
     parent_uuid: str | None
     """UUID of the GPU it is a slice of; null for a whole GPU."""
     mig: MigInstance | None
@@ -232,6 +233,12 @@ class Gpu(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Power drawn by the GPU. Source: NVML."""
     xid: Xid | None
     """Last Xid seen since the server started; null when there was none."""
+    addressing_mode: AddressingMode | None = None
+    """How it reads the machine's memory: `hmm`: the kernel mirrors page tables; `ats`: it uses the processor's own, as
+    coherent GPUs do (GH200, GB200). Absent where neither is told."""
+    numa_node: int | None = None
+    """The kernel's NUMA node that its memory is: what a program held there may stay in use after its end. Absent
+    otherwise."""
     unknown: dict[str, str] = {}
     """Key of this object -> why its value was not measured. Absent when everything was."""
 

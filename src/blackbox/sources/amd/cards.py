@@ -10,6 +10,10 @@ DRIVER = "bus/pci/drivers/amdgpu"
 """Holds a link for every PCI device that the driver has taken."""
 MARKETING_NAMES = ("usr/share/libdrm/amdgpu.ids", "opt/amdgpu/share/libdrm/amdgpu.ids")
 """Device id, revision and name, as libdrm brings them; where several are there, the first counts."""
+APU_METRICS_VERSION = 2
+CARVE_OUT_BYTES_MAX = 1 << 30
+"""Cards with so little memory are older than ROCm; firmware carves 64 MiB to 1 GiB off by default."""
+CARVE_OUT_SHARE = 4
 _ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 _UNIQUE_ID = re.compile(r"(?!0+$)[0-9a-f]{1,16}")
 
@@ -26,6 +30,8 @@ class Card:
     """`GPU-` and its unique id, as ROCm spells it; `PCI-` and its address where it has none."""
     name: str
     directory: Path
+    is_apu: bool = False
+    """A processor with graphics: its programs use the carve-out (VRAM) and the machine's memory (GTT) alike."""
 
 
 class CardFinder:
@@ -36,6 +42,7 @@ class CardFinder:
         self._files = files
         self._root = root
         self._names: dict[str, str] = {}
+        self._apus: dict[str, bool] = {}
 
     def find(self) -> tuple[Card, ...] | FileFailure:
         """All GPUs of the driver; none where it is not loaded or has none."""
@@ -55,7 +62,9 @@ class CardFinder:
         uuid = f"GPU-{unique_id:0>16}" if has_one else f"PCI-{directory.name}"
         if uuid not in self._names:
             self._names[uuid] = self._name(index, directory)
-        return Card(index, directory.name, uuid, self._names[uuid], directory)
+        if uuid not in self._apus:
+            self._apus[uuid] = is_apu(self._files, index, directory)
+        return Card(index, directory.name, uuid, self._names[uuid], directory, self._apus[uuid])
 
     def _name(self, index: int, directory: Path) -> str:
         """What the board says of itself, else its name in the market, else its number."""
@@ -64,6 +73,20 @@ class CardFinder:
             return product
         device, revision = (_hexadecimal(self._files.text(directory / key, index)) for key in ("device", "revision"))
         return _marketing_name(self._root, device, revision) or f"AMD GPU {device}"
+
+
+def is_apu(files: Files, index: int, directory: Path) -> bool:
+    """Whether a GPU is part of a processor. The kernel's table of metrics has version 2 or 3 there, and 1 on a card;
+    where it has no table, a carve-out that is small beside what the GPU may use of the machine's memory tells."""
+    if files.text(directory / "power/runtime_status", index) != "suspended":  # reading the table would wake it
+        head = files.head(directory / "gpu_metrics", index, 4)
+        if isinstance(head, bytes) and len(head) == 4 and head[2]:
+            return head[2] >= APU_METRICS_VERSION
+    vram = files.number(directory / "mem_info_vram_total", index)
+    gtt = files.number(directory / "mem_info_gtt_total", index)
+    if isinstance(vram, FileFailure) or isinstance(gtt, FileFailure):
+        return False
+    return vram <= CARVE_OUT_BYTES_MAX and gtt >= CARVE_OUT_SHARE * vram
 
 
 def _marketing_name(root: Path, device: str, revision: str) -> str | None:

@@ -6,7 +6,7 @@ Tells of graphics and compute programs alike, in the pids of the caller's namesp
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,8 @@ KFD_DEVICE = "/dev/kfd"
 FDINFO_BYTES_MAX = 16_384
 MEMORY_KEYS = ("drm-resident-vram", "drm-memory-vram")
 """The first that is there: what lies in the GPU's memory now. The second is the name in kernels before 6.11."""
+SHARED_KEYS = ("drm-resident-gtt", "drm-memory-gtt")
+"""Likewise in the machine's memory."""
 _UNITS = {"": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _LINE = re.compile(r"^(drm-[a-z-]+):\s*(.*?)\s*$", re.MULTILINE)
 _SIZE = re.compile(r"(\d+)\s*(KiB|MiB|GiB|)")
@@ -28,6 +30,8 @@ class DrmClient(NamedTuple):
     pci: str
     client_id: str
     bytes: int
+    shared_bytes: int = 0
+    """In the machine's memory."""
 
 
 class Clients(NamedTuple):
@@ -41,8 +45,11 @@ class Clients(NamedTuple):
     """Processes whose files this user may not see."""
 
 
-def read_clients(procfs: Path, announce: Callable[[], None] = lambda: None) -> Clients:
-    """All clients of amdgpu. `announce` is called before each process is looked at."""
+def read_clients(
+    procfs: Path, announce: Callable[[], None] = lambda: None, apus: Collection[str] = frozenset()
+) -> Clients:
+    """All clients of amdgpu. `announce` is called before each process is looked at. Of the GPUs at the addresses `apus`
+    the machine's memory counts, too."""
     held: defaultdict[int, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
     compute: set[int] = set()
     seen: set[tuple[str, str]] = set()
@@ -62,7 +69,7 @@ def read_clients(procfs: Path, announce: Callable[[], None] = lambda: None) -> C
             client = parse_fdinfo(_read(f"{procfs}/{pid}/{NAME}/{number}"))
             if client and (client.pci, client.client_id) not in seen:
                 seen.add((client.pci, client.client_id))
-                held[pid][client.pci] += client.bytes
+                held[pid][client.pci] += client.bytes + (client.shared_bytes if client.pci in apus else 0)
     return Clients({pid: dict(of_gpus) for pid, of_gpus in held.items()}, frozenset(compute), hidden)
 
 
@@ -71,9 +78,16 @@ def parse_fdinfo(text: str) -> DrmClient | None:
     fields = dict(_LINE.findall(text))
     if fields.get("drm-driver") != "amdgpu" or not {"drm-pdev", "drm-client-id"} <= fields.keys():
         return None
-    sizes = (_SIZE.fullmatch(fields[key]) for key in MEMORY_KEYS if key in fields)
-    size = next(sizes, None)
-    return DrmClient(fields["drm-pdev"], fields["drm-client-id"], int(size[1]) * _UNITS[size[2]]) if size else None
+    size = _size(fields, MEMORY_KEYS)
+    if size is None:
+        return None
+    return DrmClient(fields["drm-pdev"], fields["drm-client-id"], size, _size(fields, SHARED_KEYS) or 0)
+
+
+def _size(fields: dict[str, str], keys: tuple[str, ...]) -> int | None:
+    """The first of the keys that is there; None where it tells no size."""
+    match = next((_SIZE.fullmatch(fields[key]) for key in keys if key in fields), None)
+    return int(match[1]) * _UNITS[match[2]] if match else None
 
 
 def _device_files(directory: str) -> tuple[list[str], bool]:

@@ -80,6 +80,18 @@ class Files:
         finally:
             self.seconds_total += time.perf_counter() - started
 
+    def head(self, path: Path, gpu: int, size: int) -> bytes | FileFailure:
+        """The first bytes of a binary file."""
+        if failure := self.barred(path.name, gpu):
+            return failure
+        self.announce(path.name, gpu)
+        self.reads_total += 1
+        try:
+            with path.open("rb") as file:
+                return file.read(size)
+        except OSError as error:
+            return FileFailure(_FAULTS.get(error.errno or 0, FileFault.PASSING), f"{path.name}: {error.strerror}")
+
     def number(self, path: Path, gpu: int) -> int | FileFailure:
         """A whole number, not negative."""
         text = self.text(path, gpu)

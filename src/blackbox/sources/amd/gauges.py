@@ -8,6 +8,8 @@ from blackbox.sources.amd.cards import Card
 from blackbox.sources.amd.files import FileFailure, FileFault, Files
 
 SOURCE = "amdgpu"
+SOURCE_OF_APU = "amdgpu_vram_gtt"
+"""Of a processor with graphics."""
 TOTAL_BYTES_MAX = 2**50
 """No device has a pebibyte."""
 TEMPERATURE_SENSORS = ("edge", "junction")
@@ -30,16 +32,28 @@ class Gauges(NamedTuple):
 
 
 def read_memory(files: Files, card: Card) -> Memory | FileFailure:
-    """The GPU's own memory. What the driver keeps for itself is part of what is used, and told apart by nobody."""
-    total = files.number(card.directory / "mem_info_vram_total", card.index)
-    if isinstance(total, FileFailure):
-        return total
-    used = files.number(card.directory / "mem_info_vram_used", card.index)
-    if isinstance(used, FileFailure):
-        return used
-    if not used <= total <= TOTAL_BYTES_MAX or not total:
+    """The memory for a GPU's programs: its own, and of a processor with graphics also what it may use of the machine's.
+    What the driver keeps for itself is part of what is used, and told apart by nobody."""
+    total = used = 0
+    for region in ("vram", "gtt") if card.is_apu else ("vram",):
+        region_total = files.number(card.directory / f"mem_info_{region}_total", card.index)
+        if isinstance(region_total, FileFailure):
+            return region_total
+        region_used = files.number(card.directory / f"mem_info_{region}_used", card.index)
+        if isinstance(region_used, FileFailure):
+            return region_used
+        total, used = total + region_total, used + region_used
+    if not total:
+        return FileFailure(FileFault.ABSENT, "the driver answers a memory of 0 bytes: it does not tell")
+    if not used <= total <= TOTAL_BYTES_MAX:
         return FileFailure(FileFault.PASSING, f"the driver answered impossible memory: total {total}, used {used}")
-    return Memory(total_bytes=total, used_bytes=used, free_bytes=total - used, driver_reserved_bytes=0, source=SOURCE)
+    return Memory(
+        total_bytes=total,
+        used_bytes=used,
+        free_bytes=total - used,
+        driver_reserved_bytes=0,
+        source=SOURCE_OF_APU if card.is_apu else SOURCE,
+    )
 
 
 class GaugeReader:

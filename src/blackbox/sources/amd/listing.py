@@ -1,6 +1,6 @@
 """The processes on all GPUs, out of both of the kernel's lists, read as rarely as their cost demands."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from blackbox.model.parts import DeviceProcess
@@ -19,6 +19,7 @@ SLACK_SECONDS = 0.05
 """A tick that comes a little early reads the lists all the same."""
 NOTHING = Clients({}, frozenset(), 0)
 CONTAINED = "the kernel lists compute processes outside this container by pids that mean others here"
+LEFT_OUT = "left out of the kernel's list, since it cannot be"
 NO_KFD = "the kernel lists no compute processes here"
 
 
@@ -33,6 +34,8 @@ class ProcessListReader:
         self.taken_at: float | None = None
         self.unknown: str | None = None
         """Why there may be more processes than these."""
+        self.left_out_total = 0
+        """Figures that cannot be."""
         self._files = files
         self._stopwatch = stopwatch
         self._kfd = Kfd(files, root)
@@ -40,21 +43,28 @@ class ProcessListReader:
         self._procfs = procfs
         self._due_at = float("-inf")
 
-    def read(self, cards: Iterable[Card], now: float) -> None:
-        """Reads both lists, if it is time; what is on no GPU of `cards` is left out."""
+    def read(self, cards: Collection[Card], now: float, totals: Mapping[str, int]) -> None:
+        """Reads both lists, if it is time. What is on no GPU of `cards` is left out, and what is more than `totals` has
+        for a GPU's UUID."""
         if now < self._due_at - SLACK_SECONDS:
             return
         started = self._stopwatch()
         is_host = self._procfs.sees_host_pids
         of_kfd = self._kfd.read() if is_host else None
         barred = self._files.barred(NAME, NO_GPU)
-        clients = NOTHING if barred else read_clients(self._proc, lambda: self._files.announce(NAME, NO_GPU))
+        apus = {card.pci for card in cards if card.is_apu}
+        clients = NOTHING if barred else read_clients(self._proc, lambda: self._files.announce(NAME, NO_GPU), apus)
         uuids = {card.pci: card.uuid for card in cards}
         held: dict[tuple[int, str], int] = {}
+        left_out: list[str] = []
         for pid, of_gpus in (*(of_kfd or {}).items(), *clients.held.items()):
             for pci, used in of_gpus.items():
                 # each list states all of a process that it knows of: the larger figure counts, not the sum
-                if pci in uuids:
+                if pci not in uuids:
+                    continue
+                if used > totals.get(uuids[pci], used):
+                    left_out.append(f"pid {pid} with {used} bytes")
+                else:
                     held[pid, uuids[pci]] = max(used, held.get((pid, uuids[pci]), 0))
         compute = clients.compute | (of_kfd or {}).keys()
         holders = [
@@ -64,7 +74,11 @@ class ProcessListReader:
         ]
         self.processes = name_processes(holders, self._procfs)
         self.taken_at = now
+        self.left_out_total += len(left_out)
         self.unknown = barred.reason if barred else _why_incomplete(is_host, of_kfd is not None, clients.hidden)
+        if left_out:
+            more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+            self.unknown = self.unknown or f"{LEFT_OUT}: {left_out[0]}{more}"
         self.seconds = self._stopwatch() - started
         self.interval_seconds = min(INTERVAL_SECONDS_MAX, max(INTERVAL_SECONDS_MIN, COST_SHARE * self.seconds))
         self._due_at = now + self.interval_seconds

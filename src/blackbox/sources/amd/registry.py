@@ -33,6 +33,10 @@ class TrackedGpu:
         self._gauge_reader = GaugeReader(card)
         self._failures = 0
 
+    @property
+    def total_bytes(self) -> int | None:
+        return self._memory.total_bytes if self._memory else None
+
     def move(self, card: Card) -> None:
         """It stands elsewhere now, or its index is another."""
         if card != self.card:
@@ -104,6 +108,11 @@ class DeviceRegistry:
     def gpus(self) -> list[TrackedGpu]:
         """In the order of their indices."""
         return sorted(self._gpus.values(), key=lambda gpu: gpu.card.index)
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """UUID of a GPU -> bytes it has, where that is known."""
+        return {uuid: gpu.total_bytes for uuid, gpu in self._gpus.items() if gpu.total_bytes is not None}
 
     def apply(self, cards: Iterable[Card], now: float) -> None:
         """Takes over an enumeration."""

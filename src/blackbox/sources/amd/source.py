@@ -66,7 +66,7 @@ class AmdSource:
         gpus = self._registry.gpus
         present = [gpu.card for gpu in gpus if gpu.state != "lost"]
         if present:
-            self._listing.read(present, now)
+            self._listing.read(present, now, self._registry.totals)
         state, reason = _health(gpus)
         uuids = {card.uuid for card in present}
         return Sample(
@@ -124,6 +124,7 @@ class AmdSource:
             "driver_seconds_total": self._files.seconds_total,
             "process_list_seconds": self._listing.seconds,
             "process_list_interval_seconds": self._listing.interval_seconds,
+            "process_rows_left_out_total": self._listing.left_out_total,
         }
 
     def _find_user(self, uid: int) -> str:

@@ -1,11 +1,11 @@
 """Which devices there are: GPUs by UUID, and the MIG instances inside them."""
 
 from collections.abc import Callable
-from ctypes import byref, c_uint, c_void_p, create_string_buffer
+from ctypes import byref, c_int, c_uint, c_void_p, create_string_buffer
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from blackbox.model.parts import MigInstance
+from blackbox.model.parts import AddressingMode, MigInstance
 from blackbox.sources.nvidia.device_calls import DeviceCalls
 from blackbox.sources.nvidia.driver import NO_DEVICE, Driver
 from blackbox.sources.nvidia.errors import Failure, Fault
@@ -23,6 +23,12 @@ _NAME = "nvmlDeviceGetName"
 _MIG_MODE = "nvmlDeviceGetMigMode"
 _MIG_COUNT = "nvmlDeviceGetMaxMigDeviceCount"
 _MIG_HANDLE = "nvmlDeviceGetMigDeviceHandleByIndex"
+_ADDRESSING_MODE = "nvmlDeviceGetAddressingMode"
+_ADDRESSING_MODES: dict[int, AddressingMode] = {
+    nvml.NVML_DEVICE_ADDRESSING_MODE_HMM: "hmm",
+    nvml.NVML_DEVICE_ADDRESSING_MODE_ATS: "ats",
+}
+_NUMA_NODE = "nvmlDeviceGetNumaNodeId"
 _PCI = "nvmlDeviceGetPciInfo_v3"
 _GPU_INSTANCE = "nvmlDeviceGetGpuInstanceId"
 _COMPUTE_INSTANCE = "nvmlDeviceGetComputeInstanceId"
@@ -40,6 +46,8 @@ class DeviceHandle:
     mig: MigInstance | None = None
     pci: str | None = None
     """Address of a GPU as the kernel spells it, such as `0000:01:00.0`."""
+    addressing_mode: AddressingMode | None = None
+    numa_node: int | None = None
 
 
 @dataclass(frozen=True)
@@ -153,7 +161,15 @@ class TopologyReader:
                 return name
             name = ""
         if parent is None:
-            return DeviceHandle(uuid, index, name, calls, pci=self._read_pci(calls))
+            return DeviceHandle(
+                uuid,
+                index,
+                name,
+                calls,
+                pci=self._read_pci(calls),
+                addressing_mode=self._read_addressing_mode(calls),
+                numa_node=self._read_numa_node(calls),
+            )
         mig = self._read_mig(calls, name)
         return mig if isinstance(mig, Failure) else DeviceHandle(uuid, index, name, calls, parent.uuid, mig)
 
@@ -161,6 +177,14 @@ class TopologyReader:
         if calls.make(_PCI, byref(self._pci)) is not None:
             return None
         return f"{self._pci.domain:04x}:{self._pci.bus:02x}:{self._pci.device:02x}.0"
+
+    def _read_addressing_mode(self, calls: DeviceCalls) -> AddressingMode | None:
+        mode = nvml.c_nvmlDeviceAddressingMode_t()
+        return None if calls.make(_ADDRESSING_MODE, byref(mode)) is not None else _ADDRESSING_MODES.get(mode.value)
+
+    def _read_numa_node(self, calls: DeviceCalls) -> int | None:
+        node = c_int(-1)
+        return None if calls.make(_NUMA_NODE, byref(node)) is not None or node.value < 0 else node.value
 
     def _read_mig(self, calls: DeviceCalls, name: str) -> MigInstance | Failure:
         failure = calls.make(_GPU_INSTANCE, byref(self._gpu_instance))

@@ -1,14 +1,17 @@
 """One GPU or MIG instance over time: its last figures, and whether they can still be trusted."""
 
+from pathlib import Path
+
 from msgspec import structs
 
-from blackbox.model.parts import Device, GpuState, Memory
+from blackbox.model.parts import SYSTEM_MEMORY, Device, GpuState, Memory
 from blackbox.sources.nvidia.errors import Failure, Fault
 from blackbox.sources.nvidia.process_list import Gap, ProcessRow
 from blackbox.sources.nvidia.runtime_power import ASLEEP
 from blackbox.sources.nvidia.topology import DeviceHandle, IdentityCheck
 from blackbox.sources.nvml.gauges import GaugeReader, Gauges
 from blackbox.sources.nvml.memory import MemoryReader, MemoryReading
+from blackbox.sources.nvml.system_memory import read_system_memory, shares_memory
 
 FAILURES_MAX = 4
 """Transient failures in a row that make a device lost: two seconds at the default interval."""
@@ -29,7 +32,8 @@ _REFUSALS = (Fault.PERMANENT, Fault.DENIED, Fault.QUARANTINED)
 class TrackedDevice:
     """A device under its UUID, through loss and return. Filled by `read` and the source, told by `describe`."""
 
-    def __init__(self, device_handle: DeviceHandle, now: float) -> None:
+    def __init__(self, device_handle: DeviceHandle, procfs: Path, now: float) -> None:
+        self._procfs = procfs
         self.device_handle = device_handle
         self.state: GpuState = "ok"
         self.reason: str | None = None
@@ -49,7 +53,8 @@ class TrackedDevice:
 
     @property
     def total_bytes(self) -> int | None:
-        return self._memory.total_bytes if self._memory else None
+        """The most that a process can hold on it, where that is known."""
+        return self._memory.total_bytes if self._memory and self._memory.source != SYSTEM_MEMORY else None
 
     @property
     def is_lost(self) -> bool:
@@ -66,7 +71,7 @@ class TrackedDevice:
         if self.is_lost and now < self._probe_at:
             return
         self._probe_at = now + PROBE_SECONDS
-        reading = self._memory_reader.read()
+        reading = self._read_memory()
         if isinstance(reading, Failure) and reading.fault not in (*_REFUSALS, Fault.INVALID):
             self.fail(reading)
             return
@@ -80,6 +85,11 @@ class TrackedDevice:
         else:
             self._accept(reading, now)
         self._gauges = gauges
+
+    def _read_memory(self) -> MemoryReading | Failure:
+        reading = self._memory_reader.read()
+        has_none = isinstance(reading, Failure) and reading.fault is Fault.PERMANENT
+        return read_system_memory(self._procfs) if has_none and shares_memory(self.device_handle) else reading
 
     def rest(self, now: float) -> None:
         """Takes note that the device sleeps, and is not asked."""
@@ -115,6 +125,8 @@ class TrackedDevice:
             memory=self._memory,
             parent_uuid=self.device_handle.parent_uuid,
             mig=self.device_handle.mig,
+            addressing_mode=self.device_handle.addressing_mode,
+            numa_node=self.device_handle.numa_node,
             unknown=unknown,
         )
         return self._with_gauges(device, unknown)

@@ -1,6 +1,7 @@
 """The devices this machine has, or had: enumerations applied to what was known before."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from blackbox.model.event import Event
 from blackbox.model.parts import Device, GpuState
@@ -16,7 +17,8 @@ _STATES_UNREADABLE: dict[Fault, GpuState] = {Fault.DEVICE_GONE: "lost", Fault.DE
 class DeviceRegistry:
     """Devices by UUID. A GPU that goes stays, as lost; a MIG instance that goes is gone, since a person removed it."""
 
-    def __init__(self, wall_clock: Callable[[], float]) -> None:
+    def __init__(self, wall_clock: Callable[[], float], procfs: Path = Path("/proc")) -> None:
+        self._procfs = procfs
         self._wall_clock = wall_clock
         self._gpus: dict[str, TrackedDevice] = {}
         self._instances: dict[str, dict[str, TrackedDevice]] = {}
@@ -111,7 +113,7 @@ class DeviceRegistry:
     def _admit(self, devices: dict[str, TrackedDevice], device_handle: DeviceHandle, now: float) -> None:
         known = devices.get(device_handle.uuid)
         if known is None:
-            devices[device_handle.uuid] = TrackedDevice(device_handle, now)
+            devices[device_handle.uuid] = TrackedDevice(device_handle, self._procfs, now)
         else:
             known.move(device_handle)
 

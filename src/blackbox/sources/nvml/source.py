@@ -143,7 +143,7 @@ class NvmlSource:
         self._forget()
 
     def _forget(self) -> None:
-        self._registry = DeviceRegistry(self._wall_clock)
+        self._registry = DeviceRegistry(self._wall_clock, self._procfs_path)
         self._listing = ProcessListReader(self._driver)
 
     def _open(self) -> Failure | None:

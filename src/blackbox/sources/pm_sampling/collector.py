@@ -15,6 +15,8 @@ SAMPLES_MAX = 1024
 DRAM = ("dram__bytes_read.sum", "dram__bytes_write.sum")
 DRAM_OF_GB20X = ("dram__bytes_op_read.sum", "dram__bytes_op_write.sum")
 """The names of the same on GPUs of the RTX 50 series."""
+NO_DRAM = ()
+"""Of a chip that has no counters of its memory, such as those that use the machine's."""
 OTHERS = (
     "sm__cycles_active.avg",
     "sm__warps_active.avg.pct_of_peak_sustained_active",
@@ -31,6 +33,10 @@ class PmSamplingError(Exception):
     """Its text says why there are no figures, for people."""
 
 
+class NotOfferedError(PmSamplingError):
+    """This GPU never counts what is wanted: no fault of anybody's."""
+
+
 class DeniedError(PmSamplingError):
     """Not to this user."""
 
@@ -39,8 +45,9 @@ class Interval(NamedTuple):
     """What was counted between two samples, in the order of `DRAM` and `OTHERS`."""
 
     nanoseconds: int
-    read_bytes: float
-    write_bytes: float
+    read_bytes: float | None
+    """None where the chip does not count it, as is `write_bytes`."""
+    write_bytes: float | None
     active_cycles: float
     """Of a multiprocessor, on average."""
     occupancy_percent: float
@@ -59,6 +66,8 @@ class Collector:
         """Raises `PmSamplingError` where the bindings are not installed."""
         self._bindings = _import()
         self._collector: Any = self._bindings.Collector(ordinal)
+        self._has_dram = True
+        """As configured last."""
 
     def open(self) -> None:
         """Claims the counters and starts. Raises `PmSamplingError`."""
@@ -77,14 +86,16 @@ class Collector:
         with _Translated():
             self._collector.stop()
             samples = self._collector.decode(max_samples=SAMPLES_MAX)
-            return [
-                Interval(sample.end_timestamp - sample.start_timestamp, *sample.metric_values) for sample in samples
-            ]
+            return [self._interval(sample) for sample in samples]
 
     def close(self) -> None:
         """Gives the counters back. Raises `PmSamplingError`."""
         with _Translated():
             self._collector.disable()
+
+    def _interval(self, sample: Any) -> Interval:
+        dram: tuple[None, ...] = () if self._has_dram else (None, None)
+        return Interval._make((sample.end_timestamp - sample.start_timestamp, *dram, *sample.metric_values))
 
     def _configure(self) -> None:
         trigger = self._bindings.TriggerMode
@@ -92,6 +103,8 @@ class Collector:
             (DRAM, trigger.GPU_TIME_INTERVAL, INTERVAL_NANOSECONDS),
             (DRAM_OF_GB20X, trigger.GPU_TIME_INTERVAL, INTERVAL_NANOSECONDS),
             (DRAM, trigger.GPU_SYSCLK_INTERVAL, INTERVAL_CYCLES),
+            (NO_DRAM, trigger.GPU_TIME_INTERVAL, INTERVAL_NANOSECONDS),
+            (NO_DRAM, trigger.GPU_SYSCLK_INTERVAL, INTERVAL_CYCLES),
         )
         refusals: list[str] = []
         for dram, mode, interval in attempts:
@@ -105,8 +118,9 @@ class Collector:
             except ValueError as error:  # a metric this chip does not have, or a trigger
                 refusals.append(_line(error))
             else:
+                self._has_dram = bool(dram)
                 return
-        raise PmSamplingError(f"this GPU does not count what is wanted: {refusals[0]}")
+        raise NotOfferedError(f"this GPU does not count what is wanted: {refusals[0]}")
 
 
 class _Translated:

@@ -13,7 +13,7 @@ from blackbox.sources.base import DropBreadcrumb, no_breadcrumb
 from blackbox.sources.nvidia.driver import Driver
 from blackbox.sources.nvidia.errors import Failure, LibraryGoneError, absence_of
 from blackbox.sources.nvidia.topology import DeviceHandle, Topology, TopologyReader
-from blackbox.sources.pm_sampling.collector import Collector, DeniedError, PmSamplingError
+from blackbox.sources.pm_sampling.collector import Collector, DeniedError, NotOfferedError, PmSamplingError
 from blackbox.sources.pm_sampling.cuda import CudaError, ordinals
 from blackbox.sources.pm_sampling.gpu_processes import GpuProcessReader
 from blackbox.sources.pm_sampling.totals import SOURCE, nothing, totals
@@ -140,8 +140,10 @@ class PmSamplingSource:
         try:
             row = self._window(gpu, pid)
         except (PmSamplingError, CudaError) as error:
-            is_denied = isinstance(error, DeniedError)
-            self._troubles[uuid] = ("no_access", str(error)) if is_denied else ("failed", f"GPU {gpu.index}: {error}")
+            if isinstance(error, DeniedError):
+                self._troubles[uuid] = ("no_access", str(error))
+            elif not isinstance(error, NotOfferedError):
+                self._troubles[uuid] = ("failed", f"GPU {gpu.index}: {error}")
             return [nothing(pid, str(error))]
         if self._gpu_processes.on(gpu, is_partitioned) != before:
             return [nothing(pid, f"others came to GPU {gpu.index} or left it during the window")]

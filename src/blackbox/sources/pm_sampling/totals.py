@@ -1,7 +1,7 @@
 """What the intervals of a window come to. Pure."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from blackbox.model.parts import KernelCounters
 from blackbox.sources.pm_sampling.collector import Interval
@@ -16,6 +16,7 @@ COUNTED = (
     "dram_write_bytes",
 )
 NOT_COUNTED = {"threads_per_block": "PM sampling does not count it"}
+NO_DRAM = "this chip has no counters of its memory"
 IDLE = "no kernel ran in the window"
 OCCUPANCY_PERCENT_MAX = 110
 """Of one interval: its counters are not read at the very same moment. The whole window's is at most 100."""
@@ -33,15 +34,15 @@ def totals(pid: int, intervals: Sequence[Interval], every_seconds: float) -> Ker
     seconds = sum(interval.nanoseconds for interval in intervals) / NANOSECONDS
     if seconds <= 0 or not all(map(_is_possible, intervals)):
         return nothing(pid, "the window held no samples" if seconds <= 0 else "CUPTI answered impossible counts")
-    read = round(math.fsum(interval.read_bytes for interval in intervals))
-    written = round(math.fsum(interval.write_bytes for interval in intervals))
+    read = _sum(interval.read_bytes for interval in intervals)
+    written = _sum(interval.write_bytes for interval in intervals)
     cycles = math.fsum(interval.active_cycles for interval in intervals)
     window = f"of a window of {seconds:.3f} s, which is taken every {every_seconds:g} s"
     unknown = {
         **NOT_COUNTED,
-        "dram_read_bytes": window,
-        "dram_write_bytes": window,
-        "memory_throughput": window,
+        **dict.fromkeys(
+            ("dram_read_bytes", "dram_write_bytes", "memory_throughput"), NO_DRAM if read is None else window
+        ),
         "occupancy": IDLE if not cycles else f"{window}, while multiprocessors had work",
         "active_blocks": IDLE if not cycles else f"{window}, while multiprocessors had work",
         "atomic_operations": f"requests to the L2 cache, {window}",
@@ -53,11 +54,17 @@ def totals(pid: int, intervals: Sequence[Interval], every_seconds: float) -> Ker
         atomic_operations=round(math.fsum(interval.atomics + interval.reductions for interval in intervals)),
         occupancy=round(min(100.0, _mean(intervals, "occupancy_percent", cycles)), 2) if cycles else None,
         active_blocks=round(_mean(intervals, "blocks", cycles)) if cycles else None,
-        memory_throughput=round((read + written) / seconds),
+        memory_throughput=None if read is None or written is None else round((read + written) / seconds),
         dram_read_bytes=read,
         dram_write_bytes=written,
         unknown=unknown,
     )
+
+
+def _sum(values: Iterable[float | None]) -> int | None:
+    """None where the chip does not count them."""
+    counted = [value for value in values if value is not None]
+    return round(math.fsum(counted)) if counted else None
 
 
 def _mean(intervals: Sequence[Interval], name: str, cycles: float) -> float:
@@ -67,7 +74,8 @@ def _mean(intervals: Sequence[Interval], name: str, cycles: float) -> float:
 
 def _is_possible(interval: Interval) -> bool:
     always = (
-        interval.read_bytes, interval.write_bytes, interval.active_cycles, interval.atomics, interval.reductions,
+        interval.read_bytes or 0, interval.write_bytes or 0, interval.active_cycles, interval.atomics,
+        interval.reductions,
     )  # fmt: skip
     if not all(math.isfinite(value) and value >= 0 for value in always):
         return False

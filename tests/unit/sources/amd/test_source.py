@@ -340,3 +340,89 @@ def test_the_ledger_of_any_machine_adds_up(tmp_path_factory: pytest.TempPathFact
     for process in told.processes:
         blocks = [block for block in told.blocks if (block.pid, block.gpu) == (process.pid, process.gpu)]
         assert sum(block.size for block in blocks) == process.used_bytes
+
+
+# ---- processors with graphics ----
+
+STRIX_HALO = {
+    "mem_info_gtt_total": str(110 * GIB),
+    "mem_info_gtt_used": str(60 * GIB),
+}
+
+
+def apu(root: Path, files: dict[str, str] | None = None, total_bytes: int = GIB // 2) -> FakeAmd:
+    machine = FakeAmd(root)
+    gpu = FakeGpu(NEAR, None, total_bytes=total_bytes, used_bytes=GIB // 4, product_name="Radeon 8060S")
+    gpu.files = STRIX_HALO | (files or {})
+    machine.add_gpu(gpu)
+    return machine
+
+
+def test_a_processor_with_graphics_has_its_carve_out_and_what_it_may_use_of_the_machine(tmp_path: Path) -> None:
+    (gpu,) = snapshot(sample(apu(tmp_path))).gpus
+    assert gpu.total_bytes == 110 * GIB + GIB // 2
+    assert gpu.used_bytes == 60 * GIB + GIB // 4
+    assert gpu.memory_source == "amdgpu_vram_gtt"
+
+
+@pytest.mark.parametrize(("version", "is_one"), [(1, False), (2, True), (3, True)])
+def test_the_table_of_metrics_tells_a_card_from_a_processor(tmp_path: Path, version: int, is_one: bool) -> None:
+    machine = apu(tmp_path, total_bytes=16 * GIB)
+    metrics = machine.root / "sys/bus/pci/drivers/amdgpu" / NEAR / "gpu_metrics"
+    metrics.write_bytes(bytes([96, 0, version, 3]))
+    (gpu,) = snapshot(sample(machine)).gpus
+    assert gpu.memory_source == ("amdgpu_vram_gtt" if is_one else "amdgpu")
+    assert gpu.total_bytes == (126 * GIB if is_one else 16 * GIB)
+
+
+def test_a_card_beside_much_machine_memory_is_still_a_card(tmp_path: Path) -> None:
+    (gpu,) = snapshot(sample(apu(tmp_path, total_bytes=8 * GIB))).gpus
+    assert (gpu.total_bytes, gpu.memory_source) == (8 * GIB, "amdgpu")
+
+
+@pytest.mark.parametrize("key", ["resident", "memory"])
+def test_programs_of_a_processor_with_graphics_hold_both(tmp_path: Path, key: str) -> None:
+    machine = apu(tmp_path)
+    machine.add_process(30)
+    machine.open_client(30, 5, NEAR, 7, "131072 KiB", f"drm-{key}-vram")
+    fdinfo = machine.root / "proc/30/fdinfo/5"
+    fdinfo.write_text(fdinfo.read_text() + f"drm-{key}-gtt:\t52428800 KiB\n")
+    (process,) = sample(machine).processes
+    assert process.used_bytes == 50 * GIB + 128 * MIB
+
+
+def test_programs_of_a_card_hold_its_memory_alone(fake: FakeAmd) -> None:
+    fake.add_process(30)
+    fake.open_client(30, 5, NEAR, 7, "2048 KiB")
+    fdinfo = fake.root / "proc/30/fdinfo/5"
+    fdinfo.write_text(fdinfo.read_text() + "drm-resident-gtt:\t999999 KiB\n")
+    (process,) = sample(fake).processes
+    assert process.used_bytes == 2 * MIB
+
+
+# ---- parts that cannot be ----
+
+
+@pytest.mark.fault(62)
+def test_row_62_a_figure_of_kfd_that_cannot_be_costs_itself(fake: FakeAmd) -> None:
+    fake.hold_by_kfd(10, gpu_51=2**64 - 4096)
+    fake.hold_by_kfd(11, gpu_51=GIB)
+    for pid in (10, 11):
+        fake.add_process(pid)
+    taken = sample(fake)
+    assert {row.pid: row.used_bytes for row in taken.processes} == {11: GIB}
+    assert taken.state == "ok"
+    assert taken.cost["process_rows_left_out_total"] == 1
+    assert "pid 10" in snapshot(taken).unknown["processes"]
+
+
+@pytest.mark.fault(62)
+def test_row_62_a_memory_of_0_bytes_is_not_told_and_no_fault(fake: FakeAmd, tmp_path: Path) -> None:
+    fake.add_gpu(FakeGpu(FAR, "0123456789abcdef", total_bytes=0, used_bytes=0))
+    clock = ManualClock(100.0)
+    taken = source(fake, clock)
+    for _ in range(6):
+        last = later(taken, clock)
+        assert [device.state for device in last.devices] == ["ok", "ok"]
+        assert last.devices[1].memory is None
+        assert last.state == "ok"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blackbox.sources.pm_sampling.collector import Interval
-from blackbox.sources.pm_sampling.totals import COUNTED, IDLE, totals
+from blackbox.sources.pm_sampling.totals import COUNTED, IDLE, NO_DRAM, totals
 
 PID = 4711
 MILLISECOND = 1_000_000
@@ -91,3 +91,12 @@ def test_any_window_is_within_its_parts(window: list[Interval]) -> None:
     if row.occupancy is not None:
         least, most = (f(one.occupancy_percent for one in working) for f in (min, max))
         assert least - 0.01 <= row.occupancy <= most + 0.01
+
+
+def test_a_chip_without_counters_of_its_memory_has_the_others() -> None:
+    figures: dict[str, float | None] = {"active_cycles": 10.0, "occupancy_percent": 50.0, "blocks": 8.0, "atomics": 5.0}
+    bare = interval()._replace(read_bytes=None, write_bytes=None)._replace(**figures)  # pyright: ignore[reportArgumentType]
+    row = totals(PID, [bare] * 3, 30)
+    assert (row.dram_read_bytes, row.dram_write_bytes, row.memory_throughput) == (None, None, None)
+    assert {row.unknown[name] for name in ("dram_read_bytes", "dram_write_bytes", "memory_throughput")} == {NO_DRAM}
+    assert (row.atomic_operations, row.occupancy, row.active_blocks) == (15, 50.0, 8)
