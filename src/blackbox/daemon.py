@@ -16,7 +16,7 @@ import uvloop
 from blackbox.errors import FailureError
 from blackbox.events import EventDetectors, EventWatcher
 from blackbox.hub import Hub
-from blackbox.model.endpoints import METRICS, SNAPSHOT, SNAPSHOT_STREAM
+from blackbox.model.endpoints import COLUMNS, METRICS, SNAPSHOT, SNAPSHOT_STREAM
 from blackbox.model.event import Event
 from blackbox.model.status import ServerStats
 from blackbox.paths import data_directory, runtime_directory
@@ -42,7 +42,7 @@ STOP_SECONDS_MAX = 2.7
 """What is not closed by then ends with the process; 3 s promised in all."""
 WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104 - told apart, not bound
 """Addresses that mean all of this machine's, and that nobody can connect to."""
-DEMANDING_ROUTES = frozenset(endpoint.path for endpoint in (SNAPSHOT, SNAPSHOT_STREAM, METRICS))
+DEMANDING_ROUTES = frozenset(endpoint.path for endpoint in (SNAPSHOT, SNAPSHOT_STREAM, COLUMNS, METRICS))
 """Whoever asks for these wants figures; health checks do not."""
 
 STDIN = 0

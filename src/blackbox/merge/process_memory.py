@@ -6,6 +6,7 @@ from msgspec import Struct, structs
 
 from blackbox.merge.blocks import block_rows, blocks_bytes, opaque_row
 from blackbox.merge.claims import Claim, capped, excessive
+from blackbox.merge.purposes import purposes_of
 from blackbox.merge.selection import Selection
 from blackbox.merge.stacks import stack_rows, stacks_bytes
 from blackbox.merge.threads import main_thread, owned_bytes, thread_rows
@@ -171,7 +172,8 @@ def _reported_row(
     unknown = {key: why for one in allocators for key, why in one.unknown.items() if key in PROCESS_KEYS}
     if used != driver_bytes:
         unknown["used_bytes"] = _why_corrected(driver_bytes)
-    return _row(pid, gpu, uuid, listed, used, claimed_bytes, allocated, unknown)
+    row = _row(pid, gpu, uuid, listed, used, claimed_bytes, allocated, unknown)
+    return structs.replace(row, purposes=purposes_of(allocators, claimed_bytes))
 
 
 def _why_corrected(driver_bytes: int | None) -> str:

@@ -114,6 +114,16 @@ def _of_engine(key: str, unit: Unit, text: str) -> Metric:
     return Metric(key, ("engine",), unit, text, visible_to="owner", recorded=True)
 
 
+def _purpose(purpose: str, text: str) -> Metric:
+    """Bytes of a process for one purpose, recorded for its owner."""
+
+    def read(row: Process, _: Snapshot) -> float | None:
+        return None if row.purposes is None else row.purposes.get(purpose, 0)
+
+    key = f"{purpose}_bytes"
+    return Metric(key, ("process",), "bytes", text, visible_to="owner", recorded=True, read=read)
+
+
 BLOCKS_HELP = "Blocks of memory: active hold live data, free do not. Absent while a process has no allocator report."
 
 METRICS: tuple[Metric, ...] = (
@@ -297,6 +307,21 @@ METRICS: tuple[Metric, ...] = (
         visible_to="owner",
         recorded=True,
         exposed=Exposed("memory_allocated_bytes", ("process",)),
+    ),
+    *(
+        _purpose(purpose, text)
+        for purpose, text in {
+            "weight": "Weights of a model.",
+            "gradient": "Gradients.",
+            "optimizer": "State of an optimizer.",
+            "activation": "Activations.",
+            "kv_used": "Pages of a KV cache that requests reference.",
+            "communication": "Buffers of communication between GPUs.",
+            "workspace": "Workspaces of libraries, and pools of graphs.",
+            "other": "Live memory for nothing of these, or of unknown purpose.",
+            "kv_cached": "Pages of a KV cache that hold a prefix nobody references now.",
+            "cached": "Held by its allocator, and free.",
+        }.items()
     ),
     Metric(
         "start_time",

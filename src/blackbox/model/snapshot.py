@@ -41,6 +41,10 @@ class Process(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Unix seconds; pid and start time together identify the process."""
     kind: ProcessKind
     """Which of the driver's lists names it."""
+    purposes: dict[str, Bytes] | None = None
+    """What its `reserved_bytes` are for, by purpose: `weight`, `gradient`, `optimizer`, `activation`, `kv_used`,
+    `communication`, `workspace` and `other` are live; `kv_cached` may be evicted; `cached` is free in the allocator.
+    Without those that are 0; absent where no allocator tells its blocks."""
     unknown: dict[str, str] = {}
     """Key of this object -> why its value was not measured. Absent when everything was."""
 

@@ -8,9 +8,10 @@ from typing import NamedTuple
 from msgspec import Struct, structs
 
 from blackbox.merge import merge
+from blackbox.merge.purposes import one_block_per_kind
 from blackbox.model.identity import StartTimes
 from blackbox.model.moment import Moment
-from blackbox.model.parts import Allocator, AllocatorBlock
+from blackbox.model.parts import Allocator
 from blackbox.model.sample import Sample
 from blackbox.model.series import RECORDED, Metric, SubjectKind, SubjectRow
 from blackbox.model.snapshot import Engine, Process, Snapshot
@@ -88,7 +89,7 @@ def has_maps(moment: Moment) -> bool:
 
 
 def without_maps(moment: Moment) -> Moment:
-    """The moment with one block for each map of blocks: no number here depends on more."""
+    """The moment with one block for each kind of blocks: no number here depends on more."""
     return structs.replace(moment, samples=tuple(_without_maps(sample) for sample in moment.samples))
 
 
@@ -101,11 +102,12 @@ def _has_map(allocator: Allocator) -> bool:
 
 
 def _counters(allocator: Allocator) -> Allocator:
-    blocks = allocator.blocks
-    if not blocks or not _has_map(allocator) or sum(block.size for block in blocks) != allocator.reserved_bytes:
+    if not _has_map(allocator):
+        return allocator
+    kinds = one_block_per_kind(allocator)
+    if sum(block.size for block in kinds) != allocator.reserved_bytes:
         return allocator  # the merge judges a report whose blocks do not add up by its blocks
-    whole = AllocatorBlock(0, allocator.reserved_bytes, "active")  # no block at all would mean: not reported
-    return structs.replace(allocator, blocks=(whole,), kv_pools=())
+    return structs.replace(allocator, blocks=kinds, kv_pools=())
 
 
 def _of_process(process: Process, uid: int | None) -> Subject:
@@ -128,8 +130,15 @@ def _uid_of(engine: Engine, subjects: list[Subject]) -> int | None:
 def _values(subject: Subject, row: SubjectRow, snapshot: Snapshot) -> list[float]:
     read_keys = KEY_READERS.get(subject.kind)
     if read_keys is not None and not row.unknown:
-        return [_number(value) for value in read_keys(row)]
+        found = [_number(value) for value in read_keys(row)]
+        return found + _read(subject.metrics[len(found) :], row, snapshot)
     return [_number(metric.value(row, snapshot)) for metric in subject.metrics]
+
+
+def _read(metrics: tuple[Metric, ...], row: SubjectRow, snapshot: Snapshot) -> list[float]:
+    if isinstance(row, Process) and row.purposes is None:  # as of most processes of a machine
+        return [MISSING] * len(metrics)
+    return [_number(metric.value(row, snapshot)) for metric in metrics]
 
 
 def _number(value: float | None) -> float:
@@ -137,10 +146,11 @@ def _number(value: float | None) -> float:
 
 
 def _key_reader(metrics: tuple[Metric, ...]) -> Callable[[SubjectRow], tuple[float | None, ...]] | None:
-    """Reads all keys at once; None where a metric is no key of its row."""
-    if len(metrics) < 2 or any(metric.read is not None for metric in metrics):
+    """Reads all keys at once, which come before what is no key of its row; None where that is not so."""
+    keys = [metric.key for metric in metrics if metric.read is None]
+    if len(keys) < 2 or any(metric.read is not None for metric in metrics[: len(keys)]):
         return None
-    return attrgetter(*(metric.key for metric in metrics))
+    return attrgetter(*keys)
 
 
 KEY_READERS = {kind: _key_reader(metrics) for kind, metrics in RECORDED.items()}

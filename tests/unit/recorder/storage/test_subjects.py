@@ -8,6 +8,7 @@ from hypothesis import given
 from blackbox.merge import merge
 from blackbox.model.identity import StartTimes
 from blackbox.model.moment import Moment
+from blackbox.model.purpose import PURPOSES
 from blackbox.model.series import METRIC_KEYS, RECORDED
 from blackbox.recorder.storage.subjects import Numbers, Subject, numbers_of
 from tests.moments import (
@@ -43,7 +44,8 @@ def test_the_numbers_are_those_of_the_snapshot() -> None:
     machine = numbers(reading, kind="machine")
     assert machine["used_bytes"] == snapshot.used_bytes
     trainer = next(row for row in snapshot.processes if row.pid == TRAINER)
-    assert numbers(reading, kind="process", pid=TRAINER) == {
+    purposes = {f"{purpose}_bytes": (trainer.purposes or {}).get(purpose, 0) for purpose in PURPOSES}
+    assert numbers(reading, kind="process", pid=TRAINER) == purposes | {
         "used_bytes": trainer.used_bytes,
         "reserved_bytes": trainer.reserved_bytes,
         "allocated_bytes": trainer.allocated_bytes,

@@ -1,0 +1,52 @@
+"""What the memory of allocators is for, in sums. Those of an allocator are added up once per report."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from blackbox.merge.blocks import page_subtype, pages_and_blocks
+from blackbox.merge.identity_cache import IdentityCache
+from blackbox.model.parts import Allocator, AllocatorBlock, BlockState, BlockType, KvPage
+from blackbox.model.purpose import PURPOSES, purpose_of
+
+Kind = tuple[BlockType, str | None, BlockState]
+KINDS_KEPT_MAX = 100_000
+"""Some ten for each allocator."""
+
+_kinds: IdentityCache[tuple[AllocatorBlock, ...]] = IdentityCache(KINDS_KEPT_MAX)
+
+
+def one_block_per_kind(allocator: Allocator) -> tuple[AllocatorBlock, ...]:
+    """The allocator's memory as one block for each type, subtype and state, of no address; the same tuple while its
+    report is the same."""
+    return _kinds.get((), (allocator.blocks, *allocator.kv_pools), lambda: tuple(_summed(allocator)))
+
+
+def purposes_of(allocators: Iterable[Allocator], reserved_bytes: int) -> dict[str, int] | None:
+    """Bytes by purpose, those that are not 0, in the order of `PURPOSES`; None where no allocator tells its blocks.
+    Of `reserved_bytes`, what the blocks do not account for is `other`."""
+    told = [one for one in allocators if one.blocks is not None or one.kv_pools]
+    if not told:
+        return None
+    sums = dict.fromkeys(PURPOSES, 0)
+    for allocator in told:
+        for block in one_block_per_kind(allocator):
+            state = block.state
+            purpose = purpose_of(block.type, block.subtype, allocated=state != "inactive", utilized=state == "active")
+            sums[purpose] += block.size
+    sums["other"] += max(0, reserved_bytes - sum(sums.values()))
+    return {purpose: size for purpose, size in sums.items() if size}
+
+
+def _summed(allocator: Allocator) -> Iterable[AllocatorBlock]:
+    sums: defaultdict[Kind, int] = defaultdict(int)
+    pages, blocks = pages_and_blocks(allocator)
+    for page in pages:
+        sums["kv_cache", page_subtype(page), _page_state(page)] += page.size
+    for block in blocks:
+        sums[block.type, block.subtype, block.state] += block.size
+    for (type_, subtype, state), size in sums.items():
+        yield AllocatorBlock(0, size, state, type_, subtype=subtype)
+
+
+def _page_state(page: KvPage) -> BlockState:
+    return "active" if page.in_use else "pending_free" if page.cached else "inactive"
