@@ -13,7 +13,7 @@ from blackbox.client.queries import Query, Time
 from blackbox.client.resume import EventProgress, Loss, Progress, SnapshotProgress, StreamEvent, decode
 from blackbox.client.target import Target
 from blackbox.model.block_table import BlockTable
-from blackbox.model.query import Aggregate, Aggregated, Comparison, EventList, Forecast, History, NumberedEvent
+from blackbox.model.query import Aggregate, Aggregated, Chart, Comparison, EventList, Forecast, History, NumberedEvent
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.view import BlockDetail
 
@@ -53,6 +53,20 @@ class AsyncClient(BaseClient):
         """A metric (default `used_bytes`) over time (default the last hour). Raises `ClientError`."""
         query = queries.history(since, until, gpu, pid, metric, points)
         return queries.answer(await self.ask(query), History)
+
+    async def chart(
+        self,
+        *,
+        since: Time | None = None,
+        until: Time | None = None,
+        gpu: str | int | None = None,
+        pid: int | None = None,
+        metrics: str | Collection[str] | None = None,
+        points: int | None = None,
+    ) -> Chart:
+        """Several metrics over time as arrays on one grid, with what happened meanwhile. Raises `ClientError`."""
+        query = queries.chart(since, until, gpu, pid, metrics, points)
+        return queries.answer(await self.ask(query), Chart)
 
     async def at(self, time: Time, *, gpu: str | int | None = None, blocks: BlockDetail = "full") -> Snapshot:
         """The snapshot as of a time. Raises `StatusError` (404) where nothing was recorded."""

@@ -78,6 +78,20 @@ def history(
     return _series(query, gpu, pid, metric).add(endpoints.POINTS, points)
 
 
+def chart(
+    since: Time | None,
+    until: Time | None,
+    gpu: GpuName,
+    pid: int | None,
+    metrics: str | Collection[str] | None,
+    points: int | None,
+) -> Query:
+    """Several metrics over time."""
+    query = Query(endpoints.CHART).time(endpoints.FROM, since).time(endpoints.TO, until)
+    query.add(endpoints.SERIES_GPU, gpu).add(endpoints.PID, pid)
+    return query.add(endpoints.METRICS_OF_CHART, _kinds(metrics)).add(endpoints.POINTS, points)
+
+
 def at(time: Time, gpu: GpuName, blocks: BlockDetail) -> Query:
     """The snapshot as of a time."""
     query = Query(endpoints.SNAPSHOT_AT).time(endpoints.AT, time)

@@ -10,7 +10,7 @@ from blackbox.model.block_table import CONTENT_TYPE, BlockTableHead
 from blackbox.model.endpoint import Endpoint, StatusAnswer
 from blackbox.model.event import EventKind
 from blackbox.model.parameter import DURATION, NUMBER_IN_HEADER, TEXT, TIME, Parameter, TimeText, one_of, some_of, whole
-from blackbox.model.query import Aggregated, Comparison, EventList, Forecast, History
+from blackbox.model.query import Aggregated, Chart, Comparison, EventList, Forecast, History
 from blackbox.model.series import METRIC_KEYS
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.view import BlockDetail
@@ -75,6 +75,12 @@ METRIC = Parameter(
     name="metric",
     help="Key of the snapshot, its GPUs, processes or engines.",
     values=one_of(METRIC_KEYS),
+    default="used_bytes",
+)
+METRICS_OF_CHART: Parameter[frozenset[str]] = Parameter(
+    name="metric",
+    help=f"Keys of the snapshot, its GPUs, processes or engines, separated by commas: {', '.join(METRIC_KEYS)}.",
+    values=some_of(METRIC_KEYS),
     default="used_bytes",
 )
 POINTS = Parameter(name="points", help="Most points per series.", values=whole(1, POINTS_MAX), default="300")
@@ -208,6 +214,16 @@ HISTORY = Endpoint(
     answer=_json(History),
     statuses=BAD_QUERY | NO_RECORDING | BUSY | REFUSED,
 )
+CHART = Endpoint(
+    path="/vram/chart",
+    operation="chart",
+    summary="Several metrics over time as arrays on one grid of steps, with what happened meanwhile.",
+    description="As `/vram/history`, for programs that draw: what memory is for has metrics of its own, such as "
+    "`weight_bytes` and `kv_used_bytes`.",
+    parameters=(FROM, TO, SERIES_GPU, PID, METRICS_OF_CHART, POINTS),
+    answer=_json(Chart),
+    statuses=BAD_QUERY | NO_RECORDING | BUSY | REFUSED,
+)
 SNAPSHOT_AT = Endpoint(
     path="/vram/at",
     operation="at",
@@ -337,6 +353,7 @@ ENDPOINTS = (
     SNAPSHOT_STREAM,
     COLUMNS,
     HISTORY,
+    CHART,
     SNAPSHOT_AT,
     EVENTS,
     EVENTS_STREAM,

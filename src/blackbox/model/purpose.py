@@ -17,7 +17,7 @@ KV_CACHED = "kv_cached"
 """A prefix that nobody references now; evictable."""
 FREE = "cached"
 """Held by the allocator, for nothing."""
-PURPOSES = (*LIVE, KV_CACHED, FREE)
+PURPOSES: tuple[str, ...] = (*LIVE, KV_CACHED, FREE)
 """In the order in which charts stack them, the steadiest first."""
 _SUBTYPES: dict[str, str] = {
     "gradient": "gradient",

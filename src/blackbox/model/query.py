@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from blackbox.model.event import Event
+from blackbox.model.event import Event, EventKind
 from blackbox.model.parts import BlockType
 
 Number = int | float
@@ -47,6 +47,76 @@ class History(Struct, frozen=True, kw_only=True):
     """The machine, then the GPUs, each with its processes."""
     series_omitted: int
     """Beyond the most that one answer holds."""
+
+
+class ChartSeries(Struct, frozen=True, kw_only=True):
+    """One metric of one subject, as arrays with an element per step of the chart. Without `gpu` and `pid`: the machine;
+    without `pid`: a GPU."""
+
+    gpu: int | None
+    """Index of the GPU (of the parent, for a MIG instance)."""
+    pid: int | None
+    """Process, in the server's pid namespace."""
+    metric: str
+    """Key of the snapshot that is followed."""
+    gpu_uuid: str | None
+    """UUID of the device: the MIG instance where there is one."""
+    name: str | None
+    """Of the process, the GPU, or the model an engine serves."""
+    start_time: float | None
+    """Of the process: with the pid its identity."""
+    engine: str | None
+    """Kind of the inference engine whose metric it is."""
+    low: list[Number | None]
+    """Least in each step; null where nothing was measured."""
+    mean: list[Number | None]
+    """Mean in each step."""
+    high: list[Number | None]
+    """Largest in each step."""
+
+
+class Mark(Struct, frozen=True, kw_only=True):
+    """An event, light enough for a chart; `GET /vram/events` has the rest."""
+
+    id: int
+    """Of the event."""
+    kind: EventKind
+    """What sort of thing."""
+    timestamp: float
+    """Unix seconds."""
+    message: str
+    """The same in words."""
+    gpu_uuid: str | None
+    """Device it happened on."""
+    pid: int | None
+    """Process it happened to."""
+
+
+class Chart(Struct, frozen=True, kw_only=True):
+    """Answer of `GET /vram/chart`."""
+
+    from_: float = field(name="from")
+    """Start of the range."""
+    to: float
+    """End of the range."""
+    start: float
+    """Start of the first step; each next one starts `step_seconds` later."""
+    step_seconds: float
+    """Length of a step; never shorter than the recording is fine."""
+    steps: int
+    """Elements of each array."""
+    series: tuple[ChartSeries, ...]
+    """The machine, then the GPUs, each with its processes; of each its metrics in a fixed order."""
+    series_omitted: int
+    """Beyond the most that one answer holds; those with the highest peaks are told."""
+    marks: tuple[Mark, ...]
+    """What happened in the range, oldest first; of too much the newest."""
+    marks_omitted: bool
+    """More happened."""
+    recorded_from: float | None
+    """Time of the first that is still kept; null where nothing is."""
+    recorded_to: float | None
+    """Time of the last."""
 
 
 class Aggregate(Struct, frozen=True, kw_only=True):

@@ -72,6 +72,10 @@ class TimeBuckets:
         first, last = min(self._buckets), max(self._buckets)
         return [self._point(place) for place in range(first, last + 1)]
 
+    def bucket_at(self, place: int) -> Bucket | None:
+        """That of the time `place * step`; None where nothing was measured then."""
+        return self._buckets.get(place)
+
     def _add_samples(self, part: RunSlice, place: int) -> None:
         times, column = part.run.times, part.run.column(place)
         for row in part.rows:

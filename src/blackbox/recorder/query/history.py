@@ -1,7 +1,7 @@
 """Series over time, from whichever tier is as fine as the query and still has the time it asks for."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain, islice, pairwise
 from typing import NamedTuple
 
@@ -32,33 +32,60 @@ class HistoryQuery(NamedTuple):
     until: float
     gpu: str | None
     pid: int | None
-    metric: str
+    metrics: frozenset[str]
     viewer_uid: int | None
 
     @classmethod
     def checked(
-        cls, since: float, until: float, gpu: str | None, pid: int | None, metric: str | None, viewer_uid: int | None
+        cls,
+        since: float,
+        until: float,
+        gpu: str | None,
+        pid: int | None,
+        metrics: Collection[str] | None,
+        viewer_uid: int | None,
     ) -> "HistoryQuery":
         """Raises `ValueError` with one line."""
-        if metric is not None and metric not in METRIC_KEYS:
-            raise ValueError(f"metric: {metric!a:.80} is none of {', '.join(METRIC_KEYS)}")
+        for metric in metrics or ():
+            if metric not in METRIC_KEYS:
+                raise ValueError(f"metric: {metric!a:.80} is none of {', '.join(METRIC_KEYS)}")
         if not (math.isfinite(since) and math.isfinite(until) and since < until):
             raise ValueError("from: must be before to")
-        return cls(since, until, gpu, pid, metric or METRIC, viewer_uid)
+        return cls(since, until, gpu, pid, frozenset(metrics or (METRIC,)), viewer_uid)
 
     def wants(self, key: SeriesKey) -> bool:
         """Whether the series is asked for, and for the eyes of who asks."""
         subject, metric = key
         return (
-            metric.key == self.metric
+            metric.key in self.metrics
             and (self.pid is None or subject.pid == self.pid)
             and (self.gpu is None or self.gpu == subject.gpu_uuid or self.gpu == str(subject.gpu))
             and (metric.visible_to == "anyone" or self.viewer_uid is None or subject.uid in (self.viewer_uid, ANYONE))
         )
 
 
+class FoundSeries(NamedTuple):
+    """Every series that a query asks for, cut into buckets of one length."""
+
+    step_seconds: float
+    largest: list[TimeBuckets]
+    """Those with a sample, the highest peaks first."""
+
+
 def history(tiers: Sequence[TierReader], query: HistoryQuery, points: int) -> History:
     """The answer to `/vram/history`."""
+    step, largest = found_series(tiers, query, points)
+    return History(
+        from_=query.since,
+        to=query.until,
+        step_seconds=step,
+        series=tuple(sorted(map(_series, largest[:SERIES_MAX]), key=_order)),
+        series_omitted=max(0, len(largest) - SERIES_MAX),
+    )
+
+
+def found_series(tiers: Sequence[TierReader], query: HistoryQuery, points: int) -> FoundSeries:
+    """The series in at most so many buckets each."""
     wanted_step = (query.until - query.since) / points
     tier = _finest_with(tiers, query.since)
     while tier + 1 < len(tiers) and tiers[tier + 1].tier.step_seconds <= wanted_step:
@@ -71,14 +98,7 @@ def history(tiers: Sequence[TierReader], query: HistoryQuery, points: int) -> Hi
     for part in chain(first, slices):
         for key, place in part.places:
             found.setdefault(key.identity(starts), TimeBuckets(step)).add(key, part, place)
-    largest = sorted((one for one in found.values() if one), key=lambda one: one.peak, reverse=True)
-    return History(
-        from_=query.since,
-        to=query.until,
-        step_seconds=step,
-        series=tuple(sorted(map(_series, largest[:SERIES_MAX]), key=_order)),
-        series_omitted=max(0, len(largest) - SERIES_MAX),
-    )
+    return FoundSeries(step, sorted((one for one in found.values() if one), key=lambda one: one.peak, reverse=True))
 
 
 def aggregated(tiers: Sequence[TierReader], query: HistoryQuery) -> tuple[Aggregate, ...]:

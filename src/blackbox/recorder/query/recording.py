@@ -5,7 +5,9 @@ from pathlib import Path
 
 from blackbox.merge import merge
 from blackbox.model.moment import Moment
+from blackbox.model.query import Chart
 from blackbox.model.snapshot import Snapshot
+from blackbox.recorder.query.chart import MARKS_MAX, chart
 from blackbox.recorder.query.history import Aggregate, History, HistoryQuery, aggregated, history
 from blackbox.recorder.query.samples import RecordedNumber, recorded_numbers
 from blackbox.recorder.storage.compression import DamageError
@@ -57,7 +59,27 @@ class Recording:
         """
         if not 1 <= points <= POINTS_MAX:
             raise ValueError(f"points: {points} is not between 1 and {POINTS_MAX}")
-        return history(self._tiers, HistoryQuery.checked(since, until, gpu, pid, metric, viewer_uid), points)
+        return history(
+            self._tiers,
+            HistoryQuery.checked(since, until, gpu, pid, _only(metric), viewer_uid),
+            points,
+        )
+
+    def chart(
+        self,
+        since: float,
+        until: float,
+        *,
+        gpu: str | None = None,
+        pid: int | None = None,
+        metrics: Collection[str] | None = None,
+        points: int = POINTS,
+        viewer_uid: int | None = None,
+    ) -> Chart:
+        """Several metrics over time, as arrays on one grid, with what happened meanwhile. Otherwise as `history`."""
+        query = HistoryQuery.checked(since, until, gpu, pid, metrics, viewer_uid)
+        happened = self.events(since, until, limit=MARKS_MAX + 1)
+        return chart(self._tiers, query, min(points, POINTS_MAX), happened, self.span())
 
     def numbers(self, since: float, until: float) -> Iterator[RecordedNumber]:
         """Every number of everybody in a range of Unix seconds, each as finely as it is kept, once."""
@@ -74,7 +96,7 @@ class Recording:
         viewer_uid: int | None = None,
     ) -> tuple[Aggregate, ...]:
         """What the same series come to over the whole range. Raises `ValueError` with one line."""
-        return aggregated(self._tiers, HistoryQuery.checked(since, until, gpu, pid, metric, viewer_uid))
+        return aggregated(self._tiers, HistoryQuery.checked(since, until, gpu, pid, _only(metric), viewer_uid))
 
     def at(self, time: float, *, gpu: str | None = None, viewer_uid: int | None = None) -> Snapshot | None:
         """The snapshot as of then, with its own `seq` and `timestamp`; None where nothing was recorded.
@@ -132,6 +154,10 @@ class Recording:
     def events_after(self, number: int, limit: int = EVENTS_MAX) -> list[RecordedEvent]:
         """The oldest `limit` events with ids above `number`."""
         return self._events.after(number, min(limit, EVENTS_MAX))
+
+
+def _only(metric: str | None) -> tuple[str, ...] | None:
+    return None if metric is None else (metric,)
 
 
 def _to_moment(frame: Frame | None) -> Moment | None:

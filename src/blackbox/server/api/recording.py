@@ -50,18 +50,29 @@ class SeriesFilter(NamedTuple):
 @handles(endpoints.HISTORY)
 def history(context: Context, request: Request, viewer: Viewer, query: Query) -> AnswerOrCoroutine:
     """A metric over time."""
-    now = time.time()
-    to = query.time_or(endpoints.TO, now, now)
-    since = query.time_or(endpoints.FROM, now, max(0.0, to - HISTORY_SECONDS))
+    since, to = _range(query)
     points = query.value(endpoints.POINTS)
     wanted = _series_filter(query, viewer)
-    _require_order(since, to)
 
     def work(recording: Recording) -> bytes:
         gpu, pid, metric, viewer_uid = wanted
         return msgspec.json.encode(
             recording.history(since, to, gpu=gpu, pid=pid, metric=metric, points=points, viewer_uid=viewer_uid)
         )
+
+    return recorded_answer(context, request, work)
+
+
+@handles(endpoints.CHART)
+def chart(context: Context, request: Request, viewer: Viewer, query: Query) -> AnswerOrCoroutine:
+    """Several metrics over time, with marks."""
+    since, to = _range(query)
+    gpu, pid = query.get(endpoints.SERIES_GPU), query.get(endpoints.PID)
+    metrics, points = query.value(endpoints.METRICS_OF_CHART), query.value(endpoints.POINTS)
+
+    def work(recording: Recording) -> bytes:
+        found = recording.chart(since, to, gpu=gpu, pid=pid, metrics=metrics, points=points, viewer_uid=viewer.uid)
+        return msgspec.json.encode(found)
 
     return recorded_answer(context, request, work)
 
@@ -157,6 +168,15 @@ def forecasted(context: Context, request: Request, viewer: Viewer, _query: Query
 def _series_filter(query: Query, viewer: Viewer) -> SeriesFilter:
     gpu, pid = query.get(endpoints.SERIES_GPU), query.get(endpoints.PID)
     return SeriesFilter(gpu, pid, query.value(endpoints.METRIC), viewer.uid)
+
+
+def _range(query: Query) -> tuple[float, float]:
+    """Start and end of a question about a range of time."""
+    now = time.time()
+    to = query.time_or(endpoints.TO, now, now)
+    since = query.time_or(endpoints.FROM, now, max(0.0, to - HISTORY_SECONDS))
+    _require_order(since, to)
+    return since, to
 
 
 def _require_order(since: float, to: float) -> None:
