@@ -111,9 +111,16 @@ class Dashboard:
         path = f"{self._node.node.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         try:
             done = subprocess.run(
-                command, cwd=WEB, env=os.environ | {"PATH": path}, timeout=NPM_SECONDS_MAX, check=False,
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            )  # fmt: skip
+                command,
+                cwd=WEB,
+                env=os.environ | {"PATH": path, "NO_COLOR": "1"},
+                timeout=NPM_SECONDS_MAX,
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
         except subprocess.TimeoutExpired:
             raise BuildError(f"{name} took longer than {NPM_SECONDS_MAX} s") from None
         if done.returncode != 0:

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { about, bytes, change, changeGib, clockTenths, duration, GIB, MIB, ratePerMinute, shortDuration, ticks } from "../src/format";
+import { about, bytes, change, changeGib, clockTenths, duration, GIB, MIB, ratePerMinute, shortDuration, ticks } from "../src/data/format";
 
 test.each([
   [0, "0 B"],

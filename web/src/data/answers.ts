@@ -1,0 +1,301 @@
+/** What the server answers, as far as the page reads it. docs/api.md has every key with its meaning. */
+
+/** Key of an object -> why its value was not measured. */
+export type Unknown = Readonly<Record<string, string>>;
+
+export interface Process {
+  pid: number;
+  name: string;
+  used_bytes: number;
+  reserved_bytes: number;
+  gpu: number;
+  gpu_uuid: string;
+  allocated_bytes: number | null;
+  user: string | null;
+  container: string | null;
+  start_time: number | null;
+  kind: "compute" | "graphics" | "mps";
+  unknown?: Unknown;
+}
+
+export interface Thread {
+  thread_id: number;
+  pid: number;
+  gpu: number;
+  state: "active" | "running" | "waiting";
+  allocated_bytes: number;
+  unknown?: Unknown;
+}
+
+export interface Block {
+  block_id: number;
+  address: number;
+  size: number;
+  type: BlockType;
+  subtype?: string;
+  allocated: boolean;
+  utilized: boolean;
+  pid: number;
+  gpu: number;
+  requested_bytes?: number;
+  type_source?: string;
+  thread_id?: number;
+  stream?: number;
+}
+
+export type BlockType = "kv_cache" | "weight" | "activation" | "other";
+
+export interface BlockGroup {
+  pid: number;
+  gpu: number;
+  type: BlockType;
+  subtype: string | null;
+  allocated: boolean;
+  utilized: boolean;
+  count: number;
+  size: number;
+}
+
+export interface Stack {
+  pid: number;
+  gpu: number;
+  frames: readonly string[];
+  type: BlockType;
+  subtype?: string | null;
+  allocated_bytes: number;
+  blocks?: number | null;
+}
+
+export interface Gpu {
+  index: number;
+  uuid: string;
+  name: string;
+  state: string;
+  reason: string | null;
+  age_seconds: number;
+  total_bytes: number;
+  used_bytes: number;
+  free_bytes: number;
+  driver_reserved_bytes: number;
+  unattributed_bytes: number;
+  used_percent: number;
+  parent_uuid: string | null;
+  mig: { gpu_instance_id: number; compute_instance_id: number; profile: string } | null;
+  utilization_percent: number | null;
+  temperature_celsius: number | null;
+  power_watts: number | null;
+  xid: { code: number; timestamp: number } | null;
+  unknown?: Unknown;
+}
+
+export interface Engine {
+  kind: string;
+  pid: number | null;
+  model: string | null;
+  kv_pages_total: number | null;
+  kv_pages_used: number | null;
+  kv_pages_cached: number | null;
+  prefix_hit_ratio: number | null;
+  requests_running: number | null;
+  requests_waiting: number | null;
+  preemptions_total: number | null;
+  pids: readonly number[];
+  gpus: readonly number[];
+  unknown?: Unknown;
+}
+
+export interface SourceStatus {
+  name: string;
+  state: string;
+  reason: string | null;
+  age_seconds: number | null;
+  duration_seconds: number | null;
+  samples_total: number;
+  failures_total: number;
+  restarts_total: number;
+}
+
+export interface KernelMetrics {
+  available: boolean;
+  scope: string | null;
+  reason: string | null;
+}
+
+export interface Snapshot {
+  total_bytes: number;
+  used_bytes: number;
+  free_bytes: number;
+  processes: readonly Process[];
+  threads: readonly Thread[];
+  blocks: readonly Block[];
+  blocks_omitted: number;
+  blocks_summary: readonly BlockGroup[] | null;
+  stacks: readonly Stack[] | null;
+  nsight_metrics: Readonly<Record<string, KernelMetrics>>;
+  gpus: readonly Gpu[];
+  engines: readonly Engine[];
+  sources: readonly SourceStatus[];
+  schema: number;
+  seq: number;
+  timestamp: string;
+  age_seconds: number;
+  host: string;
+  simulated: boolean;
+  unknown?: Unknown;
+}
+
+/** [start, least, mean, largest]; null where nothing was measured. */
+export type Point = readonly [number, number | null, number | null, number | null];
+
+export interface Series {
+  gpu: number | null;
+  pid: number | null;
+  gpu_uuid: string | null;
+  name: string | null;
+  start_time: number | null;
+  metric: string;
+  points: readonly Point[];
+}
+
+export interface History {
+  from: number;
+  to: number;
+  step_seconds: number;
+  series: readonly Series[];
+  series_omitted: number;
+}
+
+export interface ProcessLife {
+  name: string | null;
+  start_time: number | null;
+  used_bytes: number | null;
+  peak_used_bytes: number | null;
+  ended: string | null;
+  signal: number | null;
+  exit_code: number | null;
+  exception: string | null;
+}
+
+export interface OutOfMemory {
+  requested_bytes: number;
+  device_total_bytes: number | null;
+  device_free_bytes: number | null;
+  allocator: {
+    reserved_bytes: number | null;
+    allocated_bytes: number | null;
+    largest_free_bytes: number | null;
+  } | null;
+}
+
+export interface BlackboxEvent {
+  id: number;
+  kind: string;
+  timestamp: number;
+  message: string;
+  gpu_uuid?: string;
+  pid?: number;
+  code?: number;
+  oom?: OutOfMemory;
+  process?: ProcessLife;
+  growth?: { rate_bytes_per_second: number; rise_bytes: number; window_seconds: number };
+  threshold?: { threshold_percent: number; used_percent: number; above: boolean };
+}
+
+export interface Evidence {
+  from: number;
+  to: number;
+  rise_bytes: number;
+  rate_bytes_per_second: number;
+  rate_low_bytes_per_second: number;
+  rate_high_bytes_per_second: number;
+}
+
+export interface Outlook {
+  gpu: number;
+  gpu_uuid: string;
+  pid: number | null;
+  name: string | null;
+  start_time: number | null;
+  used_bytes: number;
+  headroom_bytes: number;
+  full_in_seconds_min: number | null;
+  full_in_seconds: number | null;
+  full_in_seconds_max: number | null;
+  evidence: Evidence | null;
+  message: string;
+}
+
+export interface Forecast {
+  timestamp: number;
+  gpus: readonly Outlook[];
+  processes: readonly Outlook[];
+  advice: readonly { message: string; engine: string; model: string | null }[];
+}
+
+export interface TypeChange {
+  type: BlockType;
+  subtype: string | null;
+  before_bytes: number;
+  after_bytes: number;
+  delta_bytes: number;
+  before_blocks: number;
+  after_blocks: number;
+}
+
+export interface StackChange {
+  frames: readonly string[];
+  type: BlockType;
+  subtype: string | null;
+  before_bytes: number;
+  after_bytes: number;
+  delta_bytes: number;
+}
+
+export interface ProcessChange {
+  change: "new" | "gone" | "grown" | "shrunk" | "shifted";
+  gpu: number;
+  gpu_uuid: string;
+  pid: number;
+  name: string;
+  before_bytes: number;
+  after_bytes: number;
+  delta_bytes: number;
+  types: readonly TypeChange[];
+  stacks: readonly StackChange[];
+  unknown: Unknown;
+}
+
+export interface Comparison {
+  a: { timestamp: string; used_bytes: number };
+  b: { timestamp: string; used_bytes: number };
+  delta_bytes: number;
+  processes: readonly ProcessChange[];
+  unchanged: number;
+}
+
+export interface Aggregated {
+  aggregates: readonly { gpu_uuid: string | null; pid: number | null; start_time: number | null; max: number }[];
+}
+
+export interface Health {
+  status: "ok" | "starting" | "stale";
+  sources: readonly SourceStatus[];
+  recorder: {
+    state: string;
+    reason: string | null;
+    directory: string | null;
+    bytes: number;
+    limit_bytes: number;
+    moments_total: number;
+    events_total: number;
+    dropped_total: number;
+    failures_total: number;
+    damaged_total: number;
+    dumps: number;
+  } | null;
+}
+
+/** Unix seconds of a snapshot. */
+export function timeOf(snapshot: Pick<Snapshot, "timestamp">): number {
+  return Date.parse(snapshot.timestamp) / 1000;
+}

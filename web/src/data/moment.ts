@@ -1,0 +1,46 @@
+/** What lived at the time looked at, with stacks, and what had changed since a minute before. */
+
+import { effect, signal } from "@preact/signals";
+import type { Comparison, Snapshot } from "./answers";
+import { timeOf } from "./answers";
+import { askComparison, askSnapshot } from "./api";
+import { now, route } from "./store";
+
+export const BEFORE_SECONDS = 60;
+/** While the page is live: often enough to follow, rarely enough to read. */
+const AGAIN_MS = 3000;
+
+export interface Lived {
+  snapshot: Snapshot | null;
+  before: Comparison | null;
+  error: string | null;
+}
+
+export const lived = signal<Lived>({ snapshot: null, before: null, error: null });
+
+/** Begins to follow the page's time; returns the way to stop. */
+export function followMoment(): () => void {
+  let isWanted = true;
+  let controller = new AbortController();
+  const load = async (time: number | null) => {
+    controller.abort();
+    controller = new AbortController();
+    const { signal: aborted } = controller;
+    try {
+      const snapshot = await askSnapshot(time, "full", null, aborted);
+      const at = timeOf(snapshot);
+      const before = await askComparison(at - BEFORE_SECONDS, time === null ? null : at, null).catch(() => null); // not recorded a minute before
+      if (isWanted && !aborted.aborted) lived.value = { snapshot, before, error: null };
+    } catch (error) {
+      if (isWanted && !aborted.aborted) lived.value = { snapshot: null, before: null, error: error instanceof Error ? error.message : String(error) };
+    }
+  };
+  const stop = effect(() => void load(route.value.time));
+  const timer = setInterval(() => route.peek().time === null && !document.hidden && now.peek() > 0 && void load(null), AGAIN_MS);
+  return () => {
+    isWanted = false;
+    stop();
+    controller.abort();
+    clearInterval(timer);
+  };
+}

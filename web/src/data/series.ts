@@ -1,0 +1,114 @@
+/** Values over the last minutes, kept for sparks, strip and rates: seeded from the recording, then fed by the stream. */
+
+import type { History, Snapshot } from "./answers";
+import { timeOf } from "./answers";
+import { processKey } from "./ledger";
+
+export const KEPT_SECONDS = 330;
+/** Five minutes of two samples a second, and some room. */
+export const KEPT_POINTS_MAX = 1500;
+/** A longer silence is a gap, and stays one. */
+export const GAP_SECONDS = 8;
+
+export interface Track {
+  readonly times: number[];
+  readonly values: number[];
+}
+
+export class Tracks {
+  readonly #tracks = new Map<string, Track>();
+
+  get(key: string): Track {
+    return this.#tracks.get(key) ?? { times: [], values: [] };
+  }
+
+  /** Replaces all by what was recorded. */
+  seed(history: History): void {
+    this.#tracks.clear();
+    for (const series of history.series) {
+      if (series.gpu_uuid === null) continue;
+      const key = series.pid === null ? series.gpu_uuid : processKey(series);
+      const track: Track = { times: [], values: [] };
+      for (const [start, , mean] of series.points) {
+        if (mean === null) continue;
+        track.times.push(start);
+        track.values.push(mean);
+      }
+      this.#tracks.set(key, track);
+    }
+  }
+
+  /** Adds a snapshot; what is older than is kept, and what has ended, is dropped. */
+  add(snapshot: Snapshot): void {
+    const time = timeOf(snapshot);
+    for (const gpu of snapshot.gpus) this.#push(gpu.uuid, time, gpu.used_bytes);
+    for (const process of snapshot.processes) this.#push(processKey(process), time, process.used_bytes);
+    for (const [key, track] of this.#tracks) {
+      const stale = track.times.findIndex((one) => one >= time - KEPT_SECONDS);
+      const excess = Math.max(track.times.length - KEPT_POINTS_MAX, stale === -1 ? track.times.length : stale);
+      if (excess >= track.times.length) this.#tracks.delete(key);
+      else if (excess > 0) {
+        track.times.splice(0, excess);
+        track.values.splice(0, excess);
+      }
+    }
+  }
+
+  #push(key: string, time: number, value: number): void {
+    const track = this.#tracks.get(key) ?? { times: [], values: [] };
+    if (time <= (track.times.at(-1) ?? 0)) return;
+    track.times.push(time);
+    track.values.push(value);
+    this.#tracks.set(key, track);
+  }
+}
+
+/** The value at a time: of the newest point not after it; null before the first. */
+export function valueAt(track: Track, time: number): number | null {
+  let low = 0;
+  let high = track.times.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (track.times[middle]! <= time) low = middle + 1;
+    else high = middle;
+  }
+  return low === 0 ? null : track.values[low - 1]!;
+}
+
+export interface Course {
+  kind: "flat" | "swings" | "moves";
+  low: number;
+  high: number;
+}
+
+/** Share of a GPU's memory within which it is called flat. */
+const FLAT_SHARE = 0.01;
+
+/** How a track went, for where no trend is told: flat, swinging between two values, or on its way. */
+export function courseOf(track: Track, total: number): Course | null {
+  if (track.values.length < 2) return null;
+  const low = Math.min(...track.values);
+  const high = Math.max(...track.values);
+  if (high - low <= total * FLAT_SHARE) return { kind: "flat", low, high };
+  const turns = reversals(track.values, (high - low) / 4);
+  return { kind: turns >= 2 ? "swings" : "moves", low, high };
+}
+
+/** How often it turned back by more than `least`. */
+function reversals(values: readonly number[], least: number): number {
+  let extreme = values[0]!;
+  let rising: boolean | null = null;
+  let turns = 0;
+  for (const value of values) {
+    if (rising === null) {
+      if (Math.abs(value - extreme) >= least) rising = value > extreme;
+      if (rising !== null) extreme = value;
+    } else if (rising ? value > extreme : value < extreme) extreme = value;
+    else if (Math.abs(value - extreme) >= least) {
+      rising = !rising;
+      extreme = value;
+      turns++;
+    }
+  }
+  return turns;
+}

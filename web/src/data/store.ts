@@ -1,0 +1,180 @@
+/** The state of the page: what the address says, what the stream brings, and what is shown of it. */
+
+import { batch, computed, effect, signal } from "@preact/signals";
+import type { BlackboxEvent, Forecast, Snapshot } from "./answers";
+import { timeOf } from "./answers";
+import { askEvents, askForecast, askHistory, askSnapshot, Refusal } from "./api";
+import { type GpuLedger, leaves, ledgersOf } from "./ledger";
+import { formatRoute, parseRoute, type Route } from "./route";
+import { Tracks } from "./series";
+import { type Connection, SnapshotStream } from "./stream";
+
+export const STRIP_SECONDS = 300;
+const EVENTS_KEPT_MAX = 500;
+const EVENTS_EVERY_MS = 4000;
+const FORECAST_EVERY_MS = 5000;
+/** After so long without a sample the tracks are taken from the recording again. */
+const RESEED_SECONDS = 5;
+
+// What the address says
+
+export const route = signal<Route>(parseRoute(location.hash));
+
+/** Goes where `change` leads. Steps in time and typing replace the entry in the browser's history; views add one. */
+export function go(change: Partial<Route>): void {
+  const next = { ...route.value, ...change };
+  const hash = formatRoute(next);
+  if (hash === location.hash) return;
+  if (next.view === route.value.view) history.replaceState(null, "", hash);
+  else history.pushState(null, "", hash);
+  route.value = next;
+}
+
+export function goMore(more: Readonly<Record<string, string | null>>): void {
+  const merged = { ...route.value.more, ...more };
+  go({ more: Object.fromEntries(Object.entries(merged).filter((entry): entry is [string, string] => entry[1] !== null)) });
+}
+
+/** The address of a place, for links. */
+export function linkTo(change: Partial<Route>): string {
+  return formatRoute({ ...route.value, more: {}, ...change });
+}
+
+// What the stream brings
+
+export const live = signal<Snapshot | null>(null);
+export const connection = signal<Connection>({ state: "connecting" });
+export const tracks = new Tracks();
+/** Grows when `tracks` has changed. */
+export const tracksVersion = signal(0);
+export const events = signal<readonly BlackboxEvent[]>([]);
+/** Why nothing recorded can be shown; null where a recording is kept. */
+export const noRecording = signal<string | null>(null);
+export const forecast = signal<Forecast | null>(null);
+/** When the recording begins, as far as we have asked. */
+export const recordedSince = signal<number | null>(null);
+export const framesMissed = signal(0);
+
+// What is shown
+
+const past = signal<{ time: number; snapshot: Snapshot | null; error: string | null } | null>(null);
+
+/** The snapshot on the page: the newest, or that of the time looked at. */
+export const shown = computed<Snapshot | null>(() => {
+  if (route.value.time === null) return live.value;
+  return past.value?.snapshot ?? null;
+});
+/** Why the time looked at cannot be shown. */
+export const pastError = computed(() => (route.value.time === null ? null : (past.value?.error ?? null)));
+export const ledgers = computed<readonly GpuLedger[]>(() => (shown.value === null ? [] : ledgersOf(shown.value)));
+export const gpuLeaves = computed(() => leaves(ledgers.value));
+/** Now, as the newest sample says. */
+export const now = computed(() => (live.value === null ? Date.now() / 1000 : timeOf(live.value)));
+/** The time looked at, or now. */
+export const cursor = computed(() => route.value.time ?? now.value);
+export const isDemo = computed(() => (live.value ?? past.value?.snapshot)?.simulated ?? false);
+
+export const stream = new SnapshotStream(onSnapshot, (next) => {
+  connection.value = next;
+});
+
+function onSnapshot(snapshot: Snapshot): void {
+  const before = live.value;
+  const silence = before === null ? Infinity : timeOf(snapshot) - timeOf(before);
+  tracks.add(snapshot);
+  batch(() => {
+    if (before !== null && snapshot.seq > before.seq + 1) framesMissed.value += snapshot.seq - before.seq - 1;
+    live.value = snapshot;
+    tracksVersion.value++;
+  });
+  if (silence > RESEED_SECONDS || silence < 0) void seed();
+}
+
+/** Takes the last minutes from the recording. */
+async function seed(): Promise<void> {
+  const to = now.peek();
+  try {
+    const recorded = await askHistory({ from: to - STRIP_SECONDS, to }, "used_bytes", STRIP_SECONDS);
+    tracks.seed(recorded);
+    const newest = live.peek();
+    if (newest !== null) tracks.add(newest);
+    batch(() => {
+      noRecording.value = null;
+      tracksVersion.value++;
+    });
+  } catch (error) {
+    if (error instanceof Refusal && error.status === 404) noRecording.value = error.message;
+  }
+  await Promise.all([refreshEvents(true), refreshForecast()]);
+}
+
+async function refreshEvents(all: boolean): Promise<void> {
+  const newest = all ? undefined : events.peek().at(-1);
+  try {
+    const answer = await askEvents(newest?.timestamp ?? null, EVENTS_KEPT_MAX);
+    const known = new Set(all ? [] : events.peek().map((event) => event.id));
+    const fresh = answer.events.filter((event) => !known.has(event.id));
+    if (all || fresh.length > 0) events.value = [...(all ? [] : events.peek()), ...fresh].slice(-EVENTS_KEPT_MAX);
+  } catch {
+    // the stream tells of lost connections, `seed` of a missing recording
+  }
+}
+
+async function refreshForecast(): Promise<void> {
+  try {
+    forecast.value = await askForecast();
+  } catch {
+    forecast.value = null;
+  }
+}
+
+/** Begins: stream, recording, address. Called once. */
+export function start(): void {
+  window.addEventListener("hashchange", () => {
+    route.value = parseRoute(location.hash);
+  });
+  stream.start();
+  const active = () => !document.hidden && connection.peek().state === "live" && noRecording.peek() === null;
+  setInterval(() => active() && void refreshEvents(false), EVENTS_EVERY_MS);
+  setInterval(() => active() && void refreshForecast(), FORECAST_EVERY_MS);
+  effect(loadPast);
+}
+
+let asked: AbortController | null = null;
+
+/** Fetches the snapshot of the time looked at, the newest request alone. */
+function loadPast(): void {
+  const time = route.value.time;
+  asked?.abort();
+  if (time === null) {
+    past.value = null;
+    return;
+  }
+  if (past.peek()?.time === time && past.peek()?.snapshot !== null) return;
+  asked = new AbortController();
+  const { signal } = asked;
+  askSnapshot(time, "summary", null, signal)
+    .then((snapshot) => {
+      past.value = { time, snapshot, error: null };
+    })
+    .catch((error: unknown) => {
+      if (signal.aborted) return;
+      past.value = { time, snapshot: null, error: error instanceof Error ? error.message : String(error) };
+    });
+}
+
+// Time
+
+export function goLive(): void {
+  go({ time: null });
+}
+
+export function lookAt(time: number): void {
+  const newest = now.peek();
+  go({ time: time >= newest ? null : Math.round(time * 10) / 10 });
+}
+
+export function togglePause(): void {
+  if (route.peek().time === null) go({ time: now.peek() });
+  else goLive();
+}

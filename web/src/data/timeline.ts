@@ -1,0 +1,90 @@
+/** What the timeline shows: its range, and the recording within it, asked for again as time goes on. */
+
+import { computed, effect, signal } from "@preact/signals";
+import type { History } from "./answers";
+import { askHistory } from "./api";
+import type { Recorded } from "./bands";
+import { now, recordedSince, route } from "./store";
+
+export const RANGES = [
+  { value: 300, text: "5 min" },
+  { value: 3600, text: "1 h" },
+  { value: 86_400, text: "24 h" },
+] as const;
+const POINTS = 300;
+const WHOLE_SECONDS = 30 * 86_400;
+const WHOLE_EVERY_MS = 60_000;
+
+/** The range in the address: fixed by a brush, or so long before the time looked at. */
+export const range = computed<{ from: number; to: number; isFixed: boolean }>(() => {
+  const { more, time } = route.value;
+  const [from, to] = [Number(more["from"]), Number(more["to"])];
+  if (more["from"] !== undefined && more["to"] !== undefined && Number.isFinite(from) && to > from) return { from, to, isFixed: true };
+  const seconds = Number(more["range"] ?? RANGES[0].value);
+  if (time === null) return { from: now.value - seconds, to: now.value, isFixed: false };
+  const end = Math.min(now.value, time + seconds / 2);
+  return { from: end - seconds, to: end, isFixed: false };
+});
+
+export const recorded = signal<Recorded | null>(null);
+export const whole = signal<History | null>(null);
+export const timelineError = signal<string | null>(null);
+/** Under the pointer, on any chart. */
+export const pointed = signal<number | null>(null);
+
+/** Seconds that may pass before the same range is asked for again. */
+function everySeconds(seconds: number): number {
+  return seconds <= 600 ? 2 : seconds <= 7200 ? 10 : 60;
+}
+
+/** When the first point begins; null where there is none. */
+function firstOf(history: History): number | null {
+  const first = Math.min(...history.series.map((series) => series.points[0]?.[0] ?? Infinity));
+  return Number.isFinite(first) ? first : null;
+}
+
+/** Begins to follow; returns the way to stop. */
+export function followTimeline(): () => void {
+  let isBusy = false;
+  let isWanted = true;
+  let last = { from: 0, to: 0 };
+
+  const load = async (from: number, to: number) => {
+    isBusy = true;
+    try {
+      const [used, reserved, allocated] = await Promise.all(["used_bytes", "reserved_bytes", "allocated_bytes"].map((metric) => askHistory({ from, to }, metric, POINTS)));
+      if (isWanted) {
+        recorded.value = { used: used!, reserved: reserved!, allocated: allocated! };
+        timelineError.value = null;
+      }
+    } catch (error) {
+      timelineError.value = error instanceof Error ? error.message : String(error);
+    }
+    isBusy = false;
+  };
+  const loadWhole = async () => {
+    const to = now.peek();
+    try {
+      const from = firstOf(await askHistory({ from: to - WHOLE_SECONDS, to }, "used_bytes", POINTS)) ?? to;
+      whole.value = await askHistory({ from, to }, "used_bytes", POINTS); // finer, now that the beginning is known
+      recordedSince.value = firstOf(whole.value);
+    } catch {
+      whole.value = null;
+    }
+  };
+  const stop = effect(() => {
+    const { from, to, isFixed } = range.value;
+    const moved = isFixed ? from !== last.from || to !== last.to : Math.abs(to - last.to) >= everySeconds(to - from) || Math.abs(to - from - (last.to - last.from)) > 1;
+    if (!moved || isBusy) return;
+    last = { from, to };
+    void load(from, to);
+  });
+  void loadWhole();
+  const timer = setInterval(() => void loadWhole(), WHOLE_EVERY_MS);
+  return () => {
+    isWanted = false;
+    stop();
+    clearInterval(timer);
+    pointed.value = null;
+  };
+}

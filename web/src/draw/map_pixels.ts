@@ -1,0 +1,102 @@
+/** Turns summed-up pixels into an image: colours at their strength, textures, edges. */
+
+import { NOTHING, type Pixels, strengthOf } from "../data/block_map";
+import type { Purpose } from "../data/purpose";
+import { coloursOf, type Ground, hasInk } from "./texture";
+
+export const ROW_PX = 9;
+export const ROW_STEP = 10;
+
+interface Ink {
+  texture: NonNullable<Purpose["texture"]> | null;
+  ink: number;
+  behind: number;
+  /** The colour at 30, 55, 78 and 100 % on paper. */
+  steps: readonly number[];
+}
+
+/** Red, green, blue of "#rrggbb", or "#rgb", which is what a style sheet is shortened to. */
+export function rgb(hex: string): [number, number, number] {
+  const digits = hex.length === 4 ? [...hex.slice(1)].map((digit) => digit + digit).join("") : hex.slice(1);
+  const value = Number.parseInt(digits, 16);
+  return [(value >> 16) & 255, (value >> 8) & 255, value & 255];
+}
+
+function word([red, green, blue]: readonly [number, number, number]): number {
+  return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+}
+
+/** `strength` of one colour on another. */
+export function mixed(colour: string, ground: string, strength: number): [number, number, number] {
+  const [over, under] = [rgb(colour), rgb(ground)];
+  return [0, 1, 2].map((channel) => Math.round(over[channel]! * strength + under[channel]! * (1 - strength))) as [number, number, number];
+}
+
+const STRENGTHS = [0.3, 0.55, 0.78, 1];
+
+/** Inks of a list of purposes, by their index. */
+export function inksOf(purposes: readonly Purpose[], ground: Ground, isDark: boolean): Ink[] {
+  return purposes.map((purpose) => {
+    const own = isDark ? purpose.dark : purpose.light;
+    const { ink, behind } = coloursOf(purpose, ground, isDark);
+    const steps = STRENGTHS.map((strength) => word(mixed(own, ground.paper, strength)));
+    return { texture: purpose.texture, ink: word(rgb(ink)), behind: word(rgb(behind)), steps };
+  });
+}
+
+export interface Picture {
+  width: number;
+  height: number;
+  words: Uint32Array;
+}
+
+/** Rows of pixels, each `rowHeight` high with `gap` below, on paper. */
+export function raster(pixels: Pixels, width: number, inks: readonly Ink[], paper: string, rowHeight = ROW_PX, gap = ROW_STEP - ROW_PX): Picture {
+  const rows = Math.ceil(pixels.classes.length / width);
+  const step = rowHeight + gap;
+  const words = new Uint32Array(width * rows * step).fill(word(rgb(paper)));
+  const edge = word(rgb(paper));
+  for (let at = 0; at < pixels.classes.length; at++) {
+    const code = pixels.classes[at]!;
+    if (code === NOTHING) continue;
+    const ink = inks[code]!;
+    const [x, y] = [at % width, Math.floor(at / width) * step];
+    const colour = pixels.edges[at] === 1 && ink.texture === null ? edge : ink.steps[STRENGTHS.indexOf(strengthOf(pixels.shares[at]!))]!;
+    for (let line = 0; line < rowHeight; line++) {
+      const value = ink.texture === null ? colour : hasInk(ink.texture, x, y + line) ? ink.ink : ink.behind;
+      words[(y + line) * width + x] = value;
+    }
+  }
+  return { width, height: rows * step, words };
+}
+
+export interface Run {
+  row: number;
+  x: number;
+  width: number;
+  code: number;
+}
+
+/** Runs of one class on one row that are at least `least` wide: long enough for a letter. */
+export function runsOf(pixels: Pixels, width: number, least: number): Run[] {
+  const runs: Run[] = [];
+  for (let start = 0; start < pixels.classes.length; ) {
+    const code = pixels.classes[start]!;
+    const rowEnd = (Math.floor(start / width) + 1) * width;
+    let end = start + 1;
+    while (end < rowEnd && pixels.classes[end] === code) end++;
+    if (code !== NOTHING && end - start >= least) runs.push({ row: Math.floor(start / width), x: start % width, width: end - start, code });
+    start = end;
+  }
+  return runs;
+}
+
+/** Draws a picture at a place, one of its pixels a CSS px. */
+export function drawPicture(context: CanvasRenderingContext2D, picture: Picture, x = 0, y = 0): void {
+  if (picture.height === 0) return;
+  const buffer = new OffscreenCanvas(picture.width, picture.height);
+  const bytes = new Uint8ClampedArray(picture.words.buffer as ArrayBuffer);
+  buffer.getContext("2d")!.putImageData(new ImageData(bytes, picture.width, picture.height), 0, 0);
+  context.imageSmoothingEnabled = false;
+  context.drawImage(buffer, x, y);
+}

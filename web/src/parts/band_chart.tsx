@@ -1,0 +1,194 @@
+/** Bands of one GPU over time, drawn by uPlot: drag zooms, double-click shows all, one cursor for every chart. */
+
+import { useEffect, useRef } from "preact/hooks";
+import uPlot from "uplot";
+import type { BlackboxEvent } from "../data/answers";
+import { type Chart, stacked } from "../data/bands";
+import { bytes, clock, GIB, ticks } from "../data/format";
+import { markOf } from "../data/marks";
+import { token } from "../data/theme";
+import { fillOf } from "../draw/texture";
+
+export interface BandChartProps {
+  chart: Chart;
+  total: number;
+  from: number;
+  to: number;
+  height: number;
+  label: string;
+  limitName: string;
+  marks: readonly BlackboxEvent[];
+  /** The time looked at. */
+  cursor: number | null;
+  /** From the last reading to when it is full, predicted. */
+  prediction: { at: number; atMin: number; atMax: number; fromBytes: number; fromTime: number } | null;
+  isDark: boolean;
+  isLarge: boolean;
+  onZoom: (from: number, to: number, isMarking: boolean) => void;
+  onReset: () => void;
+  onPoint: (time: number | null) => void;
+  onPick: (time: number) => void;
+}
+
+const SYNC = "blackbox";
+const CLICK_PX = 4;
+
+export function BandChart(props: BandChartProps) {
+  const box = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | null>(null);
+  const latest = useRef(props);
+  latest.current = props;
+  const shape = `${props.chart.bands.map((band) => band.key).join()}|${props.isDark}|${props.total}|${props.height}`;
+
+  useEffect(() => {
+    const place = box.current!;
+    const made = new uPlot(options(latest, place.clientWidth), dataOf(latest.current.chart), place);
+    plot.current = made;
+    const observer = new ResizeObserver(() => made.setSize({ width: place.clientWidth, height: latest.current.height }));
+    observer.observe(place);
+    return () => {
+      observer.disconnect();
+      made.destroy();
+      plot.current = null;
+    };
+  }, [shape]);
+  useEffect(() => {
+    plot.current?.setData(dataOf(props.chart), false);
+    plot.current?.setScale("x", { min: props.from, max: props.prediction === null ? props.to : Math.max(props.to, props.prediction.atMax) });
+  });
+  return <div ref={box} role="img" aria-label={props.label} style={{ height: `${props.height}px` }} />;
+}
+
+function dataOf(chart: Chart): uPlot.AlignedData {
+  return [chart.times, ...stacked(chart.bands).map((edge) => edge.map((value) => (value === null ? null : value / GIB)))] as uPlot.AlignedData;
+}
+
+type Latest = { current: BandChartProps };
+
+function options(latest: Latest, width: number): uPlot.Options {
+  const { chart, total, height, isDark, isLarge } = latest.current;
+  const ground = { paper: token("paper"), shade: token("shade"), hatch: token("hatch"), out: token("out") };
+  const limit = total / GIB;
+  const axis = { stroke: token("soft"), grid: { stroke: token("line"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
+  const fill = (index: number) => (plot: uPlot) => fillOf(plot.ctx, chart.bands[index]!.purpose, ground, isDark);
+  return {
+    width,
+    height,
+    padding: [isLarge ? 22 : 8, 8, 0, 0],
+    legend: { show: false },
+    scales: { x: { time: true }, y: { range: [0, limit * 1.04] } },
+    axes: [
+      { ...axis, show: isLarge, size: 26, space: 90, values: (_plot: uPlot, splits: number[]) => splits.map((split) => clock(split)) },
+      { ...axis, size: 52, splits: () => (isLarge ? ticks(limit, 5) : ticks(limit, 2).slice(-1)), values: (_plot: uPlot, splits: number[]) => splits.map(String) },
+    ],
+    series: [{}, ...chart.bands.map((_, index) => ({ stroke: "transparent", width: 0, points: { show: false }, ...(index === 0 && { fill: fill(0) }) }))],
+    bands: chart.bands.slice(1).map((_, index) => ({ series: [index + 2, index + 1] as [number, number], fill: fill(index + 1) })),
+    cursor: { sync: { key: SYNC, scales: ["x", null] }, y: false, points: { show: false }, drag: { x: true, y: false, setScale: false, dist: CLICK_PX }, bind: { dblclick: () => () => (latest.current.onReset(), null) } },
+    hooks: {
+      setCursor: [(plot) => latest.current.onPoint(plot.cursor.left == null || plot.cursor.left < 0 ? null : plot.posToVal(plot.cursor.left, "x"))],
+      setSelect: [(plot) => onSelect(plot, latest)],
+      ready: [(plot) => listenForClicks(plot, latest)],
+      draw: [(plot) => drawOver(plot, latest.current, limit)],
+    },
+  };
+}
+
+let shiftIsHeld = false;
+
+function onSelect(plot: uPlot, latest: Latest): void {
+  const { left, width } = plot.select;
+  if (width < CLICK_PX) return;
+  latest.current.onZoom(plot.posToVal(left, "x"), plot.posToVal(left + width, "x"), shiftIsHeld);
+  plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+}
+
+function listenForClicks(plot: uPlot, latest: Latest): void {
+  let pressed = 0;
+  plot.over.addEventListener("mousedown", (event) => {
+    pressed = event.clientX;
+    shiftIsHeld = event.shiftKey;
+  });
+  plot.over.addEventListener("click", (event) => {
+    if (Math.abs(event.clientX - pressed) < CLICK_PX && event.detail === 1) latest.current.onPick(plot.posToVal(event.offsetX, "x"));
+  });
+}
+
+/** Limit, marks, prediction and the time looked at, over the bands. */
+function drawOver(plot: uPlot, props: BandChartProps, limit: number): void {
+  const { ctx, bbox } = plot;
+  const scale = window.devicePixelRatio || 1;
+  const x = (time: number) => plot.valToPos(time, "x", true);
+  const y = (value: number) => plot.valToPos(value, "y", true);
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(bbox.left, 0, bbox.width, bbox.top + bbox.height);
+  ctx.clip();
+  ctx.font = `${11 * scale}px system-ui, sans-serif`;
+  ctx.lineWidth = scale;
+  line(ctx, token("ink"), [6 * scale, 4 * scale], bbox.left, y(limit), bbox.left + bbox.width, y(limit));
+  if (props.isLarge) {
+    ctx.fillStyle = token("ink");
+    ctx.textAlign = "right";
+    ctx.fillText(props.limitName, bbox.left + bbox.width - 4 * scale, y(limit) - 4 * scale);
+  }
+  for (const event of props.marks) drawMark(ctx, event, x(event.timestamp), bbox, scale, props.isLarge);
+  if (props.prediction !== null) drawPrediction(ctx, props.prediction, x, y, limit, scale, bbox, props.isLarge);
+  if (props.cursor !== null) line(ctx, token("ink"), [], x(props.cursor), bbox.top, x(props.cursor), bbox.top + bbox.height);
+  ctx.restore();
+}
+
+function line(ctx: CanvasRenderingContext2D, colour: string, dash: number[], x0: number, y0: number, x1: number, y1: number): void {
+  ctx.strokeStyle = colour;
+  ctx.setLineDash(dash);
+  ctx.beginPath();
+  ctx.moveTo(x0, y0);
+  ctx.lineTo(x1, y1);
+  ctx.stroke();
+  ctx.setLineDash([]);
+}
+
+function drawMark(ctx: CanvasRenderingContext2D, event: BlackboxEvent, at: number, bbox: uPlot.BBox, scale: number, isLarge: boolean): void {
+  const mark = markOf(event, () => null);
+  if (!mark.isOnAxis || at < bbox.left || at > bbox.left + bbox.width) return;
+  const colour = token(mark.tone === "plain" ? "soft" : mark.tone);
+  line(ctx, colour, mark.tone === "alarm" ? [] : [2 * scale, 3 * scale], at, isLarge ? bbox.top - 8 * scale : bbox.top, at, bbox.top + bbox.height);
+  if (!isLarge) return;
+  ctx.fillStyle = colour;
+  ctx.textAlign = at > bbox.left + bbox.width * 0.8 ? "right" : "left";
+  ctx.fillText(mark.tone === "alarm" ? `${mark.shape} ${mark.word}` : mark.shape, at - 4 * scale, bbox.top - 9 * scale);
+}
+
+function drawPrediction(
+  ctx: CanvasRenderingContext2D,
+  { at, atMin, atMax, fromBytes, fromTime }: NonNullable<BandChartProps["prediction"]>,
+  x: (time: number) => number,
+  y: (value: number) => number,
+  limit: number,
+  scale: number,
+  bbox: uPlot.BBox,
+  isLarge: boolean,
+): void {
+  const start = [x(fromTime), y(fromBytes / GIB)] as const;
+  ctx.fillStyle = token("alarm");
+  ctx.globalAlpha = 0.2;
+  ctx.beginPath();
+  ctx.moveTo(...start);
+  ctx.lineTo(x(atMin), y(limit));
+  ctx.lineTo(x(atMax), y(limit));
+  ctx.fill();
+  ctx.globalAlpha = 1;
+  line(ctx, token("alarm"), [4 * scale, 3 * scale], ...start, x(at), y(limit));
+  line(ctx, token("edge"), [], start[0], bbox.top, start[0], bbox.top + bbox.height);
+  if (!isLarge) return;
+  ctx.fillStyle = token("soft");
+  ctx.textAlign = "left";
+  ctx.fillText("predicted ▸", start[0] + 5 * scale, bbox.top + bbox.height - 6 * scale);
+}
+
+/** What the chart shows, in words. */
+export function describeChart(name: string, chart: Chart, total: number): string {
+  const last = chart.used.findLast((value) => value !== null) ?? null;
+  const known = chart.used.filter((value) => value !== null);
+  if (last === null || known.length === 0) return `${name}: nothing recorded in this range`;
+  return `${name}: ${bytes(last)} of ${bytes(total)} used at the end, between ${bytes(Math.min(...known))} and ${bytes(Math.max(...known))} in this range`;
+}

@@ -1,0 +1,220 @@
+/** What stands around every view: header, time, what state the page is in, footer. */
+
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { login } from "../data/api";
+import { ago, clock, clockTenths, zone } from "../data/format";
+import { KEYS, keysAreShown } from "../data/keys";
+import { VIEWS } from "../data/route";
+import { connection, cursor, events, goLive, isDemo, linkTo, live, noRecording, now, pastError, route, stream } from "../data/store";
+import { choice, choose } from "../data/theme";
+
+const RECENT_SECONDS = 600;
+
+export function Header() {
+  const refusals = events.value.filter((event) => event.kind === "oom" && event.timestamp > now.value - RECENT_SECONDS).length;
+  return (
+    <header class="top">
+      <a class="brand" href={linkTo({ view: "overview" })}>
+        Blackbox
+      </a>
+      {isDemo.value && (
+        <span class="demo" title="a simulated machine: nothing on this page is real">
+          DEMO
+        </span>
+      )}
+      <span class="host">{live.value?.host}</span>
+      <nav class="views" aria-label="views">
+        {VIEWS.map((view, index) => (
+          <a key={view} href={linkTo({ view })} aria-current={route.value.view === view ? "page" : undefined}>
+            <span class="key" aria-hidden="true">
+              {index + 1}
+            </span>
+            {view.charAt(0).toUpperCase() + view.slice(1)}
+            {view === "incidents" && refusals > 0 && (
+              <span class="count" title={`${refusals} out of memory in the last 10 min`}>
+                {refusals}
+              </span>
+            )}
+          </a>
+        ))}
+      </nav>
+      <Clock />
+    </header>
+  );
+}
+
+function Clock() {
+  const state = connection.value.state;
+  const past = route.value.time;
+  const word = past !== null ? "PAST" : state === "live" || state === "hidden" ? "LIVE" : state === "connecting" ? "…" : "LOST";
+  const dot = past !== null ? "past" : word === "LOST" ? "lost" : "live";
+  return (
+    <div class="clock">
+      <span class={`dot ${dot}`} aria-hidden="true" />
+      <b>{word}</b>
+      <b>{past === null ? clock(cursor.value) : clockTenths(past)}</b>
+      <span class="soft">{zone(cursor.value)}</span>
+    </div>
+  );
+}
+
+/** Bars that say that what is shown is not of now. */
+export function States() {
+  return (
+    <>
+      <LostBar />
+      {route.value.time !== null && (
+        <div class="bar past" role="status">
+          <span>
+            ◷ Showing {clockTenths(route.value.time)} {zone(route.value.time)}, {ago(route.value.time, now.value)}.
+            {pastError.value === null ? " The recording goes on meanwhile." : ` It cannot be shown: ${pastError.value}.`}
+          </span>
+          <button type="button" onClick={goLive}>
+            Back to live <kbd>L</kbd>
+          </button>
+        </div>
+      )}
+      {noRecording.value !== null && (
+        <div class="bar past" role="status">
+          Nothing is recorded ({noRecording.value}), so there is no past to look at.
+        </div>
+      )}
+    </>
+  );
+}
+
+function LostBar() {
+  const [, tick] = useState(0);
+  const state = connection.value;
+  useEffect(() => {
+    if (state.state !== "lost") return undefined;
+    const timer = setInterval(() => tick((count) => count + 1), 1000);
+    return () => clearInterval(timer);
+  }, [state]);
+  if (state.state !== "lost") return null;
+  const seconds = Math.max(0, Math.round((state.retryAt - Date.now()) / 1000));
+  return (
+    <div class="bar lost" role="alert">
+      <span>
+        ✕ Connection lost {clock(state.since / 1000)}. Trying again {seconds === 0 ? "now" : `in ${seconds} s`}.
+        {live.value !== null && ` What you see is of ${clock(now.value)}.`}
+      </span>
+      <button type="button" onClick={() => stream.open()}>
+        Try now
+      </button>
+    </div>
+  );
+}
+
+export function Footer({ children }: { children?: ComponentChildren }) {
+  return (
+    <footer>
+      <span>{children}</span>
+      <span class="hints" aria-hidden="true">
+        <span>
+          <kbd>1</kbd>–<kbd>8</kbd> views
+        </span>
+        <span>
+          <kbd>space</kbd> pause
+        </span>
+        <span>
+          <kbd>L</kbd> live
+        </span>
+        <span>
+          <kbd>/</kbd> filter
+        </span>
+      </span>
+      <button type="button" class="plain" onClick={() => (keysAreShown.value = true)}>
+        <kbd>?</kbd> all keys
+      </button>
+      <label>
+        <span class="visually-hidden">colours</span>
+        <select value={choice.value} onChange={(event) => choose(event.currentTarget.value as "auto" | "light" | "dark")}>
+          <option value="auto">colours of the system</option>
+          <option value="light">light</option>
+          <option value="dark">dark</option>
+        </select>
+      </label>
+    </footer>
+  );
+}
+
+export function KeysDialog() {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const isShown = keysAreShown.value;
+  useEffect(() => {
+    if (isShown) dialog.current?.showModal();
+    else dialog.current?.close();
+  }, [isShown]);
+  return (
+    <dialog ref={dialog} aria-label="keys" onClose={() => (keysAreShown.value = false)}>
+      <h1>Keys</h1>
+      <dl class="facts">
+        {KEYS.flatMap(([key, what]) => [
+          <dt key={key}>
+            <kbd>{key}</kbd>
+          </dt>,
+          <dd key={`${key} does`}>{what}</dd>,
+        ])}
+      </dl>
+      <p>
+        <button type="button" class="main" onClick={() => (keysAreShown.value = false)}>
+          Close
+        </button>
+      </p>
+    </dialog>
+  );
+}
+
+export function Login() {
+  const [message, setMessage] = useState("");
+  const submit = async (event: SubmitEvent) => {
+    event.preventDefault();
+    const token = String(new FormData(event.currentTarget as HTMLFormElement).get("token") ?? "").trim();
+    try {
+      if (await login(token)) stream.open();
+      else setMessage("The server does not know this token.");
+    } catch (error) {
+      setMessage(error instanceof Error ? `The server answered: ${error.message}` : String(error));
+    }
+  };
+  return (
+    <main class="login">
+      <h1>Blackbox asks for its token</h1>
+      <p>
+        This server was started with a token; whoever started it knows it. The browser keeps a session of seven days in its place, not the token.
+      </p>
+      <form onSubmit={(event) => void submit(event as unknown as SubmitEvent)}>
+        <label class="visually-hidden" for="token">
+          Token
+        </label>
+        <input id="token" name="token" type="password" autocomplete="current-password" required autofocus placeholder="token" />
+        <button class="main" type="submit">
+          Show
+        </button>
+      </form>
+      <p role="alert" class="alarm">
+        {message}
+      </p>
+    </main>
+  );
+}
+
+/** Nothing to show yet, and why. */
+export function Waiting() {
+  const state = connection.value.state;
+  if (pastError.value !== null) {
+    return (
+      <div class="empty">
+        <h1>Nothing was recorded then</h1>
+        <p>{pastError.value}</p>
+        <button type="button" onClick={goLive}>
+          Back to live
+        </button>
+      </div>
+    );
+  }
+  return <div class="empty">{state === "lost" ? "The server does not answer yet." : route.value.time === null ? "Waiting for the first sample." : "Asking the recording."}</div>;
+}
+

@@ -1,0 +1,100 @@
+/** The address space of one process at two times, and what changed between them. */
+
+import { useEffect, useState } from "preact/hooks";
+import type { Snapshot } from "../data/answers";
+import { askSnapshot } from "../data/api";
+import { type BlockLayout, byPurposeClassing, layoutOf, NOTHING, summarize } from "../data/block_map";
+import { bytes, clock } from "../data/format";
+import { PURPOSES } from "../data/purpose";
+import { isDark, token } from "../data/theme";
+import { Canvas } from "../draw/canvas";
+import { drawPicture, inksOf, raster } from "../draw/map_pixels";
+
+const BAR_PX = 22;
+const ROW_BYTES = 1024 ** 3;
+
+interface Pair {
+  a: BlockLayout;
+  b: BlockLayout;
+  end: number;
+}
+
+/** Both times on one axis: positions count from the lowest address of either. */
+function pairOf(then: Snapshot, later: Snapshot, pid: number): Pair | null {
+  const own = (snapshot: Snapshot) => snapshot.blocks.filter((block) => block.pid === pid && block.address !== 0);
+  const [left, right] = [own(then), own(later)];
+  if (left.length === 0 || right.length === 0) return null;
+  // laid out together, so that ranges are cut at the same places
+  const together = layoutOf([...left, ...right], ROW_BYTES, true);
+  const place = (blocks: Snapshot["blocks"]): BlockLayout => {
+    const layout = layoutOf(blocks, ROW_BYTES, true);
+    layout.blocks.forEach((block, index) => {
+      const range = together.ranges.findLast((one) => one.address <= block.address)!;
+      layout.positions[index] = range.position + (block.address - range.address);
+    });
+    return layout;
+  };
+  return { a: place(left), b: place(right), end: together.end };
+}
+
+export function Overlay({ gpu, pid, name, a, b }: { gpu: string; pid: number; name: string; a: number; b: number | null }) {
+  const [pair, setPair] = useState<Pair | null | string>("Asking for the blocks of both times.");
+  useEffect(() => {
+    let isWanted = true;
+    Promise.all([askSnapshot(a, "full", gpu), askSnapshot(b, "full", gpu)])
+      .then(([then, later]) => isWanted && setPair(pairOf(then, later, pid)))
+      .catch((error: unknown) => isWanted && setPair(error instanceof Error ? error.message : String(error)));
+    return () => {
+      isWanted = false;
+    };
+  }, [gpu, pid, a, b]);
+  return (
+    <section style={{ marginTop: "14px" }}>
+      <div class="head">
+        <h2>Map of {name}, then and later</h2>
+        <small class="soft">
+          <i class="swatch" style={{ background: "var(--alarm)" }} /> newly in use · <i class="swatch t-vertical" style={{ "--c": "var(--ok)" }} /> no longer ·{" "}
+          <i class="swatch" style={{ background: "var(--shade)" }} /> in use in both
+        </small>
+      </div>
+      {pair === null ? <p class="soft">n/a: no block addresses were told at both times.</p> : typeof pair === "string" ? <p class="soft">{pair}</p> : <Bars pair={pair} a={a} b={b} />}
+    </section>
+  );
+}
+
+function Bars({ pair, a, b }: { pair: Pair; a: number; b: number | null }) {
+  const dark = isDark.value;
+  const classesOf = (layout: BlockLayout, width: number) => summarize(layout, 0, pair.end / width, width, byPurposeClassing(layout));
+  const drawBlocks = (layout: BlockLayout) => (context: CanvasRenderingContext2D, width: number) => {
+    const ground = { paper: token("paper"), shade: token("shade"), hatch: token("hatch"), out: token("out") };
+    const count = Math.floor(width);
+    drawPicture(context, raster(classesOf(layout, count), count, inksOf(PURPOSES, ground, dark), ground.paper, BAR_PX, 0));
+  };
+  const drawChange = (context: CanvasRenderingContext2D, width: number) => {
+    const count = Math.floor(width);
+    const [before, after] = [classesOf(pair.a, count), classesOf(pair.b, count)];
+    for (let x = 0; x < count; x++) {
+      const [was, is] = [isInUse(before.classes[x]!, before.shares[x]!), isInUse(after.classes[x]!, after.shares[x]!)];
+      if (!was && !is) continue;
+      context.fillStyle = token(was && is ? "shade" : is ? "alarm" : "ok");
+      if (was && !is && x % 4 > 1) continue; // a texture, so that colour does not decide alone
+      context.fillRect(x, 0, 1, BAR_PX);
+    }
+  };
+  return (
+    <div class="overlay">
+      <b>A {clock(a)}</b>
+      <Canvas label="blocks at A by address" height={BAR_PX} draw={drawBlocks(pair.a)} />
+      <b>B {b === null ? "now" : clock(b)}</b>
+      <Canvas label="blocks at B by address" height={BAR_PX} draw={drawBlocks(pair.b)} />
+      <b>changed</b>
+      <Canvas label="what is newly in use, and what no longer" height={BAR_PX} draw={drawChange} />
+      <span />
+      <small class="soft">0 to {bytes(pair.end)} by address</small>
+    </div>
+  );
+}
+
+function isInUse(code: number, share: number): boolean {
+  return code !== NOTHING && share >= 0.5;
+}

@@ -1,0 +1,332 @@
+/** When did it begin? */
+
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import { bandsByProcess, bandsByUse, type Chart, indexAt } from "../data/bands";
+import { bytes, changeGib, clock, clockTenths, duration, gib, zone } from "../data/format";
+import { gpuShort, type GpuLedger } from "../data/ledger";
+import { markOf, namesOf } from "../data/marks";
+import { events, forecast, go, goLive, goMore, gpuLeaves, linkTo, lookAt, noRecording, now, recordedSince, route, togglePause } from "../data/store";
+import { followTimeline, pointed, range, RANGES, recorded, timelineError, whole } from "../data/timeline";
+import { isDark, token } from "../data/theme";
+import { fillingOf } from "../data/verdict";
+import { Canvas, positionOf } from "../draw/canvas";
+import { BandChart, describeChart } from "../parts/band_chart";
+import { Chips, Swatch, Tag } from "../parts/basics";
+import { Footer, Waiting } from "../parts/frame";
+
+const LARGE_PX = 340;
+const SMALL_PX = 66;
+const MARKS_SHOWN = 8;
+/** A prediction further off than this would squeeze what was measured. */
+const PREDICTED_SHARE_MAX = 0.6;
+const ZOOM_FACTOR = 2;
+
+type Bands = "use" | "process";
+
+function bandsOf(): Bands {
+  return route.value.more["bands"] === "process" ? "process" : "use";
+}
+
+export function Timeline() {
+  useEffect(followTimeline, []);
+  const all = gpuLeaves.value;
+  if (noRecording.value !== null) return <p class="empty">There is nothing to draw: {noRecording.value}.</p>;
+  if (all.length === 0) return <Waiting />;
+  const chosen = all.find((ledger) => ledger.gpu.uuid === route.value.gpu) ?? mostUrgent(all);
+  const { from, to, isFixed } = range.value;
+  const seconds = Number(route.value.more["range"] ?? RANGES[0].value);
+  return (
+    <>
+      <main id="content" tabIndex={-1}>
+        <div class="chips">
+          <Chips label="GPU" choices={all.map((one) => ({ value: one.gpu.uuid, text: gpuShort(one.gpu) }))} chosen={chosen.gpu.uuid} onChoose={(gpu) => go({ gpu })} />
+          <Chips
+            label="bands"
+            choices={[
+              { value: "use" as Bands, text: "use" },
+              { value: "process" as Bands, text: "process" },
+            ]}
+            chosen={bandsOf()}
+            onChoose={(bands) => goMore({ bands: bands === "use" ? null : bands })}
+          />
+          <span class="end">
+            <button type="button" aria-pressed={route.value.time !== null} onClick={togglePause}>
+              {route.value.time === null ? "Pause" : "Go on"} <kbd>space</kbd>
+            </button>
+            {RANGES.map((one) => (
+              <button type="button" key={one.value} aria-pressed={!isFixed && seconds === one.value} onClick={() => goMore({ range: String(one.value), from: null, to: null })}>
+                {one.text}
+              </button>
+            ))}
+          </span>
+        </div>
+        <div class="two">
+          <Charts all={all} chosen={chosen} />
+          <Side chosen={chosen} />
+        </div>
+      </main>
+      <Footer>
+        {recorded.value !== null && `every ${duration(recorded.value.used.step_seconds)}; `}
+        {clock(from)} to {clock(to)} {zone(to)}
+      </Footer>
+    </>
+  );
+}
+
+/** The one that fills first, else the first. */
+function mostUrgent(all: readonly GpuLedger[]): GpuLedger {
+  const filling = all.map((ledger) => [ledger, fillingOf(forecast.value, ledger.gpu.uuid)?.full_in_seconds ?? Infinity] as const);
+  return filling.toSorted((a, b) => a[1] - b[1])[0]![0];
+}
+
+function chartOf(ledger: GpuLedger): Chart {
+  if (recorded.value === null) return { times: [], bands: [], used: [] };
+  return (bandsOf() === "process" ? bandsByProcess : bandsByUse)(recorded.value, ledger.gpu.uuid);
+}
+
+function Charts({ all, chosen }: { all: readonly GpuLedger[]; chosen: GpuLedger }) {
+  return (
+    <div style={{ minWidth: 0 }}>
+      {timelineError.value !== null && <p class="alarm">{timelineError.value}</p>}
+      <OneChart ledger={chosen} isLarge />
+      {all
+        .filter((ledger) => ledger !== chosen)
+        .map((ledger) => (
+          <OneChart key={ledger.gpu.uuid} ledger={ledger} isLarge={false} />
+        ))}
+      <Brush gpuUuid={chosen.gpu.uuid} />
+    </div>
+  );
+}
+
+function OneChart({ ledger, isLarge }: { ledger: GpuLedger; isLarge: boolean }) {
+  const { gpu, label } = ledger;
+  const bands = bandsOf();
+  const chart = useMemo(() => chartOf(ledger), [recorded.value, bands, gpu.uuid]);
+  const { from, to } = range.value;
+  const marks = events.value.filter((event) => event.gpu_uuid === gpu.uuid && event.timestamp >= from && event.timestamp <= to);
+  const name = gpu.mig === null ? "all of the GPU" : "all of the slice";
+  return (
+    <div class="chart">
+      <span class="title">{isLarge ? `${label}, GiB` : label}</span>
+      <BandChart
+        chart={chart}
+        total={gpu.total_bytes}
+        from={from}
+        to={to}
+        height={isLarge ? LARGE_PX : SMALL_PX}
+        label={describeChart(label, chart, gpu.total_bytes)}
+        limitName={`${name}: ${bytes(gpu.total_bytes)}`}
+        marks={marks}
+        cursor={route.value.time}
+        prediction={isLarge ? predictionOf(ledger, from, to) : null}
+        isDark={isDark.value}
+        isLarge={isLarge}
+        onZoom={(left, right, isMarking) => (isMarking ? go({ a: left, b: right }) : goMore({ from: left.toFixed(1), to: right.toFixed(1) }))}
+        onReset={() => goMore({ from: null, to: null })}
+        onPoint={(time) => (pointed.value = time)}
+        onPick={lookAt}
+      />
+    </div>
+  );
+}
+
+function predictionOf(ledger: GpuLedger, from: number, to: number) {
+  const filling = route.value.time === null && !range.value.isFixed ? fillingOf(forecast.value, ledger.gpu.uuid) : null;
+  if (filling === null || forecast.value === null) return null;
+  const made = forecast.value.timestamp;
+  const [at, atMin, atMax] = [filling.full_in_seconds, filling.full_in_seconds_min ?? filling.full_in_seconds, filling.full_in_seconds_max ?? filling.full_in_seconds].map((seconds) => made + seconds);
+  if (at! - to > (to - from) * PREDICTED_SHARE_MAX) return null;
+  return { at: at!, atMin: atMin!, atMax: Math.min(atMax!, to + (to - from) * PREDICTED_SHARE_MAX), fromBytes: ledger.gpu.used_bytes, fromTime: now.value };
+}
+
+/** The whole recording, with the range shown in it; dragging moves the range. */
+function Brush({ gpuUuid }: { gpuUuid: string }) {
+  const held = useRef<number | null>(null);
+  const track = whole.value?.series.find((series) => series.gpu_uuid === gpuUuid && series.pid === null);
+  void isDark.value;
+  const begin = recordedSince.value ?? now.value - 300;
+  const end = now.value;
+  const { from, to } = range.value;
+  const timeAt = (event: PointerEvent) => begin + (positionOf(event).x / (event.currentTarget as HTMLElement).clientWidth) * (end - begin);
+  const moveTo = (time: number) => {
+    const half = (to - from) / 2;
+    goMore({ from: (time - half).toFixed(1), to: (time + half).toFixed(1) });
+  };
+  return (
+    <div class="brush">
+      <Canvas
+        label={`the whole recording since ${clock(begin)}, with the range shown`}
+        attributes={{
+          onPointerDown: (event) => {
+            held.current = timeAt(event);
+            event.currentTarget.setPointerCapture(event.pointerId);
+            moveTo(held.current);
+          },
+          onPointerMove: (event) => held.current !== null && moveTo(timeAt(event)),
+          onPointerUp: () => (held.current = null),
+        }}
+        draw={(context, width, height) => {
+          const x = (time: number) => ((time - begin) / Math.max(1, end - begin)) * width;
+          context.fillStyle = token("sel");
+          context.fillRect(x(from), 0, Math.max(2, x(to) - x(from)), height);
+          const points = track?.points ?? [];
+          const most = Math.max(1, ...points.map((point) => point[3] ?? 0));
+          context.fillStyle = token("hatch");
+          points.forEach(([start, , mean], index) => {
+            if (mean === null) return;
+            const next = Math.min(points[index + 1]?.[0] ?? end, start + 2.5 * (whole.value?.step_seconds ?? 1));
+            const size = (mean / most) * (height - 4);
+            context.fillRect(x(start), height - size, Math.max(1, x(next) - x(start)), size);
+          });
+          context.fillStyle = token("focus");
+          context.fillRect(x(from), 0, 2, height);
+          context.fillRect(Math.min(width - 2, x(to) - 2), 0, 2, height);
+          context.fillStyle = token("alarm");
+          for (const event of events.value) if (event.kind === "oom") context.fillRect(x(event.timestamp) - 1, 0, 2, 7);
+        }}
+      />
+      <small class="soft" style={{ display: "flex", justifyContent: "space-between" }}>
+        <span>{clock(begin)}, the recording begins</span>
+        <span>now</span>
+      </small>
+    </div>
+  );
+}
+
+function Side({ chosen }: { chosen: GpuLedger }) {
+  const time = pointed.value ?? route.value.time ?? now.value;
+  return (
+    <aside class="side">
+      <Readings chosen={chosen} time={time} />
+      <section class="card">
+        <h2>
+          {route.value.time === null ? "Now" : "At the cursor"} <small class="soft">{clockTenths(route.value.time ?? now.value)}</small>
+        </h2>
+        <div class="chips" style={{ marginBottom: 0 }}>
+          <a class="button main" href={linkTo({ view: "moment", time: route.value.time ?? now.value, gpu: chosen.gpu.uuid })}>
+            What lived <kbd>M</kbd>
+          </a>
+          <button type="button" onClick={() => go({ a: route.value.time ?? now.value })}>
+            Mark A <kbd>A</kbd>
+          </button>
+          <button type="button" onClick={() => go({ b: route.value.time ?? now.value })}>
+            Mark B <kbd>B</kbd>
+          </button>
+          {route.value.a !== null && (
+            <a class="button" href={linkTo({ view: "compare" })}>
+              Compare A{route.value.b === null ? " with now" : " with B"} <kbd>C</kbd>
+            </a>
+          )}
+        </div>
+        {route.value.a !== null && (
+          <p class="small soft">
+            A {clockTenths(route.value.a)}
+            {route.value.b !== null && `, B ${clockTenths(route.value.b)}`}
+          </p>
+        )}
+      </section>
+      <Marks />
+      <p class="card small soft">
+        click: look at that time · drag: zoom, with shift: mark A and B · double-click: all · <kbd>W</kbd> <kbd>S</kbd> zoom · <kbd>←</kbd> <kbd>→</kbd> step · <kbd>N</kbd> next mark
+      </p>
+    </aside>
+  );
+}
+
+function Readings({ chosen, time }: { chosen: GpuLedger; time: number }) {
+  const bands = bandsOf();
+  const chart = useMemo(() => chartOf(chosen), [recorded.value, bands, chosen.gpu.uuid]);
+  const index = indexAt(chart.times, time);
+  const used = index === null ? null : (chart.used[index] ?? null);
+  return (
+    <section class="card">
+      <table>
+        <thead>
+          <tr>
+            <th>GiB at {index === null ? clock(time) : clock(chart.times[index]!)}</th>
+            <th class="num">held</th>
+            <th class="num">Δ start</th>
+            <th class="num">peak</th>
+          </tr>
+        </thead>
+        <tbody>
+          {chart.bands.toReversed().map((band) => {
+            const [value, first] = [index === null ? null : (band.values[index] ?? null), band.values.find((one) => one !== null) ?? null];
+            return (
+              <tr key={band.key}>
+                <td>
+                  <Swatch purpose={band.purpose} /> {band.name}
+                </td>
+                <td class="num">
+                  <b>{value === null ? "–" : gib(value)}</b>
+                </td>
+                <td class="num">{value === null || first === null ? "–" : changeGib(value - first)}</td>
+                <td class="num soft">{gib(Math.max(0, ...band.values.map((one) => one ?? 0)))}</td>
+              </tr>
+            );
+          })}
+          <tr>
+            <td>
+              <b>used</b>
+            </td>
+            <td class="num">
+              <b>{used === null ? "–" : gib(used)}</b>
+            </td>
+            <td class="num">{used === null ? "–" : changeGib(used - (chart.used.find((one) => one !== null) ?? used))}</td>
+            <td class="num soft">{gib(Math.max(0, ...chart.used.map((one) => one ?? 0)))}</td>
+          </tr>
+          <tr>
+            <td>free on {chosen.gpu.mig === null ? "GPU" : "slice"}</td>
+            <td class="num">{used === null ? "–" : gib(chosen.gpu.total_bytes - chosen.gpu.driver_reserved_bytes - used)}</td>
+            <td />
+            <td />
+          </tr>
+        </tbody>
+      </table>
+      {chart.times.length === 0 && recorded.value !== null && <p class="soft small">Nothing recorded in this range.</p>}
+    </section>
+  );
+}
+
+function Marks() {
+  const names = namesOf(events.value);
+  const { from, to } = range.value;
+  const marks = events.value.filter((event) => event.timestamp >= from && event.timestamp <= to).map((event) => markOf(event, (pid) => names.get(pid) ?? null));
+  const shown = marks.filter((mark) => mark.isOnAxis).toReversed();
+  return (
+    <section class="card">
+      <h2>
+        Marks <small class="soft">in view</small>
+      </h2>
+      {shown.slice(0, MARKS_SHOWN).map((mark) => (
+        <button type="button" class="plain incident" key={mark.event.id} onClick={() => lookAt(mark.event.timestamp)}>
+          <span class="line">
+            <Tag mark={mark} />
+            <span class="soft">{clock(mark.event.timestamp)}</span>
+          </span>
+          <span class="what small">{mark.headline}</span>
+        </button>
+      ))}
+      {shown.length > MARKS_SHOWN && <p class="soft small">and {shown.length - MARKS_SHOWN} more: zoom in</p>}
+      {shown.length === 0 && <p class="soft">none</p>}
+    </section>
+  );
+}
+
+function zoom(factor: number): void {
+  const { from, to } = range.peek();
+  const middle = route.peek().time ?? to;
+  const half = ((to - from) * factor) / 2;
+  const right = Math.min(now.peek(), middle + half);
+  goMore({ from: (right - 2 * half).toFixed(1), to: right.toFixed(1) });
+}
+
+export const timelineKeys: Readonly<Record<string, () => void>> = {
+  w: () => zoom(1 / ZOOM_FACTOR),
+  s: () => zoom(ZOOM_FACTOR),
+  l: () => {
+    goLive();
+    goMore({ from: null, to: null });
+  },
+};

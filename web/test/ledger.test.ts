@@ -1,0 +1,60 @@
+import { expect, test } from "vitest";
+import { byPurpose, leaves, ledgersOf, pixelWidths } from "../src/data/ledger";
+import { snapshot as made } from "./snapshots";
+
+function sum(segments: readonly { bytes: number }[]): number {
+  return segments.reduce((total, segment) => total + segment.bytes, 0);
+}
+
+test("the segments of every GPU add up to its total", () => {
+  for (const ledger of ledgersOf(made())) expect(sum(ledger.segments)).toBe(ledger.gpu.total_bytes);
+  for (const ledger of leaves(ledgersOf(made()))) expect(sum(ledger.segments)).toBe(ledger.gpu.total_bytes);
+});
+
+test("the segments of every process add up to what it uses", () => {
+  for (const ledger of leaves(ledgersOf(made()))) {
+    for (const one of ledger.processes) expect(sum(one.segments)).toBe(one.process.used_bytes);
+  }
+});
+
+test("GPUs stand by index whatever order they come in, slices below their parent", () => {
+  const turned = made();
+  const labels = ledgersOf({ ...turned, gpus: turned.gpus.toReversed() }).map((ledger) => ledger.label);
+  expect(labels).toEqual(["GPU 0", "GPU 2"]);
+  expect(leaves(ledgersOf(turned)).map((ledger) => ledger.label)).toEqual(["GPU 0", "GPU 2 / MIG 1"]);
+});
+
+test("what no allocator tells of is not measured, and what lies outside an allocator is named so", () => {
+  const [gpu, parent] = ledgersOf(made());
+  expect(gpu!.processes[0]!.segments.map((segment) => segment.purpose.key)).toEqual(["opaque"]);
+  expect(parent!.slices[0]!.processes[0]!.segments.map((segment) => segment.purpose.key)).toEqual([
+    "weight",
+    "activation",
+    "outside",
+    "cached",
+  ]);
+});
+
+test("a process of which no blocks are told is not measured, and is no zero", () => {
+  const { blocks_summary: _, ...rest } = made();
+  const [gpu] = ledgersOf({ ...rest, blocks_summary: null });
+  expect(sum(gpu!.processes[0]!.segments)).toBe(gpu!.processes[0]!.process.used_bytes);
+});
+
+test("sums by purpose keep the order and the bytes", () => {
+  const segments = leaves(ledgersOf(made())).flatMap((ledger) => ledger.segments);
+  const sums = byPurpose(segments);
+  expect(sum(sums)).toBe(sum(segments));
+  expect(new Set(sums.map((segment) => segment.purpose.key)).size).toBe(sums.length);
+});
+
+test("what is there is seen: one pixel at least, taken from the largest, and the bar stays as wide", () => {
+  for (let seed = 1; seed < 60; seed++) {
+    const sizes = Array.from({ length: 1 + (seed % 9) }, (_, index) => ({ bytes: (seed * 7919 * (index + 1) ** 5) % 99_991 }));
+    const total = sum(sizes);
+    const widths = pixelWidths(sizes, total, 500);
+    expect(widths.reduce((a, b) => a + b, 0)).toBeCloseTo(total > 0 ? 500 : 0, 6);
+    sizes.forEach((size, index) => expect(widths[index]! >= 1).toBe(size.bytes > 0));
+  }
+});
+

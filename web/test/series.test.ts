@@ -1,0 +1,48 @@
+import { expect, test } from "vitest";
+import { timeOf } from "../src/data/answers";
+import { courseOf, KEPT_SECONDS, Tracks, valueAt } from "../src/data/series";
+import { GIB, snapshot } from "./snapshots";
+
+function at(seconds: number) {
+  return snapshot({ timestamp: new Date(seconds * 1000).toISOString() });
+}
+
+test("a track takes the recording first, then the stream, and nothing twice", () => {
+  const tracks = new Tracks();
+  const start = timeOf(snapshot());
+  tracks.seed({
+    from: 0,
+    to: 0,
+    step_seconds: 1,
+    series_omitted: 0,
+    series: [
+      { gpu: 0, pid: null, gpu_uuid: "GPU-a", name: null, start_time: null, metric: "used_bytes", points: [[start - 1, 1, 2, 3], [start, null, null, null]] },
+    ],
+  });
+  tracks.add(at(start));
+  tracks.add(at(start));
+  expect(tracks.get("GPU-a").values).toEqual([2, 10 * GIB]);
+});
+
+test("what is older than is kept is dropped, with those that ended", () => {
+  const tracks = new Tracks();
+  tracks.add(at(1000));
+  const { processes: _, ...rest } = at(1000 + KEPT_SECONDS + 1);
+  tracks.add({ ...rest, processes: [] });
+  expect(tracks.get("GPU-a").times).toHaveLength(1);
+  expect(tracks.get("GPU-a/1/1000").times).toHaveLength(0);
+});
+
+test("the value at a time is the newest not after it", () => {
+  const track = { times: [10, 20, 30], values: [1, 2, 3] };
+  expect([9, 10, 19, 20, 99].map((time) => valueAt(track, time))).toEqual([null, 1, 1, 2, 3]);
+});
+
+test("a course is flat, swings, or moves", () => {
+  const times = Array.from({ length: 60 }, (_, index) => index);
+  const course = (values: number[]) => courseOf({ times, values }, 100)?.kind;
+  expect(course(times.map(() => 50))).toBe("flat");
+  expect(course(times.map((time) => 30 + 20 * Math.sin(time / 3)))).toBe("swings");
+  expect(course(times.map((time) => time))).toBe("moves");
+  expect(courseOf({ times: [], values: [] }, 100)).toBeNull();
+});
