@@ -38,7 +38,7 @@ cupy.get_default_memory_pool().bytes = {{0: ({64 * MIB}, {10 * MIB}), 1: ({32 * 
 RMM = f"""
 import rmm
 from rmm.mr import *
-set_per_device_resource(0, StatisticsResourceAdaptor(PoolMemoryResource(CudaMemoryResource(), {128 * MIB}), {5 * MIB}))
+set_per_device_resource(0, TrackingResourceAdaptor(PoolMemoryResource(CudaMemoryResource(), {128 * MIB}), {5 * MIB}))
 """
 
 
@@ -85,21 +85,49 @@ def test_a_device_without_a_context_is_not_touched(tmp_path: Path, cuda: Path) -
 @pytest.mark.parametrize(
     ("resources", "reserved", "allocated", "unknown"),
     [
-        ("PoolMemoryResource(CudaMemoryResource(), 900)", 900, 0, "allocated_bytes"),
-        ("StatisticsResourceAdaptor(CudaMemoryResource(), 70)", 70, 70, "reserved_bytes"),
-        ("TrackingResourceAdaptor(PoolMemoryResource(CudaMemoryResource(), 900), 70)", 900, 70, None),
+        ("PoolMemoryResource(CudaMemoryResource(), 900)", 900, 0, ["allocated_bytes"]),
+        ("TrackingResourceAdaptor(CudaMemoryResource(), 70)", 70, 70, ["reserved_bytes"]),
+        ("TrackingResourceAdaptor(PoolMemoryResource(CudaMemoryResource(), 900), 70)", 900, 70, []),
+        (
+            "StatisticsResourceAdaptor(TrackingResourceAdaptor(CudaMemoryResource(), 70), -5)",
+            70,
+            70,
+            ["reserved_bytes"],
+        ),
+        ("StatisticsResourceAdaptor(PoolMemoryResource(CudaMemoryResource(), 900), 7)", 900, 0, ["allocated_bytes"]),
+        ("PoolMemoryResource(TrackingResourceAdaptor(CudaMemoryResource(), 920), 900)", 900, 0, ["allocated_bytes"]),
+        ("ArenaMemoryResource(TrackingResourceAdaptor(CudaMemoryResource(), 920))", 920, 0, ["allocated_bytes"]),
+        (
+            "TrackingResourceAdaptor(PoolMemoryResource(CudaMemoryResource(), 900), 2**64 - 8)",
+            900,
+            0,
+            ["allocated_bytes"],
+        ),
+        (
+            "TrackingResourceAdaptor(BinningMemoryResource(PoolMemoryResource(CudaMemoryResource(), 900)), 70)",
+            900,
+            70,
+            ["reserved_bytes"],
+        ),
     ],
 )
 def test_rmm_tells_what_its_resources_count(
-    resources: str, reserved: int, allocated: int, unknown: str | None, tmp_path: Path, cuda: Path
+    resources: str, reserved: int, allocated: int, unknown: list[str], tmp_path: Path, cuda: Path
 ) -> None:
     code = f"import rmm\nfrom rmm.mr import *\nset_per_device_resource(0, {resources})"
     one = told(code, tmp_path, cuda, 1)["rmm", GPU]
     assert (one.reserved_bytes, one.allocated_bytes) == (reserved, allocated)
-    assert {"reserved_bytes", "allocated_bytes"} & one.unknown.keys() == ({unknown} if unknown else set())
+    assert {"reserved_bytes", "allocated_bytes"} & one.unknown.keys() == set(unknown)
 
 
-@pytest.mark.parametrize("resources", ["CudaMemoryResource()", "PoolMemoryResource(ManagedMemoryResource(), 900)"])
+@pytest.mark.parametrize(
+    "resources",
+    [
+        "CudaMemoryResource()",
+        "PoolMemoryResource(ManagedMemoryResource(), 900)",
+        "StatisticsResourceAdaptor(CudaMemoryResource(), -1000)",
+    ],
+)
 def test_rmm_is_silent_where_it_counts_nothing_or_nothing_on_the_gpu(
     resources: str, tmp_path: Path, cuda: Path
 ) -> None:

@@ -23,6 +23,14 @@ class PoolMemoryResource(UpstreamResourceAdaptor):
         return self._size
 
 
+class ArenaMemoryResource(UpstreamResourceAdaptor):
+    pass
+
+
+class BinningMemoryResource(UpstreamResourceAdaptor):
+    bin_mrs = ()
+
+
 class StatisticsResourceAdaptor(UpstreamResourceAdaptor):
     def __init__(self, upstream_mr, current_bytes):
         super().__init__(upstream_mr)

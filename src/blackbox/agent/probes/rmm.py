@@ -1,13 +1,17 @@
 """The probe in RMM: what its resources hold on each GPU, as far as one of them counts it. It lists no blocks.
 
-Resources stand on one another. The outermost that counts allocations tells what is allocated, the outermost pool what
-is held. Without either nothing is told, and the driver's figure stands alone.
+Resources stand on one another. What lives is told by the outermost that counts it, unless it stands below a pool: there
+it counts what the pool took, which is held. Without either nothing is told, and the driver's figure stands alone.
+
+A `StatisticsResourceAdaptor` is no such count: where the program opens a block of statistics it tells that block's own,
+which begins at 0 and goes below as older memory is freed, and nothing says that a block is open.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from types import ModuleType
 from typing import Any, NamedTuple, Optional
 
@@ -24,8 +28,17 @@ UNKNOWN = {
     "inactive_split_bytes": "RMM does not count it",
     "requested_bytes": "RMM does not count it",
 }
-NOT_COUNTED = {"allocated_bytes": "RMM counts it where a StatisticsResourceAdaptor or the like is in use"}
+NOT_COUNTED = {
+    "allocated_bytes": "RMM counts what lives in a TrackingResourceAdaptor or a LimitingResourceAdaptor alone"
+}
 NO_POOL = {"reserved_bytes": "RMM has no pool here that tells its size; at least what is allocated"}
+PARTLY_HELD = {"reserved_bytes": "RMM has resources here that count for themselves alone; at least this much"}
+SEVERAL = "bin_mrs"
+"""What has it stands on more than one resource, and the walk sees one of them."""
+TAKES_IN_BULK = ("PoolMemoryResource", "ArenaMemoryResource", "FixedSizeMemoryResource", "BinningMemoryResource")
+"""Below them, what is counted is not what the program has."""
+BYTES_MAX = 1 << 60
+"""A count that was freed below 0 is larger."""
 
 
 class RmmTotals(NamedTuple):
@@ -33,6 +46,8 @@ class RmmTotals(NamedTuple):
 
     held_bytes: int | None
     allocated_bytes: int | None
+    partly: bool
+    """Some of what is held is not counted."""
 
 
 def make(module: ModuleType, context: AgentContext) -> Optional[Probe]:  # noqa: ARG001, UP045 - evaluated by Python 3.9
@@ -58,9 +73,9 @@ class RmmProbe:
         resources = self._rmm.mr
         in_use = set(devices.in_use())
         for ordinal in list(resources.get_log_filenames()):  # names the devices that have a resource, and makes none
-            if ordinal in in_use:
-                found = _look(resources.get_per_device_resource(ordinal))
-                uuid = devices.uuid_of(ordinal)
+            with suppress(Exception):  # one that is lost: the others are told
+                found = _look(resources.get_per_device_resource(ordinal)) if ordinal in in_use else None
+                uuid = None if found is None else devices.uuid_of(ordinal)
                 if uuid is not None and found is not None:
                     yield _allocator(uuid, found)
 
@@ -68,25 +83,33 @@ class RmmProbe:
 def _look(outermost: Any) -> RmmTotals | None:
     """None where nothing is counted, or it is not memory of the GPU."""
     held = allocated = None
+    below_a_pool = partly = False
     resource = outermost
     for _ in range(NESTING_MAX):
         if resource is None:
             break
-        if type(resource).__name__ in NOT_ON_THE_GPU:
+        name = type(resource).__name__
+        if name in NOT_ON_THE_GPU:
             return None
-        if allocated is None:
-            allocated = _counted(resource)
+        counted = _living(resource)
+        if below_a_pool:
+            held = counted if held is None else held
+        elif allocated is None:
+            allocated = counted
         if held is None and hasattr(resource, "pool_size"):
-            held = resource.pool_size()
+            held = _bytes(resource.pool_size())
+        below_a_pool = below_a_pool or name in TAKES_IN_BULK
+        partly = partly or hasattr(resource, SEVERAL)
         resource = getattr(resource, "upstream_mr", None)
-    return None if held is None and allocated is None else RmmTotals(held, allocated)
+    return None if held is None and allocated is None else RmmTotals(held, allocated, partly)
 
 
-def _counted(resource: Any) -> int | None:
-    counts = getattr(resource, "allocation_counts", None)
-    if counts is not None:
-        return counts.current_bytes
-    return resource.get_allocated_bytes() if hasattr(resource, "get_allocated_bytes") else None
+def _living(resource: Any) -> int | None:
+    return _bytes(resource.get_allocated_bytes()) if hasattr(resource, "get_allocated_bytes") else None
+
+
+def _bytes(count: int) -> int | None:
+    return count if 0 <= count < BYTES_MAX else None
 
 
 def _allocator(uuid: str, found: RmmTotals) -> AllocatorReport:
@@ -96,4 +119,6 @@ def _allocator(uuid: str, found: RmmTotals) -> AllocatorReport:
         unknown = {**unknown, **NOT_COUNTED}
     if found.held_bytes is None:
         unknown = {**unknown, **NO_POOL}
+    elif found.partly:
+        unknown = {**unknown, **PARTLY_HELD}
     return AllocatorReport(uuid, max(found.held_bytes or 0, allocated), allocated, unknown=unknown)
