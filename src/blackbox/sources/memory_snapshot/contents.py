@@ -52,6 +52,9 @@ class Contents(Struct, frozen=True):
     """Unix seconds of the last step in its history; None without one."""
     replayed: Replayed | None = None
     """What its traces tell; None where nobody asked for it, or they are malformed."""
+    host_bytes: int | None = None
+    """Pinned memory of the host that the process held (PyTorch 2.14 with `record_host=True`); None where the file does
+    not tell it."""
 
 
 def contents(snapshot: Any, parts: SnapshotParts, rules: CategoryRules = NO_RULES) -> Contents:
@@ -74,7 +77,8 @@ def contents(snapshot: Any, parts: SnapshotParts, rules: CategoryRules = NO_RULE
     replayed = (
         None if parts == "end" else _replayed(whole, rules, ALL_STACKS_MAX if parts == "all_stacks" else STACKS_MAX)
     )
-    return Contents(sample, _last_step(whole.get("device_traces")), replayed)
+    host_bytes = _host_bytes(whole.get("host_segments"))
+    return Contents(sample, _last_step(whole.get("device_traces")), replayed, host_bytes)
 
 
 def at_moment(contents: Contents, told: Told) -> Contents:
@@ -93,6 +97,7 @@ def at_moment(contents: Contents, told: Told) -> Contents:
         ),
         contents.timestamp if told.time is None else told.time,
         contents.replayed,
+        contents.host_bytes,
     )
 
 
@@ -173,6 +178,15 @@ def _replayed(whole: dict[str, Any], rules: CategoryRules, stacks_max: int) -> R
         return read_replayed(whole, rules, stacks_max)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, WrongStartError):
         return None
+
+
+def _host_bytes(segments: Any) -> int | None:
+    """None as well where nothing was recorded: the key is there all the same."""
+    try:
+        sizes = [segment["total_size"] for segment in segments or ()]
+    except (TypeError, KeyError):
+        return None
+    return sum(sizes) if sizes and all(type(size) is int and 0 <= size < 1 << 53 for size in sizes) else None
 
 
 def _last_step(traces: Any) -> float | None:

@@ -19,7 +19,8 @@ def moment_of(path: Path, contents: Contents) -> Moment:
         failures_total=0,
         restarts_total=0,
         cost={},
-        facts={"file": path.name},
+        facts={"file": path.name}
+        | ({} if contents.host_bytes is None else {"host_pinned_bytes": str(contents.host_bytes)}),
     )
     return Moment(
         seq=0,

@@ -28,6 +28,8 @@ from blackbox.wire.segments import ADDRESS_MAX, STATE_OF, SegmentError
 ANNOTATIONS_MAX = 100_000
 """Scopes read of a file; more than that are not of parts of steps."""
 ACTIVE, PENDING = STATE_OF["active_allocated"], STATE_OF["active_pending_free"]
+ANNOTATE = "annotate"
+"""An action that changes nothing: a note on an allocation that lives."""
 HOST = -1
 """The number of the device whose memory is the host's, pinned."""
 
@@ -106,7 +108,7 @@ def _trace(entries: Sequence[Mapping[str, Any]], texts: StackTexts) -> Trace:
     action = bytes([code(entry["action"], OTHER) for entry in entries])
     first: Mapping[str, Any] = entries[0] if entries else {}
     timed = "time_us" in first
-    notes = [entry.get("user_metadata") for entry in entries] if "user_metadata" in first else []
+    notes = _notes(entries)
     tags = list(map(texts.tag, notes)) if any(notes) else []
     free = {
         place: entry.get("device_free", entry.get("addr"))
@@ -121,7 +123,7 @@ def _trace(entries: Sequence[Mapping[str, Any]], texts: StackTexts) -> Trace:
     return Trace(
         action=action,
         address=address,
-        size=_whole(list(map(itemgetter("size"), entries))),
+        size=_whole([entry["size"] if entry["action"] != ANNOTATE else 0 for entry in entries]),
         stream=_whole([entry.get("stream", 0) for entry in entries]),
         stack=stack,
         time_us=_whole(list(map(itemgetter("time_us"), entries))) if timed else None,
@@ -131,6 +133,25 @@ def _trace(entries: Sequence[Mapping[str, Any]], texts: StackTexts) -> Trace:
         freed_in=_parts_of_frees(entries, action, address, stack, texts),
         category=[str(entry.get("category", "")) for entry in entries] if "category" in first else None,
     )
+
+
+def _notes(entries: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """The program's note on each entry. One made later (`_annotate_memory`, PyTorch 2.14) is of the allocation that
+    lives at its address, where that has none of its own.
+    """
+    notes = [entry.get("user_metadata") for entry in entries]
+    if not any(notes):
+        return []
+    born: dict[Any, int] = {}
+    for place, entry in enumerate(entries):
+        kind = entry["action"]
+        if kind == "alloc":
+            born[entry.get("addr")] = place
+        elif kind == "free_requested":
+            born.pop(entry.get("addr"), None)
+        elif kind == ANNOTATE and (made := born.get(entry.get("addr"))) is not None:
+            notes[made] = notes[made] or notes[place]
+    return notes
 
 
 def _parts_of_frees(

@@ -614,6 +614,34 @@ def test_caches_of_transformers_are_kv_caches(start: Start) -> None:
     assert program.allocator().allocated_bytes == 0
 
 
+def test_every_tensor_that_a_cache_holds_is_kv_cache_whatever_it_is_called(start: Start) -> None:
+    program = start()
+    torch = program.torch
+
+    class Cache:
+        def __init__(self, layers: list[Any]) -> None:
+            self.layers = layers
+
+    class MambaCache:
+        def __init__(self) -> None:
+            self.ssm_states = {0: torch.empty(7000, 0)}
+
+    module = SimpleNamespace(__name__="transformers.cache_utils", Cache=Cache, MambaCache=MambaCache)
+    sys.modules["blackbox.agent.probes.torch"].make(module, program.context)
+    stranger = SimpleNamespace(weight=torch.empty(9000, 0))
+    quantized = SimpleNamespace(
+        keys=torch.empty(1000, 0),
+        _quantized_keys=(torch.empty(2000, 0), {"scale": torch.empty(3000, 0)}),
+        config=stranger,
+        count=3,
+    )
+    linear = SimpleNamespace(conv_states={0: torch.empty(4000, 0), 1: None}, recurrent_states=[torch.empty(5000, 0)])
+    cache, mamba = Cache([quantized, linear]), MambaCache()
+    sizes = [4000, 8000, 12_000, 16_000, 20_000, 28_000]
+    assert [size for kind, _, _, size in program.live() if kind == "kv_cache"] == sizes
+    del cache, mamba
+
+
 def test_stacks_do_not_bring_the_compiler_into_the_program(start: Start) -> None:
     program = start("2.13", "history")
     program.torch.empty(50_000, 0)

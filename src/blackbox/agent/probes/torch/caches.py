@@ -1,11 +1,15 @@
-"""KV caches of Hugging Face's `transformers` (the module `transformers.cache_utils`)."""
+"""Caches of Hugging Face's `transformers` (the module `transformers.cache_utils`).
+
+They hold keys and values, quantized or not, and states of convolution and recurrence.
+"""
 
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from blackbox.agent.probes.torch.live import LiveSet
 
@@ -15,11 +19,24 @@ that never runs, and fails there.
 """
 
 
+CLASSES = ("Cache", "MambaCache")
+"""The second stood beside the first until 4.5x."""
+NESTING_MAX = 4
+"""Of lists and dictionaries in a layer: quantized keys are a pair of a tensor and a dictionary of such."""
+TENSORS_MAX = 100_000
+"""Of one cache; a model has some hundred layers, each with a few."""
+
+
 def watch(module: ModuleType, torch: ModuleType) -> None:
     """Tracks the caches made from now on."""
-    cls = module.Cache
+    for name in CLASSES:
+        cls = getattr(module, name, None)
+        if cls is not None:
+            _track(cls, torch.compiler.is_compiling)
+
+
+def _track(cls: Any, is_compiling: Any) -> None:
     original = cls.__init__
-    is_compiling = torch.compiler.is_compiling
 
     @functools.wraps(original)
     def remember(self: Any, *arguments: Any, **keywords: Any) -> None:
@@ -31,9 +48,30 @@ def watch(module: ModuleType, torch: ModuleType) -> None:
 
 
 def tensors() -> Iterator[Any]:
-    """The key and value tensors of all live caches; None among them where a layer has none yet."""
+    """Every tensor that a live cache or one of its layers holds, whatever the version calls it."""
     for cache in LIVE.list():
-        for layer in list(getattr(cache, "layers", None) or ()):
-            yield from (getattr(layer, "keys", None), getattr(layer, "values", None))
-        for name in "key_cache", "value_cache":  # before layers were objects
-            yield from list(getattr(cache, name, None) or ())
+        yield from itertools.islice(_tensors_of(cache), TENSORS_MAX)
+
+
+def _tensors_of(cache: Any) -> Iterator[Any]:
+    for part in (cache, *_values(getattr(cache, "layers", None))):
+        yield from _held(dict(getattr(part, "__dict__", None) or {}), NESTING_MAX)
+
+
+def _held(thing: Any, nesting: int) -> Iterator[Any]:
+    """The tensors among the values of lists and dictionaries. Other objects are not looked into: they are not the
+    cache's own, and to ask them for an attribute may run the program's code.
+    """
+    if hasattr(cast("type[Any]", type(thing)), "data_ptr"):
+        yield thing
+    elif nesting:
+        for value in _values(thing):
+            yield from _held(value, nesting - 1)
+
+
+def _values(thing: Any) -> list[Any]:
+    """Of a list or a dictionary, of no class of the program's own; none of anything else."""
+    cls = cast("type[Any]", type(thing))
+    if cls is dict:
+        return list(cast("dict[Any, Any]", thing).values())
+    return list(cast("list[Any]", thing)) if cls in (list, tuple) else []
