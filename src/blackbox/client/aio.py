@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from contextlib import aclosing, asynccontextmanager, suppress
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from blackbox.client import queries
 from blackbox.client.base import BaseClient, BaseStream
@@ -13,7 +13,18 @@ from blackbox.client.queries import Query, Time
 from blackbox.client.resume import EventProgress, Loss, Progress, SnapshotProgress, StreamEvent, decode
 from blackbox.client.target import Target
 from blackbox.model.block_table import BlockTable
-from blackbox.model.query import Aggregate, Aggregated, Chart, Comparison, EventList, Forecast, History, NumberedEvent
+from blackbox.model.query import (
+    Aggregate,
+    Aggregated,
+    Chart,
+    Comparison,
+    DumpInfo,
+    DumpList,
+    EventList,
+    Forecast,
+    History,
+    NumberedEvent,
+)
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.view import BlockDetail
 
@@ -33,11 +44,17 @@ class AsyncClient(BaseClient):
         return await self.ask(queries.snapshot(gpu, blocks))
 
     async def columns(
-        self, *, gpu: str | int | None = None, time: Time | None = None, since: BlockTable | None = None
+        self,
+        *,
+        gpu: str | int | None = None,
+        time: Time | None = None,
+        event: int | None = None,
+        since: BlockTable | None = None,
     ) -> BlockTable:
-        """Every block as columns of numbers, of the newest sample or of a time. `since`: the table last got, of the
-        same GPUs; what is the same as there is not sent again. Raises `ClientError`."""
-        query = queries.columns(gpu, time, since.head.version if since is not None else None)
+        """Every block as columns of numbers, of the newest sample, of a time or of an event itself. `since`: the
+        table last got, of the same GPUs; what is the same as there is not sent again. Raises `ClientError`."""
+        version = since.head.version if since is not None else None
+        query = queries.columns(gpu, time, version, event)
         return queries.block_table(await self.ask(query), since)
 
     async def history(
@@ -68,9 +85,12 @@ class AsyncClient(BaseClient):
         query = queries.chart(since, until, gpu, pid, metrics, points)
         return queries.answer(await self.ask(query), Chart)
 
-    async def at(self, time: Time, *, gpu: str | int | None = None, blocks: BlockDetail = "full") -> Snapshot:
-        """The snapshot as of a time. Raises `StatusError` (404) where nothing was recorded."""
-        return decode(await self.ask(queries.at(time, gpu, blocks)))
+    async def at(
+        self, time: Time, *, gpu: str | int | None = None, blocks: BlockDetail = "full", event: int | None = None
+    ) -> Snapshot:
+        """The snapshot as of a time, or that of an event itself (its id). Raises `StatusError` (404) where nothing was
+        recorded."""
+        return decode(await self.ask(queries.at(time, gpu, blocks, event)))
 
     async def events(
         self,
@@ -83,6 +103,15 @@ class AsyncClient(BaseClient):
         """What happened, oldest first."""
         query = queries.events(since, until, kind, limit)
         return queries.answer(await self.ask(query), EventList).events
+
+    async def dumps(self, *, limit: int | None = None) -> tuple[DumpInfo, ...]:
+        """The dumps kept beside the recording, oldest first."""
+        return queries.answer(await self.ask(queries.dumps(limit)), DumpList).dumps
+
+    async def report(self, *, event: int | None = None, dump: str | None = None) -> dict[str, Any]:
+        """What led to an event (its id), or what is in a dump (its name): causes, figures, advice. docs/reports.md has
+        the keys. Raises `StatusError` (404) where nothing is left of it."""
+        return queries.answer(await self.ask(queries.report(event, dump)), dict[str, Any])
 
     async def compare(self, a: Time, b: Time | None = None, *, gpu: str | int | None = None) -> Comparison:
         """What is new, gone, grown or shrunk between two times; `b` defaults to now."""

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, suppress
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from blackbox.client import queries
 from blackbox.client.base import BaseClient, BaseStream
@@ -15,7 +15,18 @@ from blackbox.client.queries import Query, Time
 from blackbox.client.resume import EventProgress, Loss, Progress, SnapshotProgress, StreamEvent, decode
 from blackbox.client.target import Target
 from blackbox.model.block_table import BlockTable
-from blackbox.model.query import Aggregate, Aggregated, Chart, Comparison, EventList, Forecast, History, NumberedEvent
+from blackbox.model.query import (
+    Aggregate,
+    Aggregated,
+    Chart,
+    Comparison,
+    DumpInfo,
+    DumpList,
+    EventList,
+    Forecast,
+    History,
+    NumberedEvent,
+)
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.view import BlockDetail
 
@@ -34,11 +45,17 @@ class Client(BaseClient):
         return self.ask(queries.snapshot(gpu, blocks))
 
     def columns(
-        self, *, gpu: str | int | None = None, time: Time | None = None, since: BlockTable | None = None
+        self,
+        *,
+        gpu: str | int | None = None,
+        time: Time | None = None,
+        event: int | None = None,
+        since: BlockTable | None = None,
     ) -> BlockTable:
-        """Every block as columns of numbers, of the newest sample or of a time. `since`: the table last got, of the
-        same GPUs; what is the same as there is not sent again. Raises `ClientError`."""
-        query = queries.columns(gpu, time, since.head.version if since is not None else None)
+        """Every block as columns of numbers, of the newest sample, of a time or of an event itself. `since`: the
+        table last got, of the same GPUs; what is the same as there is not sent again. Raises `ClientError`."""
+        version = since.head.version if since is not None else None
+        query = queries.columns(gpu, time, version, event)
         return queries.block_table(self.ask(query), since)
 
     def history(
@@ -69,9 +86,12 @@ class Client(BaseClient):
         query = queries.chart(since, until, gpu, pid, metrics, points)
         return queries.answer(self.ask(query), Chart)
 
-    def at(self, time: Time, *, gpu: str | int | None = None, blocks: BlockDetail = "full") -> Snapshot:
-        """The snapshot as of a time. Raises `StatusError` (404) where nothing was recorded."""
-        return decode(self.ask(queries.at(time, gpu, blocks)))
+    def at(
+        self, time: Time, *, gpu: str | int | None = None, blocks: BlockDetail = "full", event: int | None = None
+    ) -> Snapshot:
+        """The snapshot as of a time, or that of an event itself (its id). Raises `StatusError` (404) where nothing was
+        recorded."""
+        return decode(self.ask(queries.at(time, gpu, blocks, event)))
 
     def events(
         self,
@@ -84,6 +104,15 @@ class Client(BaseClient):
         """What happened, oldest first."""
         query = queries.events(since, until, kind, limit)
         return queries.answer(self.ask(query), EventList).events
+
+    def dumps(self, *, limit: int | None = None) -> tuple[DumpInfo, ...]:
+        """The dumps kept beside the recording, oldest first."""
+        return queries.answer(self.ask(queries.dumps(limit)), DumpList).dumps
+
+    def report(self, *, event: int | None = None, dump: str | None = None) -> dict[str, Any]:
+        """What led to an event (its id), or what is in a dump (its name): causes, figures, advice. docs/reports.md has
+        the keys. Raises `StatusError` (404) where nothing is left of it."""
+        return queries.answer(self.ask(queries.report(event, dump)), dict[str, Any])
 
     def compare(self, a: Time, b: Time | None = None, *, gpu: str | int | None = None) -> Comparison:
         """What is new, gone, grown or shrunk between two times; `b` defaults to now."""

@@ -47,7 +47,8 @@ class Query:
     @property
     def content_type(self) -> str:
         """Of its answer."""
-        return self.endpoint.answer.content_type or ""
+        is_json = self._query.get(endpoints.REPORT_FORMAT.name) == "json"
+        return endpoints.JSON if is_json else self.endpoint.answer.content_type or ""
 
     def path(self, server: Target) -> str:
         """What to ask the server for."""
@@ -64,9 +65,10 @@ def snapshot_stream(gpu: GpuName, blocks: BlockDetail) -> Query:
     return Query(endpoints.SNAPSHOT_STREAM).add(endpoints.GPU, gpu).add(endpoints.BLOCKS, _blocks(blocks))
 
 
-def columns(gpu: GpuName, time: Time | None, version: str | None) -> Query:
+def columns(gpu: GpuName, time: Time | None, version: str | None, event: int | None) -> Query:
     """Blocks as columns."""
     query = Query(endpoints.COLUMNS).add(endpoints.GPU, gpu).time(endpoints.COLUMNS_TIME, time)
+    query.add(endpoints.EVENT, event)
     return query.add(endpoints.VERSION, version)
 
 
@@ -92,9 +94,9 @@ def chart(
     return query.add(endpoints.METRICS_OF_CHART, _kinds(metrics)).add(endpoints.POINTS, points)
 
 
-def at(time: Time, gpu: GpuName, blocks: BlockDetail) -> Query:
-    """The snapshot as of a time."""
-    query = Query(endpoints.SNAPSHOT_AT).time(endpoints.AT, time)
+def at(time: Time, gpu: GpuName, blocks: BlockDetail, event: int | None = None) -> Query:
+    """The snapshot as of a time, or of an event itself."""
+    query = Query(endpoints.SNAPSHOT_AT).time(endpoints.AT, time).add(endpoints.EVENT, event)
     return query.add(endpoints.GPU, gpu).add(endpoints.BLOCKS, _blocks(blocks))
 
 
@@ -102,6 +104,17 @@ def events(since: Time | None, until: Time | None, kind: Kinds, limit: int | Non
     """What happened."""
     query = Query(endpoints.EVENTS).time(endpoints.SINCE, since).time(endpoints.UNTIL, until)
     return query.add(endpoints.KIND, _kinds(kind)).add(endpoints.LIMIT, limit)
+
+
+def dumps(limit: int | None) -> Query:
+    """The dumps kept."""
+    return Query(endpoints.DUMPS).add(endpoints.LIMIT, limit)
+
+
+def report(event: int | None, dump: str | None) -> Query:
+    """A report, as JSON."""
+    query = Query(endpoints.REPORT).add(endpoints.REPORT_EVENT, event).add(endpoints.DUMP, dump)
+    return query.add(endpoints.REPORT_FORMAT, "json")
 
 
 def event_stream(kind: Kinds) -> Query:

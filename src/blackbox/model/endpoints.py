@@ -2,102 +2,45 @@
 clients' paths, the OpenAPI description and `docs/api.md` are made from `ENDPOINTS`; `blackbox.server.api` has a handler
 for each."""
 
-from typing import get_args
-
 from msgspec import Struct
 
 from blackbox.model.block_table import CONTENT_TYPE, BlockTableHead
 from blackbox.model.endpoint import Endpoint, StatusAnswer
-from blackbox.model.event import EventKind
-from blackbox.model.parameter import DURATION, NUMBER_IN_HEADER, TEXT, TIME, Parameter, TimeText, one_of, some_of, whole
-from blackbox.model.query import Aggregated, Chart, Comparison, EventList, Forecast, History
-from blackbox.model.series import METRIC_KEYS
+from blackbox.model.endpoint_parameters import (
+    AFTER,
+    AT,
+    BEFORE,
+    BLOCKS,
+    COLUMNS_TIME,
+    DUMP,
+    EVENT,
+    FROM,
+    GPU,
+    IF_NONE_MATCH,
+    KIND,
+    LAST_EVENT_ID,
+    LIMIT,
+    METRIC,
+    METRICS_OF_CHART,
+    PID,
+    POINTS,
+    REPORT_EVENT,
+    REPORT_FORMAT,
+    SERIES_GPU,
+    SINCE,
+    TO,
+    UNTIL,
+    VERSION,
+    WINDOW,
+    WINDOW_END,
+)
+from blackbox.model.query import Aggregated, Chart, Comparison, DumpList, EventList, Forecast, History
 from blackbox.model.snapshot import Snapshot
-from blackbox.model.view import BlockDetail
 
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
 SCRIPT = "text/javascript"
 STYLE = "text/css"
-TIME_FORMS = "Unix seconds, ISO 8601 (UTC where it names no zone), or how long ago: `-15m`"
-
-POINTS_MAX = 10_000
-"""Of one series in one answer: more than any chart has pixels."""
-EVENTS_MAX = 10_000
-"""In one answer, which is then a few MB."""
-PID_MAX = 2**22
-"""The kernel's largest."""
-
-# Parameters
-
-
-def _time(name: str, help: str, *, required: bool = False) -> Parameter[TimeText]:  # noqa: A002 - as in Parameter
-    return Parameter(name=name, help=f"{help} {TIME_FORMS}.", values=TIME, required=required)
-
-
-GPU = Parameter(
-    name="gpu",
-    help="Index or UUID of a GPU, or UUID of a MIG instance. All GPUs when absent.",
-    values=TEXT,
-    examples={"index": "0", "uuid": "GPU-3f8c1a2e-5b7d-4c69-9a10-2f4e6d8b0c13"},
-)
-SERIES_GPU = Parameter(
-    name="gpu",
-    help="Index or UUID of a GPU, or UUID of a MIG instance. Everything when absent.",
-    values=TEXT,
-    examples=GPU.examples,
-)
-BLOCKS: Parameter[BlockDetail] = Parameter(
-    name="blocks",
-    help="Every block, blocks counted by process, type and use, or none. Sums and counts stay whole.",
-    values=one_of(get_args(BlockDetail)),
-    default="full",
-)
-IF_NONE_MATCH = Parameter(
-    name="If-None-Match", location="header", help="ETag of the answer already at hand.", values=TEXT
-)
-LAST_EVENT_ID = Parameter(
-    name="Last-Event-ID",
-    location="header",
-    help="Id of the last event received; the stream resumes behind it as far as the kept history reaches.",
-    values=NUMBER_IN_HEADER,
-)
-COLUMNS_TIME = _time("t", "The blocks as of then, from the recording; the newest when absent.")
-VERSION = Parameter(
-    name="since",
-    help="`version` of an answer already at hand: blocks of a process that are the same as there are left out.",
-    values=TEXT,
-)
-FROM = _time("from", "Start; an hour before the end when absent.")
-TO = _time("to", "End; now when absent.")
-PID = Parameter(name="pid", help="One process, or one engine.", values=whole(0, PID_MAX))
-METRIC = Parameter(
-    name="metric",
-    help="Key of the snapshot, its GPUs, processes or engines.",
-    values=one_of(METRIC_KEYS),
-    default="used_bytes",
-)
-METRICS_OF_CHART: Parameter[frozenset[str]] = Parameter(
-    name="metric",
-    help=f"Keys of the snapshot, its GPUs, processes or engines, separated by commas: {', '.join(METRIC_KEYS)}.",
-    values=some_of(METRIC_KEYS),
-    default="used_bytes",
-)
-POINTS = Parameter(name="points", help="Most points per series.", values=whole(1, POINTS_MAX), default="300")
-AT = _time("t", "The time.", required=True)
-SINCE = _time("since", "Not before.")
-UNTIL = _time("until", "Not after.")
-KIND: Parameter[frozenset[EventKind]] = Parameter(
-    name="kind",
-    help=f"Kinds of events, separated by commas: {', '.join(get_args(EventKind))}. All when absent.",
-    values=some_of(get_args(EventKind)),
-)
-LIMIT = Parameter(name="limit", help="The newest so many.", values=whole(1, EVENTS_MAX), default="1000")
-BEFORE = _time("a", "The earlier.", required=True)
-AFTER = _time("b", "The later; the newest snapshot when absent.")
-WINDOW = Parameter(name="window", help="Its length, such as `15m`, `24h`, `7d`.", values=DURATION, default="5m")
-WINDOW_END = _time("to", "Its end; now when absent.")
-
 # Answers
 
 
@@ -192,7 +135,7 @@ COLUMNS = Endpoint(
     summary="The blocks of the newest snapshot, or of a time, as packed columns of numbers.",
     description="For programs that draw or count every block: a fraction of the bytes of `blocks`, made once for all "
     "who may see the same. docs/columns.md describes the layout; its head is a BlockTableHead.",
-    parameters=(GPU, COLUMNS_TIME, VERSION, IF_NONE_MATCH),
+    parameters=(GPU, COLUMNS_TIME, EVENT, VERSION, IF_NONE_MATCH),
     answer=StatusAnswer(
         help="The columns. Compressed with gzip or zstd where the client accepts it.",
         content_type=CONTENT_TYPE,
@@ -228,7 +171,7 @@ SNAPSHOT_AT = Endpoint(
     path="/vram/at",
     operation="at",
     summary="The snapshot as of then, with its own `seq` and `timestamp`.",
-    parameters=(AT, GPU, BLOCKS),
+    parameters=(AT, EVENT, GPU, BLOCKS),
     answer=_json(Snapshot),
     statuses=BAD_QUERY | NOT_RECORDED | BUSY | REFUSED,
 )
@@ -239,6 +182,28 @@ EVENTS = Endpoint(
     parameters=(SINCE, UNTIL, KIND, LIMIT),
     answer=_json(EventList),
     statuses=BAD_QUERY | NO_RECORDING | BUSY | REFUSED,
+)
+DUMPS = Endpoint(
+    path="/vram/dumps",
+    operation="dumps",
+    summary="The dumps kept beside the recording: the minutes around an out-of-memory, a crash, a fault.",
+    answer=_json(DumpList),
+    parameters=(LIMIT,),
+    statuses=BAD_QUERY | NO_RECORDING | BUSY | REFUSED,
+)
+REPORT = Endpoint(
+    path="/vram/report",
+    operation="report",
+    summary="What led to an event, with verdict, causes and what would have helped: of the recording, or of a dump.",
+    description="As `blackbox report` makes it. The page asks for nothing and has a policy of its own. JSON "
+    "(`format=json`) has `title`, `causes` (the first is the one to act on), `advice`, `request`, `uses`, `processes`, "
+    "`events` and more: docs/reports.md.",
+    parameters=(REPORT_EVENT, DUMP, REPORT_FORMAT),
+    answer=StatusAnswer(help="The report.", content_type="text/html", headers=("Content-Security-Policy",)),
+    statuses=BAD_QUERY
+    | {404: StatusAnswer(help="There is no such event or dump, nothing is left of its time, or there is no recording.")}
+    | BUSY
+    | REFUSED,
 )
 EVENTS_STREAM = Endpoint(
     path="/vram/events/stream",
@@ -356,6 +321,8 @@ ENDPOINTS = (
     CHART,
     SNAPSHOT_AT,
     EVENTS,
+    DUMPS,
+    REPORT,
     EVENTS_STREAM,
     COMPARE,
     AGGREGATED,

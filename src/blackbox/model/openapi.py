@@ -8,6 +8,7 @@ from blackbox.model.parameter import Parameter
 
 TEXT_SCHEMA = {"type": "string"}
 HEADERS: dict[str, dict[str, Any]] = {
+    "Content-Security-Policy": {"schema": TEXT_SCHEMA},
     "ETag": {"schema": TEXT_SCHEMA},
     "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}},
     "WWW-Authenticate": {"schema": TEXT_SCHEMA},

@@ -18,18 +18,15 @@ CHART_SCRIPT = "chart.js"
 def page(title: str, body: Iterable[Element], script: str | None = None) -> bytes:
     """The page, encoded; `script` is the file of the one that draws its charts."""
     style = _asset("page.css")
-    policy = f"default-src 'none'; style-src 'sha256-{_digest(style)}'"
     parts = [*body]
     if script is not None:
-        code = _asset(CHART_SCRIPT) + _asset(script)
-        policy += f"; script-src 'sha256-{_digest(code)}'"
-        parts.append(tag("script", code))
+        parts.append(tag("script", _code(script)))
     whole = tag(
         "html",
         tag(
             "head",
             tag("meta", charset="utf-8"),
-            tag("meta", http_equiv="Content-Security-Policy", content=policy),
+            tag("meta", http_equiv="Content-Security-Policy", content=policy(script)),
             tag("meta", name="viewport", content="width=device-width"),
             tag("meta", name="referrer", content="no-referrer"),
             tag("title", f"{title} - Blackbox"),
@@ -41,10 +38,20 @@ def page(title: str, body: Iterable[Element], script: str | None = None) -> byte
     return b"<!doctype html>\n" + to_bytes(whole) + b"\n"
 
 
+def policy(script: str | None = None) -> str:
+    """The page's content security policy."""
+    found = f"default-src 'none'; style-src 'sha256-{_digest(_asset('page.css'))}'"
+    return found if script is None else f"{found}; script-src 'sha256-{_digest(_code(script))}'"
+
+
 def data(name: str, columns: dict[str, Any]) -> Element:
     """What a script draws; no text in it can end the element."""
     text = msgspec.json.encode(columns).decode().replace("<", "\\u003c")
     return tag("script", text, id=name, type="application/json")
+
+
+def _code(script: str) -> str:
+    return _asset(CHART_SCRIPT) + _asset(script)
 
 
 def _asset(name: str) -> str:

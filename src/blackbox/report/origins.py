@@ -37,7 +37,7 @@ def of_dump(path: Path) -> Evidence:
 def of_recording(recording: Recording, since: float, until: float, origin: str) -> Evidence | None:
     """What a data directory holds of a range of Unix seconds; None where that is nothing."""
     events = [recorded.event for recorded in recording.events(since, until + AFTER_SECONDS)]
-    moments = _moments(recording, since, *pace(events, (since, until)))
+    moments = recorded_moments(recording, since, *pace(events, (since, until)))
     evidence = from_moments(origin, moments, events, (since, until))
     if evidence is None or not recording.damaged:
         return evidence
@@ -79,7 +79,7 @@ def _moment_notes(told: Told, replayed: Replayed) -> list[str]:
     return [f"{texts[told.kind]}; {then}", *told.notes]
 
 
-def _moments(recording: Recording, since: float, until: float, step: float) -> Iterator[Moment]:
+def recorded_moments(recording: Recording, since: float, until: float, step: float) -> Iterator[Moment]:
     """What was recorded at instants so far apart, each moment once."""
     before = float("-inf")
     for place in range(SUMMARIES_MAX + 1):

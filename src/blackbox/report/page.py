@@ -18,6 +18,7 @@ from blackbox.report.text import CAUSES, known_size, moment_text, moved, stacks_
 STACKS_MAX = 20
 EVENTS_MAX = 200
 PROCESSES_MAX = 50
+TIMELINE_SCRIPT = "timeline.js"
 
 
 def to_html(report: Report) -> bytes:
@@ -25,7 +26,13 @@ def to_html(report: Report) -> bytes:
     if report.told is None or report.told.timeline is None:
         return html.page(report.title, _body(report))
     body = [*_body(report), timeline.data(report.told, report.told.timeline)]
-    return html.page(report.title, body, "timeline.js")
+    return html.page(report.title, body, TIMELINE_SCRIPT)
+
+
+def policy_of(report: Report) -> str:
+    """The page's content security policy."""
+    has_script = report.told is not None and report.told.timeline is not None
+    return html.policy(TIMELINE_SCRIPT if has_script else None)
 
 
 def _body(report: Report) -> Iterator[Element]:

@@ -4,12 +4,15 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from blackbox.merge import merge
+from blackbox.model.event import Event
 from blackbox.model.moment import Moment
 from blackbox.model.query import Chart
 from blackbox.model.snapshot import Snapshot
 from blackbox.recorder.query.chart import MARKS_MAX, chart
 from blackbox.recorder.query.history import Aggregate, History, HistoryQuery, aggregated, history
+from blackbox.recorder.query.refusal import at_refusal
 from blackbox.recorder.query.samples import RecordedNumber, recorded_numbers
+from blackbox.recorder.query.visibility import visible
 from blackbox.recorder.storage.compression import DamageError
 from blackbox.recorder.storage.event_log import EVENTS_MAX, EventReader, RecordedEvent
 from blackbox.recorder.storage.frames import Frame, to_moment
@@ -29,6 +32,11 @@ class Recording:
         self._directory = directory
         self._tiers = [TierReader(directory, tier) for tier in TIERS]
         self._events = EventReader(directory)
+
+    @property
+    def directory(self) -> Path:
+        """Where it is."""
+        return self._directory
 
     @property
     def damaged(self) -> int:
@@ -119,6 +127,18 @@ class Recording:
             fresh_until = moment.timestamp + reader.tier.step_seconds + moment.stale_after_seconds
             return moment if time <= fresh_until else None
         return None
+
+    def event(self, number: int) -> Event | None:
+        """The event with this id; None where there is none."""
+        found = self.events_after(number - 1, 1)
+        return found[0].event if found and found[0].id == number else None
+
+    def moment_of_event(self, number: int, viewer_uid: int | None) -> Moment | None:
+        """The moment of an event itself: the last reading before it, with the process that was refused memory as its
+        own agent saw it then, where this viewer may see that. None where nothing is left of it."""
+        event = self.event(number)
+        before = None if event is None else self.moment_at(event.timestamp)
+        return None if event is None or before is None else at_refusal(before, visible(event, viewer_uid))
 
     def moments(self, since: float, until: float) -> Iterator[Moment]:
         """All that are kept of a range, oldest first: one an hour, then one a minute, at last every single one."""

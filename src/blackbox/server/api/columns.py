@@ -7,19 +7,18 @@ from blackbox.merge import merged
 from blackbox.merge.block_table import table, table_rows
 from blackbox.model.block_table import CONTENT_TYPE
 from blackbox.model.codec import compress
-from blackbox.model.endpoints import COLUMNS, COLUMNS_TIME, GPU, VERSION
-from blackbox.model.text import rfc3339
+from blackbox.model.endpoints import COLUMNS, COLUMNS_TIME, EVENT, GPU, VERSION
 from blackbox.model.view import Encoding, Shape
 from blackbox.recorder import Recording
 from blackbox.server.api.context import Context
 from blackbox.server.api.endpoint import handles
-from blackbox.server.api.recording import recorded_answer
+from blackbox.server.api.recording import recorded_answer, recorded_moment
 from blackbox.server.api.snapshot import TaggedShape, tagged, tagged_answer
 from blackbox.server.http.answer import Answer, AnswerOrCoroutine, Viewer
 from blackbox.server.http.negotiation import WHOLE, accepted_encoding
 from blackbox.server.http.offload import off_loop
 from blackbox.server.http.query import Query
-from blackbox.server.http.request import HTTPError, Request
+from blackbox.server.http.request import Request
 from blackbox.server.http.response import unavailable
 
 RECORDED_VERSION = ""
@@ -31,9 +30,10 @@ def columns(context: Context, request: Request, viewer: Viewer, query: Query) ->
     """The blocks of the newest moment, or of a time."""
     now = time.time()
     then = query.time_or(COLUMNS_TIME, now, None)
+    event = query.get(EVENT)
     shape = Shape(query.get(GPU), "columns", viewer.uid)
-    if then is not None:
-        return _of_time(context, request, shape, then)
+    if then is not None or event is not None:
+        return _of_recording(context, request, shape, viewer, then, event)
     latest = context.hub.latest
     if latest is None:
         return unavailable("no sample yet", retry_after_seconds=1)
@@ -70,11 +70,11 @@ async def _changed(
     return tagged_answer(context, request, latest, wanted, encoding, body, CONTENT_TYPE, ahead=False)
 
 
-def _of_time(context: Context, request: Request, shape: Shape, then: float) -> AnswerOrCoroutine:
+def _of_recording(
+    context: Context, request: Request, shape: Shape, viewer: Viewer, then: float | None, event: int | None
+) -> AnswerOrCoroutine:
     def work(recording: Recording) -> bytes:
-        moment = recording.moment_at(then)
-        if moment is None:
-            raise HTTPError(404, f"nothing was recorded at {rfc3339(then)}")
+        moment = recorded_moment(recording, then, event, viewer)
         snapshot, rows = merged(moment, shape.gpu, shape.viewer_uid)
         return table(snapshot, table_rows(rows, context.settings.blocks_max), RECORDED_VERSION)
 

@@ -10,8 +10,10 @@ from blackbox.analysis.compare import compare
 from blackbox.analysis.forecast import WINDOWS_SECONDS, forecast
 from blackbox.analysis.kv_cache import WINDOW_SECONDS as WEEK_SECONDS
 from blackbox.analysis.trend import POINTS_MAX as TREND_POINTS
+from blackbox.merge import merge
 from blackbox.model import endpoints
 from blackbox.model.codec import compress, to_json
+from blackbox.model.moment import Moment
 from blackbox.model.query import Aggregated, EventList
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.text import TIME_RANGE, rfc3339
@@ -80,11 +82,11 @@ def chart(context: Context, request: Request, viewer: Viewer, query: Query) -> A
 @handles(endpoints.SNAPSHOT_AT)
 def at(context: Context, request: Request, viewer: Viewer, query: Query) -> AnswerOrCoroutine:
     """The snapshot as of a time."""
-    then = query.time(endpoints.AT, time.time())
+    then, event = query.time(endpoints.AT, time.time()), query.get(endpoints.EVENT)
     gpu, detail = query.get(endpoints.GPU), query.value(endpoints.BLOCKS)
 
     def work(recording: Recording) -> bytes:
-        snapshot = _snapshot(recording, then, viewer, gpu)
+        snapshot = merge(recorded_moment(recording, then, event, viewer), gpu, viewer.uid)
         return to_json(with_blocks(snapshot, detail, context.settings.blocks_max))
 
     return recorded_answer(context, request, work)
@@ -182,6 +184,18 @@ def _range(query: Query) -> tuple[float, float]:
 def _require_order(since: float, to: float) -> None:
     if since >= to:
         raise HTTPError(400, f"from ({since:.3f}) must be before to ({to:.3f})")
+
+
+def recorded_moment(recording: Recording, then: float | None, event: int | None, viewer: Viewer) -> Moment:
+    """The moment of an event itself, or as of a time. Raises `HTTPError`."""
+    if event is not None:
+        moment, of = recording.moment_of_event(event, viewer.uid), f"of event {event}"
+    else:
+        assert then is not None
+        moment, of = recording.moment_at(then), f"at {rfc3339(then)}"
+    if moment is None:
+        raise HTTPError(404, f"nothing was recorded {of}")
+    return moment
 
 
 def _snapshot(recording: Recording, then: float, viewer: Viewer, gpu: str | None) -> Snapshot:
