@@ -19,10 +19,10 @@ from blackbox.hub import Hub
 from blackbox.model.endpoints import COLUMNS, METRICS, SNAPSHOT, SNAPSHOT_STREAM
 from blackbox.model.event import Event
 from blackbox.model.status import ServerStats
-from blackbox.paths import data_directory, runtime_directory
+from blackbox.paths import SNAPSHOT_SUFFIXES, data_directory, runtime_directory
 from blackbox.pidfile import announced
 from blackbox.recorder import HeldError, Recorder
-from blackbox.recorder.dumps.file import Dump
+from blackbox.recorder.dumps.file import Dump, is_dump
 from blackbox.recorder.dumps.keeper import DumpKeeper
 from blackbox.recorder.storage.directory import DEMO_DIRECTORY
 from blackbox.recorder.storage.dump_files import DUMPS_DIRECTORY
@@ -76,7 +76,7 @@ async def _run(settings: Settings) -> None:
     await server.start()  # first of all, so that a taken port is found before any GPU is opened
     loop.add_signal_handler(signal.SIGHUP, stopping.set if os.isatty(STDIN) else server.reload)
     if settings.replay is not None:
-        sampler: Sampler | Replay = _make_replay(settings, settings.replay, hub)
+        sampler: Sampler | Replay = await asyncio.to_thread(_make_replay, settings, settings.replay, hub)
     else:
         sampler = _make_sampler(settings, hub, Demand(server.stats, time.monotonic))
     loop.add_signal_handler(signal.SIGUSR1, sampler.release)
@@ -161,7 +161,15 @@ def _make_sampler(settings: Settings, hub: Hub, demand: "Demand") -> Sampler:
 
 
 def _make_replay(settings: Settings, path: Path, hub: Hub) -> Replay:
-    return Replay(Dump(path).moments(), hub.publish, name=path.name, speed=settings.replay_speed)
+    """Raises `FailureError` where the file is neither a dump nor a snapshot."""
+    if path.suffix.lower() in SNAPSHOT_SUFFIXES and not is_dump(path):
+        # no other server needs what replays a trace
+        from blackbox.sources.memory_snapshot.playback import moments_of_file
+
+        moments, gap_seconds = moments_of_file(path), settings.interval_seconds
+    else:
+        moments, gap_seconds = Dump(path).moments(), 0.0
+    return Replay(moments, hub.publish, name=path.name, speed=settings.replay_speed, gap_seconds_min=gap_seconds)
 
 
 def _is_wanted(spec: SourceSpec, settings: Settings) -> bool:

@@ -19,6 +19,8 @@ SYSTEM_RUNTIME = "/run/blackbox"
 """Of a server for all users. Only root can create it."""
 AGENT_SOCKET = "agent.sock"
 """In a runtime directory: where agents report to the server."""
+SNAPSHOT_SUFFIXES = (".pickle", ".pkl")
+"""Of files that are taken for memory snapshots of PyTorch."""
 
 
 def runtime_directory(environ: Mapping[str, str] = os.environ, uid: int | None = None) -> Path:

@@ -1,6 +1,7 @@
 """From a recording to a dump, a report, a replay and an export, through the commands."""
 
 import json
+import pickle
 import re
 import signal
 import subprocess
@@ -11,11 +12,14 @@ import pytest
 
 from blackbox.cli import main
 from blackbox.client import Client
+from blackbox.model.snapshot import Snapshot
 from blackbox.recorder import Recording
 from tests import genuine, incidents
+from tests.caching_allocator import MIB, CachingAllocator
 from tests.recordings import recorded
 from tests.running_server import environment
 from tests.serving import Serving
+from tests.traced_programs import STACKS
 from tests.waiting import PATIENCE_SECONDS, until_value
 
 SNAPSHOT = "torch-memory-snapshot-user-metadata.pickle"
@@ -140,12 +144,13 @@ def test_a_range_is_exported_in_the_format_its_name_says(data: Path, tmp_path: P
     assert len((tmp_path / "full.csv").read_text().splitlines()) > len(rows)
 
 
-def test_a_dump_is_replayed_in_the_samplers_place(dump: Path, tmp_path: Path) -> None:
+def replayed(path: Path, folder: Path) -> Snapshot:
+    """What a server shows after the last moment of a file that it played."""
     server = subprocess.Popen(
-        [sys.executable, "-m", "blackbox", "serve", "--port", "0", "--replay", str(dump), "--speed", "1000"],
+        [sys.executable, "-m", "blackbox", "serve", "--port", "0", "--replay", str(path), "--speed", "1000"],
         stderr=subprocess.PIPE,
         text=True,
-        env=environment(tmp_path),
+        env=environment(folder),
     )
     assert server.stderr is not None
     try:
@@ -153,15 +158,53 @@ def test_a_dump_is_replayed_in_the_samplers_place(dump: Path, tmp_path: Path) ->
         moments = next(
             int(match[1]) for line in server.stderr if (match := re.search(r"is over after (\d+) mom", line))
         )
-        snapshot = until_value(lambda: Client(url).snapshot(blocks="none"), lambda snapshot: snapshot.seq == moments)
+        snapshot = until_value(lambda: Client(url).snapshot(), lambda snapshot: snapshot.seq == moments)
     finally:
         server.send_signal(signal.SIGTERM)
         server.communicate(timeout=PATIENCE_SECONDS)
     assert server.returncode == 0
+    assert snapshot.sources[0].name == "replay"
+    return snapshot
+
+
+def test_a_dump_is_replayed_in_the_samplers_place(dump: Path, tmp_path: Path) -> None:
+    snapshot = replayed(dump, tmp_path)
     assert snapshot.simulated
     assert snapshot.host == "testhost"
     assert snapshot.timestamp.startswith("2027-01-15T08:0")
-    assert snapshot.sources[0].name == "replay"
+
+
+def test_a_pytorch_snapshot_is_replayed_likewise(tmp_path: Path) -> None:
+    allocator = CachingAllocator()
+    allocator.alloc(20 * MIB, frames=STACKS[0])
+    allocator.free(allocator.alloc(40 * MIB, frames=STACKS[1]))
+    path = tmp_path / "snapshot.pickle"
+    path.write_bytes(pickle.dumps(allocator.snapshot((2, 12))))
+    snapshot = replayed(path, tmp_path)
+    assert not snapshot.simulated
+    assert snapshot.sources[0].facts["recording"] == "snapshot.pickle"
+    (process,) = snapshot.processes
+    assert (process.used_bytes, process.allocated_bytes) == (60 * MIB, 20 * MIB)
+    assert [(stack.frames[0], stack.allocated_bytes) for stack in snapshot.stacks or ()] == [
+        ("/app/model0.py:0 forward", 20 * MIB)
+    ]
+    assert sum(block.size for block in snapshot.blocks) == snapshot.used_bytes
+
+
+def test_what_cannot_be_replayed_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "snapshot.pickle"
+    path.write_bytes(b"broken")
+    ended = subprocess.run(
+        [sys.executable, "-m", "blackbox", "serve", "--port", "0", "--replay", str(path)],
+        capture_output=True,
+        text=True,
+        env=environment(tmp_path),
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    assert "not a memory snapshot of PyTorch" in ended.stderr.splitlines()[-1]
 
 
 def _recording(data: Path) -> Recording:

@@ -92,7 +92,8 @@ class Block(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     subtype: str | None = None
     """Finer than `type`: `optimizer`, `gradient`, `kv_page`, `kv_pages`, `kv_padding`, `graph_pool`, `opaque`."""
     type_source: str | None = None
-    """How the type is known: `framework` or `tensor` (told), `residual` (inferred), `none` (not known)."""
+    """How the type is known: `framework`, `tensor`, `tag` or `profiler` (told), `residual` (inferred), `stack`,
+    `annotation` or `pattern` (inferred from a trace), `none` (not known)."""
     thread_id: int | None = None
     """OS thread id of the thread that allocated it."""
     stream: int | None = None

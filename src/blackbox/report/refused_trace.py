@@ -6,25 +6,20 @@ from typing import Any
 
 from msgspec import structs
 
-from blackbox.analysis.purpose_frames import ACTIVATIONS, GRADIENTS, KV_CACHE, OPTIMIZER_STATE, PARAMETERS
+from blackbox.analysis.purpose_frames import GRAPH_POOLS
 from blackbox.analysis.trace.device_findings import Category
 from blackbox.analysis.trace.entries import ACTIONS, OOM
 from blackbox.analysis.trace.roll_forward import WrongStartError
 from blackbox.model.event import OutOfMemory, TraceSegment, TraceStep
 from blackbox.model.parts import AllocatorBlock
+from blackbox.sources.memory_snapshot.parts import BLOCK_TYPES
 from blackbox.sources.memory_snapshot.replayed import Replayed, replayed_of
 from blackbox.sources.memory_snapshot.traces import read_traces
 from blackbox.wire.frames import frame_of
 
 STATES = {"inactive": "inactive", "active": "active_allocated", "pending_free": "active_pending_free"}
-NAMES: dict[tuple[str, str | None], str] = {
-    ("weight", None): PARAMETERS,
-    ("activation", None): ACTIVATIONS,
-    ("kv_cache", None): KV_CACHE,
-    ("other", "optimizer"): OPTIMIZER_STATE,
-    ("other", "gradient"): GRADIENTS,
-}
-"""Type and subtype of a block -> the category."""
+NAMES = {block: name for name, block in BLOCK_TYPES.items() if name != GRAPH_POOLS}
+"""Type and subtype of a block -> the category; never by its pool."""
 
 
 def replayed_refusal(oom: OutOfMemory, device: int) -> Replayed | None:

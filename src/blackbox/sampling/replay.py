@@ -27,13 +27,16 @@ class Replay:
         *,
         name: str,
         speed: float,
+        gap_seconds_min: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`name` is of the recording; every published moment names it among its sources."""
+        """`name` is of the recording; every published moment names it among its sources. `gap_seconds_min` is between
+        moments that nobody could follow as fast as they were, at speed 1."""
         self._moments = moments
         self._publish = publish
         self._name = name
         self._speed = speed
+        self._gap_seconds_min = gap_seconds_min
         self._clock = clock
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self.run, name="replay", daemon=True)
@@ -62,7 +65,8 @@ class Replay:
         try:
             for moment in self._moments:
                 if before is not None:
-                    due += min(GAP_SECONDS_MAX, max(0.0, moment.timestamp - before) / self._speed)
+                    gap = max(self._gap_seconds_min, moment.timestamp - before)
+                    due += min(GAP_SECONDS_MAX, gap / self._speed)
                 before = moment.timestamp
                 if self._stopping.wait(max(0.0, due - self._clock())):
                     return

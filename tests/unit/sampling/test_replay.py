@@ -1,5 +1,8 @@
 """A recording in the sampler's place."""
 
+import pytest
+from msgspec import structs
+
 from blackbox.merge import merge
 from blackbox.model.moment import Moment
 from blackbox.sampling.replay import Replay
@@ -55,3 +58,13 @@ def test_a_subscriber_that_fails_ends_the_replay_and_not_the_server() -> None:
     replay = Replay(incidents.leak()[:2], publish, name="x", speed=FAST)
     replay.start()
     replay.close(5)
+
+
+def test_what_went_by_too_fast_to_follow_is_played_slower() -> None:
+    first = incidents.leak()[0]
+    moments = [structs.replace(first, timestamp=first.timestamp + place * 1e-6) for place in range(4)]
+    due: list[float] = []
+    replay = Replay(moments, lambda _: None, name="x", speed=10.0, gap_seconds_min=0.5, clock=ManualClock())
+    replay._stopping.wait = due.append  # type: ignore[method-assign, assignment]
+    replay.run()
+    assert due == pytest.approx([0.0, 0.05, 0.1, 0.15])

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from blackbox.cli.common import parsers, query_arguments, server_arguments, snapshot_arguments
 from blackbox.errors import UsageError
+from blackbox.paths import SNAPSHOT_SUFFIXES
 
 if TYPE_CHECKING:
     from blackbox.model.query import Comparison, ProcessChange, StackChange
@@ -66,7 +67,7 @@ def _is_of_files(arguments: Namespace) -> bool:
         raise UsageError("two snapshots are compared, or a folder of them: a snapshot and a time cannot be")
     if arguments.rules is not None or arguments.html is not None:
         flag = "--html" if arguments.rules is None else "--rules"
-        raise UsageError(f"{flag} is for PyTorch snapshots ({', '.join(snapshot_arguments.PICKLES)})")
+        raise UsageError(f"{flag} is for PyTorch snapshots ({', '.join(SNAPSHOT_SUFFIXES)})")
     return False
 
 

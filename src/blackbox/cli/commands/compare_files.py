@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from blackbox.cli.common import output, parsers, snapshot_arguments
 from blackbox.errors import FailureError, UsageError
+from blackbox.paths import SNAPSHOT_SUFFIXES
 
 if TYPE_CHECKING:
     from blackbox.analysis.trace.difference import PeakDifference, ShareChange
@@ -141,7 +142,7 @@ def _files(folder: Path) -> list[Path]:
     except OSError as error:
         raise FailureError(f"{folder}: {error.strerror}") from None
     if not found:
-        raise FailureError(f"{folder}: no snapshot in it ({', '.join(snapshot_arguments.PICKLES)})")
+        raise FailureError(f"{folder}: no snapshot in it ({', '.join(SNAPSHOT_SUFFIXES)})")
     if len(found) > FILES_MAX:
         raise FailureError(f"{folder}: {len(found)} snapshots are more than the {FILES_MAX} that are compared")
     return sorted(found, key=_in_order)

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol, cast
 
 from blackbox.cli.common import parsers
 from blackbox.errors import UsageError
+from blackbox.paths import SNAPSHOT_SUFFIXES
 
 
 class ImporterModule(Protocol):
@@ -29,7 +30,7 @@ class Importer(NamedTuple):
 
 IMPORTERS = (
     Importer(
-        (".pickle", ".pkl"),
+        SNAPSHOT_SUFFIXES,
         "blackbox.cli.commands.import_pickle",
         "PyTorch memory snapshot: prints the object of /vram",
     ),

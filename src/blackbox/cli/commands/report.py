@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blackbox.cli.common import output, parsers, recording_arguments, server_arguments, snapshot_arguments
-from blackbox.cli.common.snapshot_arguments import PICKLES
 from blackbox.errors import FailureError, UsageError
+from blackbox.paths import SNAPSHOT_SUFFIXES
 
 if TYPE_CHECKING:
     from blackbox.report import Evidence
@@ -87,7 +87,7 @@ def _evidence(arguments: Namespace, seconds: float) -> "Evidence":
     what: str | None = arguments.what
     rules = snapshot_arguments.rules(arguments)
     if arguments.rules is not None and not snapshot_arguments.is_pickle(what):
-        raise UsageError(f"--rules is for a PyTorch snapshot ({', '.join(PICKLES)})")
+        raise UsageError(f"--rules is for a PyTorch snapshot ({', '.join(SNAPSHOT_SUFFIXES)})")
     if what is None:
         return _of_directory(recording_arguments.directory(arguments), seconds)
     if what.startswith(URLS):
@@ -105,7 +105,7 @@ def _evidence(arguments: Namespace, seconds: float) -> "Evidence":
         return of_dump(path)
     if snapshot_arguments.is_pickle(path.name):
         return of_snapshot_file(path, rules)
-    raise FailureError(f"{path}: neither a dump of Blackbox, nor a PyTorch snapshot ({', '.join(PICKLES)})")
+    raise FailureError(f"{path}: neither a dump of Blackbox, nor a PyTorch snapshot ({', '.join(SNAPSHOT_SUFFIXES)})")
 
 
 def _of_directory(directory: Path, seconds: float) -> "Evidence":

@@ -101,7 +101,9 @@ RECORDING = (
         "data_limit", "data_limit_bytes", parsers.data_limit_bytes, "disk the recording may take (default: 2G)", "SIZE"
     ),
     Option("no_record", "no_record", parsers.switch, "keep no recording"),
-    Option("replay", "replay", parsers.path, "play a dump instead of watching this machine", "DUMP"),
+    Option(
+        "replay", "replay", parsers.path, "play a dump, or a PyTorch snapshot, instead of watching this machine", "FILE"
+    ),
     Option("speed", "replay_speed", parsers.speed, "of the replay: 10 is ten times as fast (default: 1)", "FACTOR"),
     Option("require_record", "require_record", parsers.switch, "do not start where recording is impossible"),
     Option(

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 
 from blackbox.cli.common import parsers
 from blackbox.errors import UsageError
+from blackbox.paths import SNAPSHOT_SUFFIXES
 
 if TYPE_CHECKING:
     from blackbox.analysis.rules import CategoryRules
-
-PICKLES = (".pickle", ".pkl")
 
 
 def add_rules_flag(parser: ArgumentParser) -> None:
@@ -23,7 +22,7 @@ def add_rules_flag(parser: ArgumentParser) -> None:
 
 def is_pickle(name: str | None) -> bool:
     """Whether a file of that name is taken for a snapshot."""
-    return name is not None and name.lower().endswith(PICKLES)
+    return name is not None and name.lower().endswith(SNAPSHOT_SUFFIXES)
 
 
 def rules(arguments: Namespace) -> "CategoryRules":

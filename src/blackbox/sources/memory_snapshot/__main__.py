@@ -1,7 +1,7 @@
 """The child that reads a snapshot file: python -m blackbox.sources.memory_snapshot FILE MEMORY_BYTES CPU_SECONDS PARTS
 
-PARTS: one of `SnapshotParts`. Reads the packed rules of the user's own from stdin, where
-there are any. Writes the packed `Contents` to stdout; exit code 1 and one line on stderr where that cannot be done.
+PARTS: one of `SnapshotParts`. Reads the packed rules of the user's own from stdin, where there are any. Writes the
+packed `Contents`, or the moments to play, to stdout; exit code 1 and one line on stderr where that cannot be done.
 """
 
 import gc
@@ -15,6 +15,7 @@ from blackbox.analysis.rules import NO_RULES, CategoryRules
 from blackbox.sources.isolation.reader import fail_in_one_line, limit_this_process
 from blackbox.sources.memory_snapshot.contents import contents
 from blackbox.sources.memory_snapshot.parts import SnapshotParts
+from blackbox.sources.memory_snapshot.playback import packed_playback
 from blackbox.sources.memory_snapshot.unpickle import plain_data
 
 
@@ -26,12 +27,13 @@ def main() -> int:
     rules = sys.stdin.buffer.read()
     try:
         with path.open("rb") as pickled:
-            found = contents(
-                plain_data(pickled),
-                parts=cast(SnapshotParts, sys.argv[4]),
-                rules=msgspec.msgpack.decode(rules, type=CategoryRules) if rules else NO_RULES,
-            )
-        packed = msgspec.msgpack.encode(found)
+            told = plain_data(pickled)
+        parts = cast(SnapshotParts, sys.argv[4])
+        if parts == "playback":
+            packed = packed_playback(told)
+        else:
+            known = msgspec.msgpack.decode(rules, type=CategoryRules) if rules else NO_RULES
+            packed = msgspec.msgpack.encode(contents(told, parts, known))
     except MemoryError:
         return fail_in_one_line(f"it would take more than {memory_bytes >> 20} MiB to read")
     except Exception as error:  # a broken pickle may provoke any of them

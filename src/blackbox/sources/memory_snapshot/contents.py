@@ -69,8 +69,8 @@ def contents(snapshot: Any, parts: SnapshotParts, rules: CategoryRules = NO_RULE
     sample = Sample(
         source=SOURCE,
         taken_at=TAKEN_AT,
-        devices=tuple(_device(device, memory.reserved_bytes) for device, memory in memories.items()),
-        processes=tuple(_process(device) for device in memories),
+        devices=tuple(device_of(device, memory.reserved_bytes) for device, memory in memories.items()),
+        processes=tuple(process_of(device) for device in memories),
         processes_taken_at=TAKEN_AT,
         allocators=tuple(_allocator(device, memory, stacks.get(device)) for device, memory in memories.items()),
     )
@@ -84,14 +84,14 @@ def contents(snapshot: Any, parts: SnapshotParts, rules: CategoryRules = NO_RULE
 def at_moment(contents: Contents, told: Told) -> Contents:
     """The same with the device in question as it was at the moment in question; other devices as at the end."""
     sample, uuid = contents.sample, told.allocator.gpu_uuid
-    held = _device(told.device, told.allocator.reserved_bytes)
+    held = device_of(told.device, told.allocator.reserved_bytes)
     return Contents(
         structs.replace(
             sample,
             devices=(*(device for device in sample.devices or () if device.uuid != uuid), held),
             processes=(
                 *(process for process in sample.processes or () if process.gpu_uuid != uuid),
-                _process(told.device),
+                process_of(told.device),
             ),
             allocators=(*(one for one in sample.allocators or () if one.gpu_uuid != uuid), told.allocator),
         ),
@@ -101,7 +101,8 @@ def at_moment(contents: Contents, told: Told) -> Contents:
     )
 
 
-def _device(device: int, held: int) -> Device:
+def device_of(device: int, held: int) -> Device:
+    """A GPU of which its process held so much; nothing else is known of it."""
     return Device(
         uuid=device_uuid(device),
         index=device,
@@ -112,7 +113,8 @@ def _device(device: int, held: int) -> Device:
     )
 
 
-def _process(device: int) -> DeviceProcess:
+def process_of(device: int) -> DeviceProcess:
+    """The one process of a file, on one of its GPUs."""
     return DeviceProcess(
         pid=PID,
         gpu_uuid=device_uuid(device),

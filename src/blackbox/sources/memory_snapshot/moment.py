@@ -4,13 +4,26 @@ from pathlib import Path
 
 from blackbox.model.moment import Moment
 from blackbox.model.status import SourceStatus
-from blackbox.sources.memory_snapshot.contents import TAKEN_AT, Contents
+from blackbox.sources.memory_snapshot.contents import Contents
+from blackbox.sources.memory_snapshot.parts import SOURCE, TAKEN_AT
 
 
 def moment_of(path: Path, contents: Contents) -> Moment:
     """What the file holds, ready to be merged; of the time the file was written where it tells none."""
-    status = SourceStatus(
-        name=contents.sample.source,
+    return Moment(
+        seq=0,
+        timestamp=path.stat().st_mtime if contents.timestamp is None else contents.timestamp,
+        taken_at=TAKEN_AT,
+        host="",
+        samples=(contents.sample,),
+        sources=(status_of(path, contents.host_bytes),),
+    )
+
+
+def status_of(path: Path, host_bytes: int | None = None) -> SourceStatus:
+    """Where its figures are from, and what is pinned on the host, where the file tells."""
+    return SourceStatus(
+        name=SOURCE,
         state="ok",
         reason=None,
         age_seconds=None,
@@ -19,14 +32,5 @@ def moment_of(path: Path, contents: Contents) -> Moment:
         failures_total=0,
         restarts_total=0,
         cost={},
-        facts={"file": path.name}
-        | ({} if contents.host_bytes is None else {"host_pinned_bytes": str(contents.host_bytes)}),
-    )
-    return Moment(
-        seq=0,
-        timestamp=path.stat().st_mtime if contents.timestamp is None else contents.timestamp,
-        taken_at=TAKEN_AT,
-        host="",
-        samples=(contents.sample,),
-        sources=(status,),
+        facts={"file": path.name} | ({} if host_bytes is None else {"host_pinned_bytes": str(host_bytes)}),
     )

@@ -30,6 +30,11 @@ def read(path: Path, parts: SnapshotParts = "end", rules: CategoryRules = NO_RUL
 
     Raises `FailureError`; nothing in the file is executed, whatever it holds.
     """
+    return _decoder.decode(read_packed(path, parts, rules))
+
+
+def read_packed(path: Path, parts: SnapshotParts, rules: CategoryRules) -> bytes:
+    """The same as the child wrote it."""
     given = msgspec.msgpack.encode(rules) if rules.names else b""
     module, what = "blackbox.sources.memory_snapshot", "a memory snapshot of PyTorch"
-    return _decoder.decode(read_in_child(path, module, what, _LIMITS, [parts], given))
+    return read_in_child(path, module, what, _LIMITS, [parts], given)

@@ -2,29 +2,23 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from msgspec import Struct
 
-from blackbox.analysis.purpose import purposes
-from blackbox.analysis.purpose_course import Course
 from blackbox.analysis.rules import NO_RULES, CategoryRules
 from blackbox.analysis.trace.device_findings import (
     STACKS_MAX,
     AllocationShare,
-    Context,
     DeviceFindings,
-    findings,
     shares,
 )
-from blackbox.analysis.trace.layout import is_default
-from blackbox.analysis.trace.moments import MemoryRange, rows
-from blackbox.analysis.trace.replay import Instant, Replay, instants, replay
-from blackbox.analysis.trace.situations import HISTORY_MIN, NO_TRACE, situations
+from blackbox.analysis.trace.replay import Instant, Replay, instants
+from blackbox.analysis.trace.situations import HISTORY_MIN, NO_TRACE
 from blackbox.analysis.trace.timeline import Timeline, timeline
-from blackbox.model.parts import Allocator, AllocatorBlock, BlockState
-from blackbox.sources.memory_snapshot.parts import FREE, PID, POOL, SOURCE, TAKEN_AT, UNKNOWN_PURPOSE, device_uuid
-from blackbox.sources.memory_snapshot.traces import HOST, DeviceTrace, Traces, read_traces
+from blackbox.model.parts import Allocator
+from blackbox.sources.memory_snapshot.device_replay import DeviceReplay, allocator_at, replayed_device
+from blackbox.sources.memory_snapshot.traces import HOST, Traces, read_traces
 
 LEVELS_MAX = 400
 """Points of the level over time: two pixels of a chart each."""
@@ -79,16 +73,6 @@ class Replayed(Struct, frozen=True, kw_only=True):
     told: Told
 
 
-class DeviceReplay(NamedTuple):
-    """A device and its replay."""
-
-    recorded: DeviceTrace
-    run: Replay
-    context: Context
-    found: DeviceFindings
-    course: Course
-
-
 def read_replayed(
     snapshot: dict[str, Any], rules: CategoryRules = NO_RULES, stacks_max: int = STACKS_MAX
 ) -> Replayed | None:
@@ -101,20 +85,12 @@ def read_replayed(
 
 def replayed_of(traces: Traces, stacks_max: int = STACKS_MAX) -> Replayed | None:
     """The same of traces that were read."""
-    devices = [_device(recorded, traces, stacks_max) for recorded in traces.devices]
+    devices = [replayed_device(recorded, traces, stacks_max) for recorded in traces.devices]
     on_gpus = [device for device in devices if device.recorded.device != HOST]
     if not on_gpus:
         return None
     told = _told(max(on_gpus, key=_rank), traces)
     return Replayed(devices=tuple(device.found for device in devices), told=told)
-
-
-def _device(recorded: DeviceTrace, traces: Traces, stacks_max: int) -> DeviceReplay:
-    run = replay(recorded.trace, recorded.end, recorded.rules)
-    said = situations(run, recorded.facts)
-    category_of, course = purposes(run, traces.evidence)
-    context = Context(recorded.device, run, traces.stacks, category_of, stacks_max)
-    return DeviceReplay(recorded, run, context, findings(context, said), course)
 
 
 def _rank(device: DeviceReplay) -> tuple[bool, float, int]:
@@ -142,7 +118,7 @@ def _told(device: DeviceReplay, traces: Traces) -> Told:
     return Told(
         device=device.recorded.device,
         kind=kind,
-        allocator=_allocator(device, instant),
+        allocator=allocator_at(device, instant, found.refusals[-1].free.largest_bytes if found.refusals else None),
         time=times[last] / MICROSECONDS if times is not None and last >= 0 else None,
         recent_bytes=sum(run.size[block] for block in instant.allocated if block < run.trace.steps),
         freed_bytes=_freed_of_the_start(run, instant),
@@ -188,48 +164,3 @@ def _levels(run: Replay, done: int) -> Iterator[tuple[float, int]]:
         highest = max(range(start, min(done, start + stretch)), key=lambda step: run.allocated[step + 1])
         yield times[run.first + highest] / MICROSECONDS, run.allocated[highest + 1]
     yield times[run.first + done - 1] / MICROSECONDS, run.allocated[done]
-
-
-def _allocator(device: DeviceReplay, instant: Instant) -> Allocator:
-    run = device.run
-    listed = list(rows(run, instant))
-    shared = {row.segment for row in listed if row.block is not None}
-    free = [row for row in listed if row.block is None]
-    refusals = device.found.refusals
-    usable = refusals[-1].free.largest_bytes if refusals else _largest(free, instant)
-    return Allocator(
-        pid=PID,
-        start_time=None,
-        gpu_uuid=device_uuid(device.recorded.device),
-        taken_at=TAKEN_AT,
-        source=SOURCE,
-        reserved_bytes=run.reserved[instant.done],
-        allocated_bytes=run.allocated[instant.done],
-        inactive_split_bytes=sum(
-            row.size for row in free if row.segment in shared and not instant.segments.at[row.segment].expandable
-        ),
-        requested_bytes=sum(max(0, run.requested_of(block)) for block in instant.allocated),
-        largest_free_bytes=usable,
-        blocks=tuple(_block(run, instant, row) for row in listed),
-    )
-
-
-def _largest(free: Sequence[MemoryRange], instant: Instant) -> int:
-    """Of the pool that serves everybody."""
-    return max((row.size for row in free if is_default(instant.segments.at[row.segment].pool)), default=0)
-
-
-def _block(run: Replay, instant: Instant, row: MemoryRange) -> AllocatorBlock:
-    segment = instant.segments.at[row.segment]
-    purpose = FREE if row.block is None else UNKNOWN_PURPOSE if is_default(segment.pool) else POOL
-    asked = None if row.block is None else run.requested_of(row.block)
-    state: BlockState = "inactive" if row.block is None else "pending_free" if row.pending else "active"
-    return AllocatorBlock(
-        address=row.address,
-        size=row.size,
-        state=state,
-        requested_bytes=None if asked is None or asked < 0 else asked,
-        subtype=purpose.subtype,
-        type_source=purpose.type_source,
-        stream=segment.stream,
-    )
