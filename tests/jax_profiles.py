@@ -1,8 +1,10 @@
-"""Device memory profiles as JAX writes them, made by hand: a protobuf message, and what encodes one."""
+"""Device memory profiles as JAX writes them, made by hand."""
 
 import gzip
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+
+from tests.protobuf import message, number, varint
 
 MIB = 1 << 20
 
@@ -23,24 +25,6 @@ def buffer(size: int, device: str, *stack: tuple[str, str, int], count: int = 1)
 
 def executable(size: int, *stack: tuple[str, str, int]) -> Held:
     return Held(1, size, {"kind": "executable"}, stack)
-
-
-def varint(value: int) -> bytes:
-    value &= (1 << 64) - 1
-    digits = bytearray()
-    while value > 0x7F:
-        digits.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*digits, value])
-
-
-def number(field: int, value: int) -> bytes:
-    return varint(field << 3) + varint(value)
-
-
-def message(field: int, *parts: bytes) -> bytes:
-    body = b"".join(parts)
-    return varint(field << 3 | 2) + varint(len(body)) + body
 
 
 def profile(*held: Held, types: Sequence[tuple[str, str]] = (("allocations", "count"), ("space", "bytes"))) -> bytes:

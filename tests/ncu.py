@@ -6,6 +6,7 @@ from io import StringIO
 from pathlib import Path
 
 from blackbox.sources.nsight_compute.kernel import Kernel, kernel
+from tests.protobuf import message, number
 
 FOLDER = Path(__file__).parent / "recorded" / "ncu"
 COLUMNS = (
@@ -44,17 +45,17 @@ def raw_page(figures: Sequence[Figures], pid: int = 4711) -> str:
     names = sorted({name for one in figures for name in one})
     units = [next(one[name][1] for one in figures if name in one) for name in names]
     rows = [[*COLUMNS, *names], [*([""] * len(COLUMNS)), *units]]
-    for number, one in enumerate(figures):
-        rows.append([*_launch(number, pid, one), *(repr(one[name][0]) if name in one else "" for name in names)])
+    for place, one in enumerate(figures):
+        rows.append([*_launch(place, pid, one), *(repr(one[name][0]) if name in one else "" for name in names)])
     return CHATTER + _text(rows)
 
 
 def details_page(figures: Sequence[Figures], pid: int = 4711) -> str:
     """`ncu --csv --metrics ...`: one row per kernel and metric."""
     rows = [[*COLUMNS, "Section Name", "Metric Name", "Metric Unit", "Metric Value"]]
-    for number, one in enumerate(figures):
+    for place, one in enumerate(figures):
         for name, (value, unit) in one.items():
-            rows.append([*_launch(number, pid, one), "Command line profiler metrics", name, unit, repr(value)])
+            rows.append([*_launch(place, pid, one), "Command line profiler metrics", name, unit, repr(value)])
     return CHATTER + _text(rows)
 
 
@@ -69,3 +70,16 @@ def _text(rows: Sequence[Sequence[str]]) -> str:
     text = StringIO()
     csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(rows)
     return text.getvalue()
+
+
+def report_file(*processes: tuple[int, str, str, int], payload: bytes = b"figures") -> bytes:
+    """The frame of a `.ncu-rep`: (pid, host, program, kernels) of each block. No reader finds figures in it."""
+    found = bytearray(b"NVR\0" + _framed(number(1, 7)))
+    for pid, host, program, kernels in processes:
+        process = message(6, number(1, pid), message(2, host.encode()), message(3, program.encode()))
+        found += _framed(number(1, 0) + number(2, kernels) + number(5, len(payload)) + process) + payload
+    return bytes(found)
+
+
+def _framed(content: bytes) -> bytes:
+    return len(content).to_bytes(4, "little") + content

@@ -59,6 +59,57 @@ def test_the_program_runs_under_ncu_and_the_report_is_named(ncu: Path, tmp_path:
     assert {"LaunchStats", "Occupancy", "MemoryWorkloadAnalysis_Tables"} <= set(sections)
 
 
+ATTACHING = """#!{python}
+import json, sys
+if sys.argv[1] == "--version":
+    print("NVIDIA (R) Nsight Compute Command Line Profiler\\nCopyright (c) 2018-2026\\nVersion {version} (build 1)")
+    sys.exit()
+json.dump(sys.argv[1:], open("seen.json", "w"))
+open("rep_9.ncu-rep", "w").close()
+"""
+
+
+def attach(ncu: Path, folder: Path, version: str, *more: str) -> "subprocess.CompletedProcess[str]":
+    (ncu / "ncu").write_text(ATTACHING.format(python=sys.executable, version=version))
+    environ = {**os.environ, "PATH": f"{ncu}:{os.environ['PATH']}"}
+    return subprocess.run(
+        [sys.executable, "-m", "blackbox", "run", "--attach", "4711", *more],
+        cwd=folder,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS_MAX,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("version", ["2026.2.1.0", "2026.3.1.0", "2027.1"])
+def test_a_program_that_runs_already_is_attached_to_where_the_version_can(
+    ncu: Path, tmp_path: Path, version: str
+) -> None:
+    done = attach(ncu, tmp_path, version, "--ncu")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "blackbox run: see its nsight_metrics with: blackbox import rep_9.ncu-rep\n"
+    seen = json.loads((tmp_path / "seen.json").read_text())
+    assert seen[:4] == ["--mode", "attach", "--process-id", "4711"]
+    assert "--section" in seen
+
+
+@pytest.mark.parametrize("version", ["2026.2.0.0", "2025.4.1.0", "of today"])
+def test_an_ncu_that_cannot_attach_says_which_can(ncu: Path, tmp_path: Path, version: str) -> None:
+    done = attach(ncu, tmp_path, version, "--ncu")
+    assert done.returncode == 1
+    assert done.stderr.endswith("attaches to no process; 2026.2.1 and newer do\n")
+    assert not (tmp_path / "seen.json").exists()
+
+
+@pytest.mark.parametrize("more", [[], ["--ncu", "--", "true"]])
+def test_attaching_wants_ncu_and_no_program(ncu: Path, tmp_path: Path, more: list[str]) -> None:
+    done = attach(ncu, tmp_path, "2026.3.1.0", *more)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "blackbox run --ncu --attach PID" in done.stderr
+
+
 def test_no_report_is_told(ncu: Path, tmp_path: Path) -> None:
     done = run(tmp_path, f"{ncu}:{os.environ['PATH']}", "sh", "-c", "exit 3")
     assert done.returncode == 3

@@ -103,6 +103,7 @@ def kernel_entry(counters: KernelCounters) -> KernelMetrics:
         scope=counters.scope,
         source=counters.source,
         reason=None if available else _common_reason(counters),
+        program=counters.program,
         unknown=missing | counters.unknown,
     )
 

@@ -209,6 +209,8 @@ class KernelCounters(Part, frozen=True, kw_only=True):
     memory_throughput: int | None = None
     dram_read_bytes: int | None = None
     dram_write_bytes: int | None = None
+    program: str | None = None
+    """Path of the program, where a report tells it."""
 
 
 class InferenceEngine(Part, frozen=True, kw_only=True):

@@ -165,6 +165,8 @@ class KernelMetrics(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     """Who measured: `cupti`, `gpm`, `ncu`, `pm_sampling`, `simulated`."""
     reason: str | None
     """Why `available` is false."""
+    program: str | None = None
+    """Path of the program whose kernels these are, in what `blackbox import` prints; absent where it is not told."""
     unknown: dict[str, str] = {}
     """Key of this object -> why its value was not measured. Absent when everything was."""
 

@@ -21,13 +21,17 @@ GIB = 1024**3
 
 
 def machine(
-    sample: Sample | None = None, proc: Path = Path("/nowhere"), port: int = 1, streams_max: int = 10
+    sample: Sample | None = None,
+    proc: Path = Path("/nowhere"),
+    port: int = 1,
+    streams_max: int = 10,
+    search_path: str = "/nowhere",
 ) -> Machine:
     return Machine(
         vendor="nvidia",
         sample=lambda: sample or Sample(source="nvml", taken_at=0.0),
         settings=Settings(port=port, streams_max=streams_max),
-        environ={},
+        environ={"PATH": search_path},
         proc=proc,
         dev=Path("/nowhere"),
     )
@@ -132,6 +136,23 @@ def test_profiling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parameter: s
     params.parent.mkdir(parents=True)
     params.write_text(f"ResmanDebugLevel: 4294967295\nRmProfilingAdminOnly: {parameter}\n")
     assert checks.profiling(machine(proc=tmp_path)).level == level
+
+
+@pytest.mark.parametrize(
+    ("version", "text"),
+    [
+        (None, "no Nsight Compute on PATH"),
+        ("2025.4.1.0", "Nsight Compute 2025.4.1.0 measures what it starts; 2026.2.1 and newer attach"),
+        ("2026.3.1.0", "Nsight Compute 2026.3.1.0 starts programs and attaches to running ones"),
+    ],
+)
+def test_nsight_compute(tmp_path: Path, version: str | None, text: str) -> None:
+    if version is not None:
+        (tmp_path / "ncu").write_text(f"#!/bin/sh\necho 'Version {version} (build 36)'\n")
+        (tmp_path / "ncu").chmod(0o755)
+    finding = checks.nsight_compute(machine(search_path=str(tmp_path)))
+    assert finding.level == "ok"
+    assert finding.text.startswith(text)
 
 
 def test_gpus_that_may_sleep_and_what_lets_them(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from blackbox.cli.commands.ncu_program import ATTACHES_SINCE, find_ncu
 from blackbox.cli.common.server_arguments import local_url
 from blackbox.cli.common.settings_file import config_path
 from blackbox.client import Client, ClientError, StatusError, UnreachableError
@@ -79,6 +80,7 @@ def examine(machine: Machine) -> Iterator[Finding]:
     if machine.vendor == "nvidia":
         yield from power(machine)
         yield profiling(machine)
+        yield nsight_compute(machine)
     yield recording(machine)
     yield file_limit(machine, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     yield server(machine)
@@ -217,6 +219,19 @@ def profiling(machine: Machine) -> Finding:
         return Finding(subject="profiling", level="ok", text="hardware counters are open to root, which we are")
     text = "counters of kernels (blackbox run --ncu) are for root only"
     return Finding(subject="profiling", level="warn", text=text, remedy=ALLOW_PROFILING)
+
+
+def nsight_compute(machine: Machine) -> Finding:
+    """Whether `blackbox run --ncu` finds its profiler, and what that can."""
+    found = find_ncu(machine.environ)
+    if found is None:
+        return Finding(subject="ncu", level="ok", text="no Nsight Compute on PATH; only 'blackbox run --ncu' wants it")
+    name = f"Nsight Compute {found.version}" if found.version else f"{found.path}, which does not tell its version,"
+    if found.can_attach:
+        text = f"{name} starts programs and attaches to running ones (blackbox run --ncu --attach PID)"
+    else:
+        text = f"{name} measures what it starts; {'.'.join(map(str, ATTACHES_SINCE))} and newer attach as well"
+    return Finding(subject="ncu", level="ok", text=text)
 
 
 def recording(machine: Machine) -> Finding:

@@ -15,7 +15,7 @@ from blackbox.sources.nsight_compute.kernel import Kernel
 
 REPORT_SUFFIX = ".ncu-rep"
 _NAMED = re.compile(r"rep_([0-9]+)\.ncu-rep")
-"""As 'blackbox run --ncu' names them."""
+"""As 'blackbox run --ncu' names them; for kernels whose process the report does not tell."""
 
 
 def read(path: Path) -> bytes:
@@ -33,4 +33,15 @@ def _contents(path: Path) -> tuple[Sequence[Kernel], str]:
         return kernels, "ncu_csv_rounded" if rounded else "ncu_csv"
     named = _NAMED.fullmatch(path.name)
     pid = int(named[1]) if named else 0
-    return [structs.replace(kernel, pid=pid) for kernel in report.read(path)], "ncu_report"
+    kernels = [kernel if kernel.pid else structs.replace(kernel, pid=pid) for kernel in report.read(path)]
+    _refuse_equal_pids(path, kernels)
+    return kernels, "ncu_report"
+
+
+def _refuse_equal_pids(path: Path, kernels: Sequence[Kernel]) -> None:
+    """Of processes on several hosts: they cannot be told apart by what the answer calls them."""
+    hosts: dict[int, str] = {}
+    for kernel in kernels:
+        other = hosts.setdefault(kernel.pid, kernel.host)
+        if other != kernel.host:
+            raise FailureError(f"{path}: process {kernel.pid} is one on {other} and another on {kernel.host}")

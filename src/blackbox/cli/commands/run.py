@@ -25,6 +25,12 @@ def configure(parser: ArgumentParser) -> None:
         "--extras", metavar="NAMES", help="what costs more, separated by commas: threads, history, cupti"
     )
     parser.add_argument("--ncu", action="store_true", help="under Nsight Compute, which counts in every kernel (slow)")
+    parser.add_argument(
+        "--attach",
+        type=int,
+        metavar="PID",
+        help="with --ncu: instead of starting a program, measure this one, which runs already (ncu 2026.2.1 and newer)",
+    )
     parser.add_argument("program", nargs=REMAINDER, metavar="-- PROGRAM ...", help="the program and its arguments")
 
 
@@ -33,6 +39,8 @@ def run(arguments: Namespace) -> int:
     program: list[str] = arguments.program
     if program[:1] == ["--"]:
         program = program[1:]
+    if arguments.attach is not None:
+        return _attach(arguments, program)
     if not program:
         raise UsageError("which program? blackbox run -- PROGRAM ...")
     sys.stdout.flush()
@@ -48,6 +56,14 @@ def run(arguments: Namespace) -> int:
         return EXIT_NOT_FOUND if isinstance(error, FileNotFoundError) else EXIT_NOT_EXECUTABLE
     except ValueError as error:
         raise UsageError(f"{program[0]!r}: {error}") from None
+
+
+def _attach(arguments: Namespace, program: list[str]) -> int:
+    if program or not arguments.ncu or arguments.attach <= 0:
+        raise UsageError("--attach PID goes with --ncu and without a program: blackbox run --ncu --attach PID")
+    from blackbox.cli.commands import run_ncu
+
+    return run_ncu.attach(arguments.attach, os.environ)
 
 
 def environment(environ: Mapping[str, str], socket: str | None, extras: str | None) -> dict[str, str]:

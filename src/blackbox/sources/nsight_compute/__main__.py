@@ -7,13 +7,15 @@ import importlib
 import os
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from blackbox.sources.nsight_compute.counters import METRICS
 from blackbox.sources.nsight_compute.kernel import Kernel, kernel
+from blackbox.sources.nsight_compute.report_blocks import CutError, ReportProcess, processes_of
 
 READER_MISSING = (
     "reading it needs NVIDIA's reader, which is not part of Blackbox: 'pip install ncu-report' beside it; or write a"
@@ -23,8 +25,8 @@ MEMORY_BYTES_BASE = 2 << 30
 """Python and the reader, and their address space."""
 MEMORY_PER_FILE_BYTE = 64
 """A genuine report takes about 10 times its size."""
-NO_PID = 0
-"""A report does not tell whose kernels they are."""
+NOBODY = ReportProcess(0, "", "")
+"""Of kernels whose process is not told."""
 
 
 def main() -> int:
@@ -38,7 +40,10 @@ def main() -> int:
     except ImportError:
         return _fail(READER_MISSING)
     try:
-        kernels = list(_kernels(reader.load_report(sys.argv[1])))
+        report = reader.load_report(sys.argv[1])
+        kernels = list(_kernels(report, _processes(report, Path(sys.argv[1]))))
+    except CutError as error:
+        return _fail(str(error))
     except MemoryError:
         return _fail(f"it would take more than {memory_bytes >> 20} MiB to read")
     except Exception as error:  # whatever a foreign library raises at a broken file
@@ -48,11 +53,23 @@ def main() -> int:
     return 0
 
 
-def _kernels(report: Any) -> Iterator[Kernel]:
+def _processes(report: Any, path: Path) -> Sequence[ReportProcess | None]:
+    """Whose each kernel is, in the reader's order, which is that of the file while there is one range. Raises
+    `CutError`.
+    """
+    counts = [report.range_by_idx(number).num_actions() for number in range(report.num_ranges())]
+    found = processes_of(path, sum(counts))
+    return found if len(counts) == 1 or len(set(found)) == 1 else [None] * sum(counts)
+
+
+def _kernels(report: Any, processes: Sequence[ReportProcess | None]) -> Iterator[Kernel]:
+    whose = iter(processes)
     for number in range(report.num_ranges()):
         profiled = report.range_by_idx(number)
         for place in range(profiled.num_actions()):
-            yield kernel(NO_PID, _figures(profiled.action_by_idx(place)))
+            process = next(whose) or NOBODY
+            figures = _figures(profiled.action_by_idx(place))
+            yield kernel(process.pid, figures, process.host, process.program or None)
 
 
 def _figures(action: Any) -> Iterator[tuple[str, float, str]]:

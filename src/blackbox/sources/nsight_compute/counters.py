@@ -99,6 +99,7 @@ def _process(pid: int, kernels: Sequence[Kernel], source: str) -> KernelCounters
     readings = {key: _possible(one) for key, one in figures.items()}
     whole = {key: None if one.value is None else round(one.value) for key, one in readings.items()}
     occupancy = readings["occupancy"].value
+    programs = {kernel.program for kernel in kernels}
     return KernelCounters(
         pid=pid,
         scope="kernel",
@@ -110,6 +111,7 @@ def _process(pid: int, kernels: Sequence[Kernel], source: str) -> KernelCounters
         memory_throughput=whole["memory_throughput"],
         dram_read_bytes=whole["dram_read_bytes"],
         dram_write_bytes=whole["dram_write_bytes"],
+        program=programs.pop() if len(programs) == 1 else None,
         unknown={key: one.note for key, one in readings.items() if one.note is not None},
     )
 

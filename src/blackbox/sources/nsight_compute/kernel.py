@@ -19,11 +19,16 @@ class Kernel(Struct, frozen=True):
     pid: int
     """0 where the report does not tell."""
     metrics: dict[str, float]
+    host: str = ""
+    """Where it ran, as the report names it; empty where it does not."""
+    program: str | None = None
+    """Path of the program that launched it; None where the report does not tell."""
 
 
-def kernel(pid: int, figures: Iterable[tuple[str, float, str]]) -> Kernel:
+def kernel(pid: int, figures: Iterable[tuple[str, float, str]], host: str = "", program: str | None = None) -> Kernel:
     """A kernel of (name, value, unit); without what cannot be (`ncu` writes nan for a share of nothing)."""
-    return Kernel(pid, {name: value * _scale(unit) for name, value, unit in figures if 0 <= value < math.inf})
+    metrics = {name: value * _scale(unit) for name, value, unit in figures if 0 <= value < math.inf}
+    return Kernel(pid, metrics, host, program)
 
 
 def is_scaled(unit: str) -> bool:

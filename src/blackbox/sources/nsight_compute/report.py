@@ -12,8 +12,8 @@ import msgspec
 
 from blackbox.errors import FailureError
 from blackbox.sources.nsight_compute.kernel import Kernel
+from blackbox.sources.nsight_compute.report_blocks import MAGIC
 
-MAGIC = b"NVR\0"
 SECONDS_MAX = 300
 """A megabyte takes milliseconds; a report of gigabytes, minutes."""
 LINE_CHARS_MAX = 300
@@ -22,7 +22,7 @@ _decoder = msgspec.msgpack.Decoder(list[Kernel])
 
 
 def read(path: Path) -> list[Kernel]:
-    """The kernels in the report, with pid 0. Raises `FailureError`."""
+    """The kernels in the report, with pid 0 where it does not tell whose they are. Raises `FailureError`."""
     _check(path)
     command = [sys.executable, "-P", "-m", "blackbox.sources.nsight_compute", path.absolute()]
     try:

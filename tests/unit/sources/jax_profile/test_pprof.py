@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blackbox.sources.jax_profile.pprof import PprofError, parse
-from tests.jax_profiles import Held, message, number, profile, varint
+from tests.jax_profiles import Held, profile
+from tests.protobuf import message, number, varint
 
 NAMES = st.text(st.characters(codec="utf-8"), max_size=10)
 HELD = st.builds(
