@@ -15,6 +15,7 @@ import uvloop
 
 from blackbox.errors import FailureError
 from blackbox.events import EventDetectors, EventWatcher
+from blackbox.events.counts import EventCounts
 from blackbox.hub import Hub
 from blackbox.model.endpoints import COLUMNS, METRICS, SNAPSHOT, SNAPSHOT_STREAM
 from blackbox.model.event import Event
@@ -67,11 +68,14 @@ async def _run(settings: Settings) -> None:
         loop.add_signal_handler(number, stopping.set)
     hub = Hub(time.monotonic, settings.blocks_max)
     recorder = _make_recorder(settings)
+    counts = EventCounts()
+    hub.subscribe(lambda published: counts.take(published.moment))
     server = Server(
         hub,
         settings,
         recording=None if recorder is None else recorder.recording,
         recorder_status=None if recorder is None else recorder.status,
+        event_counts=counts.by_kind,
     )
     await server.start()  # first of all, so that a taken port is found before any GPU is opened
     loop.add_signal_handler(signal.SIGHUP, stopping.set if os.isatty(STDIN) else server.reload)
@@ -82,7 +86,7 @@ async def _run(settings: Settings) -> None:
     loop.add_signal_handler(signal.SIGUSR1, sampler.release)
     loop.add_signal_handler(signal.SIGUSR2, sampler.resume)
     dumps = None if recorder is None else _start_recording(recorder, hub, settings)
-    watcher = EventWatcher(EventDetectors(settings.thresholds_percent), _noter(recorder, dumps))
+    watcher = EventWatcher(EventDetectors(settings.thresholds_percent), _noter(counts, recorder, dumps))
     hub.subscribe(lambda published: watcher.observe(published.moment))
     sampler.start()
     with _announcement(server.port):
@@ -129,14 +133,14 @@ def _start_recording(recorder: Recorder, hub: Hub, settings: Settings) -> DumpKe
     return dumps
 
 
-def _noter(recorder: Recorder | None, dumps: DumpKeeper | None) -> Callable[[Event], None]:
+def _noter(counts: EventCounts, recorder: Recorder | None, dumps: DumpKeeper | None) -> Callable[[Event], None]:
     """Where detected events go, beside the log."""
-    if recorder is None or dumps is None:
-        return lambda _: None
 
     def note(event: Event) -> None:
-        recorder.note(event)
-        dumps.note(event)
+        counts.note(event)
+        if recorder is not None and dumps is not None:
+            recorder.note(event)
+            dumps.note(event)
 
     return note
 

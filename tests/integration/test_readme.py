@@ -179,7 +179,7 @@ def test_examples_prometheus_rules() -> None:
 
 def test_every_example_is_in_the_list() -> None:
     listed = (ROOT / "examples/README.md").read_text()
-    files = {path.name for path in (ROOT / "examples").iterdir() if path.suffix in (".py", ".mjs", ".yml")}
+    files = {path.name for path in (ROOT / "examples").iterdir() if path.suffix in (".py", ".mjs", ".yml", ".json")}
     assert files == set(re.findall(r"^\| \[(.*?)\]", listed, re.M))
 
 

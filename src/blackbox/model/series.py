@@ -14,7 +14,7 @@ from blackbox.model.snapshot import Engine, Fragmentation, Gpu, Process, Snapsho
 SubjectKind = Literal["machine", "gpu", "process", "engine"]
 """Whom a number is about. `gpu` is a GPU or a MIG instance. `machine` is whatever GPUs a snapshot is of: all of them in
 the recording, each alone in `/metrics`."""
-ExposedKind = Literal["gpu", "mig", "process"]
+ExposedKind = Literal["gpu", "mig", "process", "engine"]
 """Whose series `/metrics` has, and the part of their names that says so."""
 Unit = Literal["bytes", "percent", "ratio", "celsius", "watts", "count", "seconds", "code"]
 MetricType = Literal["gauge", "counter"]
@@ -40,7 +40,8 @@ class Exposed(Struct, frozen=True, eq=False):
     """How a metric stands in `/metrics`. Names and labels are a promise to dashboards: add, never rename."""
 
     name: str
-    """Behind `blackbox_gpu_`, `blackbox_mig_` or `blackbox_process_`, with the unit in its last word."""
+    """Behind `blackbox_gpu_`, `blackbox_mig_`, `blackbox_process_` or `blackbox_engine_`, with the unit in its
+    last word."""
     of: tuple[ExposedKind, ...] = ("gpu",)
     type: MetricType = "gauge"
     divisor: float = 1.0
@@ -109,9 +110,10 @@ def _xid_seconds(row: Gpu, _: Snapshot) -> float | None:
     return None if row.xid is None else row.xid.timestamp
 
 
-def _of_engine(key: str, unit: Unit, text: str) -> Metric:
-    """A number of an inference engine, recorded for its owner."""
-    return Metric(key, ("engine",), unit, text, visible_to="owner", recorded=True)
+def _of_engine(key: str, unit: Unit, text: str, name: str | None = None, kind: MetricType = "gauge") -> Metric:
+    """A number of an inference engine, recorded for its owner; `name` in `/metrics` where it is not the key."""
+    stands = Exposed(name or key, ("engine",), kind)
+    return Metric(key, ("engine",), unit, text, visible_to="owner", recorded=True, exposed=stands)
 
 
 def _purpose(purpose: str, text: str) -> Metric:
@@ -121,7 +123,8 @@ def _purpose(purpose: str, text: str) -> Metric:
         return None if row.purposes is None else row.purposes.get(purpose, 0)
 
     key = f"{purpose}_bytes"
-    return Metric(key, ("process",), "bytes", text, visible_to="owner", recorded=True, read=read)
+    stands = Exposed("memory_purpose_bytes", ("process",), label=("purpose", purpose))
+    return Metric(key, ("process",), "bytes", text, visible_to="owner", recorded=True, exposed=stands, read=read)
 
 
 BLOCKS_HELP = "Blocks of memory: active hold live data, free do not. Absent while a process has no allocator report."
@@ -330,14 +333,16 @@ METRICS: tuple[Metric, ...] = (
         "Start of the process in Unix time; with the pid, its identity.",
         exposed=Exposed("start_time_seconds", ("process",)),
     ),
-    _of_engine("kv_pages_total", "count", "Pages of its KV cache."),
+    _of_engine("kv_pages_total", "count", "Pages of its KV cache.", "kv_pages"),
     _of_engine("kv_pages_used", "count", "Pages referenced by a request."),
     _of_engine("kv_pages_cached", "count", "Pages that hold a prefix nobody references now; evictable."),
     _of_engine("kv_usage_ratio", "ratio", "Used pages / all pages, as the engine counts them."),
     _of_engine("prefix_hit_ratio", "ratio", "Prefix cache hits / queries since the engine started."),
     _of_engine("requests_running", "count", "Requests being worked on."),
     _of_engine("requests_waiting", "count", "Requests queued."),
-    _of_engine("preemptions_total", "count", "Requests thrown out of the cache since the engine started."),
+    _of_engine(
+        "preemptions_total", "count", "Requests thrown out of the cache since the engine started.", kind="counter"
+    ),
 )
 """In the order of `/metrics`. Recordings name what they hold, so rows may come and go anywhere."""
 

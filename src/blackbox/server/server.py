@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from platform import python_version
 from typing import TYPE_CHECKING
 
 from blackbox.hub import Hub
+from blackbox.model.event import EventKind
 from blackbox.model.status import RecorderStatus, ServerStats
 from blackbox.recorder import Recording
 from blackbox.server.api.context import Context
@@ -49,15 +50,17 @@ class Server:
         clock: Callable[[], float] = time.monotonic,
         recording: Recording | None = None,
         recorder_status: Callable[[], RecorderStatus] | None = None,
+        event_counts: Callable[[], Mapping[EventKind, int]] | None = None,
     ) -> None:
         """`clock` is the one that `Moment.taken_at` was read from; `recording` and `recorder_status` are None where
-        nothing is recorded.
+        nothing is recorded; `event_counts` tells how many events there were, by kind.
         """
         self._hub = hub
         self._settings = settings
         self._limits = limits or Limits()
         self._clock = clock
         self._recorder_status = recorder_status
+        self._event_counts = event_counts
         self._query_pool = None if recording is None else QueryPool(recording)
         self.stats = ServerStats()
         self.port = settings.port
@@ -169,7 +172,13 @@ class Server:
 
         build = Build(version("blackbox-vram"), python_version())
         return PrometheusExporter(
-            self._hub, self.stats, build, self._clock, self._settings.process_metrics, self._recorder_status
+            self._hub,
+            self.stats,
+            build,
+            self._clock,
+            self._settings.process_metrics,
+            self._recorder_status,
+            self._event_counts,
         )
 
     def _sweep(self) -> None:

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
@@ -10,19 +10,28 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import CollectorRegistry
 
 from blackbox.hub import Hub, Published
+from blackbox.model.event import EventKind
 from blackbox.model.facts import DRIVER_EVENTS, DRIVER_EVENTS_WATCHED
 from blackbox.model.moment import Moment
 from blackbox.model.sample import Sample
 from blackbox.model.status import RecorderStatus, ServerStats
 from blackbox.model.view import Shape
 from blackbox.outputs.prometheus.family import Family, metrics
-from blackbox.outputs.prometheus.gpus import Devices, devices, gpu_families, instance_families, process_families
+from blackbox.outputs.prometheus.gpus import (
+    Devices,
+    devices,
+    engine_families,
+    gpu_families,
+    instance_families,
+    process_families,
+)
 from blackbox.outputs.prometheus.self_metrics import Build, ServerState, server_families
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 GPU_FAMILIES = (*gpu_families(), *instance_families())
 PROCESS_FAMILIES = tuple(process_families())
+ENGINE_FAMILIES = tuple(engine_families())
 SERVER_FAMILIES = tuple(server_families())
 
 
@@ -41,12 +50,15 @@ class PrometheusExporter:
         clock: Callable[[], float],
         process_metrics: bool = False,
         recorder: Callable[[], RecorderStatus] | None = None,
+        events: Callable[[], Mapping[EventKind, int]] | None = None,
     ) -> None:
+        """`events`: how many there were since the start, by kind."""
         self._hub = hub
         self._http = http
         self._build = build
         self._clock = clock
         self._recorder = recorder
+        self._events = events
         self._process_metrics = process_metrics
         self._process = ProcessCollector(registry=None)
         self._lock = threading.Lock()
@@ -54,6 +66,8 @@ class PrometheusExporter:
         """Of the GPUs, for every viewer."""
         self._process_text: tuple[Published, bool, int | None, bytes] | None = None
         """Of the processes, for the last viewer."""
+        self._engine_text: tuple[Published, int | None, bytes] | None = None
+        """Of the engines, likewise."""
         self._xids = XidCounter()
         self.close = hub.subscribe(lambda published: self._xids.count(published.moment))
         """Stops counting events."""
@@ -69,6 +83,8 @@ class PrometheusExporter:
         readings = self._readings(published, fresh)
         if self._process_metrics:
             readings += self._process_readings(published, fresh, viewer_uid)
+        if fresh and any(sample.engines for sample in published.moment.samples):
+            readings += self._engine_readings(published, viewer_uid)
         return readings + self._about_server(published.moment, lag, fresh)
 
     def _readings(self, published: Published, fresh: bool) -> bytes:
@@ -83,6 +99,14 @@ class PrometheusExporter:
             if self._process_text is None or self._process_text[:3] != key:
                 self._process_text = (*key, self._encoded(PROCESS_FAMILIES, published, fresh, viewer_uid))
             return self._process_text[3]
+
+    def _engine_readings(self, published: Published, viewer_uid: int | None) -> bytes:
+        key = published, viewer_uid
+        with self._lock:
+            if self._engine_text is None or self._engine_text[:2] != key:
+                seen = published.snapshot(Shape(None, "none", viewer_uid))
+                self._engine_text = (*key, _text(metrics(ENGINE_FAMILIES, seen)))
+            return self._engine_text[2]
 
     def _encoded(
         self, families: Sequence[Family[Devices]], published: Published, fresh: bool, viewer_uid: int | None
@@ -104,6 +128,7 @@ class PrometheusExporter:
             lag_seconds=lag_seconds,
             fresh=fresh,
             xids=self._xids.by_gpu(),
+            events={} if self._events is None else self._events(),
             recorder=None if self._recorder is None else self._recorder(),
         )
         return _text(metrics(SERVER_FAMILIES, state)) + _text(self._process.collect())

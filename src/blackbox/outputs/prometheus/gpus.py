@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from blackbox.model.series import Exposed, ExposedKind, Metric, exposed
-from blackbox.model.snapshot import Gpu, Process, Snapshot
+from blackbox.model.snapshot import Engine, Gpu, Process, Snapshot
 from blackbox.outputs.prometheus.family import Family, LabelledValue
 
 PROCESS_SERIES_MAX = 1_000
@@ -79,10 +79,24 @@ def process_families() -> Iterator[Family[Devices]]:
     yield Family("blackbox_process_info", "gauge", text, labels, _process_info)
     for stands, metrics in _families("process"):
         name = f"blackbox_process_{stands.name}"
-        yield Family(name, stands.type, metrics[0].help, ("uuid", "pid"), _over_processes(metrics))
+        labels = ("uuid", "pid") if stands.label is None else ("uuid", "pid", stands.label[0])
+        text = metrics[0].help if stands.label is None else PURPOSE_HELP
+        yield Family(name, stands.type, text, labels, _over_processes(metrics))
     yield Family("blackbox_process_series_omitted", "gauge", OMITTED_HELP, (), _omitted)
 
 
+def engine_families() -> Iterator[Family[Snapshot]]:
+    """Families with one series per inference engine."""
+    text = "An inference engine, and the model it serves; join on engine and pid."
+    yield Family("blackbox_engine_info", "gauge", text, ("engine", "pid", "model"), _engine_info)
+    for stands, metrics in _families("engine"):
+        name = f"blackbox_engine_{stands.name}"
+        yield Family(name, stands.type, metrics[0].help, ("engine", "pid"), _over_engines(metrics[0], stands))
+
+
+PURPOSE_HELP = (
+    "What the memory of its allocator is for: `cached` is free in it, `kv_cached` may be evicted, all else is live."
+)
 UP_HELP = "1 while the {} answers and its readings are fresh; without that it has no other readings."
 SEEN_HELP = "When its memory was last read, in Unix time."
 OMITTED_HELP = f"Processes without series, beyond the {PROCESS_SERIES_MAX} largest."
@@ -134,10 +148,33 @@ def _over_processes(metrics: Iterable[Metric]) -> Callable[[Devices], Iterator[L
     def series(seen: Devices) -> Iterator[LabelledValue]:
         for view, row in _processes(seen)[:PROCESS_SERIES_MAX]:
             for metric in metrics:
-                value = metric.value(row, view.snapshot)
-                yield (row.gpu_uuid, str(row.pid)), _in_base_unit(value, _stands(metric))
+                value, stands = metric.value(row, view.snapshot), _stands(metric)
+                labels = (row.gpu_uuid, str(row.pid))
+                yield labels if stands.label is None else (*labels, stands.label[1]), _in_base_unit(value, stands)
 
     return series
+
+
+def _over_engines(metric: Metric, stands: Exposed) -> Callable[[Snapshot], Iterator[LabelledValue]]:
+    def series(seen: Snapshot) -> Iterator[LabelledValue]:
+        for row in _engines(seen):
+            yield _engine_labels(row), _in_base_unit(metric.value(row, seen), stands)
+
+    return series
+
+
+def _engine_info(seen: Snapshot) -> Iterator[LabelledValue]:
+    for row in _engines(seen):
+        yield (*_engine_labels(row), row.model or ""), 1
+
+
+def _engines(seen: Snapshot) -> Iterable[Engine]:
+    """Each once, though one were found twice."""
+    return {_engine_labels(row): row for row in seen.engines}.values()
+
+
+def _engine_labels(row: Engine) -> tuple[str, str]:
+    return row.kind, "" if row.pid is None else str(row.pid)
 
 
 def _in_base_unit(value: float | None, stands: Exposed) -> float | None:

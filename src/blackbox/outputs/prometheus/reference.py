@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from blackbox.model.series import METRICS, Metric
-from blackbox.outputs.prometheus.exporter import GPU_FAMILIES, PROCESS_FAMILIES, SERVER_FAMILIES
+from blackbox.outputs.prometheus.exporter import ENGINE_FAMILIES, GPU_FAMILIES, PROCESS_FAMILIES, SERVER_FAMILIES
 from blackbox.outputs.prometheus.family import Family
 
 HEAD = """\
@@ -30,6 +30,9 @@ PROCESS_HEAD = (
 )
 
 
+ENGINE_HEAD = "Their KV caches and requests; an engine whose process on the GPU is not known has an empty `pid`."
+
+
 RECORDED_HEAD = """\
 `metric=` of `/vram/history` and `/vram/aggregated`, and the column `metric` of an export, name a key of the
 snapshot. What `owner` may see, others do not get; who may see everything does.
@@ -44,6 +47,7 @@ def page() -> str:
             HEAD,
             *_table("GPUs and MIG instances", None, GPU_FAMILIES),
             *_table("Processes", PROCESS_HEAD, PROCESS_FAMILIES),
+            *_table("Inference engines", ENGINE_HEAD, ENGINE_FAMILIES),
             *_table("Blackbox itself", "Beside these, the usual `process_*` series of the server.", SERVER_FAMILIES),
             *_recorded(),
         ]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+from blackbox.model.event import EventKind
 from blackbox.model.facts import DRIVER_VERSION, NVML_VERSION, PID_SCOPE
 from blackbox.model.moment import Moment
 from blackbox.model.series import MetricType
@@ -35,6 +36,8 @@ class ServerState(NamedTuple):
     """That moment is new enough to be shown."""
     xids: Mapping[str, int]
     """GPU UUID -> Xid errors since the server started."""
+    events: Mapping[EventKind, int] = {}
+    """Kind -> events since the server started; empty where nobody counts."""
     recorder: RecorderStatus | None = None
     """None where nothing is recorded."""
 
@@ -57,6 +60,9 @@ def server_families() -> Iterator[Family[ServerState]]:
         _refusals,
     )
     yield Family("blackbox_gpu_xid_errors_total", "counter", "Xid errors seen on the GPU.", ("uuid",), _xids)
+    yield Family(
+        "blackbox_events_total", "counter", "Events since the start, such as an out-of-memory.", ("kind",), _events
+    )
     yield Family("blackbox_http_requests_total", "counter", "Answers given.", ("route", "status"), _requests)
     for name, kind, text, count in COUNTS:
         yield Family(f"blackbox_{name}", kind, text, (), _counted(count))
@@ -262,6 +268,11 @@ def _evicted(seen: ServerState) -> Iterator[LabelledValue]:
 def _xids(seen: ServerState) -> Iterator[LabelledValue]:
     for uuid, count in seen.xids.items():
         yield (uuid,), count
+
+
+def _events(seen: ServerState) -> Iterator[LabelledValue]:
+    for kind, count in seen.events.items():
+        yield (kind,), count
 
 
 def _requests(seen: ServerState) -> Iterator[LabelledValue]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from blackbox.events.counts import EventCounts
 from blackbox.hub import Hub, Published
 from blackbox.model.event import Event
 from blackbox.model.moment import Moment
@@ -23,6 +24,7 @@ from tests.moments import (
     GIB,
     MIB,
     NOW,
+    SERVER,
     SILENT,
     TIMESTAMP,
     TRAINER,
@@ -104,8 +106,9 @@ def exporter(
     process_metrics: bool = False,
     recorder: Callable[[], RecorderStatus] | None = recorder_status,
 ) -> PrometheusExporter:
+    build = Build("0.1.0", "3.11")
     return PrometheusExporter(
-        hub, http_stats(), Build("0.1.0", "3.11"), clock or ManualClock(NOW), process_metrics, recorder
+        hub, http_stats(), build, clock or ManualClock(NOW), process_metrics, recorder, EventCounts().by_kind
     )
 
 
@@ -297,6 +300,32 @@ def test_the_text_of_the_readings_is_made_once_per_moment(monkeypatch: pytest.Mo
     hub.publish(moment(sample([device(0)]), seq=2))
     exporting.exposition()
     assert made == [1, 2]
+
+
+def test_engines_have_series_of_their_pages_and_requests() -> None:
+    seen = scrape(moment())
+    labels = {"engine": "vllm", "pid": str(SERVER)}
+    assert seen("engine_kv_pages", **labels) == 3
+    assert seen("engine_kv_pages_used", **labels) == 1
+    assert seen("engine_requests_running", **labels) == 1
+    assert seen("engine_preemptions_total", **labels) == 0
+    assert seen("engine_info", model="test-model", **labels) == 1
+
+
+def test_what_memory_is_for_stands_beside_each_process() -> None:
+    seen = scrape(moment(), process_metrics=True)
+    for purpose, size in (("weight", 2 * GIB), ("cached", GIB), ("gradient", 0)):
+        assert seen("process_memory_purpose_bytes", uuid="GPU-0", pid=str(TRAINER), purpose=purpose) == size
+    assert seen("process_memory_purpose_bytes", uuid="GPU-0", pid=str(SILENT), purpose="weight") is None
+
+
+def test_events_are_counted_by_kind() -> None:
+    hub = Hub(ManualClock(NOW))
+    counting = PrometheusExporter(
+        hub, ServerStats(), Build("0", "3"), ManualClock(NOW), events=lambda: {"oom": 2, "xid": 0}
+    )
+    seen = Scraped(counting.exposition())
+    assert (seen("events_total", kind="oom"), seen("events_total", kind="xid")) == (2, 0)
 
 
 def test_series_per_process_are_asked_for() -> None:
