@@ -101,6 +101,19 @@ def test_the_settings_of_the_server_lead_to_it(server: RunningServer, tmp_path: 
     assert blackbox("stat", env=env).returncode == 0
 
 
+def test_stat_on_a_machine_without_a_gpu_exits_with_1_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_NVML_STATE", str(tmp_path / "none"))
+    monkeypatch.setenv("BLACKBOX_VENDOR", "nvidia")
+    with RunningServer(tmp_path, "--no-record") as bare:
+        for words in ((), ("--compact",)):
+            done = blackbox("stat", "--url", bare.url, *words, env=environment(tmp_path))
+            assert done.returncode == 1
+            assert json.loads(done.stdout)["gpus"] == []
+            assert "no GPU found" in the_only_line(done.stderr)
+
+
 def test_doctor_sees_the_server_and_never_hangs(server: RunningServer, tmp_path: Path) -> None:
     env = environment(tmp_path, BLACKBOX_PORT=str(server.port))
     done = blackbox("doctor", "--json", env=env)

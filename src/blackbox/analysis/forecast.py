@@ -13,11 +13,14 @@ from blackbox.model.query import Evidence, Forecast, History, Outlook, Series
 from blackbox.model.snapshot import Gpu, Process, Snapshot
 from blackbox.model.text import duration, rate, who
 
-WINDOWS_SECONDS = (600.0, 3600.0, 86_400.0)
+WINDOWS_SECONDS = (180.0, 600.0, 3600.0, 86_400.0)
 """Stretches of the past that are searched for a trend: what happens now comes before what happens all day."""
+YOUNG_SECONDS = 360.0
+"""Nothing older is judged by the first of them: a program that leaks fast does not live for ten minutes, and one that
+does has shown by then how it rises and falls."""
 REACH = 10
 """A prediction reaches no further ahead than this many times the length of its evidence."""
-WINDOWS_TEXT = "ten minutes, hour or day"
+WINDOWS_TEXT = "three or ten minutes, hour or day"
 
 OutlookKey = tuple[str | None, int | None, float | None]
 """(UUID of a device, pid, start time)."""
@@ -59,13 +62,24 @@ def _urgency(outlook: Outlook) -> float:
 def _rises(histories: Sequence[History], starts: StartTimes) -> dict[OutlookKey, list[Rise]]:
     """The trends of every subject, those of short windows first."""
     found: dict[OutlookKey, list[Rise]] = {}
+    longer = next((history for history in histories if not _is_brief(history)), None)
+    seen_since = {
+        _subject(series, starts): next(_lows(series), (0.0, 0.0))[0] for series in (longer.series if longer else ())
+    }
     for history in histories:
         for series in history.series:
             points = list(_lows(series))[-POINTS_MAX:]
             trend = rising_trend(points)
-            if trend is not None and trend.rise >= NOTEWORTHY_BYTES:
-                found.setdefault(_subject(series, starts), []).append(Rise(trend, points[0][0]))
+            if trend is None or trend.rise < NOTEWORTHY_BYTES:
+                continue
+            key, (first, _) = _subject(series, starts), points[0]
+            if not _is_brief(history) or points[-1][0] - seen_since.get(key, first) <= YOUNG_SECONDS:
+                found.setdefault(key, []).append(Rise(trend, first))
     return found
+
+
+def _is_brief(history: History) -> bool:
+    return history.to - history.from_ < YOUNG_SECONDS
 
 
 def _lows(series: Series) -> Iterator[Point]:

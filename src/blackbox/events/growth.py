@@ -6,20 +6,22 @@ from itertools import islice
 
 from msgspec import Struct
 
-from blackbox.analysis.trend import NOTEWORTHY_BYTES, POINTS_MAX, Point, Trend, rising_trend
+from blackbox.analysis.trend import NOTEWORTHY_BYTES, POINTS_MAX, POINTS_MIN, Point, Trend, rising_trend
 from blackbox.events.listing import ListedProcess, MomentProcesses
 from blackbox.events.processes import is_other_process
 from blackbox.model.event import Event, Growth
 from blackbox.model.identity import ProcessKey
 from blackbox.model.moment import Moment
-from blackbox.model.parts import DeviceProcess
+from blackbox.model.parts import Device, DeviceProcess
 from blackbox.model.text import duration, rate, size, who
 
-BUCKET_SECONDS = 10.0
-"""One point of a trend: the least memory held in this time, so that the ups and downs of a program's steps cancel
-out."""
-POINTS = POINTS_MAX
-"""Ten minutes: a program that has not settled by then rarely will."""
+BUCKET_SECONDS = 5.0
+"""One point: the least memory held in this time, so that the ups and downs of a program's steps cancel out."""
+POINTS = 2 * POINTS_MAX
+"""Ten minutes: a program that has not settled by then rarely will. A trend is made of pairs of them."""
+FILLING = 2
+"""A program that has grown by this many times what is left on the GPU is not given ten minutes: at that rate it is full
+in half the time watched. Loading a model seldom takes so much at so even a pace."""
 EXAMINED_PER_MOMENT_MAX = 4
 """Trends computed per moment: each takes about a millisecond on the thread that samples. The others wait for the next
 moments."""
@@ -39,8 +41,8 @@ class _Track(Struct):
 
 
 class GrowthDetector:
-    """Detects steady growth of a process's memory. Each process is examined about once per bucket, over a full window;
-    a growth is reported once, and again only after it has stopped."""
+    """Detects steady growth of a process's memory. Each process is examined about once per bucket, over a full window,
+    or earlier where it will soon fill the GPU; a growth is reported once, and again only after it has stopped."""
 
     def __init__(self) -> None:
         self._tracks: dict[ProcessKey, _Track] = {}
@@ -64,7 +66,7 @@ class GrowthDetector:
             else:
                 track.points.append((track.bucket * BUCKET_SECONDS, float(track.least)))
                 track.bucket, track.least = bucket, used
-                if _rise(track) >= NOTEWORTHY_BYTES:
+                if _is_worth_a_look(track, listing.devices[key[0]]):
                     self._due.setdefault(key)
                 else:
                     track.is_growing = False
@@ -76,16 +78,28 @@ class GrowthDetector:
             track, process = self._tracks.get(key), listing.processes.get(key)
             if track is None or process is None or process.row.used_bytes is None:
                 continue
-            trend = rising_trend(track.points)
+            trend = rising_trend(_thinned(track.points))
             if trend is not None and not track.is_growing:
                 yield _event(process, trend, timestamp)
             track.is_growing = trend is not None
 
 
-def _rise(track: _Track) -> float:
-    """Bytes that the memory rose over a full window; 0 before the window is full."""
+def _is_worth_a_look(track: _Track, device: Device) -> bool:
+    """Whether the memory has risen noteworthily over a full window, or over less where it will soon fill the GPU."""
     points = track.points
-    return points[-1][1] - points[0][1] if len(points) == POINTS else 0.0
+    rise = points[-1][1] - points[0][1]
+    if rise < NOTEWORTHY_BYTES or len(points) < POINTS_MIN:
+        return False
+    is_filling = device.memory is not None and rise >= FILLING * device.memory.free_bytes
+    return is_filling or len(points) == POINTS
+
+
+def _thinned(points: deque[Point]) -> list[Point]:
+    """No more points than a trend is made of: the lesser of each pair where there are more."""
+    whole = list(points)
+    if len(whole) <= POINTS_MAX:
+        return whole
+    return [min(pair, key=lambda point: point[1]) for pair in zip(whole[-2::-2], whole[::-2], strict=False)][::-1]
 
 
 def _event(process: ListedProcess, trend: Trend, timestamp: float) -> Event:

@@ -141,7 +141,7 @@ def test_a_sawtooth_is_no_alarm(period: float) -> None:
 def test_what_does_not_change_is_no_alarm() -> None:
     found = look(lambda _: 79.9 * GIB)
     assert no_prediction(found)
-    assert found.gpus[0].message == "GPU 0: no trend in the last ten minutes, hour or day, so no prediction"
+    assert found.gpus[0].message == "GPU 0: no trend in the last three or ten minutes, hour or day, so no prediction"
 
 
 def test_growth_too_small_to_matter_is_no_alarm() -> None:
@@ -234,3 +234,19 @@ def test_restarts_do_not_hide_a_busy_hour() -> None:
 )
 def test_no_advice_without_a_week_of_evidence(found: list[Series]) -> None:
     assert advice_on(*found) == []
+
+
+def test_a_leak_of_a_young_program_shows_in_the_last_minutes() -> None:
+    """As of one that was started two minutes ago and has one to live."""
+    age_seconds, rate = 120.0, 170 * MIB
+    windows: list[History] = []
+    for seconds in WINDOWS_SECONDS:
+        points = [
+            point for point in curve(lambda age: 22 * GIB + rate * age, seconds) if point[0] > TIMESTAMP - age_seconds
+        ]
+        windows.append(history(series(points, pid=PID, start_time=START_TIME, name="leaky"), seconds=seconds))
+    found = forecast(TIMESTAMP, machine(22 * GIB), windows, NOTHING)
+    (leaky,) = found.processes
+    assert leaky.full_in_seconds == pytest.approx((80 * GIB - 22 * GIB) / rate, rel=0.05)
+    assert leaky.evidence is not None
+    assert leaky.evidence.to - leaky.evidence.from_ <= age_seconds

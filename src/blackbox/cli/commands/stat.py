@@ -64,7 +64,7 @@ def _print(client: "Client", arguments: Namespace) -> int:
         raise AnswerError(f"the answer is not a snapshot: {error}") from None
     sys.stdout.buffer.write(text + b"\n")
     sys.stdout.flush()
-    if parts.get("gpus") != b"[]":
+    if bytes(parts.get("gpus", b"")).strip() != b"[]":  # a `Raw` equals no bytes
         return 0
     sources = msgspec.json.decode(parts.get("sources", b"[]"), type=list[dict[str, Any]])
     reasons = "; ".join(f"{source['name']}: {source['reason'] or source['state']}" for source in sources)
