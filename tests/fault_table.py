@@ -81,6 +81,11 @@ FAULTS: dict[int, tuple[str, str, str]] = {
         "an agent tells a number past the end of its range",
         "refused and counted; an event that cannot be encoded costs itself; recording goes on",
     ),
+    53: (
+        PEOPLE,
+        "what another user's programs told of themselves",
+        "shown to their owner, root and holders of the token alone, on every route, in metrics, events and history",
+    ),
     52: (PEOPLE, "an agent claims more than there is", "capped by what the driver says; the excess is named"),
     50: (PEOPLE, "one probe tells an impossible figure", "that report is dropped, counted and named; the rest stays"),
     55: (RECORDS, "the data directory is open to every user", "each file of it is for its owner alone"),

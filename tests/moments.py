@@ -19,6 +19,7 @@ from blackbox.model.parts import (
 )
 from blackbox.model.sample import Sample
 from blackbox.model.status import SourceStatus
+from blackbox.model.visibility import visible_status
 
 GIB = 1024**3
 MIB = 1024**2
@@ -167,6 +168,7 @@ def engine(pid: int = SERVER) -> InferenceEngine:
         requests_running=1,
         requests_waiting=0,
         preemptions_total=0,
+        uid=1000,
     )
 
 
@@ -202,6 +204,12 @@ def status(**changes: Any) -> SourceStatus:
         "facts": {"driver_version": "580.65.06", "nvml_version": "13.580.65.06", "pid_scope": "host"},
     }
     return SourceStatus(**(fields | changes))
+
+
+def whole_status(sample: Sample) -> SourceStatus:
+    """The status of a source whose newest sample this is, as one who sees all gets it."""
+    parts = {"name": sample.source, "state": sample.state, "reason": sample.reason}
+    return visible_status(status(**parts, cost=sample.cost, facts=sample.facts), sample, None)
 
 
 def moment(*samples: Sample, seq: int = 1, **changes: Any) -> Moment:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 
 from blackbox.merge import Merged, merged
 from blackbox.merge.block_table import TableRows, Versions, table, table_rows
-from blackbox.merge.selection import sees_all
 from blackbox.model.codec import compress, to_json
 from blackbox.model.moment import Moment
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.view import Encoding, Shape, UnknownGpuError, with_blocks
+from blackbox.model.visibility import sees_all
 
 BLOCKS_MAX = 100_000
 """Blocks in one answer: 11 MB of JSON. What is above is cut from the answer, never from the sums."""
@@ -56,6 +56,10 @@ class Published:
         """JSON of the moment in one shape and encoding. Raises `UnknownGpuError`."""
         with self._lock:
             return self._body(shape, encoding)
+
+    def effective_viewer(self, viewer_uid: int | None) -> int | None:
+        """The viewer; None (one who may see everything) where nothing of this moment is withheld from them."""
+        return None if sees_all(self.moment, viewer_uid) else viewer_uid
 
     def merged(self) -> Snapshot:
         """The whole moment as somebody who may see everything gets it, with every block."""
@@ -103,7 +107,7 @@ class Published:
         return snapshot
 
     def _merge(self, gpu: str | None, viewer_uid: int | None) -> Merged:
-        key = gpu, self._viewer(viewer_uid)
+        key = gpu, self.effective_viewer(viewer_uid)
         if (known := self._merged.get(key)) is not None:
             return known
         made = merged(self.moment, *key)
@@ -111,11 +115,8 @@ class Published:
             self._merged[key] = made
         return made
 
-    def _viewer(self, viewer_uid: int | None) -> int | None:
-        return None if sees_all(self.moment, viewer_uid) else viewer_uid
-
     def _seen_by(self, shape: Shape) -> tuple[str | None, int | None]:
-        return shape.gpu, self._viewer(shape.viewer_uid)
+        return shape.gpu, self.effective_viewer(shape.viewer_uid)
 
     def _table(self, shape: Shape) -> tuple[Snapshot, TableRows]:
         key = self._seen_by(shape)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import requests
 
+from blackbox.model.status import UserStatus
 from blackbox.sources.engines.address import Address
 from blackbox.sources.engines.source import EngineSource
 from tests import upstream as faults
@@ -67,7 +68,8 @@ def test_a_server_is_found_by_its_worker_on_the_gpu(server: Server) -> None:
     (engine,) = sample.engines
     assert (engine.kind, engine.model, engine.pid) == ("vllm", "qwen", server.core_pid)
     assert (engine.kv_pages_total, engine.kv_pages_used) == (1001, 250)
-    assert sample.facts == {f"http://127.0.0.1:{server.port}": "vllm"}
+    assert sample.of_users == (UserStatus(uid=os.getuid(), facts={f"http://127.0.0.1:{server.port}": "vllm"}),)
+    assert engine.uid == os.getuid()
     assert sample.state == "ok"
 
 
@@ -77,14 +79,21 @@ def test_one_that_is_named_and_found_is_one(server: Server) -> None:
         assert [engine.pid for engine in sample.engines] == [server.core_pid]
 
 
+@pytest.mark.fault(53)
+def test_row_53_an_engine_that_was_named_belongs_to_who_listens_there(server: Server) -> None:
+    with closing(EngineSource(set, [Address("localhost", server.port)])) as source:
+        sample = until_value(source.sample, lambda sample: bool(sample.engines))
+    assert [(engine.pid, engine.uid) for engine in sample.engines] == [(None, os.getuid())]
+
+
 def test_without_a_process_on_the_gpu_nobody_is_asked(server: Server) -> None:
     with closing(EngineSource(set)) as source:
-        assert source.sample().facts == {}
+        assert source.sample().of_users == ()
 
 
 def test_ourselves_we_never_ask() -> None:
     with upstream(pages(metrics=recorded("vllm-v0.10.prom"))), closing(EngineSource(lambda: {os.getpid()})) as source:
-        assert source.sample().facts == {}
+        assert source.sample().of_users == ()
 
 
 class Blackbox:

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from blackbox.model.sample import Sample
+from blackbox.model.visibility import ANYONE
 from blackbox.sources.engines import fetch as fetching
 from blackbox.sources.engines.address import Address
 from blackbox.sources.engines.fetch import NoAnswerError, fetch
 from blackbox.sources.engines.metrics import Body
 from blackbox.sources.engines.source import EngineSource
 from tests import upstream as faults
+from tests.moments import whole_status
 from tests.recorded_engines import recorded
 from tests.upstream import Behaviour, Upstream, pages, upstream
 from tests.waiting import until_value
@@ -85,13 +87,15 @@ def test_row_35_each_fault_is_told_in_one_line_and_costs_the_others_nothing(
         monkeypatch.setattr(fetching, "REQUEST_SECONDS_MAX", SHORT_SECONDS)
     with upstream(metrics_fault(behave)) as sick, upstream(pages(metrics=recorded("vllm-v0.10.prom"))) as well:
         source = source_of(sick.address, well.address)
-        sample = until(source, lambda sample: bool(sample.engines) and reason in (sample.reason or ""))
+        sample = until(source, lambda sample: bool(sample.engines) and reason in (whole_status(sample).reason or ""))
         assert sample.state == "degraded"
-        assert sample.reason is not None
-        assert "\n" not in sample.reason
-        assert sample.reason.startswith(str(sick.address))
+        told = whole_status(sample)
+        assert told.reason is not None
+        assert "\n" not in told.reason
+        assert told.reason.startswith(str(sick.address))
         assert [engine.kv_pages_used for engine in sample.engines] == [250]
-        assert sample.facts[str(well.address)] == "vllm"
+        assert told.facts[str(well.address)] == "vllm"
+        assert (sample.reason, sample.facts) == (None, {})
         source.close()
 
 
@@ -101,7 +105,9 @@ def test_row_35_an_engine_that_is_down_is_told_so(source_of: Callable[..., Engin
         taken.bind(("127.0.0.1", 0))  # and nobody listens
         source = source_of(Address("127.0.0.1", taken.getsockname()[1]))
         sample = until(source, lambda sample: sample.state == "degraded")
-    assert (sample.reason or "").endswith("connection refused")
+    (told,) = sample.of_users
+    assert told.uid == ANYONE, "nobody listens, so nobody told it"
+    assert told.reasons[0].endswith("connection refused")
 
 
 @pytest.mark.fault(35)
@@ -135,7 +141,7 @@ def test_row_35_closing_gives_up_what_is_open(source_of: Callable[..., EngineSou
         source = source_of(server.address)
         until(source, lambda _: server.open == 1)
         source.close()
-        assert source.sample().facts == {str(server.address): "asked for the first time"}
+        assert whole_status(source.sample()).facts == {str(server.address): "asked for the first time"}
 
 
 @pytest.mark.fault(35)
@@ -176,6 +182,6 @@ def test_row_35_a_huge_page_is_read_without_being_held(source_of: Callable[..., 
 @pytest.mark.fault(35)
 def test_row_35_many_that_are_down_are_named_in_part_and_told_each(source_of: Callable[..., EngineSource]) -> None:
     source = source_of(*(Address("192.0.2.1", port) for port in range(1, 6)))
-    sample = until(source, lambda sample: "and 2 more" in (sample.reason or ""))
-    assert (sample.reason or "").count("is not an address of this machine") == 3
-    assert len(sample.facts) == 5
+    sample = until(source, lambda sample: "and 2 more" in (whole_status(sample).reason or ""))
+    assert (whole_status(sample).reason or "").count("is not an address of this machine") == 3
+    assert len(whole_status(sample).facts) == 5

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -266,7 +267,7 @@ def listen(serving: Serving, query: str = "", **headers: str) -> Raw:
 
 
 def note(recorder: Recorder, message: str, kind: Any = "oom") -> None:
-    recorder.note(Event(kind=kind, timestamp=time.time(), message=message, pid=1, uid=1000))
+    recorder.note(Event(kind=kind, timestamp=time.time(), message=message, pid=1, uid=os.getuid()))
 
 
 def event_of(raw: Raw) -> tuple[int, str, dict[str, Any]]:
@@ -353,5 +354,5 @@ def test_what_a_program_died_of_is_its_owners_business() -> None:
         exception="ValueError",
     )
     event = Event(kind="crash", timestamp=1.0, message="died", pid=1, uid=1000, process=life)
-    for viewer, seen in ((None, life), (1000, life), (1001, structs.replace(life, exception=None))):
+    for viewer, seen in ((None, life), (1000, life), (1001, structs.replace(life, ended="unknown", exception=None))):
         assert numbered(RecordedEvent(1, event), viewer).process == seen

@@ -20,6 +20,7 @@ from blackbox.model.moment import Moment
 from blackbox.model.parts import SYSTEM_MEMORY
 from blackbox.model.snapshot import SCHEMA_VERSION, Gpu, Snapshot
 from blackbox.model.text import rfc3339
+from blackbox.model.visibility import visible_sources
 
 MEMORY_KEYS = ("total_bytes", "used_bytes", "free_bytes", "driver_reserved_bytes", "used_percent", "unattributed_bytes")
 INSIDE_KEYS = ("reserved_bytes", "active_blocks", "free_blocks", "atomic_allocations_bytes", "threads", "blocks")
@@ -42,8 +43,8 @@ def merge(moment: Moment, gpu: str | None = None, viewer_uid: int | None = None)
 def merged(moment: Moment, gpu: str | None = None, viewer_uid: int | None = None) -> Merged:
     """The snapshot of a moment, and the memory of each process in it.
 
-    `gpu` is the index or UUID of one GPU, None for all. `viewer_uid` is the user whose processes are shown from inside
-    (blocks, threads, stacks), None for every user's. Raises `UnknownGpuError`.
+    `gpu` is the index or UUID of one GPU, None for all. `viewer_uid` is the user whose programs are shown from inside
+    (what they told of themselves), None for every user's. Raises `UnknownGpuError`.
     """
     selection = select(moment, gpu, viewer_uid)
     rows = process_memory(selection)
@@ -71,7 +72,7 @@ def merged(moment: Moment, gpu: str | None = None, viewer_uid: int | None = None
         fragmentation=fragmentation(rows),
         gpus=gpus,
         engines=engine_rows(selection.engines, (row.process for row in rows), moment.taken_at),
-        sources=moment.sources,
+        sources=visible_sources(moment, viewer_uid),
         blocks_omitted=0,
         blocks_summary=None,
         stacks=tuple(chain.from_iterable(row.stacks for row in rows)) or None,

@@ -7,7 +7,7 @@ from msgspec import structs
 from blackbox.model.parts import InferenceEngine
 from blackbox.model.snapshot import Engine, Process
 
-IDENTITY = ("kind", "pid", "pids", "taken_at", "unknown")
+IDENTITY = ("kind", "pid", "pids", "taken_at", "uid", "unknown")
 """Fields that identify the engine or describe its report, and so are not filled in from the other report."""
 
 
@@ -30,6 +30,7 @@ def _completed(known: InferenceEngine, more: InferenceEngine) -> InferenceEngine
         **added,
         pids=tuple(sorted({*known.pids, *more.pids})),
         taken_at=min((at for at in (known.taken_at, more.taken_at) if at is not None), default=None),
+        uid=known.uid if known.uid == more.uid else None,
         unknown={name: why for name, why in reasons.items() if name not in added},
     )
 

@@ -11,6 +11,7 @@ from blackbox.model.moment import Moment
 from blackbox.model.parts import Allocator, Device, DeviceProcess, InferenceEngine, KernelCounters
 from blackbox.model.snapshot import Xid
 from blackbox.model.view import UnknownGpuError
+from blackbox.model.visibility import Owners, sees
 
 KERNEL_COUNTERS = (
     "atomic_operations",
@@ -45,7 +46,8 @@ def select(moment: Moment, gpu: str | None, viewer_uid: int | None) -> Selection
     devices = _devices(moment, gpu)
     uuids = {device.uuid for device in devices}
     processes = tuple(row for sample in moment.samples for row in sample.processes if row.gpu_uuid in uuids)
-    allocators, withheld = _allocators(moment, processes, uuids, viewer_uid)
+    owners = Owners(moment)
+    allocators, withheld = _allocators(moment, owners, processes, uuids, viewer_uid)
     pids = {row.pid for row in processes} | {pid for _, pid in allocators}
     return Selection(
         devices=devices,
@@ -56,12 +58,13 @@ def select(moment: Moment, gpu: str | None, viewer_uid: int | None) -> Selection
         ),
         allocators=allocators,
         withheld=withheld,
-        kernels=_kernels(moment, processes, pids, viewer_uid),
+        kernels=_kernels(moment, owners, pids, viewer_uid),
         engines=merge_engines(
             engine
             for sample in moment.samples
             for engine in sample.engines
-            if gpu is None or not pids.isdisjoint(engine_pids(engine))
+            if sees(viewer_uid, owners.of_engine(sample, engine))
+            and (gpu is None or not pids.isdisjoint(engine_pids(engine)))
         ),
         xids=moment.xids,
         taken_at=moment.taken_at,
@@ -89,7 +92,7 @@ def _devices(moment: Moment, gpu: str | None) -> tuple[Device, ...]:
 
 
 def _allocators(
-    moment: Moment, processes: Iterable[DeviceProcess], uuids: Collection[str], viewer_uid: int | None
+    moment: Moment, owners: Owners, processes: Iterable[DeviceProcess], uuids: Collection[str], viewer_uid: int | None
 ) -> tuple[dict[ProcessKey, tuple[Allocator, ...]], frozenset[ProcessKey]]:
     listed = {(row.gpu_uuid, row.pid): row for row in processes}
     seen: defaultdict[ProcessKey, tuple[Allocator, ...]] = defaultdict(tuple)
@@ -99,7 +102,7 @@ def _allocators(
             key = allocator.gpu_uuid, allocator.pid
             if allocator.gpu_uuid not in uuids or _is_of_another(allocator, listed.get(key)):
                 continue
-            if sample.simulated or viewer_uid is None or _uid(listed.get(key)) == viewer_uid:
+            if viewer_uid is None or sees(viewer_uid, owners.of_allocator(sample, allocator)):
                 seen[key] += (allocator,)
             else:
                 withheld.add(key)
@@ -107,39 +110,20 @@ def _allocators(
 
 
 def _kernels(
-    moment: Moment, processes: Iterable[DeviceProcess], pids: Collection[int], viewer_uid: int | None
+    moment: Moment, owners: Owners, pids: Collection[int], viewer_uid: int | None
 ) -> dict[int, KernelCounters]:
     """The best counters of each process: counters of its own kernels come before counters of the whole GPU, unless
     nothing was measured; then those with the most values measured."""
-    uids = {row.pid: row.uid for row in processes}
     found: dict[int, tuple[tuple[bool, int], KernelCounters]] = {}
     for sample in moment.samples:
         for row in sample.kernels:
             is_inside = row.scope == "process" and not sample.simulated
-            if row.pid not in pids or (is_inside and viewer_uid is not None and uids.get(row.pid) != viewer_uid):
+            if row.pid not in pids or not sees(viewer_uid, owners.of_counters(sample, row)):
                 continue
             rank = is_inside and measured_count(row) > 0, measured_count(row)
             if row.pid not in found or rank > found[row.pid][0]:
                 found[row.pid] = rank, row
     return {pid: row for pid, (_, row) in found.items()}
-
-
-def sees_all(moment: Moment, viewer_uid: int | None) -> bool:
-    """Whether nothing is withheld from this viewer, so that they get the snapshot of one who may see everything."""
-    if viewer_uid is None:
-        return True
-    rows = [row for sample in moment.samples for row in sample.processes]
-    own = {(row.gpu_uuid, row.pid): row.uid == viewer_uid for row in rows}
-    others = {row.pid for row in rows if row.uid != viewer_uid}
-    own_pids = {row.pid for row in rows} - others
-    return all(
-        sample.simulated
-        or (
-            all(own.get((allocator.gpu_uuid, allocator.pid), False) for allocator in sample.allocators)
-            and all(row.pid in own_pids for row in sample.kernels if row.scope == "process")
-        )
-        for sample in moment.samples
-    )
 
 
 def measured_count(row: KernelCounters) -> int:
@@ -150,7 +134,3 @@ def measured_count(row: KernelCounters) -> int:
 def _is_of_another(allocator: Allocator, process: DeviceProcess | None) -> bool:
     """Whether the pid now belongs to a different process than the one that reported."""
     return process is not None and same_start(process.start_time, allocator.start_time) is False
-
-
-def _uid(process: DeviceProcess | None) -> int | None:
-    return process.uid if process is not None else None

@@ -47,8 +47,8 @@ class ProcessLife(Struct, frozen=True, kw_only=True):
     exit_code: int | None = None
     """Its exit code, where the kernel told."""
     exception: str | None = None
-    """Type of the exception that nobody caught, never its message; shown to the owner of the process and to whoever may
-    see all."""
+    """Type of the exception that nobody caught, never its message. Like `ended` (others get `unknown`), `signal` and
+    `exit_code` shown to the owner of the process and to whoever may see all."""
 
 
 class Growth(Struct, frozen=True, kw_only=True):

@@ -193,6 +193,8 @@ class Allocator(Part, frozen=True, kw_only=True):
     stacks: tuple[OwningStack, ...] | None = None
     """None: nobody records who allocates. Sums to at most `allocated_bytes`: the largest are told, and those of blocks
     older than the recording are not known."""
+    uid: int | None = None
+    """User whose program told it, as the kernel says; None where that is not known."""
 
 
 class KernelCounters(Part, frozen=True, kw_only=True):
@@ -211,6 +213,8 @@ class KernelCounters(Part, frozen=True, kw_only=True):
     dram_write_bytes: int | None = None
     program: str | None = None
     """Path of the program, where a report tells it."""
+    uid: int | None = None
+    """User whose program told it, as the kernel says; None where no program did, or it is not known."""
 
 
 class InferenceEngine(Part, frozen=True, kw_only=True):
@@ -233,3 +237,5 @@ class InferenceEngine(Part, frozen=True, kw_only=True):
     """Processes on GPUs that work for it: itself, and its workers. Empty where that is not known."""
     taken_at: float | None = None
     """When it told its figures."""
+    uid: int | None = None
+    """User whose program it is, as the kernel says; None where that is not known."""

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from blackbox.model.event import Ended, Event
 from blackbox.model.parts import Allocator, Device, DeviceProcess, InferenceEngine, KernelCounters
-from blackbox.model.status import SourceState
+from blackbox.model.status import SourceState, UserStatus
 
 
 class ProcessExit(Struct, frozen=True, kw_only=True):
@@ -48,3 +48,5 @@ class Sample(Struct, frozen=True, kw_only=True, rename={"process_exits": "ending
     """What the sample cost the machine: base units in the name (`cpu_seconds_total`, `driver_calls_total`)."""
     facts: dict[str, str] = {}
     """Static facts: `driver_version`, `nvml_version`, `pid_scope`."""
+    of_users: tuple[UserStatus, ...] = ()
+    """What `reason`, `cost` and `facts` leave out: it is about programs, and for their owners."""

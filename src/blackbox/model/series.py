@@ -20,7 +20,8 @@ Unit = Literal["bytes", "percent", "ratio", "celsius", "watts", "count", "second
 MetricType = Literal["gauge", "counter"]
 """As Prometheus has them."""
 Audience = Literal["anyone", "owner"]
-"""`owner`: it tells more of a process than the driver tells every user, so its owner and who may see all get it."""
+"""`owner`: it depends on what programs told, which is for their owner and who may see all; of a machine or a GPU, for
+the owner of every program there that told something."""
 SubjectRow = Snapshot | Gpu | Process | Engine
 
 DECIMALS: dict[Unit, int] = {
@@ -175,6 +176,7 @@ METRICS: tuple[Metric, ...] = (
         ("machine", "gpu"),
         "bytes",
         "Used memory minus what the listed processes use; negative where they share memory.",
+        visible_to="owner",
         recorded=True,
         exposed=Exposed("memory_unattributed_bytes", ("gpu", "mig")),
     ),

@@ -12,6 +12,19 @@ SourceState = Literal[
 ]
 
 
+class UserStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a source has to say of one user's programs, besides its parts."""
+
+    uid: int | None
+    """None where the user is not known."""
+    reasons: tuple[str, ...] = ()
+    """What is wrong, one line each."""
+    cost: dict[str, float] = {}
+    """What it cost these programs, added to the cost of the source."""
+    facts: dict[str, str] = {}
+    """What is known about them."""
+
+
 class SourceStatus(Struct, frozen=True, kw_only=True):
     """Health of one source, and what it costs."""
 

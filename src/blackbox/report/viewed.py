@@ -1,17 +1,13 @@
 """Evidence of an event of a recording, or of a dump, as a viewer may see it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from msgspec import structs
-
 from blackbox.errors import FailureError
-from blackbox.merge.selection import sees_all, select
 from blackbox.model.event import Event
-from blackbox.model.moment import Moment
+from blackbox.model.visibility import visible_event, visible_moment
 from blackbox.recorder import Recording
 from blackbox.recorder.dumps.file import Dump
-from blackbox.recorder.query.visibility import visible
 from blackbox.report.evidence import FAILURES, FAILURES_MAX, Evidence, from_moments, newest_failure, pace
 from blackbox.report.origins import AFTER_SECONDS, recorded_moments
 
@@ -37,10 +33,11 @@ def of_event(recording: Recording, number: int, viewer_uid: int | None) -> Evide
     found = recording.event(number)
     if found is None:
         raise FailureError(f"there is no event {number}")
-    event = visible(found, viewer_uid)
+    event = visible_event(found, viewer_uid)
     since = event.timestamp - BEFORE_SECONDS
     recorded = recording.events(since, event.timestamp + AFTER_SECONDS)
-    events = [visible(one.event, viewer_uid) for one in recorded if one.id == number or not _is_later(one.event, event)]
+    earlier = (one.event for one in recorded if one.id == number or not _is_later(one.event, event))
+    events = [visible_event(one, viewer_uid) for one in earlier]
     return _evidence(recording, since, event.timestamp, events, viewer_uid)
 
 
@@ -48,7 +45,7 @@ def _evidence(
     recording: Recording, since: float, until: float, events: Sequence[Event], viewer_uid: int | None
 ) -> Evidence:
     moments = recorded_moments(recording, since, *pace(events, (since, until)))
-    seen = as_seen_by(moments, viewer_uid)
+    seen = (visible_moment(moment, viewer_uid) for moment in moments)
     evidence = from_moments("the server's recording", seen, events, (since, until))
     if evidence is None:
         raise FailureError("nothing is left of the time before it")
@@ -58,36 +55,13 @@ def _evidence(
 def of_dump(path: Path, viewer_uid: int | None) -> Evidence:
     """What is in a dump. Raises `FailureError`."""
     dump = Dump(path)
-    events = [visible(event, viewer_uid) for event in dump.events()]
+    events = [visible_event(event, viewer_uid) for event in dump.events()]
     until, step = pace(events, dump.span())
-    moments = as_seen_by(dump.moments_apart(step, until), viewer_uid)
+    moments = (visible_moment(moment, viewer_uid) for moment in dump.moments_apart(step, until))
     evidence = from_moments(f"dump {path.name}", moments, events, dump.span())
     if evidence is None:
         raise FailureError(f"{path.name}: no moment in this dump can be read")
     return evidence
-
-
-def as_seen_by(moments: Iterable[Moment], viewer_uid: int | None) -> Iterator[Moment]:
-    """The moments without what this viewer may not see."""
-    for moment in moments:
-        yield moment if sees_all(moment, viewer_uid) else _without_others(moment, viewer_uid)
-
-
-def _without_others(moment: Moment, viewer_uid: int | None) -> Moment:
-    """By the rule of every answer: what `select` leaves out is left out here."""
-    selection = select(moment, None, viewer_uid)
-    shown = {id(one) for reports in selection.allocators.values() for one in reports}
-    shown |= set(map(id, selection.kernels.values()))
-    samples = [
-        structs.replace(
-            sample,
-            allocators=tuple(one for one in sample.allocators if id(one) in shown),
-            kernels=tuple(one for one in sample.kernels if id(one) in shown),
-            engines=selection.engines if place == 0 else (),
-        )
-        for place, sample in enumerate(moment.samples)
-    ]
-    return structs.replace(moment, samples=tuple(samples))
 
 
 def _is_later(other: Event, event: Event) -> bool:

@@ -19,6 +19,7 @@ from blackbox.model.moment import Moment
 from blackbox.model.sample import Sample
 from blackbox.model.snapshot import Xid
 from blackbox.model.status import SourceStatus
+from blackbox.model.visibility import visible_status
 from blackbox.sampling.runner import MEASURING_STATES, Runner, stale_after_seconds
 
 GRACE_SECONDS_MAX = 0.1
@@ -162,7 +163,8 @@ class Sampler:
         sources: list[SourceStatus] = []
         for runner in self._runners:
             sample, status = runner.collect(), runner.status(now)
-            change = self._health[runner.name].change(status, timestamp)
+            why = status.reason if sample is None else visible_status(status, sample, None).reason
+            change = self._health[runner.name].change(status, why, timestamp)
             if sample and sample.events:
                 sample = self._without_faulty_events(sample)
             if sample and change:
@@ -234,11 +236,11 @@ class _Health:
         self._state = "starting"
         self._was_well: bool | None = None
 
-    def change(self, status: SourceStatus, timestamp: float) -> Event | None:
-        """Logs a new state; the event, when a source that measured stops, or comes back."""
+    def change(self, status: SourceStatus, reason: str | None, timestamp: float) -> Event | None:
+        """Logs a new state with its whole `reason`; the event, when a source that measured stops, or comes back."""
         if status.state != self._state:
             level = logging.INFO if status.state in ("ok", "released") else logging.WARNING
-            why = f": {status.reason}" if status.reason else ""
+            why = f": {reason}" if reason else ""
             log.log(level, "%s: %s -> %s%s", status.name, self._state, status.state, why)
             self._state = status.state
         if status.state in ("starting", "released"):

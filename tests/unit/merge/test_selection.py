@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from blackbox.merge import merge
-from blackbox.merge.selection import sees_all
 from blackbox.model.moment import Moment
+from blackbox.model.visibility import sees_all
 from tests.moments import machine, moment
 from tests.strategies import moments
 
@@ -40,7 +40,7 @@ def test_the_owner_of_every_process_sees_all() -> None:
 
 
 def test_what_the_driver_tells_everyone_is_withheld_from_nobody() -> None:
-    bare = structs.replace(machine(), allocators=(), kernels=())
+    bare = structs.replace(machine(), allocators=(), kernels=(), engines=())
     assert sees_all(moment(bare), OTHER)
 
 

@@ -1,7 +1,7 @@
 """The Prometheus exposition: what `GET /metrics` answers."""
 
 import threading
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client.core import Metric
@@ -33,13 +33,15 @@ GPU_FAMILIES = (*gpu_families(), *instance_families())
 PROCESS_FAMILIES = tuple(process_families())
 ENGINE_FAMILIES = tuple(engine_families())
 SERVER_FAMILIES = tuple(server_families())
+VIEWERS_MAX = 8
+"""Whose readings of the newest moment are kept: one or two scrape a machine."""
 
 
 class PrometheusExporter:
     """Text of the newest moment and of Blackbox itself.
 
-    The readings are put into text once per moment, however many scrape; what is about Blackbox is read at each
-    scrape. Readings older than the moment's `stale_after_seconds` vanish rather than stand still.
+    The readings are put into text once per moment and viewer, however many scrape; what is about Blackbox is read at
+    each scrape. Readings older than the moment's `stale_after_seconds` vanish rather than stand still.
     """
 
     def __init__(
@@ -62,51 +64,37 @@ class PrometheusExporter:
         self._process_metrics = process_metrics
         self._process = ProcessCollector(registry=None)
         self._lock = threading.Lock()
-        self._text: tuple[Published, bool, bytes] | None = None
-        """Of the GPUs, for every viewer."""
-        self._process_text: tuple[Published, bool, int | None, bytes] | None = None
-        """Of the processes, for the last viewer."""
-        self._engine_text: tuple[Published, int | None, bytes] | None = None
-        """Of the engines, likewise."""
+        self._texts: OrderedDict[tuple[Published, bool, int | None], bytes] = OrderedDict()
+        """Readings of the newest moment, by viewer; at most `VIEWERS_MAX`."""
         self._xids = XidCounter()
         self.close = hub.subscribe(lambda published: self._xids.count(published.moment))
         """Stops counting events."""
 
     def exposition(self, viewer_uid: int | None = None) -> bytes:
-        """The text, in the format `CONTENT_TYPE`; what allocators of other users' processes than `viewer_uid` report is
-        left out, None sees all. Any thread may ask."""
+        """The text, in the format `CONTENT_TYPE`; what programs of other users than `viewer_uid` told is in none of its
+        numbers, None sees all. Any thread may ask."""
         published = self._hub.latest
         if published is None:
             return self._about_server(None, 0.0, False)
         lag = max(0.0, self._clock() - published.moment.taken_at)
         fresh = lag <= published.moment.stale_after_seconds
-        readings = self._readings(published, fresh)
-        if self._process_metrics:
-            readings += self._process_readings(published, fresh, viewer_uid)
-        if fresh and any(sample.engines for sample in published.moment.samples):
-            readings += self._engine_readings(published, viewer_uid)
+        readings = self._readings(published, fresh, published.effective_viewer(viewer_uid))
         return readings + self._about_server(published.moment, lag, fresh)
 
-    def _readings(self, published: Published, fresh: bool) -> bytes:
-        with self._lock:
-            if self._text is None or self._text[:2] != (published, fresh):
-                self._text = published, fresh, self._encoded(GPU_FAMILIES, published, fresh, None)
-            return self._text[2]
-
-    def _process_readings(self, published: Published, fresh: bool, viewer_uid: int | None) -> bytes:
+    def _readings(self, published: Published, fresh: bool, viewer_uid: int | None) -> bytes:
         key = published, fresh, viewer_uid
         with self._lock:
-            if self._process_text is None or self._process_text[:3] != key:
-                self._process_text = (*key, self._encoded(PROCESS_FAMILIES, published, fresh, viewer_uid))
-            return self._process_text[3]
-
-    def _engine_readings(self, published: Published, viewer_uid: int | None) -> bytes:
-        key = published, viewer_uid
-        with self._lock:
-            if self._engine_text is None or self._engine_text[:2] != key:
-                seen = published.snapshot(Shape(None, "none", viewer_uid))
-                self._engine_text = (*key, _text(metrics(ENGINE_FAMILIES, seen)))
-            return self._engine_text[2]
+            for old in [known for known in self._texts if known[:2] != key[:2]]:
+                del self._texts[old]
+            if key not in self._texts:
+                families = (*GPU_FAMILIES, *PROCESS_FAMILIES) if self._process_metrics else GPU_FAMILIES
+                self._texts[key] = self._encoded(families, published, fresh, viewer_uid)
+                if fresh and any(sample.engines for sample in published.moment.samples):
+                    seen = published.snapshot(Shape(None, "none", viewer_uid))
+                    self._texts[key] += _text(metrics(ENGINE_FAMILIES, seen))
+                if len(self._texts) > VIEWERS_MAX:
+                    self._texts.popitem(last=False)
+            return self._texts[key]
 
     def _encoded(
         self, families: Sequence[Family[Devices]], published: Published, fresh: bool, viewer_uid: int | None

@@ -21,6 +21,7 @@ HEAD = """\
 - MIG instances have names of their own, so that `sum(blackbox_gpu_memory_used_bytes)` counts no byte twice.
 - What nobody measured has no series. It is never 0, and never the last value again: when a GPU is lost or its figures
   are stale, `blackbox_gpu_up` falls to 0 and its readings vanish.
+- What programs told of themselves is in no number of who may not see inside them ([security](security.md#who-may-ask)).
 - The readings are put into text once per sample, however many servers scrape; scraping does not touch the driver.
 - Names and labels are kept: new ones may come, none is renamed.
 """

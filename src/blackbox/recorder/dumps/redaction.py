@@ -50,8 +50,16 @@ def _sample(sample: Sample) -> Sample:
         processes=tuple(_process(row) for row in sample.processes),
         engines=tuple(_engine(engine) for engine in sample.engines),
         events=tuple(redact_event(event) for event in sample.events),
-        facts={key: redact_text(value) for key, value in sample.facts.items()},
+        facts=_facts(sample.facts),
+        of_users=tuple(
+            structs.replace(told, reasons=tuple(map(redact_text, told.reasons)), facts=_facts(told.facts))
+            for told in sample.of_users
+        ),
     )
+
+
+def _facts(facts: dict[str, str]) -> dict[str, str]:
+    return {key: redact_text(value) for key, value in facts.items()}
 
 
 def _process(row: DeviceProcess) -> DeviceProcess:
@@ -69,7 +77,7 @@ def _status(status: SourceStatus) -> SourceStatus:
     return structs.replace(
         status,
         reason=_optional(status.reason),
-        facts={key: redact_text(value) for key, value in status.facts.items()},
+        facts=_facts(status.facts),
     )
 
 

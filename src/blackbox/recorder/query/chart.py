@@ -3,8 +3,10 @@
 import math
 from collections.abc import Sequence
 
+from blackbox.model.event import Event
 from blackbox.model.query import Chart, ChartSeries, Mark, Number
 from blackbox.model.series import METRIC_KEYS
+from blackbox.model.visibility import visible_event
 from blackbox.recorder.query.buckets import TimeBuckets, number, rounded_mean
 from blackbox.recorder.query.history import SERIES_MAX, HistoryQuery, found_series
 from blackbox.recorder.storage.event_log import RecordedEvent
@@ -37,7 +39,7 @@ def chart(
         steps=end - first,
         series=tuple(sorted((_series(one, first, end) for one in kept), key=_order)),
         series_omitted=len(largest) - len(kept),
-        marks=tuple(map(_mark, marks)),
+        marks=tuple(_mark(one.id, visible_event(one.event, query.viewer_uid)) for one in marks),
         marks_omitted=len(happened) > len(marks),
         recorded_from=None if span is None else span[0],
         recorded_to=None if span is None else span[1],
@@ -80,10 +82,9 @@ def _order(one: ChartSeries) -> tuple[int, str, int, float, int]:
     )
 
 
-def _mark(recorded: RecordedEvent) -> Mark:
-    event = recorded.event
+def _mark(number: int, event: Event) -> Mark:
     return Mark(
-        id=recorded.id,
+        id=number,
         kind=event.kind,
         timestamp=event.timestamp,
         message=event.message,

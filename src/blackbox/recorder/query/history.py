@@ -8,10 +8,10 @@ from typing import NamedTuple
 from blackbox.model.identity import StartTimes
 from blackbox.model.query import Aggregate, History, Series
 from blackbox.model.series import METRIC_KEYS
+from blackbox.model.visibility import sees
 from blackbox.recorder.query.buckets import RunSlice, TimeBuckets, number
 from blackbox.recorder.storage.layout import SeriesKey
 from blackbox.recorder.storage.rollup import Summary, percentile, pool, pooled_percentile, samples, summaries, summarise
-from blackbox.recorder.storage.subjects import ANYONE
 from blackbox.recorder.storage.tier_reader import TierReader
 
 METRIC = "used_bytes"
@@ -60,7 +60,7 @@ class HistoryQuery(NamedTuple):
             metric.key in self.metrics
             and (self.pid is None or subject.pid == self.pid)
             and (self.gpu is None or self.gpu == subject.gpu_uuid or self.gpu == str(subject.gpu))
-            and (metric.visible_to == "anyone" or self.viewer_uid is None or subject.uid in (self.viewer_uid, ANYONE))
+            and (metric.visible_to == "anyone" or sees(self.viewer_uid, subject.uid))
         )
 
 

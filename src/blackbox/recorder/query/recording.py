@@ -8,11 +8,11 @@ from blackbox.model.event import Event
 from blackbox.model.moment import Moment
 from blackbox.model.query import Chart
 from blackbox.model.snapshot import Snapshot
+from blackbox.model.visibility import visible_event
 from blackbox.recorder.query.chart import MARKS_MAX, chart
 from blackbox.recorder.query.history import Aggregate, History, HistoryQuery, aggregated, history
 from blackbox.recorder.query.refusal import at_refusal
 from blackbox.recorder.query.samples import RecordedNumber, recorded_numbers
-from blackbox.recorder.query.visibility import visible
 from blackbox.recorder.storage.compression import DamageError
 from blackbox.recorder.storage.event_log import EVENTS_MAX, EventReader, RecordedEvent
 from blackbox.recorder.storage.frames import Frame, to_moment
@@ -138,7 +138,7 @@ class Recording:
         own agent saw it then, where this viewer may see that. None where nothing is left of it."""
         event = self.event(number)
         before = None if event is None else self.moment_at(event.timestamp)
-        return None if event is None or before is None else at_refusal(before, visible(event, viewer_uid))
+        return None if event is None or before is None else at_refusal(before, visible_event(event, viewer_uid))
 
     def moments(self, since: float, until: float) -> Iterator[Moment]:
         """All that are kept of a range, oldest first: one an hour, then one a minute, at last every single one."""

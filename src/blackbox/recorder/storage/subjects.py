@@ -14,13 +14,11 @@ from blackbox.model.moment import Moment
 from blackbox.model.parts import Allocator
 from blackbox.model.sample import Sample
 from blackbox.model.series import RECORDED, Metric, SubjectKind, SubjectRow
-from blackbox.model.snapshot import Engine, Process, Snapshot
+from blackbox.model.snapshot import Process, Snapshot
+from blackbox.model.visibility import ANYONE, sole_owner
 
 MISSING = math.nan
 """Stands for a number nobody measured; it is stored as a gap."""
-
-ANYONE = -1
-"""Owner of what has no secrets: simulated numbers."""
 
 
 class Subject(Struct, frozen=True, array_like=True):
@@ -62,20 +60,21 @@ def numbers_of(moment: Moment, merged: Snapshot | None = None) -> Numbers:
     where somebody made it already."""
     snapshot = merge(without_maps(moment) if has_maps(moment) else moment) if merged is None else merged
     uids = {(row.gpu_uuid, row.pid): row.uid for sample in moment.samples for row in sample.processes}
-    subjects: list[Subject] = [MACHINE]
+    sole = sole_owner(moment)
+    subjects = [structs.replace(MACHINE, uid=sole)]
     values = _values(MACHINE, snapshot, snapshot)
     for gpu in snapshot.gpus:
-        subject = Subject("gpu", gpu_uuid=gpu.uuid, gpu=gpu.index, name=gpu.name)
+        subject = Subject("gpu", gpu_uuid=gpu.uuid, gpu=gpu.index, name=gpu.name, uid=sole)
         subjects.append(subject)
         values += _values(subject, gpu, snapshot)
     for process in snapshot.processes:
         subject = _of_process(process, uids.get((process.gpu_uuid, process.pid)))
         subjects.append(subject)
         values += _values(subject, process, snapshot)
+    owners = engine_owners(moment)
     for engine in snapshot.engines:
-        subject = Subject(
-            "engine", pid=engine.pid, engine=engine.kind, name=engine.model, uid=_uid_of(engine, subjects)
-        )
+        uid = owners.get((engine.kind, engine.pid))
+        subject = Subject("engine", pid=engine.pid, engine=engine.kind, name=engine.model, uid=uid)
         subjects.append(subject)
         values += _values(subject, engine, snapshot)
     if snapshot.simulated:
@@ -122,9 +121,14 @@ def _of_process(process: Process, uid: int | None) -> Subject:
     )
 
 
-def _uid_of(engine: Engine, subjects: list[Subject]) -> int | None:
-    own = {engine.pid, *engine.pids}
-    return next((one.uid for one in subjects if one.pid is not None and one.pid in own), None)
+def engine_owners(moment: Moment) -> dict[tuple[str, int | None], int | None]:
+    """(kind, pid) of an engine -> its owner; None where reports of one engine have different ones."""
+    found: dict[tuple[str, int | None], int | None] = {}
+    for sample in moment.samples:
+        for engine in sample.engines:
+            key = engine.kind, engine.pid
+            found[key] = engine.uid if found.get(key, engine.uid) == engine.uid else None
+    return found
 
 
 def _values(subject: Subject, row: SubjectRow, snapshot: Snapshot) -> list[float]:

@@ -8,6 +8,7 @@ from msgspec import Struct, structs
 from blackbox.model.endpoints import HEALTHZ, LIVEZ, READYZ
 from blackbox.model.moment import Moment
 from blackbox.model.status import RecorderStatus, SourceStatus
+from blackbox.model.visibility import visible_sources
 from blackbox.server.api.context import Context
 from blackbox.server.api.endpoint import handles
 from blackbox.server.http.answer import AnswerOrCoroutine, Viewer
@@ -28,10 +29,10 @@ class Health(Struct, frozen=True, kw_only=True):
 
 
 @handles(HEALTHZ)
-def healthz(context: Context, _request: Request, _viewer: Viewer, _query: Query) -> AnswerOrCoroutine:
+def healthz(context: Context, _request: Request, viewer: Viewer, _query: Query) -> AnswerOrCoroutine:
     """200 while every source's data is fresh, else 503; the state of each source either way."""
     latest = context.hub.latest
-    health = judge(None if latest is None else latest.moment, context.clock())
+    health = judge(None if latest is None else latest.moment, context.clock(), viewer.uid)
     if context.recorder_status is not None:
         health = structs.replace(health, recorder=context.recorder_status())
     status = 200 if health.status == "ok" else 503
@@ -50,12 +51,12 @@ def livez(_context: Context, _request: Request, _viewer: Viewer, _query: Query) 
     return text(200, "alive")
 
 
-def judge(moment: Moment | None, now: float) -> Health:
-    """The health of the sources as seen at `now` on the monotonic clock."""
+def judge(moment: Moment | None, now: float, viewer_uid: int | None) -> Health:
+    """The health of the sources as a viewer sees it at `now` on the monotonic clock."""
     if moment is None:
         return Health(status="starting", sources=())
     since = max(0.0, now - moment.taken_at)
-    sources = tuple(_aged(status, since, moment.stale_after_seconds) for status in moment.sources)
+    sources = tuple(_aged(status, since, moment.stale_after_seconds) for status in visible_sources(moment, viewer_uid))
     fresh = bool(sources) and all(status.state == "ok" for status in sources)
     return Health(status="ok" if fresh else "stale", sources=sources)
 

@@ -140,7 +140,7 @@ class AgentConnection:
     def refuse(self, error: RefusedReportError, now: float) -> None:
         """Counts and names a report that is not taken."""
         source = error.source or "a probe"
-        self._refusals.note(error.reason, f"agent {self.peer.pid}: {source}: {error}", now)
+        self._refusals.note(error.reason, f"agent {self.peer.pid}: {source}: {error}", now, self.peer.uid)
         if error.source is not None and (error.source in self.refused or len(self.refused) < PROBES_MAX):
             self.refused[error.source] = str(error)
 
@@ -169,7 +169,7 @@ class AgentConnection:
         message, unknown = self._gpus.only_known(message)
         if unknown:
             text = f"agent {self.peer.pid}: {message.report.source}: no driver lists {unknown[0]}"
-            self._refusals.note("unknown_gpu", text, now, len(unknown))
+            self._refusals.note("unknown_gpu", text, now, self.peer.uid, len(unknown))
         source = message.report.source
         if probe := self.probes.get(source):
             probe.update(message, now, self.ids)

@@ -161,14 +161,15 @@ class AgentServer:
             except BlockingIOError:
                 return
             except OSError as error:  # no file left for them
-                self._note_cut_off(f"an agent was not let in: {error}")
+                self._note_cut_off(f"an agent was not let in: {error}", None)
                 time.sleep(FULL_SECONDS)
                 return
             try:
                 self._register(connected)
             except (RefusedError, OSError) as error:
                 connected.close()
-                self._note_cut_off(f"an agent was not let in: {error}")
+                uid = error.uid if isinstance(error, RefusedError) else None
+                self._note_cut_off(f"an agent was not let in: {error}", uid)
 
     def _register(self, connected: socket.socket) -> None:
         connected.setblocking(False)
@@ -188,9 +189,11 @@ class AgentServer:
         theirs = of_largest_user(self.connections.values(), _uid)
         own = sum(connection.peer.uid == uid for connection in self.connections.values())
         if len(theirs) <= own + 1:
-            raise RefusedError(f"{AGENTS_MAX} agents are connected")
+            raise RefusedError(f"{AGENTS_MAX} agents are connected", uid)
         self._end(theirs[-1])
-        self._note_cut_off(f"agent {theirs[-1].peer.pid} is cut off: {len(theirs)} agents of one user")
+        self._note_cut_off(
+            f"agent {theirs[-1].peer.pid} is cut off: {len(theirs)} agents of one user", theirs[-1].peer.uid
+        )
 
     def _read(self, connection: AgentConnection) -> None:
         now = self._clock()
@@ -206,7 +209,7 @@ class AgentServer:
                     self._note_exit(connection)
                 self._end(connection)
                 if fault:
-                    self._note_cut_off(f"agent {connection.peer.pid} is cut off: {fault}")
+                    self._note_cut_off(f"agent {connection.peer.pid} is cut off: {fault}", connection.peer.uid)
                 return
         cost = connection.bytes - size + FRAME_BYTES * (connection.frames - frames)
         user = self._users.of(connection.peer.uid, now)
@@ -246,14 +249,17 @@ class AgentServer:
         else:
             rows = message.rows
             if user.failure_rows.due_in(now) > 0:
-                self.refusals.note("too_large", f"agent {connection.peer.pid}: details of a failed allocation", now)
+                text = f"agent {connection.peer.pid}: details of a failed allocation"
+                self.refusals.note("too_large", text, now, connection.peer.uid)
                 message = message.without_details("its user told too many blocks of failed allocations")
             else:
                 user.failure_rows.charge(rows, now)
             self._ooms.append(ReceivedOom(connection, message, time.time()))
             if len(self._ooms) > OOMS_MAX:
-                self._ooms.remove(of_largest_user(self._ooms, _uid_of_oom)[0])
-                self.refusals.note("too_many_failures", "more failed allocations than a sample can hold", now)
+                gone = of_largest_user(self._ooms, _uid_of_oom)[0]
+                self._ooms.remove(gone)
+                text = "more failed allocations than a sample can hold"
+                self.refusals.note("too_many_failures", text, now, _uid_of_oom(gone))
             return
         connection.refuse(error, now)
 
@@ -281,7 +287,7 @@ class AgentServer:
         """Lets go of what a connection takes of one limit."""
         if place == HELD_BYTES:
             self._end(connection)
-            self._note_cut_off(f"agent {connection.peer.pid} is cut off: {why}")
+            self._note_cut_off(f"agent {connection.peer.pid} is cut off: {why}", connection.peer.uid)
             return
         before = connection.usage
         if place == ROWS:
@@ -325,9 +331,10 @@ class AgentServer:
             if len(self._process_exits) > EXITS_MAX:
                 self._process_exits.remove(of_largest_user(self._process_exits, lambda one: one.uid or 0)[0])
 
-    def _note_cut_off(self, line: str) -> None:
+    def _note_cut_off(self, line: str, uid: int | None) -> None:
+        """Counts and logs a connection that was closed, of a user (None: not known)."""
         self.cut_off += 1
-        self.refusals.note("disconnected", line, self._clock())
+        self.refusals.note("disconnected", line, self._clock(), uid)
         if self._log_lines.take(self._clock()):
             log.warning("%s", line)
 

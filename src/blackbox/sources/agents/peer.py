@@ -17,6 +17,11 @@ _CREDENTIALS = struct.Struct("3i")
 class RefusedError(Exception):
     """This peer may not report; says why."""
 
+    def __init__(self, why: str, uid: int | None = None) -> None:
+        """`uid`: the user who connected."""
+        super().__init__(why)
+        self.uid = uid
+
 
 class Peer(NamedTuple):
     """A process that reports, in our own pid namespace."""
@@ -39,12 +44,12 @@ def identify(connected: socket.socket, procfs: Procfs, tasks: Tasks) -> Peer:
         connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size),
     )
     if pid <= 0:
-        raise RefusedError("a process that is not visible from the server's pid namespace")
+        raise RefusedError("a process that is not visible from the server's pid namespace", uid)
     process, owner = procfs.look(pid), tasks.owner(pid)
     if process is None or owner is None:
-        raise RefusedError(f"process {pid} is gone")
+        raise RefusedError(f"process {pid} is gone", uid)
     if uid not in (ROOT, owner):
-        raise RefusedError(f"user {uid} speaks for process {pid} of user {owner}")
+        raise RefusedError(f"user {uid} speaks for process {pid} of user {owner}", uid)
     return Peer(pid, uid, process, tasks.pid_namespace(pid))
 
 

@@ -1,11 +1,13 @@
 """What agents said, as parts of a sample."""
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import structs
 
 from blackbox.model.event import Event, OutOfMemory, TraceScope, TraceSegment, TraceSettings, TraceStep
 from blackbox.model.parts import Allocator, AllocatorBlock, InferenceEngine, KernelCounters, OwningStack
+from blackbox.model.status import UserStatus
 from blackbox.sources.agents.connection import AgentConnection
 from blackbox.sources.agents.decode import OomMessage
 from blackbox.sources.agents.kv_pools import Joined, workers_of
@@ -14,7 +16,7 @@ from blackbox.sources.agents.rows import TYPES, block_rows
 from blackbox.sources.agents.text import printable, printable_values
 from blackbox.sources.agents.threads import ThreadStates
 from blackbox.sources.proc.threads import Tasks
-from blackbox.wire.report import NO_STACK, NOT_KNOWN, AllocatorReport, EngineReport, OwnerStack
+from blackbox.wire.report import NO_STACK, NOT_KNOWN, AllocatorReport, Cost, EngineReport, OwnerStack
 
 STALE_SECONDS = 2.0
 """Agents speak every half second; figures older than this are marked."""
@@ -61,6 +63,7 @@ def kernels(connections: Iterable[AgentConnection]) -> Iterator[KernelCounters]:
                     memory_throughput=reported.memory_throughput,
                     dram_read_bytes=reported.dram_read_bytes,
                     dram_write_bytes=reported.dram_write_bytes,
+                    uid=connection.peer.uid,
                     unknown=printable_values(reported.unknown),
                 )
 
@@ -77,6 +80,23 @@ def engines(connections: Iterable[AgentConnection], now: float) -> Iterator[Infe
                     _engine(connection, reported) if age <= STALE_SECONDS else _silent_engine(connection, reported, age)
                 )
                 yield structs.replace(engine, pids=workers.get(connection, ()), taken_at=probe.taken_at)
+
+
+def of_users(connections: Iterable[AgentConnection], refused: Mapping[int | None, str]) -> Iterator[UserStatus]:
+    """What the agents of each user cost their programs, and what was `refused` of them last."""
+    own: defaultdict[int | None, list[Cost]] = defaultdict(list)
+    for connection in connections:
+        own[connection.peer.uid].append(connection.cost)
+    for uid in dict.fromkeys((*own, *refused)):
+        costs = own[uid]
+        yield UserStatus(
+            uid=uid,
+            reasons=(refused[uid],) if uid in refused else (),
+            cost={
+                "agents_cpu_seconds": sum(cost.cpu_seconds for cost in costs),
+                "agents_dropped": sum(cost.dropped for cost in costs),
+            },
+        )
 
 
 def oom_event(connection: AgentConnection, message: OomMessage, timestamp: float) -> Event:
@@ -145,6 +165,7 @@ def _engine(connection: AgentConnection, reported: EngineReport) -> InferenceEng
         requests_running=reported.requests_running,
         requests_waiting=reported.requests_waiting,
         preemptions_total=reported.preemptions_total,
+        uid=connection.peer.uid,
         unknown=printable_values(reported.unknown),
     )
 
@@ -209,6 +230,7 @@ def _counters(connection: AgentConnection, source: str, reported: AllocatorRepor
         inactive_split_bytes=reported.inactive_split_bytes,
         requested_bytes=reported.requested_bytes,
         largest_free_bytes=reported.largest_free_bytes,
+        uid=connection.peer.uid,
         unknown=printable_values(reported.unknown) if reported.unknown else reported.unknown,
     )
 
@@ -249,5 +271,6 @@ def _pool_alone(connection: AgentConnection, joined: Joined) -> Allocator:
             AllocatorBlock(address, size, "active", "kv_cache", type_source="framework")
             for address, size in joined.layout.ranges
         ),
+        uid=connection.peer.uid,
     )
     return _with_pool(alone, joined)

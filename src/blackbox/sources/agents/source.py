@@ -10,7 +10,7 @@ from blackbox.paths import runtime_directory
 from blackbox.sources.agents import AGENT_SOCKET, SOCKET
 from blackbox.sources.agents.kv_pools import Pools
 from blackbox.sources.agents.listener import AgentServer
-from blackbox.sources.agents.sample_parts import Allocators, engines, kernels, oom_event
+from blackbox.sources.agents.sample_parts import Allocators, engines, kernels, of_users, oom_event
 from blackbox.sources.agents.unix_socket import UnixListener, UnixListenerError
 from blackbox.sources.base import SourceContext
 from blackbox.sources.proc.processes import Procfs
@@ -62,7 +62,6 @@ class AgentSource:
             return Sample(
                 source=self.name,
                 taken_at=now,
-                reason=server.refusals.named(now),
                 allocators=tuple(self._allocators.parts(self._pools.join(connections), now)),
                 kernels=tuple(kernels(connections)),
                 engines=tuple(engines(connections, now)),
@@ -71,13 +70,12 @@ class AgentSource:
                 cost={
                     "agents": len(connections),
                     "agents_cut_off_total": server.cut_off,
-                    "agents_cpu_seconds": sum(connection.cost.cpu_seconds for connection in connections),
-                    "agents_dropped": sum(connection.cost.dropped for connection in connections),
                     "frames_total": server.frames_gone + sum(connection.frames for connection in connections),
                     **server.refusals.cost(),
                     "bytes_total": server.bytes_gone + sum(connection.bytes for connection in connections),
                 },
                 facts=dict((SOCKET.stated(os.fspath(self._path)),)),
+                of_users=tuple(of_users(connections, server.refusals.named(now))),
             )
 
     def close(self) -> None:

@@ -41,6 +41,8 @@ class Candidate(NamedTuple):
     """Rank -> the process that runs this vLLM engine, where titles tell."""
     rank_pids: Mapping[str, tuple[int, ...]]
     """Rank -> those of `gpu_pids` that this process is or has started."""
+    uid: int | None = None
+    """Whose process it is; None where that is not known."""
 
     @property
     def key(self) -> CandidateKey:
@@ -92,6 +94,7 @@ def _candidates(
                     rank: tuple(sorted({*processes.tree(core)}.intersection(gpu_pids)))
                     for rank, core in engine_pids.items()
                 },
+                uid=processes.uid(pid),
             )
     return Discovery(tuple(candidates.values())[:CANDIDATES_MAX], unseen)
 

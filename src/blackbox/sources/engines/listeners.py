@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from blackbox.sources.engines.address import Address
 
@@ -23,14 +24,20 @@ MAPPED = "::ffff:"
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
 
 
+class ListeningSocket(NamedTuple):
+    """A listening TCP socket."""
+
+    host: str
+    """IP address, one of `ANY` too."""
+    port: int
+    uid: int
+    """User who made it."""
+    inode: int
+
+
 def listening(root: Path) -> dict[int, Address]:
     """Inode of each listening TCP socket of our network namespace -> where to reach it."""
-    return {
-        int(row[9]): _address(row[1], family)
-        for name, family in TABLES.items()
-        for row in _rows(root, name)
-        if row[3] == LISTENING
-    }
+    return {one.inode: Address(ANY.get(one.host, one.host), one.port) for one in _listening(root)}
 
 
 def has_clients(root: Path, port: int) -> bool:
@@ -54,6 +61,13 @@ def ports(root: Path, pid: int, sockets: Mapping[int, Address]) -> frozenset[Add
     return frozenset(found)
 
 
+def owners(root: Path, address: Address) -> frozenset[int]:
+    """The users who listen at an address in our network namespace, as the kernel says."""
+    here = [one for one in _listening(root) if one.port == address.port]
+    exact = {one.uid for one in here if one.host in address.hosts}
+    return frozenset(exact or {one.uid for one in here if one.host in ANY})
+
+
 def network(root: Path, pid: int | str) -> str | None:
     """Network namespace of a process; None when it cannot be seen."""
     try:
@@ -70,8 +84,16 @@ def _inode(file: Path) -> int | None:
     return int(match[1]) if match else None
 
 
+def _listening(root: Path) -> Iterator[ListeningSocket]:
+    for name, family in TABLES.items():
+        for row in _rows(root, name):
+            if row[3] == LISTENING:
+                host, _, port = row[1].partition(":")
+                yield ListeningSocket(_host(host, family), int(port, 16), int(row[7]), int(row[9]))
+
+
 def _rows(root: Path, name: str) -> Iterator[list[str]]:
-    """The fields of each socket in one table: address at 1, state at 3, inode at 9."""
+    """The fields of each socket in one table: address at 1, state at 3, user at 7, inode at 9."""
     try:
         with (root / "self/net" / name).open() as file:
             for line in islice(file, 1, SOCKETS_MAX):
@@ -82,10 +104,8 @@ def _rows(root: Path, name: str) -> Iterator[list[str]]:
         return
 
 
-def _address(text: str, family: int) -> Address:
-    host, _, port = text.partition(":")
+def _host(host: str, family: int) -> str:
     words = [int(host[start : start + 8], 16) for start in range(0, len(host), 8)]
     order = "<" if sys.byteorder == "little" else ">"
     name = socket.inet_ntop(family, struct.pack(f"{order}{len(words)}I", *words))
-    name = name.removeprefix(MAPPED) if "." in name else name
-    return Address(ANY.get(name, name), int(port, 16))
+    return name.removeprefix(MAPPED) if "." in name else name

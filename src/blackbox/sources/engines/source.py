@@ -2,11 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from blackbox.model.sample import Sample
+from blackbox.model.status import UserStatus
 from blackbox.sources.base import SourceContext
 from blackbox.sources.engines import ENGINES
 from blackbox.sources.engines.address import Address, parse_url
@@ -17,8 +19,6 @@ DISCOVER_SECONDS = 10.0
 """Between looks for new ports. New processes on the GPU are looked at in the next sample."""
 SCRAPES_MAX = 4
 """At the same time, each of another engine."""
-FAULTS_NAMED_MAX = 3
-"""In the reason; `facts` has them all."""
 
 
 class EngineSource:
@@ -37,7 +37,7 @@ class EngineSource:
         self._gpu_pids = gpu_pids
         self._proc = proc
         self._clock = clock
-        self._named = [Watch(address, clock=clock) for address in named]
+        self._named = [Watch(address, clock, proc) for address in named]
         self._discovered: dict[CandidateKey, Watch] = {}
         self._discovery = Discovery((), 0)
         self._looked_for: frozenset[int] = frozenset()
@@ -53,19 +53,17 @@ class EngineSource:
         for watch in watches:
             if watch.is_due:
                 self._send(watch)
-        faults = [watch.fault for watch in watches if watch.fault]
         return Sample(
             source=self.name,
             taken_at=self._clock(),
-            state="degraded" if faults else "ok",
-            reason=_in_one_line(faults),
+            state="degraded" if any(watch.fault for watch in watches) else "ok",
             engines=tuple(engine for watch in watches for engine in watch.engines()),
             cost={
                 "addresses": len(watches),
                 "processes_unseen": self._discovery.unseen,
                 "visits_total": self._scrapes_total,
             },
-            facts={str(watch.address): watch.status for watch in watches},
+            of_users=tuple(_of_users(watches)),
         )
 
     def close(self) -> None:
@@ -77,7 +75,7 @@ class EngineSource:
         self._cancelled = threading.Event()
         self._discovered.clear()
         self._looked_for = frozenset()
-        self._named = [Watch(watch.address, clock=self._clock) for watch in self._named]
+        self._named = [Watch(watch.address, self._clock, self._proc) for watch in self._named]
 
     def _look(self) -> None:
         pids = frozenset(self._gpu_pids())
@@ -90,7 +88,7 @@ class EngineSource:
 
     def _watch(self, candidate: Candidate) -> Watch:
         """Of the same server as before, with its present company; or a new one."""
-        watch = self._discovered.get(candidate.key) or Watch(candidate.address, clock=self._clock)
+        watch = self._discovered.get(candidate.key) or Watch(candidate.address, self._clock, self._proc)
         watch.candidate = candidate
         return watch
 
@@ -112,10 +110,18 @@ class EngineSource:
         self._scrapers.submit(watch.ask, self._cancelled)
 
 
-def _in_one_line(faults: Sequence[str]) -> str | None:
-    more = len(faults) - FAULTS_NAMED_MAX
-    named = [*faults[:FAULTS_NAMED_MAX], *([f"and {more} more"] if more > 0 else [])]
-    return "; ".join(named) or None
+def _of_users(watches: Iterable[Watch]) -> Iterator[UserStatus]:
+    """How the engines of each user stand, by their addresses."""
+    own: defaultdict[int | None, list[UserStatus]] = defaultdict(list)
+    for watch in watches:
+        told = watch.told()
+        own[told.uid].append(told)
+    for uid, theirs in own.items():
+        yield UserStatus(
+            uid=uid,
+            reasons=tuple(reason for told in theirs for reason in told.reasons),
+            facts={address: status for told in theirs for address, status in told.facts.items()},
+        )
 
 
 def make(context: SourceContext) -> EngineSource:

@@ -4,17 +4,21 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from msgspec import structs
 
 from blackbox.model.parts import InferenceEngine
+from blackbox.model.status import UserStatus
+from blackbox.model.visibility import ANYONE
 from blackbox.sources.engines.activity import Activity
 from blackbox.sources.engines.adapter import Adapter, ScrapedEngine, printable, silent
 from blackbox.sources.engines.adapters import ADAPTERS
 from blackbox.sources.engines.address import Address
 from blackbox.sources.engines.discovery import Candidate
 from blackbox.sources.engines.fetch import NoAnswerError
+from blackbox.sources.engines.listeners import owners
 from blackbox.sources.engines.scrape import HttpScrape
 
 ASK_SECONDS = 2.0
@@ -44,13 +48,18 @@ class Outcome(NamedTuple):
     """When the engines told their figures last."""
     version: str | None = None
     """What the engine told of it."""
+    uid: int | None = None
+    """Who listens at an address that a person named, as of the last visit; None where that is not known."""
 
 
 class Watch:
     """Asks one address, never twice at the same time. Its owner calls `start` and then, in any thread, `ask`."""
 
-    def __init__(self, address: Address, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, address: Address, clock: Callable[[], float] = time.monotonic, proc: Path = Path("/proc")
+    ) -> None:
         self.address = address
+        self._proc = proc
         self.candidate: Candidate | None = None
         """Whose address it is; set by who discovered it. None where a person named it."""
         self.outcome = Outcome()
@@ -68,18 +77,28 @@ class Watch:
     @property
     def fault(self) -> str | None:
         """What is wrong with an engine known to be here, in one line."""
-        unsupported = next((text for found in self.outcome.found for text in _unsupported(found.engine)), None)
-        what = self.outcome.failure or unsupported
-        is_known = self.candidate is None or self.outcome.adapter is not None
-        return f"{self.address}: {what}" if what and is_known else None
+        return self._fault(self.outcome)
 
     @property
     def status(self) -> str:
         """How it stands, in a few words."""
-        adapter, failure = self.outcome.adapter, self.outcome.failure
+        return self._status(self.outcome)
+
+    def _fault(self, outcome: Outcome) -> str | None:
+        unsupported = next((text for found in outcome.found for text in _unsupported(found.engine)), None)
+        what = outcome.failure or unsupported
+        is_known = self.candidate is None or outcome.adapter is not None
+        return f"{self.address}: {what}" if what and is_known else None
+
+    def _uid(self, outcome: Outcome) -> int | None:
+        """Whose what it said is: the owner of the engine; None where that is not known."""
+        return outcome.uid if self.candidate is None else self.candidate.uid
+
+    def _status(self, outcome: Outcome) -> str:
+        adapter, failure = outcome.adapter, outcome.failure
         if adapter is None:
             return failure or "asked for the first time"
-        version = printable(self.outcome.version)
+        version = printable(outcome.version)
         name = f"{adapter.kind} {version}" if version else adapter.kind
         remark = adapter.checked.remark(version) if adapter.checked and version else None
         return ": ".join(part for part in (name, failure or remark) if part)
@@ -91,19 +110,43 @@ class Watch:
     def ask(self, cancelled: threading.Event) -> None:
         """One visit, some seconds at most. Never raises."""
         began_at = self._clock()
-        try:
-            self.outcome = self._scrape(HttpScrape(self.address, self._kept, cancelled, self._is_working))
-        except NoAnswerError as error:
-            self.outcome = self._failed(str(error))
-        except Exception:
-            log.exception("%s: fault in reading its answer", self.address)
-            self.outcome = self._failed("its answer could not be read")
+        before = self._listeners()
+        outcome = self._visit(HttpScrape(self.address, self._kept, cancelled, self._is_working))
+        self.outcome = outcome._replace(uid=self._owner(outcome, before, self._listeners()))
         self._due_at = self._clock() + self._pause(self._clock() - began_at)
         self._busy = False
 
     def engines(self) -> tuple[InferenceEngine, ...]:
         """What is known of the engines behind the address."""
-        return tuple(self._placed(found) for found in self.outcome.found)
+        outcome = self.outcome
+        return tuple(self._placed(found, outcome) for found in outcome.found)
+
+    def told(self) -> UserStatus:
+        """How the engines stand, for their owner."""
+        outcome = self.outcome
+        status = self._status(outcome)
+        fault = self._fault(outcome)
+        return UserStatus(uid=self._uid(outcome), reasons=(fault,) if fault else (), facts={str(self.address): status})
+
+    def _listeners(self) -> frozenset[int]:
+        return frozenset() if self.candidate is not None else owners(self._proc, self.address)
+
+    def _owner(self, outcome: Outcome, before: frozenset[int], after: frozenset[int]) -> int | None:
+        """Who answered at an address that a person named: the one user who listened there before and after."""
+        if before != after or len(after) > 1:
+            return None
+        if not after:  # nobody: what was told by an engine before is still its owner's
+            return outcome.uid if outcome.found else ANYONE
+        return next(iter(after))
+
+    def _visit(self, scrape: HttpScrape) -> Outcome:
+        try:
+            return self._scrape(scrape)
+        except NoAnswerError as error:
+            return self._failed(str(error))
+        except Exception:
+            log.exception("%s: fault in reading its answer", self.address)
+            return self._failed("its answer could not be read")
 
     def _scrape(self, scrape: HttpScrape) -> Outcome:
         for adapter in self._adapters():
@@ -129,7 +172,7 @@ class Watch:
         self._kept.clear()
         found = tuple(found._replace(engine=silent(found.engine, reason)) for found in self.outcome.found)
         before = self.outcome
-        return Outcome(before.adapter, found, reason, before.failures + 1, before.taken_at, before.version)
+        return Outcome(before.adapter, found, reason, before.failures + 1, before.taken_at, before.version, before.uid)
 
     def _pause(self, scrape_seconds: float) -> float:
         failures = self.outcome.failures
@@ -137,10 +180,11 @@ class Watch:
             return min(RETRY_SECONDS_MAX, ASK_SECONDS * 2 ** min(failures, DOUBLINGS_MAX))
         return min(ASK_SECONDS_MAX, max(ASK_SECONDS, scrape_seconds / ANSWER_SHARE))
 
-    def _placed(self, found: ScrapedEngine) -> InferenceEngine:
-        pid, reason = _place(self.candidate, found, len(self.outcome.found))
-        pids = _group(self.candidate, found, len(self.outcome.found))
-        engine = structs.replace(found.engine, pid=pid, pids=pids, taken_at=self.outcome.taken_at)
+    def _placed(self, found: ScrapedEngine, outcome: Outcome) -> InferenceEngine:
+        pid, reason = _place(self.candidate, found, len(outcome.found))
+        pids = _group(self.candidate, found, len(outcome.found))
+        uid = self._uid(outcome)
+        engine = structs.replace(found.engine, pid=pid, pids=pids, taken_at=outcome.taken_at, uid=uid)
         unknown = {name: reason for name, value in (("pid", pid), ("pids", pids)) if not value}
         return structs.replace(engine, unknown=engine.unknown | unknown) if unknown else engine
 

@@ -1,6 +1,7 @@
 """Which processes belong together: a server, its workers, and who started them."""
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ COMMAND_BYTES_MAX = 4096
 COMMAND_WORDS_MAX = 5
 """Of a command line that are looked at: an interpreter, its flags, a module. The rest may hold secrets."""
 INIT = 1
+UIDS = re.compile(rb"^Uid:\s+(\d+)\s+(\d+)", re.MULTILINE)
+"""Real and effective user, in the file `status`."""
 
 
 class ProcessEntry(NamedTuple):
@@ -48,6 +51,11 @@ class ProcessTree:
         """The processes of its session."""
         process = self._all.get(pid)
         return self._sessions[process.session] if process and process.session else ()
+
+    def uid(self, pid: int) -> int | None:
+        """The user of a process; None where it is gone, or acts as another user than the one who started it."""
+        match = UIDS.search(read(self._root / str(pid) / "status") or b"")
+        return int(match[1]) if match and match[1] == match[2] else None
 
     def ancestors(self, pid: int) -> Iterator[int]:
         """Those above it, but init, nearest first."""

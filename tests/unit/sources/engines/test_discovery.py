@@ -10,6 +10,7 @@ import pytest
 
 from blackbox.sources.engines.address import Address, parse_url
 from blackbox.sources.engines.discovery import Candidate, discover
+from blackbox.sources.engines.listeners import owners
 from blackbox.sources.proc.tree import COMMAND_WORDS_MAX
 
 HERE, ELSEWHERE = "net:[4026531840]", "net:[4026532999]"
@@ -36,23 +37,26 @@ class Proc:
         parent: int = 1,
         session: int | None = None,
         network: str = HERE,
+        uids: tuple[int, int] = (1000, 1000),
     ) -> None:
+        """`uids`: real and effective."""
         folder = self.root / str(pid)
         (folder / "fd").mkdir(parents=True)
         (folder / "ns").mkdir()
         (folder / "ns" / "net").symlink_to(network)
         (folder / "cmdline").write_bytes("\0".join(words).encode() + b"\0")
         rest = ["S", str(parent), str(pid), str(session or pid), *["0"] * 15, str(pid * 10), "0"]
+        (folder / "status").write_text("Name:\tx\nUid:\t{}\t{}\t0\t0\n".format(*uids))
         (folder / "stat").write_text(f"{pid} (a ) b) {' '.join(rest)}\n")
 
-    def listens(self, pid: int, host: str, port: int, state: str = LISTEN) -> None:
+    def listens(self, pid: int, host: str, port: int, state: str = LISTEN, uid: int = 0) -> None:
         self._inode += 1
         family, table = (socket.AF_INET6, "tcp6") if ":" in host else (socket.AF_INET, "tcp")
         packed = socket.inet_pton(family, host)
         words = struct.unpack(f"{'<' if sys.byteorder == 'little' else '>'}{len(packed) // 4}I", packed)
         local = "".join(f"{word:08X}" for word in words) + f":{port:04X}"
         with (self.root / "self" / "net" / table).open("a") as file:
-            file.write(f"   0: {local} 0:0 {state} 0:0 00:0 0 0 0 {self._inode} 1 0 100 0 0 10 0\n")
+            file.write(f"   0: {local} 0:0 {state} 0:0 00:0 0 {uid} 0 {self._inode} 1 0 100 0 0 10 0\n")
         folder = self.root / str(pid) / "fd"
         (folder / str(len(list(folder.iterdir())))).symlink_to(f"socket:[{self._inode}]")
 
@@ -76,7 +80,8 @@ def test_a_server_above_its_process_on_the_gpu(proc: Proc) -> None:
     proc.process(101, ["VLLM::EngineCore"], parent=100, session=100)
     proc.listens(100, "0.0.0.0", 8000)
     (candidate,) = proc.candidates(101)
-    assert candidate == Candidate(Address("127.0.0.1", 8000), 100, 1000, ("vllm",), (101,), {"0": 101}, {"0": (101,)})
+    address, ranks = Address("127.0.0.1", 8000), ({"0": 101}, {"0": (101,)})
+    assert candidate == Candidate(address, 100, 1000, ("vllm",), (101,), *ranks, uid=1000)
 
 
 def test_the_workers_of_an_engine_that_is_on_no_gpu_itself(proc: Proc) -> None:
@@ -224,3 +229,28 @@ def test_addresses_as_people_write_them(text: str, address: Address) -> None:
 def test_what_is_no_address(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_url(text)
+
+
+@pytest.mark.fault(53)
+def test_row_53_an_engine_belongs_to_the_user_of_its_process(proc: Proc) -> None:
+    for pid, uids in ((100, (1001, 1001)), (200, (1001, 0))):  # the second acts as another user
+        proc.process(pid, VLLM, uids=uids)
+        proc.listens(pid, "127.0.0.1", pid)
+    assert [(one.pid, one.uid) for one in proc.candidates(100, 200)] == [(100, 1001), (200, None)]
+
+
+@pytest.mark.fault(53)
+def test_row_53_who_listens_at_an_address_is_what_the_kernel_says(proc: Proc) -> None:
+    proc.process(100, VLLM)
+    for host, port, uid in (
+        ("127.0.0.1", 8000, 1001),
+        ("0.0.0.0", 8000, 1002),
+        ("::", 8001, 1003),
+        ("127.0.0.2", 8002, 1004),
+        ("127.0.0.1", 8003, 1001),
+        ("::1", 8003, 1002),
+    ):
+        proc.listens(100, host, port, uid=uid)
+    proc.listens(100, "127.0.0.1", 8004, ESTABLISHED, uid=1001)
+    found = [owners(proc.root, Address("localhost", port)) for port in range(8000, 8005)]
+    assert found == [{1001}, {1003}, set(), {1001, 1002}, set()]
