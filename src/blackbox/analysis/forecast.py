@@ -18,6 +18,10 @@ WINDOWS_SECONDS = (180.0, 600.0, 3600.0, 86_400.0)
 YOUNG_SECONDS = 360.0
 """Nothing older is judged by the first of them: a program that leaks fast does not live for ten minutes, and one that
 does has shown by then how it rises and falls."""
+FALL_SHARE = 0.25
+"""As in a trend: what was higher before than now by this share of the rise is not part of it."""
+FLAT_SHARE = 0.05
+"""Of a rise: up to so much above its lowest point it has not begun."""
 REACH = 10
 """A prediction reaches no further ahead than this many times the length of its evidence."""
 WINDOWS_TEXT = "three or ten minutes, hour or day"
@@ -31,6 +35,8 @@ class Rise(NamedTuple):
 
     trend: Trend
     from_: float
+    since: float
+    """When it began, as far back as any window reaches."""
 
 
 def forecast(now: float, snapshot: Snapshot, histories: Sequence[History], kv_history: History) -> Forecast:
@@ -49,7 +55,7 @@ def forecast(now: float, snapshot: Snapshot, histories: Sequence[History], kv_hi
     ]
     return Forecast(
         timestamp=now,
-        gpus=tuple(_of_gpu(gpu, rises) for gpu in snapshot.gpus),
+        gpus=tuple(_of_gpu(gpu, rises, _rises_on(gpu, snapshot, rises, starts)) for gpu in snapshot.gpus),
         processes=tuple(sorted(processes, key=_urgency)),
         advice=tuple(advise_on_kv_caches(snapshot, kv_history)),
     )
@@ -62,6 +68,7 @@ def _urgency(outlook: Outlook) -> float:
 def _rises(histories: Sequence[History], starts: StartTimes) -> dict[OutlookKey, list[Rise]]:
     """The trends of every subject, those of short windows first."""
     found: dict[OutlookKey, list[Rise]] = {}
+    past = _past(histories, starts)
     longer = next((history for history in histories if not _is_brief(history)), None)
     seen_since = {
         _subject(series, starts): next(_lows(series), (0.0, 0.0))[0] for series in (longer.series if longer else ())
@@ -74,8 +81,28 @@ def _rises(histories: Sequence[History], starts: StartTimes) -> dict[OutlookKey,
                 continue
             key, (first, _) = _subject(series, starts), points[0]
             if not _is_brief(history) or points[-1][0] - seen_since.get(key, first) <= YOUNG_SECONDS:
-                found.setdefault(key, []).append(Rise(trend, first))
+                found.setdefault(key, []).append(Rise(trend, first, _since(past[key], trend.rise)))
     return found
+
+
+def _past(histories: Sequence[History], starts: StartTimes) -> dict[OutlookKey, list[Point]]:
+    """Every point of each subject, oldest first."""
+    found: dict[OutlookKey, list[Point]] = {}
+    for history in histories:
+        for series in history.series:
+            found.setdefault(_subject(series, starts), []).extend(_lows(series))
+    return {key: sorted(points) for key, points in found.items()}
+
+
+def _since(past: Sequence[Point], rise: float) -> float:
+    """The last time at which the rise that lasts until now had not begun: what was higher before is another one."""
+    begun, lowest = past[-1]
+    for time, value in reversed(past):
+        if value > lowest + FALL_SHARE * rise:
+            break
+        if value < lowest - FLAT_SHARE * rise:
+            begun, lowest = time, value
+    return begun
 
 
 def _is_brief(history: History) -> bool:
@@ -93,9 +120,19 @@ def _subject(one: Series | Process, starts: StartTimes) -> OutlookKey:
     return one.gpu_uuid, one.pid, starts.first((one.gpu_uuid, one.pid), one.start_time)
 
 
-def _of_gpu(gpu: Gpu, rises: dict[OutlookKey, list[Rise]]) -> Outlook:
+def _rises_on(gpu: Gpu, snapshot: Snapshot, rises: dict[OutlookKey, list[Rise]], starts: StartTimes) -> list[Rise]:
+    """The rises of the process on the GPU that grows fastest."""
+    of_processes = [
+        rises.get(_subject(process, starts), []) for process in snapshot.processes if process.gpu_uuid == gpu.uuid
+    ]
+    growing = [found for found in of_processes if found]
+    return max(growing, key=lambda found: found[0].trend.rate) if growing else []
+
+
+def _of_gpu(gpu: Gpu, rises: dict[OutlookKey, list[Rise]], of_process: list[Rise]) -> Outlook:
+    """Of its own course; where that has no trend, since it remembers what has ended, by the process that grows."""
     name = f"GPU {gpu.index}" if gpu.parent_uuid is None else f"{gpu.uuid} on GPU {gpu.index}"
-    found = rises.get((gpu.uuid, None, None), [])
+    found = rises.get((gpu.uuid, None, None), []) or of_process
     return _outlook(gpu, None, name, gpu.used_bytes, found)
 
 
@@ -123,6 +160,7 @@ def _outlook(gpu: Gpu, process: Process | None, name: str, used: int, found: Seq
         full_in_seconds_min=_ahead(gpu, certain.rate_high) if certain else None,
         full_in_seconds=_ahead(gpu, certain.rate) if certain else None,
         full_in_seconds_max=_ahead(gpu, certain.rate_low) if certain else None,
+        since=rise.since if rise else None,
         evidence=_evidence(rise) if rise else None,
         message=f"{name}: no prediction: {blind}" if blind else _message(gpu, process, name, rise, certain),
     )

@@ -338,6 +338,8 @@ class Outlook(Struct, frozen=True, kw_only=True):
     """Predicted: at the median rate."""
     full_in_seconds_max: float | None
     """Predicted: no later, at the lower end of the rate."""
+    since: float | None = None
+    """Unix seconds: when the rise began, as far as it was recorded; null without one."""
     evidence: Evidence | None
     """null where there is no trend, and so no prediction."""
     message: str

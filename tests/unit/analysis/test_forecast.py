@@ -250,3 +250,33 @@ def test_a_leak_of_a_young_program_shows_in_the_last_minutes() -> None:
     assert leaky.full_in_seconds == pytest.approx((80 * GIB - 22 * GIB) / rate, rel=0.05)
     assert leaky.evidence is not None
     assert leaky.evidence.to - leaky.evidence.from_ <= age_seconds
+
+
+def test_a_rise_is_told_since_it_began() -> None:
+    began = -570.0
+    told = look(lambda age: 20 * GIB + max(0.0, age - began) * 60 * MIB)
+    for outlook in (told.gpus[0], *told.processes):
+        assert outlook.since == pytest.approx(TIMESTAMP + began, abs=20)
+
+
+def test_what_fell_before_is_not_part_of_the_rise() -> None:
+    began = -170.0
+    young = [
+        point for point in curve(lambda age: 20 * GIB + (age - began) * 60 * MIB, 170) if point[0] >= TIMESTAMP + began
+    ]
+    before = [(TIMESTAMP - 600 + place * 10, 70 * GIB, 70 * GIB, 70 * GIB) for place in range(43)]
+    slice_ = [*before, *young]
+    process_ = {"pid": PID, "start_time": START_TIME, "name": "leaky"}
+    windows = [
+        history(series(young[-60:]), series(young[-60:], **process_), seconds=180),
+        history(series(slice_), series(young, **process_), seconds=600),
+    ]
+    told = forecast(TIMESTAMP, machine(20 * GIB + 170 * 60 * MIB), windows, NOTHING)
+    (whole,), (one,) = told.gpus, told.processes
+    assert whole.full_in_seconds == one.full_in_seconds
+    assert whole.full_in_seconds is not None
+    assert whole.since == one.since == pytest.approx(TIMESTAMP + began, abs=20)
+
+
+def test_without_a_rise_there_is_no_beginning() -> None:
+    assert look(lambda _: 20 * GIB).gpus[0].since is None
