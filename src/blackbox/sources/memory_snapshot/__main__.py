@@ -16,7 +16,7 @@ from blackbox.sources.isolation.reader import fail_in_one_line, limit_this_proce
 from blackbox.sources.memory_snapshot.contents import contents
 from blackbox.sources.memory_snapshot.parts import SnapshotParts
 from blackbox.sources.memory_snapshot.playback import packed_playback
-from blackbox.sources.memory_snapshot.unpickle import plain_data
+from blackbox.sources.memory_snapshot.unpickle import snapshot_data
 
 
 def main() -> int:
@@ -27,7 +27,7 @@ def main() -> int:
     rules = sys.stdin.buffer.read()
     try:
         with path.open("rb") as pickled:
-            told = plain_data(pickled)
+            told = snapshot_data(pickled)
         parts = cast(SnapshotParts, sys.argv[4])
         if parts == "playback":
             packed = packed_playback(told)

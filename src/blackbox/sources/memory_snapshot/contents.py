@@ -9,6 +9,7 @@ from blackbox.analysis.trace.device_findings import STACKS_MAX
 from blackbox.analysis.trace.roll_forward import WrongStartError
 from blackbox.model.parts import Allocator, AllocatorBlock, BlockState, Device, DeviceProcess, Memory, OwningStack
 from blackbox.model.sample import Sample
+from blackbox.sources.memory_snapshot.entry_columns import EntryColumns
 from blackbox.sources.memory_snapshot.parts import (
     FREE,
     PID,
@@ -194,8 +195,14 @@ def _host_bytes(segments: Any) -> int | None:
 def _last_step(traces: Any) -> float | None:
     """When the newest step of any device's history was taken."""
     try:
-        times = [trace[-1]["time_us"] for trace in traces if trace]
+        times = [_last_time(trace) for trace in traces if trace]
     except (TypeError, KeyError, IndexError):
         return None
     known = [time for time in times if type(time) is int and 0 < time < 1 << 53]
     return max(known) / 1e6 if known else None
+
+
+def _last_time(trace: Any) -> Any:
+    if isinstance(trace, EntryColumns):
+        return None if trace.time_us is None else trace.time_us[-1]
+    return trace[-1]["time_us"]

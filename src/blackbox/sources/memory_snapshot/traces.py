@@ -1,5 +1,6 @@
 """What a snapshot recorded of each device, as the columns that `blackbox.analysis.trace` replays."""
 
+from array import array
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple, cast
@@ -8,19 +9,18 @@ from blackbox.analysis.purpose import CategoryEvidence
 from blackbox.analysis.purpose_course import Annotation
 from blackbox.analysis.rules import NO_RULES, CategoryRules
 from blackbox.analysis.trace.entries import (
-    ACTIONS,
     ALLOC,
     DEFAULT_POOL,
     FREE_REQUESTED,
     NO_STACK,
     OOM,
     OTHER,
-    Pool,
     Trace,
 )
 from blackbox.analysis.trace.layout import NOT_KNOWN, Layout, Segment
 from blackbox.analysis.trace.rounding import Rules, divisions_of
 from blackbox.analysis.trace.situations import Facts
+from blackbox.sources.memory_snapshot.entry_columns import ANNOTATE, NO_FRAMES, EntryColumns, columns_of, pool_of
 from blackbox.sources.memory_snapshot.stack_texts import TAG_CHARS_MAX, StackTexts
 from blackbox.wire.frames import frames_of
 from blackbox.wire.segments import ADDRESS_MAX, STATE_OF, SegmentError
@@ -28,8 +28,9 @@ from blackbox.wire.segments import ADDRESS_MAX, STATE_OF, SegmentError
 ANNOTATIONS_MAX = 100_000
 """Scopes read of a file; more than that are not of parts of steps."""
 ACTIVE, PENDING = STATE_OF["active_allocated"], STATE_OF["active_pending_free"]
-ANNOTATE = "annotate"
-"""An action that changes nothing: a note on an allocation that lives."""
+ANNOTATES, OTHERS = bytes([ANNOTATE]), bytes([OTHER])
+UNKNOWN_PART = ""
+"""Of a stack that was not asked yet."""
 HOST = -1
 """The number of the device whose memory is the host's, pinned."""
 
@@ -60,7 +61,7 @@ def read_traces(snapshot: Mapping[str, Any], rules: CategoryRules = NO_RULES) ->
     """All devices with memory or a trace. Raises `SegmentError`, `KeyError` or the like where they are malformed."""
     texts = StackTexts(rules)
     settings: Mapping[str, Any] = snapshot.get("allocator_settings") or {}
-    lists: Sequence[Sequence[Mapping[str, Any]]] = snapshot.get("device_traces") or ()
+    lists: Sequence[Sequence[Mapping[str, Any]] | EntryColumns] = snapshot.get("device_traces") or ()
     by_device: dict[int, list[Mapping[str, Any]]] = {device: [] for device, trace in enumerate(lists) if trace}
     for segment in snapshot["segments"]:
         by_device.setdefault(segment.get("device", 0), []).append(segment)
@@ -68,7 +69,7 @@ def read_traces(snapshot: Mapping[str, Any], rules: CategoryRules = NO_RULES) ->
         _device(device, lists[device] if device < len(lists) else (), segments, settings, texts)
         for device, segments in sorted(by_device.items())
     ]
-    host: Sequence[Mapping[str, Any]] = snapshot.get("host_traces") or ()
+    host: Sequence[Mapping[str, Any]] | EntryColumns = snapshot.get("host_traces") or ()
     if host:
         devices.append(_device(HOST, host, snapshot.get("host_segments") or (), settings, texts, rounds=False))
     evidence = texts.evidence(_annotations(snapshot.get("external_annotations")))
@@ -77,7 +78,7 @@ def read_traces(snapshot: Mapping[str, Any], rules: CategoryRules = NO_RULES) ->
 
 def _device(
     device: int,
-    entries: Sequence[Mapping[str, Any]],
+    entries: Sequence[Mapping[str, Any]] | EntryColumns,
     segments: Sequence[Mapping[str, Any]],
     settings: Mapping[str, Any],
     texts: StackTexts,
@@ -92,7 +93,7 @@ def _device(
         expandable=bool(settings.get("expandable_segments", mapped)),
         rounds=rounds,
     )
-    trace = _trace(entries, texts)
+    trace = _trace(columns_of(entries), texts)
     addressed = all("address" in block for segment in segments[:1] for block in segment["blocks"][:1])
     pools = {segment.pool for segment in end.segments.values()}
     facts = Facts(
@@ -103,81 +104,80 @@ def _device(
     return DeviceTrace(device, trace, end, rules, facts)
 
 
-def _trace(entries: Sequence[Mapping[str, Any]], texts: StackTexts) -> Trace:
-    code = ACTIONS.get
-    action = bytes([code(entry["action"], OTHER) for entry in entries])
-    first: Mapping[str, Any] = entries[0] if entries else {}
-    timed = "time_us" in first
-    notes = _notes(entries)
-    tags = list(map(texts.tag, notes)) if any(notes) else []
-    free = {
-        place: entry.get("device_free", entry.get("addr"))
-        for place, entry in enumerate(entries)
-        if action[place] == OOM
-    }
-    address = _whole([entry.get("addr", 0) for entry in entries])
-    stack = [
-        texts.stack(entry.get("frames")) if kind in (ALLOC, OOM) else NO_STACK
-        for entry, kind in zip(entries, action, strict=True)
-    ]
+def _trace(entries: EntryColumns, texts: StackTexts) -> Trace:
+    action = bytes(entries.action).replace(ANNOTATES, OTHERS)
+    numbers: dict[int, int] = {NO_FRAMES: NO_STACK}
+    stack = array("i", [NO_STACK]) * len(action)
+    for place, (code, frames) in enumerate(zip(action, entries.frames, strict=True)):
+        if code in (ALLOC, OOM):
+            number = numbers.get(frames)
+            if number is None:
+                number = numbers[frames] = texts.stack(entries.lists[frames])
+            stack[place] = number
+    tags = list(map(texts.tag, entries.tags)) if any(entries.tags) else []
     return Trace(
         action=action,
-        address=address,
-        size=_whole([entry["size"] if entry["action"] != ANNOTATE else 0 for entry in entries]),
-        stream=_whole([entry.get("stream", 0) for entry in entries]),
+        address=entries.address,
+        size=entries.size,
+        stream=entries.stream,
         stack=stack,
-        time_us=_whole(list(map(itemgetter("time_us"), entries))) if timed else None,
-        device_free={place: count for place, count in free.items() if type(count) is int},
-        pool=[_pool(entry.get("pool_id", DEFAULT_POOL)) for entry in entries] if "pool_id" in first else None,
-        tag=tags if any(tags) else None,
-        freed_in=_parts_of_frees(entries, action, address, stack, texts),
-        category=[str(entry.get("category", "")) for entry in entries] if "category" in first else None,
+        time_us=entries.time_us,
+        device_free=entries.device_free,
+        pool=entries.pool,
+        tag=array("i", map(tags.__getitem__, _notes(entries))) if any(tags) else None,
+        freed_in=_parts_of_frees(entries, stack, texts),
+        category=entries.category,
     )
 
 
-def _notes(entries: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """The program's note on each entry. One made later (`_annotate_memory`, PyTorch 2.14) is of the allocation that
-    lives at its address, where that has none of its own.
+def _notes(entries: EntryColumns) -> Sequence[int]:
+    """The number of the program's note on each entry. One made later (`_annotate_memory`, PyTorch 2.14) is of the
+    allocation that lives at its address, where that has none of its own.
     """
-    notes = [entry.get("user_metadata") for entry in entries]
-    if not any(notes):
-        return []
-    born: dict[Any, int] = {}
-    for place, entry in enumerate(entries):
-        kind = entry["action"]
-        if kind == "alloc":
-            born[entry.get("addr")] = place
-        elif kind == "free_requested":
-            born.pop(entry.get("addr"), None)
-        elif kind == ANNOTATE and (made := born.get(entry.get("addr"))) is not None:
-            notes[made] = notes[made] or notes[place]
+    if ANNOTATE not in entries.action:
+        return entries.tag
+    notes, born = entries.tag[:], dict[int, int]()
+    for place, (code, address) in enumerate(zip(entries.action, entries.address, strict=True)):
+        if code == ALLOC:
+            born[address] = place
+        elif code == FREE_REQUESTED:
+            born.pop(address, None)
+        elif code == ANNOTATE and (made := born.get(address)) is not None and not entries.tags[notes[made]]:
+            notes[made] = notes[place]
     return notes
 
 
-def _parts_of_frees(
-    entries: Sequence[Mapping[str, Any]],
-    action: bytes,
-    address: Sequence[int],
-    stack: Sequence[int],
-    texts: StackTexts,
-) -> dict[int, str]:
+def _parts_of_frees(entries: EntryColumns, stack: Sequence[int], texts: StackTexts) -> dict[int, str]:
     """By the position of a free: which part of a step freed it, where the stack of the allocation does not tell all.
 
     Empty where frees bear the stack of the allocation: up to PyTorch 2.0, and with `context="alloc"`.
     """
     born: dict[int, int] = {}
     found: dict[int, str] = {}
+    parts: dict[int, str | None] = {}
+    settled: dict[int, bool] = {}
+    lists = entries.lists
     own = False
-    for place, code in enumerate(action):
+    for place, (code, address, frames) in enumerate(zip(entries.action, entries.address, entries.frames, strict=True)):
         if code == ALLOC:
-            born[address[place]] = place
+            born[address] = place
         elif code == FREE_REQUESTED:
-            made = born.pop(address[place], None)
-            frames = entries[place].get("frames")
-            if not frames or (made is not None and texts.is_settled(stack[made])):
+            made = born.pop(address, None)
+            if frames == NO_FRAMES:
                 continue
-            own = own or (made is not None and frames != entries[made].get("frames"))
-            part = texts.part(frames)
+            if made is not None:
+                number = stack[made]
+                done = settled.get(number)
+                if done is None:
+                    done = settled[number] = texts.is_settled(number)
+                if done:
+                    continue
+                if not own:
+                    first = entries.frames[made]
+                    own = first != frames and (first == NO_FRAMES or lists[first] != lists[frames])
+            part = parts.get(frames, UNKNOWN_PART)
+            if part is UNKNOWN_PART:
+                part = parts[frames] = texts.part(lists[frames])
             if part is not None:
                 found[place] = part
     return found if own else {}
@@ -213,7 +213,7 @@ def _layout(segments: Sequence[Mapping[str, Any]], texts: StackTexts) -> Layout:
         found[at] = Segment(
             size=segment["total_size"],
             stream=segment.get("stream", 0),
-            pool=_pool(segment["segment_pool_id"]) if "segment_pool_id" in segment else None,
+            pool=pool_of(segment["segment_pool_id"]) if "segment_pool_id" in segment else None,
             small=segment.get("segment_type") == "small",
             expandable=bool(segment.get("is_expandable")),
             recorded=bool(segment.get("frames")),
@@ -228,11 +228,6 @@ def _layout(segments: Sequence[Mapping[str, Any]], texts: StackTexts) -> Layout:
                 stack.append(texts.stack(frames_of(block)))
             at += block["size"]
     return Layout(found, _whole(address), _whole(size), requested, pending, stack)
-
-
-def _pool(told: Any) -> Pool:
-    first, second = told
-    return int(first), int(second)
 
 
 def _whole(numbers: list[int]) -> list[int]:

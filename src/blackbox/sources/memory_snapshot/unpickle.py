@@ -2,7 +2,10 @@
 
 import io
 import pickle
+from collections.abc import Callable
 from typing import Any, NoReturn
+
+from blackbox.sources.memory_snapshot.walk import walk
 
 
 class Unpickler(pickle.Unpickler):
@@ -20,3 +23,17 @@ class Unpickler(pickle.Unpickler):
 def plain_data(pickled: io.BufferedIOBase) -> Any:
     """What is in the pickle. Raises `pickle.UnpicklingError`, or whatever a broken one provokes."""
     return Unpickler(pickled).load()
+
+
+def snapshot_data(file: io.BufferedIOBase, progress: Callable[[int], None] | None = None) -> Any:
+    """What is in the file, its long traces as `EntryColumns`; as `plain_data` where PyTorch would not write it so.
+
+    Raises what that raises. `progress` is told how many bytes were read.
+    """
+    try:
+        return walk(file, progress)
+    except MemoryError:
+        raise
+    except Exception:  # a pickle of another protocol, or a broken one: the reason is told by who reads it whole
+        file.seek(0)
+        return plain_data(file)

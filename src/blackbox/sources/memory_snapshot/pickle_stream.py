@@ -1,0 +1,63 @@
+"""The opcodes of a pickle of protocol 4 or 5, a stretch at a time, without the frames that they were written in."""
+
+import io
+import struct
+from collections.abc import Callable
+
+PROTOCOLS = (4, 5)
+PROTO, FRAME = 0x80, 0x95
+CHUNK_BYTES = 1 << 20
+LOOK_AHEAD_BYTES = 1 << 16
+"""So much is at hand before an opcode is looked at, while there is more: an entry with a deep stack takes 3 kB."""
+UNFRAMED_BYTES_MAX = 4
+"""Python writes no frame around so few bytes, which are then the last ones."""
+_LENGTH = struct.Struct("<Q")
+
+
+class UnexpectedError(Exception):
+    """Something that PyTorch does not write. Whoever reads opcode by opcode gives up, and reads the file whole."""
+
+
+class PickleStream:
+    """What is at hand: `data`, of which `pos` is the next byte to read; `fill` gets more."""
+
+    def __init__(self, file: io.BufferedIOBase, progress: Callable[[int], None] | None = None) -> None:
+        """`progress` is told how many bytes were read, from time to time. Raises `UnexpectedError`."""
+        self._file = file
+        self._progress = progress
+        self._read = 0
+        self._in_frame = 0
+        """Bytes left of the frame."""
+        self.at_end = False
+        head = file.read(2)
+        if len(head) != 2 or head[0] != PROTO or head[1] not in PROTOCOLS:
+            raise UnexpectedError
+        self.data = b""
+        self.fill(0)
+
+    def fill(self, pos: int) -> None:
+        """Forgets what is before `pos`, and adds a chunk behind what is left; `data` then begins at `pos`."""
+        parts = [self.data[pos:]]
+        wanted = CHUNK_BYTES
+        while wanted > 0 and not self.at_end:
+            piece = self._piece(wanted)
+            parts.append(piece)
+            wanted -= len(piece)
+            self._read += len(piece)
+        self.data = b"".join(parts)
+        if self._progress is not None:
+            self._progress(self._read)
+
+    def _piece(self, bytes_max: int) -> bytes:
+        if self._in_frame == 0:
+            head = self._file.read(1 + _LENGTH.size)
+            if len(head) < 1 + _LENGTH.size or head[0] != FRAME:
+                if len(head) > UNFRAMED_BYTES_MAX:
+                    raise UnexpectedError
+                self.at_end = True
+                return head
+            (self._in_frame,) = _LENGTH.unpack(head[1:])
+        piece = self._file.read(min(bytes_max, self._in_frame))
+        self._in_frame -= len(piece)
+        self.at_end = not piece
+        return piece

@@ -1,0 +1,38 @@
+"""A PyTorch memory snapshot, read opcode by opcode and by its objects: where both read it, both tell the same."""
+
+import io
+import pickle
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from blackbox.sources.memory_snapshot.contents import contents
+from blackbox.sources.memory_snapshot.unpickle import plain_data
+from blackbox.sources.memory_snapshot.walk import walk
+from tests.caching_allocator import MIB, CachingAllocator
+from tests.traced_programs import STACKS
+
+ALLOWED = ()
+
+
+def seeds() -> Sequence[bytes]:
+    memory = CachingAllocator(100 * MIB)
+    for step in range(6):
+        memory.tag = "even" if step % 2 else f"step {step}"
+        held = memory.alloc(20 * MIB, frames=list(STACKS[step % 4]))
+        memory.free(held, later=step == 3, frames=list(STACKS[2]))
+    return [pickle.dumps(memory.snapshot(version)) for version in ((2, 0), (2, 5), (2, 12), (2, 15))]
+
+
+def run(data: bytes) -> None:
+    walked, plain = _told(walk, data), _told(plain_data, data)
+    assert walked is None or plain is None or walked == plain
+
+
+def _told(read: Callable[[io.BytesIO], Any], data: bytes) -> bytes | None:
+    """None where it is refused."""
+    try:
+        return msgspec.msgpack.encode(contents(read(io.BytesIO(data)), "traces"))
+    except Exception:  # the child that reads one stands whatever it raises
+        return None
