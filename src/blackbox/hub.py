@@ -9,6 +9,7 @@ from blackbox.merge import Merged, merged
 from blackbox.merge.block_table import TableRows, Versions, table, table_rows
 from blackbox.model.codec import compress, to_json
 from blackbox.model.moment import Moment
+from blackbox.model.sample import Sample
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.view import Encoding, Shape, UnknownGpuError, with_blocks
 from blackbox.model.visibility import sees_all
@@ -20,7 +21,7 @@ HISTORY_MOMENTS_MAX = 120
 HISTORY_BYTES_MAX = 16 * 1024 * 1024
 """Memory for that minute; machines with many blocks keep a shorter one."""
 PART_BYTES = 250
-"""A process row or a block in memory, about."""
+"""A process row, a block, a page, a step of a trace or a stack in memory, about."""
 SHAPES_MAX = 16
 """Shapes and encodings made ahead, on the sampler's thread: on a machine with many processes each takes it some
 milliseconds. Askers beyond wait for their own encoding."""
@@ -36,6 +37,7 @@ class Published:
         self.moment = moment
         self.version = f"{start_id}-{moment.seq}"
         self._blocks_max = blocks_max
+        self._part_count = sum(map(_part_count, moment.samples))
         self._lock = threading.Lock()
         self._is_newest = True
         self._merged: dict[tuple[str | None, int | None], Merged] = {}
@@ -89,10 +91,7 @@ class Published:
 
     def weight_bytes(self) -> int:
         """Memory this moment takes, about."""
-        samples = self.moment.samples
-        parts = sum(len(sample.processes) for sample in samples)
-        parts += sum(len(allocator.blocks or ()) for sample in samples for allocator in sample.allocators)
-        return parts * PART_BYTES + sum(map(len, tuple(self._bodies.values())))
+        return self._part_count * PART_BYTES + sum(map(len, tuple(self._bodies.values())))
 
     def made(self, shape: Shape, encoding: Encoding = "identity") -> bytes | None:
         """The body if it is made already; never waits, so an event loop may ask."""
@@ -142,6 +141,18 @@ class Published:
         if shape.blocks == "columns":
             return table(*self._table(shape), self.version)
         return to_json(self._snapshot(shape))
+
+
+def _part_count(sample: Sample) -> int:
+    """What the sample holds many of: processes; blocks, pages and stacks, those of failed allocations too; steps."""
+    ooms = [event.oom for event in sample.events if event.oom is not None]
+    allocators = (*sample.allocators, *(oom.allocator for oom in ooms if oom.allocator is not None))
+    return (
+        len(sample.processes)
+        + sum(len(one.blocks or ()) + len(one.stacks or ()) for one in allocators)
+        + sum(len(pool.pages) for one in allocators for pool in one.kv_pools)
+        + sum(len(oom.trace) + len(oom.stacks) + len(oom.segments) + len(oom.scopes) for oom in ooms)
+    )
 
 
 Subscriber = Callable[[Published], None]

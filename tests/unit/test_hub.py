@@ -4,14 +4,18 @@ import json
 import threading
 
 import pytest
+from msgspec import structs
 
 from blackbox import hub as hub_module
-from blackbox.hub import Hub
+from blackbox.hub import BLOCKS_MAX, PART_BYTES, Hub, Published
+from blackbox.model.event import Event, OutOfMemory, TraceStep
 from blackbox.model.moment import Moment
-from blackbox.model.parts import Device, Memory
+from blackbox.model.parts import Allocator, Device, Memory
 from blackbox.model.sample import Sample
 from blackbox.model.view import Shape, UnknownGpuError
 from tests.clocks import ManualClock
+from tests.moments import allocator, device, machine, paged_allocator, sample
+from tests.moments import moment as whole_moment
 
 
 def moment(seq: int, gpus: int = 1) -> Moment:
@@ -115,6 +119,31 @@ def test_a_moment_of_the_past_keeps_the_bytes_it_has_and_nothing_new() -> None:
     assert past.body(Shape()) is body
     assert past.body(Shape(blocks="none"), "gzip") == past.body(Shape(blocks="none"), "gzip")
     assert past.weight_bytes() == weight
+
+
+def test_a_failed_allocation_weighs_as_much_as_its_blocks_and_trace() -> None:
+    failed = OutOfMemory(
+        source="pytorch",
+        requested_bytes=1,
+        thread_id=None,
+        device_total_bytes=None,
+        device_free_bytes=None,
+        allocator=allocator(),
+        trace=(TraceStep("alloc", 0, 512),) * 100,
+        stacks=(("a.py:1 f",),) * 10,
+    )
+    event = Event(kind="oom", timestamp=1.0, message="refused", oom=failed)
+    plain = machine()
+    with_oom = structs.replace(plain, events=(event,))
+    weights = [Published(whole_moment(one), BLOCKS_MAX).weight_bytes() for one in (plain, with_oom)]
+    assert weights[1] - weights[0] == (3 + 100 + 10) * PART_BYTES
+
+
+def test_pages_of_a_kv_cache_weigh_like_blocks() -> None:
+    def weight(*reported: Allocator) -> int:
+        return Published(whole_moment(sample((device(),), allocators=reported)), BLOCKS_MAX).weight_bytes()
+
+    assert weight(paged_allocator()) - weight() == (1 + 3) * PART_BYTES
 
 
 def test_nobody_waits_for_a_slow_encoding_of_the_moment_before(monkeypatch: pytest.MonkeyPatch) -> None:
