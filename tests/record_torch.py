@@ -45,9 +45,22 @@ def snapshot(version: Version) -> dict[str, Any]:
     written = [segment for gpu, allocator in enumerate(allocators()) for segment in segments(allocator, gpu, version)]
     if version < (2, 1):
         return {"segments": written, "device_traces": [[], []]}
-    step = {"action": "alloc", "addr": 1, "size": 512, "stream": 0, "frames": []}
-    traces = [[{**step, "time_us": FIRST_STEP_US + 1_000_000 * gpu}] for gpu in range(2)]
+    traces = [[_last_step(written, gpu)] for gpu in range(2)]
     return {"segments": written, "device_traces": traces, "allocator_settings": {}, "external_annotations": []}
+
+
+def _last_step(written: list[dict[str, Any]], gpu: int) -> dict[str, Any]:
+    """The allocation of the last live block: a history of one entry."""
+    blocks = [block for segment in written if segment["device"] == gpu for block in segment["blocks"]]
+    block = [block for block in blocks if block["state"] == "active_allocated"][-1]
+    return {
+        "action": "alloc",
+        "addr": block["address"],
+        "size": block["requested_size"],
+        "stream": 0,
+        "frames": [],
+        "time_us": FIRST_STEP_US + 1_000_000 * gpu,
+    }
 
 
 def main() -> None:

@@ -151,7 +151,10 @@ def _with_races(trace: Trace, end: Layout, rules: Rules) -> Replay:
     if reconciled is None:
         return found
     before, races = reconciled
-    other = _as_ordered(trace, before, rules, False)
+    try:
+        other = _as_ordered(trace, before, rules, False)
+    except WrongStartError:  # no other thread can have come from there: what contradicts the end is wrong itself
+        return found
     return other._replace(races=races) if other.first < found.first else found
 
 

@@ -192,3 +192,16 @@ def test_a_refusal_is_told_as_it_was_and_not_as_it_ended() -> None:
     assert (refusal.moment.bytes, refusal.requested_size, refusal.device_free_bytes) == (80 * MIB, 40 * MIB, 20 * MIB)
     assert (refusal.freed_after.bytes, refusal.freed_after.blocks) == (80 * MIB, 4)
     assert refusal.frames[0] == "/app/model1.py:1 forward"
+
+
+def test_an_entry_that_cannot_have_been_leaves_what_comes_after_it() -> None:
+    allocator = CachingAllocator()
+    for size in (20, 30):
+        allocator.alloc(size * MIB)
+    written = allocator.snapshot((2, 12))
+    odd = {"action": "alloc", "addr": 1, "size": 512, "stream": 0, "time_us": 1, "user_metadata": "", "pool_id": (0, 0)}
+    written["device_traces"][0].insert(0, odd)
+    run, _, _ = replayed(written)
+    assert (run.first, run.steps) == (1, 4)
+    assert list(run.allocated) == [0, 0, 20 * MIB, 20 * MIB, 50 * MIB]
+    assert run.problem is not None
