@@ -39,6 +39,8 @@ OF_PYTORCH = {
     "enumerate(DataLoader)#": INPUT,
 }
 """Scopes that PyTorch records by itself, by how their names begin."""
+PROFILER_STEP = "ProfilerStep#"
+"""The scope of each step of `torch.profiler`, whatever the program does in it."""
 
 
 class Annotation(NamedTuple):
@@ -73,6 +75,8 @@ class Parts(NamedTuple):
     """Those told by an annotation."""
     inferred: frozenset[int]
     """Those that nothing tells but that no stack of Python was there, where all others have one."""
+    profiler_steps: list[int]
+    """The first entry of each step of a profiler."""
 
 
 class Course:
@@ -113,13 +117,24 @@ class Course:
 
     def optimizer_steps(self) -> list[int]:
         """Where each step of an optimizer begins: all that it needs is held then, and activations are gone."""
+        return self._begins(OPTIMIZER)
+
+    def _begins(self, wanted: str) -> list[int]:
+        """Where a part of a step begins, after another."""
         found: list[int] = []
         before: str | None = None
         for place, part in enumerate(self._parts.phase):
-            if part == OPTIMIZER and before != OPTIMIZER:
+            if part == wanted and before != wanted:
                 found.append(place)
             before = part or before
         return found
+
+    def step_starts(self) -> list[int]:
+        """Where each step of the program begins: of its optimizer, else of its profiler (`ProfilerStep#...`), else,
+        where it does not train, each forward pass after something else ran."""
+        if self.trains:
+            return self.optimizer_steps() or self._parts.profiler_steps
+        return self._parts.profiler_steps or self._begins(FORWARD)
 
     def parts(self) -> Iterator[tuple[str, int, int]]:
         """The parts of steps in turn: name, position of the first entry, and of the first one after it."""
@@ -197,7 +212,16 @@ def course_of(replayed: Replay, signs: Sequence[StackSign], annotations: Sequenc
         inferred = frozenset(place for place in bare if phase[place] is None)
         for place in inferred:
             phase[place] = BACKWARD
-    return Course(replayed, Parts(phase, annotated, inferred))
+    return Course(replayed, Parts(phase, annotated, inferred, _profiler_steps(replayed, annotations)))
+
+
+def _profiler_steps(replayed: Replay, annotations: Sequence[Annotation]) -> list[int]:
+    trace = replayed.trace
+    if trace.time_us is None or not trace.has_order_of_time():
+        return []
+    begun = sorted(scope.start_us for scope in annotations if scope.name.startswith(PROFILER_STEP))
+    found = dict.fromkeys(bisect_right(trace.time_us, time - 1) for time in begun)
+    return [place for place in found if replayed.first <= place < trace.steps]
 
 
 def _annotate(replayed: Replay, phase: list[str | None], annotations: Sequence[Annotation]) -> Iterator[int]:

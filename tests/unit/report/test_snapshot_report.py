@@ -247,6 +247,65 @@ def test_a_step_that_needs_far_more_than_those_before_it_is_a_spike(tmp_path: Pa
     assert (figures["needed_bytes"], figures["earlier_bytes"], figures["steps"]) == (110 * MIB, 32 * MIB, 11)
 
 
+MODULE = {"filename": "/site-packages/torch/nn/modules/module.py", "line": 1, "name": "_call_impl"}
+FORWARD: Frames = [STACKS[0][0], MODULE, STACKS[0][1]]
+CACHE: Frames = [{"filename": "/site-packages/transformers/cache_utils.py", "line": 1, "name": "update"}, *FORWARD]
+
+
+def served(kept: int, frames: Frames = FORWARD, requests: int = 12) -> CachingAllocator:
+    """Requests of 8 MiB of activations, each of which leaves `kept` behind; the last one asks for too much."""
+    memory = CachingAllocator(100 * MIB)
+    memory.alloc(20 * MIB, frames=STACKS[0])
+    for _ in range(requests):
+        request = memory.alloc(MIB // 2, frames=STACKS[3])
+        batch = memory.alloc(8 * MIB, frames=FORWARD)
+        if kept:
+            memory.alloc(kept, frames=frames)
+        memory.free(batch, frames=FORWARD)
+        memory.free(request, frames=STACKS[3])
+    refuse(memory, 60 * MIB if kept else 90 * MIB)
+    return memory
+
+
+def test_what_grows_from_request_to_request_is_a_leak(tmp_path: Path) -> None:
+    report = report_of(served(kept=4 * MIB), tmp_path)
+    assert [told.cause for told in report.causes] == ["leak", "shortage"]
+    assert report.causes[0].figures["rise_bytes"] == 40 * MIB, "from the second request to the twelfth"
+
+
+def test_requests_that_leave_nothing_behind_are_no_leak(tmp_path: Path) -> None:
+    assert "leak" not in [told.cause for told in report_of(served(kept=0), tmp_path).causes]
+
+
+def test_a_kv_cache_that_grows_with_what_is_generated_is_no_leak(tmp_path: Path) -> None:
+    report = report_of(served(kept=4 * MIB, frames=CACHE), tmp_path)
+    assert report.told is not None
+    assert {share.category for share in report.traced[0].refusals[-1].moment.by_category} >= {"KV cache"}
+    assert "leak" not in [told.cause for told in report.causes]
+
+
+def test_steps_of_a_profiler_are_steps_whatever_is_done_in_them(tmp_path: Path) -> None:
+    memory = CachingAllocator(100 * MIB)
+    scopes: list[dict[str, Any]] = []
+    for number in range(12):
+        start = memory._time + 1
+        memory.free(memory.alloc(8 * MIB, frames=STACKS[1]))
+        memory.alloc(4 * MIB, frames=STACKS[2])
+        name = f"ProfilerStep#{number}"
+        scopes += (
+            {"name": name, "stage": stage, "device": 0, "time_us": time}
+            for stage, time in (("START", start), ("END", memory._time))
+        )
+    refuse(memory, 60 * MIB)
+    path = tmp_path / "snapshot.pickle"
+    path.write_bytes(pickle.dumps(memory.snapshot((2, 12)) | {"external_annotations": scopes}))
+    report = build_report(of_snapshot_file(path))
+    assert report.cause == "leak"
+    assert report.causes[0].figures["rise_bytes"] == 40 * MIB
+    path.write_bytes(pickle.dumps(memory.snapshot((2, 12))))
+    assert build_report(of_snapshot_file(path)).cause == "shortage", "without the scopes no steps are known"
+
+
 def test_one_forward_pass_that_fills_the_memory_is_no_leak(tmp_path: Path) -> None:
     memory = CachingAllocator(100 * MIB)
     for _ in range(9):

@@ -170,7 +170,7 @@ def _bands(
     run = context.replayed
     by_category: dict[_Name, _Changes] = defaultdict(_Changes)
     by_stack: dict[_Name, _Changes] = defaultdict(_Changes)
-    for block, since, until in _lives(run, freed, done):
+    for block, since, until in lives(run, freed, done):
         stack = run.stack_of(block)
         frames = () if stack == NO_STACK else context.stacks[stack]
         end = until if until < len(done) else None
@@ -179,8 +179,9 @@ def _bands(
     return tuple(_ranked(by_category)), tuple(_ranked(by_stack))
 
 
-def _lives(run: Replay, freed: Mapping[int, int], done: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-    """Blocks with the first point at which each is held, and the first at which it is not any more.
+def lives(run: Replay, freed: Mapping[int, int], done: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Blocks with the first point at which each is held, and the first at which it is not any more; `done` is the
+    entries replayed at each point, ascending.
 
     What comes and goes between two points, as most blocks of a long trace do, is at none of them.
     """
@@ -190,7 +191,8 @@ def _lives(run: Replay, freed: Mapping[int, int], done: Sequence[int]) -> Iterat
         if run.address_of(block) not in waits:
             gone = freed.get(block)
             until = end if gone is None else bisect_right(done, gone - first)
-            yield block, 0, until
+            if until:
+                yield block, 0, until
     action = run.trace.action
     for place in range(first, run.trace.steps):
         if action[place] == ALLOC:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from blackbox.analysis.purpose_frames import KV_CACHE
 from blackbox.analysis.rules import NO_RULES, CategoryRules
 from blackbox.analysis.trace.device_findings import (
     STACKS_MAX,
@@ -15,7 +16,7 @@ from blackbox.analysis.trace.device_findings import (
 )
 from blackbox.analysis.trace.replay import Instant, Replay, instants
 from blackbox.analysis.trace.situations import HISTORY_MIN, NO_TRACE
-from blackbox.analysis.trace.timeline import Timeline, timeline
+from blackbox.analysis.trace.timeline import Timeline, lives, timeline
 from blackbox.model.parts import Allocator
 from blackbox.sources.memory_snapshot.device_replay import DeviceReplay, allocator_at, replayed_device
 from blackbox.sources.memory_snapshot.traces import HOST, Traces, read_traces
@@ -51,7 +52,8 @@ class Told(Struct, frozen=True, kw_only=True):
     levels: tuple[tuple[float, int], ...]
     """(Unix seconds, bytes allocated) up to it; empty without times."""
     step_levels: tuple[int, ...]
-    """Bytes allocated when each step of an optimizer began, up to that moment; the last ones of many."""
+    """Bytes allocated when each step of an optimizer, of a profiler or of inference began, up to that moment; the last
+    ones of many. Where nothing is trained, without KV cache: it grows with what is generated, and is no leak."""
     step_peaks: tuple[int, ...]
     """The most that was allocated between one of these and the next."""
     expandable: bool
@@ -114,7 +116,7 @@ def _told(device: DeviceReplay, traces: Traces) -> Told:
     last = run.first + done - 1
     times = run.trace.time_us
     timed = times is not None and done > 0
-    begun = [step for step in device.course.optimizer_steps() if run.first <= step <= run.first + done][-STEPS_MAX:]
+    begun = [step for step in device.course.step_starts() if run.first <= step <= run.first + done][-STEPS_MAX:]
     return Told(
         device=device.recorded.device,
         kind=kind,
@@ -125,7 +127,7 @@ def _told(device: DeviceReplay, traces: Traces) -> Told:
         steps=done,
         seconds=(times[last] - times[run.first]) / MICROSECONDS if times is not None and timed else None,
         levels=tuple(_levels(run, done)),
-        step_levels=tuple(run.allocated[step - run.first] for step in begun),
+        step_levels=tuple(_step_levels(device, begun)),
         step_peaks=tuple(
             max(run.allocated[step - run.first : after - run.first + 1]) for step, after in pairwise(begun)
         ),
@@ -135,6 +137,19 @@ def _told(device: DeviceReplay, traces: Traces) -> Told:
         timeline=None if kind == "end" else _timeline(device, traces, done),
         by_stack=shares(device.context, instant.allocated, ALL_STACKS_MAX),
     )
+
+
+def _step_levels(device: DeviceReplay, begun: Sequence[int]) -> list[int]:
+    run = device.run
+    at = [step - run.first for step in begun]
+    held = [run.allocated[done] for done in at]
+    if device.course.trains:
+        return held
+    for block, since, until in lives(run, device.course.freed, at):
+        if device.context.category_of(block).name == KV_CACHE:
+            for step in range(since, until):
+                held[step] -= run.size[block]
+    return held
 
 
 def _timeline(device: DeviceReplay, traces: Traces, done: int) -> Timeline:
