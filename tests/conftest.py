@@ -30,8 +30,13 @@ settings.register_profile(
 settings.load_profile("blackbox")
 
 
+OWN_RUNS = ("vllm", "frameworks")
+"""Markers, and the options that ask for their tests and no others."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--vllm", action="store_true", help="run the tests on a real vLLM, and only those")
+    parser.addoption("--frameworks", action="store_true", help="run the tests on real frameworks, and only those")
 
 
 def pytest_configure() -> None:
@@ -42,9 +47,12 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests marked `vllm` are a run of their own: what they need takes minutes to install."""
-    wanted = config.getoption("--vllm")
-    left_out = [item for item in items if (item.get_closest_marker("vllm") is not None) != wanted]
+    """Tests marked `vllm` or `frameworks` are runs of their own: what they need takes minutes to install."""
+    left_out = [
+        item
+        for item in items
+        if any((item.get_closest_marker(name) is not None) != config.getoption(f"--{name}") for name in OWN_RUNS)
+    ]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
@@ -55,7 +63,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Gives each test its time-out and its worker, unless those plugins are off (`-p no:timeout`, in a debugger)."""
     plugins = item.config.pluginmanager
     if plugins.hasplugin("timeout"):
-        takes_long = any(map(item.get_closest_marker, ("slow", "vllm", "gpu")))
+        takes_long = any(map(item.get_closest_marker, ("slow", *OWN_RUNS, "gpu")))
         item.add_marker(pytest.mark.timeout(SLOW_TEST_SECONDS_MAX if takes_long else TEST_SECONDS_MAX))
     if plugins.hasplugin("xdist") and item.path.relative_to(ROOT).parts[1] in SHARING:
         item.add_marker(pytest.mark.xdist_group(item.path.name))
