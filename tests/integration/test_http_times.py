@@ -58,7 +58,7 @@ def query_of(endpoint: Endpoint, name: str, text: str) -> str:
 
 
 def test_the_table_has_the_endpoints_with_times() -> None:
-    assert {endpoint.operation for endpoint, _ in TIMED} == {"history", "at", "events", "compare", "aggregated"}
+    assert {endpoint.operation for endpoint, _ in TIMED} >= {"history", "at", "events", "compare", "aggregated"}
 
 
 @pytest.mark.fault(56)

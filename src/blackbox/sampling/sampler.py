@@ -246,6 +246,8 @@ class _Health:
         if status.state in ("starting", "released"):
             return None
         well = status.state in MEASURING_STATES
+        if self._was_well is None and not well:  # it has not measured yet
+            return None
         was_well, self._was_well = self._was_well, well
         if was_well is None or was_well == well:
             return None

@@ -12,8 +12,8 @@ import pytest
 from blackbox import hub as hub_module
 from blackbox.errors import FailureError
 from blackbox.hub import BLOCKS_MAX, Published
+from blackbox.merge import Merged
 from blackbox.model.moment import Moment
-from blackbox.model.snapshot import Snapshot
 from blackbox.model.view import Shape
 from blackbox.recorder.recorder import MOMENTS_QUEUED_MAX, RETRY_SECONDS, Recorder
 from blackbox.recorder.storage import subjects
@@ -159,14 +159,14 @@ def test_a_moment_is_merged_once_for_the_recording_and_everybody_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     merges: list[int] = []
-    real_merge = hub_module.merge
+    real_merge = hub_module.merged
 
-    def counting_merge(moment: Moment, *arguments: Any) -> Snapshot:
+    def counting_merge(moment: Moment, *arguments: Any) -> Merged:
         merges.append(moment.seq)
         return real_merge(moment, *arguments)
 
-    monkeypatch.setattr(hub_module, "merge", counting_merge)
-    monkeypatch.setattr(subjects, "merge", counting_merge)
+    monkeypatch.setattr(hub_module, "merged", counting_merge)
+    monkeypatch.setattr(subjects, "merge", lambda *arguments: counting_merge(*arguments).snapshot)
     hub = hub_module.Hub(ManualClock())
     hub.publish(moment_at(START, 1))
     hub.ask(Shape(blocks="none"))  # which keeps it in demand
@@ -183,7 +183,7 @@ def test_a_moment_is_merged_once_for_the_recording_and_everybody_else(
 def test_a_moment_that_only_the_recording_wants_is_merged_without_its_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "merge", lambda *_: pytest.fail("merged with its blocks"))
+    monkeypatch.setattr(hub_module, "merged", lambda *_: pytest.fail("merged with its blocks"))
     with recorder_at(tmp_path) as recorder:
         recorder.take(Published(moment_at(START, 1, blocks=True), BLOCKS_MAX))
         settle(recorder, 1)
