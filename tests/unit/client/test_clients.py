@@ -21,6 +21,7 @@ from blackbox.client import (
 )
 from blackbox.errors import FailureError, UsageError
 from tests.scripted_server import JSON_HEAD, STREAM_HEAD, Script, ScriptedServer, chunk, json_answer, text_answer
+from tests.waiting import PATIENCE_SECONDS
 
 Kind = Literal["blocking", "async"]
 
@@ -32,6 +33,7 @@ class Both:
         self.kind = kind
 
     def snapshot_json(self, url: str, gpu: str | int | None = None, **options: Any) -> bytes:
+        options = {"timeout_seconds": PATIENCE_SECONDS} | options
         if self.kind == "blocking":
             return Client(url, **options).snapshot_json(gpu=gpu, blocks="none")
         return asyncio.run(AsyncClient(url, **options).snapshot_json(gpu=gpu, blocks="none"))

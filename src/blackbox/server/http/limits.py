@@ -35,7 +35,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     """Requests waiting behind the one being answered; a peer that sends more is closed after these."""
 
     spare_fds: int = 64
-    """File descriptors kept from connections: for the driver's child and files, and half of them for answering 503."""
+    """File descriptors kept from connections: for the driver's child and files; a quarter of them answer 503."""
     waiting_bytes: int = 32 * 1024 * 1024
     """Held in memory for all clients together until they take it: twice the largest answers there are. Bytes that many
     wait for count once. Beyond it the slowest clients are ended; large answers and new streams are refused with 503.

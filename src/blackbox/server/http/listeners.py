@@ -12,8 +12,11 @@ from pathlib import Path
 from blackbox.errors import FailureError, UsageError
 from blackbox.server.http.connection_pool import ConnectionLimits
 
-SPARE_SHARE = 4
-"""Where file descriptors are few, no more than one in this many is kept from connections."""
+SPARE_SHARE = 2
+"""Where file descriptors are few, no more than one in this many is kept from connections. The recording alone has a
+dozen open while it writes."""
+REFUSALS_SHARE = 4
+"""Of those that are kept, one in this many serves to tell clients that there is no room."""
 BACKLOG = 4096
 """Connections the kernel holds while we accept others; it cuts this down to its own limit."""
 UNIX_UMASK = 0o117
@@ -29,7 +32,7 @@ def connection_limits(spare_fds: int) -> ConnectionLimits:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     spare = min(spare_fds, hard // SPARE_SHARE)
     in_use = sum(1 for _ in Path("/proc/self/fd").iterdir())
-    return ConnectionLimits(connections=max(1, hard - in_use - spare), refusals=spare // 2)
+    return ConnectionLimits(connections=max(1, hard - in_use - spare), refusals=spare // REFUSALS_SHARE)
 
 
 def open_tcp(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
