@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
 import uvloop
@@ -52,16 +52,16 @@ STDIN = 0
 log = logging.getLogger(__name__)
 
 
-def serve(settings: Settings) -> int:
+def serve(settings: Settings, origins: Mapping[str, str]) -> int:
     """Runs the server until SIGTERM or SIGINT, or until its terminal is closed; returns the exit code. Raises
     `BlackboxError` where it cannot start."""
     _log_to_stderr(settings.log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(settings))
+        runner.run(_run(settings, origins))
     return 0
 
 
-async def _run(settings: Settings) -> None:
+async def _run(settings: Settings, origins: Mapping[str, str]) -> None:
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -76,6 +76,7 @@ async def _run(settings: Settings) -> None:
         recording=None if recorder is None else recorder.recording,
         recorder_status=None if recorder is None else recorder.status,
         event_counts=counts.by_kind,
+        setting_origins=origins,
     )
     await server.start()  # first of all, so that a taken port is found before any GPU is opened
     loop.add_signal_handler(signal.SIGHUP, stopping.set if os.isatty(STDIN) else server.reload)

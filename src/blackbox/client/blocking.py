@@ -14,6 +14,8 @@ from blackbox.client.exchange import READ_BYTES, SILENCE_SECONDS_MAX, Exchange
 from blackbox.client.queries import Query, Time
 from blackbox.client.resume import EventProgress, Loss, Progress, SnapshotProgress, StreamEvent, decode
 from blackbox.client.target import Target
+from blackbox.model import endpoints
+from blackbox.model.about import Coverage, OwnCost, ProcessCoverage, SettingInForce, SettingsInForce
 from blackbox.model.block_table import BlockTable
 from blackbox.model.query import (
     Aggregate,
@@ -134,6 +136,18 @@ class Client(BaseClient):
     def forecast(self) -> Forecast:
         """When memory will be full, where it steadily fills. Predictions, with their evidence."""
         return queries.answer(self.ask(queries.forecast()), Forecast)
+
+    def coverage(self, *, gpu: str | int | None = None) -> tuple[ProcessCoverage, ...]:
+        """What each process lets Blackbox see of its memory, and why not more."""
+        return queries.answer(self.ask(queries.coverage(gpu)), Coverage).processes
+
+    def settings(self) -> tuple[SettingInForce, ...]:
+        """The server's settings, and where each was set."""
+        return queries.answer(self.ask(Query(endpoints.SETTINGS)), SettingsInForce).settings
+
+    def status(self) -> OwnCost:
+        """What the server itself takes and does."""
+        return queries.answer(self.ask(Query(endpoints.STATUS)), OwnCost)
 
     def ask(self, query: Query) -> bytes:
         """The answer to any query, as the server's own bytes. Raises `ClientError`."""

@@ -134,6 +134,11 @@ def aggregated(window: str | None, until: Time | None, gpu: GpuName, pid: int | 
     return _series(query, gpu, pid, metric)
 
 
+def coverage(gpu: GpuName) -> Query:
+    """What processes let Blackbox see."""
+    return Query(endpoints.COVERAGE).add(endpoints.GPU, gpu)
+
+
 def forecast() -> Query:
     """When memory will be full."""
     return Query(endpoints.FORECAST)

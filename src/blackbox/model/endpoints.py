@@ -4,6 +4,7 @@ for each."""
 
 from msgspec import Struct
 
+from blackbox.model.about import Coverage, OwnCost, SettingsInForce
 from blackbox.model.block_table import CONTENT_TYPE, BlockTableHead
 from blackbox.model.endpoint import Endpoint, StatusAnswer
 from blackbox.model.endpoint_parameters import (
@@ -231,6 +232,14 @@ AGGREGATED = Endpoint(
     answer=_json(Aggregated),
     statuses=BAD_QUERY | NO_RECORDING | BUSY | REFUSED,
 )
+COVERAGE = Endpoint(
+    path="/vram/coverage",
+    operation="coverage",
+    summary="What each process lets Blackbox see of its memory, and why not more.",
+    parameters=(GPU,),
+    answer=_json(Coverage),
+    statuses=BAD_QUERY | NO_GPU | NO_SAMPLE | REFUSED,
+)
 FORECAST = Endpoint(
     path="/vram/forecast",
     operation="forecast",
@@ -254,6 +263,20 @@ HEALTHZ = Endpoint(
     answer=StatusAnswer(help="All fresh.", content_type=JSON, schema=HEALTH),
     statuses={503: StatusAnswer(help="Some are not.", content_type=JSON, schema=HEALTH)} | REFUSED,
     accepts_any_parameter=True,
+)
+STATUS = Endpoint(
+    path="/status",
+    operation="status",
+    summary="What the server itself takes and does: CPU time, memory, clients.",
+    answer=_json(OwnCost),
+    statuses=BAD_QUERY | REFUSED,
+)
+SETTINGS = Endpoint(
+    path="/settings",
+    operation="settings",
+    summary="The settings in force, and where each was set. Nothing can be set here.",
+    answer=_json(SettingsInForce),
+    statuses=BAD_QUERY | REFUSED,
 )
 READYZ = Endpoint(
     path="/readyz",
@@ -327,8 +350,11 @@ ENDPOINTS = (
     COMPARE,
     AGGREGATED,
     FORECAST,
+    COVERAGE,
     METRICS,
     HEALTHZ,
+    STATUS,
+    SETTINGS,
     READYZ,
     LIVEZ,
     OPENAPI,

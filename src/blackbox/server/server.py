@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from platform import python_version
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from blackbox.hub import Hub
@@ -51,9 +52,11 @@ class Server:
         recording: Recording | None = None,
         recorder_status: Callable[[], RecorderStatus] | None = None,
         event_counts: Callable[[], Mapping[EventKind, int]] | None = None,
+        setting_origins: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """`clock` is the one that `Moment.taken_at` was read from; `recording` and `recorder_status` are None where
-        nothing is recorded; `event_counts` tells how many events there were, by kind.
+        nothing is recorded; `event_counts` tells how many events there were, by kind;
+        `setting_origins` where each setting was set (`blackbox.server.api.about`).
         """
         self._hub = hub
         self._settings = settings
@@ -61,6 +64,7 @@ class Server:
         self._clock = clock
         self._recorder_status = recorder_status
         self._event_counts = event_counts
+        self._setting_origins = setting_origins
         self._query_pool = None if recording is None else QueryPool(recording)
         self.stats = ServerStats()
         self.port = settings.port
@@ -156,6 +160,7 @@ class Server:
             query_pool=self._query_pool,
             event_streams=self._event_streams,
             recorder_status=self._recorder_status,
+            setting_origins=self._setting_origins,
         )
 
     def _make_event_streams(self) -> EventStreams | None:

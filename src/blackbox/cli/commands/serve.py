@@ -18,14 +18,14 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Serves until told to stop."""
-    from blackbox.cli.common.settings_file import load_settings
+    from blackbox.cli.common.settings_file import settings_with_origins
 
     if arguments.listen_port is not None:
         if arguments.port is not None:
             raise UsageError("the port is given twice")
         arguments.port = arguments.listen_port
-    settings = load_settings(arguments)
+    settings, origins = settings_with_origins(arguments)
 
     from blackbox.daemon import serve
 
-    return serve(settings)
+    return serve(settings, origins)

@@ -21,26 +21,38 @@ CONFIG_BYTES_MAX = 1024 * 1024
 
 def load_settings(arguments: Namespace, environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings in force. Raises `UsageError` with the flag, variable or key that is wrong."""
+    return settings_with_origins(arguments, environ)[0]
+
+
+def settings_with_origins(
+    arguments: Namespace, environ: Mapping[str, str] = os.environ
+) -> tuple[Settings, dict[str, str]]:
+    """The same, and name of a field or key of a source's option -> the flag, the variable, or the file and key that set
+    it; those at their default are absent."""
     file, written = _read_config(getattr(arguments, "config", None), environ)
     found: dict[str, object] = {}
     of_sources: dict[str, object] = {}
+    origins: dict[str, str] = {}
     for option in all_options():
         values_found, key = (of_sources, option.key) if option.field is None else (found, option.field)
         flag = cast("str | list[str] | None", getattr(arguments, option.key, None))
         if flag is not None:
             values_found[key] = _value(option, flag, option.flag)
+            origins[key] = option.flag
         elif option.variable in environ:
             text = environ[option.variable]
             values_found[key] = _value(option, text.split(",") if option.many else text, option.variable)
+            origins[key] = option.variable
         elif option.key in written:
             where = f"{file}: {option.key}"
             values_found[key] = _value(option, _text(option, written[option.key], where), where)
+            origins[key] = where
     settings = Settings(**found, source_options=of_sources)  # pyright: ignore[reportArgumentType]
     if settings.socket_group is not None and settings.unix_socket is None:
         raise UsageError("--socket-group needs --unix-socket")
     if settings.require_record and settings.no_record:
         raise UsageError("--require-record and --no-record exclude each other")
-    return settings
+    return settings, origins
 
 
 def config_path(flag: str | None, environ: Mapping[str, str]) -> tuple[Path | None, bool]:

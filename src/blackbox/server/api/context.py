@@ -1,7 +1,7 @@
 """The parts of the server that handlers share."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -40,3 +40,5 @@ class Context(NamedTuple):
     """Likewise."""
     recorder_status: Callable[[], RecorderStatus] | None
     """Likewise."""
+    setting_origins: Mapping[str, str]
+    """Name of a setting -> where it was set; those at their default are absent."""

@@ -1,0 +1,107 @@
+"""`GET /settings`, `GET /status` and `GET /vram/coverage`: Blackbox about itself."""
+
+import os
+import re
+import resource
+import threading
+import time
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+
+from blackbox.merge import merged
+from blackbox.merge.coverage import coverage
+from blackbox.model.about import Coverage, OwnCost, SettingInForce, SettingsInForce, SettingValue
+from blackbox.model.endpoints import COVERAGE, GPU, SETTINGS, STATUS
+from blackbox.server.api.context import Context
+from blackbox.server.api.endpoint import handles
+from blackbox.server.http.answer import Answer, AnswerOrCoroutine, Viewer
+from blackbox.server.http.offload import off_loop
+from blackbox.server.http.query import Query
+from blackbox.server.http.request import Request
+from blackbox.server.http.response import JSON, Response, unavailable
+from blackbox.settings import Settings
+from blackbox.sources import SOURCES
+
+NO_STORE = (("Cache-Control", "no-store"),)
+DEFAULT = "default"
+PASSWORD = re.compile(r"(?<=//)[^/@\s]*@")
+"""User and password in an address."""
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_STARTED_AT = time.time()
+
+
+@handles(SETTINGS)
+def settings(context: Context, _request: Request, _viewer: Viewer, _query: Query) -> AnswerOrCoroutine:
+    """What was set, and where."""
+    return Response(200, msgspec.json.encode(in_force(context.settings, context.setting_origins)), JSON, NO_STORE)
+
+
+@handles(STATUS)
+def status(context: Context, _request: Request, _viewer: Viewer, _query: Query) -> AnswerOrCoroutine:
+    """What the server takes."""
+    stats, own, children = context.stats, *map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    cost = OwnCost(
+        version=_version(),
+        pid=os.getpid(),
+        started_at=_STARTED_AT,
+        cpu_seconds=round(own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime, 3),
+        resident_bytes=int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES,
+        threads=threading.active_count(),
+        connections_open=stats.connections_open,
+        streams_open=stats.streams_open,
+        requests_total=sum(stats.requests_total.values()),
+        errors_total=stats.errors_total,
+        sent_bytes_total=stats.bytes_sent_total,
+        waiting_bytes=stats.waiting_bytes,
+    )
+    return Response(200, msgspec.json.encode(cost), JSON, NO_STORE)
+
+
+@handles(COVERAGE)
+def covered(context: Context, _request: Request, viewer: Viewer, query: Query) -> AnswerOrCoroutine:
+    """What each process lets us see."""
+    latest = context.hub.latest
+    if latest is None:
+        return unavailable("no sample yet", retry_after_seconds=1)
+    moment, gpu = latest.moment, query.get(GPU)
+
+    def work() -> bytes:
+        snapshot, rows = merged(moment, gpu, viewer.uid)
+        found = coverage(rows, snapshot.nsight_metrics)
+        return msgspec.json.encode(Coverage(seq=snapshot.seq, timestamp=snapshot.timestamp, processes=found))
+
+    async def answer() -> Answer:
+        return Response(200, await off_loop(context.workers, work), JSON, NO_STORE)
+
+    return answer()
+
+
+def in_force(settings: Settings, origins: Mapping[str, str]) -> SettingsInForce:
+    """Every setting with its origin, those that were set first."""
+    values = {name: getattr(settings, name) for name in Settings.__struct_fields__ if name != "source_options"}
+    values |= {option.key: settings.source_options.get(option.key) for spec in SOURCES for option in spec.options}
+    values |= settings.source_options
+    rows = [
+        SettingInForce(name=name, value=_shown(value), origin=origins.get(name, DEFAULT))
+        for name, value in values.items()
+    ]
+    return SettingsInForce(settings=tuple(sorted(rows, key=lambda row: row.origin == DEFAULT)))
+
+
+def _shown(value: object) -> SettingValue:
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case tuple() | list():
+            return tuple(PASSWORD.sub("", str(item)) for item in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        case _:
+            return PASSWORD.sub("", str(value))
+
+
+@cache
+def _version() -> str:
+    return version("blackbox-vram")
