@@ -23,7 +23,7 @@ from blackbox.model.status import ServerStats
 from blackbox.paths import SNAPSHOT_SUFFIXES, data_directory, runtime_directory
 from blackbox.pidfile import announced
 from blackbox.recorder import HeldError, Recorder
-from blackbox.recorder.dumps.file import Dump, is_dump
+from blackbox.recorder.dumps.file import is_dump
 from blackbox.recorder.dumps.keeper import DumpKeeper
 from blackbox.recorder.storage.directory import DEMO_DIRECTORY
 from blackbox.recorder.storage.dump_files import DUMPS_DIRECTORY
@@ -167,14 +167,18 @@ def _make_sampler(settings: Settings, hub: Hub, demand: "Demand") -> Sampler:
 
 def _make_replay(settings: Settings, path: Path, hub: Hub) -> Replay:
     """Raises `FailureError` where the file is neither a dump nor a snapshot."""
+    speed = settings.replay_speed
     if path.suffix.lower() in SNAPSHOT_SUFFIXES and not is_dump(path):
         # no other server needs what replays a trace
         from blackbox.sources.memory_snapshot.playback import moments_of_file
 
-        moments, gap_seconds = moments_of_file(path), settings.interval_seconds
-    else:
-        moments, gap_seconds = Dump(path).moments(), 0.0
-    return Replay(moments, hub.publish, name=path.name, speed=settings.replay_speed, gap_seconds_min=gap_seconds)
+        gap_seconds = settings.interval_seconds
+        return Replay(moments_of_file(path), hub.publish, name=path.name, speed=speed, gap_seconds_min=gap_seconds)
+    # no other server reads a dump that may come from anyone
+    from blackbox.recorder.dumps.played import played_moments
+
+    moments = played_moments(path)
+    return Replay(moments, hub.publish, name=path.name, speed=speed, end=moments.close)
 
 
 def _is_wanted(spec: SourceSpec, settings: Settings) -> bool:

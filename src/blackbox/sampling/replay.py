@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from msgspec import structs
 
+from blackbox.errors import FailureError
 from blackbox.model.moment import Moment
 from blackbox.model.sample import Sample
 from blackbox.model.status import SourceStatus
@@ -29,8 +30,10 @@ class Replay:
         speed: float,
         gap_seconds_min: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
+        end: Callable[[], None] = lambda: None,
     ) -> None:
-        """`name` is of the recording; every published moment names it among its sources. `gap_seconds_min` is between
+        """`end`: called once nothing more is played. `name` is of the recording; every published moment names it among
+        its sources. `gap_seconds_min` is between
         moments that nobody could follow as fast as they were, at speed 1."""
         self._moments = moments
         self._publish = publish
@@ -38,6 +41,7 @@ class Replay:
         self._speed = speed
         self._gap_seconds_min = gap_seconds_min
         self._clock = clock
+        self._end = end
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self.run, name="replay", daemon=True)
 
@@ -72,10 +76,14 @@ class Replay:
                     return
                 seq += 1
                 self._publish(self._as_now(moment, seq))
+        except FailureError as error:
+            log.warning("the replay broke off after %d moments: %s", seq, error)
         except Exception:
             log.exception("the replay broke off after %d moments", seq)
         else:
             log.info("the replay of %s is over after %d moments; the last one stays", self._name, seq)
+        finally:
+            self._end()
 
     def _as_now(self, moment: Moment, seq: int) -> Moment:
         """The moment, with its places on the monotonic clock moved to now."""
