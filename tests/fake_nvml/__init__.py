@@ -2,13 +2,14 @@
 
 from tests.fake_nvml.driver import FakeDriver
 from tests.fake_nvml.library import build, compiler
-from tests.fake_nvml.machine import GIB, Gpm, Gpu, Machine, Memory, Mig, Process, gpu_uuid, mig_uuid
+from tests.fake_nvml.machine import GIB, Gpm, Gpu, Limit, Machine, Memory, Mig, Process, gpu_uuid, mig_uuid
 
 __all__ = [
     "GIB",
     "FakeDriver",
     "Gpm",
     "Gpu",
+    "Limit",
     "Machine",
     "Memory",
     "Mig",

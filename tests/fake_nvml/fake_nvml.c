@@ -485,6 +485,21 @@ EXPORT nvmlReturn_t nvmlDeviceGetNumaNodeId(nvmlDevice_t handle, int *node) {
     return OK;
 }
 
+#if DRIVER >= 580
+struct memory_limits { const char *path; unsigned long long soft, hard, used; };
+
+EXPORT nvmlReturn_t nvmlDeviceGetMemoryLimits_v1(nvmlDevice_t handle, struct memory_limits *limits) {
+    ENTER_DEVICE(nvmlDeviceGetMemoryLimits_v1, handle);
+    if (IS_MIG || !machine.limit_count) return NOT_SUPPORTED;
+    for (const struct limit *limit = machine.limits; limit < machine.limits + machine.limit_count; limit++)
+        if (!strcmp(limit->uuid, device->uuid) && !strcmp(limit->path, limits->path)) {
+            limits->soft = limit->soft, limits->hard = limit->hard, limits->used = limit->used;
+            return OK;
+        }
+    return NOT_FOUND;
+}
+#endif
+
 enum { CLOCK_MEMORY = 2 };
 
 EXPORT nvmlReturn_t nvmlDeviceGetMaxClockInfo(nvmlDevice_t handle, unsigned clock, unsigned *mhz) {

@@ -135,6 +135,17 @@ static void parse_rule(struct machine *machine, const char *line) {
     rule->times = number(line, "times", 0);
 }
 
+static void parse_limit(struct machine *machine, const char *line) {
+    machine->limits = more(machine->limits, machine->limit_count, sizeof *machine->limits);
+    struct limit *limit = &machine->limits[machine->limit_count++];
+    text(limit->uuid, line, "uuid", " \n", "");
+    const char *path = field(line, "path");
+    snprintf(limit->path, sizeof limit->path, "%.*s", path ? (int)strcspn(path, "\n") : 0, path ? path : "");
+    limit->soft = number(line, "soft", 0);
+    limit->hard = number(line, "hard", ~0ull);
+    limit->used = number(line, "used", 0);
+}
+
 static void parse_driver(struct machine *machine, const char *line) {
     text(machine->driver_version, line, "version", " \n", machine->driver_version);
     text(machine->nvml_version, line, "nvml", " \n", machine->nvml_version);
@@ -154,6 +165,7 @@ static int parse_line(struct machine *machine, const char *line) {
     else if (IS("process") && machine->device_count) parse_process(machine, line);
     else if (IS("event")) parse_event(machine, line);
     else if (IS("fault")) parse_rule(machine, line);
+    else if (IS("limit")) parse_limit(machine, line);
     else return -1;
 #undef IS
     return 0;
@@ -174,6 +186,7 @@ int machine_load(struct machine *machine, const char *path) {
     free(machine->processes);
     free(machine->events);
     free(machine->rules);
+    free(machine->limits);
     *machine = fresh;
     return 0;
 }

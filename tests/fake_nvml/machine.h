@@ -51,6 +51,12 @@ struct rule {
     unsigned id;                              /* counts hits for skip and times, over all processes */
 };
 
+/* What the cgroup at `path` may hold of the GPU `uuid`. */
+struct limit {
+    char uuid[TEXT_SIZE], path[4 * TEXT_SIZE];
+    unsigned long long soft, hard, used;
+};
+
 struct machine {
     char driver_version[TEXT_SIZE], nvml_version[TEXT_SIZE];
     unsigned cuda_version, row_bytes, grow; /* row_bytes 0: as this driver generation has it */
@@ -59,7 +65,8 @@ struct machine {
     struct process *processes;
     struct event *events;
     struct rule *rules;
-    int device_count, gpu_count, process_count, event_count, rule_count;
+    struct limit *limits;
+    int device_count, gpu_count, process_count, event_count, rule_count, limit_count;
 };
 
 /* Lives in `<state>.shared`, mapped by every process; the controller writes only `generation`. */

@@ -101,6 +101,17 @@ class QueuedEvent(Struct, kw_only=True, frozen=True):
     """One bit of NVML's event mask."""
 
 
+class Limit(Struct, kw_only=True, frozen=True):
+    """What a cgroup may hold of a GPU."""
+
+    uuid: str
+    path: str
+    """Directory of the cgroup."""
+    hard_bytes: int
+    soft_bytes: int = 0
+    used_bytes: int = 0
+
+
 class Machine(Struct, kw_only=True):
     """Everything the fake driver knows."""
 
@@ -114,6 +125,8 @@ class Machine(Struct, kw_only=True):
     """Every second read of a process list finds it this many times as long."""
     list_rows_max: int | None = None
     """Process lists stop at so many rows, without an error; NVIDIA's kernel module stops at 950."""
+    limits: list[Limit] = field(default_factory=list)
+    """None at all: a driver that keeps no limits, and says NOT_SUPPORTED."""
     faults: list[Fault] = field(default_factory=list)
     events: list[QueuedEvent] = field(default_factory=list)
 
@@ -165,6 +178,9 @@ def lines(machine: Machine) -> Iterator[str]:
         yield from _gpu_lines(gpu)
     for event in machine.events:
         yield _line("event", sequence=event.sequence, uuid=event.uuid, type=event.event_type, data=event.data)
+    for limit in machine.limits:
+        figures = {"soft": limit.soft_bytes, "hard": limit.hard_bytes, "used": limit.used_bytes}
+        yield _line("limit", uuid=limit.uuid, **figures, path=limit.path)
     for fault in machine.faults:
         yield _line(
             "fault",

@@ -17,8 +17,9 @@ import pytest
 from blackbox.model.sample import Sample
 from blackbox.sources.nvidia.process_list import ROWS_CUT
 from blackbox.sources.nvml.source import NvmlSource
+from blackbox.sources.proc.processes import HOST_PID_NAMESPACE
 from tests.clocks import ManualClock
-from tests.fake_nvml import GIB, FakeDriver, Gpu, Memory, Mig, Process, build, gpu_uuid, mig_uuid
+from tests.fake_nvml import GIB, FakeDriver, Gpu, Limit, Memory, Mig, Process, build, gpu_uuid, mig_uuid
 from tests.nvml_samples import device, feed_case, gpu, snapshot
 from tests.running_server import RunningServer
 from tests.waiting import PATIENCE_SECONDS, until
@@ -341,3 +342,47 @@ def test_coherent_gpus_say_how_they_share_memory(fake_driver: FakeDriver, nvml_s
     rows = snapshot(nvml_source.sample()).gpus
     assert [(row.addressing_mode, row.numa_node) for row in rows] == [("ats", 1), ("hmm", None), (None, None)]
     assert {row.memory_source for row in rows} == {"nvml_v2"}
+
+
+# ---- limits that are not the GPU's size ----
+
+
+def test_the_limit_of_a_cgroup_stands_in_the_row_of_its_process(
+    fake_driver: FakeDriver, fake_nvml_library: Path, nvml_clock: ManualClock, tmp_path: Path
+) -> None:
+    folder = tmp_path / "proc/77"
+    (folder / "task/77").mkdir(parents=True)
+    (folder / "task/77/stat").write_text(f"77 (python) S {' '.join(['0'] * 18)} 4200 0")
+    (folder / "cgroup").write_text("0::/pod/box\n")
+    (tmp_path / "proc/self/ns").mkdir(parents=True)
+    (tmp_path / "proc/self/ns/pid").symlink_to(HOST_PID_NAMESPACE)
+    directory = tmp_path / "sys/fs/cgroup/pod"
+    fake_driver.set_gpus([Gpu(uuid=gpu_uuid(0), processes=[Process(pid=77), Process(pid=78)])])
+    fake_driver.machine.limits = [
+        Limit(uuid=gpu_uuid(0), path=str(directory), hard_bytes=8 * GIB, soft_bytes=GIB, used_bytes=3 * GIB)
+    ]
+    fake_driver.write()
+    source = NvmlSource(
+        library=fake_nvml_library,
+        clock=nvml_clock,
+        stopwatch=nvml_clock,
+        procfs=tmp_path / "proc",
+        sysfs=tmp_path / "sys",
+    )
+    sample = source.sample()
+    source.close()
+    limited, free = snapshot(sample).processes
+    assert limited.limit is not None
+    assert (limited.limit.kind, limited.limit.limit_bytes, limited.limit.used_bytes) == ("nvml", 8 * GIB, 3 * GIB)
+    assert limited.limit.cgroup == str(directory)
+    assert free.limit is None
+
+
+def test_a_driver_that_keeps_no_limits_is_asked_once(
+    fake_driver: FakeDriver, nvml_source: NvmlSource, nvml_clock: ManualClock
+) -> None:
+    fake_driver.set_gpus([Gpu(uuid=gpu_uuid(0), processes=[Process(pid=os.getpid())])])
+    for _ in range(5):
+        assert nvml_source.sample().processes[0].limit is None
+        nvml_clock.advance(1)
+    assert fake_driver.calls("nvmlDeviceGetMemoryLimits_v1") <= 1

@@ -1,5 +1,7 @@
 """What is known of a failed allocation, and whether memory had grown before it as a leak does."""
 
+from typing import Literal
+
 from msgspec import Struct
 
 from blackbox.analysis.stacks import StackGrowth
@@ -89,6 +91,18 @@ class ProcessShare(Struct, frozen=True, kw_only=True):
     is_failed: bool
 
 
+class KnownLimit(Struct, frozen=True, kw_only=True):
+    """Less than the GPU has, for the process in question."""
+
+    kind: Literal["cgroup", "mig"]
+    """Its cgroup; the MIG instance that it runs on."""
+    limit_bytes: int
+    used_bytes: int | None
+    """Held of it when last seen."""
+    whole_free_bytes: int | None
+    """Free on the whole GPU then."""
+
+
 class FailedAllocation(Struct, frozen=True, kw_only=True):
     """What is known about a failed allocation; the input of diagnosis and advice."""
 
@@ -99,6 +113,8 @@ class FailedAllocation(Struct, frozen=True, kw_only=True):
     growth: StackGrowth | None
     gpu: GpuSummary | None
     engines: tuple[Engine, ...]
+    limit: KnownLimit | None = None
+    """None where nothing limits the process to less than the GPU, or nobody told."""
     trace_growth: UsageChange | None = None
     """What was held from step to step of a replayed trace; None where it has too few steps."""
     step_peaks: tuple[int, ...] = ()

@@ -72,8 +72,9 @@ def _immediate(failure: FailedAllocation, request: FailedRequest) -> FoundCause:
     figures |= {"free_bytes": free, "device_free_bytes": on_device, "cache_free_bytes": in_cache}
     if largest is not None:
         figures["largest_free_bytes"] = largest
+    limit = _limit_figures(failure)
     if on_device >= asked:
-        return FoundCause("limit", figures)
+        return FoundCause("limit", figures | limit)
     if (largest or 0) >= asked:
         return FoundCause("unknown", figures)
     if free >= asked:
@@ -81,11 +82,33 @@ def _immediate(failure: FailedAllocation, request: FailedRequest) -> FoundCause:
     kept = 0 if cache is None else cache.unusable.get(KEPT_BACK, 0)
     if kept and free + kept >= asked:
         return FoundCause("limit", figures | {"kept_back_bytes": kept})
+    if _is_of_cgroup(failure) and limit and limit["whole_free_bytes"] >= asked:
+        return FoundCause("limit", figures | limit)  # others do not count: they hold nothing of what it may have
     others = sum(process.used_bytes for process in failure.others)
     if _others_are_to_blame(failure, asked - free):
         return FoundCause("neighbour", figures | {"others_bytes": others})
+    if limit and limit["whole_free_bytes"] >= asked:
+        return FoundCause("limit", figures | limit)
     own = failure.failed_process
     return FoundCause("shortage", figures | ({} if own is None else {"held_bytes": own.used_bytes}))
+
+
+def _is_of_cgroup(failure: FailedAllocation) -> bool:
+    return failure.limit is not None and failure.limit.kind == "cgroup"
+
+
+def _limit_figures(failure: FailedAllocation) -> dict[str, int]:
+    """Of a limit whose rest was too little for the request; empty where there is none, or it had enough left."""
+    limit, request = failure.limit, failure.request
+    if limit is None or request is None or limit.used_bytes is None or limit.whole_free_bytes is None:
+        return {}
+    if limit.limit_bytes - limit.used_bytes >= request.requested_bytes:
+        return {}
+    return {
+        "limit_bytes": limit.limit_bytes,
+        "limit_used_bytes": limit.used_bytes,
+        "whole_free_bytes": limit.whole_free_bytes,
+    }
 
 
 def _spike(failure: FailedAllocation, request: FailedRequest) -> Iterator[FoundCause]:

@@ -206,6 +206,7 @@ def _row(
         container=listed.container,
         start_time=listed.start_time,
         kind=listed.kind,
+        limit=listed.limit,
         unknown=_unknown(listed, allocated_bytes, unknown),
     )
 

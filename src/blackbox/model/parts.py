@@ -74,6 +74,19 @@ class Device(Part, frozen=True, kw_only=True):
     """The kernel's NUMA node that its memory is, whose pages the kernel gives out and takes back."""
 
 
+class MemoryLimit(Struct, frozen=True, kw_only=True):
+    """Less than the GPU has: what the cgroup of a process may hold of it."""
+
+    kind: Literal["dmem", "nvml"]
+    """Who keeps it: the kernel's controller, or NVIDIA's driver by itself (as for MPS)."""
+    limit_bytes: int
+    """What is refused beyond."""
+    used_bytes: int | None
+    """Held by all processes of the cgroup; null where nobody tells."""
+    cgroup: str
+    """Whose limit it is: the process's own, or one around it."""
+
+
 class DeviceProcess(Part, frozen=True, kw_only=True, gc=False):
     """A process holding memory on one device, as the driver lists it."""
 
@@ -91,6 +104,8 @@ class DeviceProcess(Part, frozen=True, kw_only=True, gc=False):
     """Unix seconds. With the pid, the identity of the process."""
     state: ThreadState | None = None
     """State of its main thread."""
+    limit: MemoryLimit | None = None
+    """The tightest of its cgroups on this device."""
 
 
 class AllocatorBlock(Struct, frozen=True, array_like=True, gc=False):

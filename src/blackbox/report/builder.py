@@ -8,6 +8,7 @@ from blackbox.analysis.diagnosis import (
     AllocatorCache,
     FailedAllocation,
     FailedRequest,
+    KnownLimit,
     ProcessShare,
     UsageChange,
     uses_of_moment,
@@ -53,6 +54,7 @@ def build_report(evidence: Evidence) -> Report:
         growth=growth,
         gpu=gpu,
         engines=evidence.last.engines,
+        limit=_limit(evidence.last, subject),
         trace_growth=_trace_growth(evidence),
         step_peaks=() if evidence.replayed is None else evidence.replayed.told.step_peaks,
     )
@@ -115,6 +117,35 @@ def _request(evidence: Evidence, gpu: GpuSummary | None, subject: ReportSubject 
         missing_bytes=None if free is None else max(0, asked - free),
         others_bytes=others,
         thread=_thread(evidence, oom.thread_id),
+    )
+
+
+def _limit(last: Snapshot, subject: ReportSubject | None) -> KnownLimit | None:
+    """What kept the process from the whole GPU: its cgroup, else its MIG instance."""
+    if subject is None:
+        return None
+    gpus = {gpu.uuid: gpu for gpu in last.gpus}
+    device = gpus.get(subject.key.gpu_uuid)
+    if device is None or "total_bytes" in device.unknown:
+        return None
+    row = next(
+        (row for row in last.processes if (row.gpu_uuid, row.pid) == (subject.key.gpu_uuid, subject.key.pid)), None
+    )
+    if row is not None and row.limit is not None:
+        return KnownLimit(
+            kind="cgroup",
+            limit_bytes=row.limit.limit_bytes,
+            used_bytes=row.limit.used_bytes,
+            whole_free_bytes=device.free_bytes,
+        )
+    whole = gpus.get(device.parent_uuid or "")
+    if whole is None or "total_bytes" in whole.unknown:
+        return None
+    return KnownLimit(
+        kind="mig",
+        limit_bytes=device.total_bytes - device.driver_reserved_bytes,
+        used_bytes=device.used_bytes,
+        whole_free_bytes=whole.free_bytes,
     )
 
 

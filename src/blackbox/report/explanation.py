@@ -17,6 +17,9 @@ WHY_UNUSABLE = {
 """Why free memory could not serve a request."""
 
 
+_WHOSE_LIMIT = {"cgroup": "its cgroup", "mig": "its MIG instance"}
+
+
 def tell(failure: FailedAllocation, causes: Sequence[FoundCause]) -> tuple[ToldCause, ...]:
     """The causes in sentences."""
     return tuple(ToldCause(found.cause, tuple(_sentences(failure, found)), found.figures) for found in causes)
@@ -58,6 +61,12 @@ def _immediate(failure: FailedAllocation, found: FoundCause) -> str:
             return (
                 f"{asked}; {there}. {size(figures['kept_back_bytes'])} more lay free there in pieces that "
                 "max_split_size_mb keeps from smaller requests."
+            )
+        case "limit" if "limit_bytes" in figures and failure.limit is not None:
+            allowed, held = size(figures["limit_bytes"]), size(figures["limit_used_bytes"])
+            return (
+                f"{asked}; {_WHOSE_LIMIT[failure.limit.kind]} may hold {allowed} and held {held}, while "
+                f"{size(figures['whole_free_bytes'])} were free on the whole GPU: that limit refused, not the device."
             )
         case "limit":
             return (

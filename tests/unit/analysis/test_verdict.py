@@ -1,10 +1,20 @@
 """No cause, sentence or advice contradicts the figures it is made of."""
 
+from typing import Literal
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from blackbox.analysis.advice import advise
-from blackbox.analysis.diagnosis import AllocatorCache, FailedAllocation, FailedRequest, ProcessShare, UsageChange
+from blackbox.analysis.diagnosis import (
+    AllocatorCache,
+    FailedAllocation,
+    FailedRequest,
+    KnownLimit,
+    ProcessShare,
+    UsageChange,
+)
 from blackbox.analysis.trace.moments import KEPT_BACK, OTHER_STREAM, PRIVATE_POOL
 from blackbox.analysis.usage import GpuSummary
 from blackbox.analysis.verdict import FoundCause, verdict_of
@@ -45,6 +55,17 @@ def caches(draw: st.DrawFn) -> AllocatorCache:
 
 
 @st.composite
+def limits(draw: st.DrawFn) -> KnownLimit:
+    allowed = draw(amounts)
+    return KnownLimit(
+        kind=draw(st.sampled_from(["cgroup", "mig"])),
+        limit_bytes=allowed,
+        used_bytes=draw(st.none() | st.integers(0, allowed)),
+        whole_free_bytes=draw(st.none() | amounts),
+    )
+
+
+@st.composite
 def failures(draw: st.DrawFn) -> FailedAllocation:
     asked = draw(st.integers(1, 8 * GIB))
     free = draw(st.one_of(st.none(), st.integers(0, 2 * asked)))
@@ -77,6 +98,7 @@ def failures(draw: st.DrawFn) -> FailedAllocation:
         growth=None,
         gpu=draw(st.one_of(st.none(), st.just(GpuSummary(0, "GPU", 80 * GIB, 79 * GIB, GIB, 0)))),
         engines=(),
+        limit=draw(st.one_of(st.none(), limits())),
         trace_growth=draw(st.one_of(st.none(), changes("memory held from step to step"))),
         step_peaks=tuple(draw(st.lists(amounts, max_size=5))),
     )
@@ -98,6 +120,9 @@ def check_figures(failure: FailedAllocation, found: FoundCause) -> None:
         case "limit" if "kept_back_bytes" in figures:
             assert cache is not None
             assert free < asked <= free + cache.unusable[KEPT_BACK]
+        case "limit" if "limit_bytes" in figures:
+            assert figures["limit_bytes"] - figures["limit_used_bytes"] < asked
+            assert max(figures["whole_free_bytes"], request.device_free_bytes or 0) >= asked
         case "limit":
             assert (request.device_free_bytes or 0) >= asked
         case "unknown":
@@ -164,3 +189,32 @@ def test_nothing_failed_and_nothing_is_the_cause() -> None:
     nothing = FailedAllocation(request=None, cache=None, processes=(), uses=(), growth=None, gpu=None, engines=())
     assert verdict_of(nothing) == ()
     assert list(explain(nothing, ())) == []
+
+
+def refused_by(kind: Literal["cgroup", "mig"]) -> FailedAllocation:
+    """3 GiB asked for, 1 left of the 10 that it may hold, 60 free on the whole GPU, much of it held by another."""
+    other = ProcessShare(
+        pid=2, name="python", label="python (pid 2)", user=None, used_bytes=9 * GIB, uses={}, is_failed=False,
+        change=UsageChange(what="python (pid 2)", before_bytes=9 * GIB, after_bytes=9 * GIB, fell_bytes=0),
+    )  # fmt: skip
+    return FailedAllocation(
+        request=FailedRequest(
+            time=0.0, requested_bytes=3 * GIB, device_free_bytes=GIB, missing_bytes=2 * GIB, others_bytes=0, thread=None
+        ),
+        cache=None,
+        processes=(other,) if kind == "cgroup" else (),
+        uses=(),
+        growth=None,
+        gpu=None,
+        engines=(),
+        limit=KnownLimit(kind=kind, limit_bytes=10 * GIB, used_bytes=9 * GIB, whole_free_bytes=60 * GIB),
+    )
+
+
+@pytest.mark.parametrize(("kind", "whose"), [("cgroup", "its cgroup"), ("mig", "its MIG instance")])
+def test_a_limit_that_is_not_the_gpus_size_is_told_with_its_figures(kind: Literal["cgroup", "mig"], whose: str) -> None:
+    failure = refused_by(kind)
+    (found,) = verdict_of(failure)
+    assert found.cause == "limit"
+    ((sentence,),) = (told.why for told in tell(failure, (found,)))
+    assert f"{whose} may hold 10.0 GiB and held 9.0 GiB, while 60.0 GiB were free on the whole GPU" in sentence

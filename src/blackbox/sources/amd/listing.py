@@ -9,6 +9,7 @@ from blackbox.sources.amd.clients import NAME, Clients, read_clients
 from blackbox.sources.amd.files import NO_GPU, Files
 from blackbox.sources.amd.kfd import Kfd
 from blackbox.sources.proc.device_processes import Holder, name_processes
+from blackbox.sources.proc.memory_limits import MemoryLimitReader
 from blackbox.sources.proc.processes import Procfs
 
 INTERVAL_SECONDS_MIN = 1.0
@@ -40,6 +41,7 @@ class ProcessListReader:
         self._stopwatch = stopwatch
         self._kfd = Kfd(files, root)
         self._proc = root / "proc"
+        self._sysfs = root / "sys"
         self._procfs = procfs
         self._due_at = float("-inf")
 
@@ -72,7 +74,8 @@ class ProcessListReader:
             for (pid, uuid), used in sorted(held.items())
             if used
         ]
-        self.processes = name_processes(holders, self._procfs)
+        addresses = {card.uuid: card.pci for card in cards}
+        self.processes = name_processes(holders, self._procfs, MemoryLimitReader(self._sysfs, addresses))
         self.taken_at = now
         self.left_out_total += len(left_out)
         self.unknown = barred.reason if barred else _why_incomplete(is_host, of_kfd is not None, clients.hidden)

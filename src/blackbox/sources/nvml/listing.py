@@ -1,12 +1,16 @@
 """The process lists of all devices, read as rarely as their cost demands."""
 
-from blackbox.model.parts import DeviceProcess
+from pathlib import Path
+
+from blackbox.model.parts import DeviceProcess, MemoryLimit
 from blackbox.sources.nvidia.driver import Driver
 from blackbox.sources.nvidia.errors import Failure, Fault
 from blackbox.sources.nvidia.process_list import ProcessLists, ProcessRow, gap_of
 from blackbox.sources.nvml.device import TrackedDevice
+from blackbox.sources.nvml.memory_limits import CALL, read_memory_limit
 from blackbox.sources.nvml.registry import DeviceRegistry
 from blackbox.sources.proc.device_processes import Holder, name_processes
+from blackbox.sources.proc.memory_limits import MemoryLimitReader
 from blackbox.sources.proc.processes import Procfs
 
 INTERVAL_SECONDS_MIN = 1.0
@@ -21,7 +25,8 @@ SLACK_SECONDS = 0.05
 class ProcessListReader:
     """Keeps the newest process list of every device in it, and the processes of all."""
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Driver, sysfs: Path = Path("/sys")) -> None:
+        self._sysfs = sysfs
         self.seconds = 0.0
         """Time in the driver for the last reading of all lists."""
         self.interval_seconds = INTERVAL_SECONDS_MIN
@@ -49,10 +54,10 @@ class ProcessListReader:
         before = self._driver.seconds_total
         for gpu in registry.gpus:
             self._read_gpu(registry, gpu, now)
+        self._gather(registry, procfs)
         self.seconds = self._driver.seconds_total - before
         self.interval_seconds = min(INTERVAL_SECONDS_MAX, max(INTERVAL_SECONDS_MIN, COST_SHARE * self.seconds))
         self._due_at = now + self.interval_seconds
-        self._gather(registry, procfs)
 
     def forget_lost(self, registry: DeviceRegistry) -> None:
         """Drops the processes of devices that are no more, or no more to be asked."""
@@ -107,6 +112,18 @@ class ProcessListReader:
             device.rows, device.rows_taken_at = [], None
         return reading
 
+    def _limits(self, registry: DeviceRegistry) -> MemoryLimitReader:
+        """Of whole GPUs: instances cannot be limited further."""
+        gpus = {gpu.device_handle.uuid: gpu.device_handle for gpu in registry.gpus}
+        addresses = {uuid: handle.pci for uuid, handle in gpus.items() if handle.pci}
+        may_ask = self._driver.is_open and self._driver.function(CALL) is not None
+
+        def ask(gpu_uuid: str, directory: Path) -> MemoryLimit | None:
+            handle = gpus.get(gpu_uuid)
+            return None if handle is None else read_memory_limit(handle.calls, directory)
+
+        return MemoryLimitReader(self._sysfs, addresses, ask if may_ask else None)
+
     def _gather(self, registry: DeviceRegistry, procfs: Procfs | None) -> None:
         holders = [
             Holder(row.pid, device.device_handle.uuid, row.used_bytes, row.kind)
@@ -115,7 +132,7 @@ class ProcessListReader:
         ]
         times = [device.rows_taken_at for device in registry if device.rows_taken_at is not None]
         self.taken_at = min(times, default=None)
-        self.processes = name_processes(holders, procfs)
+        self.processes = name_processes(holders, procfs, self._limits(registry))
         self._listed = _listed(registry)
 
 

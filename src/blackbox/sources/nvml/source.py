@@ -144,7 +144,7 @@ class NvmlSource:
 
     def _forget(self) -> None:
         self._registry = DeviceRegistry(self._wall_clock, self._procfs_path)
-        self._listing = ProcessListReader(self._driver)
+        self._listing = ProcessListReader(self._driver, self._sysfs)
 
     def _open(self) -> Failure | None:
         if self._driver.is_open:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from blackbox.model.parts import DeviceProcess, ProcessKind, ThreadState
+from blackbox.model.parts import DeviceProcess, MemoryLimit, ProcessKind, ThreadState
+from blackbox.sources.proc.memory_limits import MemoryLimitReader
 from blackbox.sources.proc.processes import Procfs
 
 _USED_UNKNOWN = "the driver does not tell the memory of single processes here"
@@ -21,15 +22,18 @@ class Holder(NamedTuple):
     kind: ProcessKind
 
 
-def name_processes(holders: Iterable[Holder], procfs: Procfs | None) -> tuple[DeviceProcess, ...]:
-    """The processes with their names; without `procfs` they stay nameless."""
+def name_processes(
+    holders: Iterable[Holder], procfs: Procfs | None, limits: MemoryLimitReader | None = None
+) -> tuple[DeviceProcess, ...]:
+    """The processes with their names and limits; without `procfs` they stay nameless."""
     infos: dict[int, _ProcessInfo] = {}
     processes: list[DeviceProcess] = []
     for holder in holders:
         info = infos.get(holder.pid)
         if info is None:
             info = infos[holder.pid] = _look(holder.pid, procfs)
-        processes.append(_process(holder, info))
+        limit = limits.of(info.cgroup, holder.gpu_uuid) if limits else None
+        processes.append(_process(holder, info, limit))
     if procfs:
         procfs.keep(infos)
     return tuple(processes)
@@ -45,6 +49,7 @@ class _ProcessInfo(NamedTuple):
     start_time: float | None
     state: ThreadState | None
     unknown: dict[str, str]
+    cgroup: str | None = None
 
 
 def _look(pid: int, procfs: Procfs | None) -> _ProcessInfo:
@@ -57,10 +62,12 @@ def _look(pid: int, procfs: Procfs | None) -> _ProcessInfo:
         unknown.update(dict.fromkeys(("user", "uid"), "/proc does not tell the owner"))
     if facts.start_time is None:
         unknown["start_time"] = "/proc does not tell the time of boot"
-    return _ProcessInfo(facts.name, facts.user, facts.uid, facts.container, facts.start_time, facts.state, unknown)
+    return _ProcessInfo(
+        facts.name, facts.user, facts.uid, facts.container, facts.start_time, facts.state, unknown, facts.cgroup
+    )
 
 
-def _process(holder: Holder, info: _ProcessInfo) -> DeviceProcess:
+def _process(holder: Holder, info: _ProcessInfo, limit: MemoryLimit | None) -> DeviceProcess:
     unknown = info.unknown
     if holder.used_bytes is None:
         unknown = {**unknown, "used_bytes": _USED_UNKNOWN}
@@ -75,5 +82,6 @@ def _process(holder: Holder, info: _ProcessInfo) -> DeviceProcess:
         container=info.container,
         start_time=info.start_time,
         state=info.state,
+        limit=limit,
         unknown=unknown,
     )

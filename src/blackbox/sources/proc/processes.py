@@ -40,6 +40,8 @@ class ProcessFacts(NamedTuple):
     container: str | None
     state: ThreadState
     """Of the main thread."""
+    cgroup: str | None = None
+    """Its path in the unified hierarchy (version 2), as seen from here."""
 
     @property
     def identity(self) -> ProcessIdentity:
@@ -72,6 +74,11 @@ def container_id(cgroup: str) -> str | None:
         if found := pattern.findall(cgroup):
             return found[-1]
     return None
+
+
+def cgroup_path(cgroup: str) -> str | None:
+    """The path of version 2 in the text of a cgroup file; None where that has none."""
+    return next((line.removeprefix("0::") for line in cgroup.splitlines() if line.startswith("0::/")), None)
 
 
 class Procfs:
@@ -160,6 +167,7 @@ class Procfs:
             user=None if uid is None else self._user(uid),
             container=container_id(cgroup),
             state=_state(stat, stat.cpu_ticks),
+            cgroup=cgroup_path(cgroup),
         )
 
     def _hold(self, path: str, directory: int) -> int | None:

@@ -1,0 +1,74 @@
+"""What the cgroup of a process may hold of a GPU's memory, by the kernel's own controller (`dmem`, Linux 6.14 on)."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from blackbox.model.parts import MemoryLimit
+
+CGROUPS = "fs/cgroup"
+CAPACITY = "dmem.capacity"
+"""At the root alone: the regions there are, such as `drm/0000:03:00.0/vram0 8514437120`. Absent where nobody limits."""
+DEPTH_MAX = 16
+"""Ancestors of a cgroup that are looked at; systemd and Kubernetes nest half as deep."""
+
+Ask = Callable[[str, Path], MemoryLimit | None]
+"""(UUID of a device, directory of a cgroup) -> what a driver of its own limits it to."""
+
+
+class MemoryLimitReader:
+    """Reads limits during one reading of the process lists; what many processes share is read once."""
+
+    def __init__(self, sysfs: Path, addresses: dict[str, str], ask: Ask | None = None) -> None:
+        """`addresses`: UUID of a device -> its PCI address. `ask` is asked beside the kernel."""
+        self._root = sysfs / CGROUPS
+        self._addresses = addresses
+        self._ask = ask
+        self._has_dmem = bool(addresses) and (self._root / CAPACITY).exists()
+        self._known: dict[tuple[str, str], MemoryLimit | None] = {}
+
+    def of(self, cgroup: str | None, gpu_uuid: str) -> MemoryLimit | None:
+        """The tightest limit of a cgroup (its path below the root) and of those around it; None without any."""
+        if cgroup is None or ".." in cgroup or not (self._has_dmem or self._ask):
+            return None
+        key = cgroup, gpu_uuid
+        if key not in self._known:
+            self._known[key] = self._tightest(cgroup, gpu_uuid)
+        return self._known[key]
+
+    def _tightest(self, cgroup: str, gpu_uuid: str) -> MemoryLimit | None:
+        path = cgroup.strip("/")
+        found: list[MemoryLimit] = []
+        for _ in range(DEPTH_MAX):
+            if not path:
+                break
+            directory = self._root / path
+            found += filter(None, (self._of_dmem(directory, gpu_uuid), self._ask and self._ask(gpu_uuid, directory)))
+            path = path.rpartition("/")[0]
+        return min(found, key=lambda limit: limit.limit_bytes, default=None)
+
+    def _of_dmem(self, directory: Path, gpu_uuid: str) -> MemoryLimit | None:
+        address = self._addresses.get(gpu_uuid) if self._has_dmem else None
+        if address is None:
+            return None
+        limits = _regions(directory / "dmem.max", address)
+        numbers = {region: int(value) for region, value in limits.items() if value.isdigit()}
+        if not numbers:
+            return None
+        current = _regions(directory / "dmem.current", address)
+        used = sum(int(current[region]) for region in numbers if current.get(region, "").isdigit())
+        return MemoryLimit(
+            kind="dmem",
+            limit_bytes=sum(numbers.values()),
+            used_bytes=used if current else None,
+            cgroup=f"/{directory.relative_to(self._root)}",
+        )
+
+
+def _regions(file: Path, address: str) -> dict[str, str]:
+    """Region of the GPU's own memory at this PCI address -> what stands beside it."""
+    try:
+        lines = file.read_text().splitlines()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    pairs = (line.rpartition(" ") for line in lines)
+    return {region: value for region, _, value in pairs if address in region and "stolen" not in region}

@@ -1,0 +1,82 @@
+"""What a cgroup may hold of a GPU, out of the kernel's files."""
+
+from pathlib import Path
+
+import pytest
+
+from blackbox.model.parts import MemoryLimit
+from blackbox.sources.proc.memory_limits import MemoryLimitReader
+from blackbox.sources.proc.processes import cgroup_path
+
+GIB = 1024**3
+UUID, ADDRESS = "GPU-1", "0000:03:00.0"
+REGION = f"drm/{ADDRESS}/vram0"
+OTHER = "drm/0000:04:00.0/vram0"
+
+
+@pytest.fixture
+def cgroups(tmp_path: Path) -> Path:
+    root = tmp_path / "fs/cgroup"
+    root.mkdir(parents=True)
+    (root / "dmem.capacity").write_text(f"{REGION} {80 * GIB}\n")
+    return root
+
+
+def limit(root: Path, path: str, allowed: str, used: int | None = None) -> None:
+    directory = root / path
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "dmem.max").write_text(f"{OTHER} 4096\n{REGION} {allowed}\ndrm/{ADDRESS}/stolen 77\n")
+    if used is not None:
+        (directory / "dmem.current").write_text(f"{OTHER} 1\n{REGION} {used}\n")
+
+
+def of(cgroups: Path, path: str | None, **changes: str) -> MemoryLimit | None:
+    return MemoryLimitReader(cgroups.parents[1], {UUID: ADDRESS} | changes).of(path, UUID)
+
+
+def test_the_limit_of_a_cgroup_and_what_it_holds(cgroups: Path) -> None:
+    limit(cgroups, "pod/box", str(8 * GIB), 3 * GIB)
+    expected = MemoryLimit(kind="dmem", limit_bytes=8 * GIB, used_bytes=3 * GIB, cgroup="/pod/box")
+    assert of(cgroups, "/pod/box") == expected
+
+
+def test_the_tightest_of_those_around_it_counts(cgroups: Path) -> None:
+    limit(cgroups, "pod/box", str(8 * GIB))
+    limit(cgroups, "pod", str(2 * GIB), GIB)
+    found = of(cgroups, "/pod/box")
+    assert found is not None
+    assert (found.cgroup, found.limit_bytes) == ("/pod", 2 * GIB)
+
+
+@pytest.mark.parametrize("path", [None, "/", "/../other", "/free", "/none/such"])
+def test_without_a_limit_there_is_none(cgroups: Path, path: str | None) -> None:
+    limit(cgroups, "free", "max", GIB)
+    assert of(cgroups, path) is None
+
+
+def test_a_kernel_without_the_controller_is_not_asked(cgroups: Path) -> None:
+    limit(cgroups, "box", str(GIB))
+    (cgroups / "dmem.capacity").unlink()
+    assert of(cgroups, "/box") is None
+
+
+def test_a_driver_that_keeps_limits_itself_is_asked_beside_the_kernel(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def ask(uuid: str, directory: Path) -> MemoryLimit | None:
+        asked.append(str(directory.relative_to(tmp_path)))
+        own = MemoryLimit(kind="nvml", limit_bytes=GIB, used_bytes=0, cgroup=str(directory))
+        return own if directory.name == "pod" else None
+
+    reader = MemoryLimitReader(tmp_path, {UUID: ADDRESS}, ask)
+    first = reader.of("/pod/box", UUID)
+    assert first is not None
+    assert first.kind == "nvml"
+    assert reader.of("/pod/box", UUID) == first
+    assert asked == ["fs/cgroup/pod/box", "fs/cgroup/pod"], "what processes share is asked once"
+
+
+def test_the_path_of_a_process_in_the_unified_hierarchy() -> None:
+    assert cgroup_path("4:memory:/a\n0::/kubepods/pod1\n") == "/kubepods/pod1"
+    assert cgroup_path("4:memory:/a\n") is None
+    assert cgroup_path("") is None
