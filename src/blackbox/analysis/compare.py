@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from blackbox.model.identity import ProcessKey, same_start
 from blackbox.model.parts import BlockType
-from blackbox.model.query import Change, Comparison, ProcessChange, Side, StackChange, TypeChange
+from blackbox.model.query import Change, Comparison, ProcessChange, PurposeChange, Side, StackChange, TypeChange
 from blackbox.model.snapshot import Process, Snapshot
 
 BlockKind = tuple[BlockType, str | None]
@@ -100,7 +100,8 @@ def _difference(old: ProcessSums | None, new: ProcessSums | None) -> ProcessChan
     before, after = old.process.used_bytes if old else 0, new.process.used_bytes if new else 0
     types = tuple(_types(old.kinds if old else {}, new.kinds if new else {}))
     stacks = tuple(_stacks(old, new))
-    if old and new and before == after and not types and not stacks:
+    purposes = tuple(_purposes(old, new))
+    if old and new and before == after and not types and not stacks and not purposes:
         return None
     return ProcessChange(
         change=_change(old, new, after - before),
@@ -113,6 +114,7 @@ def _difference(old: ProcessSums | None, new: ProcessSums | None) -> ProcessChan
         after_bytes=after,
         delta_bytes=after - before,
         types=types,
+        purposes=purposes,
         stacks=stacks,
         unknown=_unknown(old, new),
     )
@@ -145,6 +147,28 @@ def _types(old: Sums, new: Sums) -> list[TypeChange]:
                 )
             )
     return sorted(found, key=lambda change: -abs(change.delta_bytes))
+
+
+def _purposes(old: ProcessSums | None, new: ProcessSums | None) -> list[PurposeChange]:
+    before, after = _by_purpose(old), _by_purpose(new)
+    if before is None or after is None:
+        return []
+    changes = [
+        PurposeChange(
+            purpose=purpose,
+            before_bytes=before.get(purpose, 0),
+            after_bytes=after.get(purpose, 0),
+            delta_bytes=after.get(purpose, 0) - before.get(purpose, 0),
+        )
+        for purpose in dict.fromkeys((*before, *after))
+        if before.get(purpose, 0) != after.get(purpose, 0)
+    ]
+    return sorted(changes, key=lambda change: -abs(change.delta_bytes))
+
+
+def _by_purpose(side: ProcessSums | None) -> dict[str, int] | None:
+    """Nothing of a process that is not there, None where no allocator told its blocks."""
+    return {} if side is None else side.process.purposes
 
 
 def _stacks(old: ProcessSums | None, new: ProcessSums | None) -> list[StackChange]:

@@ -38,7 +38,8 @@ SERIES_GPU = Parameter(
 )
 BLOCKS: Parameter[BlockDetail] = Parameter(
     name="blocks",
-    help="Every block, blocks counted by process, type and use, or none. Sums and counts stay whole.",
+    help="Every block; blocks counted by process, type and use (`summary`), the same with stacks (`stacks`), or none. "
+    "Sums and counts stay whole.",
     values=one_of(get_args(BlockDetail)),
     default="full",
 )

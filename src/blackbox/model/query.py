@@ -232,6 +232,19 @@ class TypeChange(Struct, frozen=True, kw_only=True):
     """Their number in `b`."""
 
 
+class PurposeChange(Struct, frozen=True, kw_only=True):
+    """What a process holds for one purpose, then and later."""
+
+    purpose: str
+    """As in `purposes` of a process: what is in use, evictable and free are told apart."""
+    before_bytes: int
+    """In `a`."""
+    after_bytes: int
+    """In `b`."""
+    delta_bytes: int
+    """After - before."""
+
+
 class StackChange(Struct, frozen=True, kw_only=True):
     """Live memory of one process from one stack, then and later."""
 
@@ -274,6 +287,9 @@ class ProcessChange(Struct, frozen=True, kw_only=True):
     """After - before."""
     types: tuple[TypeChange, ...]
     """Which types of blocks differ, the largest difference first."""
+    purposes: tuple[PurposeChange, ...] = ()
+    """For which purposes it holds more or less, the largest difference first; empty where its allocator did not tell
+    its blocks in both."""
     stacks: tuple[StackChange, ...]
     """From which stacks more or less is live, the largest difference first; of a process that is new or gone, all.
     Empty, and named in `unknown`, where the process did not tell its stacks in both."""

@@ -333,10 +333,10 @@ class Snapshot(Struct, frozen=True, kw_only=True, omit_defaults=True):
     blocks_omitted: Count
     """Blocks cut from `blocks` by the cap or by `?blocks=`; the sums and counts include them."""
     blocks_summary: tuple[BlockGroup, ...] | None
-    """With `?blocks=summary`; null otherwise."""
+    """With `?blocks=summary` and `?blocks=stacks`; null otherwise."""
     stacks: tuple[Stack, ...] | None
     """Who allocated, in the program's code: rows of a process on a GPU sum to its `allocated_bytes`. null where no
-    program records the history of its allocator, and without `?blocks=full`."""
+    program records the history of its allocator, and without `?blocks=full` or `?blocks=stacks`."""
     schema: int
     """Version of this shape."""
     seq: int

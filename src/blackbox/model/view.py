@@ -1,15 +1,14 @@
 """Ways to ask for a snapshot, and what each leaves out."""
 
 from collections.abc import Collection
-from itertools import groupby
 from typing import Literal, NamedTuple
 
 from msgspec import structs
 
 from blackbox.model.snapshot import Block, BlockGroup, Snapshot
 
-BlockDetail = Literal["full", "summary", "none"]
-ShapeDetail = Literal["full", "summary", "none", "columns"]
+BlockDetail = Literal["full", "summary", "none", "stacks"]
+ShapeDetail = Literal["full", "summary", "none", "stacks", "columns"]
 """`columns`: the blocks alone, as `blackbox.model.block_table`."""
 Encoding = Literal["identity", "gzip", "zstd"]
 
@@ -39,31 +38,33 @@ def with_blocks(snapshot: Snapshot, detail: ShapeDetail, blocks_max: int) -> Sna
         snapshot,
         blocks=(),
         blocks_omitted=len(snapshot.blocks),
-        blocks_summary=summarise(snapshot.blocks) if detail == "summary" else None,
-        stacks=None,
+        blocks_summary=None if detail == "none" else summarise(snapshot.blocks),
+        stacks=snapshot.stacks if detail == "stacks" else None,
     )
 
 
 def summarise(blocks: Collection[Block]) -> tuple[BlockGroup, ...]:
     """Blocks counted by GPU, process, type, subtype and use."""
-    groups: list[BlockGroup] = []
-    for _, alike in groupby(sorted(blocks, key=_likeness), key=_likeness):
-        members = list(alike)
-        first = members[0]
-        groups.append(
-            BlockGroup(
-                pid=first.pid,
-                gpu=first.gpu,
-                type=first.type,
-                allocated=first.allocated,
-                utilized=first.utilized,
-                count=len(members),
-                size=sum(block.size for block in members),
-                subtype=first.subtype,
-            )
+    sums: dict[tuple[int, int, str, str, bool, bool], list[int]] = {}
+    firsts: dict[tuple[int, int, str, str, bool, bool], Block] = {}
+    for block in blocks:
+        key = block.gpu, block.pid, block.type, block.subtype or "", block.allocated, block.utilized
+        known = sums.get(key)
+        if known is None:
+            sums[key], firsts[key] = [1, block.size], block
+        else:
+            known[0] += 1
+            known[1] += block.size
+    return tuple(
+        BlockGroup(
+            pid=first.pid,
+            gpu=first.gpu,
+            type=first.type,
+            allocated=first.allocated,
+            utilized=first.utilized,
+            count=sums[key][0],
+            size=sums[key][1],
+            subtype=first.subtype,
         )
-    return tuple(groups)
-
-
-def _likeness(block: Block) -> tuple[int, int, str, str, bool, bool]:
-    return block.gpu, block.pid, block.type, block.subtype or "", block.allocated, block.utilized
+        for key, first in sorted(firsts.items(), key=lambda item: item[0])
+    )

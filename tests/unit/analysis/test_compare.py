@@ -1,6 +1,7 @@
 """What differs between two snapshots."""
 
 from hypothesis import given, settings
+from msgspec import structs
 
 from blackbox.analysis.compare import compare
 from blackbox.cli.commands import compare as compare_command
@@ -140,3 +141,34 @@ def test_people_read_the_line_of_the_program_that_grew() -> None:
     ]
     hidden = list(compare_command.lines(compare(stacked(step=1), stacked(other=GIB))))
     assert any("not known" in line and "not told, then 1.0 GiB" in line for line in hidden)
+
+
+def test_what_is_cached_is_told_from_what_is_in_use() -> None:
+    """Pages of a KV cache that went from in use to cached change no sum by type."""
+    weight, _, activation = allocator().blocks or ()
+    freed = structs.replace(activation, state="pending_free", type="kv_cache", subtype=None)
+    used = structs.replace(freed, state="active")
+
+    def seen(block: AllocatorBlock) -> Snapshot:
+        one = allocator(1, blocks=(weight, block), reserved_bytes=3 * GIB, allocated_bytes=2 * GIB, threads=None)
+        return merge(moment(sample([device()], [process(1, used_bytes=4 * GIB)], allocators=(one,))))
+
+    (row,) = compare(seen(used), seen(freed)).processes
+    assert (row.change, row.delta_bytes) == ("shifted", 0)
+    told = {change.purpose: change.delta_bytes for change in row.purposes}
+    assert told == {"kv_used": -GIB, "kv_cached": GIB}
+
+
+@given(moments(), moments())
+@settings(max_examples=40)
+def test_purposes_sum_to_the_difference_in_what_is_reserved(before: Moment, after: Moment) -> None:
+    old, new = merge(before), merge(after)
+    for row in compare(old, new).processes:
+        pair = [
+            next((one for one in side.processes if (one.gpu_uuid, one.pid) == (row.gpu_uuid, row.pid)), None)
+            for side in (old, new)
+        ]
+        if row.change in ("new", "gone") or any(one is None or one.purposes is None for one in pair):
+            continue
+        sizes = [one.reserved_bytes for one in pair if one is not None]
+        assert sum(change.delta_bytes for change in row.purposes) == sizes[1] - sizes[0]

@@ -1,8 +1,10 @@
 """What each amount of block detail leaves out, and what it must not."""
 
+from msgspec import structs
+
 from blackbox.merge import merge
 from blackbox.model.moment import Moment
-from blackbox.model.parts import Allocator, AllocatorBlock, Device, DeviceProcess, Memory
+from blackbox.model.parts import Allocator, AllocatorBlock, Device, DeviceProcess, Memory, OwningStack
 from blackbox.model.sample import Sample
 from blackbox.model.view import with_blocks
 
@@ -80,3 +82,16 @@ def test_summary_counts_like_blocks_together() -> None:
         (False, 3, 3 * BLOCK_BYTES),
         (True, 6, 6 * BLOCK_BYTES),
     ]
+
+
+def test_stacks_come_without_the_blocks() -> None:
+    moment = moment_of_blocks(9)
+    (one,) = moment.samples[0].allocators
+    told = structs.replace(one, stacks=(OwningStack(("a.py:1 f",), 4 * BLOCK_BYTES, 4),))
+    snapshot = merge(structs.replace(moment, samples=(structs.replace(moment.samples[0], allocators=(told,)),)))
+    bare = with_blocks(snapshot, "stacks", 100)
+    assert bare.blocks == ()
+    assert bare.stacks == snapshot.stacks
+    assert sum(stack.allocated_bytes for stack in bare.stacks or ()) == 6 * BLOCK_BYTES
+    assert bare.blocks_summary == with_blocks(snapshot, "summary", 100).blocks_summary
+    assert with_blocks(snapshot, "summary", 100).stacks is None
