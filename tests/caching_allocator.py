@@ -4,6 +4,7 @@ Made from what the allocator is known to do, and from none of the code that read
 true sums after every step, so that a reader can be held against them.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ POOL = (0, 0)
 ROOM_BYTES = 1 << 40
 """Of one expandable segment: more than any device has."""
 STATES = {"active": "active_allocated", "pending": "active_pending_free", "free": "inactive"}
+OLD_VERSIONS: tuple[Version, ...] = ((1, 12), (1, 13))
+"""Which write no trace, and a bare list of segments."""
 VERSIONS: tuple[Version, ...] = ((2, 0), (2, 1), (2, 2), (2, 3), (2, 5), (2, 8), (2, 10), (2, 12), (2, 14), (2, 15))
 
 
@@ -56,6 +59,10 @@ class Segment:
     blocks: list[Block]
     """In order, without gaps."""
     frames: Frames = field(default_factory=list)
+
+
+Checkpoint = list[tuple[Segment, list[tuple[int, bool, Frames]]]]
+"""Segments of a pool, and of each block its size, whether it lives, and who allocated it."""
 
 
 class CachingAllocator:
@@ -140,6 +147,37 @@ class CachingAllocator:
     def note_snapshot(self) -> None:
         """What an earlier dump leaves behind."""
         self._write("snapshot", 0, self._sums().active, 0, POOL, [])
+
+    def checkpoint(self, pool: tuple[int, int]) -> Checkpoint:
+        """The layout of a private pool, as a tree of CUDA graphs keeps it."""
+        return [
+            (segment, [(block.size, block.state == "active", block.frames) for block in segment.blocks])
+            for segment in self.segments
+            if segment.key.pool == pool and not segment.expandable
+        ]
+
+    def restore(self, kept: Checkpoint, frames: Frames | None = None) -> None:
+        """Makes the layout anew: every block is allocated with its own size, and the free ones are freed again."""
+        for segment, _ in kept:
+            for block in [block for block in segment.blocks if block.state == "active"]:
+                self.free(block.address, frames=frames)
+        for segment, blocks in kept:
+            assert len(segment.blocks) == 1
+            at = segment.address
+            spare: list[int] = []
+            for size, is_active, allocated_by in blocks:
+                block = self._at(at)
+                if size < block.size:
+                    rest = Block(at + size, block.size - size, block.key, requested=block.requested)
+                    segment.blocks.append(rest)
+                    block.size = size
+                block.state, block.requested, block.frames = "active", size, allocated_by
+                self._write("alloc", at, size, segment.key.stream, segment.key.pool, allocated_by)
+                if not is_active:
+                    spare.append(at)
+                at += size
+            for address in spare:
+                self.free(address, frames=frames)
 
     # sizes
 
@@ -322,10 +360,12 @@ class CachingAllocator:
 
     # the file
 
-    def snapshot(self, version: Version, device: int = 0) -> dict[str, Any]:
+    def snapshot(self, version: Version, device: int = 0, skipped: Collection[str] = ()) -> dict[str, Any]:
+        """`skipped`: actions that the program did not want recorded (`skip_actions`, from 2.11 on)."""
+        entries = [self._entry(entry, version) for entry in self.entries if entry["action"] not in skipped]
         written: dict[str, Any] = {
             "segments": self.listed(version, device),
-            "device_traces": [[]] * device + [[self._entry(entry, version) for entry in self.entries]],
+            "device_traces": [[]] * device + [entries],
         }
         if version >= (2, 3):
             written["allocator_settings"] = {
@@ -393,6 +433,8 @@ def _written(block: Block, version: Version) -> dict[str, Any]:
     if version >= (2, 0):
         written["requested_size"] = block.requested
     if version < (2, 1):
+        if version < (1, 13):
+            return written
         item = {"addr": block.address, "real_size": block.requested, "frames": block.frames}
         return written | {"history": [item] if block.state != "free" else []}
     return written | {"address": block.address, "frames": block.frames if block.state != "free" else []}

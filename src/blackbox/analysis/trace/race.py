@@ -17,7 +17,10 @@ UNKNOWN_SIZE = 0
 
 
 def end_of_trace(trace: Trace, end: Layout) -> tuple[Layout, int] | None:
-    """The state after the last entry, and in how much the file's is another; None where that is too much."""
+    """The state after the last entry, and in how much the file's is another; None where that is too much, or where
+    kinds of entries were not recorded: their lack looks the same."""
+    if lacks_kinds(trace, end):
+        return None
     blocks, segments = _last_entries(trace)
     live = {address: place for place, address in enumerate(end.address)}
     rows = {
@@ -54,6 +57,15 @@ def end_of_trace(trace: Trace, end: Layout) -> tuple[Layout, int] | None:
     order = sorted(rows)
     columns = [[rows[address][column] for address in order] for column in range(4)]
     return Layout(found, order, columns[0], columns[1], [bool(waits) for waits in columns[2]], columns[3]), races
+
+
+def lacks_kinds(trace: Trace, end: Layout) -> bool:
+    """Whether it may have been recorded without some kinds of entries: a free has two, of which the second waits only
+    while the block is still in use, and frees alone are rare."""
+    made, asked, completed = (code in trace.action for code in (ALLOC, FREE_REQUESTED, FREE_COMPLETED))
+    if asked and not completed:
+        return not made or not any(end.pending)
+    return (completed and not asked) or (asked and not made)
 
 
 def _last_entries(trace: Trace) -> tuple[dict[int, int], dict[int, int]]:

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from blackbox.analysis.trace.entries import ALLOC, DEFAULT_POOL, FREE_COMPLETED, FREE_REQUESTED, OOM, OTHER, SNAPSHOT
+from blackbox.analysis.trace.entries import ALLOC, DEFAULT_POOL, OOM, OTHER, SNAPSHOT
 from blackbox.analysis.trace.layout import Layout, is_default
 from blackbox.analysis.trace.moments import FreeFor, highest
+from blackbox.analysis.trace.race import lacks_kinds
 from blackbox.analysis.trace.replay import Replay
 from blackbox.model.text import size
 
@@ -79,9 +80,13 @@ def _history(replayed: Replay, facts: Facts) -> Iterator[str]:
             f"steps {replayed.first + 1} to {trace.steps} of {trace.steps} agree with each other and the end; the step "
             f"before contradicts them ({replayed.problem}), and nothing is told of what came before it"
         )
-    counts = [trace.action.count(code) for code in (ALLOC, FREE_REQUESTED, FREE_COMPLETED)]
-    if sum(counts) and (not counts[0] or not counts[1] or not counts[2]) and counts[1] != counts[2]:
-        yield "some kinds of steps are missing from the file: it was recorded without them"
+    if lacks_kinds(trace, replayed.end):
+        yield (
+            "some kinds of steps are missing from the file: it was recorded without them"
+            if ALLOC in trace.action
+            else "no step of the file allocates anything: it was recorded without such steps, or nothing was allocated "
+            "in that time"
+        )
     if trace.action.count(OTHER):
         yield f"{trace.action.count(OTHER)} steps are notes or of a kind unknown here, and changed nothing"
 

@@ -9,8 +9,10 @@ from blackbox.analysis.purpose import categories
 from blackbox.analysis.trace.device_findings import Context, findings
 from blackbox.analysis.trace.moments import highest, refusals, rows
 from blackbox.analysis.trace.replay import Replay, instants, replay
+from blackbox.sources.memory_snapshot.contents import contents
 from blackbox.sources.memory_snapshot.traces import DeviceTrace, Traces, read_traces
-from tests.caching_allocator import MIB, VERSIONS, CachingAllocator, Version
+from tests.caching_allocator import MIB, OLD_VERSIONS, VERSIONS, CachingAllocator, Version
+from tests.host_allocator import HostAllocator
 from tests.traced_programs import allocators, perform, programs
 
 versions = st.sampled_from(VERSIONS)
@@ -205,3 +207,94 @@ def test_an_entry_that_cannot_have_been_leaves_what_comes_after_it() -> None:
     assert (run.first, run.steps) == (1, 4)
     assert list(run.allocated) == [0, 0, 20 * MIB, 20 * MIB, 50 * MIB]
     assert run.problem is not None
+
+
+SKIPPABLE = ("alloc", "free_requested", "free_completed", "segment_alloc", "segment_free", "oom", "snapshot")
+
+
+@given(allocators(), programs, st.sets(st.sampled_from(SKIPPABLE), min_size=1))
+def test_kinds_of_steps_left_out_never_change_the_end(
+    allocator: CachingAllocator, program: list[tuple[Any, ...]], skipped: set[str]
+) -> None:
+    perform(allocator, program)
+    if not is_possible(allocator, (2, 12)):
+        return
+    written = allocator.snapshot((2, 12), skipped=skipped)
+    if not written["segments"] and not written["device_traces"][0]:
+        return
+    run, _, _ = replayed(written)
+    if not run.races:  # frees and segments that nobody recorded look like what happened while the file was written
+        assert at_the_end(run) == listed(written)
+        assert run.allocated[-1] == allocator._sums().allocated
+    if skipped <= {"oom", "snapshot"}:
+        assert (run.first, run.races) == (0, 0)
+
+
+@given(st.lists(st.integers(1, 30 * MIB), min_size=1, max_size=12), st.data())
+def test_the_pool_of_a_graph_is_made_anew_with_the_sizes_of_its_blocks(sizes: list[int], data: st.DataObject) -> None:
+    allocator, pool = CachingAllocator(), (0, 1)
+    held = [allocator.alloc(size, pool=pool) for size in sizes]
+    outside = allocator.alloc(3 * MIB)
+    for address in data.draw(st.sets(st.sampled_from(held))):
+        allocator.free(address)
+        held.remove(address)
+    kept = allocator.checkpoint(pool)
+    for _ in range(data.draw(st.integers(0, 3))):
+        allocator.alloc(data.draw(st.sampled_from(sizes)), pool=pool)
+    kept = [row for row in kept if row[0] in allocator.segments]
+    fresh = [segment for segment in allocator.segments if segment.key.pool == pool]
+    if len(fresh) > len(kept):
+        return  # segments that came after the checkpoint are another's to free
+    allocator.restore(kept)
+    allocator.free(outside)
+    written = allocator.snapshot((2, 12))
+    run, _, _ = replayed(written)
+    assert (run.first, run.problem, run.off_rule, run.size_max) == (0, None, 0, {})
+    assert at_the_end(run) == listed(written)
+    check_sums(run, allocator)
+
+
+pinned = st.lists(st.one_of(st.integers(1, 1 << 22), st.just("free"), st.just("empty")), max_size=40)
+
+
+@given(allocators(), programs, pinned)
+def test_pinned_memory_of_the_host_is_a_device_of_its_own(
+    allocator: CachingAllocator, program: list[tuple[Any, ...]], steps: list[int | str]
+) -> None:
+    perform(allocator, program)
+    host = HostAllocator()
+    for step in steps:
+        used = [address for address, (_, is_used) in host.blocks.items() if is_used]
+        if isinstance(step, int):
+            host.alloc(step)
+        elif step == "empty":
+            host.empty_cache()
+        elif used:
+            host.free(used[0])
+    traces = read_traces(allocator.snapshot((2, 14)) | host.keys())
+    found = [device for device in traces.devices if device.device < 0]
+    assert len(found) == bool(host.entries)
+    for device in found:
+        run = replay(device.trace, device.end, device.rules)
+        assert (run.first, run.problem, run.off_rule, run.size_max) == (0, None, 0, {})
+        assert list(run.allocated) == host.allocated
+        assert run.reserved[-1] == sum(size for size, _ in host.blocks.values())
+
+
+@given(allocators(), programs, st.sampled_from(OLD_VERSIONS))
+def test_a_bare_list_of_segments_is_its_end(
+    allocator: CachingAllocator, program: list[tuple[Any, ...]], version: Version
+) -> None:
+    """PyTorch 1.13 and older."""
+    perform(allocator, program)
+    bare = allocator.listed(version)
+    found = contents(bare, "traces")
+    (sums,) = {allocator._sums()}
+    told = found.sample.allocators
+    assert sum(one.reserved_bytes for one in told) == sums.reserved
+    assert sum(one.allocated_bytes for one in told) == sums.allocated
+    assert (found.replayed is None) == (not bare)
+    if found.replayed is not None:
+        assert (found.replayed.told.kind, found.replayed.told.timeline) == ("end", None)
+        assert any(note.startswith("this file cannot have a trace") for note in found.replayed.told.notes)
+        assert found.replayed.told.allocator.allocated_bytes == sums.allocated

@@ -194,3 +194,18 @@ def test_a_block_that_fits_existed() -> None:
     allocator.free(first)
     refuse(allocator, 30 * MIB)
     assert "a free block of 9.0 MiB, large enough for the 2.0 MiB refused, existed" in refused(allocator, size=2 * MIB)
+
+
+@pytest.mark.parametrize(
+    ("skipped", "said"),
+    [
+        ({"free_requested"}, "some kinds of steps are missing"),
+        ({"free_completed"}, "some kinds of steps are missing"),
+        ({"alloc"}, "no step of the file allocates anything"),
+        (set[str](), ""),
+    ],
+)
+def test_kinds_of_steps_that_nobody_recorded(skipped: set[str], said: str) -> None:
+    text = told(busy().snapshot(NEW, skipped=skipped))
+    assert said in text
+    assert bool(text) == bool(said)
