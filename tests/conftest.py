@@ -17,7 +17,7 @@ TEST_SECONDS_MAX = 600
 """Of one test with its fixtures: only a hung one takes so long, on however loaded a machine."""
 SLOW_TEST_SECONDS_MAX = 1800
 """Of one that is known to take long; vLLM is installed in it."""
-SHARING = ("contract", "integration", "gpu")
+SHARING = ("contract", "integration", "gpu", "browser")
 """Folders whose files share servers, recordings and wheels among their tests: each file stays with one worker."""
 
 settings.register_profile(

@@ -2,10 +2,18 @@
 
 import os
 import shutil
+from typing import NoReturn
 
 import pytest
 
 SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
+
+
+def missing(what: str) -> NoReturn:
+    """Skips the test for want of something, or fails it where nothing may be missing (CI=true)."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)
 
 
 def tool(name: str, package: str) -> str:
@@ -13,7 +21,4 @@ def tool(name: str, package: str) -> str:
     found = shutil.which(name, path=SEARCH_PATH)
     if found is not None:
         return found
-    message = f"no {name} (Debian: apt install {package})"
-    if os.environ.get("CI") == "true":
-        pytest.fail(message)
-    pytest.skip(message)
+    missing(f"no {name} (Debian: apt install {package})")

@@ -1,45 +1,49 @@
 import { expect, test } from "vitest";
-import type { History, Point, Series } from "../src/data/answers";
-import { bandsByProcess, bandsByUse, indexAt, type Recorded, stacked } from "../src/data/bands";
+import type { Chart, ChartSeries } from "../src/data/answers";
+import { bandsByProcess, bandsByPurpose, type BandStack, indexAt, METRICS, stacked } from "../src/data/bands";
 
-function series(metric: string, pid: number | null, values: readonly (number | null)[], start = 0): Series {
-  const points = values.map((value, index): Point => [start + index, value, value, value]);
-  return { gpu: 0, pid, gpu_uuid: "GPU-a", name: pid === null ? "H100" : "python", start_time: pid, metric, points };
+function series(metric: string, pid: number | null, mean: readonly (number | null)[]): ChartSeries {
+  return { gpu: 0, pid, gpu_uuid: "GPU-a", name: pid === null ? "H100" : "python", start_time: pid, metric, mean };
 }
 
-function history(rows: Series[]): History {
-  return { from: 0, to: 10, step_seconds: 1, series: rows, series_omitted: 0 };
+function chart(...rows: ChartSeries[]): Chart {
+  return { from: 0, to: 3, start: 0, step_seconds: 1, steps: 3, series: rows, recorded_from: 0 };
 }
 
-const recorded: Recorded = {
-  used: history([series("used", null, [100, 110, 120]), series("used", 1, [40, 40, 40]), series("used", 2, [50, 60, 70])]),
-  reserved: history([series("reserved", 1, [40, 40, 40]), series("reserved", 2, [45, 55, 65])]),
-  allocated: history([series("allocated", 2, [30, 31, 32])]),
-};
+const recorded = chart(
+  series("used_bytes", null, [100, 110, 120]),
+  series("used_bytes", 1, [40, 40, 40]),
+  series("used_bytes", 2, [50, 60, 70]),
+  series("activation_bytes", 2, [30, 31, 32]),
+  series("cached_bytes", 2, [15, 24, 33]),
+);
 
-function sums(chart: ReturnType<typeof bandsByUse>): number[] {
-  return chart.times.map((_, index) => chart.bands.reduce((sum, one) => sum + (one.values[index] ?? 0), 0));
+function sums({ times, bands }: BandStack): number[] {
+  return times.map((_, step) => bands.reduce((sum, band) => sum + (band.values[step] ?? 0), 0));
 }
 
-test("bands add up to what is used, by process and by use", () => {
+test("bands add up to what is used, by process and by purpose", () => {
   expect(sums(bandsByProcess(recorded, "GPU-a"))).toEqual([100, 110, 120]);
-  expect(sums(bandsByUse(recorded, "GPU-a"))).toEqual([100, 110, 120]);
+  expect(sums(bandsByPurpose(recorded, "GPU-a"))).toEqual([100, 110, 120]);
 });
 
-test("a process without an allocator that tells is not measured, and is not called in use", () => {
-  const bands = new Map(bandsByUse(recorded, "GPU-a").bands.map((one) => [one.key, one.values]));
-  expect(bands.get("opaque")).toEqual([40, 40, 40]);
-  expect(bands.get("live")).toEqual([30, 31, 32]);
-  expect(bands.get("cached")).toEqual([15, 24, 33]);
-  expect(bands.get("outside")).toEqual([5, 5, 5]);
+test("a process that tells no purpose is not measured, and is not called in use", () => {
+  const bands = new Map(bandsByPurpose(recorded, "GPU-a").bands.map((band) => [band.key, band.values]));
+  expect(Object.fromEntries(bands)).toEqual({
+    activation: [30, 31, 32],
+    outside: [5, 5, 5],
+    cached: [15, 24, 33],
+    opaque: [40, 40, 40],
+    unattributed: [10, 10, 10],
+  });
 });
 
 test("a gap in the recording stays a gap", () => {
-  const gappy: Recorded = { ...recorded, used: history([{ ...series("used", null, []), points: [[0, 1, 1, 1], [1, 1, 1, 1], [60, 1, 1, 1]] }]) };
-  const chart = bandsByProcess(gappy, "GPU-a");
-  expect(chart.times).toEqual([0, 1, 2, 60]);
-  expect(chart.used).toEqual([1, 1, null, 1]);
-  expect(chart.bands.every((one) => one.values[2] === null)).toBe(true);
+  const gappy = chart(series("used_bytes", null, [1, null, 1]), series("used_bytes", 1, [1, null, 1]));
+  for (const bands of [bandsByProcess(gappy, "GPU-a"), bandsByPurpose(gappy, "GPU-a")]) {
+    expect(bands.used).toEqual([1, null, 1]);
+    expect(bands.bands.every((band) => band.values[1] === null)).toBe(true);
+  }
 });
 
 test("each band stands on those below", () => {
@@ -48,6 +52,16 @@ test("each band stands on those below", () => {
     [90, 100, 110],
     [100, 110, 120],
   ]);
+});
+
+test("a GPU that was not recorded has no bands", () => {
+  expect(bandsByPurpose(recorded, "GPU-b").bands).toEqual([]);
+});
+
+test("the metrics asked for are those that are recorded of a process", () => {
+  expect(METRICS).toContain("kv_used_bytes");
+  expect(METRICS).not.toContain("opaque_bytes");
+  expect(new Set(METRICS).size).toBe(11);
 });
 
 test("the reading at a time is the newest before it", () => {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { byPurpose, leaves, ledgersOf, pixelWidths } from "../src/data/ledger";
-import { snapshot as made } from "./snapshots";
+import { GIB, snapshot as made } from "./snapshots";
 
 function sum(segments: readonly { bytes: number }[]): number {
   return segments.reduce((total, segment) => total + segment.bytes, 0);
@@ -39,6 +39,14 @@ test("a process of which no blocks are told is not measured, and is no zero", ()
   const { blocks_summary: _, ...rest } = made();
   const [gpu] = ledgersOf({ ...rest, blocks_summary: null });
   expect(sum(gpu!.processes[0]!.segments)).toBe(gpu!.processes[0]!.process.used_bytes);
+});
+
+test("a tick without blocks tells the same ledger by the purposes of its processes", () => {
+  const whole = made();
+  const purposes = { weight: 2 * GIB, activation: 13 * GIB, cached: 4 * GIB };
+  const tick = { ...whole, blocks_summary: null, processes: whole.processes.map((one) => (one.pid === 2 ? { ...one, purposes } : one)) };
+  const inside = (snapshot: typeof whole) => leaves(ledgersOf(snapshot)).map((ledger) => ledger.segments.map((one) => [one.purpose.key, one.bytes]));
+  expect(inside(tick)).toEqual(inside(whole));
 });
 
 test("sums by purpose keep the order and the bytes", () => {

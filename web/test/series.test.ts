@@ -13,11 +13,11 @@ test("a track takes the recording first, then the stream, and nothing twice", ()
   tracks.seed({
     from: 0,
     to: 0,
+    start: start - 1,
     step_seconds: 1,
-    series_omitted: 0,
-    series: [
-      { gpu: 0, pid: null, gpu_uuid: "GPU-a", name: null, start_time: null, metric: "used_bytes", points: [[start - 1, 1, 2, 3], [start, null, null, null]] },
-    ],
+    steps: 2,
+    recorded_from: null,
+    series: [{ gpu: 0, pid: null, gpu_uuid: "GPU-a", name: null, start_time: null, metric: "used_bytes", mean: [2, null] }],
   });
   tracks.add(at(start));
   tracks.add(at(start));

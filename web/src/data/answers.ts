@@ -15,6 +15,8 @@ export interface Process {
   container: string | null;
   start_time: number | null;
   kind: "compute" | "graphics" | "mps";
+  /** What its `reserved_bytes` are for, by purpose; absent where no allocator tells. */
+  purposes?: Readonly<Record<string, number>>;
   unknown?: Unknown;
 }
 
@@ -144,25 +146,26 @@ export interface Snapshot {
   unknown?: Unknown;
 }
 
-/** [start, least, mean, largest]; null where nothing was measured. */
-export type Point = readonly [number, number | null, number | null, number | null];
-
-export interface Series {
+export interface ChartSeries {
   gpu: number | null;
   pid: number | null;
   gpu_uuid: string | null;
   name: string | null;
   start_time: number | null;
   metric: string;
-  points: readonly Point[];
+  /** One for each step; null where nothing was measured. */
+  mean: readonly (number | null)[];
 }
 
-export interface History {
+/** Several metrics over time, on one grid of steps. */
+export interface Chart {
   from: number;
   to: number;
+  start: number;
   step_seconds: number;
-  series: readonly Series[];
-  series_omitted: number;
+  steps: number;
+  series: readonly ChartSeries[];
+  recorded_from: number | null;
 }
 
 export interface ProcessLife {

@@ -1,6 +1,6 @@
 /** Asks this server, and no other. Addresses are relative, so that the page works behind a prefix too. */
 
-import type { Aggregated, BlackboxEvent, Comparison, Forecast, Health, History, Snapshot } from "./answers";
+import type { Aggregated, BlackboxEvent, Chart, Comparison, Forecast, Health, Snapshot } from "./answers";
 
 /** What the server refused, in its own words. */
 export class Refusal extends Error {
@@ -40,8 +40,8 @@ export function askSnapshot(time: number | null, blocks: BlockDetail, gpu: strin
   return time === null ? ask("vram", { blocks, gpu }, signal) : ask("vram/at", { t: time, blocks, gpu }, signal);
 }
 
-export function askHistory(range: { from: number; to: number }, metric: string, points: number, more: Parameters = {}): Promise<History> {
-  return ask("vram/history", { ...range, metric, points, ...more });
+export function askChart(range: { from: number; to: number }, metrics: readonly string[], points: number, gpu: string | null = null): Promise<Chart> {
+  return ask("vram/chart", { ...range, metric: metrics.join(","), points, gpu });
 }
 
 export function askEvents(since: number | null, limit: number): Promise<{ events: readonly BlackboxEvent[] }> {

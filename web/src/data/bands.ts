@@ -1,141 +1,104 @@
-/** Recorded series of one GPU as bands that stand on one another and add up to what is used. Pure. */
+/** The recording of one GPU as bands that stand on one another and add up to what is used. Pure. */
 
-import type { History, Series } from "./answers";
+import type { Chart, ChartSeries } from "./answers";
+import { grouped } from "./grouped";
 import { processKey, processLabel } from "./ledger";
-import { type Purpose, PURPOSE_OF, ROW_COLOURS } from "./purpose";
+import { type Purpose, PURPOSE_OF, PURPOSES, ROW_COLOURS } from "./purpose";
+
+type Values = (number | null)[];
 
 export interface Band {
   key: string;
   name: string;
   purpose: Purpose;
   /** One for each time; null where nothing was recorded. */
-  values: (number | null)[];
+  values: Values;
 }
 
-export interface Chart {
+export interface BandStack {
   /** Unix seconds. */
   times: number[];
   /** The steadiest at the bottom. */
   bands: Band[];
-  used: (number | null)[];
+  used: Values;
 }
 
-export interface Recorded {
-  used: History;
-  reserved: History;
-  allocated: History;
-}
+/** Purposes that the recording keeps of each process, as metrics. */
+const RECORDED = PURPOSES.filter((purpose) => purpose.texture === null || purpose.key === "kv_cached" || purpose.key === "cached");
+export const METRICS = ["used_bytes", ...RECORDED.map((purpose) => `${purpose.key}_bytes`)];
+export const NO_BANDS: BandStack = { times: [], bands: [], used: [] };
 
-/** Mean values by time. */
-function valuesOf(series: Series): Map<number, number> {
-  const values = new Map<number, number>();
-  for (const [start, , mean] of series.points) if (mean !== null) values.set(start, mean);
-  return values;
-}
-
-function seriesOf(history: History, gpuUuid: string): Series[] {
-  return history.series.filter((series) => series.gpu_uuid === gpuUuid);
-}
-
-interface Recording {
+interface Own {
   times: number[];
-  used: (number | null)[];
-  step: number;
+  used: Values;
+  processes: Map<string, ChartSeries[]>;
 }
 
-/** The GPU's own series, with nothing in gaps: a pause of more than two steps is one, and stays one. */
-function gpuCourse(history: History, gpuUuid: string): Recording {
-  const own = seriesOf(history, gpuUuid).find((series) => series.pid === null);
-  const times: number[] = [];
-  const used: (number | null)[] = [];
-  const step = Math.max(history.step_seconds, 1);
-  for (const [start, , mean] of own?.points ?? []) {
-    const before = times.at(-1);
-    if (before !== undefined && start - before > 2.5 * step) {
-      times.push(before + step);
-      used.push(null);
-    }
-    times.push(start);
-    used.push(mean);
-  }
-  return { times, used, step };
+function ownSeries(chart: Chart, gpuUuid: string): Own {
+  const own = chart.series.filter((series) => series.gpu_uuid === gpuUuid);
+  const used = own.find((series) => series.pid === null && series.metric === "used_bytes");
+  return {
+    times: Array.from({ length: chart.steps }, (_, step) => chart.start + step * chart.step_seconds),
+    used: used === undefined ? new Array<null>(chart.steps).fill(null) : [...used.mean],
+    processes: grouped(
+      own.filter((series) => series.pid !== null).toSorted((a, b) => (a.start_time ?? 0) - (b.start_time ?? 0)),
+      processKey,
+    ),
+  };
 }
 
-function band(key: string, name: string, purpose: Purpose, values: (number | null)[]): Band {
-  return { key, name, purpose, values };
-}
-
-function isThere(one: Band): boolean {
-  return one.values.some((value) => value !== null && value > 0);
+function usedOf(rows: readonly ChartSeries[]): readonly (number | null)[] {
+  return rows.find((series) => series.metric === "used_bytes")?.mean ?? [];
 }
 
 /** Bands by process, the oldest at the bottom, what is nobody's on top. */
-export function bandsByProcess(recorded: Recorded, gpuUuid: string): Chart {
-  const { times, used } = gpuCourse(recorded.used, gpuUuid);
-  const processes = seriesOf(recorded.used, gpuUuid)
-    .filter((series) => series.pid !== null)
-    .toSorted((a, b) => (a.start_time ?? 0) - (b.start_time ?? 0));
-  const bands = processes.map((series, index) => {
-    const values = valuesOf(series);
-    const purpose = index < ROW_COLOURS.length ? ROW_COLOURS[index]! : PURPOSE_OF.get("cached")!;
-    return band(processKey(series), processLabel(series), { ...purpose, letter: "" }, times.map((time) => values.get(time) ?? 0));
+export function bandsByProcess(chart: Chart, gpuUuid: string): BandStack {
+  const { times, used, processes } = ownSeries(chart, gpuUuid);
+  const bands = [...processes].map(([key, rows], index): Band => {
+    const purpose = { ...(ROW_COLOURS[index] ?? PURPOSE_OF.get("cached")!), letter: "" };
+    return { key, name: processLabel(rows[0]!), purpose, values: times.map((_, step) => usedOf(rows)[step] ?? 0) };
   });
   return withRest(times, used, bands);
 }
 
-/** Bands by use: live, outside allocators, held without use, not measured; what is nobody's on top. */
-export function bandsByUse(recorded: Recorded, gpuUuid: string): Chart {
-  const { times, used } = gpuCourse(recorded.used, gpuUuid);
-  const allocated = new Map(seriesOf(recorded.allocated, gpuUuid).map((series) => [processKey(series), valuesOf(series)]));
-  const reserved = new Map(seriesOf(recorded.reserved, gpuUuid).map((series) => [processKey(series), valuesOf(series)]));
-  const sums = { live: zeros(times), outside: zeros(times), cached: zeros(times), opaque: zeros(times) };
-  for (const series of seriesOf(recorded.used, gpuUuid)) {
-    if (series.pid === null) continue;
-    const [total, inUse, held] = [valuesOf(series), allocated.get(processKey(series)), reserved.get(processKey(series))];
-    times.forEach((time, index) => {
-      const bytes = total.get(time);
-      if (bytes === undefined) return;
-      const live = inUse?.get(time);
-      if (live === undefined) {
-        sums.opaque[index]! += bytes;
-        return;
+/** Bands by purpose. What a process holds beside the purposes it tells lies outside its allocator; of one that tells none
+ * nothing is measured but its bytes. */
+export function bandsByPurpose(chart: Chart, gpuUuid: string): BandStack {
+  const { times, used, processes } = ownSeries(chart, gpuUuid);
+  const sums = new Map(PURPOSES.map((purpose) => [purpose.key as string, times.map(() => 0)]));
+  for (const rows of processes.values()) {
+    const told = rows.filter((series) => series.metric !== "used_bytes");
+    times.forEach((_, step) => {
+      const bytes = usedOf(rows)[step];
+      if (bytes === null || bytes === undefined) return;
+      let known: number | null = null;
+      for (const series of told) {
+        const value = series.mean[step];
+        if (value === null || value === undefined) continue;
+        sums.get(series.metric.replace(/_bytes$/, ""))![step]! += value;
+        known = (known ?? 0) + value;
       }
-      const pool = Math.min(bytes, Math.max(live, held?.get(time) ?? live));
-      sums.live[index]! += Math.min(live, pool);
-      sums.cached[index]! += Math.max(0, pool - live);
-      sums.outside[index]! += bytes - pool;
+      sums.get(known === null ? "opaque" : "outside")![step]! += Math.max(0, bytes - (known ?? 0));
     });
   }
-  const bands = [
-    band("live", "in use", { ...ROW_COLOURS[0]!, letter: "" }, sums.live),
-    band("outside", "outside the allocator", PURPOSE_OF.get("outside")!, sums.outside),
-    band("cached", "free in cache", PURPOSE_OF.get("cached")!, sums.cached),
-    band("opaque", "not measured", PURPOSE_OF.get("opaque")!, sums.opaque),
-  ];
-  return withRest(times, used, bands);
-}
-
-function zeros(times: readonly number[]): number[] {
-  return times.map(() => 0);
+  const bands = PURPOSES.map((purpose): Band => ({ key: purpose.key, name: purpose.name, purpose, values: sums.get(purpose.key)! }));
+  return withRest(times, used, bands.filter((band) => band.key !== "unattributed"));
 }
 
 /** Adds what no process explains, and empties the bands where the GPU itself was not recorded. */
-function withRest(times: number[], used: (number | null)[], bands: Band[]): Chart {
-  const rest = used.map((value, index) => {
-    const known = bands.reduce((sum, one) => sum + (one.values[index] ?? 0), 0);
-    return value === null ? null : Math.max(0, value - known);
-  });
-  for (const one of bands) one.values = one.values.map((value, index) => (used[index] === null ? null : value));
-  const all = [...bands, band("unattributed", "unattributed", PURPOSE_OF.get("unattributed")!, rest)];
-  return { times, bands: all.filter(isThere), used };
+function withRest(times: number[], used: Values, bands: readonly Band[]): BandStack {
+  const emptied = bands.map((band) => ({ ...band, values: band.values.map((value, step) => (used[step] === null ? null : value)) }));
+  const values = used.map((value, step) => (value === null ? null : Math.max(0, value - emptied.reduce((sum, band) => sum + (band.values[step] ?? 0), 0))));
+  const rest = { key: "unattributed", name: "unattributed", purpose: PURPOSE_OF.get("unattributed")!, values };
+  return { times, bands: [...emptied, rest].filter((band) => band.values.some((value) => value !== null && value > 0)), used };
 }
 
 /** Running sums from the bottom: the upper edge of each band. */
-export function stacked(bands: readonly Band[]): (number | null)[][] {
-  const edges: (number | null)[][] = [];
-  for (const one of bands) {
+export function stacked(bands: readonly Band[]): Values[] {
+  const edges: Values[] = [];
+  for (const band of bands) {
     const below = edges.at(-1);
-    edges.push(one.values.map((value, index) => (value === null ? null : value + (below?.[index] ?? 0))));
+    edges.push(band.values.map((value, step) => (value === null ? null : value + (below?.[step] ?? 0))));
   }
   return edges;
 }

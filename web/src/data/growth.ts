@@ -3,6 +3,7 @@
 import { signal } from "@preact/signals";
 import type { Comparison } from "./answers";
 import { askComparison } from "./api";
+import { whyNotRecorded } from "./store";
 
 const AGAIN_MS = 15_000;
 
@@ -15,7 +16,8 @@ export function grewSince(gpu: string, since: number | null): (() => void) | und
     return undefined;
   }
   let isWanted = true;
-  const fetchOnce = () =>
+  const fetchOnce = async () =>
+    whyNotRecorded(since) === null &&
     askComparison(since, null, gpu)
       .then((comparison) => {
         if (isWanted) changeSince.value = comparison;

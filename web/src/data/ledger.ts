@@ -114,9 +114,15 @@ function insideOf(snapshot: Snapshot): ProcessLedger[] {
   });
 }
 
+/** From the sums by purpose, where an allocator tells them; what it holds beside them lies outside it. */
 function withoutBlocks(process: Process, reports: boolean): ProcessLedger {
-  const purpose = PURPOSE_OF.get("opaque")!;
-  return { process, reports, segments: [{ purpose, bytes: process.used_bytes, blocks: null, process }] };
+  const sums = reports ? Object.entries(process.purposes ?? {}).filter(([key]) => PURPOSE_OF.has(key)) : [];
+  const told = sums.reduce((sum, [, bytes]) => sum + bytes, 0);
+  const rest: [string, number] = [sums.length > 0 ? "outside" : "opaque", process.used_bytes - told];
+  const segments = [...sums, ...(rest[1] > 0 ? [rest] : [])]
+    .map(([key, bytes]) => ({ purpose: PURPOSE_OF.get(key)!, bytes, blocks: null, process }))
+    .toSorted((a, b) => RANK.get(a.purpose.key)! - RANK.get(b.purpose.key)!);
+  return { process, reports, segments };
 }
 
 /** Sums of segments by purpose, in the fixed order. */

@@ -4,7 +4,7 @@ import { effect, signal } from "@preact/signals";
 import type { Comparison, Snapshot } from "./answers";
 import { timeOf } from "./answers";
 import { askComparison, askSnapshot } from "./api";
-import { now, route } from "./store";
+import { now, recordedSince, route, whyNotRecorded } from "./store";
 
 export const BEFORE_SECONDS = 60;
 /** While the page is live: often enough to follow, rarely enough to read. */
@@ -29,13 +29,16 @@ export function followMoment(): () => void {
     try {
       const snapshot = await askSnapshot(time, "full", null, aborted);
       const at = timeOf(snapshot);
-      const before = await askComparison(at - BEFORE_SECONDS, time === null ? null : at, null).catch(() => null); // not recorded a minute before
+      const before = whyNotRecorded(at - BEFORE_SECONDS) !== null ? null : await askComparison(at - BEFORE_SECONDS, time === null ? null : at, null).catch(() => null);
       if (isWanted && !aborted.aborted) lived.value = { snapshot, before, error: null };
     } catch (error) {
       if (isWanted && !aborted.aborted) lived.value = { snapshot: null, before: null, error: error instanceof Error ? error.message : String(error) };
     }
   };
-  const stop = effect(() => void load(route.value.time));
+  const stop = effect(() => {
+    void recordedSince.value; // only then is there something to compare with
+    void load(route.value.time);
+  });
   const timer = setInterval(() => route.peek().time === null && !document.hidden && now.peek() > 0 && void load(null), AGAIN_MS);
   return () => {
     isWanted = false;

@@ -1,6 +1,6 @@
 /** Values over the last minutes, kept for sparks, strip and rates: seeded from the recording, then fed by the stream. */
 
-import type { History, Snapshot } from "./answers";
+import type { Chart, Snapshot } from "./answers";
 import { timeOf } from "./answers";
 import { processKey } from "./ledger";
 
@@ -23,18 +23,17 @@ export class Tracks {
   }
 
   /** Replaces all by what was recorded. */
-  seed(history: History): void {
+  seed(chart: Chart): void {
     this.#tracks.clear();
-    for (const series of history.series) {
+    for (const series of chart.series) {
       if (series.gpu_uuid === null) continue;
-      const key = series.pid === null ? series.gpu_uuid : processKey(series);
       const track: Track = { times: [], values: [] };
-      for (const [start, , mean] of series.points) {
-        if (mean === null) continue;
-        track.times.push(start);
-        track.values.push(mean);
-      }
-      this.#tracks.set(key, track);
+      series.mean.forEach((value, step) => {
+        if (value === null) return;
+        track.times.push(chart.start + step * chart.step_seconds);
+        track.values.push(value);
+      });
+      this.#tracks.set(series.pid === null ? series.gpu_uuid : processKey(series), track);
     }
   }
 

@@ -3,7 +3,8 @@
 import { batch, computed, effect, signal } from "@preact/signals";
 import type { BlackboxEvent, Forecast, Snapshot } from "./answers";
 import { timeOf } from "./answers";
-import { askEvents, askForecast, askHistory, askSnapshot, Refusal } from "./api";
+import { askEvents, askForecast, askChart, askSnapshot, Refusal } from "./api";
+import { clock } from "./format";
 import { type GpuLedger, leaves, ledgersOf } from "./ledger";
 import { formatRoute, parseRoute, type Route } from "./route";
 import { Tracks } from "./series";
@@ -50,6 +51,12 @@ export const tracksVersion = signal(0);
 export const events = signal<readonly BlackboxEvent[]>([]);
 /** Why nothing recorded can be shown; null where a recording is kept. */
 export const noRecording = signal<string | null>(null);
+/** Why a time cannot be asked for: before the recording, or without one; null where it can. */
+export function whyNotRecorded(time: number): string | null {
+  if (noRecording.value !== null) return noRecording.value;
+  if (recordedSince.value === null) return "the recording has not answered yet";
+  return time < recordedSince.value ? `the recording begins ${clock(recordedSince.value)}` : null;
+}
 export const forecast = signal<Forecast | null>(null);
 /** When the recording begins, as far as we have asked. */
 export const recordedSince = signal<number | null>(null);
@@ -94,16 +101,20 @@ function onSnapshot(snapshot: Snapshot): void {
 async function seed(): Promise<void> {
   const to = now.peek();
   try {
-    const recorded = await askHistory({ from: to - STRIP_SECONDS, to }, "used_bytes", STRIP_SECONDS);
+    const recorded = await askChart({ from: to - STRIP_SECONDS, to }, ["used_bytes"], STRIP_SECONDS);
     tracks.seed(recorded);
     const newest = live.peek();
     if (newest !== null) tracks.add(newest);
     batch(() => {
       noRecording.value = null;
+      recordedSince.value = recorded.recorded_from;
       tracksVersion.value++;
     });
   } catch (error) {
-    if (error instanceof Refusal && error.status === 404) noRecording.value = error.message;
+    if (error instanceof Refusal && error.status === 404) {
+      noRecording.value = error.message;
+      return;
+    }
   }
   await Promise.all([refreshEvents(true), refreshForecast()]);
 }
@@ -153,7 +164,7 @@ function loadPast(): void {
   if (past.peek()?.time === time && past.peek()?.snapshot !== null) return;
   asked = new AbortController();
   const { signal } = asked;
-  askSnapshot(time, "summary", null, signal)
+  askSnapshot(time, "none", null, signal)
     .then((snapshot) => {
       past.value = { time, snapshot, error: null };
     })

@@ -39,7 +39,7 @@ export class SnapshotStream {
   open(): void {
     this.#close();
     if (this.#lostSince === null) this.onConnection({ state: "connecting" });
-    const source = new EventSource("vram/stream?blocks=summary");
+    const source = new EventSource("vram/stream?blocks=none");
     this.#source = source;
     source.onmessage = (event: MessageEvent<string>) => {
       this.#retryMs = FIRST_RETRY_MS;

@@ -1,10 +1,10 @@
 /** What the timeline shows: its range, and the recording within it, asked for again as time goes on. */
 
 import { computed, effect, signal } from "@preact/signals";
-import type { History } from "./answers";
-import { askHistory } from "./api";
-import type { Recorded } from "./bands";
-import { now, recordedSince, route } from "./store";
+import type { Chart } from "./answers";
+import { askChart } from "./api";
+import { METRICS } from "./bands";
+import { noRecording, now, recordedSince, route } from "./store";
 
 export const RANGES = [
   { value: 300, text: "5 min" },
@@ -12,7 +12,6 @@ export const RANGES = [
   { value: 86_400, text: "24 h" },
 ] as const;
 const POINTS = 300;
-const WHOLE_SECONDS = 30 * 86_400;
 const WHOLE_EVERY_MS = 60_000;
 
 /** The range in the address: fixed by a brush, or so long before the time looked at. */
@@ -26,8 +25,8 @@ export const range = computed<{ from: number; to: number; isFixed: boolean }>(()
   return { from: end - seconds, to: end, isFixed: false };
 });
 
-export const recorded = signal<Recorded | null>(null);
-export const whole = signal<History | null>(null);
+export const recorded = signal<Chart | null>(null);
+export const whole = signal<Chart | null>(null);
 export const timelineError = signal<string | null>(null);
 /** Under the pointer, on any chart. */
 export const pointed = signal<number | null>(null);
@@ -35,12 +34,6 @@ export const pointed = signal<number | null>(null);
 /** Seconds that may pass before the same range is asked for again. */
 function everySeconds(seconds: number): number {
   return seconds <= 600 ? 2 : seconds <= 7200 ? 10 : 60;
-}
-
-/** When the first point begins; null where there is none. */
-function firstOf(history: History): number | null {
-  const first = Math.min(...history.series.map((series) => series.points[0]?.[0] ?? Infinity));
-  return Number.isFinite(first) ? first : null;
 }
 
 /** Begins to follow; returns the way to stop. */
@@ -52,9 +45,9 @@ export function followTimeline(): () => void {
   const load = async (from: number, to: number) => {
     isBusy = true;
     try {
-      const [used, reserved, allocated] = await Promise.all(["used_bytes", "reserved_bytes", "allocated_bytes"].map((metric) => askHistory({ from, to }, metric, POINTS)));
+      const answer = await askChart({ from, to }, METRICS, POINTS);
       if (isWanted) {
-        recorded.value = { used: used!, reserved: reserved!, allocated: allocated! };
+        recorded.value = answer;
         timelineError.value = null;
       }
     } catch (error) {
@@ -65,25 +58,27 @@ export function followTimeline(): () => void {
   const loadWhole = async () => {
     const to = now.peek();
     try {
-      const from = firstOf(await askHistory({ from: to - WHOLE_SECONDS, to }, "used_bytes", POINTS)) ?? to;
-      whole.value = await askHistory({ from, to }, "used_bytes", POINTS); // finer, now that the beginning is known
-      recordedSince.value = firstOf(whole.value);
+      if (recordedSince.peek() !== null) whole.value = await askChart({ from: recordedSince.peek()!, to }, ["used_bytes"], POINTS);
     } catch {
       whole.value = null;
     }
   };
   const stop = effect(() => {
+    if (noRecording.value !== null || recordedSince.value === null) return;
     const { from, to, isFixed } = range.value;
     const moved = isFixed ? from !== last.from || to !== last.to : Math.abs(to - last.to) >= everySeconds(to - from) || Math.abs(to - from - (last.to - last.from)) > 1;
     if (!moved || isBusy) return;
     last = { from, to };
     void load(from, to);
   });
-  void loadWhole();
+  const stopWhole = effect(() => {
+    if (recordedSince.value !== null) void loadWhole();
+  });
   const timer = setInterval(() => void loadWhole(), WHOLE_EVERY_MS);
   return () => {
     isWanted = false;
     stop();
+    stopWhole();
     clearInterval(timer);
     pointed.value = null;
   };

@@ -3,14 +3,14 @@
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import type { BlackboxEvent } from "../data/answers";
-import { type Chart, stacked } from "../data/bands";
+import { type BandStack, stacked } from "../data/bands";
 import { bytes, clock, GIB, ticks } from "../data/format";
 import { markOf } from "../data/marks";
 import { token } from "../data/theme";
 import { fillOf } from "../draw/texture";
 
 export interface BandChartProps {
-  chart: Chart;
+  chart: BandStack;
   total: number;
   from: number;
   to: number;
@@ -59,7 +59,7 @@ export function BandChart(props: BandChartProps) {
   return <div ref={box} role="img" aria-label={props.label} style={{ height: `${props.height}px` }} />;
 }
 
-function dataOf(chart: Chart): uPlot.AlignedData {
+function dataOf(chart: BandStack): uPlot.AlignedData {
   return [chart.times, ...stacked(chart.bands).map((edge) => edge.map((value) => (value === null ? null : value / GIB)))] as uPlot.AlignedData;
 }
 
@@ -186,7 +186,7 @@ function drawPrediction(
 }
 
 /** What the chart shows, in words. */
-export function describeChart(name: string, chart: Chart, total: number): string {
+export function describeChart(name: string, chart: BandStack, total: number): string {
   const last = chart.used.findLast((value) => value !== null) ?? null;
   const known = chart.used.filter((value) => value !== null);
   if (last === null || known.length === 0) return `${name}: nothing recorded in this range`;

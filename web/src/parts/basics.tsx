@@ -87,3 +87,12 @@ export function Frames({ frames }: { frames: readonly string[] }) {
     </span>
   );
 }
+
+/** A wide table scrolls in its box, by keyboard too, and the page does not. */
+export function Scroll({ label, children }: { label: string; children: ComponentChildren }) {
+  return (
+    <div class="scroll" role="region" aria-label={label} tabIndex={0}>
+      {children}
+    </div>
+  );
+}

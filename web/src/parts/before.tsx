@@ -1,8 +1,8 @@
 /** The memory of one GPU in the minutes before an event. */
 
 import { useEffect, useState } from "preact/hooks";
-import { askHistory } from "../data/api";
-import { bandsByUse, type Chart } from "../data/bands";
+import { askChart } from "../data/api";
+import { bandsByPurpose, type BandStack, METRICS } from "../data/bands";
 import { gpuLeaves, events, lookAt } from "../data/store";
 import { isDark } from "../data/theme";
 import { BandChart, describeChart } from "./band_chart";
@@ -13,12 +13,12 @@ const AFTER_SECONDS = 10;
 const HEIGHT = 170;
 
 export function Before({ gpuUuid, at, seconds }: { gpuUuid: string; at: number; seconds: number }) {
-  const [chart, setChart] = useState<Chart | string>("Asking the recording.");
+  const [chart, setChart] = useState<BandStack | string>("Asking the recording.");
   const [from, to] = [at - seconds, at + AFTER_SECONDS];
   useEffect(() => {
     let isWanted = true;
-    Promise.all(["used_bytes", "reserved_bytes", "allocated_bytes"].map((metric) => askHistory({ from, to }, metric, POINTS, { gpu: gpuUuid })))
-      .then(([used, reserved, allocated]) => isWanted && setChart(bandsByUse({ used: used!, reserved: reserved!, allocated: allocated! }, gpuUuid)))
+    askChart({ from, to }, METRICS, POINTS, gpuUuid)
+      .then((answer) => isWanted && setChart(bandsByPurpose(answer, gpuUuid)))
       .catch((error: unknown) => isWanted && setChart(error instanceof Error ? error.message : String(error)));
     return () => {
       isWanted = false;

@@ -7,8 +7,8 @@ import { askComparison } from "../data/api";
 import { purposeChanges, type StackChangeRow, stackChanges } from "../data/comparison";
 import { bytes, change, clockTenths, duration, gib, plural, zone } from "../data/format";
 import { gpuShort, processLabel } from "../data/ledger";
-import { go, gpuLeaves, linkTo, now, route } from "../data/store";
-import { Chips, Frames, Swatch } from "../parts/basics";
+import { go, gpuLeaves, linkTo, live, noRecording, now, recordedSince, route, whyNotRecorded } from "../data/store";
+import { Chips, Frames, Scroll, Swatch } from "../parts/basics";
 import { Footer } from "../parts/frame";
 import { Overlay } from "../parts/overlay";
 
@@ -25,7 +25,14 @@ export function Compare() {
   const { a, b, gpu } = route.value;
   useEffect(() => {
     if (a === null) {
-      go({ a: Math.round((route.peek().time ?? now.peek()) - BEFORE_SECONDS), b: route.peek().time });
+      const end = route.peek().time ?? now.peek();
+      const first = (recordedSince.peek() ?? end) + 1;
+      if (recordedSince.value !== null && live.peek() !== null) go({ a: Math.min(end, Math.max(first, Math.round(end - BEFORE_SECONDS))), b: route.peek().time });
+      return undefined;
+    }
+    const why = whyNotRecorded(a);
+    if (why !== null) {
+      compared.value = { comparison: null, error: why };
       return undefined;
     }
     let isWanted = true;
@@ -39,12 +46,13 @@ export function Compare() {
       isWanted = false;
       clearInterval(timer);
     };
-  }, [a, b, gpu]);
+  }, [a, b, gpu, recordedSince.value, noRecording.value]);
   const { comparison, error } = compared.value;
   return (
     <>
       <main id="content" tabIndex={-1}>
         {a !== null && <Times a={a} b={b} comparison={comparison} />}
+        {a === null && noRecording.value !== null && <p class="empty">There is nothing to compare with: {noRecording.value}.</p>}
         {error !== null && (
           <p class="empty">
             These times cannot be compared: {error}.{" "}
@@ -144,9 +152,9 @@ function Changes({ comparison, a, b }: { comparison: Comparison; a: number; b: n
       <h2 style={{ marginTop: "14px" }}>
         By stack and purpose <small class="soft">largest change first, {plural(rows.length, "row")}</small>
       </h2>
-      <div class="scroll">
+      <Scroll label="changes by stack">
         <Stacks rows={rows.slice(0, ROWS_SHOWN)} />
-      </div>
+      </Scroll>
       <Overlay gpu={first.gpu_uuid} pid={first.pid} name={processLabel(first)} a={a} b={b} />
     </>
   );

@@ -7,7 +7,7 @@ import { askHealth } from "../data/api";
 import { bytes, clock, shortDuration, zone } from "../data/format";
 import { processLabel } from "../data/ledger";
 import { connection, framesMissed, gpuLeaves, isDemo, live, noRecording, now } from "../data/store";
-import { Absent } from "../parts/basics";
+import { Absent, Scroll } from "../parts/basics";
 import { Footer } from "../parts/frame";
 
 const EVERY_MS = 2000;
@@ -57,9 +57,9 @@ export function Health() {
             <h2>
               Sources <small class="soft">who tells what, and how fresh it is</small>
             </h2>
-            <div class="scroll">
+            <Scroll label="sources">
               <Sources sources={answer?.sources ?? []} />
-            </div>
+            </Scroll>
             {live.value !== null && <Coverage snapshot={live.value} />}
           </section>
           <aside class="side">
@@ -149,7 +149,7 @@ function Coverage({ snapshot }: { snapshot: Snapshot }) {
       <h2 style={{ marginTop: "16px" }}>
         What is told of each process <small class="soft">● told · ◐ in part · ○ n/a, with the reason</small>
       </h2>
-      <div class="scroll">
+      <Scroll label="coverage">
         <table>
           <thead>
             <tr>
@@ -185,7 +185,7 @@ function Coverage({ snapshot }: { snapshot: Snapshot }) {
             })}
           </tbody>
         </table>
-      </div>
+      </Scroll>
     </>
   );
 }

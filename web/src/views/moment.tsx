@@ -10,7 +10,7 @@ import { markOf, namesOf } from "../data/marks";
 import { BEFORE_SECONDS, followMoment, lived } from "../data/moment";
 import { folded, icicle, matchesRow, type StackRow, stackRows } from "../data/stacks";
 import { cursor, events, go, goMore, linkTo, route } from "../data/store";
-import { Absent, Chips, fillClass, fillStyle, Frames, Swatch, Tag } from "../parts/basics";
+import { Absent, Chips, fillClass, fillStyle, Frames, Scroll, Swatch, Tag } from "../parts/basics";
 import { Footer, Waiting } from "../parts/frame";
 import { Icicle } from "../parts/icicle";
 import { LedgerBar } from "../parts/ledger_bar";
@@ -87,9 +87,9 @@ export function Moment() {
             <h2>
               What lived {route.value.time === null ? "now" : "then"} <small class="soft">by stack, {plural(rows.length, "row")}, {bytes(rows.reduce((sum, row) => sum + row.bytes, 0))}</small>
             </h2>
-            <div class="scroll">
+            <Scroll label="stacks">
               <StackTable rows={rows} />
-            </div>
+            </Scroll>
             {rows.length > 0 && <Icicle nodes={icicle(rows)} selected={selected.value} onSelect={(row) => (selected.value = row)} />}
             <p class="small soft" style={{ margin: "8px 0" }}>
               Width is bytes; colour is what the memory is for; the outlined frame is the row selected above.

@@ -8,9 +8,9 @@ import { changeGib, clock, duration, gib, percent } from "../data/format";
 import { gpuShort, type GpuLedger, processKey, processLabel, type ProcessLedger } from "../data/ledger";
 import { ordered } from "../data/order";
 import { courseOf } from "../data/series";
-import { cursor, events, forecast, go, gpuLeaves, linkTo, now, recordedSince, route, shown, tracks, tracksVersion } from "../data/store";
+import { cursor, events, forecast, go, gpuLeaves, linkTo, noRecording, now, recordedSince, route, shown, tracks, tracksVersion } from "../data/store";
 import { fillingOf } from "../data/verdict";
-import { Absent, Chips, Legend } from "../parts/basics";
+import { Absent, Chips, Legend, Scroll } from "../parts/basics";
 import { Footer, Waiting } from "../parts/frame";
 import { SmallBar } from "../parts/ledger_bar";
 import { Spark } from "../parts/spark";
@@ -34,7 +34,9 @@ const peaks = signal<ReadonlyMap<string, number>>(new Map());
 const order = signal<{ column: Column; descending: boolean; keys: readonly string[] } | null>(null);
 
 function followPeaks(): () => void {
-  const load = () =>
+  const load = async () =>
+    noRecording.peek() === null &&
+    recordedSince.peek() !== null &&
     askPeaks(PEAK_WINDOW_SECONDS)
       .then((answer) => {
         peaks.value = new Map(answer.aggregates.filter((row) => row.pid !== null).map((row) => [processKey(row), row.max]));
@@ -91,7 +93,7 @@ function sortBy(column: Column, rows: readonly Row[]): void {
 }
 
 export function Processes() {
-  useEffect(followPeaks, []);
+  useEffect(followPeaks, [recordedSince.value]);
   if (shown.value === null) return <Waiting />;
   const { filter, gpu, more } = route.value;
   const kind = more["kind"] ?? "all";
@@ -125,9 +127,9 @@ export function Processes() {
             )}
           </span>
         </div>
-        <div class="scroll">
+        <Scroll label="processes">
           <Table rows={ordered(rows, order.value?.keys ?? null)} gone={filter === "" ? gone.slice(0, GONE_SHOWN) : []} />
-        </div>
+        </Scroll>
         {rows.length === 0 && (
           <p class="empty">
             No process matches. <button type="button" onClick={() => go({ filter: "", gpu: null, more: {} })}>Show all</button>

@@ -1,7 +1,7 @@
 /** When did it begin? */
 
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { bandsByProcess, bandsByUse, type Chart, indexAt } from "../data/bands";
+import { bandsByProcess, bandsByPurpose, type BandStack, indexAt, NO_BANDS } from "../data/bands";
 import { bytes, changeGib, clock, clockTenths, duration, gib, zone } from "../data/format";
 import { gpuShort, type GpuLedger } from "../data/ledger";
 import { markOf, namesOf } from "../data/marks";
@@ -21,10 +21,10 @@ const MARKS_SHOWN = 8;
 const PREDICTED_SHARE_MAX = 0.6;
 const ZOOM_FACTOR = 2;
 
-type Bands = "use" | "process";
+type Bands = "purpose" | "process";
 
 function bandsOf(): Bands {
-  return route.value.more["bands"] === "process" ? "process" : "use";
+  return route.value.more["bands"] === "process" ? "process" : "purpose";
 }
 
 export function Timeline() {
@@ -43,11 +43,11 @@ export function Timeline() {
           <Chips
             label="bands"
             choices={[
-              { value: "use" as Bands, text: "use" },
+              { value: "purpose" as Bands, text: "purpose" },
               { value: "process" as Bands, text: "process" },
             ]}
             chosen={bandsOf()}
-            onChoose={(bands) => goMore({ bands: bands === "use" ? null : bands })}
+            onChoose={(bands) => goMore({ bands: bands === "purpose" ? null : bands })}
           />
           <span class="end">
             <button type="button" aria-pressed={route.value.time !== null} onClick={togglePause}>
@@ -66,7 +66,7 @@ export function Timeline() {
         </div>
       </main>
       <Footer>
-        {recorded.value !== null && `every ${duration(recorded.value.used.step_seconds)}; `}
+        {recorded.value !== null && `every ${duration(recorded.value.step_seconds)}; `}
         {clock(from)} to {clock(to)} {zone(to)}
       </Footer>
     </>
@@ -79,9 +79,9 @@ function mostUrgent(all: readonly GpuLedger[]): GpuLedger {
   return filling.toSorted((a, b) => a[1] - b[1])[0]![0];
 }
 
-function chartOf(ledger: GpuLedger): Chart {
-  if (recorded.value === null) return { times: [], bands: [], used: [] };
-  return (bandsOf() === "process" ? bandsByProcess : bandsByUse)(recorded.value, ledger.gpu.uuid);
+function chartOf(ledger: GpuLedger): BandStack {
+  if (recorded.value === null) return NO_BANDS;
+  return (bandsOf() === "process" ? bandsByProcess : bandsByPurpose)(recorded.value, ledger.gpu.uuid);
 }
 
 function Charts({ all, chosen }: { all: readonly GpuLedger[]; chosen: GpuLedger }) {
@@ -170,14 +170,15 @@ function Brush({ gpuUuid }: { gpuUuid: string }) {
           const x = (time: number) => ((time - begin) / Math.max(1, end - begin)) * width;
           context.fillStyle = token("sel");
           context.fillRect(x(from), 0, Math.max(2, x(to) - x(from)), height);
-          const points = track?.points ?? [];
-          const most = Math.max(1, ...points.map((point) => point[3] ?? 0));
+          const values = track?.mean ?? [];
+          const [start, step] = [whole.value?.start ?? begin, whole.value?.step_seconds ?? 1];
+          const most = Math.max(1, ...values.map((value) => value ?? 0));
           context.fillStyle = token("hatch");
-          points.forEach(([start, , mean], index) => {
-            if (mean === null) return;
-            const next = Math.min(points[index + 1]?.[0] ?? end, start + 2.5 * (whole.value?.step_seconds ?? 1));
-            const size = (mean / most) * (height - 4);
-            context.fillRect(x(start), height - size, Math.max(1, x(next) - x(start)), size);
+          values.forEach((value, index) => {
+            if (value === null) return;
+            const size = (value / most) * (height - 4);
+            const left = x(start + index * step);
+            context.fillRect(left, height - size, Math.max(1, x(start + (index + 1) * step) - left + 0.5), size);
           });
           context.fillStyle = token("focus");
           context.fillRect(x(from), 0, 2, height);

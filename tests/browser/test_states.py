@@ -1,0 +1,95 @@
+"""What the page shows of an out-of-memory, and of a machine that tells next to nothing."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import expect
+
+from blackbox.recorder import Recording
+from tests import incidents, moments
+from tests.browser.conftest import VIEWS, OpenPage, screenshot
+from tests.private_state import ROOT
+from tests.recordings import recorded
+from tests.serving import Serving
+
+AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
+STALE = "503"
+"""What `/healthz` answers where the newest sample is old, as here it is."""
+NO_RECORDING = "404|503"
+"""Likewise, where the server also keeps no recording."""
+SEVERE = ("serious", "critical")
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """A server whose recording ends with a refusal, and whose newest sample is the last of it."""
+    directory = tmp_path_factory.mktemp("refused")
+    lived = incidents.leak()[::2] + incidents.leak()[-3:]
+    with recorded(directory, lived):
+        pass
+    with Serving(recording=Recording(directory)) as serving:
+        serving.hub.publish(lived[-1])
+        yield serving
+
+
+def test_three_clicks_lead_from_an_incident_to_its_moment_its_map_and_the_comparison(
+    open_page: OpenPage, refused: Serving
+) -> None:
+    page = open_page(f"{refused.url}/#/incidents", expected=STALE)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("48211 ran out of memory: it asked for")
+    expect(page.get_by_text("largest hole in its cache")).to_be_visible()
+    screenshot(page, "incident")
+    address = page.url
+    page.get_by_role("link", name="1 The moment").click()
+    expect(page.locator("tbody tr").filter(has_text="layers.py:52 attention").first).to_be_visible()
+    expect(page.get_by_role("heading", name="Why it was refused")).to_be_visible()
+    screenshot(page, "moment-refused")
+    page.goto(address)
+    page.get_by_role("link", name="2 Map then").click()
+    expect(page.get_by_role("application")).to_be_visible()
+    expect(page.get_by_role("heading", name="Holes")).to_be_visible()
+    screenshot(page, "map-refused")
+    page.goto(address)
+    page.get_by_role("link", name="3 Compare with").click()
+    expect(page.get_by_text(re.compile("python 48211 took"))).to_be_visible()
+    expect(page.locator("tbody tr").filter(has_text="layers.py:52 attention").first).to_contain_text("GREW")
+    screenshot(page, "compare-refused")
+
+
+def test_what_nobody_measured_is_not_available_with_its_reason(open_page: OpenPage) -> None:
+    with Serving() as serving:
+        serving.publish()
+        page = open_page(f"{serving.url}/#/processes", expected=NO_RECORDING)
+        absent = page.locator("tbody .na").first
+        expect(absent).to_be_visible()
+        assert absent.get_attribute("title")
+        for view in ("overview", "map", "moment", "health", "timeline", "incidents", "compare"):
+            page.goto(f"{serving.url}/#/{view}")
+            expect(page.locator("main, .empty").first).to_be_visible()
+            assert "NaN" not in page.inner_text("body")
+            assert "undefined" not in page.inner_text("body")
+            screenshot(page, f"absent-{view}")
+        page.context.close()  # before its server goes
+
+
+def test_a_machine_without_gpus_says_so(open_page: OpenPage) -> None:
+    with Serving() as serving:
+        serving.hub.publish(moments.moment(samples=()))
+        page = open_page(f"{serving.url}/#/overview", expected=NO_RECORDING)
+        expect(page.get_by_text("This machine has no GPU that Blackbox can see")).to_be_visible()
+        page.context.close()
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_no_view_shuts_anyone_out(open_page: OpenPage, refused: Serving, view: str) -> None:
+    """axe finds nothing serious, in either colours: contrast, names, roles, order."""
+    page = open_page(f"{refused.url}/#/{view}", bypass_csp=True, expected=STALE)
+    expect(page.locator(VIEWS[view]).first).to_be_visible()
+    page.add_script_tag(content=AXE.read_text())
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        expect(page.locator("html")).to_have_attribute("data-theme", scheme)
+        found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+        severe = [one for one in found["violations"] if one["impact"] in SEVERE]
+        assert [(one["id"], [node["html"][:160] for node in one["nodes"]]) for one in severe] == []
