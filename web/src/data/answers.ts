@@ -302,3 +302,18 @@ export interface Health {
 export function timeOf(snapshot: Pick<Snapshot, "timestamp">): number {
   return Date.parse(snapshot.timestamp) / 1000;
 }
+
+/** `GET /vram/report?format=json`: what led to an event, as the server tells it. */
+export interface Report {
+  title: string;
+  causes: readonly { cause: string; why: readonly string[] }[];
+  advice: readonly { title: string; text: string; bytes: number | null }[];
+}
+
+export interface DumpInfo {
+  name: string;
+  kind: string;
+  timestamp: number;
+  pid: number | null;
+  size_bytes: number;
+}

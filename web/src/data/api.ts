@@ -1,6 +1,6 @@
 /** Asks this server, and no other. Addresses are relative, so that the page works behind a prefix too. */
 
-import type { Aggregated, BlackboxEvent, Chart, Comparison, Forecast, Health, Snapshot } from "./answers";
+import type { Aggregated, BlackboxEvent, Chart, Comparison, DumpInfo, Forecast, Health, Report, Snapshot } from "./answers";
 
 /** What the server refused, in its own words. */
 export class Refusal extends Error {
@@ -58,6 +58,24 @@ export function askComparison(a: number, b: number | null, gpu: string | null): 
 
 export function askPeaks(windowSeconds: number): Promise<Aggregated> {
   return ask("vram/aggregated", { window: `${Math.round(windowSeconds)}s` });
+}
+
+export function askReport(event: number): Promise<Report> {
+  return ask("vram/report", { event, format: "json" });
+}
+
+/** The same as a page for people, with charts and the map. */
+export function reportAddress(of: { event: number } | { dump: string }): string {
+  return address("vram/report", of);
+}
+
+export function askDumps(): Promise<{ dumps: readonly DumpInfo[] }> {
+  return ask("vram/dumps");
+}
+
+/** The moment of a refusal itself, with the process as its agent saw it then. */
+export function askRefusal(event: number, signal: AbortSignal): Promise<Snapshot> {
+  return ask("vram/at", { event, blocks: "full" }, signal);
 }
 
 export function askHealth(): Promise<Health> {

@@ -3,7 +3,7 @@
 import { effect, signal } from "@preact/signals";
 import type { Comparison, Snapshot } from "./answers";
 import { timeOf } from "./answers";
-import { askComparison, askSnapshot } from "./api";
+import { askComparison, askRefusal, askSnapshot } from "./api";
 import { now, recordedSince, route, whyNotRecorded } from "./store";
 
 export const BEFORE_SECONDS = 60;
@@ -27,7 +27,8 @@ export function followMoment(): () => void {
     controller = new AbortController();
     const { signal: aborted } = controller;
     try {
-      const snapshot = await askSnapshot(time, "full", null, aborted);
+      const event = Number(route.peek().more["event"] ?? NaN);
+      const snapshot = await (time !== null && Number.isInteger(event) ? askRefusal(event, aborted) : askSnapshot(time, "full", null, aborted));
       const at = timeOf(snapshot);
       const before = whyNotRecorded(at - BEFORE_SECONDS) !== null ? null : await askComparison(at - BEFORE_SECONDS, time === null ? null : at, null).catch(() => null);
       if (isWanted && !aborted.aborted) lived.value = { snapshot, before, error: null };

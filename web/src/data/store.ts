@@ -182,7 +182,8 @@ export function goLive(): void {
 
 export function lookAt(time: number): void {
   const newest = now.peek();
-  go({ time: time >= newest ? null : Math.round(time * 10) / 10 });
+  const { event: _, ...more } = route.peek().more; // the moment of an event is that of no other time
+  go({ time: time >= newest ? null : Math.round(time * 10) / 10, more });
 }
 
 export function togglePause(): void {

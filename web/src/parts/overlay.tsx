@@ -23,7 +23,7 @@ interface Pair {
 function pairOf(then: Snapshot, later: Snapshot, pid: number): Pair | null {
   const own = (snapshot: Snapshot) => snapshot.blocks.filter((block) => block.pid === pid && block.address !== 0);
   const [left, right] = [own(then), own(later)];
-  if (left.length === 0 || right.length === 0) return null;
+  if (left.length === 0 && right.length === 0) return null;
   // laid out together, so that ranges are cut at the same places
   const together = layoutOf([...left, ...right], ROW_BYTES, true);
   const place = (blocks: Snapshot["blocks"]): BlockLayout => {
@@ -57,7 +57,7 @@ export function Overlay({ gpu, pid, name, a, b }: { gpu: string; pid: number; na
           <i class="swatch" style={{ background: "var(--shade)" }} /> in use in both
         </small>
       </div>
-      {pair === null ? <p class="soft">n/a: no block addresses were told at both times.</p> : typeof pair === "string" ? <p class="soft">{pair}</p> : <Bars pair={pair} a={a} b={b} />}
+      {pair === null ? <p class="soft">n/a: nobody told the addresses of its blocks.</p> : typeof pair === "string" ? <p class="soft">{pair}</p> : <Bars pair={pair} a={a} b={b} />}
     </section>
   );
 }

@@ -1,14 +1,17 @@
 /** What went wrong, why, and what was there before? */
 
+import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import type { BlackboxEvent } from "../data/answers";
+import type { BlackboxEvent, DumpInfo } from "../data/answers";
+import { askDumps, reportAddress } from "../data/api";
 import { bytes, change, clock, clockTenths, duration, zone } from "../data/format";
 import { gpuShort } from "../data/ledger";
 import { fold, type Folded, type Kind, kindOf, KINDS, type Mark, markOf, namesOf } from "../data/marks";
 import { events, go, goMore, gpuLeaves, linkTo, noRecording, now, recordedSince, route } from "../data/store";
 import { Absent, Chips, Tag } from "../parts/basics";
+import { Causes, hasReport, Remedies, ReportLink, useReport } from "../parts/verdict_of_event";
 import { Footer } from "../parts/frame";
-import { causeOf, RefusalFigures } from "../parts/refusal";
+import { RefusalFigures } from "../parts/refusal";
 import { Before } from "../parts/before";
 
 const BEFORE_SECONDS = 300;
@@ -45,7 +48,10 @@ export function Incidents() {
           <p class="empty">No incidents are kept: {noRecording.value}.</p>
         ) : (
           <div class="incidents">
-            <List folded={folded} chosen={chosen} />
+            <div>
+              <List folded={folded} chosen={chosen} />
+              <Dumps />
+            </div>
             {chosen !== null && <Detail mark={chosen} marks={marks} />}
           </div>
         )}
@@ -83,6 +89,36 @@ function List({ folded, chosen }: { folded: readonly Folded[]; chosen: Mark | nu
   );
 }
 
+const dumps = signal<readonly DumpInfo[]>([]);
+
+/** Files with the minutes before something went wrong, and their reports. */
+function Dumps() {
+  useEffect(() => {
+    askDumps()
+      .then((answer) => (dumps.value = answer.dumps))
+      .catch(() => undefined); // the list stays away
+  }, [events.value.length]);
+  if (dumps.value.length === 0) return null;
+  return (
+    <section class="card" style={{ marginTop: "12px" }}>
+      <h2>
+        Dumps kept <small class="soft">the minutes before, at full rate</small>
+      </h2>
+      {dumps.value.toReversed().map((dump) => (
+        <div class="delta" key={dump.name}>
+          <div>
+            <a href={reportAddress({ dump: dump.name })}>
+              {dump.kind}
+              {dump.pid !== null && ` of pid ${dump.pid}`}, {clock(dump.timestamp)}
+            </a>
+            <span class="soft">{bytes(dump.size_bytes)}</span>
+          </div>
+        </div>
+      ))}
+    </section>
+  );
+}
+
 function placeOf(event: BlackboxEvent): string {
   const ledger = gpuLeaves.value.find((one) => one.gpu.uuid === event.gpu_uuid);
   return ledger?.label ?? (event.gpu_uuid === undefined ? "the machine" : event.gpu_uuid);
@@ -91,8 +127,8 @@ function placeOf(event: BlackboxEvent): string {
 function Detail({ mark, marks }: { mark: Mark; marks: readonly Mark[] }) {
   const { event } = mark;
   const before = Math.min(BEFORE_SECONDS, recordedSince.value === null ? BEFORE_SECONDS : Math.max(1, event.timestamp - recordedSince.value));
-  const cause = event.oom === undefined ? null : causeOf(event.oom);
-  const go1 = linkTo({ view: "moment", time: event.timestamp, gpu: event.gpu_uuid ?? null });
+  const report = useReport(event.id, event.kind);
+  const go1 = linkTo({ view: "moment", time: event.timestamp, gpu: event.gpu_uuid ?? null, more: event.oom === undefined ? {} : { event: String(event.id) } });
   const go2 = linkTo({ view: "map", time: event.timestamp, gpu: event.gpu_uuid ?? null, pid: event.pid ?? null });
   const go3 = linkTo({ view: "compare", a: event.timestamp - before, b: event.timestamp, gpu: event.gpu_uuid ?? null });
   useEffect(() => window.scrollTo({ top: 0 }), [event.id]);
@@ -103,11 +139,7 @@ function Detail({ mark, marks }: { mark: Mark; marks: readonly Mark[] }) {
         {event.pid !== undefined && ` · pid ${event.pid}`}
       </p>
       <h1 style={{ margin: "4px 0 10px" }}>{mark.headline}</h1>
-      {cause !== null && (
-        <p class="lead" style={{ marginBottom: "10px" }}>
-          <span class="tag alarm">{cause.word}</span> {cause.sentence}
-        </p>
-      )}
+      {hasReport(event.kind) && <Causes report={report} />}
       <div class="chips">
         <a class="button main" href={go1}>
           1 The moment
@@ -119,6 +151,7 @@ function Detail({ mark, marks }: { mark: Mark; marks: readonly Mark[] }) {
           3 Compare with {duration(before)} before
         </a>
         <span class="end">
+          {hasReport(event.kind) && <ReportLink event={event.id} />}
           <button type="button" onClick={() => void navigator.clipboard.writeText(location.href)}>
             Copy link
           </button>
@@ -140,6 +173,7 @@ function Detail({ mark, marks }: { mark: Mark; marks: readonly Mark[] }) {
           </section>
         )}
       </div>
+      <Remedies report={report} />
       <Facts event={event} />
       <Repeats mark={mark} marks={marks} />
     </article>
@@ -150,8 +184,12 @@ function Facts({ event }: { event: BlackboxEvent }) {
   const { process, growth, threshold } = event;
   return (
     <dl class="facts" style={{ marginTop: "12px", maxWidth: "700px" }}>
-      <dt>told</dt>
-      <dd>{event.message}</dd>
+      {event.oom === undefined && (
+        <>
+          <dt>told</dt>
+          <dd>{event.message}</dd>
+        </>
+      )}
       {event.code !== undefined && (
         <>
           <dt>the driver's number</dt>
@@ -186,14 +224,6 @@ function Facts({ event }: { event: BlackboxEvent }) {
         <>
           <dt>used then</dt>
           <dd>{threshold.used_percent} %</dd>
-        </>
-      )}
-      {event.oom !== undefined && (
-        <>
-          <dt>what would have helped</dt>
-          <dd>
-            <Absent reason="the server makes verdicts in its reports only so far">in the report:</Absent> <code>blackbox report</code> on this machine tells causes and remedies with the bytes each would have brought.
-          </dd>
         </>
       )}
     </dl>

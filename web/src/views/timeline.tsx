@@ -73,10 +73,12 @@ export function Timeline() {
   );
 }
 
-/** The one that fills first, else the first. */
+/** The one that fills first, else the one with the last refusal, else the first. */
 function mostUrgent(all: readonly GpuLedger[]): GpuLedger {
+  const refused = events.value.findLast((event) => event.kind === "oom")?.gpu_uuid;
   const filling = all.map((ledger) => [ledger, fillingOf(forecast.value, ledger.gpu.uuid)?.full_in_seconds ?? Infinity] as const);
-  return filling.toSorted((a, b) => a[1] - b[1])[0]![0];
+  const [first, seconds] = filling.toSorted((a, b) => a[1] - b[1])[0]!;
+  return seconds < Infinity ? first : (all.find((ledger) => ledger.gpu.uuid === refused) ?? first);
 }
 
 function chartOf(ledger: GpuLedger): BandStack {
