@@ -18,6 +18,7 @@ STALE = "503"
 """What `/healthz` answers where the newest sample is old, as here it is."""
 NO_RECORDING = "404|503"
 """Likewise, where the server also keeps no recording."""
+SECONDS_BEFORE = 50
 SEVERE = ("serious", "critical")
 
 
@@ -31,6 +32,35 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     with Serving(recording=Recording(directory)) as serving:
         serving.hub.publish(lived[-1])
         yield serving
+
+
+@pytest.fixture(scope="module")
+def filling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """A server some seconds before the refusal."""
+    directory = tmp_path_factory.mktemp("filling")
+    lived = incidents.leak()[: -2 * SECONDS_BEFORE]
+    with recorded(directory, lived):
+        pass
+    with Serving(recording=Recording(directory)) as serving:
+        serving.hub.publish(lived[-1])
+        yield serving
+
+
+def test_what_fills_is_told_first_with_who_and_what_for(open_page: OpenPage, filling: Serving) -> None:
+    page = open_page(f"{filling.url}/#/overview", width=1200, height=720, expected=STALE)
+    verdict = page.get_by_role("alert", name="verdict")
+    expect(verdict.get_by_role("heading", level=1)).to_contain_text("GPU 2 / MIG 1 is full in about")
+    expect(verdict).to_contain_text("python 48211")
+    expect(verdict).to_contain_text("activations")
+    expect(verdict).to_contain_text("layers.py:52 attention")
+    expect(verdict).to_contain_text("Nobody else is on this slice")
+    screenshot(page, "overview")
+    page.get_by_role("link", name="What grew").click()
+    expect(page.locator("tbody tr").filter(has_text="layers.py:52 attention").first).to_contain_text("GREW")
+    page.goto(f"{filling.url}/#/timeline")
+    expect(page.locator(".chart canvas").first).to_be_visible()
+    expect(page.get_by_role("img", name=re.compile("MIG 1: .* used at the end"))).to_be_visible()
+    screenshot(page, "timeline")
 
 
 def test_three_clicks_lead_from_an_incident_to_its_moment_its_map_and_the_comparison(

@@ -74,8 +74,8 @@ export function askDumps(): Promise<{ dumps: readonly DumpInfo[] }> {
 }
 
 /** The moment of a refusal itself, with the process as its agent saw it then. */
-export function askRefusal(event: number, signal: AbortSignal): Promise<Snapshot> {
-  return ask("vram/at", { event, blocks: "full" }, signal);
+export function askRefusal(event: number, time: number, signal: AbortSignal): Promise<Snapshot> {
+  return ask("vram/at", { t: time, event, blocks: "full" }, signal);
 }
 
 export function askHealth(): Promise<Health> {

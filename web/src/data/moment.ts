@@ -28,7 +28,7 @@ export function followMoment(): () => void {
     const { signal: aborted } = controller;
     try {
       const event = Number(route.peek().more["event"] ?? NaN);
-      const snapshot = await (time !== null && Number.isInteger(event) ? askRefusal(event, aborted) : askSnapshot(time, "full", null, aborted));
+      const snapshot = await (time !== null && Number.isInteger(event) ? askRefusal(event, time, aborted) : askSnapshot(time, "full", null, aborted));
       const at = timeOf(snapshot);
       const before = whyNotRecorded(at - BEFORE_SECONDS) !== null ? null : await askComparison(at - BEFORE_SECONDS, time === null ? null : at, null).catch(() => null);
       if (isWanted && !aborted.aborted) lived.value = { snapshot, before, error: null };

@@ -4,7 +4,7 @@ import { computed } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { Comparison } from "../data/answers";
 import { about, bytes, change, clock, clockTenths, duration, gib, ratePerMinute } from "../data/format";
-import { gpuModel, type GpuLedger, processKey, processLabel } from "../data/ledger";
+import { gpuModel, type GpuLedger, processKey, processLabel, type ProcessLedger } from "../data/ledger";
 import { fold, markOf, namesOf } from "../data/marks";
 import { purposeOfType } from "../data/purpose";
 import { courseOf } from "../data/series";
@@ -119,7 +119,7 @@ function Alarm({ verdict: { ledger, outlook, process, others, earlier } }: { ver
             {since !== null && `steadily, for ${duration(now.value - since)}`}
           </dd>
         </div>
-        <WhatFor comparison={changeSince.value} pid={process?.pid ?? null} />
+        <WhatFor comparison={changeSince.value} ledger={ledger.processes.find((one) => one.process === process) ?? null} />
         <div>
           <dt>Seen before</dt>
           <dd>
@@ -148,20 +148,34 @@ function Alarm({ verdict: { ledger, outlook, process, others, earlier } }: { ver
   );
 }
 
-function WhatFor({ comparison, pid }: { comparison: Comparison | null; pid: number | null }) {
-  const found = comparison?.processes.find((one) => one.pid === pid) ?? null;
+/** What grew, by the comparison with the start of the rise; until that has come, what is held most. */
+function WhatFor({ comparison, ledger }: { comparison: Comparison | null; ledger: ProcessLedger | null }) {
+  const found = comparison?.processes.find((one) => one.pid === ledger?.process.pid) ?? null;
   const type = found?.types.toSorted((a, b) => b.delta_bytes - a.delta_bytes)[0];
   const stack = found?.stacks.toSorted((a, b) => b.delta_bytes - a.delta_bytes)[0];
+  const most = ledger?.segments.filter((segment) => segment.purpose.letter !== "").toSorted((a, b) => b.bytes - a.bytes)[0];
   return (
     <div>
       <dt>What for</dt>
       <dd>
-        {type === undefined ? (
-          <Absent reason={comparison === null ? "being asked of the recording" : "no allocator told, then and now, what its memory is for"} />
-        ) : (
+        {type !== undefined ? (
           <>
-            <Swatch purpose={purposeOfType(type.type, type.subtype)} /> <b>{purposeOfType(type.type, type.subtype).name} {bytes(type.after_bytes)}</b>, {type.after_blocks} blocks
+            <Swatch purpose={purposeOfType(type.type, type.subtype)} />{" "}
+            <b>
+              {purposeOfType(type.type, type.subtype).name} {bytes(type.after_bytes)}
+            </b>
+            , {type.after_blocks} blocks
           </>
+        ) : most !== undefined ? (
+          <>
+            <Swatch purpose={most.purpose} />{" "}
+            <b>
+              {most.purpose.name} {bytes(most.bytes)}
+            </b>
+            , most of what it holds
+          </>
+        ) : (
+          <Absent reason="no allocator tells what its memory is for" />
         )}
         <br />
         {stack?.frames[0] !== undefined && <code>{stack.frames[0]}</code>}
