@@ -9,10 +9,15 @@ from msgspec import structs
 
 from blackbox.errors import FailureError
 from blackbox.merge.kernels import kernel_entry
+from blackbox.sources.isolation.reader import within_limits
 from blackbox.sources.nsight_compute import report, table
 from blackbox.sources.nsight_compute.counters import counters
 from blackbox.sources.nsight_compute.kernel import Kernel
 
+MEMORY_BYTES_MAX = 4 << 30
+"""Address space, to read a table: one of 100 MB takes a tenth of it."""
+CPU_SECONDS_MAX = 300
+"""Ten times what such a table takes."""
 REPORT_SUFFIX = ".ncu-rep"
 _NAMED = re.compile(r"rep_([0-9]+)\.ncu-rep")
 """As 'blackbox run --ncu' names them; for kernels whose process the report does not tell."""
@@ -29,7 +34,8 @@ def read(path: Path) -> bytes:
 def _contents(path: Path) -> tuple[Sequence[Kernel], str]:
     """The kernels, and what kind of file told of them."""
     if not path.name.lower().endswith(REPORT_SUFFIX):
-        kernels, rounded = table.read(path)
+        with within_limits(path, MEMORY_BYTES_MAX, CPU_SECONDS_MAX):
+            kernels, rounded = table.read(path)
         return kernels, "ncu_csv_rounded" if rounded else "ncu_csv"
     named = _NAMED.fullmatch(path.name)
     pid = int(named[1]) if named else 0

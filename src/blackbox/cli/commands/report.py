@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 MINUTES = "10"
 SECONDS_PER_MINUTE = 60.0
+MEMORY_BYTES_MAX = 4 << 30
+"""Address space, to read a dump: minutes of a machine with 100,000 blocks take a quarter of it."""
+CPU_SECONDS_MAX = 300
+"""Fifty times what such minutes take."""
 URLS = ("http://", "https://")
 STDOUT = "-"
 PAGE = "blackbox-report.html"
@@ -100,9 +104,11 @@ def _evidence(arguments: Namespace, seconds: float) -> "Evidence":
         return _of_directory(path, seconds)
     from blackbox.recorder.dumps.file import is_dump
     from blackbox.report.origins import of_dump, of_snapshot_file
+    from blackbox.sources.isolation.reader import within_limits
 
     if is_dump(path):
-        return of_dump(path)
+        with within_limits(path, MEMORY_BYTES_MAX, CPU_SECONDS_MAX):
+            return of_dump(path)
     if snapshot_arguments.is_pickle(path.name):
         return of_snapshot_file(path, rules)
     raise FailureError(f"{path}: neither a dump of Blackbox, nor a PyTorch snapshot ({', '.join(SNAPSHOT_SUFFIXES)})")

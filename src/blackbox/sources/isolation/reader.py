@@ -4,7 +4,8 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,6 +53,34 @@ def limit_this_process(memory_bytes: int, cpu_seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
+
+
+@contextmanager
+def within_limits(path: Path, memory_bytes: int, cpu_seconds: int) -> Generator[None]:
+    """Lets this process, a command that ends with its answer, take no more address space and CPU time than so much
+    while it reads a file. Raises `FailureError` in its place; for the main thread."""
+    memory, cpu = resource.getrlimit(resource.RLIMIT_AS), resource.getrlimit(resource.RLIMIT_CPU)
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    until = int(usage.ru_utime + usage.ru_stime) + 1 + cpu_seconds
+
+    def too_long(*_: object) -> None:
+        raise FailureError(f"{path}: reading it took more than {cpu_seconds} s of CPU time")
+
+    handler = signal.signal(signal.SIGXCPU, too_long)
+    resource.setrlimit(resource.RLIMIT_AS, (_least(memory_bytes, memory[0]), memory[1]))
+    resource.setrlimit(resource.RLIMIT_CPU, (_least(until, cpu[0]), cpu[1]))
+    try:
+        yield
+    except MemoryError:
+        raise FailureError(f"{path}: reading it would take too much memory") from None
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, memory)
+        resource.setrlimit(resource.RLIMIT_CPU, cpu)
+        signal.signal(signal.SIGXCPU, handler)
+
+
+def _least(limit: int, before: int) -> int:
+    return limit if before == resource.RLIM_INFINITY else min(limit, before)
 
 
 def fail_in_one_line(reason: str) -> int:
