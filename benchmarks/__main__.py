@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from benchmarks import (
     agents,
+    columns,
     encode,
     fanout,
     faults,
@@ -31,6 +32,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     get.BENCHMARK,
     tick.BENCHMARK,
     encode.BENCHMARK,
+    columns.BENCHMARK,
     idle.BENCHMARK,
     faults.BENCHMARK,
     startup.BENCHMARK,

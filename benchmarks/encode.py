@@ -32,10 +32,10 @@ def run(plan: Plan) -> list[Row]:
         "gzip": lambda: compress(body, "gzip"),
         "gzip level 6": lambda: zlib.compress(body, PEER_GZIP_LEVEL),
     }
-    rounds = in_turns(plan.rounds, *(lambda work=work: _milliseconds(work) for work in works.values()))
+    rounds = in_turns(plan.rounds, *(lambda work=work: milliseconds(work) for work in works.values()))
     cost = {name: median(results) for name, results in zip(works, rounds, strict=True)}
     size = {name: len(work()) for name, work in works.items()}
-    merging = median([_milliseconds(lambda: merge(seen)) for _ in range(plan.rounds)])
+    merging = median([milliseconds(lambda: merge(seen)) for _ in range(plan.rounds)])
     note = f"{size['json']:,} bytes"
     return [
         _row("to JSON", cost["json"], "json", cost["json of the standard library"], "≤ 2 ms", cost["json"] <= 2, note),
@@ -59,7 +59,8 @@ def _row(figure: str, ours: float, peer: str, theirs: float | None, target: str,
     return Row(figure=figure, unit="ms CPU", ours=ours, peer=peer, theirs=theirs, target=target, met=met, note=note)
 
 
-def _milliseconds(work: Callable[[], object]) -> float:
+def milliseconds(work: Callable[[], object]) -> float:
+    """CPU time of this thread, the median of some runs."""
     costs: list[float] = []
     for _ in range(RUNS_PER_ROUND):
         started = time.thread_time()

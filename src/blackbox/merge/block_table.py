@@ -27,7 +27,7 @@ from blackbox.model.block_table import (
     encode,
     planes,
 )
-from blackbox.model.lanes import LANE_BYTES, IntArray, Lanes
+from blackbox.model.lanes import IntArray, Lanes
 from blackbox.model.parts import Allocator, AllocatorBlock, BlockState, KvPage, OwningStack
 from blackbox.model.snapshot import Snapshot
 
@@ -208,8 +208,8 @@ def _packed_arrays(blocks: BlockArrays) -> PackedBlocks:
     sizes = Lanes.of(blocks.size)
     distances = Lanes.of(blocks.address).distances(sizes)
     columns = {
-        "address": planes(blocks.address.tobytes() if distances is None else distances.tobytes(), LANE_BYTES),
-        "size": planes(blocks.size.tobytes(), LANE_BYTES),
+        "address": (Lanes.of(blocks.address) if distances is None else distances).planes(),
+        "size": sizes.planes(),
         "state": (blocks.state.tobytes().translate(STATE_BITS),),
         "type": (blocks.type.tobytes(),),
         "label": (blocks.label.tobytes(),),
@@ -217,7 +217,7 @@ def _packed_arrays(blocks: BlockArrays) -> PackedBlocks:
     if blocks.requested is not None:
         rounding = _rounding(blocks, sizes, Lanes.of(blocks.requested))
         if rounding is not None:
-            columns["rounding"] = planes(rounding.tobytes(), LANE_BYTES)
+            columns["rounding"] = rounding.planes()
     for name in ("thread", "stream", "stack", "segment", "pool", "allocated_ms"):
         numbers: IntArray | None = getattr(blocks, name)
         if numbers is not None:
@@ -230,8 +230,7 @@ def _rounding(blocks: BlockArrays, sizes: Lanes, requested: Lanes) -> Lanes | No
     """Bytes beyond what was asked for; None where not every live block tells that, or has less."""
     if requested.large > blocks.state.tobytes().count(STATE_OF["inactive"]):
         return None
-    spare = sizes.less(requested.zero_where_large(requested))
-    return None if spare is None else spare.zero_where_large(requested)
+    return sizes.less_where_told(requested)
 
 
 def _arrays(

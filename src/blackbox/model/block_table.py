@@ -186,6 +186,8 @@ def planes(stored: bytes, number_bytes: int) -> Planes:
     """A column as it is stored, out of its numbers, each `number_bytes` long."""
     if number_bytes == 1:
         return (stored,)
+    if stored == bytes(len(stored)):
+        return ()
     found = [stored[place::number_bytes] for place in range(number_bytes)]
     while found and found[-1] == bytes(len(found[-1])):
         found.pop()

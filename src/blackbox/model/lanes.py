@@ -10,6 +10,7 @@ from typing import TypeAlias
 LANE_BYTES = 8
 _TOP_BIT = 63
 _LANE_BITS = 64
+_WIDTHS = (1, 2, 4)
 IntArray: TypeAlias = "array[int]"
 
 
@@ -54,10 +55,32 @@ class Lanes:
         found = (self._whole | self._top) - other._whole
         return Lanes(found ^ self._top, self._count) if found & self._top == self._top else None
 
-    def zero_where_large(self, other: Lanes) -> Lanes:
-        """The numbers, with 0 in place of those whose counterpart in the other array reaches 2**63."""
+    def less_where_told(self, other: Lanes) -> Lanes | None:
+        """The numbers less those of another array, 0 where that has all bits set; None where one would be below 0, or
+        another reaches 2**63."""
         marks = (other._whole & self._top) >> _TOP_BIT
-        return Lanes(self._whole & ~((marks << _LANE_BITS) - marks), self._count) if marks else self
+        untold = (marks << _LANE_BITS) - marks
+        found = self.less(Lanes(other._whole ^ untold, self._count))
+        return None if found is None else Lanes((found._whole | untold) ^ untold, self._count)
+
+    def planes(self) -> tuple[bytes, ...]:
+        """The lowest byte of every number, then the next of every number, and so on, up to the last that is not 0
+        everywhere."""
+        if not self._whole:
+            return ()
+        stored = self.tobytes()
+        width = next((width for width in _WIDTHS if not self._whole & _above(self._count, width)), LANE_BYTES)
+        planes = [stored[place::LANE_BYTES] for place in range(width)]
+        while planes and planes[-1] == bytes(self._count):
+            planes.pop()
+        return tuple(planes)
+
+
+@lru_cache(maxsize=16)
+def _above(count: int, width: int) -> int:
+    """All bits of every number but those of its lowest bytes."""
+    mask = (1 << _LANE_BITS) - (1 << 8 * width)
+    return int.from_bytes(mask.to_bytes(LANE_BYTES, "little") * count, "little")
 
 
 @lru_cache(maxsize=8)

@@ -42,8 +42,20 @@ def test_distances_count_from_the_end_of_the_number_before(rows: list[tuple[int,
     assert numbers_of(column(starts).distances(column(sizes))) == (found if possible else None)
 
 
-@given(pairs)
-def test_zero_stands_where_the_other_is_large(rows: list[tuple[int, int]]) -> None:
+@given(st.lists(st.tuples(st.integers(0, 2**40), st.integers(0, 2**40) | st.just(2**64 - 1)), max_size=20))
+def test_nothing_is_taken_off_where_nothing_is_told(rows: list[tuple[int, int]]) -> None:
     first, second = column([one for one, _ in rows]), column([other for _, other in rows])
-    assert second.large == sum(other >= TOP for _, other in rows)
-    assert numbers_of(first.zero_where_large(second)) == [0 if other >= TOP else one for one, other in rows]
+    untold = 2**64 - 1
+    assert second.large == sum(other == untold for _, other in rows)
+    possible = all(other in (untold, min(one, other)) for one, other in rows)
+    expected = [0 if other == untold else one - other for one, other in rows]
+    assert numbers_of(first.less_where_told(second)) == (expected if possible else None)
+
+
+@given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 70_000), max_size=20))
+def test_planes_are_the_bytes_of_the_numbers(numbers: list[int]) -> None:
+    planes = column(numbers).planes()
+    assert [
+        sum(plane[row] << 8 * place for place, plane in enumerate(planes)) for row in range(len(numbers))
+    ] == numbers
+    assert not planes or any(planes[-1])

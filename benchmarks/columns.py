@@ -1,0 +1,149 @@
+"""Every block as packed columns, beside the same blocks as JSON."""
+
+from array import array
+from random import Random
+
+from msgspec import structs
+
+from benchmarks.encode import milliseconds
+from benchmarks.harness import in_turns, median
+from benchmarks.moments import moment
+from benchmarks.plan import Benchmark, Plan, Row
+from blackbox.hub import BLOCKS_MAX
+from blackbox.merge import merged
+from blackbox.merge.block_table import table, table_rows
+from blackbox.merge.process_memory import ProcessMemory
+from blackbox.model.block_arrays import NO_REQUEST, STATES, TYPES, BlockArrays, listed
+from blackbox.model.codec import compress, to_json
+from blackbox.model.moment import Moment
+from blackbox.model.parts import Allocator, AllocatorBlock
+
+SIZES = (14_400, 100_000)
+"""Blocks of the allocator; one more stands for what the process holds beside them."""
+UNIT_BYTES = 512
+LAYER_UNITS = (20_000, 8, 4096, 8, 20_000, 32, 20_000, 32, 8, 8, 300, 1)
+"""Sizes of the tensors of a layer, in these units; layers are alike."""
+FREE_UNITS = (1, 2, 4, 8, 16, 100, 300, 2048, 4096, 20_000)
+LABELS: tuple[tuple[str | None, str | None], ...] = (
+    (None, "tensor"),
+    (None, "residual"),
+    ("gradient", "residual"),
+    ("optimizer", "tensor"),
+    (None, None),
+)
+LABEL_TYPES = ("weight", "activation", "other", "other", "other")
+FREE_LABEL = 4
+RUN_MAX = 60
+"""Blocks of one purpose beside each other, at most."""
+FREE_SHARE = 0.2
+ROUNDINGS = (0, 0, 0, 0, 4, 12, 100)
+"""Bytes that a request is below its block."""
+THREADS = (4711, 4858)
+
+
+def run(plan: Plan) -> list[Row]:
+    """Milliseconds of CPU, and bytes on the wire."""
+    return [row for blocks in SIZES for row in _rows(plan, blocks)]
+
+
+def _rows(plan: Plan, blocks: int) -> list[Row]:
+    arrays, rows = lifelike(blocks, Random(1))
+    seen = moment(1, processes=1)
+    snapshot, memory = merged(_with_blocks(seen, rows, arrays))
+    body = to_json(snapshot)
+    known = table_rows(memory, BLOCKS_MAX)
+    fresh = [_anew(memory, rows, arrays) for _ in range(plan.rounds * 20)]
+    works = (
+        lambda: compress(to_json(snapshot), "zstd"),
+        lambda: compress(table(snapshot, known, "benchmark"), "zstd"),
+        lambda: compress(table(snapshot, table_rows(fresh.pop(), BLOCKS_MAX), "benchmark"), "zstd"),
+    )
+    rounds = in_turns(plan.rounds, *(lambda work=work: milliseconds(work) for work in works))
+    as_json, unchanged, anew = map(median, rounds)
+    packed = compress(table(snapshot, known, "benchmark"), "zstd")
+    peer = f"JSON and zstd of the same {len(snapshot.blocks):,} blocks"
+    sizes = len(packed), len(compress(body, "zstd"))
+    figure = f"{len(snapshot.blocks):,} blocks as columns"
+    note = "address, size, state, type, source, rounding, thread and stream of each"
+    return [
+        Row(
+            figure=figure, unit="bytes, zstd", ours=sizes[0], peer=peer, theirs=sizes[1], target="≤ 1/8",
+            met=sizes[0] * 8 <= sizes[1], note=note,
+        ),
+        _cpu(f"{figure}: the report is that of the sample before", unchanged, peer, as_json),
+        _cpu(f"{figure}: a new report", anew, peer, as_json),
+    ]  # fmt: skip
+
+
+def _cpu(figure: str, ours: float, peer: str, theirs: float) -> Row:
+    return Row(
+        figure=figure, unit="ms CPU", ours=ours, peer=peer, theirs=theirs, target="≤ 1/8", met=ours * 8 <= theirs
+    )
+
+
+def lifelike(blocks: int, random: Random) -> tuple[BlockArrays, tuple[AllocatorBlock, ...]]:
+    """The blocks of a training program, as an agent packs them and as rows."""
+    columns = BlockArrays(
+        array("Q"), array("Q"), array("B"), array("B"), array("B"), LABELS,
+        requested=array("Q"), thread=array("I"), stream=array("Q", bytes(8 * blocks)),
+    )  # fmt: skip
+    requested, thread = columns.requested, columns.thread
+    assert requested is not None
+    assert thread is not None
+    address, label, left = 0x7F00_0000_0000, 0, 0
+    for place in range(blocks):
+        if not left:
+            label, left = random.randrange(FREE_LABEL), random.randrange(1, RUN_MAX)
+        left -= 1
+        is_free = random.random() < FREE_SHARE
+        size = UNIT_BYTES * (random.choice(FREE_UNITS) if is_free else LAYER_UNITS[place % len(LAYER_UNITS)])
+        of = FREE_LABEL if is_free else label
+        columns.address.append(address)
+        columns.size.append(size)
+        columns.state.append(STATES.index("inactive" if is_free else "active"))
+        columns.type.append(TYPES.index(LABEL_TYPES[of]))
+        columns.label.append(of)
+        requested.append(NO_REQUEST if is_free else size - random.choice(ROUNDINGS))
+        thread.append(0 if is_free else THREADS[label in (1, 2)])
+        address += size
+    rows = tuple(
+        AllocatorBlock(
+            at, size, STATES[state], TYPES[kind], None if asked == NO_REQUEST else asked, *LABELS[of], owner or None, 0
+        )
+        for at, size, state, kind, asked, of, owner in zip(
+            columns.address, columns.size, columns.state, columns.type, requested, columns.label, thread, strict=True
+        )
+    )
+    return columns, rows
+
+
+def _with_blocks(seen: Moment, rows: tuple[AllocatorBlock, ...], arrays: BlockArrays) -> Moment:
+    (sample,) = seen.samples
+    (process,) = sample.processes
+    held = sum(arrays.size)
+    allocator = Allocator(
+        pid=process.pid,
+        start_time=process.start_time,
+        gpu_uuid=process.gpu_uuid,
+        taken_at=seen.taken_at,
+        source="pytorch",
+        reserved_bytes=held,
+        allocated_bytes=sum(block.size for block in rows if block.state == "active"),
+        inactive_split_bytes=0,
+        blocks=listed(rows, arrays),
+    )
+    listing = structs.replace(process, used_bytes=held + UNIT_BYTES)
+    sample = structs.replace(sample, allocators=(allocator,), processes=(listing,), kernels=(), engines=())
+    return structs.replace(seen, samples=(sample,))
+
+
+def _anew(memory: list[ProcessMemory], rows: tuple[AllocatorBlock, ...], arrays: BlockArrays) -> list[ProcessMemory]:
+    """The same as if the agent had just told it: nothing is packed yet."""
+    (one,) = memory
+    (allocator,) = one.allocators
+    return [structs.replace(one, allocators=(structs.replace(allocator, blocks=listed(rows, arrays)),))]
+
+
+BENCHMARK = Benchmark(
+    "columns", "Every block of a moment as `GET /vram/columns` answers it, beside the same blocks as JSON.", run
+)
