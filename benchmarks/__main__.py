@@ -17,6 +17,7 @@ from benchmarks import (
     idle,
     recording,
     report,
+    snapshot,
     soak,
     startup,
     tick,
@@ -42,6 +43,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     vllm.BENCHMARK,
     gpu.BENCHMARK,
     http_libraries.BENCHMARK,
+    snapshot.BENCHMARK,
 )
 
 

@@ -102,6 +102,7 @@ def _evidence(arguments: Namespace, seconds: float) -> "Evidence":
     path = parsers.path(what)
     if _is_directory(path):
         return _of_directory(path, seconds)
+    from blackbox.cli.common.progress import reading
     from blackbox.recorder.dumps.file import is_dump
     from blackbox.report.origins import of_dump, of_snapshot_file
     from blackbox.sources.isolation.reader import within_limits
@@ -110,7 +111,8 @@ def _evidence(arguments: Namespace, seconds: float) -> "Evidence":
         with within_limits(path, MEMORY_BYTES_MAX, CPU_SECONDS_MAX):
             return of_dump(path)
     if snapshot_arguments.is_pickle(path.name):
-        return of_snapshot_file(path, rules)
+        with reading(path) as progress:
+            return of_snapshot_file(path, rules, progress)
     raise FailureError(f"{path}: neither a dump of Blackbox, nor a PyTorch snapshot ({', '.join(SNAPSHOT_SUFFIXES)})")
 
 

@@ -1,18 +1,26 @@
 """Has a file that may come from anyone read by a child process, within limits that the kernel keeps."""
 
+import contextlib
 import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Generator, Sequence
+import time
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from blackbox.errors import FailureError
 
+PROGRESS_SECONDS = 0.2
+"""Between two looks at how far the child is."""
 PATIENCE = 5
 """The wall clock may run this much faster than the CPU's before the child is given up."""
+
+
+Progress = Callable[[int], None]
+"""Is told, from time to time, how many bytes of a file were read; 0 where it is closed again, or not yet open."""
 
 
 class ReaderLimits(NamedTuple):
@@ -27,7 +35,13 @@ class ReaderLimits(NamedTuple):
 
 
 def read_in_child(
-    path: Path, module: str, what: str, limits: ReaderLimits, arguments: Sequence[str] = (), given: bytes = b""
+    path: Path,
+    module: str,
+    what: str,
+    limits: ReaderLimits,
+    arguments: Sequence[str] = (),
+    given: bytes = b"",
+    progress: Progress | None = None,
 ) -> bytes:
     """What `python -m module FILE MEMORY_BYTES CPU_SECONDS arguments...` writes, with `given` on its stdin.
 
@@ -37,15 +51,45 @@ def read_in_child(
     cpu_seconds = limits.cpu_seconds_base + size // limits.file_bytes_per_cpu_second
     memory_bytes = limits.memory_bytes_base + size * limits.memory_per_file_byte
     command = [sys.executable, "-P", "-m", module, path.absolute(), str(memory_bytes), str(cpu_seconds), *arguments]
-    try:
-        done = subprocess.run(command, input=given, capture_output=True, check=False, timeout=cpu_seconds * PATIENCE)
-    except subprocess.TimeoutExpired:
-        raise FailureError(f"{path}: not read within {cpu_seconds * PATIENCE} s") from None
-    if done.returncode < 0:
-        raise FailureError(f"{path}: {_ending(-done.returncode, what)}")
-    if done.returncode > 0:
-        raise FailureError(f"{path}: {_last_line(done.stderr)}")
-    return done.stdout
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as child:
+        try:
+            written, said = _outputs(child, given, cpu_seconds * PATIENCE, path, progress)
+        except subprocess.TimeoutExpired:
+            raise FailureError(f"{path}: not read within {cpu_seconds * PATIENCE} s") from None
+        finally:
+            child.kill()
+    if child.returncode < 0:
+        raise FailureError(f"{path}: {_ending(-child.returncode, what)}")
+    if child.returncode > 0:
+        raise FailureError(f"{path}: {_last_line(said)}")
+    return written
+
+
+def _outputs(
+    child: "subprocess.Popen[bytes]", given: bytes, seconds: float, path: Path, progress: Progress | None
+) -> tuple[bytes, bytes]:
+    """What it writes to stdout and stderr until it ends. Raises `TimeoutExpired` after so many seconds."""
+    if progress is None:
+        return child.communicate(given, seconds)
+    give_up_at = time.monotonic() + seconds
+    while True:
+        try:
+            return child.communicate(given, PROGRESS_SECONDS)
+        except subprocess.TimeoutExpired:
+            if time.monotonic() > give_up_at:
+                raise
+            progress(_bytes_read(child.pid, path))
+
+
+def _bytes_read(pid: int, path: Path) -> int:
+    """How far a child is in the file, as the kernel sees it; 0 where it does not have it open."""
+    wanted = str(path.resolve())
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        opened = next(one for one in Path(f"/proc/{pid}/fd").iterdir() if str(one.readlink()) == wanted)
+        first = Path(f"/proc/{pid}/fdinfo", opened.name).read_text().splitlines()[0]
+        return int(first.removeprefix("pos:"))
+    return 0
 
 
 def limit_this_process(memory_bytes: int, cpu_seconds: int) -> None:

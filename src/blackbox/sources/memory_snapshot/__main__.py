@@ -25,10 +25,10 @@ def main() -> int:
     gc.disable()
     limit_this_process(memory_bytes, cpu_seconds)
     rules = sys.stdin.buffer.read()
+    parts = cast(SnapshotParts, sys.argv[4])
     try:
         with path.open("rb") as pickled:
-            told = snapshot_data(pickled)
-        parts = cast(SnapshotParts, sys.argv[4])
+            told = snapshot_data(pickled, with_traces=parts != "end")
         if parts == "playback":
             packed = packed_playback(told)
         else:

@@ -2,7 +2,6 @@
 
 import io
 import struct
-from collections.abc import Callable
 
 PROTOCOLS = (4, 5)
 PROTO, FRAME = 0x80, 0x95
@@ -21,11 +20,9 @@ class UnexpectedError(Exception):
 class PickleStream:
     """What is at hand: `data`, of which `pos` is the next byte to read; `fill` gets more."""
 
-    def __init__(self, file: io.BufferedIOBase, progress: Callable[[int], None] | None = None) -> None:
-        """`progress` is told how many bytes were read, from time to time. Raises `UnexpectedError`."""
+    def __init__(self, file: io.BufferedIOBase) -> None:
+        """Raises `UnexpectedError`."""
         self._file = file
-        self._progress = progress
-        self._read = 0
         self._in_frame = 0
         """Bytes left of the frame."""
         self.at_end = False
@@ -43,10 +40,7 @@ class PickleStream:
             piece = self._piece(wanted)
             parts.append(piece)
             wanted -= len(piece)
-            self._read += len(piece)
         self.data = b"".join(parts)
-        if self._progress is not None:
-            self._progress(self._read)
 
     def _piece(self, bytes_max: int) -> bytes:
         if self._in_frame == 0:

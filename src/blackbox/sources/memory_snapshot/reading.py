@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from blackbox.analysis.rules import NO_RULES, CategoryRules
-from blackbox.sources.isolation.reader import ReaderLimits, read_in_child
+from blackbox.sources.isolation.reader import Progress, ReaderLimits, read_in_child
 from blackbox.sources.memory_snapshot.contents import Contents
 from blackbox.sources.memory_snapshot.parts import SnapshotParts
 
@@ -25,16 +25,18 @@ _LIMITS = ReaderLimits(
 _decoder = msgspec.msgpack.Decoder(Contents)
 
 
-def read(path: Path, parts: SnapshotParts = "end", rules: CategoryRules = NO_RULES) -> Contents:
-    """What is in the file, as far as it is asked for: its traces take time.
+def read(
+    path: Path, parts: SnapshotParts = "end", rules: CategoryRules = NO_RULES, progress: Progress | None = None
+) -> Contents:
+    """What is in the file, as far as it is asked for: its traces take time, of which `progress` tells.
 
     Raises `FailureError`; nothing in the file is executed, whatever it holds.
     """
-    return _decoder.decode(read_packed(path, parts, rules))
+    return _decoder.decode(read_packed(path, parts, rules, progress))
 
 
-def read_packed(path: Path, parts: SnapshotParts, rules: CategoryRules) -> bytes:
+def read_packed(path: Path, parts: SnapshotParts, rules: CategoryRules, progress: Progress | None = None) -> bytes:
     """The same as the child wrote it."""
     given = msgspec.msgpack.encode(rules) if rules.names else b""
     module, what = "blackbox.sources.memory_snapshot", "a memory snapshot of PyTorch"
-    return read_in_child(path, module, what, _LIMITS, [parts], given)
+    return read_in_child(path, module, what, _LIMITS, [parts], given, progress)

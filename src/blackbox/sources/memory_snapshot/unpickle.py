@@ -2,7 +2,6 @@
 
 import io
 import pickle
-from collections.abc import Callable
 from typing import Any, NoReturn
 
 from blackbox.sources.memory_snapshot.walk import walk
@@ -25,13 +24,13 @@ def plain_data(pickled: io.BufferedIOBase) -> Any:
     return Unpickler(pickled).load()
 
 
-def snapshot_data(file: io.BufferedIOBase, progress: Callable[[int], None] | None = None) -> Any:
+def snapshot_data(file: io.BufferedIOBase, with_traces: bool = True) -> Any:
     """What is in the file, its long traces as `EntryColumns`; as `plain_data` where PyTorch would not write it so.
 
-    Raises what that raises. `progress` is told how many bytes were read.
+    Raises what that raises. Without traces, of these the last entries alone are in it.
     """
     try:
-        return walk(file, progress)
+        return walk(file, with_traces)
     except MemoryError:
         raise
     except Exception:  # a pickle of another protocol, or a broken one: the reason is told by who reads it whole

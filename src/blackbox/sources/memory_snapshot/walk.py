@@ -39,19 +39,21 @@ _DOUBLE = struct.Struct(">d")
 _COUNT = struct.Struct("<I")
 
 
-def walk(file: io.BufferedIOBase, progress: Callable[[int], None] | None = None) -> dict[str, Any]:
-    """The snapshot, its traces `EntryColumns` where they are longer than one entry.
+def walk(file: io.BufferedIOBase, with_traces: bool = True) -> dict[str, Any]:
+    """The snapshot, its traces `EntryColumns` where they are longer than one entry; without them, what these hold is
+    the last entry, and some before it.
 
     Raises `UnexpectedError`, or whatever a broken pickle provokes.
     """
-    return _Walk(file, progress).whole()
+    return _Walk(file, with_traces).whole()
 
 
 class _Walk:
     """One file."""
 
-    def __init__(self, file: io.BufferedIOBase, progress: Callable[[int], None] | None) -> None:
-        self._stream = PickleStream(file, progress)
+    def __init__(self, file: io.BufferedIOBase, with_traces: bool) -> None:
+        self._with_traces = with_traces
+        self._stream = PickleStream(file)
         self._memo: list[Any] = []
         self._stack: list[Any] = []
         self._marks: list[int] = []
@@ -238,6 +240,9 @@ class _Walk:
             pos = found.end()
         values = dict(zip(shape.keys, zip(*rows, strict=True), strict=True))
         self._remember(len(rows), [values[key] for key in shape.remembered])
+        if not self._with_traces:
+            rows = rows[-1:]
+            values = {key: column[-1:] for key, column in values.items()}
         _begin(table, values)
         codes = bytes(map(self._codes.__getitem__, values["action"]))
         free, first = values.get("device_free", values.get("addr", ())), len(table.action)
