@@ -14,6 +14,7 @@ from msgspec import structs
 from blackbox.model.query import History, Series
 from blackbox.recorder import Recording
 from blackbox.server import Limits
+from blackbox.server.http.outbox import TLS_UNTAKEN_BYTES
 from blackbox.settings import Settings
 from tests.certificates import make_certificate
 from tests.moments import device, sample
@@ -153,7 +154,7 @@ def test_row_45_over_tls_each_has_some_records_and_no_frame(tmp_path: Path) -> N
                 raw.socket = stack.enter_context(TRUSTING.wrap_socket(raw.socket, server_hostname="localhost"))
                 raw.request("/vram/stream", accept_encoding="identity")
                 until(lambda number=number: stats.streams_open == number + 1)
-            until(lambda: stats.waiting_bytes > 0)
+            until(lambda: stats.waiting_bytes > ENCRYPTED * TLS_UNTAKEN_BYTES)
             serving.publish(big)
             serving.call(lambda: None)
             assert rss() - before <= GROWTH_MAX

@@ -10,6 +10,19 @@ TLS_SLICE_BYTES = 16 * 1024
 """One TLS record. What is handed over is encrypted at once, into bytes of this client alone, so it is handed over in
 slices; without TLS the transport keeps a reference to the rest of what was written."""
 
+TLS_UNTAKEN_BYTES = 100 * 1024
+"""Encrypted and not yet taken, of a TLS connection whose client is slow: what its transports hold before they take no
+more. They do not tell how much it is, so the most it was seen to be counts."""
+
+
+class _Untaken:
+    """Bytes of one client that its transports hold, encrypted."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return TLS_UNTAKEN_BYTES
+
 
 class Outbox:
     """Bytes on their way to a client: to the transport at once, and what the client does not take waits, counted in the
@@ -25,6 +38,7 @@ class Outbox:
         "_tls",
         "_transport",
         "_unsent",
+        "_untaken",
         "_window_bytes",
         "_window_since",
         "is_waiting",
@@ -39,6 +53,7 @@ class Outbox:
         self._tls = tls
         self._unsent: deque[memoryview] = deque()
         """Of a TLS connection: what the transport has not been given."""
+        self._untaken = _Untaken()
         self._paused = False
         """The transport takes no more."""
         self._closing = False
@@ -63,6 +78,8 @@ class Outbox:
         if self._paused:
             self._window_bytes = self._window_bytes + len(data) if waited else self._bytes_left()
             self._budget.hold(self, data)
+            if self._tls:
+                self._budget.hold(self, self._untaken)
 
     def pause(self) -> None:
         """The transport takes no more. Called by it, often while something is being written."""

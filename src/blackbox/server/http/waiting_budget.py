@@ -1,6 +1,6 @@
 """What waits in memory until clients take it: one budget for all, in which bytes that many wait for count once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Protocol
 
 from blackbox.model.status import ServerStats
@@ -32,7 +32,7 @@ class _Piece:
 
     __slots__ = ("data", "waiters")
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: Sized) -> None:
         self.data = data  # kept, so that nothing else gets its id
         self.waiters = 0
 
@@ -50,7 +50,7 @@ class WaitingBudget:
         self._pieces: dict[int, _Piece] = {}
         self._held: dict[Waiter, set[int]] = {}
 
-    def hold(self, waiter: Waiter, data: bytes) -> None:
+    def hold(self, waiter: Waiter, data: Sized) -> None:
         """Counts bytes that wait for this client, and ends others where they are too many."""
         held = self._held.setdefault(waiter, set())
         if id(data) in held:
