@@ -3,59 +3,42 @@
 import json
 import pickle
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, Page
 
 from blackbox.report import build_report, to_html, to_json
 from blackbox.report.comparison import compare_files
 from blackbox.report.comparison_page import comparison_page
 from blackbox.report.origins import of_snapshot_file
 from tests import genuine
+from tests.browser.conftest import OpenPage, screenshot
 from tests.caching_allocator import MIB, CachingAllocator, RefusedError
-from tests.tools import tool
 from tests.traced_programs import STACKS
 
-playwright: Any = pytest.importorskip("playwright.sync_api", reason="no playwright (pip install playwright)")
 PHONE, DESK = 390, 1100
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    program = tool("chromium", "chromium")
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+class Chart:
+    """A page of a report, open, and its chart."""
 
-
-class OpenPage:
-    """A report, open; whatever the browser complained of."""
-
-    def __init__(self, chromium: Any, path: Path, width: int, chart: str = "#timeline") -> None:
-        self.page = chromium.new_context(viewport={"width": width, "height": 900}).new_page()
-        self.problems: list[str] = []
-        self.page.on("console", lambda message: self.problems.append(message.text))
-        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
-        self.page.on("request", lambda request: self._request(request.url))
-        self.page.goto(path.as_uri())
-        self.plot = self.page.locator(f"{chart} .plot")
-        self.box = self.plot.bounding_box()
-
-    def _request(self, url: str) -> None:
-        if not url.startswith("file:"):
-            self.problems.append(f"it asks for {url}")
+    def __init__(self, page: Page, chart: str = "#timeline") -> None:
+        self.page = page
+        self.plot = page.locator(f"{chart} .plot")
+        box = self.plot.bounding_box()
+        assert box is not None
+        self.box = box
 
     def place(self, across: float, down: float = 0.5) -> tuple[float, float]:
         return self.box["x"] + self.box["width"] * across, self.box["y"] + self.box["height"] * down
 
     def pinned(self) -> int:
-        return int(self.page.locator("#pinned p").first.get_attribute("data-bytes"))
+        return int(self.page.locator("#pinned p").first.get_attribute("data-bytes") or -1)
 
     def card(self) -> str:
-        return cast(str, self.page.locator(".over-time .card").inner_text())
+        return self.page.locator(".over-time .card").inner_text()
 
 
 def steps_told(text: str) -> int:
@@ -89,13 +72,14 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
     return page, json.loads(to_json(report))
 
 
-def test_hover_click_zoom_and_keys(chromium: Any, refused: tuple[Path, dict[str, Any]]) -> None:
+def test_hover_click_zoom_and_keys(open_page: OpenPage, refused: tuple[Path, dict[str, Any]]) -> None:
     path, told = refused
-    opened = OpenPage(chromium, path, DESK)
+    opened = Chart(open_page(path.as_uri(), width=DESK))
     page = opened.page
     assert opened.pinned() == told["refusals"][0]["allocated_bytes"]
 
     page.mouse.move(*opened.place(0.5, 0.75))
+    screenshot(page, "report-timeline")
     card = opened.card()
     assert "step" in card
     assert "allocated" in card
@@ -124,11 +108,10 @@ def test_hover_click_zoom_and_keys(chromium: Any, refused: tuple[Path, dict[str,
     page.mouse.dblclick(*opened.place(0.95))
     page.mouse.move(*opened.place(0.94))
     assert zoomed < steps_told(opened.card())
-    assert opened.problems == []
 
 
-def test_bands_are_by_purpose_or_by_stack(chromium: Any, refused: tuple[Path, dict[str, Any]]) -> None:
-    opened = OpenPage(chromium, refused[0], DESK)
+def test_bands_are_by_purpose_or_by_stack(open_page: OpenPage, refused: tuple[Path, dict[str, Any]]) -> None:
+    opened = Chart(open_page(refused[0].as_uri(), width=DESK))
     page, legend = opened.page, opened.page.locator("#timeline .legend")
     assert "activations" in legend.inner_text() or "unknown" in legend.inner_text()
     page.get_by_role("button", name="stack").click()
@@ -136,27 +119,30 @@ def test_bands_are_by_purpose_or_by_stack(chromium: Any, refused: tuple[Path, di
     page.get_by_role("button", name="time").click()
     page.mouse.move(*opened.place(0.6, 0.8))
     assert "ms" in opened.card()
-    assert opened.problems == []
 
 
-def test_readable_on_a_phone(chromium: Any, refused: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
-    opened = OpenPage(chromium, refused[0], PHONE)
+def test_readable_on_a_phone(open_page: OpenPage, refused: tuple[Path, dict[str, Any]]) -> None:
+    opened = Chart(open_page(refused[0].as_uri(), width=PHONE))
     assert opened.page.evaluate("document.documentElement.scrollWidth") == PHONE
     opened.page.mouse.click(*opened.place(0.5))
     card, plot = opened.page.locator("#timeline .card").bounding_box(), opened.box
+    assert card is not None
     assert card["y"] >= plot["y"] + plot["height"], "it covers nothing"
-    opened.page.screenshot(path=tmp_path / "phone.png")
-    assert opened.problems == []
+    screenshot(opened.page, "report-phone")
 
 
-def test_without_scripts_the_picture_and_the_tables_stand(chromium: Any, refused: tuple[Path, dict[str, Any]]) -> None:
-    page = chromium.new_context(java_script_enabled=False).new_page()
+def test_without_scripts_the_picture_and_the_tables_stand(
+    browser: Browser, refused: tuple[Path, dict[str, Any]]
+) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
     page.goto(refused[0].as_uri())
     assert page.locator("#timeline svg").is_visible()
     assert "MiB allocated" in page.locator("#pinned").inner_text()
+    context.close()
 
 
-def test_two_runs_on_one_axis(chromium: Any, tmp_path: Path) -> None:
+def test_two_runs_on_one_axis(open_page: OpenPage, tmp_path: Path) -> None:
     files: list[Path] = []
     for size in (30, 50):
         allocator = CachingAllocator()
@@ -167,23 +153,21 @@ def test_two_runs_on_one_axis(chromium: Any, tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     path.write_bytes(comparison_page(compare_files(*files)))
     for width in (DESK, PHONE):
-        opened = OpenPage(chromium, path, width, "#compare")
+        opened = Chart(open_page(path.as_uri(), width=width), "#compare")
         opened.page.mouse.move(*opened.place(0.3))
         assert "B − A" in opened.card()
         opened.page.mouse.click(*opened.place(0.999))
         assert opened.page.locator("#pinned p").first.get_attribute("data-bytes") == f"null {250 * MIB}"
         assert "had ended" in opened.page.locator("#pinned").inner_text()
         assert opened.page.evaluate("document.documentElement.scrollWidth") == width
-        assert opened.problems == []
 
 
-def test_a_genuine_file(chromium: Any, tmp_path: Path) -> None:
+def test_a_genuine_file(open_page: OpenPage, tmp_path: Path) -> None:
     report = build_report(of_snapshot_file(genuine.sample("torch-memory-snapshot-user-metadata.pickle")))
     path = tmp_path / "page.html"
     path.write_bytes(to_html(report))
-    opened = OpenPage(chromium, path, DESK)
+    opened = Chart(open_page(path.as_uri(), width=DESK))
     opened.plot.focus()
     opened.page.keyboard.press("p")
     assert opened.pinned() == json.loads(to_json(report))["peak"]["bytes"]
     assert opened.page.evaluate("document.documentElement.scrollWidth") == DESK
-    assert opened.problems == []
