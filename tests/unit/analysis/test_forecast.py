@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from blackbox.analysis.forecast import REACH, WINDOWS_SECONDS, forecast
 from blackbox.merge import merge
@@ -280,3 +281,11 @@ def test_what_fell_before_is_not_part_of_the_rise() -> None:
 
 def test_without_a_rise_there_is_no_beginning() -> None:
     assert look(lambda _: 20 * GIB).gpus[0].since is None
+
+
+@pytest.mark.parametrize("source", ["system", "amdgpu_vram_gtt"])
+def test_memory_that_is_shared_with_the_machine_is_predicted_like_any_other(source: str) -> None:
+    held = structs.replace(memory(total=80 * GIB, used=60 * GIB, driver_reserved=0), source=source)
+    shared = merge(moment(sample([device(memory=held)], [])))
+    (gpu,) = look(lambda age: 60 * GIB + 10 * MIB * age, shared).gpus
+    assert gpu.full_in_seconds == pytest.approx(20 * GIB / (10 * MIB), rel=0.01)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from blackbox.analysis.trend import POINTS_MAX
 from blackbox.events import EventDetectors, EventWatcher
@@ -370,6 +371,14 @@ def test_a_threshold_is_crossed_once_each_way() -> None:
     for second, (percent, expected) in enumerate(story):
         crossings = [event.threshold for event in watching.observe(at(second, [full(percent)]))]
         assert [(one.threshold_percent, one.above) for one in crossings if one] == expected
+
+
+@pytest.mark.parametrize("source", ["system", "amdgpu_vram_gtt"])
+def test_a_threshold_holds_for_memory_that_is_shared_with_the_machine(source: str) -> None:
+    shared = structs.replace(memory(total=100, used=96, driver_reserved=0), source=source)
+    (event,) = detector(90).observe(at(0, [device(0, memory=shared)]))
+    assert event.threshold is not None
+    assert (event.threshold.used_percent, event.threshold.above) == (96.0, True)
 
 
 def test_a_slice_of_a_gpu_is_called_by_its_own_name() -> None:
