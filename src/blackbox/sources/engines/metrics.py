@@ -165,6 +165,13 @@ def _missing(names: tuple[str, ...]) -> str:
     return f"/metrics has no {' or '.join(names)}"
 
 
+def whole_label(text: str | None) -> int | None:
+    """The whole number that a label holds; None where it is none, or one that no page has."""
+    if not text or len(text) > len(str(COUNT_MAX)) or not (text.isascii() and text.isdigit()):
+        return None
+    return number if (number := int(text)) <= COUNT_MAX else None
+
+
 def share(reading: FigureReader, field: str, part: int | None, whole: int | None) -> float | None:
     """`part / whole`; not known where one of them is not, or where nothing has been counted yet."""
     if part is None or whole is None:

@@ -10,7 +10,7 @@ import re
 
 from blackbox.model.parts import InferenceEngine
 from blackbox.sources.engines.adapter import Adapter, Scrape, ScrapedEngine, explained, printable, unsupported
-from blackbox.sources.engines.metrics import FigureReader, Metrics, share
+from blackbox.sources.engines.metrics import FigureReader, Metrics, share, whole_label
 from blackbox.sources.engines.versions import CheckedVersions
 
 RUNNING = "sglang:num_running_reqs"
@@ -93,9 +93,9 @@ def _page_figure(reading: FigureReader, metrics: Metrics, rank: str, name: str, 
     if metrics.of(name, {"dp_rank": rank}):
         return reading.count("kv_pages_total", name)
     told = {line.labels.get(label, "") for line in metrics.of(CONFIG, {"dp_rank": rank})}
-    text = told.pop() if len(told) == 1 else ""
-    if text.isascii() and text.isdigit():
-        return int(text)
+    number = whole_label(told.pop()) if len(told) == 1 else None
+    if number is not None:
+        return number
     return reading.none("kv_pages_total", f"/metrics has neither {name} nor {CONFIG}")
 
 

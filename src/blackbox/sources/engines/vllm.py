@@ -8,7 +8,7 @@ import re
 
 from blackbox.model.parts import InferenceEngine
 from blackbox.sources.engines.adapter import Adapter, Scrape, ScrapedEngine, explained, printable, unsupported
-from blackbox.sources.engines.metrics import FigureReader, Metrics, share
+from blackbox.sources.engines.metrics import FigureReader, Metrics, share, whole_label
 from blackbox.sources.engines.versions import CheckedVersions, told_at
 
 USAGE = ("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc")
@@ -88,12 +88,12 @@ def _pages(reading: FigureReader, metrics: Metrics, rank: str, ranks: int) -> in
     if len(lines) != 1:
         return reading.none(field, f"/metrics has {len(lines)} lines of {CONFIG} for this engine")
     labels = lines[0].labels
-    total = _number(labels.get("num_gpu_blocks"))
+    total = whole_label(labels.get("num_gpu_blocks"))
     if total is None:
         return reading.none(field, f"num_gpu_blocks is {printable(labels.get('num_gpu_blocks'))}")
     if ranks == 1:
         return total
-    tokens, page_tokens = _number(labels.get("kv_cache_size_tokens")), _number(labels.get("block_size"))
+    tokens, page_tokens = whole_label(labels.get("kv_cache_size_tokens")), whole_label(labels.get("block_size"))
     if tokens and page_tokens and tokens * ranks == total * page_tokens:
         return total // ranks
     return reading.none(field, f"{ranks} engines have {total} pages together, and not as many each")
@@ -118,10 +118,6 @@ def _hit_ratio(reading: FigureReader, metrics: Metrics) -> float | None:
     if HIT_RATE_V0 in metrics.series and not any(name in metrics.series for name in QUERIES):
         return reading.ratio(field, HIT_RATE_V0)
     return share(reading, field, reading.count(field, *HITS), reading.count(field, *QUERIES))
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() else None
 
 
 def _off_whole(value: float) -> float:

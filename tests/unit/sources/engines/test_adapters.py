@@ -176,6 +176,17 @@ def test_row_35_a_figure_that_is_no_figure_is_unknown(value: str) -> None:
     assert engine.requests_waiting == 1
 
 
+@pytest.mark.parametrize("number", ["9" * 400, str(2**64), "-1", "1e3", "\u0661"])
+@pytest.mark.fault(35)
+def test_row_35_a_label_that_is_no_count_of_pages_is_unknown(number: str) -> None:
+    page = f'vllm:kv_cache_usage_perc{{engine="0"}} 0.5\nvllm:cache_config_info{{num_gpu_blocks="{number}"}} 1\n'
+    (engine,) = engines("vllm", Recording(metrics=page.encode()))
+    assert (engine.kv_pages_total, engine.kv_pages_used) == (None, None)
+    page = f'sglang:token_usage 0.5\nsglang:cache_config_info{{page_size="16",num_pages="{number}"}} 1\n'
+    (engine,) = engines("sglang", Recording(metrics=page.encode()))
+    assert engine.kv_pages_total is None
+
+
 def test_sglang_counts_pages_where_their_size_is_told_and_one_rank_of_many() -> None:
     (engine,) = of_page("sglang", "sglang-0.5.23.prom")
     assert figures(engine) == {
