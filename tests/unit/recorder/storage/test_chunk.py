@@ -112,18 +112,18 @@ def test_going_on_with_a_chunk_keeps_what_is_in_it(tmp_path: Path) -> None:
 def test_rows_of_several_layouts_are_sealed_into_one_block(tmp_path: Path) -> None:
     path = tmp_path / "chunk.db"
     frame = Frame(START, to_bytes(moment_at(START, 1)))
-    nothing = math.nan
+    rest = [math.nan] * (len(ONE.metrics) - 1)
     with writer_of(path) as writer:
-        writer.append(START, Layout((ONE,)), [1.0, nothing, nothing], frame, synced=False)
-        writer.append(START + 1, Layout((ONE, TWO)), [2.0, nothing, nothing, 5.0, nothing, 7.0], frame, synced=False)
+        writer.append(START, Layout((ONE,)), [1.0, *rest], frame, synced=False)
+        writer.append(START + 1, Layout((ONE, TWO)), [2.0, *rest, 5.0, *rest[1:], 7.0], frame, synced=False)
         writer.pack_tail()
     with ChunkReader(path) as reader:
         (run,) = reader.runs(*NEVER)
     assert run.layout.subjects == (ONE, TWO)
     assert run.times == [START, START + 1]
     assert run.column(0) == [1.0, 2.0]
-    assert math.isnan(run.column(3)[0])
-    assert run.column(5)[1] == 7.0
+    assert math.isnan(run.column(len(ONE.metrics))[0])
+    assert run.column(2 * len(ONE.metrics) - 1)[1] == 7.0
 
 
 def test_many_blocks_of_memory_make_shorter_blocks_of_moments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
