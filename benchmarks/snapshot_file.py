@@ -15,6 +15,8 @@ STACKS, FRAMES, DISTINCT_FRAMES = 400, (20, 110), 1500
 SIZES = (512, 5000, 70_000, MIB, 3 * MIB, 9 * MIB, 30 * MIB)
 WEIGHTS, ALLOCATIONS = 60, 150
 """Held throughout, and made in a step."""
+SETTLING_STEPS_MAX = 20
+"""The first ones get segments from the driver."""
 ENTRY_BYTES, FRAME_BYTES = 75, 4.3
 """In the file, of an entry without its stack, and of each frame of a stack."""
 
@@ -26,15 +28,26 @@ def write(path: Path, megabytes: int) -> int:
     memory = CachingAllocator()
     for _ in range(WEIGHTS):
         memory.alloc(chance.randrange(1, 8) * MIB, frames=chance.choice(stacks))
-    for _ in range(2):  # the first one makes the segments
-        begun = len(memory.entries)
-        _step(memory, random.Random(SEED), stacks)
+    begun = _settle(memory, stacks)
     snapshot = memory.snapshot(VERSION)
     (trace,) = snapshot["device_traces"]
     _repeat(trace, trace[begun:], megabytes * 1e6)
     with path.open("wb") as file:
         pickle.dump(snapshot, file)
     return len(trace)
+
+
+def _settle(memory: CachingAllocator, stacks: list[Frames]) -> int:
+    """Trains until a step does what the one before it did; returns where the last one begins."""
+    before: list[tuple[str, int]] = []
+    for _ in range(SETTLING_STEPS_MAX):
+        begun = len(memory.entries)
+        _step(memory, random.Random(SEED), stacks)
+        done = [(entry["action"], entry["addr"]) for entry in memory.entries[begun:]]
+        if done == before:
+            return begun
+        before = done
+    raise AssertionError("no step is like the one before it")
 
 
 def _stacks(chance: random.Random) -> list[Frames]:
