@@ -45,7 +45,7 @@ def compare_ranks(files: Sequence[Path], rules: CategoryRules = NO_RULES) -> Ran
     unread: list[UnreadFile] = []
     for path in files:
         try:
-            rows += rows_of(path.name, _replayed(path, "traces", rules).devices)
+            rows += rows_of(path.name, _replayed(path, "figures", rules).devices)
         except FailureError as error:
             unread.append(UnreadFile(path.name, str(error).removeprefix(f"{path}: ")))
     if not rows:

@@ -18,6 +18,7 @@ from blackbox.sources.isolation.reader import Progress
 from blackbox.sources.memory_snapshot import read as read_snapshot_file
 from blackbox.sources.memory_snapshot.contents import Contents, at_moment
 from blackbox.sources.memory_snapshot.moment import moment_of
+from blackbox.sources.memory_snapshot.parts import SnapshotParts
 from blackbox.sources.memory_snapshot.replayed import Replayed, Told
 
 AFTER_SECONDS = 10.0
@@ -45,10 +46,15 @@ def of_recording(recording: Recording, since: float, until: float, origin: str) 
     return _with_notes(evidence, [f"{recording.damaged} damaged records were skipped"])
 
 
-def of_snapshot_file(path: Path, rules: CategoryRules = NO_RULES, progress: Progress | None = None) -> Evidence:
+def of_snapshot_file(
+    path: Path,
+    rules: CategoryRules = NO_RULES,
+    progress: Progress | None = None,
+    parts: SnapshotParts = "traces",
+) -> Evidence:
     """What is in a PyTorch memory snapshot: one process, at one instant, and its history; `rules` of the user's own
     tell what its memory is for. Raises `FailureError`."""
-    contents = read_snapshot_file(path, parts="traces", rules=rules, progress=progress)
+    contents = read_snapshot_file(path, parts, rules, progress)
     origin, replayed = f"PyTorch snapshot {path.name}", contents.replayed
     if replayed is None:
         return _of_the_end(path, contents, origin)

@@ -192,3 +192,13 @@ def test_bands_stand_in_one_order_and_neighbours_differ() -> None:
 def test_names_fit_a_line() -> None:
     assert short_frame("/a/b/layers.py:52 attention") == "layers.py:52 attention"
     assert len(short_frame("at::" + "x" * 500)) == 72
+
+
+def test_without_a_page_nobody_pays_for_it(tmp_path: Path) -> None:
+    allocator = CachingAllocator()
+    allocator.free(allocator.alloc(MIB, frames=STACKS[0]))
+    with_page = report_of(allocator, tmp_path)
+    figures = build_report(of_snapshot_file(tmp_path / "snapshot.pickle", parts="figures"))
+    assert figures.told is not None
+    assert figures.told.timeline is None
+    assert to_json(figures) == to_json(with_page)

@@ -80,7 +80,7 @@ def run(arguments: Namespace) -> int:
         sys.stdout.buffer.write(to_html(report))
         return 0
     print(to_text(report), end="")
-    if not arguments.text or arguments.output:
+    if _writes_page(arguments):
         path = parsers.path(arguments.output) if arguments.output else Path(_page_name(arguments.what))
         output.write_page(path, to_html(report))
         print(f"\nThe whole of it: {path}")
@@ -112,7 +112,7 @@ def _evidence(arguments: Namespace, seconds: float) -> "Evidence":
             return of_dump(path)
     if snapshot_arguments.is_pickle(path.name):
         with reading(path) as progress:
-            return of_snapshot_file(path, rules, progress)
+            return of_snapshot_file(path, rules, progress, "traces" if _writes_page(arguments) else "figures")
     raise FailureError(f"{path}: neither a dump of Blackbox, nor a PyTorch snapshot ({', '.join(SNAPSHOT_SUFFIXES)})")
 
 
@@ -142,6 +142,12 @@ def _is_directory(path: Path) -> bool:
         return path.is_dir()
     except OSError as error:
         raise FailureError(f"{path}: {error.strerror}") from None
+
+
+def _writes_page(arguments: Namespace) -> bool:
+    if arguments.json or arguments.folded:
+        return False
+    return not arguments.text or bool(arguments.output)
 
 
 def _page_name(what: str | None) -> str:

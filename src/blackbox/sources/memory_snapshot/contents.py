@@ -75,9 +75,7 @@ def contents(snapshot: Any, parts: SnapshotParts, rules: CategoryRules = NO_RULE
         processes_taken_at=TAKEN_AT,
         allocators=tuple(_allocator(device, memory, stacks.get(device)) for device, memory in memories.items()),
     )
-    replayed = (
-        None if parts == "end" else _replayed(whole, rules, ALL_STACKS_MAX if parts == "all_stacks" else STACKS_MAX)
-    )
+    replayed = None if parts == "end" else _replayed(whole, rules, parts)
     host_bytes = _host_bytes(whole.get("host_segments"))
     return Contents(sample, _last_step(whole.get("device_traces")), replayed, host_bytes)
 
@@ -175,10 +173,10 @@ def _stacks(whole: dict[str, Any]) -> dict[int, tuple[OwningStack, ...]]:
     }
 
 
-def _replayed(whole: dict[str, Any], rules: CategoryRules, stacks_max: int) -> Replayed | None:
+def _replayed(whole: dict[str, Any], rules: CategoryRules, parts: SnapshotParts) -> Replayed | None:
     """None where they are malformed: the blocks tell most of what there is."""
     try:
-        return read_replayed(whole, rules, stacks_max)
+        return read_replayed(whole, rules, ALL_STACKS_MAX if parts == "all_stacks" else STACKS_MAX, parts != "figures")
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, WrongStartError):
         return None
 

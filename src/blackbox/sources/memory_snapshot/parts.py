@@ -21,9 +21,9 @@ TAKEN_AT = 0.0
 """All parts are of one instant."""
 
 
-SnapshotParts = Literal["end", "traces", "all_stacks", "playback"]
-"""What is read of a file: its list of segments alone; what led to it as well; that with every stack of each moment,
-where others only have the largest; or its moments, to be played."""
+SnapshotParts = Literal["end", "figures", "traces", "all_stacks", "playback"]
+"""What is read of a file: its list of segments alone; the figures of what led to it; these with the course over time;
+that with every stack of each moment, where others only have the largest; or its moments, to be played."""
 
 
 class Purpose(NamedTuple):

@@ -63,7 +63,7 @@ class Told(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     """What a reader has to know of this device's figures."""
     timeline: Timeline | None
-    """The whole trace; None where there is none."""
+    """The whole trace; None where there is none, or nobody asked for it."""
     by_stack: tuple[AllocationShare, ...]
     """What was held then, by all of its stacks."""
 
@@ -76,22 +76,25 @@ class Replayed(Struct, frozen=True, kw_only=True):
 
 
 def read_replayed(
-    snapshot: dict[str, Any], rules: CategoryRules = NO_RULES, stacks_max: int = STACKS_MAX
+    snapshot: dict[str, Any],
+    rules: CategoryRules = NO_RULES,
+    stacks_max: int = STACKS_MAX,
+    with_timeline: bool = True,
 ) -> Replayed | None:
     """None where the file holds no memory. Raises `SegmentError`, `KeyError` or the like where traces are malformed.
 
     `stacks_max` of each moment are told by themselves.
     """
-    return replayed_of(read_traces(snapshot, rules), stacks_max)
+    return replayed_of(read_traces(snapshot, rules), stacks_max, with_timeline)
 
 
-def replayed_of(traces: Traces, stacks_max: int = STACKS_MAX) -> Replayed | None:
+def replayed_of(traces: Traces, stacks_max: int = STACKS_MAX, with_timeline: bool = True) -> Replayed | None:
     """The same of traces that were read."""
     devices = [replayed_device(recorded, traces, stacks_max) for recorded in traces.devices]
     on_gpus = [device for device in devices if device.recorded.device != HOST]
     if not on_gpus:
         return None
-    told = _told(max(on_gpus, key=_rank), traces)
+    told = _told(max(on_gpus, key=_rank), traces, with_timeline)
     return Replayed(devices=tuple(device.found for device in devices), told=told)
 
 
@@ -101,7 +104,7 @@ def _rank(device: DeviceReplay) -> tuple[bool, float, int]:
     return bool(refusals), (refusals[-1].moment.time or 0.0) if refusals else 0.0, device.found.peak.bytes
 
 
-def _told(device: DeviceReplay, traces: Traces) -> Told:
+def _told(device: DeviceReplay, traces: Traces, with_timeline: bool) -> Told:
     run, found = device.run, device.found
     place: int | None = None
     if found.refusals:
@@ -134,7 +137,7 @@ def _told(device: DeviceReplay, traces: Traces) -> Told:
         expandable=run.rules.expandable,
         max_split_bytes=run.rules.max_split_bytes,
         notes=(*(() if traces.has_traces else (NO_TRACE,)), *found.situations, *_of_refusal(found)),
-        timeline=None if kind == "end" else _timeline(device, traces, done),
+        timeline=_timeline(device, traces, done) if with_timeline and kind != "end" else None,
         by_stack=shares(device.context, instant.allocated, ALL_STACKS_MAX),
     )
 
