@@ -47,7 +47,7 @@ def filling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 
 def test_what_fills_is_told_first_with_who_and_what_for(open_page: OpenPage, filling: Serving) -> None:
-    page = open_page(f"{filling.url}/#/overview", width=1200, height=720, expected=STALE)
+    page = open_page(f"{filling.url}/#/overview", width=1280, height=720, expected=STALE)
     verdict = page.get_by_role("alert", name="verdict")
     expect(verdict.get_by_role("heading", level=1)).to_contain_text("GPU 2 / MIG 1 is full in about")
     expect(verdict).to_contain_text("python 48211")

@@ -1,5 +1,7 @@
 """What is installed is what was checked: every requirement named, pinned and hashed, from nowhere in particular."""
 
+import importlib.util
+import os
 import re
 import subprocess
 import tomllib
@@ -64,6 +66,34 @@ def test_no_file_names_a_registry() -> None:
     pattern = re.compile("|".join(map(re.escape, REGISTRY_HOSTS)).encode())
     files = [ROOT / line for line in listed.stdout.splitlines()]
     assert [str(file) for file in files if file.is_file() and pattern.search(file.read_bytes())] == []
+
+
+@pytest.mark.parametrize(
+    ("version", "fits"),
+    [
+        ("v18.20.4", False),
+        ("v20.18.9", False),
+        ("v20.19.0", True),
+        ("v21.7.3", False),
+        ("v22.11.0", False),
+        ("v22.12.0", True),
+        ("v24.19.0", True),
+        ("nonsense", False),
+    ],
+)
+def test_the_dashboard_is_built_with_a_node_that_vite_runs_on(
+    version: str, fits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    hook = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hook)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    for name in ("node", "npm"):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho {version}\n")
+        (tmp_path / name).chmod(0o755)
+    assert (hook.machine_node() is not None) is fits
 
 
 @pytest.mark.parametrize("script", ["run", ".ci/run"])

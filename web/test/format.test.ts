@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { about, bytes, change, changeGib, clockTenths, duration, GIB, MIB, ratePerMinute, shortDuration, ticks } from "../src/data/format";
+import { about, bytes, change, changeGib, clock, clockTenths, duration, foreignDay, GIB, MIB, ratePerMinute, setToday, shortDuration, ticks } from "../src/data/format";
 
 test.each([
   [0, "0 B"],
@@ -41,6 +41,15 @@ test("a prediction is rounded as much as it is uncertain", () => {
 
 test("tenths do not run over into a second that has not come", () => {
   expect(clockTenths(1_700_000_000.99, 1_700_000_000)).toMatch(/:\d\d\.9$/);
+});
+
+test("the date stands before times of another day than the newest sample's alone", () => {
+  const noon = new Date(2027, 0, 15, 12, 0, 0).getTime() / 1000;
+  setToday(noon);
+  expect(clock(noon + 60)).toBe("12:01:00");
+  expect(clock(noon - 86_400)).toBe("2027-01-14 12:00:00");
+  expect(foreignDay(noon)).toBe("2027-01-15");
+  expect(foreignDay(Date.now() / 1000)).toBe("");
 });
 
 test("axes have round numbers within the limit", () => {

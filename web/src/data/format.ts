@@ -74,8 +74,15 @@ export function zone(unixSeconds: number): string {
   return parts.find((part) => part.type === "timeZoneName")?.value ?? "local";
 }
 
+let newest = Date.now() / 1000;
+
+/** Tells the day that times are told without: that of the newest sample, which a replay has in the past. */
+export function setToday(unixSeconds: number): void {
+  newest = unixSeconds;
+}
+
 /** Local time of day with seconds; the date before it where it is not `today`'s. */
-export function clock(unixSeconds: number, today: number = Date.now() / 1000): string {
+export function clock(unixSeconds: number, today: number = newest): string {
   const time = new Date(unixSeconds * 1000);
   const text = [time.getHours(), time.getMinutes(), time.getSeconds()].map(twoDigits).join(":");
   return sameDay(time, new Date(today * 1000)) ? text : `${day(time)} ${text}`;
@@ -89,6 +96,12 @@ export function clockTenths(unixSeconds: number, today?: number): string {
 
 export function ago(unixSeconds: number, now: number): string {
   return `${duration(now - unixSeconds)} ago`;
+}
+
+/** The local date, where it is not the reader's own; else nothing. */
+export function foreignDay(unixSeconds: number): string {
+  const time = new Date(unixSeconds * 1000);
+  return sameDay(time, new Date()) ? "" : day(time);
 }
 
 function day(time: Date): string {

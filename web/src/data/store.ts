@@ -4,7 +4,7 @@ import { batch, computed, effect, signal } from "@preact/signals";
 import type { BlackboxEvent, Forecast, Snapshot } from "./answers";
 import { timeOf } from "./answers";
 import { askEvents, askForecast, askChart, askSnapshot, Refusal } from "./api";
-import { clock } from "./format";
+import { clock, setToday } from "./format";
 import { type GpuLedger, leaves, ledgersOf } from "./ledger";
 import { formatRoute, parseRoute, type Route } from "./route";
 import { Tracks } from "./series";
@@ -89,6 +89,7 @@ function onSnapshot(snapshot: Snapshot): void {
   const before = live.value;
   const silence = before === null ? Infinity : timeOf(snapshot) - timeOf(before);
   tracks.add(snapshot);
+  setToday(timeOf(snapshot));
   batch(() => {
     if (before !== null && snapshot.seq > before.seq + 1) framesMissed.value += snapshot.seq - before.seq - 1;
     live.value = snapshot;

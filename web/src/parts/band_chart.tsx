@@ -54,7 +54,7 @@ export function BandChart(props: BandChartProps) {
   }, [shape]);
   useEffect(() => {
     plot.current?.setData(dataOf(props.chart), false);
-    plot.current?.setScale("x", { min: props.from, max: props.prediction === null ? props.to : Math.max(props.to, props.prediction.atMax) });
+    plot.current?.setScale("x", { min: props.from, max: props.to });
   });
   return <div ref={box} role="img" aria-label={props.label} style={{ height: `${props.height}px` }} />;
 }

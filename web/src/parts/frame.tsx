@@ -3,7 +3,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { login } from "../data/api";
-import { ago, clock, clockTenths, zone } from "../data/format";
+import { ago, clock, clockTenths, foreignDay, zone } from "../data/format";
 import { KEYS, keysAreShown } from "../data/keys";
 import { VIEWS } from "../data/route";
 import { connection, cursor, events, goLive, isDemo, linkTo, live, noRecording, now, pastError, route, stream } from "../data/store";
@@ -53,6 +53,7 @@ function Clock() {
     <div class="clock">
       <span class={`dot ${dot}`} aria-hidden="true" />
       <b>{word}</b>
+      {foreignDay(cursor.value) !== "" && <span class="soft">{foreignDay(cursor.value)}</span>}
       <b>{past === null ? clock(cursor.value) : clockTenths(past)}</b>
       <span class="soft">{zone(cursor.value)}</span>
     </div>

@@ -87,21 +87,26 @@ function chartOf(ledger: GpuLedger): BandStack {
 }
 
 function Charts({ all, chosen }: { all: readonly GpuLedger[]; chosen: GpuLedger }) {
+  const { from, to } = range.value;
+  const prediction = predictionOf(chosen, from, to);
+  const until = Math.max(to, prediction?.atMax ?? to); // one axis for all charts
   return (
     <div style={{ minWidth: 0 }}>
       {timelineError.value !== null && <p class="alarm">{timelineError.value}</p>}
-      <OneChart ledger={chosen} isLarge />
+      <OneChart ledger={chosen} prediction={prediction} until={until} isLarge />
       {all
         .filter((ledger) => ledger !== chosen)
         .map((ledger) => (
-          <OneChart key={ledger.gpu.uuid} ledger={ledger} isLarge={false} />
+          <OneChart key={ledger.gpu.uuid} ledger={ledger} prediction={null} until={until} isLarge={false} />
         ))}
       <Brush gpuUuid={chosen.gpu.uuid} />
     </div>
   );
 }
 
-function OneChart({ ledger, isLarge }: { ledger: GpuLedger; isLarge: boolean }) {
+type Prediction = ReturnType<typeof predictionOf>;
+
+function OneChart({ ledger, prediction, until, isLarge }: { ledger: GpuLedger; prediction: Prediction; until: number; isLarge: boolean }) {
   const { gpu, label } = ledger;
   const bands = bandsOf();
   const chart = useMemo(() => chartOf(ledger), [recorded.value, bands, gpu.uuid]);
@@ -115,13 +120,13 @@ function OneChart({ ledger, isLarge }: { ledger: GpuLedger; isLarge: boolean }) 
         chart={chart}
         total={gpu.total_bytes}
         from={from}
-        to={to}
+        to={until}
         height={isLarge ? LARGE_PX : SMALL_PX}
         label={describeChart(label, chart, gpu.total_bytes)}
         limitName={`${name}: ${bytes(gpu.total_bytes)}`}
         marks={marks}
         cursor={route.value.time}
-        prediction={isLarge ? predictionOf(ledger, from, to) : null}
+        prediction={prediction}
         isDark={isDark.value}
         isLarge={isLarge}
         onZoom={(left, right, isMarking) => (isMarking ? go({ a: left, b: right }) : goMore({ from: left.toFixed(1), to: right.toFixed(1) }))}
