@@ -8,6 +8,9 @@ import { fillClass, fillStyle } from "./basics";
 const LETTER_SHARE = 0.022;
 const FIGURE_SHARE = 0.09;
 const NAME_SHARE = 0.04;
+/** Longer names need more room. */
+const SHORT_WORD = 6;
+const LONG_WORD_SHARE = 0.18;
 /** Widths are worked out for a bar this wide and drawn as shares of it. */
 const REFERENCE_PX = 560;
 
@@ -73,8 +76,8 @@ function Words({ segment, share }: { segment: Segment; share: number }) {
     return share >= LETTER_SHARE ? <>{purpose.letter}</> : null;
   }
   if (purpose.key === "free") return share >= FIGURE_SHARE ? <>{`free ${gib(segment.bytes)}`}</> : null;
-  if (share < FIGURE_SHARE) return null;
   const word = purpose.key === "opaque" ? "n/a" : purpose.key === "cached" ? "cache" : purpose.name;
+  if (share < (word.length > SHORT_WORD ? LONG_WORD_SHARE : FIGURE_SHARE)) return null;
   return <span class="on">{`${word} ${gib(segment.bytes)}`}</span>;
 }
 
@@ -89,8 +92,8 @@ function Owners({ placed }: { placed: readonly Placed[] }) {
   const named = [...owners.values()].filter((owner) => owner.share >= NAME_SHARE);
   return (
     <div class="owners" aria-hidden="true">
-      {named.map((owner) => (
-        <span key={owner.name} style={{ left: `${owner.start * 100}%`, maxWidth: `${Math.max(owner.share, 0.14) * 100}%` }}>
+      {named.map((owner, index) => (
+        <span key={owner.name} style={{ left: `${owner.start * 100}%`, maxWidth: `${((named[index + 1]?.start ?? 1) - owner.start) * 100}%` }}>
           {owner.name}
         </span>
       ))}

@@ -1,24 +1,9 @@
-/** Why a request was refused: what was asked for beside what there was. */
+/** A refused request: what was asked for beside what there was. */
 
 import type { OutOfMemory } from "../data/answers";
 import { bytes } from "../data/format";
 import { type Purpose, PURPOSE_OF } from "../data/purpose";
 import { Absent, fillClass, fillStyle } from "./basics";
-
-export interface Cause {
-  word: string;
-  sentence: string;
-}
-
-/** What the figures of the refusal say, and no more. */
-export function causeOf({ requested_bytes: asked, device_free_bytes: free, allocator }: OutOfMemory): Cause | null {
-  const largest = allocator?.largest_free_bytes ?? null;
-  const cached = cachedOf(allocator);
-  if (free === null || largest === null || cached === null) return null;
-  if (asked <= Math.max(free, largest)) return { word: "A limit", sentence: "Memory enough for it was free when this was read: a fraction, a pool or a stream kept it away, or it was freed just after." };
-  if (asked <= free + cached) return { word: "Fragmentation", sentence: "Enough in all, nowhere enough at once." };
-  return { word: "Too little memory", sentence: "Free memory and the allocator's own cache together were less than it asked for." };
-}
 
 function cachedOf(allocator: OutOfMemory["allocator"]): number | null {
   return allocator?.reserved_bytes == null || allocator.allocated_bytes == null ? null : allocator.reserved_bytes - allocator.allocated_bytes;
@@ -38,7 +23,7 @@ export function RefusalFigures({ oom }: { oom: OutOfMemory }) {
         {rows.map((row) => (
           <tr key={row.name}>
             <td class="num soft">{row.name}</td>
-            <td style={{ width: "60%" }}>
+            <td style={{ width: "45%" }}>
               {row.bytes !== null && (
                 <div class="measure" style={{ width: "100%" }}>
                   <i class={row.purpose === null ? "" : fillClass(row.purpose)} style={{ width: `${(row.bytes / most) * 100}%`, ...(row.purpose === null ? { background: "var(--alarm)" } : fillStyle(row.purpose)) }} />

@@ -14,7 +14,8 @@ import { Absent, Chips, fillClass, fillStyle, Frames, Scroll, Swatch, Tag } from
 import { Footer, Waiting } from "../parts/frame";
 import { Icicle } from "../parts/icicle";
 import { LedgerBar } from "../parts/ledger_bar";
-import { causeOf, RefusalFigures } from "../parts/refusal";
+import { RefusalFigures } from "../parts/refusal";
+import { Causes, useReport } from "../parts/verdict_of_event";
 
 /** An event so close to the time looked at is what one came to see. */
 const NEAR_SECONDS = 3;
@@ -141,13 +142,7 @@ function Title({ time, near }: { time: number; near: BlackboxEvent | undefined }
 }
 
 function Why({ near }: { near: BlackboxEvent }) {
-  const cause = near.oom === undefined ? null : causeOf(near.oom);
-  if (cause === null) return null;
-  return (
-    <p style={{ marginTop: "6px" }}>
-      <b>{cause.word}.</b> {cause.sentence}
-    </p>
-  );
+  return <Causes report={useReport(near.id, near.kind)} />;
 }
 
 function StackTable({ rows }: { rows: readonly StackRow[] }) {

@@ -9,7 +9,7 @@ import { fold, markOf, namesOf } from "../data/marks";
 import { purposeOfType } from "../data/purpose";
 import { courseOf } from "../data/series";
 import { changeSince, grewSince } from "../data/growth";
-import { cursor, events, forecast, gpuLeaves, go, ledgers, linkTo, now, route, shown, tracks, tracksVersion } from "../data/store";
+import { cursor, events, forecast, gpuLeaves, go, ledgers, linkTo, noRecording, now, route, shown, tracks, tracksVersion } from "../data/store";
 import { fillingOf, isAlarm, movedIn, type Verdict, verdictOf } from "../data/verdict";
 import { Absent, Legend, reasonOf, Swatch, Tag } from "../parts/basics";
 import { Footer, Waiting } from "../parts/frame";
@@ -60,7 +60,8 @@ function Calm({ later }: { later: Verdict | null }) {
   if (highest === undefined) return null;
   void tracksVersion.value;
   const course = courseOf(tracks.get(highest.gpu.uuid), highest.gpu.total_bytes);
-  const soonest = later === null ? "none fills" : `the first, ${later.ledger.label}, fills in ${about(later.outlook.full_in_seconds)}`;
+  const unknown = noRecording.value ?? (forecast.value === null ? "the forecast has not come yet" : null);
+  const soonest = unknown !== null ? `whether one fills is not known: ${unknown}` : later === null ? "none fills" : `the first, ${later.ledger.label}, fills in ${about(later.outlook.full_in_seconds)}`;
   return (
     <p class="calm">
       <b>
@@ -356,7 +357,7 @@ function Incidents() {
           )}
         </a>
       ))}
-      {folded.length === 0 && <p class="soft">None since the recording began.</p>}
+      {folded.length === 0 && <p class="soft">{noRecording.value === null ? "None since the recording began." : "None are kept, since nothing is recorded."}</p>}
     </section>
   );
 }
