@@ -20,15 +20,20 @@ from blackbox.recorder.storage.subjects import Subject
 SAMPLES = st.lists(st.integers(0, 10**12).map(float), min_size=1, max_size=200)
 PROCESS = Subject("process", gpu_uuid="GPU-0", pid=1)
 LAYOUT = Layout((PROCESS,))
-"""Three columns: used, reserved, allocated."""
+WIDTH = len(PROCESS.metrics)
+TOLD = 3
+"""Metrics of a process that these tests give: used, reserved, allocated. The others are gaps."""
 
 
 def run(times: list[float], *columns: list[float], layout: Layout = LAYOUT) -> Run:
-    return Run(layout, times, lambda index: columns[index])
+    gaps = [[math.nan] * len(times)] * (WIDTH - TOLD)
+    whole = [one for place in range(0, len(columns), TOLD) for one in (*columns[place : place + TOLD], *gaps)]
+    return Run(layout, times, lambda index: whole[index])
 
 
-def statistic(values: list[float], number: int, column: int = 0, width: int = 3) -> float:
-    return values[number * width + column]
+def statistic(values: list[float], number: int, column: int = 0, width: int = TOLD) -> float:
+    subject, metric = divmod(column, TOLD)
+    return values[(number * (width // TOLD) + subject) * WIDTH + metric]
 
 
 @given(SAMPLES, st.floats(0.01, 1))
