@@ -25,9 +25,12 @@ from blackbox.model.endpoints import (
     EVENTS_STREAM,
     LOGIN,
     METRICS,
+    REPORT,
+    SETTINGS,
     SNAPSHOT,
     SNAPSHOT_AT,
     SNAPSHOT_STREAM,
+    STATUS,
 )
 from blackbox.model.event import Event, OutOfMemory
 from blackbox.model.moment import Moment
@@ -47,7 +50,7 @@ from tests.waiting import until
 HERS, HIS = 41_001, 41_002
 """Users; neither runs the server."""
 CANARY = "CANARY"
-EXAMPLES = 3
+EXAMPLES = 4
 """Each makes two recordings and two servers, and asks everything of both; the strategies draw a whole machine."""
 MINE, MINE_UNMEASURED, MINE_UNLISTED, ENDING, THEIRS = 101, 102, 103, 104, 201
 """Pids: hers, of which the driver tells all, a part, or nothing, and one that ends; and his."""
@@ -238,6 +241,8 @@ def peers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Access, "admit", with_uid)
 
 
+OWNERS_METRICS = ("unattributed_bytes", "kv_usage_ratio")
+"""Of a machine and of an engine; the chart is asked for all there are."""
 QUERIES: dict[str, list[dict[str, Any]]] = {
     "/vram": [{}, {"gpu": 0}, {"gpu": 1, "blocks": "summary"}, {"blocks": "none"}],
     "/vram/stream": [{}, {"gpu": 0, "blocks": "none"}],
@@ -245,8 +250,8 @@ QUERIES: dict[str, list[dict[str, Any]]] = {
     "/vram/chart": [{"from": START, "to": START + 9, "metric": ",".join(METRIC_KEYS)}],
     "/vram/report": [{"format": "json"}],
     "/vram/at": [{"t": START + 2.5}, {"t": START + 1.5, "gpu": 0}],
-    "/vram/history": [{"from": START, "to": START + 9, "metric": metric} for metric in METRIC_KEYS],
-    "/vram/aggregated": [{"window": "9s", "to": START + 9, "metric": metric} for metric in METRIC_KEYS],
+    "/vram/history": [{"from": START, "to": START + 9, "metric": metric} for metric in OWNERS_METRICS],
+    "/vram/aggregated": [{"window": "9s", "to": START + 9, "metric": metric} for metric in OWNERS_METRICS],
     "/vram/events": [{}, {"kind": "oom,crash"}],
     "/vram/compare": [{"a": START + 1.5, "b": START + 2.5}, {"a": START + 1.5}],
 }
@@ -295,7 +300,11 @@ def test_row_53_what_a_program_tells_changes_nothing_that_others_see(one: Told, 
             for endpoint in ENDPOINTS:
                 his = list(answers(first, endpoint, x_uid=str(HIS)))
                 assert CANARY not in "".join(his), endpoint.path
+                if endpoint in (STATUS, SETTINGS):  # of Blackbox itself, no two of which are alike
+                    continue
                 assert his == list(answers(second, endpoint, x_uid=str(HIS))), endpoint.path
+                if endpoint is REPORT:  # each takes a process of its own
+                    continue
                 assert CANARY not in "".join(answers(second, endpoint)), f"{endpoint.path}, over open TCP"
                 own = list(answers(first, endpoint, x_uid=str(HERS)))
                 root = list(answers(first, endpoint, x_uid="0"))
