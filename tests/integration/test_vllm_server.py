@@ -66,12 +66,17 @@ def rig(fake_nvml_library: Path, tmp_path_factory: pytest.TempPathFactory) -> It
                 (worker,) = vllm.pids("VLLM::Worker")
                 driver.set_gpus([Gpu(uuid=gpu_uuid(0), processes=[Process(pid=worker, used_bytes=USED_BYTES)])])
                 rig = Rig(blackbox, vllm, worker)
-                rig.wait_for(pages)
+                rig.wait_for(lambda snapshot: pages(snapshot) and given(snapshot) == [USED_BYTES])
                 yield rig
 
 
 def pages(snapshot: Any) -> list[Any]:
     return [block for block in snapshot["blocks"] if block.get("subtype") == "kv_page"]
+
+
+def given(snapshot: Any) -> list[int]:
+    """What each process holds; what its allocator holds at least, until the driver's list has been read anew."""
+    return [process["used_bytes"] for process in snapshot["processes"]]
 
 
 def engine(snapshot: Any) -> Any:
