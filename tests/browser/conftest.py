@@ -48,8 +48,9 @@ def built() -> None:
         missing("the dashboard is not built (./run dashboard)")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Gone before the next file: while it is there its event loop counts as running, and nobody can run another."""
     chromium = tool("chromium", "chromium")
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -143,7 +144,7 @@ def test_events_are_followed(server: Serving, recorder: Recorder, json_wanted: b
 
 
 def note(recorder: Recorder, kind: Any, message: str) -> None:
-    recorder.note(Event(kind=kind, timestamp=time.time(), message=message, pid=1))
+    recorder.note(Event(kind=kind, timestamp=time.time(), message=message, pid=1, uid=os.getuid()))
 
 
 def test_both_clients_follow_events(server: Serving, recorder: Recorder) -> None:
