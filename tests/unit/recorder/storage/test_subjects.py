@@ -82,9 +82,9 @@ def test_what_nobody_measured_is_a_gap_and_no_number() -> None:
     assert math.isnan(numbers(reading, kind="process")["reserved_bytes"])
 
 
-def test_an_engine_belongs_to_the_user_of_its_process() -> None:
+def test_an_engine_belongs_to_the_user_whom_its_source_names() -> None:
     reading = numbers_of(moment(sample((device(0),), (process(SERVER, uid=1234),), engines=(engine(),))))
-    assert next(subject.uid for subject in reading.subjects if subject.kind == "engine") == 1234
+    assert next(subject.uid for subject in reading.subjects if subject.kind == "engine") == 1000
 
 
 def test_identity_is_not_a_matter_of_names() -> None:
