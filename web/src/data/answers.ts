@@ -280,6 +280,22 @@ export interface Aggregated {
   aggregates: readonly { gpu_uuid: string | null; pid: number | null; start_time: number | null; max: number }[];
 }
 
+/** What the server itself takes, as `/status` tells it. */
+export interface OwnCost {
+  readonly started_at: number;
+  readonly cpu_seconds: number;
+  readonly resident_bytes: number;
+  readonly connections_open: number;
+  readonly streams_open: number;
+}
+
+export interface SettingInForce {
+  readonly name: string;
+  readonly value: unknown;
+  /** `default` where nobody set it. */
+  readonly origin: string;
+}
+
 export interface Health {
   status: "ok" | "starting" | "stale";
   sources: readonly SourceStatus[];

@@ -1,6 +1,6 @@
 /** Asks this server, and no other. Addresses are relative, so that the page works behind a prefix too. */
 
-import type { Aggregated, BlackboxEvent, Chart, Comparison, DumpInfo, Forecast, Health, Report, Snapshot } from "./answers";
+import type { Aggregated, BlackboxEvent, Chart, Comparison, DumpInfo, Forecast, Health, OwnCost, Report, SettingInForce, Snapshot } from "./answers";
 
 /** What the server refused, in its own words. */
 export class Refusal extends Error {
@@ -76,6 +76,14 @@ export function askDumps(): Promise<{ dumps: readonly DumpInfo[] }> {
 /** The moment of a refusal itself, with the process as its agent saw it then. */
 export function askRefusal(event: number, time: number, signal: AbortSignal): Promise<Snapshot> {
   return ask("vram/at", { t: time, event, blocks: "full" }, signal);
+}
+
+export function askOwnCost(): Promise<OwnCost> {
+  return ask("status");
+}
+
+export function askSettings(): Promise<{ settings: readonly SettingInForce[] }> {
+  return ask("settings");
 }
 
 export function askHealth(): Promise<Health> {

@@ -2,8 +2,8 @@
 
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import type { Health as HealthAnswer, Snapshot, SourceStatus } from "../data/answers";
-import { askHealth } from "../data/api";
+import type { Health as HealthAnswer, OwnCost, SettingInForce, Snapshot, SourceStatus } from "../data/answers";
+import { askHealth, askOwnCost, askSettings } from "../data/api";
 import { bytes, clock, shortDuration, zone } from "../data/format";
 import { processLabel } from "../data/ledger";
 import { connection, framesMissed, gpuLeaves, isDemo, live, noRecording, now } from "../data/store";
@@ -13,9 +13,11 @@ import { Footer } from "../parts/frame";
 const EVERY_MS = 2000;
 const health = signal<HealthAnswer | null>(null);
 const healthError = signal<string | null>(null);
+const cost = signal<OwnCost | null>(null);
+const settings = signal<readonly SettingInForce[] | null>(null);
 
 function followHealth(): () => void {
-  const load = () =>
+  const load = () => {
     askHealth()
       .then((answer) => {
         health.value = answer;
@@ -24,8 +26,17 @@ function followHealth(): () => void {
       .catch((error: unknown) => {
         healthError.value = error instanceof Error ? error.message : String(error);
       });
-  void load();
-  const timer = setInterval(() => !document.hidden && void load(), EVERY_MS);
+    askOwnCost().then(
+      (answer) => (cost.value = answer),
+      () => (cost.value = null), // cells say n/a
+    );
+  };
+  askSettings().then(
+    (answer) => (settings.value = answer.settings),
+    () => (settings.value = null),
+  );
+  load();
+  const timer = setInterval(() => !document.hidden && load(), EVERY_MS);
   return () => clearInterval(timer);
 }
 
@@ -227,7 +238,9 @@ function Recorder({ answer }: { answer: HealthAnswer | null }) {
 
 function Own({ answer }: { answer: HealthAnswer | null }) {
   const slowest = (answer?.sources ?? []).toSorted((a, b) => (b.duration_seconds ?? 0) - (a.duration_seconds ?? 0))[0];
-  const reason = "only /metrics tells it, for Prometheus";
+  const own = cost.value;
+  const set = settings.value?.filter((one) => one.origin !== "default");
+  const unanswered = <Absent reason="the server did not answer" />;
   return (
     <section class="card">
       <h2>What Blackbox itself costs</h2>
@@ -235,16 +248,14 @@ function Own({ answer }: { answer: HealthAnswer | null }) {
         <dt>one sample</dt>
         <dd>{slowest?.duration_seconds == null ? <Absent reason="no sample yet" /> : `${shortDuration(slowest.duration_seconds)}, by ${slowest.name}`}</dd>
         <dt>CPU</dt>
-        <dd>
-          <Absent reason={reason} />
-        </dd>
+        <dd>{own === null ? unanswered : `${shortDuration(own.cpu_seconds)} since ${clock(own.started_at)}, without children that run`}</dd>
         <dt>memory</dt>
-        <dd>
-          <Absent reason={reason} />
-        </dd>
+        <dd>{own === null ? unanswered : `${bytes(own.resident_bytes)}, without its children`}</dd>
+        <dt>clients</dt>
+        <dd>{own === null ? unanswered : `${own.connections_open} connected, ${own.streams_open} with a stream`}</dd>
         <dt>settings in force</dt>
         <dd>
-          <Absent reason="the server does not tell them yet; blackbox doctor on the machine does" />
+          {set === undefined ? unanswered : set.length === 0 ? "all by default" : set.map((one) => <div key={one.name}>{`${one.name}: ${String(one.value)} (${one.origin})`}</div>)}
         </dd>
       </dl>
     </section>

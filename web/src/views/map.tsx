@@ -454,7 +454,7 @@ function HolesCard({ layout, ledger }: { layout: BlockLayout; ledger: GpuLedger 
   );
 }
 
-const NOT_TOLD = "the server does not tell this of a single block yet";
+const NOT_TOLD = "this page does not show it; /vram/columns tells it where the allocator does";
 
 function BlockCard({ block, isPinned, reports }: { block: Block; isPinned: boolean; reports: boolean }) {
   const purpose = purposeOf(block, reports);

@@ -31,7 +31,20 @@ DEFAULT = "default"
 PASSWORD = re.compile(r"(?<=//)[^/@\s]*@")
 """User and password in an address."""
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-_STARTED_AT = time.time()
+
+
+def _cpu_seconds() -> float:
+    """Of this process and of its children that have ended; lives through exec, as those of a shell before it do."""
+    used = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+_STARTED_AT, _CPU_SECONDS_BEFORE = time.time(), _cpu_seconds()
+
+
+def own_cpu_seconds() -> float:
+    """CPU time since the server started, with that of its children that have ended."""
+    return _cpu_seconds() - _CPU_SECONDS_BEFORE
 
 
 @handles(SETTINGS)
@@ -43,12 +56,12 @@ def settings(context: Context, _request: Request, _viewer: Viewer, _query: Query
 @handles(STATUS)
 def status(context: Context, _request: Request, _viewer: Viewer, _query: Query) -> AnswerOrCoroutine:
     """What the server takes."""
-    stats, own, children = context.stats, *map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    stats = context.stats
     cost = OwnCost(
         version=_version(),
         pid=os.getpid(),
         started_at=_STARTED_AT,
-        cpu_seconds=round(own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime, 3),
+        cpu_seconds=round(own_cpu_seconds(), 3),
         resident_bytes=int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES,
         threads=threading.active_count(),
         connections_open=stats.connections_open,
