@@ -99,7 +99,7 @@ def test_what_nobody_measured_is_not_available_with_its_reason(open_page: OpenPa
             expect(page.locator("main, .empty").first).to_be_visible()
             assert "NaN" not in page.inner_text("body")
             assert "undefined" not in page.inner_text("body")
-            assert "none fills" not in page.inner_text("body")  # without a recording nobody can tell
+            assert "none has a trend" not in page.inner_text("body")  # without a recording nobody can tell
             screenshot(page, f"absent-{view}")
         page.context.close()  # before its server goes
 
