@@ -22,6 +22,7 @@ from blackbox.model.event import Event
 from blackbox.model.status import ServerStats
 from blackbox.paths import SNAPSHOT_SUFFIXES, data_directory, runtime_directory
 from blackbox.pidfile import announced
+from blackbox.readiness import ServiceManager
 from blackbox.recorder import HeldError, Recorder
 from blackbox.recorder.dumps.file import is_dump
 from blackbox.recorder.dumps.keeper import DumpKeeper
@@ -63,6 +64,7 @@ def serve(settings: Settings, origins: Mapping[str, str]) -> int:
 
 async def _run(settings: Settings, origins: Mapping[str, str]) -> None:
     loop = asyncio.get_running_loop()
+    manager = ServiceManager()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
@@ -91,9 +93,10 @@ async def _run(settings: Settings, origins: Mapping[str, str]) -> None:
     hub.subscribe(lambda published: watcher.observe(published.moment))
     sampler.start()
     with _announcement(server.port):
-        _log_start(settings, server)
+        manager.ready(f"serving {_log_start(settings, server)}")
         await stopping.wait()
         log.info("stopping")
+        manager.stopping()
         await _stop(server, sampler, recorder, dumps)
 
 
@@ -231,7 +234,8 @@ def _announcement(port: int) -> Generator[None, None, None]:
         yield
 
 
-def _log_start(settings: Settings, server: Server) -> None:
+def _log_start(settings: Settings, server: Server) -> str:
+    """Logs what runs, and returns where it is to be asked."""
     if settings.demo:
         log.warning("demo mode: the machine is SIMULATED, no figure is real")
     if os.geteuid() == 0:
@@ -240,7 +244,9 @@ def _log_start(settings: Settings, server: Server) -> None:
     if host in (*LOOPBACK, *WILDCARDS):
         host = "localhost"
     scheme = "https" if server.is_secure else "http"
-    log.info("serving %s://%s:%d/vram", scheme, f"[{host}]" if ":" in host else host, server.port)
+    url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{server.port}/vram"
+    log.info("serving %s", url)
+    return url
 
 
 def _log_to_stderr(level: str) -> None:

@@ -60,6 +60,7 @@ COMMANDS = (
         "print what a file holds: PyTorch memory snapshot, Nsight Compute report",
     ),
     Command("doctor", "blackbox.cli.commands.doctor", "tell what works on this machine, what does not, and what to do"),
+    Command("service", "blackbox.cli.commands.service", "have systemd keep the server running"),
     Command("release", "blackbox.cli.commands.release", "have the server release the GPU driver"),
     Command("resume", "blackbox.cli.commands.resume", "have the server reacquire the GPU driver"),
     Command("completion", "blackbox.cli.commands.completion", "print a script that completes this command line"),
