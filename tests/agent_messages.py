@@ -16,6 +16,7 @@ from blackbox.wire.report import (
     KvPiece,
     KvStates,
     Oom,
+    OwnerStack,
     OwnerThread,
     Report,
     ScopeEdge,
@@ -64,6 +65,9 @@ WHOLE = report(
     kernels=(KernelReport("process", threads_per_block=256, occupancy=50.5),),
     engines=(EngineReport("vllm", "tiny", kv_pages_total=2),),
 )
+ORIGINS = blocks()._replace(stack=[0, NO_STACK, 0], starts=[1, 0, 1], pool=[0, 0, 2], allocated_ms=[0, 5, 6])
+ORIGINAL = report(allocator(ORIGINS, stacks=(OwnerStack(("train.py:1 step",), 1024, 2),)))
+"""With all that `BLOCK_ORIGINS` adds."""
 OOM = Oom(
     "heap", 1000.0, 1.8e9, "GPU-0", 1 << 30, 4711, 80 << 30, 0, allocator(blocks()),
     (TraceStep("alloc", 0x7F00, 512, 0, 1, 0), TraceStep("oom", 0, 1 << 30)), (("train.py:1 step",),), "no",

@@ -87,7 +87,7 @@ class Reporter:
                 report = probe.report(full)
                 if report is None:
                     return False
-                packed = pack_report(report, self.cost)
+                packed = pack_report(report, self.cost, self._channel.reads())
             self._channel.send(packed)
         except Exception:
             self._dropped += 1

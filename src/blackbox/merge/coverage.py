@@ -9,8 +9,10 @@ from blackbox.model.snapshot import KernelMetrics
 
 NO_HISTORY = "no history of its allocator is recorded: `blackbox run --extras history`"
 NO_OWNERS = "who allocates is not asked for: `blackbox run --extras threads`"
+NO_TIMES = "when it allocates is not asked for: `blackbox run --extras threads`"
 NO_COUNTERS = "no source counts in its kernels"
 NOT_TOLD = "its allocator does not tell it"
+CAN_TELL_TIMES = "pytorch"
 PARTS = ("used", "reserved", "blocks", "segments", "times", "stacks", "threads", "kernels")
 
 
@@ -53,7 +55,9 @@ def _why_missing(part: str, row: ProcessMemory, kernels: KernelMetrics | None) -
     blocks = [block for one in row.allocators for block in (one.blocks or ())[:1]]
     if part == "blocks":
         return next((one.unknown["blocks"] for one in row.allocators if "blocks" in one.unknown), None)
-    return None if _tells(part, row, blocks) else NOT_TOLD
+    if _tells(part, row, blocks):
+        return None
+    return NO_TIMES if part == "times" and all(one.source == CAN_TELL_TIMES for one in row.allocators) else NOT_TOLD
 
 
 def _is_silent(kernels: KernelMetrics | None) -> bool:

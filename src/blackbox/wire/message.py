@@ -23,6 +23,7 @@ from typing import NamedTuple
 from blackbox.wire.frame import FrameKind, WireError, pack
 from blackbox.wire.ranges import PAGES_MAX
 from blackbox.wire.report import (
+    BLOCK_ORIGINS,
     NO_STACK,
     OOM_TRACE,
     BlockColumns,
@@ -62,8 +63,13 @@ COLUMNS = {
     "thread": "I",
     "label": "B",
     "stack": "I",
+    "starts": "B",
+    "pool": "B",
+    "allocated_ms": "Q",
 }
 """Name -> type code of `array`, in the order on the wire."""
+ORIGINS = ("starts", "pool", "allocated_ms")
+"""Columns that only a daemon of `BLOCK_ORIGINS` reads."""
 
 STEP_FIELDS, OOM_FIELDS = TraceStep._fields.index("pool"), Oom._fields.index("segments")
 """Fields of the first version."""
@@ -122,7 +128,7 @@ def pack_oom_received() -> bytes:
     return pack(FrameKind.OOM_RECEIVED, b"")
 
 
-def pack_welcome(welcome: Welcome = Welcome((OOM_TRACE,))) -> bytes:  # noqa: B008 - never changed
+def pack_welcome(welcome: Welcome = Welcome((OOM_TRACE, BLOCK_ORIGINS))) -> bytes:  # noqa: B008 - never changed
     """The frame by which the daemon answers a hello."""
     return pack(FrameKind.WELCOME, _json(welcome))
 
@@ -136,9 +142,12 @@ def read_welcome(payload: bytes) -> Welcome:
         return Welcome()
 
 
-def pack_report(report: Report, cost: Cost) -> bytes:
-    """The frame of a report. Raises `WireError` when it is too large, other errors for values out of range."""
+def pack_report(report: Report, cost: Cost, reads: Collection[str] = ()) -> bytes:
+    """The frame of a report, for a daemon that reads these additions. Raises `WireError` when it is too large, other
+    errors for values out of range."""
     blocks = [allocator.blocks for allocator in report.allocators]
+    if BLOCK_ORIGINS not in reads:
+        blocks = [None if columns is None else _without_origins(columns._replace(stack=None)) for columns in blocks]
     states = report.kv_states or ()
     bare = report._replace(
         allocators=tuple(allocator._replace(blocks=None) for allocator in report.allocators),
@@ -154,6 +163,9 @@ def pack_oom(oom: Oom, reads: Collection[str] = ()) -> bytes:
     """The frame of a failed allocation, for a daemon that reads these additions. The outermost frames of stacks, and
     then the oldest steps, are left out until it fits. Errors as in `pack_report`."""
     whole = OOM_TRACE in reads
+    allocator = oom.allocator
+    if allocator is not None and allocator.blocks is not None and BLOCK_ORIGINS not in reads:
+        oom = oom._replace(allocator=allocator._replace(blocks=_without_origins(allocator.blocks)))
     for depth in STACK_DEPTHS if whole else ():
         oom = _with_depth(oom, depth)
         with contextlib.suppress(WireError):
@@ -165,6 +177,10 @@ def pack_oom(oom: Oom, reads: Collection[str] = ()) -> bytes:
             if not oom.trace and not oom.stacks:
                 raise
             oom = _without_oldest(oom)
+
+
+def _without_origins(columns: BlockColumns) -> BlockColumns:
+    return columns._replace(**dict.fromkeys(ORIGINS))
 
 
 def _with_depth(oom: Oom, depth: int) -> Oom:

@@ -26,6 +26,10 @@ NO_STACK = 2**32 - 1
 """A stack that is not known for one block of a column."""
 OOM_TRACE = "oom_trace"
 """In `Welcome`: of a failed allocation all that its trace can be replayed with."""
+BLOCK_ORIGINS = "block_origins"
+"""In `Welcome`: of each block the stack and the time of its allocation, its segment and its pool."""
+POOLS_MAX = 256
+"""Of one allocator that are told apart: a byte tells which."""
 
 
 class Hello(NamedTuple):
@@ -87,7 +91,14 @@ class BlockColumns(NamedTuple):
     labels: Sequence[tuple[str | None, str | None]] = ((None, None),)
     """(subtype, type_source) pairs, at most 256."""
     stack: Sequence[int] | None = None
-    """Of a failed allocation: index into its stacks; `NO_STACK` where a block does not tell. Part of `OOM_TRACE`."""
+    """`NO_STACK` where a block does not tell. Of a report: index into the stacks of its allocator, part of
+    `BLOCK_ORIGINS`. Of a failed allocation: index into its stacks, part of `OOM_TRACE`."""
+    starts: Sequence[int] | None = None
+    """1 where the block is the first of its segment, else 0. Part of `BLOCK_ORIGINS`, as all that follows."""
+    pool: Sequence[int] | None = None
+    """Pool of its segment: 0 serves everybody, others by number."""
+    allocated_ms: Sequence[int] | None = None
+    """Unix time of its allocation in milliseconds; 0 where a block does not tell."""
 
 
 class OwnerThread(NamedTuple):

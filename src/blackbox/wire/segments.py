@@ -11,7 +11,7 @@ from itertools import accumulate
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from blackbox.wire.report import NOT_KNOWN, STATES, BlockColumns
+from blackbox.wire.report import NOT_KNOWN, POOLS_MAX, STATES, BlockColumns
 
 INACTIVE = STATES.index("inactive")
 ACTIVE = STATES.index("active")
@@ -47,9 +47,8 @@ class DeviceMemory(NamedTuple):
     largest_free_bytes: int
     """Of the default pool; others serve only those who asked for them."""
     blocks: BlockColumns
-    """By address: `address`, `size`, `state`, `stream`, and `requested` where told."""
-    in_default_pool: list[bool]
-    """One per block: false where its segment belongs to a CUDA graph or a `MemPool`."""
+    """By address: `address`, `size`, `state`, `stream`, `starts`, `pool` (of a CUDA graph or a `MemPool` where it is
+    not 0), and `requested` where told."""
 
 
 def no_yield() -> None:
@@ -78,7 +77,9 @@ def _read_device(segments: list[dict[str, Any]], yield_gil: Callable[[], object]
     state: list[int] = []
     stream: list[int] = []
     requested: list[int] = []
-    in_default_pool: list[bool] = []
+    starts: list[int] = []
+    pool: list[int] = []
+    number_of = pool_numbers(map(_pool, segments))
     inactive_split_bytes = largest_free_bytes = 0
     for segment in sorted(segments, key=lambda segment: _whole(segment["address"])):
         blocks = segment["blocks"]
@@ -89,11 +90,11 @@ def _read_device(segments: list[dict[str, Any]], yield_gil: Callable[[], object]
             raise SegmentError(f"segments overlap at {addresses[0]:#x}")
         if "address" in blocks[0] and list(map(_ADDRESS, blocks)) != addresses:
             raise SegmentError(f"the blocks of the segment at {addresses[0]:#x} leave gaps or overlap")
-        default_pool = tuple(segment.get("segment_pool_id", DEFAULT_POOL)) == DEFAULT_POOL
+        number = number_of[_pool(segment)]
         free = [sizes[place] for place, code in enumerate(states) if code == INACTIVE]
         if len(blocks) > 1 and not segment.get("is_expandable", False):
             inactive_split_bytes += sum(free)
-        if free and default_pool:
+        if free and number == 0:
             usable = SMALL_REQUEST_BYTES_MAX if segment.get("segment_type") == "small" else max(free)
             largest_free_bytes = max(largest_free_bytes, min(max(free), usable))
         address += addresses
@@ -101,7 +102,8 @@ def _read_device(segments: list[dict[str, Any]], yield_gil: Callable[[], object]
         state += states
         stream += [_whole(segment.get("stream", 0))] * len(blocks)
         requested += list(map(_REQUESTED, blocks)) if "requested_size" in blocks[0] else [NOT_KNOWN] * len(blocks)
-        in_default_pool += [default_pool] * len(blocks)
+        starts += [1] + [0] * (len(blocks) - 1)
+        pool += [number] * len(blocks)
         yield_gil()
     told = NOT_KNOWN not in requested
     return DeviceMemory(
@@ -111,10 +113,25 @@ def _read_device(segments: list[dict[str, Any]], yield_gil: Callable[[], object]
         inactive_split_bytes=inactive_split_bytes,
         largest_free_bytes=largest_free_bytes,
         blocks=BlockColumns(
-            address, size, state, requested=_of_live_blocks(requested, state) if told else None, stream=stream
+            address,
+            size,
+            state,
+            requested=_of_live_blocks(requested, state) if told else None,
+            stream=stream,
+            starts=starts,
+            pool=pool,
         ),
-        in_default_pool=in_default_pool,
     )
+
+
+def _pool(segment: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(segment.get("segment_pool_id", DEFAULT_POOL))
+
+
+def pool_numbers(pools: Iterable[tuple[int, ...]]) -> dict[tuple[int, ...], int]:
+    """Pool -> number: 0 serves everybody; the others in the order in which they were made, as their ids grow."""
+    others = sorted({*pools} - {DEFAULT_POOL}, key=lambda pool: (sum(pool), pool))
+    return {DEFAULT_POOL: 0} | {pool: min(place + 1, POOLS_MAX - 1) for place, pool in enumerate(others)}
 
 
 def _tiled(segment: dict[str, Any], sizes: list[int]) -> list[int]:

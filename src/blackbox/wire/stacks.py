@@ -6,8 +6,8 @@ frame, so that stacks can be distinguished by the identities of their frames, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from blackbox.wire.frames import frame_text, frames_of, program_frames
 from blackbox.wire.report import OwnerStack
@@ -25,19 +25,30 @@ LIVE = "active_allocated"
 Purpose = tuple[int, "str | None"]
 """Index into `TYPES`, and the subtype."""
 OTHER: Purpose = (0, None)
+Found = tuple["Sequence[Mapping[str, Any]]", "list[int]", "list[int]"]
+"""Frames; addresses and sizes of the blocks."""
+
+
+class OwnedBlocks(NamedTuple):
+    """The stacks of one device's live blocks."""
+
+    stacks: tuple[OwnerStack, ...]
+    """The largest first."""
+    place_at: dict[int, int]
+    """Address of a block -> place of its stack among them; blocks of other stacks are left out."""
 
 
 def owner_stacks(
     segments: Iterable[Mapping[str, Any]],
     purposes: Mapping[int, Mapping[int, Purpose]],
     yield_gil: Callable[[], object] = no_yield,
-) -> dict[int, tuple[OwnerStack, ...]]:
-    """The stacks of each device's live blocks, the largest first; a device without any is left out.
+) -> dict[int, OwnedBlocks]:
+    """The stacks of each device's live blocks; a device without any is left out.
 
     `purposes`: device -> address -> what the block is for. Blocks whose stack nobody recorded are left out. Calls
     `yield_gil` after each segment.
     """
-    found: dict[tuple[int, tuple[int, ...], Purpose], list[Any]] = {}
+    found: dict[tuple[int, tuple[int, ...], Purpose], Found] = {}
     for segment in segments:
         device = segment.get("device", 0)
         purpose_at = purposes.get(device, {})
@@ -48,42 +59,45 @@ def owner_stacks(
                 key = device, tuple(map(id, frames)), purpose_at.get(address, OTHER)
                 known = found.get(key)
                 if known is None:
-                    found[key] = [frames, block["size"], 1]
+                    found[key] = frames, [address], [block["size"]]
                 else:
-                    known[1] += block["size"]
-                    known[2] += 1
+                    known[1].append(address)
+                    known[2].append(block["size"])
             address += block["size"]
         yield_gil()
     return _summed(found)
 
 
-def _summed(found: dict[tuple[int, tuple[int, ...], Purpose], list[Any]]) -> dict[int, tuple[OwnerStack, ...]]:
-    sums: dict[int, dict[tuple[tuple[str, ...], Purpose], list[int]]] = {}
+def _summed(found: dict[tuple[int, tuple[int, ...], Purpose], Found]) -> dict[int, OwnedBlocks]:
+    merged: dict[int, dict[tuple[tuple[str, ...], Purpose], tuple[list[int], list[int]]]] = {}
     line_of: dict[int, str] = {}
-    for (device, _, purpose), (frames, size, count) in found.items():
-        total = sums.setdefault(device, {}).setdefault((_lines(frames, line_of), purpose), [0, 0])
-        total[0] += size
-        total[1] += count
+    for (device, _, purpose), (frames, addresses, sizes) in found.items():
+        known = merged.setdefault(device, {}).setdefault((_lines(frames, line_of), purpose), ([], []))
+        known[0].extend(addresses)
+        known[1].extend(sizes)
     return {
         device: _largest(
-            OwnerStack(frames, size, count, *purpose) for (frames, purpose), (size, count) in of_device.items()
+            (OwnerStack(frames, sum(sizes), len(sizes), *purpose), addresses)
+            for (frames, purpose), (addresses, sizes) in of_device.items()
         )
-        for device, of_device in sums.items()
+        for device, of_device in merged.items()
     }
 
 
-def _largest(stacks: Iterable[OwnerStack]) -> tuple[OwnerStack, ...]:
+def _largest(stacks: Iterable[tuple[OwnerStack, list[int]]]) -> OwnedBlocks:
     kept: list[OwnerStack] = []
+    place_at: dict[int, int] = {}
     chars = 0
-    for stack in sorted(stacks, key=lambda stack: -stack.allocated_bytes)[:STACKS_MAX]:
+    for stack, addresses in sorted(stacks, key=lambda owned: -owned[0].allocated_bytes)[:STACKS_MAX]:
         chars += sum(map(len, stack.frames))
         if chars > STACKS_CHARS_MAX:
             break
+        place_at.update(dict.fromkeys(addresses, len(kept)))
         kept.append(stack)
-    return tuple(kept)
+    return OwnedBlocks(tuple(kept), place_at)
 
 
-def _lines(frames: list[dict[str, Any]], line_of: dict[int, str]) -> tuple[str, ...]:
+def _lines(frames: Sequence[Mapping[str, Any]], line_of: dict[int, str]) -> tuple[str, ...]:
     """The frames that say what ran, innermost first. `line_of` caches their text by the identity of the frame."""
     lines: list[str] = []
     for frame in program_frames(frames)[:FRAMES_MAX]:

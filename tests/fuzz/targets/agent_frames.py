@@ -11,8 +11,8 @@ from blackbox.sources.agents.decode import decode
 from blackbox.wire import FrameKind, Unpacker, WireError
 from blackbox.wire.frame import pack
 from blackbox.wire.message import pack_goodbye, pack_hello, pack_oom, pack_report, split
-from blackbox.wire.report import OOM_TRACE
-from tests.agent_messages import COST, HELLO, OOM, TRACED_OOM, WHOLE
+from blackbox.wire.report import BLOCK_ORIGINS, OOM_TRACE
+from tests.agent_messages import COST, HELLO, OOM, ORIGINAL, TRACED_OOM, WHOLE
 from tests.mutations import NOT_A_TREE
 
 ALLOWED = (WireError,)
@@ -23,12 +23,13 @@ PIECE_BYTES = 4096
 def seeds() -> Sequence[bytes]:
     frames = [
         pack_report(WHOLE, COST),
+        pack_report(ORIGINAL, COST, (BLOCK_ORIGINS,)),
         pack_oom(OOM),
         pack_oom(TRACED_OOM, (OOM_TRACE,)),
         pack_hello(HELLO),
         pack_goodbye(),
     ]
-    return [*frames, b"".join(frames), *map(_taken_apart, frames[:3])]
+    return [*frames, b"".join(frames), *map(_taken_apart, frames[:4])]
 
 
 def run(data: bytes) -> None:

@@ -28,6 +28,7 @@ from blackbox.wire.message import (
 )
 from blackbox.wire.ranges import ADDRESS_MAX, BYTES_MAX
 from blackbox.wire.report import (
+    BLOCK_ORIGINS,
     NO_STACK,
     NOT_KNOWN,
     OOM_TRACE,
@@ -43,7 +44,7 @@ from blackbox.wire.report import (
     SegmentRow,
     TraceStep,
 )
-from tests.agent_messages import COST, HELLO, OOM, TRACED_OOM, WHOLE, allocator, blocks, report
+from tests.agent_messages import COST, HELLO, OOM, ORIGINAL, ORIGINS, TRACED_OOM, WHOLE, allocator, blocks, report
 from tests.mutations import mutated
 
 MUTATIONS = 100_000
@@ -63,6 +64,35 @@ def test_a_report_arrives_as_it_was_said() -> None:
     columns, nothing = told.blocks
     assert nothing is None
     assert as_lists(columns) == as_lists(blocks())
+
+
+def test_where_each_block_is_from_arrives_where_the_daemon_reads_it() -> None:
+    told = decode(frame(pack_report(ORIGINAL, COST, (BLOCK_ORIGINS,))))
+    assert isinstance(told, ReportMessage)
+    assert as_lists(told.blocks[0]) == as_lists(ORIGINS)
+    before = report(ORIGINAL.allocators[0]._replace(blocks=blocks()))
+    assert pack_report(ORIGINAL, COST) == pack_report(before, COST), "as it always was"
+    refused = OOM._replace(allocator=allocator(ORIGINS._replace(stack=None)))
+    assert pack_oom(refused, (OOM_TRACE,)) == pack_oom(OOM, (OOM_TRACE,))
+    failed = decode(frame(pack_oom(refused, (OOM_TRACE, BLOCK_ORIGINS))))
+    assert isinstance(failed, OomMessage)
+    assert as_lists(failed.blocks) == as_lists(ORIGINS._replace(stack=None))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"stack": [0, 1, 0]}, {"starts": [0, 1, 0]}, {"starts": [1, 2, 0]}, {"allocated_ms": [0, 0, 1 << 60]}]
+)
+def test_where_no_block_can_be_from_is_refused(changes: dict[str, list[int]]) -> None:
+    sent = report(ORIGINAL.allocators[0]._replace(blocks=ORIGINS._replace(**changes)))
+    with pytest.raises(WireError):
+        decode(frame(pack_report(sent, COST, (BLOCK_ORIGINS,))))
+
+
+def test_a_report_of_as_many_blocks_as_there_may_be_fits_a_frame() -> None:
+    many = [0] * BLOCKS_MAX
+    full = BlockColumns(*[many] * 8, stack=many, starts=[1] * BLOCKS_MAX, pool=many, allocated_ms=many)
+    told = decode(frame(pack_report(report(ORIGINAL.allocators[0]._replace(blocks=full)), COST, (BLOCK_ORIGINS,))))
+    assert isinstance(told, ReportMessage)
 
 
 def test_an_oom_arrives_as_it_was_said() -> None:
@@ -121,7 +151,7 @@ def test_stacks_that_do_not_fit_lose_their_outermost_frames_and_keep_their_steps
 
 
 def test_a_welcome_arrives_and_an_odd_one_promises_nothing() -> None:
-    assert read_welcome(frame(pack_welcome()).payload).reads == (OOM_TRACE,)
+    assert read_welcome(frame(pack_welcome()).payload).reads == (OOM_TRACE, BLOCK_ORIGINS)
     assert read_welcome(b'[["oom_trace","more"],1]').reads == (OOM_TRACE, "more")
     for odd in (b"", b"[]", b"1", b"[1]", b"\xff"):
         assert read_welcome(odd).reads == ()

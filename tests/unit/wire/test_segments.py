@@ -133,7 +133,7 @@ def test_the_small_pool_serves_no_large_request() -> None:
 
 def test_the_pool_of_a_cuda_graph_is_marked_and_serves_nobody_else() -> None:
     memory = read_one(segment_pool_id=(0, 3))
-    assert memory.in_default_pool == [False, False]
+    assert memory.blocks.pool == [1, 1]
     assert memory.largest_free_bytes == 0
 
 

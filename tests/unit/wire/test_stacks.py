@@ -1,9 +1,11 @@
 """Live memory by stack, out of PyTorch's list."""
 
+from collections import Counter
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.wire.stacks import FRAMES_MAX, STACKS_CHARS_MAX, STACKS_MAX, owner_stacks
+from blackbox.wire.stacks import FRAMES_MAX, STACKS_CHARS_MAX, STACKS_MAX, OwnedBlocks, owner_stacks
 
 FRAMES = [{"filename": f"file{number}.py", "line": number, "name": "f"} for number in range(4)]
 SIZE = 512
@@ -16,7 +18,7 @@ def segment(*blocks: tuple[str, list[dict[str, object]]], device: int = 0, addre
 
 def test_blocks_of_one_stack_are_one_row_whichever_objects_tell_it() -> None:
     alike = [[FRAMES[0], FRAMES[1]], [FRAMES[0], FRAMES[1]], [dict(FRAMES[0]), dict(FRAMES[1])]]
-    (stack,) = owner_stacks([segment(*(("active_allocated", frames) for frames in alike))], {})[0]
+    (stack,) = owner_stacks([segment(*(("active_allocated", frames) for frames in alike))], {})[0].stacks
     assert stack.frames == ("file0.py:0 f", "file1.py:1 f")
     assert (stack.allocated_bytes, stack.blocks) == (3 * SIZE, 3)
 
@@ -24,7 +26,8 @@ def test_blocks_of_one_stack_are_one_row_whichever_objects_tell_it() -> None:
 def test_what_the_memory_is_for_tells_rows_apart() -> None:
     first, blocks = 1 << 20, [("active_allocated", [FRAMES[0]])] * 2
     stacks = owner_stacks([segment(*blocks)], {0: {first: (1, None), first + SIZE: (0, "gradient")}})[0]
-    assert sorted((stack.type, stack.subtype) for stack in stacks) == [(0, "gradient"), (1, None)]
+    assert sorted((stack.type, stack.subtype) for stack in stacks.stacks) == [(0, "gradient"), (1, None)]
+    assert [stacks.stacks[stacks.place_at[at]].type for at in (first, first + SIZE)] == [1, 0]
 
 
 def test_free_blocks_and_those_of_unknown_stack_are_left_out() -> None:
@@ -36,8 +39,8 @@ def test_free_blocks_and_those_of_unknown_stack_are_left_out() -> None:
 
 def test_frames_of_c_are_left_out_where_there_is_python() -> None:
     c = {"filename": "??", "line": 0, "name": "at::empty"}
-    (mixed,) = owner_stacks([segment(("active_allocated", [c, FRAMES[2]]))], {})[0]
-    (bare,) = owner_stacks([segment(("active_allocated", [c]))], {})[0]
+    (mixed,) = owner_stacks([segment(("active_allocated", [c, FRAMES[2]]))], {})[0].stacks
+    (bare,) = owner_stacks([segment(("active_allocated", [c]))], {})[0].stacks
     assert (mixed.frames, bare.frames) == (("file2.py:2 f",), ("at::empty",)), "nobody knows its file"
 
 
@@ -50,7 +53,8 @@ def test_the_largest_are_told_within_every_limit(allocations: list[tuple[int, in
         )
         for number, depth in allocations
     ]
-    stacks = owner_stacks([segment(*blocks)], {}).get(0, ())
+    stacks, place_at = owner_stacks([segment(*blocks)], {}).get(0, OwnedBlocks((), {}))
+    assert Counter(place_at.values()) == {place: stack.blocks for place, stack in enumerate(stacks)}
     assert len(stacks) <= STACKS_MAX
     assert all(len(stack.frames) <= FRAMES_MAX for stack in stacks)
     assert sum(len(frame) for stack in stacks for frame in stack.frames) <= STACKS_CHARS_MAX

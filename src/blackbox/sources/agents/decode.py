@@ -32,7 +32,7 @@ from blackbox.wire.message import (
     read_column,
     split,
 )
-from blackbox.wire.ranges import ADDRESS_MAX, BYTES_MAX, PAGES_MAX, shown
+from blackbox.wire.ranges import ADDRESS_MAX, BYTES_MAX, PAGES_MAX, TIME_SECONDS_MAX, shown
 from blackbox.wire.report import (
     NO_STACK,
     NOT_KNOWN,
@@ -79,6 +79,9 @@ class Columns(NamedTuple):
     label: array[int] | None
     labels: tuple[tuple[str | None, str | None], ...]
     stack: array[int] | None
+    starts: array[int] | None
+    pool: array[int] | None
+    allocated_ms: array[int] | None
 
 
 class ReportMessage(NamedTuple):
@@ -155,8 +158,9 @@ def _read_report(header: ReportHeader, packed: memoryview) -> ReportMessage:
     check("count", *header.cost)
     require(len(header.shapes) == len(report.allocators), "not one shape per allocator")
     blocks: list[Columns | None] = []
-    for shape in header.shapes:
+    for shape, allocator in zip(header.shapes, report.allocators, strict=True):
         columns, packed = _read_blocks(shape, packed)
+        _check_stacks(columns, len(allocator.stacks or ()))
         blocks.append(columns)
     states: list[KvStates] = []
     require(len(header.pages) == len(report.kv_states or ()), "not one number of pages per states")
@@ -192,8 +196,7 @@ def _read_oom(header: OomHeader, packed: memoryview) -> OomMessage:
     check_history(oom)
     blocks, packed = _read_blocks(header.shape, packed)
     require(blocks is None or oom.allocator is not None, "blocks without an allocator")
-    known = {NO_STACK} if blocks is None or blocks.stack is None else {NO_STACK, *blocks.stack}
-    require(max(known - {NO_STACK}, default=-1) < len(oom.stacks), "block without its stack")
+    _check_stacks(blocks, len(oom.stacks))
     require(not packed, "bytes behind the last column")
     return OomMessage(OomHeader(oom, header.shape), blocks)
 
@@ -218,6 +221,9 @@ def _read_blocks(shape: BlockShape | None, packed: memoryview) -> tuple[Columns 
         thread=found.get("thread"),
         label=found.get("label"),
         stack=found.get("stack"),
+        starts=found.get("starts"),
+        pool=found.get("pool"),
+        allocated_ms=found.get("allocated_ms"),
         labels=shape.labels,
     )
     _check_below(columns.address, ADDRESS_MAX + 1 - BYTES_MAX, "address")
@@ -227,11 +233,19 @@ def _read_blocks(shape: BlockShape | None, packed: memoryview) -> tuple[Columns 
     _check_below(columns.state, len(STATES), "state")
     _check_below(columns.type, len(TYPES), "type")
     _check_below(columns.label, len(shape.labels), "label")
+    _check_below(columns.starts, 2, "start")
+    require(not columns.starts or columns.starts[0] == 1, "a block before the first segment")
+    _check_below(columns.allocated_ms, TIME_SECONDS_MAX * 1000, "time")
     return columns, packed
 
 
 def _check_below(column: array[int] | None, limit: int, name: str) -> None:
     require(not column or max(column) < limit, f"{name} of a block out of range")
+
+
+def _check_stacks(columns: Columns | None, stacks: int) -> None:
+    if columns is not None and columns.stack is not None:
+        require(max(set(columns.stack) - {NO_STACK}, default=-1) < stacks, "block without its stack")
 
 
 def _check_requested(column: array[int] | None) -> None:

@@ -2,12 +2,12 @@
 
 from typing import NamedTuple
 
-from blackbox.model.parts import AllocatorBlock
+from blackbox.model.parts import AllocatorBlock, OwningStack
 from blackbox.sources.agents.budgets import weigh
 from blackbox.sources.agents.decode import Columns, ReportMessage
-from blackbox.sources.agents.rows import block_rows
+from blackbox.sources.agents.rows import block_rows, stack_rows
 from blackbox.sources.agents.threads import ThreadIds
-from blackbox.wire.report import AllocatorReport, OwnerStack, OwnerThread, Report
+from blackbox.wire.report import AllocatorReport, OwnerThread, Report
 
 CLOCKS_APART_SECONDS_MAX = 5.0
 """Agents stamp with the machine's own clock. One that is further off than a report can be on its way has another."""
@@ -21,7 +21,8 @@ class Details(NamedTuple):
     threads: tuple[OwnerThread, ...] | None
     refused: str | None
     """Why there are no blocks, although some were reported."""
-    stacks: tuple[OwnerStack, ...] | None = None
+    stacks: tuple[OwningStack, ...] | None = None
+    """Made once: the same objects in every sample until the next full report."""
 
 
 class ProbeState:
@@ -74,11 +75,12 @@ class ProbeState:
             if has_reason:
                 return before._replace(blocks=None, threads=threads, stacks=None)
             return before._replace(threads=threads)
+        stacks = None if allocator.stacks is None else stack_rows(allocator.stacks)
         held = sum(columns.size)
         if held != allocator.reserved_bytes:
             refused = f"its blocks sum to {held} bytes, not to the {allocator.reserved_bytes} it holds"
-            return Details(self.taken_at, None, threads, refused, allocator.stacks)
-        return Details(self.taken_at, block_rows(columns, ids), threads, None, allocator.stacks)
+            return Details(self.taken_at, None, threads, refused, stacks)
+        return Details(self.taken_at, block_rows(columns, ids), threads, None, stacks)
 
 
 def _over(before: Report, reported: Report) -> Report:

@@ -6,17 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from msgspec import structs
 
 from blackbox.model.event import Event, OutOfMemory, TraceScope, TraceSegment, TraceSettings, TraceStep
-from blackbox.model.parts import Allocator, AllocatorBlock, InferenceEngine, KernelCounters, OwningStack
+from blackbox.model.parts import Allocator, AllocatorBlock, InferenceEngine, KernelCounters
 from blackbox.model.status import UserStatus
 from blackbox.sources.agents.connection import AgentConnection
 from blackbox.sources.agents.decode import OomMessage
 from blackbox.sources.agents.kv_pools import Joined, workers_of
 from blackbox.sources.agents.probe_state import CLOCKS_APART_SECONDS_MAX, Details, ProbeState
-from blackbox.sources.agents.rows import TYPES, block_rows
+from blackbox.sources.agents.rows import block_rows, stack_rows
 from blackbox.sources.agents.text import printable, printable_values
 from blackbox.sources.agents.threads import ThreadStates
 from blackbox.sources.proc.threads import Tasks
-from blackbox.wire.report import NO_STACK, NOT_KNOWN, AllocatorReport, Cost, EngineReport, OwnerStack
+from blackbox.wire.report import NO_STACK, NOT_KNOWN, AllocatorReport, Cost, EngineReport
 
 STALE_SECONDS = 2.0
 """Agents speak every half second; figures older than this are marked."""
@@ -104,12 +104,11 @@ def oom_event(connection: AgentConnection, message: OomMessage, timestamp: float
     oom, process = message.header.oom, connection.peer.process
     allocator = None
     if oom.allocator is not None:
-        blocks = None if message.blocks is None else block_rows(message.blocks, connection.ids)
+        columns = message.blocks
+        blocks = None if columns is None else block_rows(columns._replace(stack=None), connection.ids)
         allocator = _counters(connection, oom.source, oom.allocator, oom.taken_at)
         stacks = oom.allocator.stacks
-        allocator = structs.replace(
-            allocator, blocks=blocks, stacks=None if stacks is None else tuple(map(owning_stack, stacks))
-        )
+        allocator = structs.replace(allocator, blocks=blocks, stacks=None if stacks is None else stack_rows(stacks))
     free = "" if oom.device_free_bytes is None else f", {oom.device_free_bytes // MIB} MiB free"
     return Event(
         kind="oom",
@@ -192,20 +191,9 @@ def _allocator(
         counters,
         blocks=details.blocks,
         threads=None if details.threads is None else threads.rows(details.threads, connection.ids),
-        stacks=None if details.stacks is None else tuple(map(owning_stack, details.stacks)),
+        stacks=details.stacks,
         details_taken_at=details.taken_at if details.taken_at < probe.taken_at else None,
         unknown=unknown,
-    )
-
-
-def owning_stack(reported: OwnerStack) -> OwningStack:
-    """A stack as a part of a sample, fit to be shown."""
-    return OwningStack(
-        frames=tuple(map(printable, reported.frames)),
-        allocated_bytes=reported.allocated_bytes,
-        blocks=reported.blocks,
-        type=TYPES[reported.type],
-        subtype=None if reported.subtype is None else printable(reported.subtype),
     )
 
 

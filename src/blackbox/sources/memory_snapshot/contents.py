@@ -1,5 +1,6 @@
 """The parts of a sample that a memory snapshot tells: one process, pid 0, on as many GPUs as it used."""
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 from msgspec import Struct, structs
@@ -21,9 +22,9 @@ from blackbox.sources.memory_snapshot.parts import (
     device_uuid,
 )
 from blackbox.sources.memory_snapshot.replayed import ALL_STACKS_MAX, Replayed, Told, read_replayed
-from blackbox.wire.report import NOT_KNOWN
+from blackbox.wire.report import NOT_KNOWN, OwnerStack
 from blackbox.wire.segments import INACTIVE, DeviceMemory, SegmentError, read_segments
-from blackbox.wire.stacks import owner_stacks
+from blackbox.wire.stacks import OwnedBlocks, owner_stacks
 
 NO_DRIVER = ""
 BLOCKS_MAX = 1_000_000
@@ -128,7 +129,7 @@ def process_of(device: int) -> DeviceProcess:
     )
 
 
-def _allocator(device: int, memory: DeviceMemory, stacks: tuple[OwningStack, ...] | None) -> Allocator:
+def _allocator(device: int, memory: DeviceMemory, owned: OwnedBlocks | None) -> Allocator:
     return Allocator(
         pid=PID,
         start_time=None,
@@ -140,16 +141,29 @@ def _allocator(device: int, memory: DeviceMemory, stacks: tuple[OwningStack, ...
         inactive_split_bytes=memory.inactive_split_bytes,
         requested_bytes=memory.requested_bytes,
         largest_free_bytes=memory.largest_free_bytes,
-        blocks=tuple(_block(memory, place) for place in range(len(memory.blocks.address))),
-        stacks=stacks,
+        blocks=tuple(_blocks(memory, {} if owned is None else owned.place_at)),
+        stacks=None if owned is None else tuple(map(_stack, range(len(owned.stacks)), owned.stacks)),
     )
 
 
-def _block(memory: DeviceMemory, place: int) -> AllocatorBlock:
+def _stack(place: int, stack: OwnerStack) -> OwningStack:
+    """What its memory is for is not told."""
+    return OwningStack(stack.frames, stack.allocated_bytes, stack.blocks, id=place)
+
+
+def _blocks(memory: DeviceMemory, stack_at: dict[int, int]) -> Iterator[AllocatorBlock]:
+    segment = 0
+    for place, address in enumerate(memory.blocks.address):
+        segment = address if memory.blocks.starts is None or memory.blocks.starts[place] else segment
+        yield _block(memory, place, segment, stack_at.get(address))
+
+
+def _block(memory: DeviceMemory, place: int, segment: int, stack: int | None) -> AllocatorBlock:
     columns = memory.blocks
+    pool = 0 if columns.pool is None else columns.pool[place]
     state = columns.state[place]
     asked = NOT_KNOWN if columns.requested is None else columns.requested[place]
-    purpose = FREE if state == INACTIVE else UNKNOWN_PURPOSE if memory.in_default_pool[place] else POOL
+    purpose = FREE if state == INACTIVE else POOL if pool else UNKNOWN_PURPOSE
     return AllocatorBlock(
         address=columns.address[place],
         size=columns.size[place],
@@ -158,19 +172,18 @@ def _block(memory: DeviceMemory, place: int) -> AllocatorBlock:
         subtype=purpose.subtype,
         type_source=purpose.type_source,
         stream=None if columns.stream is None else columns.stream[place],
+        stack=stack,
+        segment=segment,
+        pool=pool,
     )
 
 
-def _stacks(whole: dict[str, Any]) -> dict[int, tuple[OwningStack, ...]]:
+def _stacks(whole: dict[str, Any]) -> dict[int, OwnedBlocks]:
     """By device. None where they are malformed, or nobody recorded them; what the blocks are for is not told."""
     try:
-        told = owner_stacks(whole["segments"], {})
+        return owner_stacks(whole["segments"], {})
     except (KeyError, TypeError, ValueError, AttributeError):
         return {}
-    return {
-        device: tuple(OwningStack(stack.frames, stack.allocated_bytes, stack.blocks) for stack in stacks)
-        for device, stacks in told.items()
-    }
 
 
 def _replayed(whole: dict[str, Any], rules: CategoryRules, parts: SnapshotParts) -> Replayed | None:

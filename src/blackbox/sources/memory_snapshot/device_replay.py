@@ -15,6 +15,7 @@ from blackbox.analysis.trace.situations import situations
 from blackbox.model.parts import Allocator, AllocatorBlock, OwningStack
 from blackbox.sources.memory_snapshot.parts import PID, SOURCE, TAKEN_AT, Purpose, device_uuid, purpose_of
 from blackbox.sources.memory_snapshot.traces import DeviceTrace, Traces
+from blackbox.wire.segments import pool_numbers
 
 MICROSECONDS = 1e6
 
@@ -48,6 +49,7 @@ def allocator_at(
     shared = {row.segment for row in listed if row.block is not None}
     free = [row for row in listed if row.block is None]
     owners = _owners(device, instant) if with_stacks else {}
+    pools = pool_numbers(segment.pool for segment in instant.segments.at.values() if segment.pool is not None)
     return Allocator(
         pid=PID,
         start_time=None,
@@ -61,7 +63,7 @@ def allocator_at(
         ),
         requested_bytes=sum(max(0, run.requested_of(block)) for block in instant.allocated),
         largest_free_bytes=_largest(free, instant) if usable_bytes is None else usable_bytes,
-        blocks=tuple(_block(device, instant, row, owners) for row in listed),
+        blocks=tuple(_block(device, instant, row, owners, pools) for row in listed),
         stacks=tuple(owners.values()) if with_stacks else None,
     )
 
@@ -88,13 +90,18 @@ def _owners(device: DeviceReplay, instant: Instant) -> dict[tuple[int, Purpose],
 
 
 def _block(
-    device: DeviceReplay, instant: Instant, row: MemoryRange, owners: Mapping[tuple[int, Purpose], OwningStack]
+    device: DeviceReplay,
+    instant: Instant,
+    row: MemoryRange,
+    owners: Mapping[tuple[int, Purpose], OwningStack],
+    pools: Mapping[tuple[int, ...], int],
 ) -> AllocatorBlock:
     run, block = device.run, row.block
     segment = instant.segments.at[row.segment]
+    pool = None if segment.pool is None else pools[segment.pool]
     if block is None:
         return AllocatorBlock(
-            address=row.address, size=row.size, state="inactive", stream=segment.stream, segment=row.segment
+            address=row.address, size=row.size, state="inactive", stream=segment.stream, segment=row.segment, pool=pool
         )
     purpose = purpose_of(device.context.category_of(block))
     asked = run.requested_of(block)
@@ -111,5 +118,6 @@ def _block(
         stream=segment.stream,
         stack=None if owner is None else owner.id,
         segment=row.segment,
+        pool=pool,
         allocated_at=times[block] / MICROSECONDS if times is not None and block < run.trace.steps else None,
     )

@@ -3,9 +3,10 @@
 import pytest
 
 from blackbox.agent.probes.torch import kinds
-from blackbox.agent.probes.torch.description import Purposes, kinds_of, with_blocks
-from blackbox.wire.report import NO_THREAD, TYPES, OwnerThread
+from blackbox.agent.probes.torch.description import Purposes, kinds_of, with_blocks, with_stacks
+from blackbox.wire.report import NO_STACK, NO_THREAD, TYPES, OwnerStack, OwnerThread
 from blackbox.wire.segments import read_segments
+from blackbox.wire.stacks import OwnedBlocks
 
 STATES = ("active_allocated", "active_allocated", "inactive", "active_pending_free")
 START = 0x7000
@@ -61,3 +62,18 @@ def test_only_live_blocks_belong_to_threads() -> None:
     assert report.threads == (OwnerThread(7, SIZE),)
     assert report.blocks is not None
     assert report.blocks.thread == [7, NO_THREAD, NO_THREAD, NO_THREAD]
+
+
+def test_only_live_blocks_have_a_time_and_a_stack() -> None:
+    first, second, free, _pending = MEMORY.blocks.address
+    report = with_blocks(MEMORY, Purposes([], has_modules=False), None, {first: 1.5, free: 2.0})
+    stacked = with_stacks(report, OwnedBlocks((OwnerStack(("train.py:1 step",), SIZE, 1),), {second: 0}))
+    assert stacked.blocks is not None
+    assert stacked.blocks.allocated_ms == [1500, 0, 0, 0]
+    assert stacked.blocks.stack == [NO_STACK, 0, NO_STACK, NO_STACK]
+    assert with_stacks(report, None).stacks == ()
+
+
+def test_a_segment_begins_where_the_allocator_says() -> None:
+    both = read_segments([SEGMENT, SEGMENT | {"address": 1 << 40, "blocks": [{"size": 2048, "state": "inactive"}]}])[0]
+    assert both.blocks.starts == [1, 0, 0, 0, 1]

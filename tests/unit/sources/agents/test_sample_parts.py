@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from blackbox.model.block_arrays import ListedBlocks
 from blackbox.model.parts import Allocator
 from blackbox.sources.agents.connection import PROBES_MAX, AgentConnection
 from blackbox.sources.agents.kv_pools import Pools
@@ -18,6 +19,8 @@ from blackbox.sources.proc.processes import ProcessFacts, Procfs
 from blackbox.sources.proc.threads import Tasks
 from blackbox.wire.message import pack_goodbye, pack_hello, pack_report
 from blackbox.wire.report import (
+    BLOCK_ORIGINS,
+    NO_STACK,
     AllocatorReport,
     BlockColumns,
     Cost,
@@ -27,6 +30,7 @@ from blackbox.wire.report import (
     KvLayout,
     KvPiece,
     KvStates,
+    OwnerStack,
     OwnerThread,
     Report,
 )
@@ -50,7 +54,7 @@ class Agent:
         self.hear(NOW)
 
     def say(self, *allocators: AllocatorReport, at: float = NOW, source: str = "heap", **fields: Any) -> None:
-        self._socket.sendall(pack_report(Report(source, at, allocators, **fields), COST))
+        self._socket.sendall(pack_report(Report(source, at, allocators, **fields), COST, (BLOCK_ORIGINS,)))
         self.hear(at)
 
     def hear(self, now: float) -> None:
@@ -101,6 +105,26 @@ def test_newer_counters_stand_over_older_blocks_and_say_so(agent: Agent) -> None
     (heap,) = parts(agent, at=NOW + 0.5)
     assert (heap.reserved_bytes, len(heap.blocks or ())) == (6 * MIB, 4)
     assert (heap.taken_at, heap.details_taken_at) == (NOW + 0.5, NOW)
+
+
+def test_where_blocks_are_from_is_told_by_row_and_by_array(agent: Agent) -> None:
+    columns = BlockColumns(
+        range(MIB, MIB * 5, MIB), [MIB] * 4, [1] * 4,
+        stack=[0, NO_STACK, 1, 0], starts=[1, 0, 1, 0], pool=[0, 0, 3, 3], allocated_ms=[1500, 0, 2500, 0],
+    )  # fmt: skip
+    stacks = (OwnerStack(("train.py:1 step",), 2 * MIB, 2), OwnerStack(("model.py:2 forward",), MIB, 1))
+    agent.say(held(4)._replace(blocks=columns, stacks=stacks))
+    (heap,) = parts(agent)
+    assert isinstance(heap.blocks, ListedBlocks)
+    assert [(one.stack, one.segment, one.pool, one.allocated_at) for one in heap.blocks] == [
+        (0, MIB, 0, 1.5), (None, MIB, 0, None), (1, 3 * MIB, 3, 2.5), (0, 3 * MIB, 3, None)
+    ]  # fmt: skip
+    assert [(stack.id, stack.frames) for stack in heap.stacks or ()] == [(0, stacks[0].frames), (1, stacks[1].frames)]
+    arrays = heap.blocks.arrays
+    assert [*map(list, (arrays.stack or (), arrays.segment or (), arrays.pool or (), arrays.allocated_ms or ()))] == [
+        [1, 0, 2, 1], [MIB, MIB, 3 * MIB, 3 * MIB], [0, 0, 3, 3], [1500, 0, 2500, 0]
+    ]  # fmt: skip
+    assert parts(agent)[0].stacks is heap.stacks, "so that nobody packs them anew"
 
 
 def test_blocks_of_the_same_report_have_no_time_of_their_own(agent: Agent) -> None:

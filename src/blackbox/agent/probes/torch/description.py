@@ -10,9 +10,9 @@ from blackbox.agent.probes.torch import kinds
 from blackbox.agent.probes.torch.allocator import Counters
 from blackbox.agent.probes.torch.owners import sums
 from blackbox.wire.message import BLOCKS_MAX
-from blackbox.wire.report import NO_THREAD, AllocatorReport
+from blackbox.wire.report import NO_STACK, NO_THREAD, AllocatorReport, BlockColumns
 from blackbox.wire.segments import ACTIVE, INACTIVE, DeviceMemory
-from blackbox.wire.stacks import Purpose
+from blackbox.wire.stacks import OwnedBlocks, Purpose
 
 UNNAMED = (kinds.UNTOLD, kinds.RESIDUAL)
 NOT_NAMED = ""
@@ -30,8 +30,14 @@ class Purposes(NamedTuple):
     """(address, bytes) of storages of gradients at the last step of their optimizer."""
 
 
-def with_blocks(memory: DeviceMemory, purposes: Purposes, owners: Mapping[int, int] | None) -> AllocatorReport:
-    """The whole report. `owners`: address -> thread that allocated there."""
+def with_blocks(
+    memory: DeviceMemory,
+    purposes: Purposes,
+    owners: Mapping[int, int] | None,
+    times: Mapping[int, float] | None = None,
+) -> AllocatorReport:
+    """The whole report, but for stacks. Address -> thread that allocated there (`owners`), and when (`times`, Unix
+    seconds)."""
     report = AllocatorReport(
         NOT_NAMED,
         memory.reserved_bytes,
@@ -48,6 +54,8 @@ def with_blocks(memory: DeviceMemory, purposes: Purposes, owners: Mapping[int, i
     state, size = memory.blocks.state, memory.blocks.size
     label = kinds_of(memory, purposes)
     blocks = memory.blocks._replace(type=[kinds.TYPE_OF[kind] for kind in label], label=label, labels=kinds.LABELS)
+    if times is not None:
+        blocks = blocks._replace(allocated_ms=_allocated_ms(blocks, times))
     if owners is None:
         return report._replace(blocks=blocks)
     owner = owners.get
@@ -56,6 +64,24 @@ def with_blocks(memory: DeviceMemory, purposes: Purposes, owners: Mapping[int, i
         for place, address in enumerate(blocks.address)
     ]
     return report._replace(blocks=blocks._replace(thread=live), threads=sums(live, size))
+
+
+def with_stacks(report: AllocatorReport, owned: OwnedBlocks | None) -> AllocatorReport:
+    """With the stacks of its blocks; None: of none of them one is recorded."""
+    stacks, place_at = owned or ((), {})
+    blocks = report.blocks
+    if blocks is None or not stacks:
+        return report._replace(stacks=stacks)
+    column = [place_at.get(address, NO_STACK) for address in blocks.address]
+    return report._replace(stacks=stacks, blocks=blocks._replace(stack=column))
+
+
+def _allocated_ms(blocks: BlockColumns, times: Mapping[int, float]) -> list[int]:
+    at = times.get
+    return [
+        int(at(address, 0.0) * 1000) if blocks.state[place] == ACTIVE else 0
+        for place, address in enumerate(blocks.address)
+    ]
 
 
 def without_blocks(counters: Counters, sleeping: DeviceMemory | None) -> AllocatorReport:
@@ -93,9 +119,9 @@ def purposes_of(report: AllocatorReport) -> dict[int, Purpose]:
 def kinds_of(memory: DeviceMemory, purposes: Purposes) -> list[int]:
     """The code of `kinds` of each block."""
     left_over = kinds.RESIDUAL if purposes.has_modules else kinds.UNTOLD
-    pool = memory.in_default_pool
+    pool = memory.blocks.pool or ()
     found = [
-        (left_over if pool[place] else kinds.POOL)
+        (kinds.POOL if pool[place] else left_over)
         if state == ACTIVE
         else (kinds.FREE if state == INACTIVE else kinds.PENDING)
         for place, state in enumerate(memory.blocks.state)

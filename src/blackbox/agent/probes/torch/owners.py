@@ -1,10 +1,12 @@
-"""Which thread allocated what, where the user asks for it (`threads`): allocating and freeing take 6 us more."""
+"""Which thread allocated what, and when, where the user asks for it (`threads`): allocating and freeing take 6 us
+more."""
 
 from __future__ import annotations
 
 import importlib
 import itertools
 import threading
+import time
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -29,6 +31,8 @@ class Owners:
         self._context = context
         self._owner: dict[int, int] = {}
         """Address -> thread; filled when memory is allocated, emptied when it is freed."""
+        self._allocated_at: dict[int, float] = {}
+        """Address -> Unix seconds, likewise. A dictionary of its own: pairs would make the garbage collector run."""
         self._calls = itertools.count()
         self._calls_counted = 0
 
@@ -47,6 +51,10 @@ class Owners:
         """Address -> thread of what lives at this moment; None where that was not recorded."""
         return self._owner.copy() if self.on else None
 
+    def times(self) -> dict[int, float] | None:
+        """Address -> Unix seconds of its allocation, likewise."""
+        return self._allocated_at.copy() if self.on else None
+
     def add_cost(self) -> None:
         """Adds the CPU time of the hooks since the last call to the agent's cost."""
         calls = next(self._calls)
@@ -57,10 +65,12 @@ class Owners:
         next(self._calls)
         if len(self._owner) < LIVE_MAX:
             self._owner[address] = threading.get_native_id()
+            self._allocated_at[address] = time.time()
 
     def _freed(self, address: int) -> None:
         next(self._calls)
         self._owner.pop(address, None)
+        self._allocated_at.pop(address, None)
 
 
 def sums(threads: list[int], sizes: Sequence[int]) -> tuple[OwnerThread, ...]:

@@ -10,7 +10,13 @@ from typing import Any, Optional
 
 from blackbox.agent.probe import AgentContext
 from blackbox.agent.probes.torch.allocator import BlocksUnknownError, TorchAllocator, in_one_line
-from blackbox.agent.probes.torch.description import Purposes, purposes_of, with_blocks, without_blocks
+from blackbox.agent.probes.torch.description import (
+    Purposes,
+    purposes_of,
+    with_blocks,
+    with_stacks,
+    without_blocks,
+)
 from blackbox.agent.probes.torch.out_of_memory import OutOfMemoryWatch
 from blackbox.agent.probes.torch.owners import Owners
 from blackbox.agent.probes.torch.sleep import SleepingSegments
@@ -86,21 +92,26 @@ class TorchProbe:
         awake = self._sleeping.split_off(segments)
         tensors = self._tensors
         purposes = Purposes(list(tensors.places()), tensors.has_modules, tensors.gradients())
-        owners = self._owners.now()
+        owners, times = self._owners.now(), self._owners.times()
         yield_gil()
         reports: dict[int, AllocatorReport] = {}
         for device, memory in read_segments(awake, yield_gil).items():
-            reports[device] = with_blocks(memory, purposes, owners)
+            reports[device] = with_blocks(memory, purposes, owners, times)
             yield_gil()
         if self._allocator.history.has_cheap_stacks:
             with suppress(Exception):  # a history of another shape: the blocks are told
                 purposes_at = {device: purposes_of(report) for device, report in reports.items()}
-                stacks = owner_stacks(awake, purposes_at, yield_gil)
-                reports = {device: report._replace(stacks=stacks.get(device, ())) for device, report in reports.items()}
+                owned = owner_stacks(awake, purposes_at, yield_gil)
+                reports = {device: with_stacks(report, owned.get(device)) for device, report in reports.items()}
         return self._named(reports.items())
 
     def _at_refusal(self, segments: list[dict[str, Any]] | None) -> dict[int, AllocatorReport]:
-        return self._now(segments=segments)
+        """Its stacks of blocks are those of the history beside it."""
+        reports = self._now(segments=segments)
+        return {
+            device: report if report.blocks is None else report._replace(blocks=report.blocks._replace(stack=None))
+            for device, report in reports.items()
+        }
 
     def _counted(self) -> dict[int, AllocatorReport]:
         """Every allocator by device, without its blocks."""
