@@ -6,6 +6,7 @@ import sys
 from datetime import UTC, datetime
 
 from benchmarks import (
+    against_today,
     agents,
     columns,
     encode,
@@ -44,6 +45,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     gpu.BENCHMARK,
     http_libraries.BENCHMARK,
     snapshot.BENCHMARK,
+    *against_today.BENCHMARKS,
 )
 
 
@@ -57,16 +59,20 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=5.0, help="length of a round (default 5)")
     parser.add_argument("--long", action="store_true", help="also the sizes that take minutes")
     arguments = parser.parse_args()
-    unknown = set(arguments.names) - {one.name for one in BENCHMARKS}
+    unknown = [name for name in arguments.names if not any(is_called(one, name) for one in BENCHMARKS)]
     if unknown:
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
     plan = Plan(rounds=arguments.rounds, seconds=arguments.seconds, long=arguments.long)
-    failures = [
-        one.name for one in BENCHMARKS if not arguments.names or one.name in arguments.names if not measure(one, plan)
-    ]
+    chosen = [one for one in BENCHMARKS if not arguments.names or any(is_called(one, name) for name in arguments.names)]
+    failures = [one.name for one in chosen if not measure(one, plan)]
     if failures:
         print(f"could not run: {', '.join(failures)}", file=sys.stderr)
     return 1 if failures else 0
+
+
+def is_called(benchmark: Benchmark, name: str) -> bool:
+    """Whether the name is the benchmark's, or that of the group it belongs to."""
+    return name in (benchmark.name, benchmark.name.partition("/")[0])
 
 
 def measure(benchmark: Benchmark, plan: Plan) -> bool:

@@ -1,0 +1,29 @@
+"""Blocks that an agent tells, from its columns to JSON, by the share of them that changed since its last report."""
+
+from benchmarks.against_today.builds import builds, compare, row
+from benchmarks.plan import Benchmark, Plan, Row
+
+BLOCKS = (14_400, 100_000)
+RATIOS = {"0": 0.15, "1": 0.15, "10": 0.3, "100": 0.7}
+"""Percent changed -> the design's figure."""
+
+
+def run(plan: Plan) -> list[Row]:
+    """CPU milliseconds per moment."""
+    rows: list[Row] = []
+    with builds() as both:
+        for count in BLOCKS:
+            sides = compare(plan.rounds, both, lambda build, n=count: build.probe("blocks", str(n)))
+            rows += [
+                row(f"{count + 1:,} blocks, {percent} % changed", "ms CPU", sides[percent], ratio)
+                for percent, ratio in RATIOS.items()
+            ]
+    return rows
+
+
+BENCHMARK = Benchmark(
+    "against-today/blocks",
+    "A moment with the blocks that an agent tells, from its columns to JSON: with 0 % the report is that of the moment "
+    "before; else it is new, and runs of 64 blocks in it have changed.",
+    run,
+)

@@ -1,0 +1,42 @@
+"""Questions about a recording of 8 GPUs x 32 processes: the last hour, a moment, a day."""
+
+import tempfile
+from pathlib import Path
+
+from benchmarks.against_today.builds import Build, builds, compare, row
+from benchmarks.plan import Benchmark, Plan, Row
+
+HOURS = 24.0
+FIRST_RATIO = 0.35
+AGAIN_RATIO = 0.05
+AT_RATIO = 0.5
+
+
+def run(plan: Plan) -> list[Row]:
+    """CPU milliseconds of a question. Each build asks the recording that it made of the same machine."""
+    with builds() as both, tempfile.TemporaryDirectory() as folder:
+        recorded: dict[str, tuple[Path, dict[str, float]]] = {}
+        for build in both:
+            directory = Path(folder, build.name)
+            recorded[build.name] = directory, build.probe("record", directory, str(HOURS))
+
+        def ask(build: Build) -> dict[str, float]:
+            directory, made = recorded[build.name]
+            return build.probe("ask", directory, str(made["until"]), str(made["pid"]))
+
+        sides = compare(plan.rounds, both, ask)
+    return [
+        row("last hour of one process", "ms CPU", sides["first"], FIRST_RATIO, "by a reader that has just been made"),
+        row("last hour of one process, again", "ms CPU", sides["again"], AGAIN_RATIO),
+        row("last hour of another process, after it", "ms CPU", sides["other"]),
+        row("the machine as of 10 minutes ago", "ms CPU", sides["at"], AT_RATIO),
+        row("the machine as of a second later", "ms CPU", sides["at again"]),
+        row("24 h of all processes", "ms CPU", sides["day"]),
+    ]
+
+
+BENCHMARK = Benchmark(
+    "against-today/recording",
+    "Questions about a recording of 8 GPUs × 32 processes, the last 1.2 hours of it at 2 Hz, without HTTP.",
+    run,
+)

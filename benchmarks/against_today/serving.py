@@ -1,0 +1,146 @@
+"""The server with its child: ticks, requests, and a machine at rest."""
+
+import contextlib
+import random
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+
+from benchmarks.against_today.builds import Build, builds, compare, row
+from benchmarks.against_today.requester import ask
+from benchmarks.crowd import deliver
+from benchmarks.fake_machine import FakeMachine, fake_machine
+from benchmarks.harness import (
+    LOAD_CORE,
+    MIB,
+    SERVER_CORE,
+    SETTLE_SECONDS,
+    cpu_seconds,
+    free_port,
+    memory,
+    process,
+    python,
+    wait_for_sample,
+)
+from benchmarks.load import Load
+from benchmarks.plan import Benchmark, Plan, Row
+
+GPUS = 8
+PROCESSES = 32
+IDLE_PROCESSES = 4
+CHANGE_SECONDS = 0.5
+"""As often as the server looks."""
+CHANGING_PERCENT = (0, 10, 100)
+CONNECTIONS = (1, 50, 1000)
+TICK_RATIO = 0.35
+GET_RATIO = 0.35
+IDLE_CPU_RATIO = 0.6
+RSS_RATIO = 0.8
+
+
+def tick(plan: Plan) -> list[Row]:
+    """CPU milliseconds per tick with one stream, while none, some or all of the processes allocate and free."""
+    rows: list[Row] = []
+    with builds() as both, fake_machine(GPUS, PROCESSES) as machine:
+        for percent in CHANGING_PERCENT:
+            with _changing(machine, percent):
+                sides = compare(plan.rounds, both, lambda build: _tick(build, machine, plan.seconds))
+            rows.append(row(f"tick, {percent} % of the processes change", "ms CPU per tick", sides["tick"], TICK_RATIO))
+    return rows
+
+
+def get(plan: Plan) -> list[Row]:
+    """CPU microseconds per `GET /vram` of one idle GPU."""
+    rows: list[Row] = []
+    with builds() as both:
+        for connections in CONNECTIONS:
+            sides = compare(plan.rounds, both, lambda build, n=connections: _get(build, n, plan.seconds))
+            figure = f"GET /vram, {connections:,} connection{'s' * (connections > 1)}"
+            rows.append(row(figure, "µs CPU per request", sides["get"], GET_RATIO))
+    return rows
+
+
+def idle(plan: Plan) -> list[Row]:
+    """CPU and memory while nobody asks."""
+    with builds() as both, fake_machine(GPUS, IDLE_PROCESSES) as machine:
+        sides = compare(plan.rounds, both, lambda build: _idle(build, machine, plan.seconds))
+    return [
+        row("CPU", "ms per tick", sides["cpu"], IDLE_CPU_RATIO),
+        row("memory, server and child", "MiB RSS", sides["rss"], RSS_RATIO),
+        row("memory, server and child", "MiB PSS", sides["pss"]),
+    ]
+
+
+@contextlib.contextmanager
+def _serving(build: Build, machine: FakeMachine, *arguments: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    port = free_port()
+    environment = {**machine.environment, **build.environment}
+    with process(build.command("serve", str(port), *arguments), SERVER_CORE, environment) as started:
+        wait_for_sample(port, started)
+        time.sleep(SETTLE_SECONDS)
+        yield port, started
+
+
+def _tick(build: Build, machine: FakeMachine, seconds: float) -> dict[str, float]:
+    with _serving(build, machine, "--no-record") as (port, started):
+        got = deliver(Load(port=port, path="/vram/stream", clients=1, seconds=seconds, server_pid=started.pid))
+    return {"tick": got.server_cpu_seconds / max(1, got.events) * 1e3}
+
+
+def _get(build: Build, connections: int, seconds: float) -> dict[str, float]:
+    port = free_port()
+    server = python("-m", "benchmarks.serve_frames", str(port), "1", "0", "0", "0.5")
+    with process(["env", "-C", build.root, *server], SERVER_CORE, build.environment) as started:
+        wait_for_sample(port, started)
+        return {"get": ask(port, connections, seconds, started.pid, LOAD_CORE)}
+
+
+def _idle(build: Build, machine: FakeMachine, seconds: float) -> dict[str, float]:
+    with _serving(build, machine) as (_, started):
+        cpu, began = cpu_seconds(started.pid), time.monotonic()
+        time.sleep(seconds)
+        spent, passed = cpu_seconds(started.pid) - cpu, time.monotonic() - began
+        held = memory(started.pid)
+    return {"cpu": spent / passed * CHANGE_SECONDS * 1e3, "rss": held.rss / MIB, "pss": held.pss / MIB}
+
+
+@contextlib.contextmanager
+def _changing(machine: FakeMachine, percent: int) -> Iterator[None]:
+    """Some of the processes hold another amount of memory every half second."""
+    done = threading.Event()
+    chance = random.Random(percent)
+    everyone = [process for gpu in machine.driver.machine.gpus for process in gpu.processes]
+    changing = chance.sample(everyone, len(everyone) * percent // 100)
+
+    def change() -> None:
+        while not done.wait(CHANGE_SECONDS):
+            for one in changing:
+                one.used_bytes = chance.randrange(64, 1024) * MIB
+            machine.driver.write()
+
+    thread = threading.Thread(target=change, daemon=True)
+    if changing:
+        thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        if changing:
+            thread.join()
+
+
+BENCHMARKS = (
+    Benchmark(
+        "against-today/tick",
+        f"`blackbox serve --no-record` and its child on the fake driver with {GPUS} GPUs × {PROCESSES} processes, one "
+        "stream open, beside the build of the commit that the design calls today.",
+        tick,
+    ),
+    Benchmark("against-today/get", "`GET /vram` of one idle GPU, over connections that are kept.", get),
+    Benchmark(
+        "against-today/idle",
+        f"`blackbox serve` at 2 Hz without clients, on the fake driver with {GPUS} GPUs × {IDLE_PROCESSES} processes.",
+        idle,
+    ),
+)

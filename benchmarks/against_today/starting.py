@@ -1,0 +1,66 @@
+"""What a Python pays for the agent at its start, and `blackbox run` before the program."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.against_today.builds import Build, builds, compare, row
+from benchmarks.harness import SERVER_CORE, median
+from benchmarks.plan import Benchmark, Plan, Row
+
+RUNS = 15
+"""Per round."""
+RUN_RATIO = 0.3
+
+
+def run(plan: Plan) -> list[Row]:
+    """CPU milliseconds beyond those of the bare interpreter."""
+    with builds() as both:
+        sides = compare(plan.rounds, both, _starts)
+    return [
+        row("`blackbox run -- python -c pass`: beyond `python -c pass`", "ms CPU", sides["run"], RUN_RATIO),
+        row("`python -c pass` with BLACKBOX_AGENT=1: beyond without", "ms CPU", sides["on"], None, "target: ≤ 2 ms"),
+        row("`python -c pass`, the variable unset: beyond without", "ms CPU", sides["off"], None, "target: 0"),
+        row("`import blackbox`", "ms CPU", sides["import"]),
+    ]
+
+
+def _starts(build: Build) -> dict[str, float]:
+    """Each the median of runs taken in turns."""
+    pth = next(iter((build.root / "src").glob("*.pth"))).read_text().strip()
+    python, own = [sys.executable, "-c"], build.environment
+    variable = "BLACKBOX_AGENT"
+    works: dict[str, tuple[Sequence[str | Path], Mapping[str, str]]] = {
+        "bare": ([*python, "import os"], own),
+        "run": (build.command("run", "--", sys.executable, "-c", "import os"), own),
+        "on": ([*python, pth], {**own, variable: "1"}),
+        "off": ([*python, pth], own),
+        "import": ([*python, "import os, blackbox"], own),
+    }
+    costs: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(RUNS):
+        for name, (command, environment) in works.items():
+            costs[name].append(_cpu_milliseconds(command, environment))
+    bare = median(costs.pop("bare"))
+    return {name: median(found) - bare for name, found in costs.items()}
+
+
+def _cpu_milliseconds(command: Sequence[str | Path], environment: Mapping[str, str]) -> float:
+    inherited = {name: value for name, value in os.environ.items() if name != "BLACKBOX_AGENT"}
+    started = subprocess.Popen(
+        ["taskset", "-c", str(SERVER_CORE), *map(str, command)], env={**inherited, **environment}
+    )
+    _, status, usage = os.wait4(started.pid, 0)
+    started.returncode = os.waitstatus_to_exitcode(status)
+    if started.returncode:
+        raise subprocess.CalledProcessError(started.returncode, command)
+    return (usage.ru_utime + usage.ru_stime) * 1e3
+
+
+BENCHMARK = Benchmark(
+    "against-today/start",
+    f"Interpreters with and without the agent, each the median of {RUNS} runs in turns.",
+    run,
+)
