@@ -24,6 +24,12 @@ def change(count: float) -> str:
     return f"{'+' if count > 0 else MINUS}{size(abs(count))}"
 
 
+def change_gib(count: float) -> str:
+    """`+1.5`, `−1.5`; `0.0` where nothing that shows moved: for columns whose head names the unit."""
+    text = f"{abs(count) / GIB:.1f}"
+    return text if text == "0.0" else f"{'+' if count > 0 else MINUS}{text}"
+
+
 def per_minute(bytes_per_second: float) -> str:
     """`+1.5 GiB/min`."""
     return f"{change(bytes_per_second * MINUTE_SECONDS)}/min"
@@ -50,6 +56,23 @@ def _joined(whole: int, large: int, large_unit: str, small: int, small_unit: str
     count, rest = divmod(whole, large)
     rest //= small
     return f"{count} {large_unit} {rest} {small_unit}" if rest else f"{count} {large_unit}"
+
+
+def brief(seconds: float) -> str:
+    """`45s`, `2m49s`, `3h05m`, `2d`: for narrow columns."""
+    whole = max(0, round(seconds))
+    if whole < MINUTE_SECONDS:
+        return f"{whole}s"
+    if whole < HOUR_SECONDS:
+        return f"{whole // MINUTE_SECONDS}m{whole % MINUTE_SECONDS:02}s"
+    if whole < DAY_SECONDS:
+        return f"{whole // HOUR_SECONDS}h{whole % HOUR_SECONDS // MINUTE_SECONDS:02}m"
+    return f"{whole // DAY_SECONDS}d"
+
+
+def plural(count: int, noun: str, nouns: str | None = None) -> str:
+    """`1 GPU`, `3 GPUs`."""
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
 
 
 def about(seconds: float) -> str:

@@ -9,6 +9,8 @@ from blackbox.terminal.purposes import PurposeLook
 Depth = Literal[0, 16, 256]
 """How many colours."""
 _BASIC = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
+BASIC_COLOURS = {name: place for place, name in enumerate((*_BASIC, *(f"bright_{name}" for name in _BASIC)))}
+"""Numbers of the 16, by their names."""
 _RESET = "\x1b[0m"
 _TONES: dict[Tone, str] = {"alarm": "1;31", "warn": "33", "plain": ""}
 

@@ -105,3 +105,15 @@ def test_live_memory_has_a_colour_and_the_rest_is_dim() -> None:
     assert Paint(256).purpose(LOOK_OF["weight"], "W") == "\x1b[97;48;5;26mW\x1b[0m"
     assert Paint(16).purpose(LOOK_OF["gradient"], "G") == "\x1b[30;105mG\x1b[0m"
     assert Paint(16).purpose(LOOK_OF["free"], "·") == "\x1b[2m·\x1b[0m"
+
+
+def test_words_for_narrow_columns() -> None:
+    assert [figures.brief(seconds) for seconds in (0, 59.6, 169, 11_100, 200_000)] == [
+        "0s",
+        "1m00s",
+        "2m49s",
+        "3h05m",
+        "2d",
+    ]
+    assert [figures.change_gib(one) for one in (0, 3 << 30, -(1 << 30), 1 << 20)] == ["0.0", "+3.0", "−1.0", "0.0"]
+    assert [figures.plural(count, "GPU") for count in (0, 1, 1200)] == ["0 GPUs", "1 GPU", "1,200 GPUs"]

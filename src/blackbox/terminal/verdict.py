@@ -1,0 +1,131 @@
+"""The first sentence on a screen: which GPU fills, how soon, who grew, who else is hit. It rests on the server's own
+predictions; where there are none it says so."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from blackbox.model.query import Forecast, NumberedEvent, Outlook
+from blackbox.model.snapshot import Process
+from blackbox.model.text import size
+from blackbox.terminal import figures
+from blackbox.terminal.ledger import GpuLedger, gpu_label, process_label
+from blackbox.terminal.purposes import LOOK_OF
+
+ALARM_SECONDS_MAX = 1800
+"""Fuller later than this is told in the calm line, not as an alarm."""
+
+
+class Verdict(NamedTuple):
+    """The most urgent prediction, and whom it concerns."""
+
+    ledger: GpuLedger
+    outlook: Outlook
+    """Of the GPU, or of the process that fills it, whichever comes first."""
+    full_in_seconds: float
+    process: Process | None
+    """The process that grows; None where the GPU fills and no single process does."""
+    others: tuple[Process, ...]
+    """On the same GPU: they are hit too."""
+    earlier: tuple[NumberedEvent, ...]
+    """Refusals on the same GPU before, the newest last."""
+
+    @property
+    def is_alarm(self) -> bool:
+        """Soon enough to act now."""
+        return self.full_in_seconds <= ALARM_SECONDS_MAX
+
+
+def filling(forecast: Forecast | None, gpu_uuid: str, pid: int | None = None) -> Outlook | None:
+    """The soonest prediction for a GPU, or for a process on it; None where there is none."""
+    if forecast is None:
+        return None
+    rows = forecast.processes if pid is not None else (*forecast.gpus, *forecast.processes)
+    found = [
+        row
+        for row in rows
+        if row.full_in_seconds is not None and row.gpu_uuid == gpu_uuid and (pid is None or row.pid == pid)
+    ]
+    return min(found, key=lambda row: row.full_in_seconds or 0.0, default=None)
+
+
+def verdict(forecast: Forecast | None, leaves: Sequence[GpuLedger], events: Sequence[NumberedEvent]) -> Verdict | None:
+    """The most urgent; None where nothing fills, or nobody can tell."""
+    candidates = [(found, leaf) for leaf in leaves if (found := filling(forecast, leaf.gpu.uuid)) is not None]
+    if not candidates or forecast is None:
+        return None
+    outlook, leaf = min(candidates, key=lambda one: one[0].full_in_seconds or 0.0)
+    processes = tuple(one.process for one in leaf.processes)
+    growing = (outlook.pid,) if outlook.pid is not None else _growing(forecast, leaf.gpu.uuid)
+    process = next((one for one in processes if one.pid in growing), processes[0] if len(processes) == 1 else None)
+    return Verdict(
+        leaf,
+        outlook,
+        outlook.full_in_seconds or 0.0,
+        process,
+        tuple(one for one in processes if one is not process),
+        tuple(one for one in events if one.kind == "oom" and one.gpu_uuid == leaf.gpu.uuid),
+    )
+
+
+def _growing(forecast: Forecast, gpu_uuid: str) -> tuple[int | None, ...]:
+    return tuple(row.pid for row in forecast.processes if row.gpu_uuid == gpu_uuid and row.full_in_seconds is not None)
+
+
+def headline(found: Verdict) -> str:
+    """`GPU 2 / MIG 1 is full in about 50 s (45 s to 55 s, at +10.7 GiB/min)`."""
+    low, high = found.outlook.full_in_seconds_min, found.outlook.full_in_seconds_max
+    between = "" if low is None or high is None else f"{figures.span(low)} to {figures.span(high)}, "
+    rate = found.outlook.evidence.rate_bytes_per_second if found.outlook.evidence else 0.0
+    when = figures.about(found.full_in_seconds)
+    return f"{gpu_label(found.ledger.gpu)} is full in {when} ({between}at {figures.per_minute(rate)})"
+
+
+def who_grew(found: Verdict, now: float) -> str:
+    """`python 49070, bob: +27.4 GiB since 17:12:02; most of it holds activations, 25.3 GiB`."""
+    if found.process is None:
+        return f"{figures.ABSENT}: more than one process grows, or none that is listed"
+    one = found.process
+    text = process_label(one.name, one.pid) + (f", {one.user}" if one.user else "")
+    if found.outlook.evidence is not None:
+        since = found.outlook.since or found.outlook.evidence.from_
+        text += f": {figures.change(found.outlook.evidence.rise_bytes)} since {figures.clock(since, now)}"
+    live = {
+        key: size for key, size in (one.purposes or {}).items() if key in LOOK_OF and LOOK_OF[key].colour is not None
+    }
+    if not live:
+        return f"{text}; what for is {figures.ABSENT}: no allocator reports from it"
+    most = max(live, key=live.__getitem__)
+    return f"{text}; it holds most for {LOOK_OF[most].name}, {size(live[most])}"
+
+
+def if_nothing_is_done(found: Verdict, now: float) -> str:
+    """Who is refused memory at about what time, and who else is hit. A prediction."""
+    who = process_label(found.process.name, found.process.pid) if found.process is not None else "the next to ask"
+    last = found.earlier[-1].pid if found.earlier else None
+    ends = f" and likely ends, as {last} did" if last is not None else ""
+    place = "GPU" if found.ledger.gpu.mig is None else "slice"
+    hit = (
+        f"Nobody else is on this {place}, so nobody else is hit."
+        if not found.others
+        else f"Hit as well: {', '.join(process_label(one.name, one.pid) for one in found.others)}."
+    )
+    full = figures.clock(now + found.full_in_seconds, now)
+    return f"{who} is refused memory at about {full}{ends}. {hit}"
+
+
+def calm(
+    forecast: Forecast | None, leaves: Sequence[GpuLedger], found: Verdict | None, unknown: str | None = None
+) -> str:
+    """`3 GPUs, none has a trend that fills it. Highest: GPU 0, 68.1 of 79.6 GiB.` `unknown`: why nobody can tell."""
+    if not leaves:
+        return "No GPU that Blackbox can see."
+    highest = max(leaves, key=lambda leaf: leaf.gpu.used_percent)
+    if forecast is None:
+        soonest = f"whether one fills is not known: {unknown or 'the forecast has not come yet'}"
+    elif found is None:
+        soonest = "none has a trend that fills it"
+    else:
+        soonest = f"the first, {gpu_label(found.ledger.gpu)}, fills in {figures.about(found.full_in_seconds)}"
+    count = len({leaf.gpu.parent_uuid or leaf.gpu.uuid for leaf in leaves})
+    used, total = figures.gib(highest.gpu.used_bytes), size(highest.gpu.total_bytes)
+    return f"{figures.plural(count, 'GPU')}, {soonest}. Highest: {gpu_label(highest.gpu)}, {used} of {total}."
