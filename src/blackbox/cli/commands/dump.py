@@ -24,18 +24,17 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Writes the file and prints its name."""
-    from blackbox.recorder import Recording
     from blackbox.recorder.dumps.file import new_head, write_dump
     from blackbox.recorder.storage.dump_files import dump_name
 
     minutes = parsers.named("--minutes", parsers.count, arguments.minutes)
     directory = recording_arguments.directory(arguments)
-    recording = Recording(directory)
-    _, until = recording_arguments.span(recording, directory)
-    since = until - minutes * SECONDS_PER_MINUTE
-    path = parsers.path(arguments.output) if arguments.output else Path(dump_name("blackbox", until))
-    events = [found.event for found in recording.events(since)]
-    end = write_dump(path, new_head("made by hand", since, until), recording.moments(since, until), events)
+    with recording_arguments.opened(directory) as recording:
+        _, until = recording_arguments.span(recording, directory)
+        since = until - minutes * SECONDS_PER_MINUTE
+        path = parsers.path(arguments.output) if arguments.output else Path(dump_name("blackbox", until))
+        events = [found.event for found in recording.events(since)]
+        end = write_dump(path, new_head("made by hand", since, until), recording.moments(since, until), events)
     if not end.moments:
         path.unlink(missing_ok=True)
         raise FailureError(f"{directory}: no moment of the last {minutes} minutes can be read")

@@ -14,11 +14,14 @@ import sys
 import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from blackbox.cli.common import parsers, recording_arguments
 from blackbox.cli.common.query_arguments import time_text
 from blackbox.errors import FailureError, UsageError
+
+if TYPE_CHECKING:
+    from blackbox.recorder import Recording
 
 FORMATS = ("csv", "jsonl", "parquet")
 SUBJECTS = ("series", "events")
@@ -44,25 +47,26 @@ def run(arguments: Namespace) -> int:
     since, until = _range(arguments.since, arguments.until)
     directory = recording_arguments.directory(arguments)
     format_name = arguments.format or _format_of(arguments.output)
-    if arguments.output == STDOUT:
-        _write(sys.stdout.buffer, arguments, format_name, directory, since, until)
-        return 0
-    path = parsers.path(arguments.output)
-    try:
-        with path.open("wb") as file:
-            count = _write(file, arguments, format_name, directory, since, until)
-    except OSError as error:
-        raise FailureError(f"{path}: {error.strerror or error}") from None
+    with recording_arguments.opened(directory, recording_arguments.RANGE_CPU_SECONDS_MAX) as recording:
+        recording_arguments.span(recording, directory)
+        if arguments.output == STDOUT:
+            _write(sys.stdout.buffer, arguments, format_name, recording, since, until)
+            return 0
+        path = parsers.path(arguments.output)
+        try:
+            with path.open("wb") as file:
+                count = _write(file, arguments, format_name, recording, since, until)
+        except OSError as error:
+            raise FailureError(f"{path}: {error.strerror or error}") from None
     print(f"{path}: {count} rows", file=sys.stderr)
     return 0
 
 
-def _write(file: BinaryIO, arguments: Namespace, format_name: str, directory: Path, since: float, until: float) -> int:
+def _write(
+    file: BinaryIO, arguments: Namespace, format_name: str, recording: "Recording", since: float, until: float
+) -> int:
     from blackbox.outputs.files import EVENT_COLUMNS, FORMATS, SERIES_COLUMNS, event_rows, sample_rows, series_rows
-    from blackbox.recorder import Recording
 
-    recording = Recording(directory)
-    recording_arguments.span(recording, directory)
     if arguments.what == "events":
         count = FORMATS[format_name](file, EVENT_COLUMNS, event_rows(recording, since, until))
     elif arguments.step == "full":

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from blackbox.errors import FailureError
 from blackbox.merge.kernels import kernel_entry
-from blackbox.sources.isolation.reader import within_limits
+from blackbox.sources.isolation.reader import require_file, within_limits
 from blackbox.sources.nsight_compute import report, table
 from blackbox.sources.nsight_compute.counters import counters
 from blackbox.sources.nsight_compute.kernel import Kernel
@@ -25,6 +25,7 @@ _NAMED = re.compile(r"rep_([0-9]+)\.ncu-rep")
 
 def read(path: Path) -> bytes:
     """The JSON of the kernels in the file, by process. Raises `FailureError`."""
+    require_file(path)
     kernels, source = _contents(path)
     if not kernels:
         raise FailureError(f"{path}: no kernel in it; did the program launch any?")

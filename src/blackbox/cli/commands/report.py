@@ -21,14 +21,11 @@ from blackbox.errors import FailureError, UsageError
 from blackbox.paths import SNAPSHOT_SUFFIXES
 
 if TYPE_CHECKING:
+    from blackbox.model.event import Event
     from blackbox.report import Evidence
 
 MINUTES = "10"
 SECONDS_PER_MINUTE = 60.0
-MEMORY_BYTES_MAX = 4 << 30
-"""Address space, to read a dump: minutes of a machine with 100,000 blocks take a quarter of it."""
-CPU_SECONDS_MAX = 300
-"""Fifty times what such minutes take."""
 URLS = ("http://", "https://")
 STDOUT = "-"
 PAGE = "blackbox-report.html"
@@ -108,7 +105,7 @@ def _evidence(arguments: Namespace, seconds: float) -> "Evidence":
     from blackbox.sources.isolation.reader import within_limits
 
     if is_dump(path):
-        with within_limits(path, MEMORY_BYTES_MAX, CPU_SECONDS_MAX):
+        with within_limits(path, recording_arguments.MEMORY_BYTES_MAX, recording_arguments.CPU_SECONDS_MAX):
             return of_dump(path)
     if snapshot_arguments.is_pickle(path.name):
         with reading(path) as progress:
@@ -118,22 +115,31 @@ def _evidence(arguments: Namespace, seconds: float) -> "Evidence":
 
 def _of_directory(directory: Path, seconds: float) -> "Evidence":
     """Of the last failure recorded, from the dump that was kept of it where there is one; else of the last minutes."""
-    from blackbox.recorder import Recording
-    from blackbox.recorder.storage.dump_files import DUMPS_DIRECTORY, dump_files
     from blackbox.report.evidence import FAILURES, FAILURES_MAX, newest_failure
-    from blackbox.report.origins import of_dump, of_recording
+    from blackbox.report.origins import of_recording
 
-    recording = Recording(directory)
-    failure = newest_failure(found.event for found in recording.events(kind=FAILURES, limit=FAILURES_MAX))
-    dumps = [path for path in dump_files(directory / DUMPS_DIRECTORY) if path.name.startswith(FAILURES)]
-    if failure is not None and dumps:
-        evidence = of_dump(dumps[-1])
-        if evidence.failure is not None and evidence.failure.timestamp >= failure.timestamp:
-            return evidence
-    until = failure.timestamp if failure is not None else recording_arguments.span(recording, directory)[1]
-    evidence = of_recording(recording, until - seconds, until, f"recording in {directory}")
+    with recording_arguments.opened(directory) as recording:
+        failure = newest_failure(found.event for found in recording.events(kind=FAILURES, limit=FAILURES_MAX))
+        kept = None if failure is None else _kept_dump(directory, failure)
+        if kept is not None:
+            return kept
+        until = failure.timestamp if failure is not None else recording_arguments.span(recording, directory)[1]
+        evidence = of_recording(recording, until - seconds, until, f"recording in {directory}")
     if evidence is None:
         raise FailureError(f"{directory}: no moment of those minutes can be read")
+    return evidence
+
+
+def _kept_dump(directory: Path, failure: "Event") -> "Evidence | None":
+    """The newest dump of a failure, where it is of this one or of a later one."""
+    from blackbox.recorder.storage.dump_files import DUMPS_DIRECTORY, dump_files
+    from blackbox.report.evidence import FAILURES
+    from blackbox.report.origins import of_dump
+
+    dumps = [path for path in dump_files(directory / DUMPS_DIRECTORY) if path.name.startswith(FAILURES)]
+    evidence = of_dump(dumps[-1]) if dumps else None
+    if evidence is None or evidence.failure is None or evidence.failure.timestamp < failure.timestamp:
+        return None
     return evidence
 
 

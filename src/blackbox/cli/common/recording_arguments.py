@@ -2,7 +2,8 @@
 
 import os
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,13 @@ from blackbox.errors import FailureError
 
 if TYPE_CHECKING:
     from blackbox.recorder import Recording
+
+MEMORY_BYTES_MAX = 4 << 30
+"""Address space, to read a recording or a dump: minutes of a machine with 100,000 blocks take a quarter of it."""
+CPU_SECONDS_MAX = 300
+"""Fifty times what such minutes take."""
+RANGE_CPU_SECONDS_MAX = 3600
+"""For a range of any length: a month of 8 GPUs with 32 processes each takes a quarter of it."""
 
 
 def add_recording_flags(parser: ArgumentParser) -> None:
@@ -40,6 +48,17 @@ def directory(arguments: Namespace, environ: Mapping[str, str] = os.environ) -> 
     if not present:
         raise FailureError(f"{found}: no such directory; nothing was recorded there")
     return found
+
+
+@contextmanager
+def opened(directory: Path, cpu_seconds: int = CPU_SECONDS_MAX) -> Generator["Recording"]:
+    """The recording there, which may come from anyone: this command, which ends with its answer, takes no more memory
+    and time meanwhile. Raises `FailureError`."""
+    from blackbox.recorder import Recording
+    from blackbox.sources.isolation.reader import within_limits
+
+    with within_limits(directory, MEMORY_BYTES_MAX, cpu_seconds):
+        yield Recording(directory)
 
 
 def span(recording: "Recording", where: Path) -> tuple[float, float]:

@@ -29,6 +29,7 @@ from blackbox.recorder.dumps.redaction import redact, redact_event, redact_text
 from blackbox.recorder.storage.compression import UNPACKED_BYTES_MAX, DamageError, pack, unpack
 from blackbox.recorder.storage.frames import Frame, pack_frames, to_bytes, to_moment, unpack_frames
 from blackbox.recorder.storage.privacy import make_file
+from blackbox.sources.isolation.reader import require_file
 
 VERSION = 1
 NAME = b"BLACKBOX DUMP\r\n"
@@ -186,6 +187,7 @@ class Dump:
 
 def is_dump(path: Path) -> bool:
     """Whether a file begins like a dump. Raises `FailureError` where it cannot be read."""
+    require_file(path)
     try:
         with path.open("rb") as file:
             return file.read(len(NAME)) == NAME

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from blackbox.errors import FailureError
 from blackbox.recorder.storage.database import BESIDE_SUFFIX
-from blackbox.recorder.storage.dump_files import DUMP_SUFFIX, DUMPS_DIRECTORY
+from blackbox.recorder.storage.dump_files import DUMP_SUFFIX, DUMPS_DIRECTORY, may_be_opened
 from blackbox.recorder.storage.privacy import make_directory, open_to_others, take_from_others
 
 LOCK_NAME = "lock"
@@ -47,7 +47,7 @@ class ChunkFile(NamedTuple):
 
 def chunk_files(directory: Path, tier: str) -> list[ChunkFile]:
     """The chunks of a tier, oldest first."""
-    found = (_parse(path) for path in directory.glob(f"{tier}-*{SUFFIX}"))
+    found = (_parse(path) for path in directory.glob(f"{tier}-*{SUFFIX}") if may_be_opened(path))
     return sorted(chunk for chunk in found if chunk is not None)
 
 

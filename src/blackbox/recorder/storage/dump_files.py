@@ -50,13 +50,21 @@ def new_dump(directory: Path, kind: str, pid: int | None, uid: int | None, times
 
 def dumps_in(directory: Path) -> list[DumpFile]:
     """The dumps of a directory that bear a name of ours, oldest first."""
-    found = (_parse(path) for path in directory.glob(f"*{DUMP_SUFFIX}"))
+    found = (_parse(path) for path in directory.glob(f"*{DUMP_SUFFIX}") if may_be_opened(path))
     return sorted(dump for dump in found if dump is not None)
 
 
 def dump_files(directory: Path) -> list[Path]:
     """The same, their files alone."""
     return [dump.path for dump in dumps_in(directory)]
+
+
+def may_be_opened(path: Path) -> bool:
+    """False of what is no file, such as a pipe, which opening would wait for: a directory may come from anyone."""
+    try:
+        return path.is_file()
+    except OSError:
+        return True  # whoever opens it is told why not
 
 
 def _parse(path: Path) -> DumpFile | None:

@@ -133,14 +133,22 @@ def fail_in_one_line(reason: str) -> int:
     return 1
 
 
+def require_file(path: Path) -> None:
+    """Raises `FailureError` where there is something else of that name: opening a pipe would wait for its writer."""
+    try:
+        if path.exists() and not path.is_file():
+            raise FailureError(f"{path}: not a file")
+    except OSError as error:
+        raise FailureError(f"{path}: {error.strerror or error}") from None
+
+
 def _size(path: Path, bytes_max: int) -> int:
+    require_file(path)
     try:
         with path.open("rb"):
             size = path.stat().st_size
     except OSError as error:
         raise FailureError(f"{path}: {error.strerror}") from None
-    if not path.is_file():
-        raise FailureError(f"{path}: not a file")
     if size > bytes_max:
         raise FailureError(f"{path}: {size >> 20} MiB are more than the {bytes_max >> 20} MiB that are read")
     return size
