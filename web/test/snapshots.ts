@@ -58,8 +58,6 @@ export function snapshot(more: Partial<Snapshot> = {}): Snapshot {
     free_bytes: 128 * GIB,
     processes: [silent, telling],
     threads: [],
-    blocks: [],
-    blocks_omitted: 0,
     blocks_summary: [
       group(1, 0, "other", 10 * GIB, { subtype: "opaque" }),
       group(2, 2, "other", GIB, { subtype: "opaque" }),

@@ -29,22 +29,6 @@ export interface Thread {
   unknown?: Unknown;
 }
 
-export interface Block {
-  block_id: number;
-  address: number;
-  size: number;
-  type: BlockType;
-  subtype?: string;
-  allocated: boolean;
-  utilized: boolean;
-  pid: number;
-  gpu: number;
-  requested_bytes?: number;
-  type_source?: string;
-  thread_id?: number;
-  stream?: number;
-}
-
 export type BlockType = "kv_cache" | "weight" | "activation" | "other";
 
 export interface BlockGroup {
@@ -129,8 +113,6 @@ export interface Snapshot {
   free_bytes: number;
   processes: readonly Process[];
   threads: readonly Thread[];
-  blocks: readonly Block[];
-  blocks_omitted: number;
   blocks_summary: readonly BlockGroup[] | null;
   stacks: readonly Stack[] | null;
   nsight_metrics: Readonly<Record<string, KernelMetrics>>;

@@ -33,11 +33,36 @@ export async function ask<T>(path: string, parameters?: Parameters, signal?: Abo
   return (await response.json()) as T;
 }
 
-export type BlockDetail = "none" | "summary" | "full";
+/** `stacks`: what lives by stack and the sums by purpose, without the blocks. */
+export type BlockDetail = "none" | "stacks";
 
-/** The snapshot now, or as of a time. */
-export function askSnapshot(time: number | null, blocks: BlockDetail, gpu: string | null, signal?: AbortSignal): Promise<Snapshot> {
-  return time === null ? ask("vram", { blocks, gpu }, signal) : ask("vram/at", { t: time, blocks, gpu }, signal);
+/** The snapshot now, or as of a time; of an event: of the moment of a refusal itself. */
+export function askSnapshot(time: number | null, blocks: BlockDetail, event: number | null, signal?: AbortSignal): Promise<Snapshot> {
+  return time === null ? ask("vram", { blocks }, signal) : ask("vram/at", { t: time, blocks, event }, signal);
+}
+
+export interface ColumnsWanted {
+  gpu: string | null;
+  time: number | null;
+  event: number | null;
+  /** Version of the answer at hand: only what has changed since is sent. */
+  since: string | null;
+  etag: string | null;
+}
+
+export interface ColumnsAnswer {
+  body: ArrayBuffer;
+  etag: string | null;
+}
+
+/** Blocks as packed columns (docs/columns.md); null where nothing is newer than the answer at hand. */
+export async function askColumns({ gpu, time, event, since, etag }: ColumnsWanted, signal?: AbortSignal): Promise<ColumnsAnswer | null> {
+  const init: RequestInit = { headers: etag === null ? {} : { "If-None-Match": etag }, cache: "no-store" };
+  if (signal !== undefined) init.signal = signal;
+  const response = await fetch(address("vram/columns", { gpu, t: time, event, since }), init);
+  if (response.status === 304) return null;
+  if (!response.ok) throw new Refusal(response.status, (await response.text()).trim());
+  return { body: await response.arrayBuffer(), etag: response.headers.get("ETag") };
 }
 
 export function askChart(range: { from: number; to: number }, metrics: readonly string[], points: number, gpu: string | null = null): Promise<Chart> {
@@ -71,11 +96,6 @@ export function reportAddress(of: { event: number } | { dump: string }): string 
 
 export function askDumps(): Promise<{ dumps: readonly DumpInfo[] }> {
   return ask("vram/dumps");
-}
-
-/** The moment of a refusal itself, with the process as its agent saw it then. */
-export function askRefusal(event: number, time: number, signal: AbortSignal): Promise<Snapshot> {
-  return ask("vram/at", { t: time, event, blocks: "full" }, signal);
 }
 
 export function askOwnCost(): Promise<OwnCost> {

@@ -3,8 +3,8 @@
 import { effect, signal } from "@preact/signals";
 import type { Comparison, Snapshot } from "./answers";
 import { timeOf } from "./answers";
-import { askComparison, askRefusal, askSnapshot } from "./api";
-import { now, recordedSince, route, whyNotRecorded } from "./store";
+import { askComparison, askSnapshot } from "./api";
+import { eventOf, now, recordedSince, route, whyNotRecorded } from "./store";
 
 export const BEFORE_SECONDS = 60;
 /** While the page is live: often enough to follow, rarely enough to read. */
@@ -27,8 +27,7 @@ export function followMoment(): () => void {
     controller = new AbortController();
     const { signal: aborted } = controller;
     try {
-      const event = Number(route.peek().more["event"] ?? NaN);
-      const snapshot = await (time !== null && Number.isInteger(event) ? askRefusal(event, time, aborted) : askSnapshot(time, "full", null, aborted));
+      const snapshot = await askSnapshot(time, "stacks", eventOf(route.peek()), aborted);
       const at = timeOf(snapshot);
       const before = whyNotRecorded(at - BEFORE_SECONDS) !== null ? null : await askComparison(at - BEFORE_SECONDS, time === null ? null : at, null).catch(() => null);
       if (isWanted && !aborted.aborted) lived.value = { snapshot, before, error: null };

@@ -53,6 +53,16 @@ export const LIVE_COUNT = 8;
 /** The colours of rows that are no purposes (processes, stacks) where a view says so. */
 export const ROW_COLOURS = PURPOSES.slice(0, LIVE_COUNT);
 
+/** Ages of blocks, the youngest first: one ramp from orange to blue, each darker than the one before (in the dark theme: less bright). */
+export const AGES: readonly Purpose[] = [
+  live("age_1", "under 10 s", "1", "#d87e06", "#ffd27a", [DARK, DARK]),
+  live("age_2", "10 s to 1 min", "2", "#ae5d26", "#e0a765", [WHITE, DARK]),
+  live("age_3", "1 to 10 min", "3", "#904c48", "#c08069", [WHITE, DARK]),
+  live("age_4", "10 min to 1 h", "4", "#683a5c", "#a9748d", [WHITE, DARK]),
+  live("age_5", "1 h to 1 day", "5", "#3f2d66", "#7f69a5", [WHITE, WHITE]),
+  live("age_6", "over 1 day", "6", "#1a2250", "#5a67b4", [WHITE, WHITE]),
+];
+
 interface Use {
   type: BlockType;
   subtype?: string | null | undefined;

@@ -21,19 +21,45 @@ const RESEED_SECONDS = 5;
 
 export const route = signal<Route>(parseRoute(location.hash));
 
+/** Browsers refuse to rewrite the address more often than a hundred times in half a minute, which dragging would. */
+const ADDRESS_EVERY_MS = 400;
+let writing: ReturnType<typeof setTimeout> | undefined;
+let writtenAt = -Infinity;
+
 /** Goes where `change` leads. Steps in time and typing replace the entry in the browser's history; views add one. */
 export function go(change: Partial<Route>): void {
   const next = { ...route.value, ...change };
-  const hash = formatRoute(next);
-  if (hash === location.hash) return;
-  if (next.view === route.value.view) history.replaceState(null, "", hash);
-  else history.pushState(null, "", hash);
-  route.value = next;
+  if (formatRoute(next) === formatRoute(route.value)) return;
+  if (next.view === route.value.view) {
+    route.value = next;
+    const wait = writtenAt + ADDRESS_EVERY_MS - performance.now();
+    if (wait <= 0) writeAddress();
+    else writing ??= setTimeout(writeAddress, wait);
+  } else {
+    writeAddress();
+    history.pushState(null, "", formatRoute(next));
+    route.value = next;
+  }
+}
+
+/** Brings the address bar in line with what is shown. */
+export function writeAddress(): void {
+  clearTimeout(writing);
+  writing = undefined;
+  writtenAt = performance.now();
+  const hash = formatRoute(route.peek());
+  if (hash !== location.hash) history.replaceState(null, "", hash);
 }
 
 export function goMore(more: Readonly<Record<string, string | null>>): void {
   const merged = { ...route.value.more, ...more };
   go({ more: Object.fromEntries(Object.entries(merged).filter((entry): entry is [string, string] => entry[1] !== null)) });
+}
+
+/** The refusal whose moment is looked at: itself, not the last reading before it. */
+export function eventOf({ time, more }: Route): number | null {
+  const event = Number(more["event"] ?? NaN);
+  return time !== null && Number.isInteger(event) ? event : null;
 }
 
 /** The address of a place, for links. */
@@ -64,7 +90,7 @@ export const framesMissed = signal(0);
 
 // What is shown
 
-const past = signal<{ time: number; snapshot: Snapshot | null; error: string | null } | null>(null);
+const past = signal<{ time: number; event: number | null; snapshot: Snapshot | null; error: string | null } | null>(null);
 
 /** The snapshot on the page: the newest, or that of the time looked at. */
 export const shown = computed<Snapshot | null>(() => {
@@ -143,6 +169,8 @@ async function refreshForecast(): Promise<void> {
 /** Begins: stream, recording, address. Called once. */
 export function start(): void {
   window.addEventListener("hashchange", () => {
+    clearTimeout(writing);
+    writing = undefined;
     route.value = parseRoute(location.hash);
   });
   stream.start();
@@ -162,16 +190,17 @@ function loadPast(): void {
     past.value = null;
     return;
   }
-  if (past.peek()?.time === time && past.peek()?.snapshot !== null) return;
+  const event = eventOf(route.value);
+  if (past.peek()?.time === time && past.peek()?.event === event && past.peek()?.snapshot !== null) return;
   asked = new AbortController();
   const { signal } = asked;
-  askSnapshot(time, "none", null, signal)
+  askSnapshot(time, "none", event, signal)
     .then((snapshot) => {
-      past.value = { time, snapshot, error: null };
+      past.value = { time, event, snapshot, error: null };
     })
     .catch((error: unknown) => {
       if (signal.aborted) return;
-      past.value = { time, snapshot: null, error: error instanceof Error ? error.message : String(error) };
+      past.value = { time, event, snapshot: null, error: error instanceof Error ? error.message : String(error) };
     });
 }
 

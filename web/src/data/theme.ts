@@ -1,7 +1,7 @@
 /** Light or dark: the system's, unless the reader has chosen; the choice is kept. Gives the colours their CSS names. */
 
 import { computed, effect, signal } from "@preact/signals";
-import { PURPOSES } from "./purpose";
+import { AGES, PURPOSES } from "./purpose";
 
 export type Choice = "auto" | "light" | "dark";
 const KEY = "blackbox.theme";
@@ -29,7 +29,7 @@ export function startTheme(): void {
   effect(() => {
     const root = document.documentElement;
     root.dataset["theme"] = isDark.value ? "dark" : "light";
-    for (const purpose of PURPOSES) {
+    for (const purpose of [...PURPOSES, ...AGES]) {
       root.style.setProperty(`--p-${purpose.key}`, isDark.value ? purpose.dark : purpose.light);
       root.style.setProperty(`--i-${purpose.key}`, isDark.value ? purpose.darkInk : purpose.lightInk);
     }

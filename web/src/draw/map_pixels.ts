@@ -1,16 +1,15 @@
 /** Turns summed-up pixels into an image: colours at their strength, textures, edges. */
 
 import { NOTHING, type Pixels, strengthOf } from "../data/block_map";
-import type { Purpose } from "../data/purpose";
-import { coloursOf, type Ground, hasInk } from "./texture";
+import type { Purpose, Texture } from "../data/purpose";
+import { coloursOf, type Ground, hasInk, TILE } from "./texture";
 
 export const ROW_PX = 9;
 export const ROW_STEP = 10;
 
 interface Ink {
-  texture: NonNullable<Purpose["texture"]> | null;
-  ink: number;
-  behind: number;
+  /** The pixels of a texture, a tile of them; null for a plain colour. */
+  tile: Uint32Array | null;
   /** The colour at 30, 55, 78 and 100 % on paper. */
   steps: readonly number[];
 }
@@ -38,10 +37,15 @@ const STRENGTHS = [0.3, 0.55, 0.78, 1];
 export function inksOf(purposes: readonly Purpose[], ground: Ground, isDark: boolean): Ink[] {
   return purposes.map((purpose) => {
     const own = isDark ? purpose.dark : purpose.light;
-    const { ink, behind } = coloursOf(purpose, ground, isDark);
     const steps = STRENGTHS.map((strength) => word(mixed(own, ground.paper, strength)));
-    return { texture: purpose.texture, ink: word(rgb(ink)), behind: word(rgb(behind)), steps };
+    return { tile: purpose.texture === null ? null : tileOf(purpose, purpose.texture, ground, isDark), steps };
   });
+}
+
+function tileOf(purpose: Purpose, texture: Texture, ground: Ground, isDark: boolean): Uint32Array {
+  const colours = coloursOf(purpose, ground, isDark);
+  const [ink, behind] = [word(rgb(colours.ink)), word(rgb(colours.behind))];
+  return Uint32Array.from({ length: TILE * TILE }, (_, at) => (hasInk(texture, at % TILE, Math.floor(at / TILE)) ? ink : behind));
 }
 
 export interface Picture {
@@ -59,12 +63,12 @@ export function raster(pixels: Pixels, width: number, inks: readonly Ink[], pape
   for (let at = 0; at < pixels.classes.length; at++) {
     const code = pixels.classes[at]!;
     if (code === NOTHING) continue;
-    const ink = inks[code]!;
-    const [x, y] = [at % width, Math.floor(at / width) * step];
-    const colour = pixels.edges[at] === 1 && ink.texture === null ? edge : ink.steps[STRENGTHS.indexOf(strengthOf(pixels.shares[at]!))]!;
+    const { tile, steps } = inks[code]!;
+    const x = at % width;
+    const y = Math.floor(at / width) * step;
+    const colour = pixels.edges[at] === 1 ? edge : steps[STRENGTHS.indexOf(strengthOf(pixels.shares[at]!))]!;
     for (let line = 0; line < rowHeight; line++) {
-      const value = ink.texture === null ? colour : hasInk(ink.texture, x, y + line) ? ink.ink : ink.behind;
-      words[(y + line) * width + x] = value;
+      words[(y + line) * width + x] = tile === null ? colour : tile[((y + line) % TILE) * TILE + (x % TILE)]!;
     }
   }
   return { width, height: rows * step, words };
@@ -91,12 +95,19 @@ export function runsOf(pixels: Pixels, width: number, least: number): Run[] {
   return runs;
 }
 
+/** Pictures as the browser draws them, so that one which stays is not copied again for each frame. */
+const drawn = new WeakMap<Picture, OffscreenCanvas>();
+
 /** Draws a picture at a place, one of its pixels a CSS px. */
 export function drawPicture(context: CanvasRenderingContext2D, picture: Picture, x = 0, y = 0): void {
   if (picture.height === 0) return;
-  const buffer = new OffscreenCanvas(picture.width, picture.height);
-  const bytes = new Uint8ClampedArray(picture.words.buffer as ArrayBuffer);
-  buffer.getContext("2d")!.putImageData(new ImageData(bytes, picture.width, picture.height), 0, 0);
+  let buffer = drawn.get(picture);
+  if (buffer === undefined) {
+    buffer = new OffscreenCanvas(picture.width, picture.height);
+    const bytes = new Uint8ClampedArray(picture.words.buffer as ArrayBuffer);
+    buffer.getContext("2d")!.putImageData(new ImageData(bytes, picture.width, picture.height), 0, 0);
+    drawn.set(picture, buffer);
+  }
   context.imageSmoothingEnabled = false;
   context.drawImage(buffer, x, y);
 }

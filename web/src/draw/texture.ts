@@ -9,8 +9,10 @@ export interface Ground {
   out: string;
 }
 
-const TILE = 12;
-/** Whether the pixel of a texture has ink. Tiles repeat every 12 px, so that every step here divides it. */
+/** Tiles repeat every so many px, so that the step of every texture divides it. */
+export const TILE = 12;
+
+/** Whether the pixel of a texture has ink. */
 export function hasInk(texture: Texture, x: number, y: number): boolean {
   switch (texture) {
     case "stripes":

@@ -1,9 +1,9 @@
 /** The address space of one process at two times, and what changed between them. */
 
 import { useEffect, useState } from "preact/hooks";
-import type { Snapshot } from "../data/answers";
-import { askSnapshot } from "../data/api";
-import { type BlockLayout, byPurposeClassing, layoutOf, NOTHING, summarize } from "../data/block_map";
+import { askColumns } from "../data/api";
+import { type BlockLayout, byPurposeClassing, gather, layoutOf, NOTHING, ownersOf, type Range, summarize } from "../data/block_map";
+import { decode, type Table } from "../data/columns";
 import { bytes, clock } from "../data/format";
 import { PURPOSES } from "../data/purpose";
 import { isDark, token } from "../data/theme";
@@ -19,30 +19,37 @@ interface Pair {
   end: number;
 }
 
-/** Both times on one axis: positions count from the lowest address of either. */
-function pairOf(then: Snapshot, later: Snapshot, pid: number): Pair | null {
-  const own = (snapshot: Snapshot) => snapshot.blocks.filter((block) => block.pid === pid && block.address !== 0);
-  const [left, right] = [own(then), own(later)];
-  if (left.length === 0 && right.length === 0) return null;
-  // laid out together, so that ranges are cut at the same places
-  const together = layoutOf([...left, ...right], ROW_BYTES, true);
-  const place = (blocks: Snapshot["blocks"]): BlockLayout => {
-    const layout = layoutOf(blocks, ROW_BYTES, true);
-    layout.blocks.forEach((block, index) => {
-      const range = together.ranges.findLast((one) => one.address <= block.address)!;
-      layout.positions[index] = range.position + (block.address - range.address);
-    });
-    return layout;
-  };
+/** Both times on one axis, with ranges cut at the same places. */
+function pairOf(then: Table, later: Table, gpu: string, pid: number): Pair | null {
+  const [left, right] = [then, later].map((table) => ownersOf(table.parts, gpu, pid)) as [ReturnType<typeof ownersOf>, ReturnType<typeof ownersOf>];
+  const both = { pid, name: "", reports: true, parts: [...left, ...right].flatMap((owner) => owner.parts) };
+  const together = layoutOf(gather([both]), ROW_BYTES);
+  if (together.count === 0) return null;
+  const place = (owners: ReturnType<typeof ownersOf>) => placed(layoutOf(gather(owners), ROW_BYTES), together.ranges);
   return { a: place(left), b: place(right), end: together.end };
+}
+
+/** A layout at the positions of other ranges, which hold all its blocks. */
+function placed(layout: BlockLayout, ranges: readonly Range[]): BlockLayout {
+  let at = 0;
+  layout.addresses.forEach((address, index) => {
+    while (ranges[at + 1] !== undefined && ranges[at + 1]!.address <= address) at++;
+    layout.positions[index] = ranges[at]!.position + (address - ranges[at]!.address);
+  });
+  return layout;
+}
+
+async function tableAt(gpu: string, time: number | null): Promise<Table> {
+  const answer = await askColumns({ gpu, time, event: null, since: null, etag: null });
+  return decode(answer!.body, null);
 }
 
 export function Overlay({ gpu, pid, name, a, b }: { gpu: string; pid: number; name: string; a: number; b: number | null }) {
   const [pair, setPair] = useState<Pair | null | string>("Asking for the blocks of both times.");
   useEffect(() => {
     let isWanted = true;
-    Promise.all([askSnapshot(a, "full", gpu), askSnapshot(b, "full", gpu)])
-      .then(([then, later]) => isWanted && setPair(pairOf(then, later, pid)))
+    Promise.all([tableAt(gpu, a), tableAt(gpu, b)])
+      .then(([then, later]) => isWanted && setPair(pairOf(then, later, gpu, pid)))
       .catch((error: unknown) => isWanted && setPair(error instanceof Error ? error.message : String(error)));
     return () => {
       isWanted = false;

@@ -7,7 +7,7 @@ import { askDumps, reportAddress } from "../data/api";
 import { bytes, change, clock, clockTenths, duration, zone } from "../data/format";
 import { gpuShort } from "../data/ledger";
 import { fold, type Folded, type Kind, kindOf, KINDS, type Mark, markOf, namesOf } from "../data/marks";
-import { events, go, goMore, gpuLeaves, linkTo, noRecording, now, recordedSince, route } from "../data/store";
+import { events, go, goMore, gpuLeaves, linkTo, noRecording, now, recordedSince, route, writeAddress } from "../data/store";
 import { Absent, Chips, Tag } from "../parts/basics";
 import { Causes, hasReport, Remedies, ReportLink, useReport } from "../parts/verdict_of_event";
 import { Footer } from "../parts/frame";
@@ -128,8 +128,9 @@ function Detail({ mark, marks }: { mark: Mark; marks: readonly Mark[] }) {
   const { event } = mark;
   const before = Math.min(BEFORE_SECONDS, recordedSince.value === null ? BEFORE_SECONDS : Math.max(1, event.timestamp - recordedSince.value));
   const report = useReport(event.id, event.kind);
-  const go1 = linkTo({ view: "moment", time: event.timestamp, gpu: event.gpu_uuid ?? null, more: event.oom === undefined ? {} : { event: String(event.id) } });
-  const go2 = linkTo({ view: "map", time: event.timestamp, gpu: event.gpu_uuid ?? null, pid: event.pid ?? null });
+  const itself: Record<string, string> = event.oom === undefined ? {} : { event: String(event.id) };
+  const go1 = linkTo({ view: "moment", time: event.timestamp, gpu: event.gpu_uuid ?? null, more: itself });
+  const go2 = linkTo({ view: "map", time: event.timestamp, gpu: event.gpu_uuid ?? null, pid: event.pid ?? null, more: itself });
   const go3 = linkTo({ view: "compare", a: event.timestamp - before, b: event.timestamp, gpu: event.gpu_uuid ?? null });
   useEffect(() => window.scrollTo({ top: 0 }), [event.id]);
   return (
@@ -152,7 +153,7 @@ function Detail({ mark, marks }: { mark: Mark; marks: readonly Mark[] }) {
         </a>
         <span class="end">
           {hasReport(event.kind) && <ReportLink event={event.id} />}
-          <button type="button" onClick={() => void navigator.clipboard.writeText(location.href)}>
+          <button type="button" onClick={() => (writeAddress(), void navigator.clipboard.writeText(location.href))}>
             Copy link
           </button>
         </span>

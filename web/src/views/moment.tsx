@@ -28,7 +28,7 @@ export function Moment() {
   useEffect(followMoment, []);
   const { snapshot, before, error } = lived.value;
   const { gpu, filter, pid } = route.value;
-  const all = useMemo(() => (snapshot === null ? [] : leaves(ledgersOf({ ...snapshot, blocks_summary: summaryOf(snapshot) }))), [snapshot]);
+  const all = useMemo(() => (snapshot === null ? [] : leaves(ledgersOf(snapshot))), [snapshot]);
   const rows = useMemo(() => {
     if (snapshot === null) return [];
     const processes = all.filter((ledger) => gpu === null || ledger.gpu.uuid === gpu).flatMap((ledger) => ledger.processes);
@@ -115,11 +115,6 @@ export function Moment() {
       </Footer>
     </>
   );
-}
-
-/** Full answers have blocks and no summary: the ledger is made of them. */
-function summaryOf(snapshot: { blocks: readonly import("../data/answers").Block[] }) {
-  return snapshot.blocks.map((block) => ({ ...block, subtype: block.subtype ?? null, count: 1 }));
 }
 
 function Title({ time, near }: { time: number; near: BlackboxEvent | undefined }) {
