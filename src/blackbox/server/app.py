@@ -10,6 +10,7 @@ from blackbox.server.api.routes import ROUTES
 from blackbox.server.auth.access import Access, Admission, Peer
 from blackbox.server.http.answer import Answer, AnswerOrCoroutine, Streaming, Viewer
 from blackbox.server.http.query import query_of
+from blackbox.server.http.ready_answers import ReadyAnswers
 from blackbox.server.http.request import HTTPError, Request
 from blackbox.server.http.response import Fields, Response, text
 
@@ -29,6 +30,12 @@ class App:
     def __init__(self, context: Context, access: Access) -> None:
         self.context = context
         self.access = access
+        self.ready = ReadyAnswers()
+        """For requests that were answered before in the same `state`."""
+
+    def state(self, date: str) -> tuple[object, ...]:
+        """All that a repeatable answer with this `Date` line depends on besides the request and who asks."""
+        return self.context.hub.latest, date, self.access.generation
 
     def answer(self, request: Request, peer: Peer) -> AnswerOrCoroutine:
         """The answer. Never raises, nor does the coroutine it may return."""

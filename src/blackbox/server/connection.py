@@ -12,6 +12,7 @@ from blackbox.server.auth.access import Peer
 from blackbox.server.http.answer import Answer, StreamClient, Streaming
 from blackbox.server.http.connection_pool import ConnectionPool
 from blackbox.server.http.outbox import Outbox
+from blackbox.server.http.ready_answers import ReadyAnswer, may_be_repeated
 from blackbox.server.http.request import HTTPError, Request
 from blackbox.server.http.request_parser import RequestReader
 from blackbox.server.http.response import Response, head, stream_head, unavailable
@@ -26,6 +27,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_app",
+        "_asked",
         "_client",
         "_close_after_queue",
         "_deadline",
@@ -50,6 +52,9 @@ class Connection(asyncio.Protocol):
         """None once nothing more is parsed: the connection streams, was refused, or is closing."""
         self._queue: list[Request | HTTPError] = []
         """Requests received and not yet answered; reading pauses while there are any."""
+        self._asked: tuple[tuple[object, ...], bytes] | None = None
+        """While a request is answered that came whole and alone: the state of the server at that time, and its
+        bytes."""
         self._task: asyncio.Task[Answer] | None = None
         """Makes the answer to the request before those in the queue."""
         self._reading_paused = False
@@ -79,6 +84,13 @@ class Connection(asyncio.Protocol):
         if reader is None:
             return
         before = reader.phase
+        if before == "idle" and self._may_answer_now() and not self._queue:
+            asked = self._app.state(self._pool.date), data
+            if (ready := self._app.ready.find(*asked, self._peer)) is not None:
+                self._repeat(ready)
+                return
+        else:
+            asked = None
         found = reader.feed(data)
         self._queue += found
         if reader.phase != "idle" and (found or reader.phase != before):
@@ -88,7 +100,9 @@ class Connection(asyncio.Protocol):
             del self._queue[self._limits.pipelined :]
             self._close_after_queue = True
             self._stop_reading()
+        self._asked = asked if len(found) == 1 and reader.phase == "idle" and not reader.finished else None
         self._process_queue()
+        self._asked = None
         if reader.wants_continue and self._reader is reader and self._task is None and not self._queue:
             reader.wants_continue = False
             self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -147,7 +161,7 @@ class Connection(asyncio.Protocol):
 
     def _process_queue(self) -> None:
         queue = self._queue
-        while queue and self._task is None and not self._outbox.is_waiting and not self._outbox.is_closing():
+        while queue and self._may_answer_now():
             item = queue.pop(0)
             if isinstance(item, HTTPError):
                 self._refuse(self._app.refuse(item))
@@ -159,6 +173,18 @@ class Connection(asyncio.Protocol):
                 self._task = asyncio.get_running_loop().create_task(answer)
                 self._task.add_done_callback(partial(self._answered, item))
         self._pause_reading(bool(queue))
+
+    def _may_answer_now(self) -> bool:
+        return self._task is None and not self._outbox.is_waiting and not self._outbox.is_closing()
+
+    def _repeat(self, ready: ReadyAnswer) -> None:
+        """Gives the same answer to the same request."""
+        self._app.context.stats.requests_total[ready.counted_as] += 1
+        self._write(ready.data)
+        if self._pool.stopping:
+            self._close()
+        else:
+            self._arm_idle_deadline()
 
     def _answered(self, request: Request, task: asyncio.Task[Answer]) -> None:
         self._task = None
@@ -193,7 +219,11 @@ class Connection(asyncio.Protocol):
         start = head(response, self._pool.date, connection)
         body = b"" if request.method == "HEAD" else response.body
         if len(body) <= COPY_BYTES:
-            self._write(start + body)
+            data = start + body
+            if self._asked is not None and may_be_repeated(response, request.headers):
+                counted_as = request.target.path, response.status
+                self._app.ready.keep(*self._asked, self._peer, ReadyAnswer(data, counted_as))
+            self._write(data)
         else:
             self._write(start)
             self._write(body)

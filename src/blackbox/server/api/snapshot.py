@@ -68,10 +68,10 @@ def tagged_answer(
     fields: Fields = (("Cache-Control", "no-cache"), ("ETag", tag), _VARY)
     known = request.headers.get(b"if-none-match")
     if known is not None and has_tag(known, tag):
-        return Response(304, fields=fields)
+        return Response(304, fields=fields, is_repeatable=True)
     if encoding != "identity":
         fields += (("Content-Encoding", encoding),)
-    return Response(200, body, content_type, fields)
+    return Response(200, body, content_type, fields, is_repeatable=True)
 
 
 @handles(SNAPSHOT_STREAM)

@@ -58,6 +58,8 @@ class Access:
         if (config_file := settings.web_config) is not None:
             self._web_config = WatchedFiles(lambda: (config_file,), lambda: load_web_config(config_file))
         self._passwords = Passwords(self._users())
+        self.generation = 0
+        """Another number after every change of what requests are checked against."""
         require_protection(settings, self.web_config)
 
     @property
@@ -66,20 +68,20 @@ class Access:
 
     def refresh(self) -> None:
         """Reads changed files again."""
-        for watched in (self._token, self._web_config):
-            if watched is not None:
-                watched.refresh()
-        self._renew_passwords()
+        changed = [watched.refresh() for watched in (self._token, self._web_config) if watched is not None]
+        if any(changed):
+            self._renew()
 
     def reload(self) -> None:
         """Reads the token file and the web config again, changed or not."""
         for watched in (self._token, self._web_config):
             if watched is not None:
                 watched.reload()
-        self._renew_passwords()
+        self._renew()
 
-    def _renew_passwords(self) -> None:
+    def _renew(self) -> None:
         """Forgets which passwords were right where the users or their hashes have changed."""
+        self.generation += 1
         if self._users() != self._passwords.users:
             self._passwords = Passwords(self._users())
 

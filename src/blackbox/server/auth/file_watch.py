@@ -25,10 +25,12 @@ class WatchedFiles(Generic[T]):
         self.value = load()
         self._seen = self._stamp()
 
-    def refresh(self) -> None:
-        """Loads again if a file has changed since."""
-        if self._stamp() != self._seen:
-            self.reload()
+    def refresh(self) -> bool:
+        """Loads again if a file has changed since; whether one has."""
+        if self._stamp() == self._seen:
+            return False
+        self.reload()
+        return True
 
     def reload(self) -> None:
         """Loads again, changed or not."""

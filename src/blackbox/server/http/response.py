@@ -18,6 +18,8 @@ class Response(NamedTuple):
     content_type: str = TEXT
     fields: Fields = ()
     """Further header fields."""
+    is_repeatable: bool = False
+    """It depends on nothing but the request, who asks, the newest moment, and what the server was set up with."""
 
 
 def text(status: int, line: str | None = None, fields: Fields = ()) -> Response:
@@ -37,7 +39,7 @@ def too_much_waits() -> Response:
 
 def head(response: Response, date: str, connection: str | None) -> bytes:
     """The head of `response`; `connection` is the value of the Connection field, None for none."""
-    status, body, content_type, fields = response
+    status, body, content_type, fields, _ = response
     lines = [_STATUS_LINES[status], date]
     if status not in (204, 304):
         lines.append(f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n")
