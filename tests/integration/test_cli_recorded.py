@@ -99,7 +99,7 @@ def test_forecast(server: Serving, capsysbinary: pytest.CaptureFixture[bytes]) -
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
-        (["at", "yesterday"], 2, "t: 'yesterday' is no time"),
+        (["at", "banana"], 2, "TIME: 'banana' is no time"),
         (["at", f"{START - 900}"], 1, "nothing was recorded at"),
         (["history", "--metric", "size"], 2, "metric: 'size' is none of"),
         (["events", "--kind", "boom"], 2, "kind: 'boom' is none of"),
@@ -194,4 +194,4 @@ def test_both_clients_ask_everything(server: Serving, kind: type[Client] | type[
     with pytest.raises(StatusError, match="nothing was recorded"):
         client.at(START - 900)
     with pytest.raises(StatusError, match="no time"):
-        client.at("yesterday")
+        client.at("banana")

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from blackbox.model.endpoint import Endpoint
 from blackbox.model.endpoints import ENDPOINTS
 from blackbox.model.parameter import DURATION, TIME
-from tests.moments import device, moment, sample
+from blackbox.model.text import rfc3339
+from tests.moments import TIMESTAMP, device, moment, sample
 from tests.recordings import recorded
 from tests.serving import Serving
 
@@ -20,7 +21,7 @@ EXAMPLES = 60
 ENDS = (
     "0", "99999999999", "253402300799", "0001-01-01", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00",
     "1969-12-31T23:59:59Z", "1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999999-14:00",
-    "-999999999d", "-100000d", "999999999d",
+    "-999999999d", "-100000d", "999999999d", "now", "12:03", "yesterday 14:00 Europe/Berlin", "2026-03-29 02:30 CET",
 )  # fmt: skip
 TIMED = [
     (endpoint, parameter.name)
@@ -80,6 +81,23 @@ def test_row_56_what_is_outside_the_calendar_is_told_its_range(serving: Serving,
     assert reply.status == 400
     assert b"from 1970-01-01 to 9999-12-31" in reply.body
     assert b"\n" not in reply.body
+
+
+@pytest.mark.parametrize(
+    "text", ["-1m", "1m", "1 minute ago", "now", "yesterday 14:00", "2 pm UTC", "2026-11-22 03:12"]
+)
+def test_every_parameter_reads_times_as_people_write_them(serving: Serving, text: str) -> None:
+    for endpoint, name in TIMED:
+        if name != "window":
+            assert serving.ask(query_of(endpoint, name, text)).status != 400 or (name, text) == ("from", "now"), text
+
+
+def test_a_time_before_the_recording_is_told_where_it_begins_and_ends(serving: Serving) -> None:
+    began = rfc3339(TIMESTAMP)
+    for path in ("/vram/at?t=0", "/vram/compare?a=0"):
+        reply = serving.ask(path)
+        assert reply.status == 404
+        assert f"the recording reaches from {began} to {began}" in reply.body.decode()
 
 
 @pytest.mark.fault(56)

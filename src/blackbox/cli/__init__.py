@@ -5,6 +5,7 @@ Modules are imported when their command is chosen, and import what is heavy when
 
 import importlib
 import os
+import re
 import signal
 import sys
 from argparse import Action, ArgumentParser, Namespace, RawDescriptionHelpFormatter
@@ -21,6 +22,8 @@ EXIT_BROKEN_PIPE = 128 + signal.SIGPIPE
 REST = "program"
 """The argument of 'run' that holds a list by itself: the program and its arguments."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
+_NO_FLAG = re.compile(r"-\.?[0-9]")
+"""What begins so is a value, such as `-5m`: as argparse itself has it from Python 3.14 on."""
 
 
 class CommandModule(Protocol):
@@ -167,6 +170,10 @@ def _debugging(argv: Sequence[str]) -> bool:
 
 
 class _Parser(ArgumentParser):
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._negative_number_matcher = _NO_FLAG
+
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see {self.prog} --help)")
 

@@ -18,8 +18,8 @@ from blackbox.model.view import BlockDetail
 
 T = TypeVar("T")
 Time = float | str | datetime
-"""Unix seconds; ISO 8601 (UTC where it names no zone) or how long ago (`-15m`) as text; or a `datetime` (local where it
-names no zone)."""
+"""Unix seconds; text in any form that the server reads (`-15m`, `10 minutes ago`, `12:03`, ISO 8601), in UTC where it
+names no zone; or a `datetime` (local where it names no zone)."""
 GpuName = str | int | None
 """Index or UUID of a GPU, UUID of a MIG instance; None for all."""
 Kinds = str | Collection[str] | None

@@ -7,7 +7,7 @@ import zstandard
 
 from blackbox.model.event import Event
 from blackbox.model.snapshot import Snapshot
-from blackbox.model.text import TIME_SECONDS_MAX
+from blackbox.model.times import TIME_SECONDS_MAX
 from blackbox.model.view import Encoding
 
 GZIP_LEVEL = 1

@@ -7,7 +7,11 @@ from blackbox.model.parameter import DURATION, NUMBER_IN_HEADER, TEXT, TIME, Par
 from blackbox.model.series import METRIC_KEYS
 from blackbox.model.view import BlockDetail
 
-TIME_FORMS = "Unix seconds, ISO 8601 (UTC where it names no zone), or how long ago: `-15m`"
+TIME_FORMS = (
+    "`now`, how long ago (`-15m`, `1h30m`, `10 minutes ago`), a time of day (`12:03`, `yesterday 14:00`), ISO 8601, or "
+    "Unix seconds; in UTC where it names no zone"
+)
+"""What `blackbox.model.times.unix_seconds` reads."""
 
 POINTS_MAX = 10_000
 """Of one series in one answer: more than any chart has pixels."""

@@ -9,7 +9,7 @@ from blackbox.model.text import duration_seconds
 
 T = TypeVar("T")
 TimeText = NewType("TimeText", str)
-"""A time as text: what it means depends on when it is read (`blackbox.model.text.unix_seconds`)."""
+"""A time as text: what it means depends on when it is read (`blackbox.model.times.unix_seconds`)."""
 
 
 class Values(Struct, Generic[T], frozen=True, eq=False):

@@ -1,4 +1,4 @@
-"""Sizes, durations and times: printed for people, and parsed as people write them."""
+"""Sizes and durations: printed for people, and parsed as people write them. Times are read by `model.times`."""
 
 import math
 import re
@@ -8,14 +8,20 @@ from datetime import UTC, datetime
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 STEP = 1024
 MINUTE_SECONDS, HOUR_SECONDS, DAY_SECONDS = 60, 3600, 86_400
-_SECONDS = re.compile(r"[0-9]{1,11}(?:\.[0-9]{1,9})?")
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+) ?(ms|s|m|h|d|)")
-_UNIT_SECONDS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-TIME_SECONDS_MAX = 253_402_300_799.0
-"""The end of the year 9999, the last that a calendar of four digits has; the first is 1970, second 0."""
-TIME_RANGE = "from 1970-01-01 to 9999-12-31, in UTC"
-TIME_FORMS = "Unix seconds, ISO 8601 (2026-11-22T03:12:07Z), or how long ago (-15m)"
-DURATION_FORMS = "500ms, 90s, 15m, 24h, 7d"
+_UNITS_OF_TIME = (
+    (604_800.0, "w|weeks?"),
+    (86_400.0, "d|days?"),
+    (3600.0, "h|hrs?|hours?"),
+    (60.0, "m|mins?|minutes?"),
+    (1.0, "s|secs?|seconds?"),
+    (0.001, "ms|milliseconds?"),
+)
+"""Each in seconds, with what it is called; a duration of several has them in this order."""
+_NUMBER = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
+_DURATION = re.compile(
+    " ?".join(f"(?:({_NUMBER}) ?(?:{names})(?![a-z]))?" for _, names in _UNITS_OF_TIME) + f"|({_NUMBER})", re.IGNORECASE
+)
+DURATION_FORMS = "500ms, 90s, 15m, 1h30m, 24h, 7d, 1w"
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]*)?) ?([KMGTkmgt]?)(?:i?B)?")
 SIZE_FORMS = "500M, 2G"
 
@@ -72,37 +78,15 @@ def signal_name(number: int | None) -> str:
         return f"signal {number}"
 
 
-def unix_seconds(text: str, now: float) -> float:
-    """Unix seconds; ISO 8601, in UTC where it names no zone; or `-15m`, before `now`. Raises `ValueError`,
-    also where the calendar of `in_calendar` has no such time."""
-    return in_calendar(_unix_seconds(text, now), text)
-
-
-def in_calendar(seconds: float, text: str) -> float:
-    """The same seconds. Raises `ValueError`, quoting `text`, where they are before 1970 or after 9999: no recording
-    reaches there, and dates do not either."""
-    if not 0 <= seconds <= TIME_SECONDS_MAX:
-        raise ValueError(f"{text!a:.60} is out of range: times are {TIME_RANGE}")
-    return seconds
-
-
-def _unix_seconds(text: str, now: float) -> float:
-    if _SECONDS.fullmatch(text):
-        return float(text)
-    if text.startswith("-") and is_duration(text[1:]):
-        return now - duration_seconds(text[1:])
-    try:
-        # a "+" that nobody escaped arrives as a blank
-        read = datetime.fromisoformat(re.sub(r" (?=\d\d:?\d\d$)", "+", text) if "T" in text else text)
-        return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        raise ValueError(f"{text!a:.60} is no time: {TIME_FORMS}") from None
-
-
 def duration_seconds(text: str) -> float:
-    """Seconds: a number, or one with `ms`, `s`, `m`, `h` or `d`. Raises `ValueError`."""
-    match = _DURATION.fullmatch(text.strip())
-    seconds = float(match[1]) * _UNIT_SECONDS[match[2]] if match else math.nan
+    """Seconds: a number, or numbers with `ms`, `s`, `m`, `h`, `d` or `w`, or with these words. Raises `ValueError`."""
+    match = _duration(text)
+    seconds = math.nan
+    if match is not None:
+        *counts, alone = match.groups()
+        seconds = float(alone or 0) + sum(
+            float(count) * unit for count, (unit, _) in zip(counts, _UNITS_OF_TIME, strict=True) if count is not None
+        )
     if not 0 < seconds < math.inf:
         raise ValueError(f"{text!a:.60} is no duration: {DURATION_FORMS}")
     return seconds
@@ -110,7 +94,12 @@ def duration_seconds(text: str) -> float:
 
 def is_duration(text: str) -> bool:
     """Whether the text is written like a duration."""
-    return _DURATION.fullmatch(text.strip()) is not None
+    return _duration(text) is not None
+
+
+def _duration(text: str) -> re.Match[str] | None:
+    stripped = text.strip()
+    return _DURATION.fullmatch(stripped) if stripped else None
 
 
 def size_bytes(text: str) -> int:

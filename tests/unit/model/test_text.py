@@ -13,7 +13,6 @@ from blackbox.model.text import (
     signed,
     size,
     size_bytes,
-    unix_seconds,
     who,
 )
 
@@ -47,65 +46,36 @@ def test_words(found: str, expected: str) -> None:
     assert found == expected
 
 
-NOW = 1_800_000_000.0
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("0", 0.0),
-        ("1795384919.25", 1795384919.25),
-        ("2026-11-22T03:12:07Z", 1795317127.0),
-        ("2026-11-22T03:12:07", 1795317127.0),
-        ("2026-11-22T04:12:07+01:00", 1795317127.0),
-        ("2026-11-22T04:12:07 01:00", 1795317127.0),
-        ("2026-11-22T03:12:07.500Z", 1795317127.5),
-        ("2026-11-22 03:12:07", 1795317127.0),
-        ("2026-11-22", 1795305600.0),
-        ("-15m", NOW - 900),
-        ("-1.5h", NOW - 5400),
-        ("-2d", NOW - 172_800),
-        ("-30", NOW - 30),
-    ],
-)
-def test_every_form(text: str, seconds: float) -> None:
-    assert unix_seconds(text, NOW) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "now", "1e9", "inf", "nan", "-", "-0s", "--5m", "99999999999999", "2026-13-01"])
-def test_what_is_no_time(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is no (time|duration)"):
-        unix_seconds(text, NOW)
-
-
-@given(st.text(max_size=30).filter(lambda text: not any(letter.isdigit() for letter in text)))
-def test_text_without_a_number_is_one_line_of_error(text: str) -> None:
-    with pytest.raises(ValueError, match=r"\A[^\n]+ is no (time|duration): [^\n]+\Z"):
-        unix_seconds(text, NOW)
-
-
 @pytest.mark.parametrize(("text", "seconds"), [("500ms", 0.5), ("90", 90.0), ("15m", 900.0), ("7d", 604_800.0)])
 def test_durations(text: str, seconds: float) -> None:
     assert duration_seconds(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1s", "1w", "1s 2", "1e3", "9" * 400, "forever"])
+@pytest.mark.parametrize(
+    "text", ["", " ", "0", "0h0m", "-1s", "1s 2", "1m1h", "1h1h", "1mo", "1e3", "9" * 400, "forever"]
+)
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(ValueError, match="is no duration"):
         duration_seconds(text)
 
 
 @pytest.mark.parametrize(
-    "text", ["0001-01-01", "1969-12-31T23:59:59Z", "9999-12-31T23:59:59-14:00", "-999999999d", "1970-01-01T00:00+01:00"]
-)
-def test_what_is_outside_the_calendar_is_told_the_range(text: str) -> None:
-    with pytest.raises(ValueError, match="is out of range: times are from 1970-01-01 to 9999-12-31, in UTC"):
-        unix_seconds(text, NOW)
-
-
-@pytest.mark.parametrize(
     ("text", "seconds"),
-    [("0.5", 0.5), ("500ms", 0.5), ("2s", 2), ("5m", 300), ("7d", 604_800), ("1.", 1), (".5", 0.5), (" 90 s ", 90)],
+    [
+        ("0.5", 0.5),
+        ("500ms", 0.5),
+        ("2s", 2),
+        ("5m", 300),
+        ("7d", 604_800),
+        ("1.", 1),
+        (".5", 0.5),
+        (" 90 s ", 90),
+        ("1h30m", 5400),
+        ("1 hour 30 minutes", 5400),
+        ("1.5H", 5400),
+        ("1w", 604_800),
+        ("1w2d3h4m5s6ms", 788_645.006),
+    ],
 )
 def test_a_duration_is_written_the_same_way_everywhere(text: str, seconds: float) -> None:
     from blackbox.cli.common import parsers

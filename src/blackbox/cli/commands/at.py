@@ -21,6 +21,6 @@ def run(arguments: Namespace) -> int:
     """Prints the answer."""
     from blackbox.client.queries import at
 
-    query = at(query_arguments.time_text(arguments.time) or "", arguments.gpu, arguments.blocks)
+    query = at(query_arguments.time_text("TIME", arguments.time) or "", arguments.gpu, arguments.blocks)
     query_arguments.print_json(query_arguments.ask(arguments, query), compact=arguments.compact)
     return 0

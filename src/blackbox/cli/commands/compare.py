@@ -47,7 +47,8 @@ def run(arguments: Namespace) -> int:
     from blackbox.client.queries import answer, compare
     from blackbox.model.query import Comparison
 
-    before, after = query_arguments.time_text(arguments.a) or "", query_arguments.time_text(arguments.b)
+    before = query_arguments.time_text("A", arguments.a) or ""
+    after = query_arguments.time_text("B", arguments.b)
     body = query_arguments.ask(arguments, compare(before, after, arguments.gpu))
     if arguments.json:
         query_arguments.print_json(body, compact=True)

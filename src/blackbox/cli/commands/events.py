@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def configure(parser: ArgumentParser) -> None:
     """What to print, and whom to ask."""
     parser.epilog = query_arguments.TIMES
-    parser.add_argument("--since", metavar="TIME", help="not before")
-    parser.add_argument("--until", metavar="TIME", help="not after")
+    parser.add_argument("--from", "--since", dest="since", metavar="TIME", help="not before")
+    parser.add_argument("--to", "--until", dest="until", metavar="TIME", help="not after")
     parser.add_argument("--kind", action="append", metavar="KIND", help="these kinds only, such as oom or xid")
     parser.add_argument("--follow", action="store_true", help="go on with every event from now on, until interrupted")
     parser.add_argument("--limit", metavar="COUNT", help="the newest so many (default: 1000)")
@@ -29,7 +29,8 @@ def run(arguments: Namespace) -> int:
     from blackbox.client.queries import answer, events
     from blackbox.model.query import EventList
 
-    since, until = query_arguments.time_text(arguments.since), query_arguments.time_text(arguments.until)
+    since = query_arguments.time_text("--from", arguments.since)
+    until = query_arguments.time_text("--to", arguments.until)
     body = query_arguments.ask(arguments, events(since, until, arguments.kind, arguments.limit))
     found = answer(body, EventList).events
     if arguments.json:
@@ -46,7 +47,7 @@ def line(event: "NumberedEvent") -> str:
     """An event for people."""
     from datetime import UTC, datetime
 
-    from blackbox.model.text import TIME_SECONDS_MAX
+    from blackbox.model.times import TIME_SECONDS_MAX
 
     if not 0 <= event.timestamp <= TIME_SECONDS_MAX:
         return f"{event.timestamp:g} (in no calendar)  {event.kind:<15}  {event.message}"

@@ -6,7 +6,7 @@ a row of its own, its step 0. Parquet needs pyarrow (pip install pyarrow).
 
 examples:
   blackbox export --from 24h -o day.csv
-  blackbox export --format parquet --from 2026-11-22T03:00:00Z --to 2026-11-22T04:00:00Z -o night.parquet
+  blackbox export --format parquet --from "yesterday 22:00" --to "today 06:00" -o night.parquet
   blackbox export --what events --format jsonl
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from blackbox.cli.common import parsers, recording_arguments
-from blackbox.cli.common.query_arguments import time_text
+from blackbox.cli.common.query_arguments import TIMES
 from blackbox.errors import FailureError, UsageError
 
 if TYPE_CHECKING:
@@ -32,11 +32,11 @@ AN_HOUR_AGO = "-1h"
 
 def configure(parser: ArgumentParser) -> None:
     """What to write, and how."""
+    parser.epilog = TIMES
     parser.add_argument("--format", choices=FORMATS, help="default: by the name of the file, else csv")
     parser.add_argument("--what", choices=SUBJECTS, default="series", help="numbers over time, or events")
-    forms = "Unix seconds, ISO 8601, or how long ago: 15m, 24h, 7d"
-    parser.add_argument("--from", dest="since", metavar="TIME", help=f"{forms} (default: 1h)")
-    parser.add_argument("--to", dest="until", metavar="TIME", help="likewise (default: now)")
+    parser.add_argument("--from", "--since", dest="since", metavar="TIME", help="start (default: an hour ago)")
+    parser.add_argument("--to", "--until", dest="until", metavar="TIME", help="end (default: now)")
     parser.add_argument("--step", choices=STEPS, default="auto", help="full: every recorded sample is a row")
     parser.add_argument("-o", "--output", metavar="FILE", default=STDOUT, help="default: stdout")
     recording_arguments.add_recording_flags(parser)
@@ -82,14 +82,8 @@ def _write(
 
 
 def _range(since: str | None, until: str | None) -> tuple[float, float]:
-    from blackbox.model.text import unix_seconds
-
-    now = time.time()
-    try:
-        start = unix_seconds(time_text(since) or AN_HOUR_AGO, now)
-        end = unix_seconds(time_text(until) or str(now), now)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
+    start = parsers.named("--from", parsers.time_seconds, since or AN_HOUR_AGO)
+    end = time.time() if until is None else parsers.named("--to", parsers.time_seconds, until)
     if start >= end:
         raise UsageError("--from must be before --to")
     return start, end

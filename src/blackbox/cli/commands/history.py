@@ -23,7 +23,8 @@ def run(arguments: Namespace) -> int:
     """Prints the answer."""
     from blackbox.client.queries import history
 
-    since, until = query_arguments.time_text(arguments.since), query_arguments.time_text(arguments.until)
+    since = query_arguments.time_text("--from", arguments.since)
+    until = query_arguments.time_text("--to", arguments.until)
     query = history(since, until, arguments.gpu, arguments.pid, arguments.metric, arguments.points)
     query_arguments.print_json(query_arguments.ask(arguments, query), compact=arguments.compact)
     return 0

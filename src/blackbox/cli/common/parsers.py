@@ -60,13 +60,25 @@ def percent(text: str) -> float:
 
 
 def duration_seconds(text: str) -> float:
-    """Seconds, or a number with `ms`, `s`, `m`, `h` or `d`."""
+    """Seconds, or numbers with `ms`, `s`, `m`, `h`, `d` or `w`."""
     from blackbox.model import text as texts
 
     try:
         return texts.duration_seconds(text)
     except ValueError:
         raise UsageError(f"{text!r} is not a duration (examples: 0.5, 500ms, 2s, 5m)") from None
+
+
+def time_seconds(text: str) -> float:
+    """Unix seconds of a time in any form; in the local zone where it names none."""
+    import time
+
+    from blackbox.model.times import unix_seconds
+
+    try:
+        return unix_seconds(text, time.time(), None)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def speed(text: str) -> float:

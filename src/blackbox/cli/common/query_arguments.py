@@ -4,13 +4,20 @@ import sys
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from blackbox.cli.common import server_arguments
+from blackbox.cli.common import parsers, server_arguments
 from blackbox.errors import UsageError
 
 if TYPE_CHECKING:
     from blackbox.client.queries import Query
 
-TIMES = "times: Unix seconds, ISO 8601 (UTC where it names no zone), or how long ago: 15m, 2h, 1d"
+TIMES = """times:
+  now, 5m, -5m, 1h30m, 10 minutes ago, 12:03, yesterday 14:00, 2026-11-22 03:12, 2026-11-22T03:12:07Z, Unix seconds;
+  local where they name no zone; 12:03 is the last time that clocks showed it
+"""
+NOW_TEXT = "-0.001"
+"""Now, by the server's clock."""
+SMALLEST_AGO_SECONDS = 0.001
+"""Of what was less long ago: it is now."""
 BAD_REQUEST = 400
 
 
@@ -31,25 +38,25 @@ def add_series_flags(parser: ArgumentParser) -> None:
     parser.add_argument("--metric", metavar="KEY", help="key of the snapshot to follow (default: used_bytes)")
 
 
-def time_text(text: str | None) -> str | None:
-    """The time as the server reads it: `15m` is that long ago."""
-    from blackbox.model.text import is_duration
+def time_text(where: str, text: str | None) -> str | None:
+    """The time as the server reads it: Unix seconds; or how long ago, which the server counts from its own clock.
+    Raises `UsageError` that begins with `where` it was written."""
+    from blackbox.model.times import seconds_ago
 
     if text is None:
         return None
-    ago = text.strip().removesuffix(" ago").removeprefix("-")
-    return f"-{ago.replace(' ', '')}" if ago[-1:].isalpha() and is_duration(ago) else text
+    seconds = parsers.named(where, parsers.time_seconds, text)
+    ago = seconds_ago(text)
+    if ago is None:
+        return f"{seconds:.6f}".rstrip("0").rstrip(".")
+    return f"-{ago:.3f}" if ago >= SMALLEST_AGO_SECONDS else NOW_TEXT
 
 
 def is_time(text: str) -> bool:
-    """Whether the server would read it as a time."""
-    import time
-
-    from blackbox.model.text import unix_seconds
-
+    """Whether it is a time."""
     try:
-        unix_seconds(time_text(text) or "", time.time())
-    except ValueError:
+        parsers.time_seconds(text)
+    except UsageError:
         return False
     return True
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 from blackbox.model.codec import event_fault
 from blackbox.model.decoding import DECODE_ERRORS
 from blackbox.model.event import Event
-from blackbox.model.text import TIME_SECONDS_MAX
+from blackbox.model.times import TIME_SECONDS_MAX
 from blackbox.recorder.storage.compression import DamageError
 from blackbox.recorder.storage.database import EVENTS_SCHEMA, READ_ERRORS, open_for_reading, open_for_writing
 from blackbox.recorder.storage.directory import ChunkFile, chunk_file, chunk_files

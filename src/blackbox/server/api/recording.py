@@ -16,7 +16,8 @@ from blackbox.model.codec import compress, to_json
 from blackbox.model.moment import Moment
 from blackbox.model.query import Aggregated, EventList
 from blackbox.model.snapshot import Snapshot
-from blackbox.model.text import TIME_RANGE, rfc3339
+from blackbox.model.text import rfc3339
+from blackbox.model.times import TIME_RANGE
 from blackbox.model.view import Encoding, Shape, with_blocks
 from blackbox.recorder import Recording
 from blackbox.recorder.query.visibility import numbered
@@ -194,14 +195,21 @@ def recorded_moment(recording: Recording, then: float | None, event: int | None,
         assert then is not None
         moment, of = recording.moment_at(then), f"at {rfc3339(then)}"
     if moment is None:
-        raise HTTPError(404, f"nothing was recorded {of}")
+        raise _nothing(recording, of)
     return moment
+
+
+def _nothing(recording: Recording, of: str) -> HTTPError:
+    """Nothing was recorded `of` that; and from when to when anything was."""
+    span = recording.span()
+    reach = "is empty" if span is None else f"reaches from {rfc3339(span[0])} to {rfc3339(span[1])}"
+    return HTTPError(404, f"nothing was recorded {of}: the recording {reach}")
 
 
 def _snapshot(recording: Recording, then: float, viewer: Viewer, gpu: str | None) -> Snapshot:
     snapshot = recording.at(then, gpu=gpu, viewer_uid=viewer.uid)
     if snapshot is None:
-        raise HTTPError(404, f"nothing was recorded at {rfc3339(then)}")
+        raise _nothing(recording, f"at {rfc3339(then)}")
     return snapshot
 
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from blackbox.model.endpoint import Endpoint
 from blackbox.model.parameter import Parameter, TimeText
-from blackbox.model.text import unix_seconds
+from blackbox.model.times import unix_seconds
 from blackbox.server.http.request import HTTPError
 
 T = TypeVar("T")
@@ -34,7 +34,8 @@ class Query:
         return self.value(parameter) if parameter.name in self._values else None
 
     def time(self, parameter: Parameter[TimeText], now: float) -> float:
-        """A time in Unix seconds, as `now` is. Raises `HTTPError` where it is absent, or no time."""
+        """A time in Unix seconds, as `now` is; in UTC where it names no zone. Raises `HTTPError` where it is absent, or
+        no time."""
         return self._read(parameter, partial(unix_seconds, now=now))
 
     def time_or(self, parameter: Parameter[TimeText], now: float, default: D) -> float | D:
