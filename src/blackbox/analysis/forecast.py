@@ -3,28 +3,40 @@
 Without a steady rise there is no prediction, and none reaches further ahead than a few times what it looks back on.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import inf
 from typing import NamedTuple
+
+from msgspec import structs
 
 from blackbox.analysis.kv_cache import advise_on_kv_caches
 from blackbox.analysis.trend import NOTEWORTHY_BYTES, POINTS_MAX, Point, Trend, rising_trend
+from blackbox.model.forecast import Evidence, Forecast, Grower, GrowthOrigin, Outlook
 from blackbox.model.identity import StartTimes
-from blackbox.model.query import Evidence, Forecast, History, Outlook, Series
+from blackbox.model.query import History, Series
 from blackbox.model.snapshot import Gpu, Process, Snapshot
 from blackbox.model.text import duration, rate, who
 
-WINDOWS_SECONDS = (180.0, 600.0, 3600.0, 86_400.0)
-"""Stretches of the past that are searched for a trend: what happens now comes before what happens all day."""
+WINDOWS_SECONDS = (180.0, 120.0, 60.0, 600.0, 3600.0, 86_400.0)
+"""Stretches of the past that are searched for a trend: what happens now comes before what happens all day, and of the
+brief ones the longest that has a trend knows its rate best."""
 YOUNG_SECONDS = 360.0
-"""Nothing older is judged by the first of them: a program that leaks fast does not live for ten minutes, and one that
-does has shown by then how it rises and falls."""
+"""What is older is judged by the brief ones only where it is higher than ever: a program that leaks fast does not live
+for ten minutes, and one that does has shown by then how it rises and falls."""
+BRIEF_SHARE_MIN = 0.6
+"""Of a window below three minutes that its points must cover: half a minute of loading a model is no trend."""
+NEW_SHARE = 0.5
+"""Of a rise: so much of it must be above all that was held before it, to be something new."""
 FALL_SHARE = 0.25
 """As in a trend: what was higher before than now by this share of the rise is not part of it."""
 FLAT_SHARE = 0.05
 """Of a rise: up to so much above its lowest point it has not begun."""
 REACH = 10
 """A prediction reaches no further ahead than this many times the length of its evidence."""
-WINDOWS_TEXT = "three or ten minutes, hour or day"
+WINDOWS_TEXT = "minutes, hour or day"
+
+GROWERS_MAX = 4
+"""Processes whose growth is looked into: for each, a moment of the recording is merged."""
 
 OutlookKey = tuple[str | None, int | None, float | None]
 """(UUID of a device, pid, start time)."""
@@ -39,10 +51,25 @@ class Rise(NamedTuple):
     """When it began, as far back as any window reaches."""
 
 
-def forecast(now: float, snapshot: Snapshot, histories: Sequence[History], kv_history: History) -> Forecast:
-    """What lies ahead of the machine that `snapshot` shows, by the `used_bytes` of each window (shortest first).
+OriginOf = Callable[[Process, float], GrowthOrigin | None]
+"""What the growth of a process since then is for."""
 
-    `kv_history` is a week of `kv_usage_ratio`.
+
+def unknown_origin(_process: Process, _since: float) -> None:
+    """For those who are not interested, or have nothing to compare with."""
+
+
+def forecast(
+    now: float,
+    snapshot: Snapshot,
+    histories: Sequence[History],
+    kv_history: History,
+    origin_of: OriginOf = unknown_origin,
+) -> Forecast:
+    """What lies ahead of the machine that `snapshot` shows, by the `used_bytes` of each window of `WINDOWS_SECONDS`.
+
+    `kv_history` is a week of `kv_usage_ratio`. `origin_of` is asked once for each process with a prediction, the
+    soonest first, and for `GROWERS_MAX` of them.
     """
     starts = StartTimes()
     rises = _rises(histories, starts)
@@ -53,12 +80,51 @@ def forecast(now: float, snapshot: Snapshot, histories: Sequence[History], kv_hi
         if process.gpu_uuid in gpus
         and (outlook := _of_process(process, gpus[process.gpu_uuid], rises, starts)) is not None
     ]
+    processes.sort(key=_urgency)
+    growers = _growers(processes, snapshot, origin_of)
     return Forecast(
         timestamp=now,
-        gpus=tuple(_of_gpu(gpu, rises, _rises_on(gpu, snapshot, rises, starts)) for gpu in snapshot.gpus),
-        processes=tuple(sorted(processes, key=_urgency)),
+        gpus=tuple(
+            _grown_by(_of_gpu(gpu, rises, _rises_on(gpu, snapshot, rises, starts)), processes, growers)
+            for gpu in snapshot.gpus
+        ),
+        processes=tuple(
+            structs.replace(one, grower=growers.get((one.gpu_uuid, one.pid, one.start_time))) for one in processes
+        ),
         advice=tuple(advise_on_kv_caches(snapshot, kv_history)),
     )
+
+
+def _growers(processes: Sequence[Outlook], snapshot: Snapshot, origin_of: OriginOf) -> dict[OutlookKey, Grower]:
+    """Who grows and what for, of each process with a prediction."""
+    rows = {(row.gpu_uuid, row.pid): row for row in snapshot.processes}
+    found: dict[OutlookKey, Grower] = {}
+    for one in processes:
+        if one.pid is None or one.since is None or one.full_in_seconds is None:
+            continue
+        row = rows[one.gpu_uuid, one.pid]
+        found[one.gpu_uuid, one.pid, one.start_time] = Grower(
+            pid=row.pid,
+            name=row.name,
+            start_time=row.start_time,
+            user=row.user,
+            since=one.since,
+            origin=origin_of(row, one.since) if len(found) < GROWERS_MAX else None,
+        )
+    return found
+
+
+def _grown_by(gpu: Outlook, processes: Sequence[Outlook], growers: Mapping[OutlookKey, Grower]) -> Outlook:
+    """The outlook of a GPU with the process on it that grows fastest."""
+    if gpu.full_in_seconds is None:
+        return gpu
+    rates = {
+        (one.gpu_uuid, one.pid, one.start_time): one.evidence.rate_bytes_per_second
+        for one in processes
+        if one.gpu_uuid == gpu.gpu_uuid and one.evidence is not None
+    }
+    fastest = max(rates, key=lambda key: rates[key], default=None)
+    return gpu if fastest is None else structs.replace(gpu, grower=growers.get(fastest))
 
 
 def _urgency(outlook: Outlook) -> float:
@@ -68,11 +134,7 @@ def _urgency(outlook: Outlook) -> float:
 def _rises(histories: Sequence[History], starts: StartTimes) -> dict[OutlookKey, list[Rise]]:
     """The trends of every subject, those of short windows first."""
     found: dict[OutlookKey, list[Rise]] = {}
-    past = _past(histories, starts)
-    longer = next((history for history in histories if not _is_brief(history)), None)
-    seen_since = {
-        _subject(series, starts): next(_lows(series), (0.0, 0.0))[0] for series in (longer.series if longer else ())
-    }
+    past, tops = _past(histories, starts), _tops(histories, starts)
     for history in histories:
         for series in history.series:
             points = list(_lows(series))[-POINTS_MAX:]
@@ -80,17 +142,45 @@ def _rises(histories: Sequence[History], starts: StartTimes) -> dict[OutlookKey,
             if trend is None or trend.rise < NOTEWORTHY_BYTES:
                 continue
             key, (first, _) = _subject(series, starts), points[0]
-            if not _is_brief(history) or points[-1][0] - seen_since.get(key, first) <= YOUNG_SECONDS:
-                found.setdefault(key, []).append(Rise(trend, first, _since(past[key], trend.rise)))
+            if _counts(history, trend, points, tops[key]):
+                since = max(_since(past.get(key) or points, trend.rise), series.start_time or 0.0)
+                found.setdefault(key, []).append(Rise(trend, first, since))
     return found
 
 
-def _past(histories: Sequence[History], starts: StartTimes) -> dict[OutlookKey, list[Point]]:
-    """Every point of each subject, oldest first."""
+def _counts(history: History, trend: Trend, points: Sequence[Point], tops: Sequence[Point]) -> bool:
+    """Whether the trend may be told: of a brief window only what is new."""
+    seconds = history.to - history.from_
+    if seconds >= YOUNG_SECONDS:
+        return True
+    (first, _), (last, level) = points[0], points[-1]
+    if seconds < WINDOWS_SECONDS[0] and last - first < BRIEF_SHARE_MIN * seconds:
+        return False
+    before = max((value for end, value in tops if end <= first), default=0.0)
+    return last - tops[0][0] <= YOUNG_SECONDS or before + NEW_SHARE * trend.rise <= level
+
+
+def _tops(histories: Sequence[History], starts: StartTimes) -> dict[OutlookKey, list[Point]]:
+    """The most that each subject held in every stretch, by the end of that, oldest first."""
     found: dict[OutlookKey, list[Point]] = {}
     for history in histories:
         for series in history.series:
-            found.setdefault(_subject(series, starts), []).extend(_lows(series))
+            ends = (
+                (start + history.step_seconds, float(high)) for start, _, _, high in series.points if high is not None
+            )
+            found.setdefault(_subject(series, starts), []).extend(ends)
+    return {key: sorted(points) for key, points in found.items()}
+
+
+def _past(histories: Sequence[History], starts: StartTimes) -> dict[OutlookKey, list[Point]]:
+    """The course of each subject, oldest first: of every time the points that are closest together."""
+    found: dict[OutlookKey, list[Point]] = {}
+    finer_from = inf
+    for history in sorted(histories, key=lambda one: -one.from_):
+        last = finer_from - history.step_seconds
+        for series in history.series:
+            found.setdefault(_subject(series, starts), []).extend(point for point in _lows(series) if point[0] <= last)
+        finer_from = history.from_
     return {key: sorted(points) for key, points in found.items()}
 
 
@@ -103,10 +193,6 @@ def _since(past: Sequence[Point], rise: float) -> float:
         if value < lowest - FLAT_SHARE * rise:
             begun, lowest = time, value
     return begun
-
-
-def _is_brief(history: History) -> bool:
-    return history.to - history.from_ < YOUNG_SECONDS
 
 
 def _lows(series: Series) -> Iterator[Point]:

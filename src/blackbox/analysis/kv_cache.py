@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from blackbox.model.query import Advice, History, Series
+from blackbox.model.forecast import Advice
+from blackbox.model.query import History, Series
 from blackbox.model.snapshot import Engine, Snapshot
 from blackbox.model.text import duration, size, who
 

@@ -15,6 +15,7 @@ from blackbox.client.target import Target
 from blackbox.model import endpoints
 from blackbox.model.about import Coverage, OwnCost, ProcessCoverage, SettingInForce, SettingsInForce
 from blackbox.model.block_table import BlockTable
+from blackbox.model.forecast import Forecast
 from blackbox.model.query import (
     Aggregate,
     Aggregated,
@@ -23,7 +24,6 @@ from blackbox.model.query import (
     DumpInfo,
     DumpList,
     EventList,
-    Forecast,
     History,
     NumberedEvent,
 )

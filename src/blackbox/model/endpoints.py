@@ -35,7 +35,8 @@ from blackbox.model.endpoint_parameters import (
     WINDOW,
     WINDOW_END,
 )
-from blackbox.model.query import Aggregated, Chart, Comparison, DumpList, EventList, Forecast, History
+from blackbox.model.forecast import Forecast
+from blackbox.model.query import Aggregated, Chart, Comparison, DumpList, EventList, History
 from blackbox.model.snapshot import Snapshot
 
 JSON = "application/json"

@@ -11,8 +11,9 @@ from msgspec import structs
 
 from blackbox.analysis.forecast import REACH, WINDOWS_SECONDS, forecast
 from blackbox.merge import merge
-from blackbox.model.query import Forecast, History, Outlook, Point, Series
-from blackbox.model.snapshot import Snapshot
+from blackbox.model.forecast import Forecast, GrowthOrigin, Outlook
+from blackbox.model.query import History, Point, Series
+from blackbox.model.snapshot import Process, Snapshot
 from blackbox.model.view import with_blocks
 from tests.moments import (
     GIB,
@@ -142,7 +143,7 @@ def test_a_sawtooth_is_no_alarm(period: float) -> None:
 def test_what_does_not_change_is_no_alarm() -> None:
     found = look(lambda _: 79.9 * GIB)
     assert no_prediction(found)
-    assert found.gpus[0].message == "GPU 0: no trend in the last three or ten minutes, hour or day, so no prediction"
+    assert found.gpus[0].message == "GPU 0: no trend in the last minutes, hour or day, so no prediction"
 
 
 def test_growth_too_small_to_matter_is_no_alarm() -> None:
@@ -289,3 +290,52 @@ def test_memory_that_is_shared_with_the_machine_is_predicted_like_any_other(sour
     shared = merge(moment(sample([device(memory=held)], [])))
     (gpu,) = look(lambda age: 60 * GIB + 10 * MIB * age, shared).gpus
     assert gpu.full_in_seconds == pytest.approx(20 * GIB / (10 * MIB), rel=0.01)
+
+
+def fast(of: Curve, seen_seconds: float) -> Forecast:
+    """Of a process that follows `of`, seen for so long."""
+    windows: list[History] = []
+    for seconds in WINDOWS_SECONDS:
+        points = [point for point in curve(of, seconds) if point[0] > TIMESTAMP - seen_seconds]
+        windows.append(history(series(points, pid=PID, start_time=START_TIME, name="leaky"), seconds=seconds))
+    return forecast(TIMESTAMP, machine(of(0)), windows, NOTHING)
+
+
+def test_a_program_that_fills_its_gpu_in_two_minutes_is_told_after_one() -> None:
+    (leaky,) = fast(lambda age: 40 * GIB + 0.6 * GIB * age, 50).processes
+    assert leaky.full_in_seconds == pytest.approx(40 / 0.6, rel=0.05)
+
+
+def test_half_a_minute_of_loading_is_no_trend() -> None:
+    assert fast(lambda age: 40 * GIB + 1.2 * GIB * age, 30).processes == ()
+
+
+def test_an_old_program_that_rises_above_all_it_ever_held_is_told_within_minutes() -> None:
+    (leaky,) = fast(lambda age: 20 * GIB + max(0.0, age + 100) * 0.3 * GIB, DAY).processes
+    assert leaky.full_in_seconds == pytest.approx(30 / 0.3, rel=0.1)
+    assert leaky.since == pytest.approx(TIMESTAMP - 100, abs=20)
+
+
+def test_an_old_program_that_rises_to_where_it_has_been_is_not() -> None:
+    assert fast(lambda age: 50 * GIB if age < -300 else 20 * GIB + max(0.0, age + 100) * 0.3 * GIB, DAY).processes == ()
+
+
+def test_who_fills_a_gpu_is_told_with_what_for() -> None:
+    points = curve(lambda age: 20 * GIB + (age + 170) * 0.2 * GIB, 170)
+    windows = [history(series(points, pid=PID, start_time=START_TIME, name="leaky"), seconds=180)]
+    origin = GrowthOrigin(
+        purpose="weight", purpose_rise_bytes=1, frames=None, stack_rise_bytes=None, earlier_failures=None
+    )
+    asked: list[tuple[int, float]] = []
+
+    def origin_of(row: Process, since: float) -> GrowthOrigin:
+        asked.append((row.pid, since))
+        return origin
+
+    found = forecast(TIMESTAMP, machine(54 * GIB), windows, NOTHING, origin_of)
+    (whole,), (one,) = found.gpus, found.processes
+    assert whole.grower == one.grower
+    assert whole.grower is not None
+    assert (whole.grower.pid, whole.grower.since, whole.grower.origin) == (PID, one.since, origin)
+    assert asked == [(PID, one.since)]
+    assert look(lambda _: 20 * GIB).gpus[0].grower is None

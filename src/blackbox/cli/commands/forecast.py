@@ -17,7 +17,7 @@ def configure(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Prints a line per finding."""
     from blackbox.client.queries import answer, forecast
-    from blackbox.model.query import Forecast
+    from blackbox.model.forecast import Forecast
 
     body = query_arguments.ask(arguments, forecast())
     if arguments.json:

@@ -1,4 +1,4 @@
-"""`GET /vram/history`, `at`, `events`, `compare`, `aggregated` and `forecast`: what was recorded."""
+"""`GET /vram/history`, `at`, `events`, `compare` and `aggregated`: what was recorded."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -7,9 +7,6 @@ from typing import NamedTuple
 import msgspec
 
 from blackbox.analysis.compare import compare
-from blackbox.analysis.forecast import WINDOWS_SECONDS, forecast
-from blackbox.analysis.kv_cache import WINDOW_SECONDS as WEEK_SECONDS
-from blackbox.analysis.trend import POINTS_MAX as TREND_POINTS
 from blackbox.merge import merge
 from blackbox.model import endpoints
 from blackbox.model.codec import compress, to_json
@@ -33,8 +30,6 @@ SMALL_BYTES = 64 * 1024
 """An answer up to this size is always given: the kernel takes it for the client."""
 HISTORY_SECONDS = 3600.0
 """Range of a history without a start: as far as the full rate reaches."""
-KV_POINTS = 168
-"""One an hour, for a week."""
 NO_RECORDING = "this server keeps no recording: it runs with --no-record"
 
 Work = Callable[[Recording], bytes]
@@ -142,28 +137,6 @@ def aggregated(context: Context, request: Request, viewer: Viewer, query: Query)
         gpu, pid, metric, viewer_uid = wanted
         found = recording.aggregated(since, to, gpu=gpu, pid=pid, metric=metric, viewer_uid=viewer_uid)
         return msgspec.json.encode(Aggregated(from_=since, to=to, aggregates=found))
-
-    return recorded_answer(context, request, work)
-
-
-@handles(endpoints.FORECAST)
-def forecasted(context: Context, request: Request, viewer: Viewer, _query: Query) -> AnswerOrCoroutine:
-    """When memory will be full, where it steadily fills; and settings worth changing."""
-    latest = context.hub.latest
-    if latest is None:
-        return unavailable("no sample yet", retry_after_seconds=1)
-    now, viewer_uid = latest.moment.timestamp, viewer.uid
-
-    def work(recording: Recording) -> bytes:
-        snapshot = latest.snapshot(Shape(None, "summary", viewer_uid))
-        windows = [
-            recording.history(now - window, now, metric="used_bytes", points=TREND_POINTS, viewer_uid=viewer_uid)
-            for window in WINDOWS_SECONDS
-        ]
-        week = recording.history(
-            now - WEEK_SECONDS, now, metric="kv_usage_ratio", points=KV_POINTS, viewer_uid=viewer_uid
-        )
-        return msgspec.json.encode(forecast(now, snapshot, windows, week))
 
     return recorded_answer(context, request, work)
 

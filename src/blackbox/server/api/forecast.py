@@ -1,0 +1,73 @@
+"""`GET /vram/forecast`: when memory will be full, and who fills it with what."""
+
+import msgspec
+
+from blackbox.analysis.compare import compare
+from blackbox.analysis.forecast import WINDOWS_SECONDS, forecast
+from blackbox.analysis.growth_origin import growth_origin
+from blackbox.analysis.kv_cache import WINDOW_SECONDS as WEEK_SECONDS
+from blackbox.analysis.trend import POINTS_MAX as TREND_POINTS
+from blackbox.hub import Published
+from blackbox.merge import merge
+from blackbox.model import endpoints
+from blackbox.model.forecast import GrowthOrigin
+from blackbox.model.snapshot import Process
+from blackbox.model.view import Shape, UnknownGpuError, with_blocks
+from blackbox.model.visibility import visible_event
+from blackbox.recorder import Recording
+from blackbox.server.api.context import Context
+from blackbox.server.api.endpoint import handles
+from blackbox.server.api.recording import recorded_answer
+from blackbox.server.http.answer import AnswerOrCoroutine, Viewer
+from blackbox.server.http.query import Query
+from blackbox.server.http.request import Request
+from blackbox.server.http.response import unavailable
+
+KV_POINTS = 168
+"""One an hour, for a week."""
+REFUSALS_MAX = 100
+"""The newest, that are looked through for those of the same stack: a program that fails every four minutes has as many
+in a working day."""
+
+
+@handles(endpoints.FORECAST)
+def forecasted(context: Context, request: Request, viewer: Viewer, _query: Query) -> AnswerOrCoroutine:
+    """When memory will be full, where it steadily fills; and settings worth changing."""
+    latest = context.hub.latest
+    if latest is None:
+        return unavailable("no sample yet", retry_after_seconds=1)
+    now, viewer_uid = latest.moment.timestamp, viewer.uid
+
+    def work(recording: Recording) -> bytes:
+        snapshot = latest.snapshot(Shape(None, "summary", viewer_uid))
+        windows = [
+            recording.history(now - window, now, metric="used_bytes", points=TREND_POINTS, viewer_uid=viewer_uid)
+            for window in WINDOWS_SECONDS
+        ]
+        week = recording.history(
+            now - WEEK_SECONDS, now, metric="kv_usage_ratio", points=KV_POINTS, viewer_uid=viewer_uid
+        )
+
+        def origin_of(process: Process, since: float) -> GrowthOrigin | None:
+            return _origin(recording, latest, process, since, viewer_uid)
+
+        return msgspec.json.encode(forecast(now, snapshot, windows, week, origin_of))
+
+    return recorded_answer(context, request, work)
+
+
+def _origin(
+    recording: Recording, latest: Published, process: Process, since: float, viewer_uid: int | None
+) -> GrowthOrigin | None:
+    """What the process has grown by since then; None where that is not recorded."""
+    moment = recording.moment_at(since)
+    if moment is None:
+        return None
+    try:
+        before = with_blocks(merge(moment, process.gpu_uuid, viewer_uid), "stacks", 0)
+        after = latest.snapshot(Shape(process.gpu_uuid, "stacks", viewer_uid))
+    except UnknownGpuError:  # it was not there then
+        return None
+    refusals = recording.events(kind="oom", limit=REFUSALS_MAX)
+    seen = (visible_event(one.event, viewer_uid) for one in refusals if one.event.gpu_uuid == process.gpu_uuid)
+    return growth_origin(process, compare(before, after), seen)
