@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,7 +36,9 @@ class Build(NamedTuple):
 
     def command(self, *arguments: str) -> list[str | Path]:
         """A command line of Blackbox, as its installed script would run it."""
-        script = "import sys; from blackbox.cli import main; sys.exit(main())"
+        declared = tomllib.loads((self.root / "pyproject.toml").read_text())["project"]["scripts"]["blackbox"]
+        module, _, function = declared.partition(":")
+        script = f"import sys; from {module} import {function}; sys.exit({function}())"
         return [sys.executable, "-c", script, *arguments]
 
     def probe(self, *arguments: str | Path, environment: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -1,8 +1,28 @@
-"""`python -m blackbox`."""
+"""`blackbox`, and `python -m blackbox`."""
 
+import os
 import sys
 
-from blackbox.cli import main
+from blackbox import launch
+
+EXIT_INTERRUPTED = 130
+
+
+def main() -> int:
+    """Runs the command line; returns its exit code. A program that `blackbox run` becomes does not wait until all of
+    it is imported."""
+    try:
+        run = launch.plain_run(sys.argv[1:])
+        if run is not None:
+            return launch.become(run.program, launch.environment(os.environ, run.socket, run.extras))
+    except ValueError:
+        pass  # the whole command line says what is wrong with these words
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    from blackbox.cli import main as command_line
+
+    return command_line()
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -15,6 +15,7 @@ def build_in(folder: Path, text: str) -> Build:
     package = folder / "src" / "blackbox"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
+    (folder / "pyproject.toml").write_text('[project.scripts]\nblackbox = "blackbox.cli:main"\n')
     (package / "cli.py").write_text(f"def main():\n    print({text!r})\n")
     return Build(text, folder)
 

@@ -6,30 +6,7 @@ import sys
 import pytest
 
 from blackbox.cli import main
-from blackbox.cli.commands.run import SHIM, environment
 from tests.waiting import PATIENCE_SECONDS
-
-
-def test_the_agent_is_put_before_the_users_own_path() -> None:
-    assert environment({"PYTHONPATH": "/mine", "HOME": "/h"}, None, None) == {
-        "HOME": "/h",
-        "PYTHONPATH": f"{SHIM}:/mine",
-        "BLACKBOX_AGENT": "1",
-    }
-
-
-def test_an_off_switch_stays_off() -> None:
-    assert environment({"BLACKBOX_AGENT": "0"}, None, None)["BLACKBOX_AGENT"] == "0"
-
-
-def test_flags_become_variables() -> None:
-    changed = environment({}, "/run/x.sock", "threads,history")
-    assert changed["BLACKBOX_AGENT_SOCKET"] == "/run/x.sock"
-    assert changed["BLACKBOX_AGENT_EXTRAS"] == "threads,history"
-
-
-def test_the_shim_is_where_it_is_said_to_be() -> None:
-    assert (SHIM / "sitecustomize.py").is_file()
 
 
 @pytest.mark.parametrize("words", [["run"], ["run", "--"], ["run", "--nonsense", "--", "true"]])

@@ -7,15 +7,9 @@ BLACKBOX_AGENT=0 keeps the agent out, here and everywhere.
 import os
 import sys
 from argparse import REMAINDER, ArgumentParser, Namespace
-from collections.abc import Mapping
-from pathlib import Path
 
+from blackbox import launch
 from blackbox.errors import UsageError
-
-EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND = 126, 127
-"""The codes that shells, `env` and `nice` use, too."""
-SHIM = Path(__file__).parents[2] / "agent" / "shim"
-"""On `PYTHONPATH` it brings the agent into Pythons that have no Blackbox installed."""
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -44,16 +38,13 @@ def run(arguments: Namespace) -> int:
     if not program:
         raise UsageError("which program? blackbox run -- PROGRAM ...")
     sys.stdout.flush()
-    changed = environment(os.environ, arguments.socket, arguments.extras)
+    changed = launch.environment(os.environ, arguments.socket, arguments.extras)
     if arguments.ncu:
         from blackbox.cli.commands import run_ncu
 
         return run_ncu.run(program, changed)
     try:
-        os.execvpe(program[0], program, changed)  # noqa: S606 - there is no shell on purpose
-    except OSError as error:
-        print(f"blackbox run: {program[0]}: {error.strerror}", file=sys.stderr)
-        return EXIT_NOT_FOUND if isinstance(error, FileNotFoundError) else EXIT_NOT_EXECUTABLE
+        return launch.become(program, changed)
     except ValueError as error:
         raise UsageError(f"{program[0]!r}: {error}") from None
 
@@ -64,15 +55,3 @@ def _attach(arguments: Namespace, program: list[str]) -> int:
     from blackbox.cli.commands import run_ncu
 
     return run_ncu.attach(arguments.attach, os.environ)
-
-
-def environment(environ: Mapping[str, str], socket: str | None, extras: str | None) -> dict[str, str]:
-    """The program's environment."""
-    python_path = [str(SHIM), *filter(None, [environ.get("PYTHONPATH")])]
-    changed = {"PYTHONPATH": os.pathsep.join(python_path)}
-    changed["BLACKBOX_AGENT"] = environ.get("BLACKBOX_AGENT") or "1"
-    if socket is not None:
-        changed["BLACKBOX_AGENT_SOCKET"] = os.path.abspath(socket)  # noqa: PTH100 - the program may change folder
-    if extras is not None:
-        changed["BLACKBOX_AGENT_EXTRAS"] = extras
-    return {**environ, **changed}
