@@ -21,6 +21,11 @@ PROBES_VARIABLE = "BLACKBOX_AGENT_PROBES"
 """Probes of the user's own: `module=module of the probe`, separated by commas."""
 OFF = ("0", "off", "false", "no")
 
+_RUNTIME = "blackbox.agent.runtime"
+"""Loaded with the first framework only."""
+_socket = ""
+"""Where the server listens, as `attach` was told; empty: where the environment says."""
+
 
 def start() -> None:
     """What the interpreter calls at its start. Never raises."""
@@ -28,15 +33,32 @@ def start() -> None:
         attach()
 
 
-def attach() -> None:
-    """Begins to watch imports, and starts the probes of what is imported already. Never raises."""
+def attach(socket: str = "") -> None:
+    """Begins to watch imports, and starts the probes of what is imported already; wakes an agent that was detached.
+
+    `socket`: where the server listens; empty, where the environment says. Never raises.
+    """
+    global _socket
     try:
         if os.environ.get(VARIABLE, "").strip().lower() in OFF:
             return
+        _socket = socket or _socket
+        if runtime := sys.modules.get(_RUNTIME):
+            runtime.wake(socket)
         if not any(isinstance(finder, ImportWatch) for finder in sys.meta_path):
             watch = ImportWatch(_probes(), _start_probes)
             sys.meta_path.insert(0, watch)
             watch.start_loaded()
+    except Exception:  # noqa: S110 - the program must not notice
+        pass
+
+
+def detach() -> None:
+    """Ends what `attach` began, as far as it can be ended. Never raises."""
+    try:
+        sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, ImportWatch)]
+        if runtime := sys.modules.get(_RUNTIME):
+            runtime.detach()
     except Exception:  # noqa: S110 - the program must not notice
         pass
 
@@ -104,7 +126,7 @@ def _start_probes(module: ModuleType, probes: Sequence[str]) -> None:
     try:
         from blackbox.agent import runtime
 
-        runtime.start_probes(module, probes)
+        runtime.start_probes(module, probes, _socket)
     except Exception:  # noqa: S110 - the program must not notice
         pass
 

@@ -74,6 +74,11 @@ class Channel:
             self._lock.release()
         return () if self._welcome is None else self._welcome.reads
 
+    def look_at(self, paths: Sequence[str]) -> None:
+        """Looks for the daemon at these paths from the next connection on. Any thread may call."""
+        self._paths = paths
+        self._retry_at = 0.0
+
     @property
     def idle(self) -> bool:
         """Nothing waits to be sent."""

@@ -30,6 +30,8 @@ from blackbox.wire.report import Goodbye, Hello, Oom
 
 FORK_STOP_SECONDS_MAX = 0.1
 """A fork waits this long for a tick to end; most of the time none is under way."""
+GONE_SECONDS = 0.0001
+"""Between looks whether a thread that has ended is gone."""
 EXIT_STOP_SECONDS_MAX = 1.0
 """The end of the program waits longer: a tick in a framework's code that outlives Python would crash it."""
 GOODBYE_SECONDS_MAX = 0.2
@@ -52,12 +54,14 @@ _START_TICKS = 19
 class AgentRuntime:
     """The agent in one process; probes see it as their `AgentContext`."""
 
-    def __init__(self, settings: AgentSettings) -> None:
+    def __init__(self, settings: AgentSettings, paths: Sequence[str]) -> None:
+        """`paths`: where to look for the daemon."""
         self.extras: frozenset[str] = settings.extras
         self._settings = settings
+        self._paths = paths
         self._started: set[str] = set()
         """`module=probe` pairs whose probe was made."""
-        self._channel = _channel()
+        self._channel = _channel(paths)
         self._probes: list[Probe] = []
         self._reporter = Reporter(self._channel, settings)
         self._thread: _AgentThread | None = None
@@ -67,6 +71,10 @@ class AgentRuntime:
         """The process in which `multiprocessing` has our finalizer."""
         self._is_over = False
         """Goodbye was sent: nothing is sent after it."""
+        self._is_detached = False
+        """Until `wake`; in children after a fork, too."""
+        self._ending: _AgentThread | None = None
+        """The thread that `detach` stopped, which may still be in a tick."""
         self._lock = threading.Lock()
 
     def start_probes(self, module: ModuleType, probes: Sequence[str]) -> None:
@@ -87,11 +95,11 @@ class AgentRuntime:
 
     def ensure_thread(self) -> None:
         """See `AgentContext`."""
-        if self._thread is not None and self._pid == os.getpid():
+        if self._is_detached or (self._thread is not None and self._pid == os.getpid()):
             return
         with self._lock:
-            if self._thread is None and not self._is_over:
-                self._start()
+            if self._thread is None and not self._is_over and not self._is_detached:
+                self._start(after=self._ending)
                 self._register_finalizer()
 
     def add_cost(self, seconds: float) -> None:
@@ -106,6 +114,8 @@ class AgentRuntime:
 
     def out_of_memory(self, oom: Oom) -> None:
         """See `AgentContext`."""
+        if self._is_detached:
+            return
         with contextlib.suppress(Exception):
             began = time.monotonic()
             if began >= self._oom_retry_at and not self._send_now(oom):
@@ -116,9 +126,11 @@ class AgentRuntime:
         return self._channel.send_now(pack_oom(oom, self._channel.reads()), OOM_SECONDS_MAX)
 
     def before_fork(self) -> None:
-        """Stops the thread: it may hold no lock while the process is copied."""
-        if self._thread is not None:
-            self._thread.stop(FORK_STOP_SECONDS_MAX)
+        """Stops the thread: it may hold no lock while the process is copied, and from 3.12 on Python warns of a fork
+        where the kernel still lists another thread.
+        """
+        if self._thread is not None and self._thread.stop(FORK_STOP_SECONDS_MAX):
+            self._thread.wait_gone(FORK_STOP_SECONDS_MAX)
 
     def after_fork_in_parent(self) -> None:
         """Starts the thread again."""
@@ -129,14 +141,43 @@ class AgentRuntime:
         """Resets the state; the thread is started when a probe asks for it, since most children never use a GPU."""
         restore_gc()
         self._lock = threading.Lock()
-        self._thread = None
+        self._thread = self._ending = None
         self._pid = os.getpid()
         self._is_over = False
         self._channel.abandon()
-        self._channel = _channel()
+        self._channel = _channel(self._paths)
         self._reporter = Reporter(self._channel, self._settings)
         for probe in self._probes:
             self._reporter.add(probe)
+
+    @property
+    def connected(self) -> bool:
+        """A daemon has taken this program's connection."""
+        return self._channel.connected
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the probes that were made."""
+        return tuple(probe.source for probe in self._probes)
+
+    def detach(self) -> None:
+        """Ends thread and connection while the program goes on. No goodbye: the daemon sees that it lives."""
+        with self._lock:
+            self._is_detached = True
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            self._ending = thread
+            thread.stop(EXIT_STOP_SECONDS_MAX)
+        self._channel.close()
+
+    def wake(self, paths: Sequence[str]) -> None:
+        """Goes on after `detach`, and looks for the daemon at `paths`, where any are given."""
+        if paths:
+            self._paths = paths
+            self._channel.look_at(paths)
+        self._is_detached = False
+        if self._probes:
+            self.ensure_thread()
 
     def shutdown(self) -> None:
         """Stops the thread while Python still runs: in a framework's code it would crash the program later.
@@ -189,6 +230,8 @@ class _AgentThread:
         self._ended = threading.Event()
         self._gil = GilYielder(self._stopping.wait)  # so that `stop` need not wait until a yield is over
         self._ident = 0
+        self._task = ""
+        """Its folder under /proc while the kernel lists it."""
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             _thread.start_new_thread(self._run, ())
@@ -200,6 +243,12 @@ class _AgentThread:
         self._stopping.set()
         return self._ended.wait(seconds)
 
+    def wait_gone(self, seconds: float) -> None:
+        """Waits until the kernel lists it no more: that is some microseconds after it has ended."""
+        until = time.monotonic() + seconds
+        while os.access(self._task, os.F_OK) and time.monotonic() < until:
+            time.sleep(GONE_SECONDS)
+
     def yield_gil(self) -> None:
         """Lets the program run Python for a moment. Does nothing on another thread."""
         if self._ident == _thread.get_ident():
@@ -207,11 +256,12 @@ class _AgentThread:
 
     def _run(self) -> None:
         self._ident = _thread.get_ident()
+        self._task = f"/proc/self/task/{threading.get_native_id()}"
         try:
             if self._after is not None:
                 self._after._ended.wait()
                 self._after = None
-            _name_this_thread()
+            _name_this_thread(self._task)
             self._wait_until(self._due)
             while not self._stopping.is_set():
                 self._due = time.monotonic() + self._reporter.tick()
@@ -234,12 +284,16 @@ _runtime: AgentRuntime | None = None
 _runtime_lock = threading.Lock()
 
 
-def start_probes(module: ModuleType, probes: Sequence[str]) -> None:
-    """Makes the probes of a module that was imported, in the one agent of this process."""
+def start_probes(module: ModuleType, probes: Sequence[str], daemon_socket: str = "") -> None:
+    """Makes the probes of a module that was imported, in the one agent of this process.
+
+    `daemon_socket`: where the daemon listens; empty, where the environment says.
+    """
     global _runtime
     with _runtime_lock:
         if _runtime is None:
-            _runtime = runtime = AgentRuntime(read_settings(os.environ))
+            paths = (daemon_socket,) if daemon_socket else agent_paths(os.environ, os.getuid())
+            _runtime = runtime = AgentRuntime(read_settings(os.environ), paths)
             os.register_at_fork(
                 before=runtime.before_fork,
                 after_in_parent=runtime.after_fork_in_parent,
@@ -249,9 +303,25 @@ def start_probes(module: ModuleType, probes: Sequence[str]) -> None:
     _runtime.start_probes(module, probes)
 
 
-def _channel() -> Channel:
-    uid = os.getuid()
-    return Channel(agent_paths(os.environ, uid), pack_hello(_hello()), trusted_uids=frozenset((ROOT, uid)))
+def wake(daemon_socket: str) -> None:
+    """Has an agent that was detached go on; with a socket, it looks for its daemon there from now on."""
+    if _runtime is not None:
+        _runtime.wake((daemon_socket,) if daemon_socket else ())
+
+
+def detach() -> None:
+    """Ends the agent's thread and connection; see `AgentRuntime.detach`."""
+    if _runtime is not None:
+        _runtime.detach()
+
+
+def state() -> tuple[tuple[str, ...], bool]:
+    """Names of the probes in this process, and whether a daemon has taken the connection."""
+    return ((), False) if _runtime is None else (_runtime.sources, _runtime.connected)
+
+
+def _channel(paths: Sequence[str]) -> Channel:
+    return Channel(paths, pack_hello(_hello()), trusted_uids=frozenset((ROOT, os.getuid())))
 
 
 def _hello() -> Hello:
@@ -272,10 +342,10 @@ def _read(path: str) -> str:
         os.close(descriptor)
 
 
-def _name_this_thread() -> None:
+def _name_this_thread(task: str) -> None:
     """So that tools which list the threads of a process show whose it is."""
     with contextlib.suppress(OSError):
-        descriptor = os.open(f"/proc/self/task/{threading.get_native_id()}/comm", os.O_WRONLY | os.O_CLOEXEC)
+        descriptor = os.open(f"{task}/comm", os.O_WRONLY | os.O_CLOEXEC)
         try:
             os.write(descriptor, THREAD_NAME)
         finally:

@@ -49,6 +49,8 @@ COMMANDS = (
     Command("stat", "blackbox.cli.commands.stat", "print a snapshot as JSON"),
     Command("stream", "blackbox.cli.commands.stream", "print every new snapshot as a line of JSON"),
     Command("run", "blackbox.cli.commands.run", "run a program so that the server sees inside it"),
+    Command("attach", "blackbox.cli.commands.attach", "bring the agent into a program that already runs"),
+    Command("detach", "blackbox.cli.commands.detach", "take the agent out of a program that goes on running"),
     Command("history", "blackbox.cli.commands.history", "print a metric over time"),
     Command("at", "blackbox.cli.commands.at", "print the snapshot as of a time"),
     Command("events", "blackbox.cli.commands.events", "print what happened"),

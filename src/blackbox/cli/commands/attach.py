@@ -1,0 +1,119 @@
+"""Bring the agent into a program that already runs, so that the server sees inside: blackbox attach PID
+
+For programs of Python 3.14 and newer, of the same user (root: of any), on this machine. The program is not stopped: its
+Python runs a line when it next can. 'blackbox detach PID' takes the agent out again. Experimental: not tried on a GPU.
+"""
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
+
+from blackbox.cli.common import attaching, server_arguments
+from blackbox.errors import UsageError
+from blackbox.injection import handover
+from blackbox.injection.objections import OTHER_WAYS, Objection, Refused, objections
+from blackbox.injection.program import Program
+
+NOT_SEEN = (
+    "Not seen: the stacks of memory that was allocated before (unless the program recorded them), and children that "
+    "start later."
+)
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Which program, and how carefully."""
+    attaching.add_flags(parser)
+    parser.add_argument(
+        "--all-gpu", action="store_true", help="all programs on a GPU that can be attached to, as the server lists them"
+    )
+    parser.add_argument("--socket", metavar="PATH", help="the server's agent socket (default: found by itself)")
+    server_arguments.add_server_flags(parser)
+
+
+def run(arguments: Namespace) -> int:
+    """Looks, asks, attaches, tells."""
+    if (arguments.pid is None) == (not arguments.all_gpu):
+        raise UsageError("which program? blackbox attach PID, or blackbox attach --all-gpu")
+    wait = attaching.wait_seconds(arguments)
+    if arguments.all_gpu:
+        return _all_gpu(arguments, wait)
+    seen = attaching.look(attaching.pid(arguments.pid))
+    if isinstance(seen, Refused):
+        return _refused(seen)
+    against = objections(seen)
+    if arguments.dry_run:
+        print(attaching.describe(seen, against))
+        return against[0].objection.exit_code if against else 0
+    if against:
+        return _refused(against[0])
+    socket = attaching.find_socket(arguments.socket)
+    if isinstance(socket, Refused):
+        return _refused(socket)
+    if not attaching.confirm(_what_will_be_done([seen]), arguments.yes):
+        return 1
+    return _attach(seen, socket, wait)
+
+
+def _all_gpu(arguments: Namespace, wait: float) -> int:
+    seen = [attaching.look(number) for number in _on_gpus(arguments, os.environ)]
+    left_alone = [one for one in seen if isinstance(one, Refused)]
+    chosen: list[Program] = []
+    for one in seen:
+        if isinstance(one, Program):
+            against = objections(one)
+            left_alone += against[:1]
+            chosen += [] if against else [one]
+    for refused in left_alone:
+        print(f"left alone: {refused.sentence}", file=sys.stderr)
+    if not chosen:
+        print("no program on a GPU can be attached to", file=sys.stderr)
+        return Objection.NO_FRAMEWORK.exit_code
+    if arguments.dry_run:
+        print("\n\n".join(attaching.describe(program, ()) for program in chosen))
+        return 0
+    socket = attaching.find_socket(arguments.socket)
+    if isinstance(socket, Refused):
+        return _refused(socket)
+    if not attaching.confirm(_what_will_be_done(chosen), arguments.yes):
+        return 1
+    return max(_attach(program, socket, wait) for program in chosen)
+
+
+def _on_gpus(arguments: Namespace, environ: Mapping[str, str]) -> list[int]:
+    snapshot = server_arguments.client(arguments, environ).snapshot(blocks="none")
+    return sorted({process.pid for process in snapshot.processes})
+
+
+def _what_will_be_done(chosen: list[Program]) -> list[str]:
+    programs = [f"  {program.pid:>7}  {program.name}  ({', '.join(program.frameworks)})" for program in chosen]
+    return [
+        "This writes into the memory of",
+        *programs,
+        "so that its Python starts the agent's thread when it next can. A fault here can end the program.",
+        attaching.EXPERIMENTAL,
+    ]
+
+
+def _attach(program: Program, socket: str, wait: float) -> int:
+    if not attaching.still_the_same(program):
+        return _refused(Refused(Objection.GONE, Objection.GONE.sentence(pid=program.pid)))
+    print(f"asked process {program.pid}; it is in when the program next runs Python", file=sys.stderr)
+    outcome = handover.ask(program, "attach", socket, wait)
+    if outcome.kind not in ("connected", "attached"):
+        return _refused(attaching.failed(program, outcome.kind, outcome.details, wait))
+    took = f"after {outcome.seconds:.1f} s, the program was not stopped"
+    if not outcome.details:
+        print(f"process {program.pid}: the agent is in ({took}), and waits: what is loaded there uses no GPU")
+    elif outcome.kind == "attached":
+        print(f"process {program.pid}: the agent is in ({took}), but has not reached the server at {socket} yet")
+    else:
+        print(f"process {program.pid}: the agent is in ({took}) and reports {outcome.details} to {socket}")
+        print("Seen from now on: the allocator's blocks and totals, purposes of tensors, KV pages.")
+    print(NOT_SEEN)
+    return 0
+
+
+def _refused(refused: Refused) -> int:
+    print(f"blackbox attach: {refused.sentence}\n{OTHER_WAYS}", file=sys.stderr)
+    return refused.objection.exit_code

@@ -1,0 +1,51 @@
+"""Take the agent out of a program that goes on running: blackbox detach PID
+
+Its thread and connection end; hooks that a framework cannot give back stay and do nothing. The same programs can be
+reached as by 'blackbox attach', however the agent came in.
+"""
+
+import sys
+from argparse import ArgumentParser, Namespace
+
+from blackbox.cli.common import attaching
+from blackbox.errors import UsageError
+from blackbox.injection import handover
+from blackbox.injection.objections import Refused, objections_to_detach
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Which program."""
+    attaching.add_flags(parser)
+
+
+def run(arguments: Namespace) -> int:
+    """Looks, asks, detaches, tells."""
+    if arguments.pid is None:
+        raise UsageError("which program? blackbox detach PID")
+    wait = attaching.wait_seconds(arguments)
+    seen = attaching.look(attaching.pid(arguments.pid))
+    if isinstance(seen, Refused):
+        return _refused(seen)
+    against = objections_to_detach(seen)
+    if arguments.dry_run:
+        print(attaching.describe(seen, against))
+        return against[0].objection.exit_code if against else 0
+    if against:
+        return _refused(against[0])
+    lines = [
+        f"This writes into the memory of process {seen.pid} ({seen.name}), so that its Python ends the agent's thread.",
+        attaching.EXPERIMENTAL,
+    ]
+    if not attaching.confirm(lines, arguments.yes):
+        return 1
+    outcome = handover.ask(seen, "detach", "", wait)
+    if outcome.kind not in ("detached", "absent"):
+        return _refused(attaching.failed(seen, outcome.kind, outcome.details, wait))
+    words = "the agent is out" if outcome.kind == "detached" else "no agent was in"
+    print(f"process {seen.pid}: {words} (after {outcome.seconds:.1f} s)")
+    return 0
+
+
+def _refused(refused: Refused) -> int:
+    print(f"blackbox detach: {refused.sentence}", file=sys.stderr)
+    return refused.objection.exit_code

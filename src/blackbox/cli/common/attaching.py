@@ -1,0 +1,120 @@
+"""What 'blackbox attach' and 'blackbox detach' share: looking at a program, asking first, telling what came of it."""
+
+import os
+import socket
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
+
+from blackbox.cli.common import parsers
+from blackbox.errors import FailureError, UsageError
+from blackbox.injection import program as programs
+from blackbox.injection.objections import Objection, Refused, refuse
+from blackbox.injection.program import Program
+
+WAIT_SECONDS = 10.0
+"""A main thread that waits in a library's code lets a script in only when it next runs Python."""
+EXPERIMENTAL = "Attaching is experimental: it has not been tried on a program that uses a GPU."
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    """Adds the pid, and the flags that both commands have."""
+    parser.add_argument("pid", metavar="PID", nargs="?", help="the program")
+    parser.add_argument(
+        "--wait", metavar="DURATION", help=f"for the program to run Python (default: {WAIT_SECONDS:g}s)"
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask first")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be done or refused, and why; nothing is written"
+    )
+
+
+def wait_seconds(arguments: Namespace) -> float:
+    """Raises `UsageError`."""
+    return WAIT_SECONDS if arguments.wait is None else parsers.named("--wait", parsers.duration_seconds, arguments.wait)
+
+
+def pid(text: str) -> int:
+    """Raises `UsageError`."""
+    return parsers.named("PID", parsers.count, text)
+
+
+def look(number: int) -> Program | Refused:
+    """The program, or why it cannot be looked at."""
+    try:
+        return programs.look(number)
+    except ProcessLookupError:
+        return Refused(Objection.GONE, Objection.GONE.sentence(pid=number))
+    except PermissionError:
+        return Refused(Objection.NOT_PERMITTED, Objection.NOT_PERMITTED.sentence(pid=number))
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise FailureError(f"process {number}: what the kernel shows of it cannot be read: {error}") from error
+
+
+def still_the_same(program: Program) -> bool:
+    """Whether its pid names the same program as when it was looked at."""
+    seen = look(program.pid)
+    return isinstance(seen, Program) and seen.start_ticks == program.start_ticks
+
+
+def find_socket(asked: str | None) -> str | Refused:
+    """Where this user's server listens for agents."""
+    from blackbox.wire.address import agent_paths
+
+    paths = (os.path.abspath(asked),) if asked else agent_paths(os.environ, os.getuid())  # noqa: PTH100 - a string
+    for path in paths:
+        with socket.socket(socket.AF_UNIX) as trial:
+            try:
+                trial.connect(path)
+            except (OSError, ValueError):
+                continue
+            return path
+    return Refused(Objection.NO_SERVER, Objection.NO_SERVER.sentence(socket=" or ".join(paths)))
+
+
+def describe(program: Program, against: Sequence[Refused]) -> str:
+    """Lines for `--dry-run`."""
+    version = "unknown" if program.version is None else ".".join(map(str, program.version))
+    rows = [
+        ("process", f"{program.pid} ({program.name}), started {program.age_seconds:.0f} s ago, state {program.state}"),
+        ("user", str(program.ids.uid)),
+        ("Python", f"{version}, {program.executable}"),
+        ("mechanism", "remote debugging of Python 3.14 (PEP 768): the program is not stopped"),
+        ("frameworks", ", ".join(program.frameworks) or "none that the agent knows"),
+        (
+            "namespaces",
+            f"{', '.join(program.namespaces)}: another than here" if program.namespaces else "those of here",
+        ),
+        *(("refused", refused.sentence) for refused in against),
+    ]
+    if not against:
+        rows.append(("", "nothing speaks against it"))
+    return "\n".join(f"{name:<11} {value}".strip() for name, value in rows)
+
+
+def confirm(lines: Sequence[str], yes: bool, ask: Callable[[str], str] = input) -> bool:
+    """Says what will be done, and asks, unless `yes`. Raises `UsageError` where nobody can be asked."""
+    print("\n".join(lines), file=sys.stderr)
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise UsageError("nobody to ask here: --yes goes on without asking, --dry-run only looks")
+    sys.stderr.write("Continue? [y/N] ")
+    sys.stderr.flush()
+    try:
+        return ask("").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+
+
+def failed(program: Program, kind: str, details: str, wait: float) -> Refused:
+    """Why a request came to nothing."""
+    if kind == "taken-back":
+        return refuse(Objection.NOT_RUN, program, wait=wait)
+    if kind == "ended":
+        return refuse(Objection.ENDED, program)
+    if kind == "refused" and "not enabled" in details:
+        return refuse(Objection.DEBUGGING_OFF, program)
+    return refuse(
+        Objection.KERNEL if kind == "refused" else Objection.FAILED, program, reason=details or "no reason given"
+    )

@@ -1,0 +1,88 @@
+"""Runs inside the program, on a thread of its own: brings the agent in or out, and writes what came of it.
+
+Not imported there but sent, as text, to a Python that may have no Blackbox installed. Standard library alone. It prints
+nothing, raises nothing, and leaves `sys.path` and `os.environ` as they are.
+"""
+
+from typing import Any
+
+CONNECT_SECONDS = 3.0
+"""How long the agent may take to reach the server before that is told as not done."""
+LOOK_SECONDS = 0.01
+STATUS_BYTES = 200
+"""In the letter's first line, for the answer."""
+
+
+def work(letter: str, folder: str, socket: str, task: str) -> None:
+    """`task` is `attach` or `detach`; `letter` the file that takes the answer, `folder` where Blackbox lies, `socket`
+    where the server listens. Never raises.
+    """
+    try:
+        answer = detach() if task == "detach" else attach(folder, socket)
+    except BaseException as error:
+        answer = f"failed {type(error).__name__}: {error}".partition("\n")[0]
+    try:  # noqa: SIM105 - the less is imported there, the better
+        tell(letter, answer)
+    except BaseException:  # noqa: S110 - nobody waits for it any more
+        pass
+
+
+def tell(letter: str, answer: str) -> None:
+    """Writes the answer behind the `#` of the letter's first line. Raises `OSError`."""
+    import os
+
+    file = os.open(letter, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.pwrite(file, answer.encode()[:STATUS_BYTES].ljust(STATUS_BYTES), 1)
+    finally:
+        os.close(file)
+
+
+def attach(folder: str, socket: str) -> str:
+    """Starts or wakes the agent; its answer tells which frameworks it sees, and whether the server has taken it."""
+    import sys
+    import time
+
+    if not hasattr(package(folder), "__path__"):
+        return "failed it has a module of its own named blackbox"
+    from blackbox.agent import bootstrap
+
+    if not hasattr(bootstrap, "detach"):
+        return "failed an older Blackbox is installed there, whose agent cannot come late"
+    bootstrap.attach(socket)
+    runtime = sys.modules.get("blackbox.agent.runtime")
+    if runtime is None:
+        return "attached"
+    until = time.monotonic() + CONNECT_SECONDS
+    while True:
+        sources, connected = runtime.state()
+        if connected or not sources or time.monotonic() >= until:
+            return f"{'connected' if connected else 'attached'} {','.join(sources)}"
+        time.sleep(LOOK_SECONDS)
+
+
+def detach() -> str:
+    """Ends the agent, where there is one."""
+    import sys
+
+    bootstrap = sys.modules.get("blackbox.agent.bootstrap")
+    if bootstrap is None:
+        return "absent"
+    bootstrap.detach()
+    return "detached"
+
+
+def package(folder: str) -> Any:
+    """`blackbox`, with `folder` never on `sys.path`: what else lies there is not the program's business."""
+    import sys
+    from importlib import util
+
+    if "blackbox" not in sys.modules:
+        place = f"{folder}/blackbox"
+        spec = util.spec_from_file_location("blackbox", f"{place}/__init__.py", submodule_search_locations=[place])
+        if spec is None or spec.loader is None:
+            raise ImportError(place)
+        module = util.module_from_spec(spec)
+        sys.modules["blackbox"] = module
+        spec.loader.exec_module(module)
+    return sys.modules["blackbox"]

@@ -1,0 +1,116 @@
+"""When a program is left alone, and what is said then. Looked at before anything is written."""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import NamedTuple
+
+from blackbox.injection.program import Program, own_machine
+
+OLDEST = (3, 14)
+"""Of Python: the first that runs a script for others at a safe point of its own (PEP 768)."""
+AGE_SECONDS_MIN = 5.0
+"""A younger program may still be setting up its interpreter."""
+OFF = ("0", "off", "false", "no")
+"""Values of `BLACKBOX_AGENT` that keep the agent out; as the agent reads them."""
+
+OTHER_WAYS = (
+    "Other ways in: start it with 'blackbox run -- PROGRAM', call blackbox.attach() in it, or install Blackbox where "
+    "vLLM runs (docs/agent.md)."
+)
+
+
+class Objection(Enum):
+    """Each with its exit code and its sentence; `{name}` and the like are filled in from the program."""
+
+    GONE = 10, "there is no process {pid}"
+    NOT_PERMITTED = 11, "the kernel does not let this user look into process {pid}: attach as its user, or as root"
+    ENDED = 12, "process {pid} has ended"
+    NOT_PYTHON = 13, "process {pid} ({name}) is no Python that shows its version"
+    OLD_PYTHON = 14, "process {pid} ({name}) runs Python {version}; from outside only 3.14 and newer can be attached to"
+    YOUNG = 15, "process {pid} ({name}) is younger than {age_min:.0f} s and may still be starting; try again"
+    NO_FRAMEWORK = 16, "process {pid} ({name}) has loaded no framework that the agent knows: {known}"
+    STOPPED = 17, "process {pid} ({name}) is stopped; it can be attached to when it runs again"
+    TRACED = 18, "process {pid} ({name}) is being debugged by process {tracer_pid}"
+    REPLACED = 19, "the interpreter of process {pid} ({name}) was replaced on the disk since it started: {executable}"
+    FORBIDDEN = 20, "process {pid} ({name}) says BLACKBOX_AGENT={agent}: the agent stays out"
+    DEBUGGING_OFF = 21, "process {pid} ({name}) has remote debugging switched off"
+    OTHER_MACHINE = 22, "process {pid} ({name}) is of another architecture than this Blackbox"
+    C_LIBRARY = 23, "process {pid} ({name}) does not run on the GNU C library, on which alone attaching was tried"
+    ELSEWHERE = 24, "process {pid} ({name}) is in a container or another namespace ({namespaces})"
+    NO_SERVER = 25, "no server listens for agents at {socket}: start one with 'blackbox serve'"
+    KERNEL = 26, "process {pid} ({name}) could not be written to: {reason}"
+    NOT_RUN = 27, "process {pid} ({name}) ran no Python within {wait:.0f} s; the request was taken back"
+    FAILED = 28, "the agent could not be started in process {pid} ({name}): {reason}"
+
+    @property
+    def exit_code(self) -> int:
+        return self.value[0]
+
+    def sentence(self, **figures: object) -> str:
+        """One line, with these figures in it."""
+        return self.value[1].format(**figures)
+
+
+class Refused(NamedTuple):
+    """Why a program was left alone."""
+
+    objection: Objection
+    sentence: str
+
+
+def refuse(objection: Objection, program: Program, **figures: object) -> Refused:
+    """With what is known of the program in its sentence."""
+    version = "?" if program.version is None else ".".join(map(str, program.version))
+    sentence = objection.sentence(
+        pid=program.pid,
+        name=program.name,
+        version=version,
+        tracer_pid=program.tracer_pid,
+        executable=program.executable,
+        namespaces=", ".join(program.namespaces),
+        agent=program.environment.get("BLACKBOX_AGENT", ""),
+        age_min=AGE_SECONDS_MIN,
+        known="PyTorch, JAX, CuPy, RMM",
+        **figures,
+    )
+    return Refused(objection, sentence)
+
+
+def objections(program: Program) -> tuple[Refused, ...]:
+    """All that speaks against attaching to this program, the weightiest first; empty where nothing does."""
+    return tuple(refuse(objection, program) for objection, holds in _RULES.items() if holds(program))
+
+
+def objections_to_detach(program: Program) -> tuple[Refused, ...]:
+    """The same for taking the agent out: what it has loaded and its age do not matter then."""
+    return tuple(
+        refused
+        for refused in objections(program)
+        if refused.objection not in (Objection.YOUNG, Objection.NO_FRAMEWORK, Objection.FORBIDDEN)
+    )
+
+
+def _debugging_off(program: Program) -> bool:
+    flags = zip(("", *program.arguments), program.arguments, strict=False)
+    by_flag = any(
+        argument == "-Xdisable_remote_debug" or (before, argument) == ("-X", "disable_remote_debug")
+        for before, argument in flags
+    )
+    return by_flag or bool(program.environment.get("PYTHON_DISABLE_REMOTE_DEBUG"))
+
+
+_RULES: dict[Objection, Callable[[Program], bool]] = {
+    Objection.ENDED: lambda program: program.state in "ZX",
+    Objection.NOT_PYTHON: lambda program: program.version is None,
+    Objection.OTHER_MACHINE: lambda program: program.machine != own_machine(),
+    Objection.C_LIBRARY: lambda program: program.c_library != "glibc",
+    Objection.OLD_PYTHON: lambda program: program.version is not None and program.version < OLDEST,
+    Objection.FORBIDDEN: lambda program: program.environment.get("BLACKBOX_AGENT", "").strip().lower() in OFF,
+    Objection.DEBUGGING_OFF: _debugging_off,
+    Objection.ELSEWHERE: lambda program: bool(program.namespaces),
+    Objection.REPLACED: lambda program: program.replaced and not program.namespaces,
+    Objection.TRACED: lambda program: program.state == "t" or program.tracer_pid != 0,
+    Objection.STOPPED: lambda program: program.state == "T",
+    Objection.YOUNG: lambda program: program.age_seconds < AGE_SECONDS_MIN,
+    Objection.NO_FRAMEWORK: lambda program: not program.frameworks,
+}

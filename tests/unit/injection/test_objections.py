@@ -1,0 +1,90 @@
+"""Each reason to leave a program alone has its own sentence and exit code."""
+
+import pytest
+
+from blackbox.injection.objections import Objection, objections, objections_to_detach, refuse
+from blackbox.injection.program import Ids, Program, own_machine
+
+FINE = Program(
+    pid=7,
+    start_ticks=1,
+    name="train.py",
+    ids=Ids(1000, 1000, ()),
+    age_seconds=60.0,
+    state="R",
+    tracer_pid=0,
+    executable="/usr/bin/python3.14",
+    replaced=False,
+    machine=own_machine(),
+    version=(3, 14),
+    frameworks=("PyTorch",),
+    c_library="glibc",
+    environment={},
+    arguments=("python3.14", "train.py"),
+    namespaces=(),
+)
+
+CASES = {
+    Objection.ENDED: {"state": "Z"},
+    Objection.NOT_PYTHON: {"version": None},
+    Objection.OLD_PYTHON: {"version": (3, 13)},
+    Objection.YOUNG: {"age_seconds": 4.9},
+    Objection.NO_FRAMEWORK: {"frameworks": ()},
+    Objection.STOPPED: {"state": "T"},
+    Objection.TRACED: {"tracer_pid": 99},
+    Objection.REPLACED: {"replaced": True},
+    Objection.FORBIDDEN: {"environment": {"BLACKBOX_AGENT": "Off"}},
+    Objection.OTHER_MACHINE: {"machine": b"\0\0"},
+    Objection.C_LIBRARY: {"c_library": "musl"},
+    Objection.ELSEWHERE: {"namespaces": ("mnt",)},
+}
+
+
+def test_an_ordinary_program_is_not_refused() -> None:
+    assert objections(FINE) == ()
+    assert objections(FINE._replace(version=(3, 15))) == ()
+
+
+@pytest.mark.parametrize(("objection", "changed"), CASES.items(), ids=lambda value: getattr(value, "name", ""))
+def test_each_has_its_reason(objection: Objection, changed: dict[str, object]) -> None:
+    (refused,) = objections(FINE._replace(**changed))
+    assert refused.objection is objection
+    assert "7" in refused.sentence
+    assert "{" not in refused.sentence
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"environment": {"PYTHON_DISABLE_REMOTE_DEBUG": "1"}},
+        {"arguments": ("python3.14", "-X", "disable_remote_debug", "a.py")},
+        {"arguments": ("python3.14", "-Xdisable_remote_debug", "a.py")},
+    ],
+)
+def test_remote_debugging_that_is_off(changed: dict[str, object]) -> None:
+    (refused,) = objections(FINE._replace(**changed))
+    assert refused.objection is Objection.DEBUGGING_OFF
+
+
+def test_all_reasons_are_told_the_weightiest_first() -> None:
+    found = objections(FINE._replace(version=(3, 9), frameworks=(), age_seconds=0.0))
+    assert [refused.objection for refused in found] == [Objection.OLD_PYTHON, Objection.YOUNG, Objection.NO_FRAMEWORK]
+    assert "Python 3.9" in found[0].sentence
+
+
+def test_an_agent_can_be_taken_out_where_it_could_not_be_brought_in() -> None:
+    program = FINE._replace(frameworks=(), age_seconds=1.0, environment={"BLACKBOX_AGENT": "0"})
+    assert objections_to_detach(program) == ()
+    assert [one.objection for one in objections_to_detach(program._replace(state="T"))] == [Objection.STOPPED]
+
+
+def test_codes_and_sentences_are_all_different() -> None:
+    assert len({objection.exit_code for objection in Objection}) == len(Objection)
+    assert len({objection.value[1] for objection in Objection}) == len(Objection)
+    assert all(9 < objection.exit_code < 126 for objection in Objection), "neither our own nor the shell's"
+
+
+def test_figures_come_into_the_sentence() -> None:
+    assert refuse(Objection.NOT_RUN, FINE, wait=10.0).sentence == (
+        "process 7 (train.py) ran no Python within 10 s; the request was taken back"
+    )
