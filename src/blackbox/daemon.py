@@ -8,24 +8,28 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvloop
 
-from blackbox.errors import FailureError
+from blackbox.errors import FailureError, UsageError
 from blackbox.events import EventDetectors, EventWatcher
 from blackbox.events.counts import EventCounts
 from blackbox.hub import Hub
 from blackbox.model.endpoints import COLUMNS, METRICS, SNAPSHOT, SNAPSHOT_STREAM
 from blackbox.model.event import Event
+from blackbox.model.forecast import Outlook
 from blackbox.model.status import ServerStats
+from blackbox.model.view import Shape
 from blackbox.paths import SNAPSHOT_SUFFIXES, data_directory, runtime_directory
 from blackbox.pidfile import announced
 from blackbox.readiness import ServiceManager
 from blackbox.recorder import HeldError, Recorder
 from blackbox.recorder.dumps.file import is_dump
 from blackbox.recorder.dumps.keeper import DumpKeeper
+from blackbox.recorder.query.outlook import forecast_of
 from blackbox.recorder.storage.directory import DEMO_DIRECTORY
 from blackbox.recorder.storage.dump_files import DUMPS_DIRECTORY
 from blackbox.sampling.replay import Replay
@@ -36,10 +40,15 @@ from blackbox.settings import LOOPBACK, Settings
 from blackbox.sources import SOURCES, SourceContext, SourceSpec
 from blackbox.sources.vendor import VENDOR, vendor_of
 
+if TYPE_CHECKING:
+    from blackbox.outputs.notify.notifier import Notifier
+
 SAMPLER_STOP_SECONDS = 1.5
 """A source that hangs is killed well within this."""
 RECORDER_STOP_SECONDS = 1.0
 """What is queued is written in milliseconds; a disk that hangs may keep the rest."""
+NOTIFIER_STOP_SECONDS = 1.0
+"""A message that is on its way arrives by then, or the service is not there."""
 STOP_SECONDS_MAX = 2.7
 """What is not closed by then ends with the process; 3 s promised in all."""
 WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104 - told apart, not bound
@@ -72,6 +81,7 @@ async def _run(settings: Settings, origins: Mapping[str, str]) -> None:
     recorder = _make_recorder(settings)
     counts = EventCounts()
     hub.subscribe(lambda published: counts.take(published.moment))
+    notifier = await asyncio.to_thread(_make_notifier, settings, recorder, hub, lambda: _dashboard(settings, server))
     server = Server(
         hub,
         settings,
@@ -79,6 +89,7 @@ async def _run(settings: Settings, origins: Mapping[str, str]) -> None:
         recorder_status=None if recorder is None else recorder.status,
         event_counts=counts.by_kind,
         setting_origins=origins,
+        notify_status=None if notifier is None else notifier.status,
     )
     await server.start()  # first of all, so that a taken port is found before any GPU is opened
     loop.add_signal_handler(signal.SIGHUP, stopping.set if os.isatty(STDIN) else server.reload)
@@ -89,7 +100,10 @@ async def _run(settings: Settings, origins: Mapping[str, str]) -> None:
     loop.add_signal_handler(signal.SIGUSR1, sampler.release)
     loop.add_signal_handler(signal.SIGUSR2, sampler.resume)
     dumps = None if recorder is None else _start_recording(recorder, hub, settings)
-    watcher = EventWatcher(EventDetectors(settings.thresholds_percent), _noter(counts, recorder, dumps))
+    if notifier is not None:
+        hub.subscribe(lambda published: notifier.take(published.moment))  # first: it knows the moment of each event
+        notifier.start()
+    watcher = EventWatcher(EventDetectors(settings.thresholds_percent), _noter(counts, recorder, dumps, notifier))
     hub.subscribe(lambda published: watcher.observe(published.moment))
     sampler.start()
     with _announcement(server.port):
@@ -97,13 +111,22 @@ async def _run(settings: Settings, origins: Mapping[str, str]) -> None:
         await stopping.wait()
         log.info("stopping")
         manager.stopping()
-        await _stop(server, sampler, recorder, dumps)
+        await _stop(server, sampler, recorder, dumps, notifier)
 
 
-async def _stop(server: Server, sampler: Sampler | Replay, recorder: Recorder | None, dumps: DumpKeeper | None) -> None:
+async def _stop(
+    server: Server,
+    sampler: Sampler | Replay,
+    recorder: Recorder | None,
+    dumps: DumpKeeper | None,
+    notifier: "Notifier | None",
+) -> None:
     try:
         async with asyncio.timeout(STOP_SECONDS_MAX):
-            await asyncio.gather(server.stop(), asyncio.to_thread(sampler.close, SAMPLER_STOP_SECONDS))
+            closing = [asyncio.to_thread(sampler.close, SAMPLER_STOP_SECONDS)]
+            if notifier is not None:
+                closing.append(asyncio.to_thread(notifier.close, NOTIFIER_STOP_SECONDS))
+            await asyncio.gather(server.stop(), *closing)
             if recorder is not None:
                 await asyncio.to_thread(recorder.close, RECORDER_STOP_SECONDS)
             if dumps is not None:
@@ -137,7 +160,46 @@ def _start_recording(recorder: Recorder, hub: Hub, settings: Settings) -> DumpKe
     return dumps
 
 
-def _noter(counts: EventCounts, recorder: Recorder | None, dumps: DumpKeeper | None) -> Callable[[Event], None]:
+def _make_notifier(
+    settings: Settings, recorder: Recorder | None, hub: Hub, address: Callable[[], str]
+) -> "Notifier | None":
+    """Raises `BlackboxError` where people could not be told."""
+    if not settings.notify and settings.notify_file is None:
+        return None
+    if settings.replay is not None:
+        raise UsageError("--notify and --replay exclude each other: what is replayed is over")
+    # no other server needs it, nor Apprise
+    from blackbox.outputs.notify.notifier import Notifier
+    from blackbox.outputs.notify.services import load_services
+
+    recording = None if recorder is None else recorder.recording
+
+    def outlook() -> Sequence[Outlook]:
+        latest = hub.latest
+        if latest is None or recording is None:
+            return ()
+        return forecast_of(recording, latest.snapshot(Shape(None, "summary", None)), latest.moment.timestamp).gpus
+
+    return Notifier(
+        load_services(settings.notify, settings.notify_file),
+        host=socket.gethostname(),
+        address=address,
+        outlook=None if recording is None else outlook,
+        within_seconds=settings.notify_within_seconds,
+    )
+
+
+def _dashboard(settings: Settings, server: Server) -> str:
+    """Where people reach it: what the settings say, else this machine by the name it has."""
+    if settings.public_url is not None:
+        return settings.public_url
+    host = "localhost" if {*settings.hosts} <= {*LOOPBACK} else socket.gethostname()
+    return f"{'https' if server.is_secure else 'http'}://{host}:{server.port}"
+
+
+def _noter(
+    counts: EventCounts, recorder: Recorder | None, dumps: DumpKeeper | None, notifier: "Notifier | None"
+) -> Callable[[Event], None]:
     """Where detected events go, beside the log."""
 
     def note(event: Event) -> None:
@@ -145,6 +207,8 @@ def _noter(counts: EventCounts, recorder: Recorder | None, dumps: DumpKeeper | N
         if recorder is not None and dumps is not None:
             recorder.note(event)
             dumps.note(event)
+        if notifier is not None:
+            notifier.note(event)
 
     return note
 

@@ -62,6 +62,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How many times as fast as it was."""
     thresholds_percent: tuple[float, ...] = (95.0,)
     """Shares of a GPU's memory in use whose crossing is an event."""
+    notify: tuple[str, ...] = ()
+    """Addresses of Apprise that are told of what went wrong; none holds a secret."""
+    notify_file: Path | None = None
+    """File with more of them, which may."""
+    notify_within_seconds: float = 900.0
+    """A GPU that would be full sooner than this is told of."""
+    public_url: str | None = None
+    """Where people reach the dashboard, for links to it; None for the host's name and the port."""
     source_options: dict[str, object] = {}
     """Key of a source's option (`blackbox.sources.base.SourceOption`) -> its value, of those that were set."""
     log_level: str = "info"

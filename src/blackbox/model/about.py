@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from blackbox.model.quantity import Bytes, Count
+from blackbox.model.status import NotifyStatus
 
 SettingValue = bool | int | float | str | tuple[str, ...] | None
 
@@ -52,6 +53,8 @@ class OwnCost(Struct, frozen=True, kw_only=True):
     """Answers and events."""
     waiting_bytes: Bytes
     """Held until clients take them."""
+    notify: NotifyStatus | None = None
+    """How the notifications go; null where none are sent."""
 
 
 class ProcessCoverage(Struct, frozen=True, kw_only=True):

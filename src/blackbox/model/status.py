@@ -112,3 +112,22 @@ class RecorderStatus(Struct, frozen=True, kw_only=True):
     dumps_evicted: dict[str, dict[str, int]] = {}
     """Kind of event -> whose limit was reached (`kind_dumps`, `owner_dumps`, `owner_bytes`, `dumps`, `bytes`) -> dumps
     deleted since the start."""
+
+
+class NotifyStatus(Struct, frozen=True, kw_only=True):
+    """How the notifications go."""
+
+    services: tuple[str, ...]
+    """Scheme and place in the list of each address, never the address."""
+    sent_total: Count
+    """Messages that a service took; each service counts."""
+    failures_total: Count
+    """Messages that a service did not take; each is tried again a few times."""
+    folded_total: Count
+    """Notices told together with others."""
+    dropped_total: Count
+    """Messages given up, and notices that came faster than they could be taken."""
+    waiting: Count
+    """Notices and messages not sent yet."""
+    last_failure: str | None
+    """Which service failed last, and why."""

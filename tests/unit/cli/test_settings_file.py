@@ -80,6 +80,10 @@ def test_every_option_can_be_written_in_every_place(tmp_path: Path) -> None:
         "vendor": "amd",
         "replay": "/r.bbdump",
         "speed": "10x",
+        "notify": "json://localhost/",
+        "notify_file": "/n",
+        "notify_within": "30m",
+        "public_url": "https://gpu1.example.org",
     }
     file = tmp_path / "c.toml"
     file.write_text("".join(f"{key} = {'true' if text == 'true' else repr(text)}\n" for key, text in texts.items()))

@@ -87,7 +87,8 @@ def _stays_on_this_machine(words: list[str]) -> bool:
     command = next(command for command in COMMANDS if command.name == "serve")
     arguments = command_parser(command).parse_args(words)
     settings = load_settings(arguments, {})
-    return {*settings.hosts} <= {*LOOPBACK, "localhost"} and "engine" not in settings.source_options
+    outside = settings.notify or settings.notify_file or "engine" in settings.source_options
+    return {*settings.hosts} <= {*LOOPBACK, "localhost"} and not outside
 
 
 def _install(path: Path, text: str, *, system: bool, start: bool) -> int:

@@ -135,6 +135,20 @@ def name(text: str) -> str:
     return text.strip()
 
 
+def web_address(text: str) -> str:
+    """An address of a web page, without what only browsers add to it."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(text.strip())
+        known = parts.scheme in ("http", "https") and parts.hostname
+    except ValueError:
+        known = False
+    if not known or not text.isprintable():
+        raise UsageError(f"{text!r} is no address of a web page (example: https://gpu1.example.org:6767)")
+    return text.strip().partition("#")[0].rstrip("/")
+
+
 def switch(text: str) -> bool:
     """1, true, yes, on; 0, false, no, off."""
     value = _SWITCH_TEXTS.get(text.strip().lower())

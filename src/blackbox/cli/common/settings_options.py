@@ -115,6 +115,38 @@ RECORDING = (
         many=True,
     ),
 )
+NOTIFYING = (
+    Option(
+        "notify",
+        "notify",
+        parsers.name,
+        "tell this address (of Apprise, such as json://localhost:8080/) of out-of-memory, crashes, thresholds and "
+        "memory that fills; an address that holds a secret belongs in --notify-file (default: none)",
+        "URL",
+        many=True,
+    ),
+    Option(
+        "notify_file",
+        "notify_file",
+        parsers.path,
+        "file with such addresses, one a line; nobody else may be able to read it",
+        "FILE",
+    ),
+    Option(
+        "notify_within",
+        "notify_within_seconds",
+        parsers.duration_seconds,
+        "tell of a GPU that would be full within this long (default: 15m)",
+        "DURATION",
+    ),
+    Option(
+        "public_url",
+        "public_url",
+        parsers.web_address,
+        "where people reach the dashboard, for links to it (default: the host's name and the port)",
+        "URL",
+    ),
+)
 LOGGING = (Option("log_level", "log_level", parsers.log_level, "least to log on stderr (default: info)", "LEVEL"),)
 
 
@@ -130,6 +162,7 @@ def all_options() -> tuple[Option, ...]:
         *SERVING,
         *(_of_source(option) for spec in others for option in spec.options),
         *RECORDING,
+        *NOTIFYING,
         _of_source(VENDOR),
         *(_of_source(option) for spec in gpu_sources for option in spec.options),
         *LOGGING,

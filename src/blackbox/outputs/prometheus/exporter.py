@@ -14,7 +14,7 @@ from blackbox.model.event import EventKind
 from blackbox.model.facts import DRIVER_EVENTS, DRIVER_EVENTS_WATCHED
 from blackbox.model.moment import Moment
 from blackbox.model.sample import Sample
-from blackbox.model.status import RecorderStatus, ServerStats
+from blackbox.model.status import NotifyStatus, RecorderStatus, ServerStats
 from blackbox.model.view import Shape
 from blackbox.outputs.prometheus.family import Family, metrics
 from blackbox.outputs.prometheus.gpus import (
@@ -53,6 +53,7 @@ class PrometheusExporter:
         process_metrics: bool = False,
         recorder: Callable[[], RecorderStatus] | None = None,
         events: Callable[[], Mapping[EventKind, int]] | None = None,
+        notify: Callable[[], NotifyStatus] | None = None,
     ) -> None:
         """`events`: how many there were since the start, by kind."""
         self._hub = hub
@@ -61,6 +62,7 @@ class PrometheusExporter:
         self._clock = clock
         self._recorder = recorder
         self._events = events
+        self._notify = notify
         self._process_metrics = process_metrics
         self._process = ProcessCollector(registry=None)
         self._lock = threading.Lock()
@@ -118,6 +120,7 @@ class PrometheusExporter:
             xids=self._xids.by_gpu(),
             events={} if self._events is None else self._events(),
             recorder=None if self._recorder is None else self._recorder(),
+            notify=None if self._notify is None else self._notify(),
         )
         return _text(metrics(SERVER_FAMILIES, state)) + _text(self._process.collect())
 

@@ -8,7 +8,7 @@ from blackbox.model.event import EventKind
 from blackbox.model.facts import DRIVER_VERSION, NVML_VERSION, PID_SCOPE
 from blackbox.model.moment import Moment
 from blackbox.model.series import MetricType
-from blackbox.model.status import RecorderStatus, ServerStats, SourceStatus
+from blackbox.model.status import NotifyStatus, RecorderStatus, ServerStats, SourceStatus
 from blackbox.outputs.prometheus.family import Family, LabelledValue
 
 REFUSALS_KEY = re.compile(r"agents_refused_(\w+)_total")
@@ -40,6 +40,8 @@ class ServerState(NamedTuple):
     """Kind -> events since the server started; empty where nobody counts."""
     recorder: RecorderStatus | None = None
     """None where nothing is recorded."""
+    notify: NotifyStatus | None = None
+    """None where nobody is notified."""
 
 
 def server_families() -> Iterator[Family[ServerState]]:
@@ -75,6 +77,8 @@ def server_families() -> Iterator[Family[ServerState]]:
         ("kind", "reason"),
         _evicted,
     )
+    for name, kind, text, told in NOTIFY:
+        yield Family(f"blackbox_notify_{name}", kind, text, (), _of_notify(told))
 
 
 INFO_FACTS = (DRIVER_VERSION, NVML_VERSION, PID_SCOPE)
@@ -200,6 +204,14 @@ RECORDER: tuple[tuple[str, MetricType, str, Callable[[RecorderStatus], float]], 
     ("dumps", "gauge", "Dumps kept beside the recording, as of the last minute.", lambda it: it.dumps),
 )
 
+NOTIFY: tuple[tuple[str, MetricType, str, Callable[[NotifyStatus], int]], ...] = (
+    ("sent_total", "counter", "Messages that a service took.", lambda it: it.sent_total),
+    ("failures_total", "counter", "Messages that a service did not take.", lambda it: it.failures_total),
+    ("folded_total", "counter", "Notices told together with others.", lambda it: it.folded_total),
+    ("dropped_total", "counter", "Notices and messages given up.", lambda it: it.dropped_total),
+    ("waiting", "gauge", "Notices and messages not sent yet.", lambda it: it.waiting),
+)
+
 
 def _build(seen: ServerState) -> Iterator[LabelledValue]:
     yield (seen.build.version, seen.build.python_version), 1
@@ -254,6 +266,14 @@ def _of_recorder(count: Callable[[RecorderStatus], float]) -> Callable[[ServerSt
     def series(seen: ServerState) -> Iterator[LabelledValue]:
         if seen.recorder is not None:
             yield (), float(count(seen.recorder))
+
+    return series
+
+
+def _of_notify(count: Callable[[NotifyStatus], int]) -> Callable[[ServerState], Iterator[LabelledValue]]:
+    def series(seen: ServerState) -> Iterator[LabelledValue]:
+        if seen.notify is not None:
+            yield (), count(seen.notify)
 
     return series
 

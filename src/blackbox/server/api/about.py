@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
@@ -30,6 +31,8 @@ NO_STORE = (("Cache-Control", "no-store"),)
 DEFAULT = "default"
 PASSWORD = re.compile(r"(?<=//)[^/@\s]*@")
 """User and password in an address."""
+HIDDEN_AFTER_SCHEME = ("notify",)
+"""Settings whose values are addresses that may be secrets from end to end."""
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -70,6 +73,7 @@ def status(context: Context, _request: Request, _viewer: Viewer, _query: Query) 
         errors_total=stats.errors_total,
         sent_bytes_total=stats.bytes_sent_total,
         waiting_bytes=stats.waiting_bytes,
+        notify=None if context.notify_status is None else context.notify_status(),
     )
     return Response(200, msgspec.json.encode(cost), JSON, NO_STORE)
 
@@ -99,10 +103,16 @@ def in_force(settings: Settings, origins: Mapping[str, str]) -> SettingsInForce:
     values |= {option.key: settings.source_options.get(option.key) for spec in SOURCES for option in spec.options}
     values |= settings.source_options
     rows = [
-        SettingInForce(name=name, value=_shown(value), origin=origins.get(name, DEFAULT))
+        SettingInForce(name=name, value=_shown(_without_secrets(name, value)), origin=origins.get(name, DEFAULT))
         for name, value in values.items()
     ]
     return SettingsInForce(settings=tuple(sorted(rows, key=lambda row: row.origin == DEFAULT)))
+
+
+def _without_secrets(name: str, value: object) -> object:
+    if name in HIDDEN_AFTER_SCHEME and isinstance(value, tuple):
+        return tuple(f"{str(item).partition('://')[0]}://..." for item in cast("tuple[object, ...]", value))
+    return value
 
 
 def _shown(value: object) -> SettingValue:

@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from typing import TYPE_CHECKING, NamedTuple
 
 from blackbox.hub import Hub
-from blackbox.model.status import RecorderStatus, ServerStats
+from blackbox.model.status import NotifyStatus, RecorderStatus, ServerStats
 from blackbox.server.http.limits import Limits
 from blackbox.server.http.query_pool import QueryPool
 from blackbox.server.http.waiting_budget import WaitingBudget
@@ -40,5 +40,7 @@ class Context(NamedTuple):
     """Likewise."""
     recorder_status: Callable[[], RecorderStatus] | None
     """Likewise."""
+    notify_status: Callable[[], NotifyStatus] | None
+    """None where nobody is notified."""
     setting_origins: Mapping[str, str]
     """Name of a setting -> where it was set; those at their default are absent."""

@@ -3,10 +3,7 @@
 import msgspec
 
 from blackbox.analysis.compare import compare
-from blackbox.analysis.forecast import WINDOWS_SECONDS, forecast
 from blackbox.analysis.growth_origin import growth_origin
-from blackbox.analysis.kv_cache import WINDOW_SECONDS as WEEK_SECONDS
-from blackbox.analysis.trend import POINTS_MAX as TREND_POINTS
 from blackbox.hub import Published
 from blackbox.merge import merge
 from blackbox.model import endpoints
@@ -15,6 +12,7 @@ from blackbox.model.snapshot import Process
 from blackbox.model.view import Shape, UnknownGpuError, with_blocks
 from blackbox.model.visibility import visible_event
 from blackbox.recorder import Recording
+from blackbox.recorder.query.outlook import forecast_of
 from blackbox.server.api.context import Context
 from blackbox.server.api.endpoint import handles
 from blackbox.server.api.recording import recorded_answer
@@ -23,8 +21,6 @@ from blackbox.server.http.query import Query
 from blackbox.server.http.request import Request
 from blackbox.server.http.response import unavailable
 
-KV_POINTS = 168
-"""One an hour, for a week."""
 REFUSALS_MAX = 100
 """The newest, that are looked through for those of the same stack: a program that fails every four minutes has as many
 in a working day."""
@@ -40,18 +36,11 @@ def forecasted(context: Context, request: Request, viewer: Viewer, _query: Query
 
     def work(recording: Recording) -> bytes:
         snapshot = latest.snapshot(Shape(None, "summary", viewer_uid))
-        windows = [
-            recording.history(now - window, now, metric="used_bytes", points=TREND_POINTS, viewer_uid=viewer_uid)
-            for window in WINDOWS_SECONDS
-        ]
-        week = recording.history(
-            now - WEEK_SECONDS, now, metric="kv_usage_ratio", points=KV_POINTS, viewer_uid=viewer_uid
-        )
 
         def origin_of(process: Process, since: float) -> GrowthOrigin | None:
             return _origin(recording, latest, process, since, viewer_uid)
 
-        return msgspec.json.encode(forecast(now, snapshot, windows, week, origin_of))
+        return msgspec.json.encode(forecast_of(recording, snapshot, now, viewer_uid, origin_of))
 
     return recorded_answer(context, request, work)
 

@@ -14,7 +14,7 @@ from blackbox.model.event import Event
 from blackbox.model.moment import Moment
 from blackbox.model.sample import Sample
 from blackbox.model.snapshot import Xid
-from blackbox.model.status import RecorderState, RecorderStatus, ServerStats
+from blackbox.model.status import NotifyStatus, RecorderState, RecorderStatus, ServerStats
 from blackbox.outputs.prometheus import gpus as gpus_module
 from blackbox.outputs.prometheus.exporter import GPU_FAMILIES, PROCESS_FAMILIES, SERVER_FAMILIES, PrometheusExporter
 from blackbox.outputs.prometheus.self_metrics import Build
@@ -100,6 +100,18 @@ def recorder_status(state: RecorderState = "recording") -> RecorderStatus:
     )
 
 
+def notify_status() -> NotifyStatus:
+    return NotifyStatus(
+        services=("json #1",),
+        sent_total=5,
+        failures_total=4,
+        folded_total=3,
+        dropped_total=2,
+        waiting=1,
+        last_failure="json #1: answered 500",
+    )
+
+
 def exporter(
     hub: Hub,
     clock: ManualClock | None = None,
@@ -108,8 +120,21 @@ def exporter(
 ) -> PrometheusExporter:
     build = Build("0.1.0", "3.11")
     return PrometheusExporter(
-        hub, http_stats(), build, clock or ManualClock(NOW), process_metrics, recorder, EventCounts().by_kind
+        hub,
+        http_stats(),
+        build,
+        clock or ManualClock(NOW),
+        process_metrics,
+        recorder,
+        EventCounts().by_kind,
+        notify_status,
     )
+
+
+def test_notifications_are_counted() -> None:
+    told = Scraped(exporter(Hub(ManualClock(NOW))).exposition())
+    names = ("sent_total", "failures_total", "folded_total", "dropped_total", "waiting")
+    assert [told(f"notify_{name}") for name in names] == [5, 4, 3, 2, 1]
 
 
 def test_the_recorder_tells_how_it_goes() -> None:

@@ -1,0 +1,28 @@
+"""When memory will be full, out of the recording."""
+
+from blackbox.analysis.forecast import WINDOWS_SECONDS, OriginOf, forecast, unknown_origin
+from blackbox.analysis.kv_cache import WINDOW_SECONDS as WEEK_SECONDS
+from blackbox.analysis.trend import POINTS_MAX as TREND_POINTS
+from blackbox.model.forecast import Forecast
+from blackbox.model.snapshot import Snapshot
+from blackbox.recorder.query.recording import Recording
+
+KV_POINTS = 168
+"""One an hour, for a week."""
+
+
+def forecast_of(
+    recording: Recording,
+    snapshot: Snapshot,
+    now: float,
+    viewer_uid: int | None = None,
+    origin_of: OriginOf = unknown_origin,
+) -> Forecast:
+    """What lies ahead of the machine that `snapshot` (without blocks, as of `now`) shows; of programs as far as the
+    viewer may see them, None sees all. `origin_of` tells what a process has grown by, where that is asked for."""
+    windows = [
+        recording.history(now - window, now, metric="used_bytes", points=TREND_POINTS, viewer_uid=viewer_uid)
+        for window in WINDOWS_SECONDS
+    ]
+    week = recording.history(now - WEEK_SECONDS, now, metric="kv_usage_ratio", points=KV_POINTS, viewer_uid=viewer_uid)
+    return forecast(now, snapshot, windows, week, origin_of)
