@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page
 from blackbox.report import build_report, to_html, to_json
 from blackbox.report.comparison import compare_files
 from blackbox.report.comparison_page import comparison_page
-from blackbox.report.origins import of_snapshot_file
+from blackbox.report.snapshot_file import of_snapshot_file
 from tests import genuine
 from tests.browser.conftest import OpenPage, screenshot
 from tests.caching_allocator import MIB, CachingAllocator, RefusedError

@@ -8,7 +8,7 @@ and last what an agent inferred.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from blackbox.analysis.purpose_course import Annotation, Course, course_of
+from blackbox.analysis.purpose_course import Annotation, Course, Span, course_of
 from blackbox.analysis.purpose_frames import (
     ACTIVATIONS,
     AUTOGRAD_DETAIL,
@@ -98,6 +98,7 @@ class _Judge:
         self._run = replayed
         self._evidence = evidence
         self.course: Course = course_of(replayed, evidence.signs, evidence.annotations)
+        self._known: dict[_Clues, Category] = {}
         self._tags_name = len(evidence.tags) <= TAGS_MAX
         self._private = _private_blocks(replayed, self.course)
         self._held = {
@@ -107,64 +108,49 @@ class _Judge:
         }
 
     def category(self, block: int) -> Category:
-        stack = self._run.stack_of(block)
+        """Blocks of which the file tells the same are judged once."""
+        run = self._run
+        trace, stack = run.trace, run.stack_of(block)
         sign = NO_SIGN if stack == NO_STACK else self._evidence.signs[stack]
+        is_made = block < trace.steps
+        clues = _Clues(
+            stack,
+            trace.tag[block] if trace.tag is not None and is_made else None,
+            trace.category[block] if trace.category is not None and is_made else "",
+            self._held.get(block),
+            block in self._private,
+            self.course.span(block, sign),
+        )
+        found = self._known.get(clues)
+        if found is None:
+            found = self._known[clues] = self._judged(clues, sign)
+        return found
+
+    def _judged(self, clues: "_Clues", sign: StackSign) -> Category:
         return (
-            self._by_tag(block)
-            or self._by_profiler(block)
-            or self._by_rule(stack)
-            or self._by_agent(block)
-            or self._by_stack(block, sign)
-            or self._by_part_of_step(block, sign)
-            or self._by_course(block, sign)
+            self._by_tag(clues.tag)
+            or _by_profiler(clues.word)
+            or self._by_rule(clues.stack)
+            or _by_agent(clues.held)
+            or _by_stack(sign, clues.is_private)
+            or _by_part_of_step(clues.span)
+            or self._by_course(clues.span, sign)
             or (Category(sign.own, STACK) if sign.own is not None else None)
-            or self._held.get(block, Category())
+            or clues.held
+            or Category()
         )
 
-    def _by_tag(self, block: int) -> Category | None:
-        numbers = self._run.trace.tag
-        if numbers is None or block >= self._run.trace.steps:
+    def _by_tag(self, number: int | None) -> Category | None:
+        if number is None:
             return None
-        number = numbers[block]
         name = self._evidence.tag_names.get(number) or (self._evidence.tags[number] if self._tags_name else "")
         return Category(name, TAG) if name else None
-
-    def _by_profiler(self, block: int) -> Category | None:
-        words = self._run.trace.category
-        if words is None or block >= self._run.trace.steps:
-            return None
-        name = PROFILER_NAMES.get(words[block])
-        return Category(name, PROFILER) if name is not None else None
 
     def _by_rule(self, stack: int) -> Category | None:
         name = self._evidence.stack_names.get(stack)
         return Category(name, STACK) if name is not None else None
 
-    def _by_agent(self, block: int) -> Category | None:
-        held = self._held.get(block)
-        return held if held is not None and held.source == TENSOR else None
-
-    def _by_stack(self, block: int, sign: StackSign) -> Category | None:
-        if sign.category in (None, ACTIVATIONS) and block in self._private:
-            return Category(GRAPH_POOLS, FRAMEWORK)
-        return None if sign.category is None else Category(sign.category, STACK)
-
-    def _by_part_of_step(self, block: int, sign: StackSign) -> Category | None:
-        span = self.course.span(block, sign)
-        if span.freed_in == CLEARING:
-            return Category(GRADIENTS, PATTERN)
-        if span.born_in == BACKWARD:
-            return Category(GRADIENTS, PATTERN) if span.outlives else Category(AUTOGRAD_DETAIL, span.source)
-        if span.born_in == OPTIMIZER and span.outlives is not None:
-            return Category(OPTIMIZER_STATE if span.outlives else WORKSPACES, PATTERN)
-        if span.born_in is None and span.freed_in == OPTIMIZER and span.before_steps:
-            return Category(OPTIMIZER_STATE, PATTERN)
-        if span.born_in in (FORWARD, INPUT):
-            return Category(ACTIVATIONS if span.born_in == FORWARD else INPUT, span.source)
-        return None
-
-    def _by_course(self, block: int, sign: StackSign) -> Category | None:
-        span = self.course.span(block, sign)
+    def _by_course(self, span: Span, sign: StackSign) -> Category | None:
         if span.born_in == OPTIMIZER:
             return None
         lasts = span.before_steps and span.to_the_end
@@ -173,6 +159,50 @@ class _Judge:
         if span.freed_in == BACKWARD:
             return Category(ACTIVATIONS, PATTERN)
         return Category(INPUT, STACK) if sign.moved and not lasts else None
+
+
+class _Clues(NamedTuple):
+    """All that the category of a block follows from."""
+
+    stack: int
+    tag: int | None
+    """Number of the program's own note."""
+    word: str
+    """Of the profiler."""
+    held: Category | None
+    """What an agent saw it belong to."""
+    is_private: bool
+    """In a pool that serves nobody else."""
+    span: Span
+
+
+def _by_profiler(word: str) -> Category | None:
+    name = PROFILER_NAMES.get(word)
+    return Category(name, PROFILER) if name is not None else None
+
+
+def _by_agent(held: Category | None) -> Category | None:
+    return held if held is not None and held.source == TENSOR else None
+
+
+def _by_stack(sign: StackSign, is_private: bool) -> Category | None:
+    if sign.category in (None, ACTIVATIONS) and is_private:
+        return Category(GRAPH_POOLS, FRAMEWORK)
+    return None if sign.category is None else Category(sign.category, STACK)
+
+
+def _by_part_of_step(span: Span) -> Category | None:
+    if span.freed_in == CLEARING:
+        return Category(GRADIENTS, PATTERN)
+    if span.born_in == BACKWARD:
+        return Category(GRADIENTS, PATTERN) if span.outlives else Category(AUTOGRAD_DETAIL, span.source)
+    if span.born_in == OPTIMIZER and span.outlives is not None:
+        return Category(OPTIMIZER_STATE if span.outlives else WORKSPACES, PATTERN)
+    if span.born_in is None and span.freed_in == OPTIMIZER and span.before_steps:
+        return Category(OPTIMIZER_STATE, PATTERN)
+    if span.born_in in (FORWARD, INPUT):
+        return Category(ACTIVATIONS if span.born_in == FORWARD else INPUT, span.source)
+    return None
 
 
 def _private_blocks(replayed: Replay, course: Course) -> frozenset[int]:

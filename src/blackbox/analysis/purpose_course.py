@@ -1,6 +1,6 @@
 """The course of a trace: which part of a training step each entry belongs to, and which parts a block lives through."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -13,7 +13,9 @@ from blackbox.analysis.purpose_frames import (
     OPTIMIZER,
     StackSign,
 )
-from blackbox.analysis.trace.entries import ALLOC, FREE_REQUESTED, NO_STACK, OOM
+from blackbox.analysis.purpose_phases import CODES, Phases
+from blackbox.analysis.trace.entries import ALLOC, FREE_REQUESTED, NO_STACK
+from blackbox.analysis.trace.moments import refusals
 from blackbox.analysis.trace.replay import Replay
 
 RELEASED_SHARE_MIN = 0.9
@@ -70,7 +72,7 @@ class Span(NamedTuple):
 class Parts(NamedTuple):
     """By entry: the part of a step."""
 
-    phase: list[str | None]
+    phase: Phases
     annotated: frozenset[int]
     """Those told by an annotation."""
     inferred: frozenset[int]
@@ -84,16 +86,14 @@ class Course:
 
     def __init__(self, replayed: Replay, parts: Parts) -> None:
         self._run, self._parts = replayed, parts
-        trace, phase = replayed.trace, parts.phase
-        self.freed = {
-            replayed.block[place]: place
-            for place in range(replayed.first, trace.steps)
-            if trace.action[place] == FREE_REQUESTED
-        }
-        self._breaks = {part: _places(phase, part) for part in (BACKWARD, OPTIMIZER)}
-        self._refusals = [place for place in range(replayed.first, trace.steps) if trace.action[place] == OOM]
-        self._first_step = next((at for at, part in enumerate(phase) if part in (FORWARD, BACKWARD)), None)
-        self.trains = any(part in (BACKWARD, OPTIMIZER, CLEARING) for part in phase)
+        phase = parts.phase
+        frees = replayed.trace.places_of(FREE_REQUESTED, replayed.first)
+        self.freed = dict(zip(map(replayed.block.__getitem__, frees), frees, strict=True))
+        """Block -> the entry that frees it."""
+        self._breaks = {part: phase.others(part) for part in (BACKWARD, OPTIMIZER)}
+        self._refusals = refusals(replayed)
+        self._first_step = phase.first((FORWARD, BACKWARD))
+        self.trains = phase.has_any((BACKWARD, OPTIMIZER, CLEARING))
         """Some of it is of a training step."""
         self.parameters_only = self._is_complete() if self.trains else self._releases()
         """What lives over all steps is neither state of an optimizer nor a gradient."""
@@ -110,7 +110,7 @@ class Course:
             born_in=part,
             source="annotation" if annotated else "pattern" if inferred else "stack",
             freed_in=None if freed is None else self._parts.phase[freed],
-            outlives=self._outlives(born, part, freed) if part in self._breaks and run.steps else None,
+            outlives=self._outlives(born, part, freed) if part in (BACKWARD, OPTIMIZER) and run.steps else None,
             before_steps=first is not None and born < first,
             to_the_end=freed is None,
         )
@@ -121,13 +121,7 @@ class Course:
 
     def _begins(self, wanted: str) -> list[int]:
         """Where a part of a step begins, after another."""
-        found: list[int] = []
-        before: str | None = None
-        for place, part in enumerate(self._parts.phase):
-            if part == wanted and before != wanted:
-                found.append(place)
-            before = part or before
-        return found
+        return [start for part, start, _ in self._parts.phase.runs() if part == wanted]
 
     def step_starts(self) -> list[int]:
         """Where each step of the program begins: of its optimizer, else of its profiler (`ProfilerStep#...`), else,
@@ -138,24 +132,19 @@ class Course:
 
     def parts(self) -> Iterator[tuple[str, int, int]]:
         """The parts of steps in turn: name, position of the first entry, and of the first one after it."""
-        now: str | None = None
-        start = 0
-        for place, part in enumerate((*self._parts.phase, MAIN)):
-            if part is not None and part != now:
-                if now not in (None, MAIN):
-                    yield now or MAIN, start, place
-                now, start = part, place
+        return (run for run in self._parts.phase.runs() if run[0] != MAIN)
 
     def lasting(self) -> Iterator[int]:
         """Blocks that are never freed."""
         run = self._run
         yield from (block for block in run.start_blocks() if block not in self.freed)
-        for place in range(run.first, run.trace.steps):
-            if run.trace.action[place] == ALLOC and place not in self.freed:
-                yield place
+        yield from (place for place in run.trace.places_of(ALLOC, run.first) if place not in self.freed)
 
     def _outlives(self, block: int, part: str, freed: int | None) -> bool | None:
-        end = _next(self._breaks[part], block)
+        return self._lives_past(_next(self._breaks[part], block), block, freed)
+
+    def _lives_past(self, end: int | None, block: int, freed: int | None) -> bool | None:
+        """`end` is where another part than the block's own begins."""
         refused = _next(self._refusals, block)
         if refused is not None and (end is None or refused < end) and (freed is None or refused < freed):
             return None
@@ -169,25 +158,23 @@ class Course:
     def _born(self, part: str) -> int:
         """The most bytes that one run of that part of a step made, and that outlived it."""
         run, phase = self._run, self._parts.phase
+        made = phase.of(part, run.trace.places_of(ALLOC, run.first))
         most = now = 0
-        for place in range(run.first, run.trace.steps):
-            if phase[place] == part:
-                if run.trace.action[place] == ALLOC and self._outlives(place, part, self.freed.get(place)):
-                    now += run.size[place]
-                    most = max(most, now)
-            elif phase[place] is not None:
-                now = 0
+        end: int | None = run.first
+        for place in made:
+            if end is not None and place >= end:
+                now, end = 0, _next(self._breaks[part], place)
+            if self._lives_past(end, place, self.freed.get(place)):
+                now += run.size[place]
+                most = max(most, now)
         return most
 
     def _releases(self) -> bool:
         """What forward passes made was freed at once: nothing is kept for a backward pass."""
         run = self._run
         until = self._refusals[0] if self._refusals else run.trace.steps
-        made = [
-            place
-            for place in range(run.first, until)
-            if run.trace.action[place] == ALLOC and self._parts.phase[place] == FORWARD
-        ]
+        made = self._parts.phase.of(FORWARD, run.trace.places_of(ALLOC, run.first))
+        made = made[: bisect_left(made, until)]
         gone = sum(self.freed.get(place, until) < until for place in made)
         return bool(made) and gone >= RELEASED_SHARE_MIN * len(made)
 
@@ -195,21 +182,17 @@ class Course:
 def course_of(replayed: Replay, signs: Sequence[StackSign], annotations: Sequence[Annotation]) -> Course:
     """The course of a trace; `signs` by the number of the stack."""
     trace = replayed.trace
-    phase: list[str | None] = [None] * trace.steps
-    bare: list[int] = []
-    for place in range(replayed.first, trace.steps):
-        if trace.action[place] == ALLOC:
-            stack = trace.stack[place]
-            if stack == NO_STACK:
-                bare.append(place)
-            else:
-                phase[place] = signs[stack].part
+    made = trace.places_of(ALLOC, replayed.first)
+    codes = [*(CODES[sign.part] for sign in signs), CODES[None]]  # the last: of NO_STACK
+    phase = Phases(bytearray(trace.steps))
+    for place, stack in zip(made, map(trace.stack.__getitem__, made), strict=True):
+        phase.codes[place] = codes[stack]
     for place, part in trace.freed_in.items():
         phase[place] = part
     annotated = frozenset(_annotate(replayed, phase, annotations))
     inferred: frozenset[int] = frozenset()
-    if _only_python(signs) and any(part in (BACKWARD, OPTIMIZER, CLEARING) for part in phase):
-        inferred = frozenset(place for place in bare if phase[place] is None)
+    if _only_python(signs) and phase.has_any((BACKWARD, OPTIMIZER, CLEARING)):
+        inferred = frozenset(place for place in made if trace.stack[place] == NO_STACK and phase[place] is None)
         for place in inferred:
             phase[place] = BACKWARD
     return Course(replayed, Parts(phase, annotated, inferred, _profiler_steps(replayed, annotations)))
@@ -224,7 +207,7 @@ def _profiler_steps(replayed: Replay, annotations: Sequence[Annotation]) -> list
     return [place for place in found if replayed.first <= place < trace.steps]
 
 
-def _annotate(replayed: Replay, phase: list[str | None], annotations: Sequence[Annotation]) -> Iterator[int]:
+def _annotate(replayed: Replay, phase: Phases, annotations: Sequence[Annotation]) -> Iterator[int]:
     """Sets the part of entries whose stack tells none, by the innermost scope around them; yields these."""
     trace = replayed.trace
     scopes = [(scope, part) for scope in annotations if (part := _part_of(scope.name)) is not None]
@@ -251,11 +234,6 @@ def _part_of(name: str) -> str | None:
             return part
     words = " ".join("".join(letter if letter.isalpha() else " " for letter in name.lower()).split())
     return OF_A_SCOPE.get(words)
-
-
-def _places(phase: Sequence[str | None], part: str) -> list[int]:
-    """Where something else than this part of a step runs."""
-    return [place for place, found in enumerate(phase) if found is not None and found != part]
 
 
 def _next(places: Sequence[int], after: int) -> int | None:

@@ -7,6 +7,7 @@ sources. A frame is known by its file and the name of its function; a frame of C
 import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import NamedTuple
 
 PARAMETERS, GRADIENTS, OPTIMIZER_STATE = "parameters", "gradients", "optimizer state"
@@ -103,11 +104,28 @@ OWN_NAMES: tuple[tuple[str, str], ...] = (
 _PHASES = (FORWARD, BACKWARD, OPTIMIZER, SETUP, CLEARING)
 _AT_ONCE = {FORWARD: ACTIVATIONS, SETUP: PARAMETERS}
 """What is allocated there, whatever becomes of it."""
-_compiled_files = [(said, re.compile(file), re.compile(name)) for said, file, name in _FILES]
-_compiled_names = [(said, re.compile(name)) for said, name in _NAMES]
-_recomputed = tuple(map(re.compile, _RECOMPUTED))
-_function = tuple(map(re.compile, _FUNCTION))
-_moved = re.compile(_MOVED)
+
+
+class _Patterns(NamedTuple):
+    """All of the above, compiled."""
+
+    files: tuple[tuple[str, re.Pattern[str], re.Pattern[str]], ...]
+    names: tuple[tuple[str, re.Pattern[str]], ...]
+    recomputed: tuple[re.Pattern[str], ...]
+    function: tuple[re.Pattern[str], ...]
+    moved: re.Pattern[str]
+
+
+@cache
+def _patterns() -> _Patterns:
+    """Compiled when first asked for, which takes longer than most of a command's start."""
+    return _Patterns(
+        tuple((said, re.compile(file), re.compile(name)) for said, file, name in _FILES),
+        tuple((said, re.compile(name)) for said, name in _NAMES),
+        tuple(map(re.compile, _RECOMPUTED)),
+        tuple(map(re.compile, _FUNCTION)),
+        re.compile(_MOVED),
+    )
 
 
 class FrameSign(NamedTuple):
@@ -151,16 +169,18 @@ NO_SIGN = StackSign()
 
 def sign_of_frame(file: str, name: str) -> FrameSign:
     """What a frame says, whatever stands around it."""
+    known = _patterns()
     if not file.endswith(PYTHON):
-        said = next((said for said, pattern in _compiled_names if pattern.search(name)), None)
-        return FrameSign(False, said, moved=_moved.search(name) is not None)
-    for said, of_file, of_name in _compiled_files:
+        said = next((said for said, pattern in known.names if pattern.search(name)), None)
+        return FrameSign(False, said, moved=known.moved.search(name) is not None)
+    for said, of_file, of_name in known.files:
         if of_file.search(file) and (not of_name.pattern or of_name.fullmatch(name)):
             return FrameSign(True, said)
     own = None
     if not any(place in file for place in LIBRARIES):
         own = next((category for category, glob in OWN_NAMES if fnmatchcase(name, glob)), None)
-    return FrameSign(True, None, recomputed=_is(_recomputed, file, name), function=_is(_function, file, name), own=own)
+    recomputed, function = _is(known.recomputed, file, name), _is(known.function, file, name)
+    return FrameSign(True, None, recomputed=recomputed, function=function, own=own)
 
 
 def sign_of_stack(frames: Sequence[FrameSign]) -> StackSign:

@@ -5,10 +5,17 @@ and nothing that takes time to import; what does the work is imported where the 
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from blackbox.sources.base import Source, SourceContext, SourceOption, SourceSpec
 
 __all__ = ["SOURCES", "Source", "SourceContext", "SourceOption", "SourceSpec", "load_spec"]
+
+
+if TYPE_CHECKING:
+    SOURCES: tuple[SourceSpec, ...]
+    """All that there are."""
+PACKAGES = ("nvml", "pm_sampling", "amd", "agents", "engines", "simulated")
 
 
 def load_spec(package: str) -> SourceSpec:
@@ -19,14 +26,9 @@ def load_spec(package: str) -> SourceSpec:
     return spec
 
 
-SOURCES: tuple[SourceSpec, ...] = tuple(
-    load_spec(f"{__name__}.{package}")
-    for package in (
-        "nvml",
-        "pm_sampling",
-        "amd",
-        "agents",
-        "engines",
-        "simulated",
-    )
-)
+def __getattr__(name: str) -> tuple[SourceSpec, ...]:
+    """`SOURCES`, loaded when first asked for: what reads a file alone needs no declaration of a source."""
+    if name != "SOURCES":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = tuple(load_spec(f"{__name__}.{package}") for package in PACKAGES)
+    return found

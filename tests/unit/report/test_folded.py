@@ -10,7 +10,7 @@ from hypothesis import given
 
 from blackbox.cli import main
 from blackbox.report import build_report, to_folded
-from blackbox.report.origins import of_snapshot_file
+from blackbox.report.snapshot_file import of_snapshot_file
 from blackbox.sources.memory_snapshot.replayed import read_replayed
 from tests import genuine
 from tests.caching_allocator import MIB, CachingAllocator, Frames

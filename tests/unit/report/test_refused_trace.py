@@ -16,8 +16,8 @@ from blackbox.agent.probes.torch.out_of_memory import OutOfMemoryWatch
 from blackbox.merge import merge
 from blackbox.model.event import Event, OutOfMemory
 from blackbox.report import Report, build_report, from_summaries, to_json
-from blackbox.report.origins import of_snapshot_file
 from blackbox.report.refused_trace import replayed_refusal
+from blackbox.report.snapshot_file import of_snapshot_file
 from blackbox.sources.agents.decode import OomMessage, decode
 from blackbox.sources.agents.sample_parts import oom_event
 from blackbox.wire import Unpacker

@@ -9,7 +9,7 @@ import pytest
 
 from blackbox.cli import main
 from blackbox.report import Report, build_report, to_html, to_json, to_text
-from blackbox.report.origins import of_snapshot_file
+from blackbox.report.snapshot_file import of_snapshot_file
 from tests import genuine
 from tests.caching_allocator import MIB, CachingAllocator, Frames, RefusedError
 from tests.traced_programs import STACKS

@@ -14,8 +14,8 @@ from hypothesis import given
 
 from blackbox.analysis.trace.timeline import BANDS_MAX, STRETCHES, Band, Timeline
 from blackbox.report import Report, build_report, to_html, to_json
-from blackbox.report.origins import of_snapshot_file
 from blackbox.report.palette import BANDS, CATEGORIES
+from blackbox.report.snapshot_file import of_snapshot_file
 from blackbox.report.timeline import categories, data, short_frame, stacks
 from blackbox.sources.memory_snapshot.replayed import read_replayed
 from tests import genuine

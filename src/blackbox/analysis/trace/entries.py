@@ -4,7 +4,8 @@ What an entry means is PyTorch's own rule. `size` of `alloc`, `free_requested` a
 asked for, of `oom` the same rounded up, of the four `segment_...` what the driver was asked for.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import compress
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -60,6 +61,10 @@ class Trace(NamedTuple):
         """How many entries."""
         return len(self.action)
 
+    def places_of(self, code: int, first: int = 0) -> list[int]:
+        """The positions of one kind of entries, from `first` on."""
+        return places_of(self.action, (code,), first)
+
     def picked(self, places: Sequence[int]) -> "Trace":
         """The same entries in another order, or some of them."""
         order = {old: new for new, old in enumerate(places) if old in self.device_free}
@@ -81,6 +86,16 @@ class Trace(NamedTuple):
         """False where an entry is older than the one before it."""
         times = self.time_us
         return times is None or all(map(int.__le__, times, times[1:]))
+
+
+def places_of(action: bytes, codes: Collection[int], first: int = 0) -> list[int]:
+    """The positions of some kinds of entries, from `first` on."""
+    return list(compress(range(first, len(action)), action[first:].translate(selecting(codes))))
+
+
+def selecting(codes: Collection[int]) -> bytes:
+    """A table that translates these codes to 1, and all others to 0."""
+    return bytes(code in codes for code in range(256))
 
 
 EMPTY = Trace(b"", (), (), (), ())

@@ -1,8 +1,9 @@
 """A trace rolled back to its beginning and forward again: the exact memory of one device at any of its steps."""
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
+from operator import mul
 from typing import NamedTuple
 
 from blackbox.analysis.trace.entries import (
@@ -25,7 +26,9 @@ from blackbox.analysis.trace.rounding import Rules
 
 ATTEMPTS_MAX = 12
 """Beginnings tried, each later than the one before; what is inconsistent in so many places is no trace."""
-GROWS, SHRINKS = frozenset((SEGMENT_ALLOC, SEGMENT_MAP)), frozenset((SEGMENT_FREE, SEGMENT_UNMAP))
+ALLOCATED, ACTIVE = {ALLOC: 1, FREE_REQUESTED: -1}, {ALLOC: 1, FREE_COMPLETED: -1}
+RESERVED = {SEGMENT_ALLOC: 1, SEGMENT_MAP: 1, SEGMENT_FREE: -1, SEGMENT_UNMAP: -1}
+"""By action: the sign of the change in what is allocated, active, or reserved."""
 
 
 class Replay(NamedTuple):
@@ -196,21 +199,8 @@ def _replayed(trace: Trace, run: Forward, problem: str | None, resorted: bool) -
     held = [size[number] for number, at in zip(lives, run.start_address, strict=True) if at not in start.pending]
     reserved = sum(segment.size for segment in start.segments.at.values())
     first = start.first
-    action, sizes = trace.action[first:], trace.size
-    owner = block[first:]
-    places = range(first, trace.steps)
-    allocated = [
-        size[b] if code == ALLOC else -size[b] if code == FREE_REQUESTED else 0
-        for code, b in zip(action, owner, strict=True)
-    ]
-    active = [
-        size[b] if code == ALLOC else -size[b] if code == FREE_COMPLETED else 0
-        for code, b in zip(action, owner, strict=True)
-    ]
-    mapped = [
-        0 if code not in GROWS and code not in SHRINKS else sizes[at] if code in GROWS else -sizes[at]
-        for code, at in zip(action, places, strict=True)
-    ]
+    action = trace.action[first:]
+    blocks = array("q", map(size.__getitem__, block[first:] if first else block))
     return Replay(
         trace=trace,
         end=run.end,
@@ -226,10 +216,16 @@ def _replayed(trace: Trace, run: Forward, problem: str | None, resorted: bool) -
         size_max=run.size_max,
         races=0,
         off_rule=off_rule,
-        allocated=array("q", accumulate(allocated, initial=sum(held))),
-        active=array("q", accumulate(active, initial=sum(size[number] for number in lives))),
-        reserved=array("q", accumulate(mapped, initial=reserved)),
+        allocated=_levels(sum(held), action, blocks, ALLOCATED),
+        active=_levels(sum(size[number] for number in lives), action, blocks, ACTIVE),
+        reserved=_levels(reserved, action, trace.size[first:] if first else trace.size, RESERVED),
     )
+
+
+def _levels(before: int, action: bytes, sizes: Iterable[int], signs: Mapping[int, int]) -> Sequence[int]:
+    """A level over the entries; each changes it by a size, with the sign of its action."""
+    sign_of = [signs.get(code, 0) for code in range(256)]
+    return array("q", accumulate(map(mul, sizes, map(sign_of.__getitem__, action)), initial=before))
 
 
 def _trust_the_end(run: Forward) -> int:

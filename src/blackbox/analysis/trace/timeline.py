@@ -3,10 +3,11 @@
 Of a long trace the highest and the lowest step of every stretch are told, so that no peak is lost.
 """
 
+from array import array
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, repeat
 
 from msgspec import Struct
 
@@ -35,6 +36,8 @@ OTHERS = ""
 """The name of the band that sums up the rest."""
 _Name = tuple[str, tuple[str, ...]]
 """Of a band: its category, or its frames."""
+_Life = tuple[int, int, int]
+"""Of a block: the first point at which it is held, the first at which it is not any more, and its bytes."""
 ACTION_NAMES = {code: name for name, code in ACTIONS.items()}
 
 
@@ -167,16 +170,21 @@ def _points(run: Replay, wanted: set[int]) -> list[int]:
 def _bands(
     context: Context, freed: Mapping[int, int], done: Sequence[int]
 ) -> tuple[tuple[Band, ...], tuple[Band, ...]]:
-    run = context.replayed
-    by_category: dict[_Name, _Changes] = defaultdict(_Changes)
-    by_stack: dict[_Name, _Changes] = defaultdict(_Changes)
+    run, size = context.replayed, context.replayed.size
+    of_category: dict[str, list[_Life]] = defaultdict(list)
+    of_stack: dict[int, list[_Life]] = defaultdict(list)
     for block, since, until in lives(run, freed, done):
-        stack = run.stack_of(block)
-        frames = () if stack == NO_STACK else context.stacks[stack]
-        end = until if until < len(done) else None
-        by_category[context.category_of(block).name, ()].add(run.size[block], since, end)
-        by_stack["", frames].add(run.size[block], since, end)
-    return tuple(_ranked(by_category)), tuple(_ranked(by_stack))
+        life = since, until, size[block]
+        of_category[context.category_of(block).name].append(life)
+        of_stack[run.stack_of(block)].append(life)
+    of_frames: dict[tuple[str, ...], list[_Life]] = defaultdict(list)
+    for stack, found in of_stack.items():
+        of_frames[() if stack == NO_STACK else context.stacks[stack]] += found
+    points = len(done)
+    return (
+        tuple(_ranked({(name, ()): _Changes(found, points) for name, found in of_category.items()})),
+        tuple(_ranked({("", frames): _Changes(found, points) for frames, found in of_frames.items()})),
+    )
 
 
 def lives(run: Replay, freed: Mapping[int, int], done: Sequence[int]) -> Iterator[tuple[int, int, int]]:
@@ -186,39 +194,47 @@ def lives(run: Replay, freed: Mapping[int, int], done: Sequence[int]) -> Iterato
     What comes and goes between two points, as most blocks of a long trace do, is at none of them.
     """
     first, end = run.first, len(done)
+    after = _points_after(done, run.steps)
     waits = run.start.pending
     for block in run.start_blocks():
         if run.address_of(block) not in waits:
             gone = freed.get(block)
-            until = end if gone is None else bisect_right(done, gone - first)
+            until = end if gone is None else after[gone - first]
             if until:
                 yield block, 0, until
-    action = run.trace.action
-    for place in range(first, run.trace.steps):
-        if action[place] == ALLOC:
-            since = bisect_right(done, place - first)
-            gone = freed.get(place)
-            until = end if gone is None else bisect_right(done, gone - first, since)
-            if since < until:
-                yield place, since, until
+    for place in run.trace.places_of(ALLOC, first):
+        since = after[place - first]
+        gone = freed.get(place)
+        until = end if gone is None else after[gone - first]
+        if since < until:
+            yield place, since, until
+
+
+def _points_after(done: Sequence[int], steps: int) -> Sequence[int]:
+    """By entry replayed, from 0: the first point that has it."""
+    found: array[int] = array("i")
+    for point, entries in enumerate((*done, steps)):
+        found.extend(repeat(point, entries - len(found)))
+    return found
 
 
 class _Changes:
     """Of a band, while it is counted."""
 
-    def __init__(self) -> None:
-        self.bytes: dict[int, int] = defaultdict(int)
-        self.blocks: dict[int, int] = defaultdict(int)
-
-    def add(self, size: int, since: int, until: int | None) -> None:
-        self.bytes[since] += size
-        self.blocks[since] += 1
-        if until is not None:
-            self.bytes[until] -= size
-            self.blocks[until] -= 1
+    def __init__(self, lived: Iterable[_Life] = (), points: int = 0) -> None:
+        size_at: dict[int, int] = defaultdict(int)
+        blocks_at: dict[int, int] = defaultdict(int)
+        for since, until, size in lived:
+            size_at[since] += size
+            blocks_at[since] += 1
+            size_at[until] -= size
+            blocks_at[until] -= 1
+        size_at.pop(points, None)
+        blocks_at.pop(points, None)
+        self.bytes, self.blocks = size_at, blocks_at
 
     def most(self) -> int:
-        return max(accumulate(change for _, change in sorted(self.bytes.items())))
+        return max(accumulate(map(self.bytes.__getitem__, sorted(self.bytes))))
 
     def merge(self, other: "_Changes") -> None:
         for at, change in other.bytes.items():

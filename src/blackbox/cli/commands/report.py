@@ -21,6 +21,7 @@ from blackbox.errors import FailureError, UsageError
 from blackbox.paths import SNAPSHOT_SUFFIXES
 
 if TYPE_CHECKING:
+    from blackbox.analysis.rules import CategoryRules
     from blackbox.model.event import Event
     from blackbox.report import Evidence
 
@@ -99,18 +100,26 @@ def _evidence(arguments: Namespace, seconds: float) -> "Evidence":
     path = parsers.path(what)
     if _is_directory(path):
         return _of_directory(path, seconds)
-    from blackbox.cli.common.progress import reading
+    if snapshot_arguments.begins_like_a_pickle(path) and snapshot_arguments.is_pickle(path.name):
+        return _of_snapshot(arguments, path, rules)
     from blackbox.recorder.dumps.file import is_dump
-    from blackbox.report.origins import of_dump, of_snapshot_file
+    from blackbox.report.origins import of_dump
     from blackbox.sources.isolation.reader import within_limits
 
     if is_dump(path):
         with within_limits(path, recording_arguments.MEMORY_BYTES_MAX, recording_arguments.CPU_SECONDS_MAX):
             return of_dump(path)
     if snapshot_arguments.is_pickle(path.name):
-        with reading(path) as progress:
-            return of_snapshot_file(path, rules, progress, "traces" if _writes_page(arguments) else "figures")
+        return _of_snapshot(arguments, path, rules)
     raise FailureError(f"{path}: neither a dump of Blackbox, nor a PyTorch snapshot ({', '.join(SNAPSHOT_SUFFIXES)})")
+
+
+def _of_snapshot(arguments: Namespace, path: Path, rules: "CategoryRules") -> "Evidence":
+    from blackbox.cli.common.progress import reading
+    from blackbox.report.snapshot_file import of_snapshot_file
+
+    with reading(path) as progress:
+        return of_snapshot_file(path, rules, progress, "traces" if _writes_page(arguments) else "figures")
 
 
 def _of_directory(directory: Path, seconds: float) -> "Evidence":

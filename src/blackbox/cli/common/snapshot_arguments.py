@@ -8,7 +8,13 @@ from blackbox.errors import UsageError
 from blackbox.paths import SNAPSHOT_SUFFIXES
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from blackbox.analysis.rules import CategoryRules
+
+
+PICKLE = b"\x80"
+"""Of protocol 2 and later; PyTorch writes 4 or 5."""
 
 
 def add_rules_flag(parser: ArgumentParser) -> None:
@@ -23,6 +29,15 @@ def add_rules_flag(parser: ArgumentParser) -> None:
 def is_pickle(name: str | None) -> bool:
     """Whether a file of that name is taken for a snapshot."""
     return name is not None and name.lower().endswith(SNAPSHOT_SUFFIXES)
+
+
+def begins_like_a_pickle(path: "Path") -> bool:
+    """Whether a file is surely no dump of Blackbox; False also where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(1) == PICKLE
+    except OSError:
+        return False
 
 
 def rules(arguments: Namespace) -> "CategoryRules":

@@ -15,7 +15,6 @@ from blackbox.analysis.rules import NO_RULES, CategoryRules
 from blackbox.sources.isolation.reader import fail_in_one_line, limit_this_process
 from blackbox.sources.memory_snapshot.contents import contents
 from blackbox.sources.memory_snapshot.parts import SnapshotParts
-from blackbox.sources.memory_snapshot.playback import packed_playback
 from blackbox.sources.memory_snapshot.unpickle import snapshot_data
 
 
@@ -30,6 +29,8 @@ def main() -> int:
         with path.open("rb") as pickled:
             told = snapshot_data(pickled, with_traces=parts != "end")
         if parts == "playback":
+            from blackbox.sources.memory_snapshot.playback import packed_playback  # no report needs it
+
             packed = packed_playback(told)
         else:
             known = msgspec.msgpack.decode(rules, type=CategoryRules) if rules else NO_RULES

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Mapping, Sequence
+from itertools import compress, count
 from operator import itemgetter
 from typing import Any, NamedTuple, cast
 
@@ -16,6 +17,8 @@ from blackbox.analysis.trace.entries import (
     OOM,
     OTHER,
     Trace,
+    places_of,
+    selecting,
 )
 from blackbox.analysis.trace.layout import NOT_KNOWN, Layout, Segment
 from blackbox.analysis.trace.rounding import Rules, divisions_of
@@ -106,14 +109,15 @@ def _device(
 
 def _trace(entries: EntryColumns, texts: StackTexts) -> Trace:
     action = bytes(entries.action).replace(ANNOTATES, OTHERS)
-    numbers: dict[int, int] = {NO_FRAMES: NO_STACK}
     stack = array("i", [NO_STACK]) * len(action)
-    for place, (code, frames) in enumerate(zip(action, entries.frames, strict=True)):
-        if code in (ALLOC, OOM):
-            number = numbers.get(frames)
-            if number is None:
-                number = numbers[frames] = texts.stack(entries.lists[frames])
-            stack[place] = number
+    asked = places_of(action, (ALLOC, OOM))
+    lists = list(map(entries.frames.__getitem__, asked))
+    numbers = {
+        number: NO_STACK if number == NO_FRAMES else texts.stack(entries.lists[number])
+        for number in dict.fromkeys(lists)
+    }
+    for place, number in zip(asked, lists, strict=True):
+        stack[place] = numbers[number]
     tags = list(map(texts.tag, entries.tags)) if any(entries.tags) else []
     return Trace(
         action=action,
@@ -152,34 +156,35 @@ def _parts_of_frees(entries: EntryColumns, stack: Sequence[int], texts: StackTex
 
     Empty where frees bear the stack of the allocation: up to PyTorch 2.0, and with `context="alloc"`.
     """
+    lists, frames_of_entry = entries.lists, entries.frames
     born: dict[int, int] = {}
     found: dict[int, str] = {}
     parts: dict[int, str | None] = {}
     settled: dict[int, bool] = {}
-    lists = entries.lists
     own = False
-    for place, (code, address, frames) in enumerate(zip(entries.action, entries.address, entries.frames, strict=True)):
+    steps = zip(count(), entries.action, entries.address, frames_of_entry)
+    for place, code, address, frames in compress(steps, entries.action.translate(selecting((ALLOC, FREE_REQUESTED)))):
         if code == ALLOC:
             born[address] = place
-        elif code == FREE_REQUESTED:
-            made = born.pop(address, None)
-            if frames == NO_FRAMES:
+            continue
+        made = born.pop(address, None)
+        if frames == NO_FRAMES:
+            continue
+        if made is not None:
+            number = stack[made]
+            done = settled.get(number)
+            if done is None:
+                done = settled[number] = texts.is_settled(number)
+            if done:
                 continue
-            if made is not None:
-                number = stack[made]
-                done = settled.get(number)
-                if done is None:
-                    done = settled[number] = texts.is_settled(number)
-                if done:
-                    continue
-                if not own:
-                    first = entries.frames[made]
-                    own = first != frames and (first == NO_FRAMES or lists[first] != lists[frames])
-            part = parts.get(frames, UNKNOWN_PART)
-            if part is UNKNOWN_PART:
-                part = parts[frames] = texts.part(lists[frames])
-            if part is not None:
-                found[place] = part
+            if not own:
+                first = frames_of_entry[made]
+                own = first != frames and (first == NO_FRAMES or lists[first] != lists[frames])
+        part = parts.get(frames, UNKNOWN_PART)
+        if part is UNKNOWN_PART:
+            part = parts[frames] = texts.part(lists[frames])
+        if part is not None:
+            found[place] = part
     return found if own else {}
 
 

@@ -13,7 +13,7 @@ from blackbox.errors import FailureError
 from blackbox.merge import merge
 from blackbox.model.moment import Moment
 from blackbox.report import build_report
-from blackbox.report.origins import of_snapshot_file
+from blackbox.report.snapshot_file import of_snapshot_file
 from blackbox.sources.memory_snapshot import playback
 from blackbox.sources.memory_snapshot.playback import PlayedMoment, moments_of_file, played
 from blackbox.sources.memory_snapshot.replayed import read_replayed

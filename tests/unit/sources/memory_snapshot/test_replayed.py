@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from blackbox.report import build_report
-from blackbox.report.origins import of_snapshot_file
+from blackbox.report.snapshot_file import of_snapshot_file
 from blackbox.sources.memory_snapshot.replayed import Told, read_replayed
 
 MIB = 1024**2
