@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from blackbox.events import EventDetectors
+from blackbox.model import endpoints
 from blackbox.model.endpoint import Endpoint
 from blackbox.model.endpoints import (
     AT,
@@ -38,6 +39,9 @@ from blackbox.model.parts import Allocator, InferenceEngine, KernelCounters
 from blackbox.model.sample import ProcessExit
 from blackbox.model.series import METRIC_KEYS
 from blackbox.model.status import UserStatus
+from blackbox.recorder.dumps import keeper
+from blackbox.recorder.dumps.keeper import keep
+from blackbox.recorder.storage.dump_files import DUMPS_DIRECTORY, new_dump
 from blackbox.server.auth import access
 from blackbox.server.auth.access import Access, Peer
 from blackbox.settings import Settings
@@ -47,6 +51,7 @@ from tests.recordings import recorded
 from tests.serving import Serving
 from tests.waiting import until
 
+START = TIMESTAMP
 HERS, HIS = 41_001, 41_002
 """Users; neither runs the server."""
 CANARY = "CANARY"
@@ -54,7 +59,8 @@ EXAMPLES = 4
 """Each makes two recordings and two servers, and asks everything of both; the strategies draw a whole machine."""
 MINE, MINE_UNMEASURED, MINE_UNLISTED, ENDING, THEIRS = 101, 102, 103, 104, 201
 """Pids: hers, of which the driver tells all, a part, or nothing, and one that ends; and his."""
-START = TIMESTAMP
+DUMP = new_dump(Path(), "oom", MINE, HERS, START + 1).path.name
+"""The first that is kept of her failure."""
 texts = st.text("abc", max_size=8).map(lambda text: f"{CANARY}{text}")
 counts = st.none() | st.integers(0, 10**12)
 ratios = st.none() | st.floats(0, 1)
@@ -209,6 +215,9 @@ def serving(story: Told, directory: Path, now: float, **options: Any) -> Iterato
         for event in events:
             recorder.note(event)
         until(lambda: recorder.status().events_total == len(events) + 1)  # and the failure in the second moment
+        (failure,) = moments[1].samples[1].events
+        kept = keep(recorder.recording, directory / DUMPS_DIRECTORY, failure, START + 3)
+        assert kept.name == DUMP
         for one in moments:
             server.hub.publish(_at(one, now))
         yield server
@@ -230,6 +239,12 @@ def _at(one: Moment, now: float) -> Moment:
 
 
 @pytest.fixture(autouse=True)
+def dumps_at_known_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that the recorder would keep by itself come seconds later, and bear the time of then."""
+    monkeypatch.setattr(keeper, "TRIGGERS", frozenset())
+
+
+@pytest.fixture(autouse=True)
 def peers(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the kernel says of a Unix socket's peer is what the field X-Uid says."""
     admit = Access.admit
@@ -248,7 +263,7 @@ QUERIES: dict[str, list[dict[str, Any]]] = {
     "/vram/stream": [{}, {"gpu": 0, "blocks": "none"}],
     "/vram/columns": [{}, {"gpu": 0}, {"t": START + 2.5}],
     "/vram/chart": [{"from": START, "to": START + 9, "metric": ",".join(METRIC_KEYS)}],
-    "/vram/report": [{"format": "json"}],
+    "/vram/report": [{"format": "json"}, {"format": "json", "dump": DUMP}],
     "/vram/at": [{"t": START + 2.5}, {"t": START + 1.5, "gpu": 0}],
     "/vram/history": [{"from": START, "to": START + 9, "metric": metric} for metric in OWNERS_METRICS],
     "/vram/aggregated": [{"window": "9s", "to": START + 9, "metric": metric} for metric in OWNERS_METRICS],
@@ -304,6 +319,7 @@ def test_row_53_what_a_program_tells_changes_nothing_that_others_see(one: Told, 
                     continue
                 assert his == list(answers(second, endpoint, x_uid=str(HIS))), endpoint.path
                 if endpoint is REPORT:  # each takes a process of its own
+                    assert CANARY in list(answers(first, endpoint, x_uid=str(HERS)))[-1], "the report of the dump"
                     continue
                 assert CANARY not in "".join(answers(second, endpoint)), f"{endpoint.path}, over open TCP"
                 own = list(answers(first, endpoint, x_uid=str(HERS)))
@@ -318,6 +334,7 @@ def test_row_53_what_a_program_tells_changes_nothing_that_others_see(one: Told, 
 def test_row_53_every_route_with_parameters_is_asked() -> None:
     required = {endpoint.path for endpoint in ENDPOINTS if any(one.required for one in endpoint.parameters)}
     assert required <= QUERIES.keys(), "a route that needs parameters has to be asked with some"
+    assert DUMP in {query.get(endpoints.DUMP.name) for query in QUERIES[REPORT.path]}, "what is kept of a failure, too"
     assert AT.name in QUERIES[SNAPSHOT_AT.path][0]
     assert os.getuid() not in (HERS, HIS)
     assert json.dumps(CANARY)

@@ -189,7 +189,9 @@ class DumpInfo(Struct, frozen=True, kw_only=True):
     pid: int | None
     """Process that the event happened to."""
     size_bytes: int
-    """Of the file."""
+    """Of the file; for those who see inside all programs."""
+    unknown: dict[str, str] = {}
+    """Key of this object -> why its value is not told."""
 
 
 class DumpList(Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ import msgspec
 from blackbox.model import endpoints
 from blackbox.model.endpoint_parameters import NEWEST, ReportFormat
 from blackbox.model.query import DumpInfo, DumpList
+from blackbox.model.visibility import WITHHELD
 from blackbox.recorder import Recording
 from blackbox.recorder.storage.dump_files import DUMPS_DIRECTORY, DumpFile, dumps_in
 from blackbox.server.api.context import Context
@@ -25,13 +26,13 @@ REPORT_BYTES_MAX = 32 * 1024 * 1024
 
 
 @handles(endpoints.DUMPS)
-def dumps(context: Context, request: Request, _viewer: Viewer, query: Query) -> AnswerOrCoroutine:
-    """The dumps kept."""
+def dumps(context: Context, request: Request, viewer: Viewer, query: Query) -> AnswerOrCoroutine:
+    """The dumps kept. How large they are tells how much every program told, which is for those who see all."""
     limit = query.value(endpoints.LIMIT)
 
     def work(recording: Recording) -> bytes:
         found = dumps_in(recording.directory / DUMPS_DIRECTORY)[-limit:]
-        told = (_info(dump) for dump in found)
+        told = (_info(dump, viewer) for dump in found)
         return msgspec.json.encode(DumpList(dumps=tuple(info for info in told if info is not None)))
 
     return recorded_answer(context, request, work)
@@ -99,10 +100,18 @@ def _page_fields(policy: str) -> Fields:
     )
 
 
-def _info(dump: DumpFile) -> DumpInfo | None:
+def _info(dump: DumpFile, viewer: Viewer) -> DumpInfo | None:
     """None where it has just been deleted."""
     try:
         size = dump.path.stat().st_size
     except OSError:
         return None
-    return DumpInfo(name=dump.path.name, kind=dump.kind, timestamp=dump.time, pid=dump.pid, size_bytes=size)
+    hidden = viewer.uid is not None
+    return DumpInfo(
+        name=dump.path.name,
+        kind=dump.kind,
+        timestamp=dump.time,
+        pid=dump.pid,
+        size_bytes=0 if hidden else size,
+        unknown={"size_bytes": WITHHELD} if hidden else {},
+    )
