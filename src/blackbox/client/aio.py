@@ -15,14 +15,13 @@ from blackbox.client.target import Target
 from blackbox.model import endpoints
 from blackbox.model.about import Coverage, OwnCost, ProcessCoverage, SettingInForce, SettingsInForce
 from blackbox.model.block_table import BlockTable
+from blackbox.model.dump import DumpInfo, DumpList
 from blackbox.model.forecast import Forecast
 from blackbox.model.query import (
     Aggregate,
     Aggregated,
     Chart,
     Comparison,
-    DumpInfo,
-    DumpList,
     EventList,
     History,
     NumberedEvent,

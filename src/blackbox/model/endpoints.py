@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from blackbox.model.about import Coverage, OwnCost, SettingsInForce
 from blackbox.model.block_table import CONTENT_TYPE, BlockTableHead
+from blackbox.model.dump import DumpList
 from blackbox.model.endpoint import Endpoint, StatusAnswer
 from blackbox.model.endpoint_parameters import (
     AFTER,
@@ -36,7 +37,7 @@ from blackbox.model.endpoint_parameters import (
     WINDOW_END,
 )
 from blackbox.model.forecast import Forecast
-from blackbox.model.query import Aggregated, Chart, Comparison, DumpList, EventList, History
+from blackbox.model.query import Aggregated, Chart, Comparison, EventList, History
 from blackbox.model.snapshot import Snapshot
 
 JSON = "application/json"

@@ -30,7 +30,7 @@ def seeds() -> Sequence[bytes]:
     (length,) = _LENGTH.unpack_from(body)
     head = msgspec.msgpack.decode(body[_LENGTH.size : _LENGTH.size + length])
     row = unpack_row(pack_row(1.8e9, layout, [1.0] * width)).tolist()
-    return [_pack([msgspec.to_builtins(layout.subjects), head, body[_LENGTH.size + length :], row])]
+    return [_pack([msgspec.msgpack.decode(layout.body), head, body[_LENGTH.size + length :], row])]
 
 
 def run(data: bytes) -> None:

@@ -6,8 +6,8 @@ import sys
 import msgspec
 
 from blackbox.model import endpoints
+from blackbox.model.dump import DumpInfo, DumpList
 from blackbox.model.endpoint_parameters import NEWEST, ReportFormat
-from blackbox.model.query import DumpInfo, DumpList
 from blackbox.model.visibility import WITHHELD
 from blackbox.recorder import Recording
 from blackbox.recorder.storage.dump_files import DUMPS_DIRECTORY, DumpFile, dumps_in
