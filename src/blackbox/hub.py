@@ -5,8 +5,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 
+import msgspec
+
 from blackbox.merge import Merged, merged
 from blackbox.merge.block_table import TableRows, Versions, table, table_rows
+from blackbox.merge.coverage import coverage
+from blackbox.model.about import Coverage
 from blackbox.model.codec import compress, to_json
 from blackbox.model.moment import Moment
 from blackbox.model.sample import Sample
@@ -128,6 +132,11 @@ class Published:
             self._versions[key] = rows.versions
         return made.snapshot, rows
 
+    def _coverage(self, shape: Shape) -> bytes:
+        snapshot, rows = self._merge(shape.gpu, shape.viewer_uid)
+        found = coverage(rows, snapshot.nsight_metrics)
+        return msgspec.json.encode(Coverage(seq=snapshot.seq, timestamp=snapshot.timestamp, processes=found))
+
     def _body(self, shape: Shape, encoding: Encoding) -> bytes:
         key = shape, encoding
         if key not in self._bodies:
@@ -140,6 +149,8 @@ class Published:
     def _plain(self, shape: Shape) -> bytes:
         if shape.blocks == "columns":
             return table(*self._table(shape), self.version)
+        if shape.blocks == "coverage":
+            return self._coverage(shape)
         return to_json(self._snapshot(shape))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from blackbox import hub
 from blackbox.cli.common.settings_file import settings_with_origins
 from blackbox.client import Client
 from blackbox.server.api.about import DEFAULT, in_force
@@ -67,3 +68,16 @@ def test_what_processes_let_us_see_is_told(serving: Serving) -> None:
     told = {row.pid: row for row in rows}
     assert told[SILENT].sources == ()
     assert set(told[TRAINER].missing) | set(told[TRAINER].told) == set(told[SILENT].missing) | set(told[SILENT].told)
+
+
+def test_what_processes_let_us_see_is_worked_out_once_a_sample(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latest = serving.hub.latest
+    assert latest is not None
+    serving.hub.publish(latest.moment)
+    merges: list[object] = []
+    real = hub.merged
+    monkeypatch.setattr(hub, "merged", lambda *asked: merges.append(asked) or real(*asked))
+    assert serving.ask("/vram/coverage").body == serving.ask("/vram/coverage").body
+    assert len(merges) == 1

@@ -70,6 +70,29 @@ def refusal(serving: Serving) -> int:
     return Client(serving.url).events(kind="oom")[-1].id
 
 
+def test_a_refusal_is_light_in_a_list_and_whole_by_itself(serving: Serving, refusal: int) -> None:
+    client = Client(serving.url)
+    (light,) = client.events(kind="oom", detail="light")
+    (whole,) = client.events(event=refusal)
+    assert light.oom is not None
+    assert whole.oom is not None
+    assert (light.oom.allocator, light.oom.trace, light.oom.requested_bytes) == (None, (), whole.oom.requested_bytes)
+    assert light.oom.stacks[0][0] == "layers.py:52 attention"
+    assert whole.oom.allocator is not None
+    assert " MiB" in whole.message
+    assert "bytes" not in whole.message
+    weights = [len(serving.ask(f"/vram/events?kind=oom&detail={detail}").body) for detail in ("full", "light")]
+    assert weights[1] * 20 < weights[0]
+
+
+def test_the_moment_of_a_refusal_needs_no_time(serving: Serving, refusal: int) -> None:
+    client = Client(serving.url)
+    then = client.events(event=refusal)[0].timestamp
+    assert (
+        client.at(event=refusal, blocks="none").used_bytes == client.at(then, event=refusal, blocks="none").used_bytes
+    )
+
+
 def test_the_report_of_an_event_is_told_as_json(serving: Serving, refusal: int) -> None:
     found = Client(serving.url, timeout_seconds=120).report(event=refusal)
     assert "python (pid 48211) ran out of memory" in found["title"]

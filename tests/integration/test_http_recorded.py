@@ -122,6 +122,13 @@ def test_events_of_a_kind_and_since_then(serving: Serving) -> None:
     assert answer(serving, f"/vram/events?since={START + 35}")["events"] == found[2:]
     assert answer(serving, f"/vram/events?until={START + 35}&kind=xid,process_exit")["events"] == found[:1]
     assert answer(serving, "/vram/events?limit=1")["events"] == found[2:]
+    assert answer(serving, f"/vram/events?event={found[1]['id']}")["events"] == [found[1]]
+    assert serving.ask("/vram/events?event=7").status == 404
+    assert answer(serving, "/vram/events?detail=light")["events"] == found, "they are light already"
+    assert [event["kind"] for event in answer(serving, "/vram/events?detail=folded&limit=2")["events"]] == [
+        "process_start",
+        "xid",
+    ]
 
 
 def test_compare_tells_new_gone_and_grown(serving: Serving) -> None:
@@ -161,8 +168,9 @@ def test_a_forecast_without_enough_to_go_by_predicts_nothing(serving: Serving) -
         ("/vram/history?pid=%C2%B2", "pid: '\\xb2'"),
         ("/vram/history?blocks=none", "unknown parameter 'blocks'"),
         ("/vram/history?to=1&to=2", "given twice"),
-        ("/vram/at", "t is missing"),
         ("/vram/at?t=", "t is empty"),
+        ("/vram/at", "t or event is needed"),
+        ("/vram/events?detail=some", "detail: 'some' is none of full, light, folded"),
         ("/vram/at?t=nan", "t: 'nan' is no time"),
         ("/vram/at?t=-1h&blocks=some", "blocks: 'some' is none of full, summary, none"),
         ("/vram/events?kind=oom,boom", "kind: 'boom' is none of"),

@@ -267,7 +267,7 @@ QUERIES: dict[str, list[dict[str, Any]]] = {
     "/vram/at": [{"t": START + 2.5}, {"t": START + 1.5, "gpu": 0}],
     "/vram/history": [{"from": START, "to": START + 9, "metric": metric} for metric in OWNERS_METRICS],
     "/vram/aggregated": [{"window": "9s", "to": START + 9, "metric": metric} for metric in OWNERS_METRICS],
-    "/vram/events": [{}, {"kind": "oom,crash"}],
+    "/vram/events": [{}, {"kind": "oom,crash"}, {"detail": "light"}, {"detail": "folded"}],
     "/vram/compare": [{"a": START + 1.5, "b": START + 2.5}, {"a": START + 1.5}],
 }
 """Of routes that take parameters; any other is asked without. A route that needs one belongs here."""

@@ -3,13 +3,11 @@
 from collections.abc import Iterable
 
 from blackbox.model.event import Event, OutOfMemory
+from blackbox.model.event_list import blamed_stack
 from blackbox.model.forecast import EarlierFailures, GrowthOrigin
 from blackbox.model.purpose import FREE
 from blackbox.model.query import Comparison
 from blackbox.model.snapshot import Process
-
-MAIN_SHARE = 0.5
-"""Of what the allocator held at a refusal: a stack with less of it is not what filled the memory."""
 
 
 def growth_origin(process: Process, compared: Comparison, refusals: Iterable[Event]) -> GrowthOrigin | None:
@@ -43,13 +41,6 @@ def _earlier(frames: tuple[str, ...], refusals: Iterable[Event]) -> EarlierFailu
 
 
 def _is_of(frames: tuple[str, ...], oom: OutOfMemory) -> bool:
-    """Whether the stack held most of what the allocator had, or asked for what was refused."""
-    refused = oom.trace[-1] if oom.trace else None
-    asked = None if refused is None or refused.action != "oom" else refused.stack
-    if asked is not None and oom.stacks[asked][: len(frames)] == frames:
-        return True
-    told = oom.allocator.stacks if oom.allocator is not None else None
-    largest = max(told or (), key=lambda stack: stack.allocated_bytes, default=None)
-    if largest is None or oom.allocator is None or largest.frames != frames:
-        return False
-    return largest.allocated_bytes >= MAIN_SHARE * oom.allocator.allocated_bytes
+    """Whether the stack is the one to blame; of a light event, that is its only one."""
+    blamed = blamed_stack(oom) or (oom.stacks[0] if len(oom.stacks) == 1 else ())
+    return blamed[: len(frames)] == frames

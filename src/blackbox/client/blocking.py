@@ -18,6 +18,7 @@ from blackbox.model import endpoints
 from blackbox.model.about import Coverage, OwnCost, ProcessCoverage, SettingInForce, SettingsInForce
 from blackbox.model.block_table import BlockTable
 from blackbox.model.dump import DumpInfo, DumpList
+from blackbox.model.endpoint_parameters import EventDetail
 from blackbox.model.forecast import Forecast
 from blackbox.model.query import (
     Aggregate,
@@ -88,7 +89,12 @@ class Client(BaseClient):
         return queries.answer(self.ask(query), Chart)
 
     def at(
-        self, time: Time, *, gpu: str | int | None = None, blocks: BlockDetail = "full", event: int | None = None
+        self,
+        time: Time | None = None,
+        *,
+        gpu: str | int | None = None,
+        blocks: BlockDetail = "full",
+        event: int | None = None,
     ) -> Snapshot:
         """The snapshot as of a time, or that of an event itself (its id). Raises `StatusError` (404) where nothing was
         recorded."""
@@ -101,9 +107,12 @@ class Client(BaseClient):
         until: Time | None = None,
         kind: str | Collection[str] | None = None,
         limit: int | None = None,
+        detail: EventDetail = "full",
+        event: int | None = None,
     ) -> tuple[NumberedEvent, ...]:
-        """What happened, oldest first."""
-        query = queries.events(since, until, kind, limit)
+        """What happened, oldest first: in full, `light` (refusals without allocator and history), or `folded` (events
+        alike as one, with `repeats`). Or the one event of an id; raises `StatusError` (404) where there is none."""
+        query = queries.events(since, until, kind, limit, detail, event)
         return queries.answer(self.ask(query), EventList).events
 
     def dumps(self, *, limit: int | None = None) -> tuple[DumpInfo, ...]:

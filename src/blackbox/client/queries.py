@@ -13,6 +13,7 @@ from blackbox.model import endpoints
 from blackbox.model.block_table import BlockTable, LayoutError, decode
 from blackbox.model.decoding import DECODE_ERRORS
 from blackbox.model.endpoint import Endpoint
+from blackbox.model.endpoint_parameters import EventDetail
 from blackbox.model.parameter import Parameter, TimeText
 from blackbox.model.view import BlockDetail
 
@@ -94,16 +95,24 @@ def chart(
     return query.add(endpoints.METRICS_OF_CHART, _kinds(metrics)).add(endpoints.POINTS, points)
 
 
-def at(time: Time, gpu: GpuName, blocks: BlockDetail, event: int | None = None) -> Query:
+def at(time: Time | None, gpu: GpuName, blocks: BlockDetail, event: int | None = None) -> Query:
     """The snapshot as of a time, or of an event itself."""
     query = Query(endpoints.SNAPSHOT_AT).time(endpoints.AT, time).add(endpoints.EVENT, event)
     return query.add(endpoints.GPU, gpu).add(endpoints.BLOCKS, _blocks(blocks))
 
 
-def events(since: Time | None, until: Time | None, kind: Kinds, limit: int | None) -> Query:
+def events(
+    since: Time | None,
+    until: Time | None,
+    kind: Kinds,
+    limit: int | None,
+    detail: EventDetail | None = None,
+    event: int | None = None,
+) -> Query:
     """What happened."""
     query = Query(endpoints.EVENTS).time(endpoints.SINCE, since).time(endpoints.UNTIL, until)
-    return query.add(endpoints.KIND, _kinds(kind)).add(endpoints.LIMIT, limit)
+    query.add(endpoints.KIND, _kinds(kind)).add(endpoints.LIMIT, limit)
+    return query.add(endpoints.EVENT_DETAIL, detail).add(endpoints.ONE_EVENT, event)
 
 
 def dumps(limit: int | None) -> Query:

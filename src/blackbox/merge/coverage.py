@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from blackbox.merge.process_memory import NO_REPORT, ProcessMemory
 from blackbox.model.about import ProcessCoverage
+from blackbox.model.block_arrays import ListedBlocks
 from blackbox.model.parts import AllocatorBlock
 from blackbox.model.snapshot import KernelMetrics
 
@@ -67,4 +68,10 @@ def _is_silent(kernels: KernelMetrics | None) -> bool:
 def _tells(part: str, row: ProcessMemory, first: list[AllocatorBlock]) -> bool:
     if part == "segments":
         return any(block.segment is not None for block in first)
-    return any(block.allocated_at is not None for one in row.allocators for block in one.blocks or ())
+    return any(_tells_times(one.blocks or ()) for one in row.allocators)
+
+
+def _tells_times(blocks: tuple[AllocatorBlock, ...]) -> bool:
+    if isinstance(blocks, ListedBlocks):
+        return blocks.arrays.allocated_ms is not None
+    return any(block.allocated_at is not None for block in blocks)

@@ -13,6 +13,7 @@ from blackbox.merge.threads import main_thread, owned_bytes, thread_rows
 from blackbox.model.identity import ProcessKey
 from blackbox.model.parts import Allocator, DeviceProcess
 from blackbox.model.snapshot import Block, Process, Stack, Thread
+from blackbox.model.text import size
 
 PROCESS_KEYS = frozenset(Process.__struct_fields__)
 NO_REPORT = "no allocator reports"
@@ -179,7 +180,7 @@ def _reported_row(
 def _why_corrected(driver_bytes: int | None) -> str:
     if driver_bytes is None:
         return "the driver does not say; at least what its allocator holds"
-    return f"the driver said {driver_bytes} at another instant; what its allocator holds is larger"
+    return f"the driver said {size(driver_bytes)} at another instant; what its allocator holds is larger"
 
 
 def _row(

@@ -6,6 +6,7 @@ from msgspec import structs
 
 from blackbox.model.parts import Allocator, DeviceProcess, OwningThread, ThreadState
 from blackbox.model.snapshot import Thread
+from blackbox.model.text import size
 
 NO_OWNERS = {"allocated_bytes": "owners of allocations unknown; all of the process, on its main thread"}
 NO_OWNERS_NO_STATE = NO_OWNERS | {"state": "thread not readable"}
@@ -39,7 +40,7 @@ def thread_rows(
 
 
 def _with_ownerless(row: Thread, ownerless: int) -> Thread:
-    unknown = {"allocated_bytes": f"{ownerless} bytes of it are of unknown owner"}
+    unknown = {"allocated_bytes": f"{size(ownerless)} of it are of unknown owner"}
     return structs.replace(row, allocated_bytes=row.allocated_bytes + ownerless, unknown=unknown)
 
 

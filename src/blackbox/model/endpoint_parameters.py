@@ -19,6 +19,7 @@ EVENTS_MAX = 10_000
 """In one answer, which is then a few MB."""
 EVENT_ID_MAX = 2**53
 """JavaScript's largest."""
+EventDetail = Literal["full", "light", "folded"]
 ReportFormat = Literal["html", "json"]
 PID_MAX = 2**22
 """The kernel's largest."""
@@ -78,7 +79,7 @@ METRICS_OF_CHART: Parameter[frozenset[str]] = Parameter(
     default="used_bytes",
 )
 POINTS = Parameter(name="points", help="Most points per series.", values=whole(1, POINTS_MAX), default="300")
-AT = _time("t", "The time.", required=True)
+AT = _time("t", "The time. Needed where no `event` is named.")
 EVENT = Parameter(
     name="event",
     help="Id of an event: the moment of a refusal itself, with the process as its agent saw it then, instead of the "
@@ -102,6 +103,14 @@ KIND: Parameter[frozenset[EventKind]] = Parameter(
     name="kind",
     help=f"Kinds of events, separated by commas: {', '.join(get_args(EventKind))}. All when absent.",
     values=some_of(get_args(EventKind)),
+)
+ONE_EVENT = Parameter(name="event", help="Id of the one event to tell, in full.", values=whole(0, EVENT_ID_MAX))
+EVENT_DETAIL: Parameter[EventDetail] = Parameter(
+    name="detail",
+    help="All that is known of each (a refusal may take 100 kB); without allocator, history, and stacks but the one to "
+    "blame (`light`); or the same with events alike as one (`folded`): the newest, with `repeats`, of 2,000.",
+    values=one_of(get_args(EventDetail)),
+    default="full",
 )
 LIMIT = Parameter(name="limit", help="The newest so many.", values=whole(1, EVENTS_MAX), default="1000")
 BEFORE = _time("a", "The earlier.", required=True)

@@ -16,6 +16,7 @@ from blackbox.model.endpoint_parameters import (
     COLUMNS_TIME,
     DUMP,
     EVENT,
+    EVENT_DETAIL,
     FROM,
     GPU,
     IF_NONE_MATCH,
@@ -24,6 +25,7 @@ from blackbox.model.endpoint_parameters import (
     LIMIT,
     METRIC,
     METRICS_OF_CHART,
+    ONE_EVENT,
     PID,
     POINTS,
     REPORT_EVENT,
@@ -182,9 +184,9 @@ EVENTS = Endpoint(
     path="/vram/events",
     operation="events",
     summary="What happened, oldest first.",
-    parameters=(SINCE, UNTIL, KIND, LIMIT),
+    parameters=(SINCE, UNTIL, KIND, LIMIT, EVENT_DETAIL, ONE_EVENT),
     answer=_json(EventList),
-    statuses=BAD_QUERY | NO_RECORDING | BUSY | REFUSED,
+    statuses=BAD_QUERY | {404: StatusAnswer(help="There is no such event, or no recording.")} | BUSY | REFUSED,
 )
 DUMPS = Endpoint(
     path="/vram/dumps",

@@ -163,11 +163,26 @@ class Aggregated(Struct, frozen=True, kw_only=True):
     """One per series with a sample in the window."""
 
 
+class Repeats(Struct, frozen=True, kw_only=True):
+    """How often events alike have come."""
+
+    count: int
+    """How many, the newest included."""
+    first_at: float
+    """Unix seconds of the oldest of them that was looked at."""
+    last_at: float
+    """Unix seconds of the newest."""
+    first_id: int
+    """Id of the oldest."""
+
+
 class NumberedEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
     """An event and its place in the recording. Keys that do not apply are absent."""
 
     id: int
     """Grows from event to event; the `id:` on the event stream."""
+    repeats: Repeats | None = None
+    """In a folded list, of what came more than once."""
 
 
 class EventList(Struct, frozen=True, kw_only=True):

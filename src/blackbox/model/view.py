@@ -8,8 +8,8 @@ from msgspec import structs
 from blackbox.model.snapshot import Block, BlockGroup, Snapshot
 
 BlockDetail = Literal["full", "summary", "none", "stacks"]
-ShapeDetail = Literal["full", "summary", "none", "stacks", "columns"]
-"""`columns`: the blocks alone, as `blackbox.model.block_table`."""
+ShapeDetail = Literal["full", "summary", "none", "stacks", "columns", "coverage"]
+"""`columns`: the blocks alone, as `blackbox.model.block_table`; `coverage`: what is known of each process."""
 Encoding = Literal["identity", "gzip", "zstd"]
 
 

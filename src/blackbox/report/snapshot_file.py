@@ -63,7 +63,7 @@ def _failure(told: Told, replayed: Replayed) -> Event:
     return Event(
         kind="oom",
         timestamp=told.time or 0.0,
-        message=f"out of memory: tried to allocate {refusal.requested_size} bytes",
+        message=f"out of memory: tried to allocate {size(refusal.requested_size)}",
         gpu_uuid=told.allocator.gpu_uuid,
         pid=told.allocator.pid,
         oom=OutOfMemory(

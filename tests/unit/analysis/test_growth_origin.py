@@ -74,7 +74,7 @@ def test_failures_count_where_the_same_stack_had_filled_the_memory_or_asked_for_
         refusal(filled, 1),
         refusal(model_filled, 2),
         refusal(None, 3),
-        refusal(model_filled, 4, trace=asked, stacks=(MODEL, LEAK)),
+        refusal(None, 4, trace=asked, stacks=(MODEL, LEAK)),
         structs.replace(refusal(None, 5), oom=None),
     )
     assert found is not None

@@ -26,7 +26,7 @@ def test_memory_allocated_since_the_threads_were_seen_is_on_the_main_thread() ->
         (TRAINER, 4 * GIB),
         (TRAINER + 1, GIB),
     ]
-    assert seen.threads[0].unknown == {"allocated_bytes": f"{2 * GIB} bytes of it are of unknown owner"}
+    assert seen.threads[0].unknown == {"allocated_bytes": "2.0 GiB of it are of unknown owner"}
     assert seen.threads[1].unknown == {}
 
 

@@ -118,6 +118,17 @@ def aggregated(tiers: Sequence[TierReader], query: HistoryQuery) -> tuple[Aggreg
     )
 
 
+def first_recorded(tiers: Sequence[TierReader]) -> float | None:
+    """Time of the first that is kept; None where nothing is. A row of a coarser tier begins before what it sums up: the
+    finer one tells the time, as long as it has it."""
+    found, step = None, 0.0
+    for reader in reversed(tiers):
+        first = reader.first()
+        if first is not None and (found is None or first < found + step):
+            found, step = first, reader.tier.step_seconds
+    return found
+
+
 def _finest_with(tiers: Sequence[TierReader], since: float) -> int:
     """The finest tier that has all that any has since then."""
     firsts = [reader.first() for reader in tiers]

@@ -10,7 +10,14 @@ from blackbox.model.query import Chart
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.visibility import visible_event
 from blackbox.recorder.query.chart import MARKS_MAX, chart
-from blackbox.recorder.query.history import Aggregate, History, HistoryQuery, aggregated, history
+from blackbox.recorder.query.history import (
+    Aggregate,
+    History,
+    HistoryQuery,
+    aggregated,
+    first_recorded,
+    history,
+)
 from blackbox.recorder.query.refusal import at_refusal
 from blackbox.recorder.query.samples import RecordedNumber, recorded_numbers
 from blackbox.recorder.storage.compression import DamageError
@@ -45,9 +52,9 @@ class Recording:
 
     def span(self) -> tuple[float, float] | None:
         """Times of the first and the last that is kept; None when nothing is."""
-        firsts = [first for reader in self._tiers if (first := reader.first()) is not None]
+        first = first_recorded(self._tiers)
         lasts = [last for reader in self._tiers if (last := reader.last()) is not None]
-        return (min(firsts), max(lasts)) if firsts and lasts else None
+        return (first, max(lasts)) if first is not None and lasts else None
 
     def history(
         self,
@@ -86,7 +93,7 @@ class Recording:
     ) -> Chart:
         """Several metrics over time, as arrays on one grid, with what happened meanwhile. Otherwise as `history`."""
         query = HistoryQuery.checked(since, until, gpu, pid, metrics, viewer_uid)
-        happened = self.events(since, until, limit=MARKS_MAX + 1)
+        happened = self.events(since, until, limit=MARKS_MAX + 1, light=True)
         return chart(self._tiers, query, min(points, POINTS_MAX), happened, self.span())
 
     def numbers(self, since: float, until: float) -> Iterator[RecordedNumber]:
@@ -163,12 +170,18 @@ class Recording:
         until: float | None = None,
         kind: str | Collection[str] | None = None,
         limit: int = EVENTS_MAX,
+        *,
+        light: bool = False,
     ) -> list[RecordedEvent]:
-        """The newest `limit` events of a range and of some kinds, oldest first."""
+        """The newest `limit` events of a range and of some kinds, oldest first; `light`: as in a list."""
         kinds = {kind} if isinstance(kind, str) else kind
         start, end = FOREVER
         return self._events.between(
-            start if since is None else since, end if until is None else until, kinds, min(limit, EVENTS_MAX)
+            start if since is None else since,
+            end if until is None else until,
+            kinds,
+            min(limit, EVENTS_MAX),
+            light=light,
         )
 
     def events_after(self, number: int, limit: int = EVENTS_MAX) -> list[RecordedEvent]:

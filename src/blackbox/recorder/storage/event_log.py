@@ -4,6 +4,7 @@ import sqlite3
 import zlib
 from collections.abc import Collection, Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from msgspec import Struct
 from blackbox.model.codec import event_fault
 from blackbox.model.decoding import DECODE_ERRORS
 from blackbox.model.event import Event
+from blackbox.model.event_list import light as in_a_list
 from blackbox.model.times import TIME_SECONDS_MAX
 from blackbox.recorder.storage.compression import DamageError
 from blackbox.recorder.storage.database import EVENTS_SCHEMA, READ_ERRORS, open_for_reading, open_for_writing
@@ -112,16 +114,24 @@ class EventReader:
         self._directory = directory
 
     def between(
-        self, since: float, until: float, kinds: Collection[str] | None = None, limit: int = EVENTS_MAX
+        self,
+        since: float,
+        until: float,
+        kinds: Collection[str] | None = None,
+        limit: int = EVENTS_MAX,
+        *,
+        light: bool = False,
     ) -> list[RecordedEvent]:
-        """The newest `limit` events that were noticed in the range, oldest first."""
+        """The newest `limit` events that were noticed in the range, oldest first; `light`: as in a list, so that no
+        more than one is ever whole in memory."""
         found: list[RecordedEvent] = []
         for chunk in reversed(chunk_files(self._directory, EVENTS_NAME)):
-            found += (
-                recorded
+            wanted = (
+                _light(recorded) if light else recorded
                 for recorded in self._read(chunk, "time BETWEEN ? AND ?", (since, until), "DESC")
                 if kinds is None or recorded.event.kind in kinds
             )
+            found += islice(wanted, limit - len(found))
             if len(found) >= limit:
                 break
         return sorted(found, key=lambda recorded: recorded.id)[-limit:]
@@ -156,6 +166,10 @@ class EventReader:
                 yield from database.execute(question, arguments)
         except READ_ERRORS:
             self.damaged += 1
+
+
+def _light(recorded: RecordedEvent) -> RecordedEvent:
+    return RecordedEvent(recorded.id, in_a_list(recorded.event))
 
 
 def _row(recorded: RecordedEvent) -> tuple[int, float, str, str, int]:

@@ -13,10 +13,9 @@ from typing import cast
 
 import msgspec
 
-from blackbox.merge import merged
-from blackbox.merge.coverage import coverage
-from blackbox.model.about import Coverage, OwnCost, SettingInForce, SettingsInForce, SettingValue
+from blackbox.model.about import OwnCost, SettingInForce, SettingsInForce, SettingValue
 from blackbox.model.endpoints import COVERAGE, GPU, SETTINGS, STATUS
+from blackbox.model.view import Shape
 from blackbox.server.api.context import Context
 from blackbox.server.api.endpoint import handles
 from blackbox.server.http.answer import Answer, AnswerOrCoroutine, Viewer
@@ -84,15 +83,13 @@ def covered(context: Context, _request: Request, viewer: Viewer, query: Query) -
     latest = context.hub.latest
     if latest is None:
         return unavailable("no sample yet", retry_after_seconds=1)
-    moment, gpu = latest.moment, query.get(GPU)
-
-    def work() -> bytes:
-        snapshot, rows = merged(moment, gpu, viewer.uid)
-        found = coverage(rows, snapshot.nsight_metrics)
-        return msgspec.json.encode(Coverage(seq=snapshot.seq, timestamp=snapshot.timestamp, processes=found))
+    shape = Shape(query.get(GPU), "coverage", viewer.uid)
+    made = latest.made(shape)
+    if made is not None:
+        return Response(200, made, JSON, NO_STORE)
 
     async def answer() -> Answer:
-        return Response(200, await off_loop(context.workers, work), JSON, NO_STORE)
+        return Response(200, await off_loop(context.workers, latest.body, shape), JSON, NO_STORE)
 
     return answer()
 

@@ -57,6 +57,6 @@ def _origin(
         after = latest.snapshot(Shape(process.gpu_uuid, "stacks", viewer_uid))
     except UnknownGpuError:  # it was not there then
         return None
-    refusals = recording.events(kind="oom", limit=REFUSALS_MAX)
+    refusals = recording.events(kind="oom", limit=REFUSALS_MAX, light=True)
     seen = (visible_event(one.event, viewer_uid) for one in refusals if one.event.gpu_uuid == process.gpu_uuid)
     return growth_origin(process, compare(before, after), seen)

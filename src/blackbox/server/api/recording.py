@@ -10,6 +10,7 @@ from blackbox.analysis.compare import compare
 from blackbox.merge import merge
 from blackbox.model import endpoints
 from blackbox.model.codec import compress, to_json
+from blackbox.model.event_list import folded
 from blackbox.model.moment import Moment
 from blackbox.model.query import Aggregated, EventList
 from blackbox.model.snapshot import Snapshot
@@ -18,6 +19,7 @@ from blackbox.model.times import TIME_RANGE
 from blackbox.model.view import Encoding, Shape, with_blocks
 from blackbox.recorder import Recording
 from blackbox.recorder.query.visibility import numbered
+from blackbox.recorder.storage.event_log import RecordedEvent
 from blackbox.server.api.context import Context
 from blackbox.server.api.endpoint import handles
 from blackbox.server.http.answer import AnswerOrCoroutine, Viewer
@@ -30,6 +32,8 @@ SMALL_BYTES = 64 * 1024
 """An answer up to this size is always given: the kernel takes it for the client."""
 HISTORY_SECONDS = 3600.0
 """Range of a history without a start: as far as the full rate reaches."""
+FOLDED_EVENTS_MAX = 2000
+"""The newest, that are looked at for those alike: some MB of JSON are read for the refusals among them."""
 NO_RECORDING = "this server keeps no recording: it runs with --no-record"
 
 Work = Callable[[Recording], bytes]
@@ -77,8 +81,10 @@ def chart(context: Context, request: Request, viewer: Viewer, query: Query) -> A
 
 @handles(endpoints.SNAPSHOT_AT)
 def at(context: Context, request: Request, viewer: Viewer, query: Query) -> AnswerOrCoroutine:
-    """The snapshot as of a time."""
-    then, event = query.time(endpoints.AT, time.time()), query.get(endpoints.EVENT)
+    """The snapshot as of a time, or of an event."""
+    then, event = query.time_or(endpoints.AT, time.time(), None), query.get(endpoints.EVENT)
+    if then is None and event is None:
+        raise HTTPError(400, "t or event is needed")
     gpu, detail = query.get(endpoints.GPU), query.value(endpoints.BLOCKS)
 
     def work(recording: Recording) -> bytes:
@@ -94,10 +100,19 @@ def events(context: Context, request: Request, viewer: Viewer, query: Query) -> 
     now = time.time()
     since, until = query.time_or(endpoints.SINCE, now, None), query.time_or(endpoints.UNTIL, now, None)
     kinds, limit = query.get(endpoints.KIND), query.value(endpoints.LIMIT)
+    detail, number = query.value(endpoints.EVENT_DETAIL), query.get(endpoints.ONE_EVENT)
 
     def work(recording: Recording) -> bytes:
-        found = recording.events(since, until, kinds, limit)
-        return msgspec.json.encode(EventList(events=tuple(numbered(one, viewer.uid) for one in found)))
+        if number is not None:
+            found = _one_event(recording, number)
+        elif detail == "folded":
+            found = recording.events(since, until, kinds, FOLDED_EVENTS_MAX, light=True)
+        else:
+            found = recording.events(since, until, kinds, limit, light=detail == "light")
+        told = [numbered(one, viewer.uid) for one in found]
+        if detail == "folded" and number is None:
+            told = folded(told)[-limit:]
+        return msgspec.json.encode(EventList(events=tuple(told)))
 
     return recorded_answer(context, request, work)
 
@@ -139,6 +154,13 @@ def aggregated(context: Context, request: Request, viewer: Viewer, query: Query)
         return msgspec.json.encode(Aggregated(from_=since, to=to, aggregates=found))
 
     return recorded_answer(context, request, work)
+
+
+def _one_event(recording: Recording, number: int) -> list[RecordedEvent]:
+    found = recording.event(number)
+    if found is None:
+        raise HTTPError(404, f"no event {number} is recorded")
+    return [RecordedEvent(number, found)]
 
 
 def _series_filter(query: Query, viewer: Viewer) -> SeriesFilter:

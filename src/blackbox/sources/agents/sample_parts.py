@@ -8,6 +8,7 @@ from msgspec import structs
 from blackbox.model.event import Event, OutOfMemory, TraceScope, TraceSegment, TraceSettings, TraceStep
 from blackbox.model.parts import Allocator, AllocatorBlock, InferenceEngine, KernelCounters
 from blackbox.model.status import UserStatus
+from blackbox.model.text import size
 from blackbox.sources.agents.connection import AgentConnection
 from blackbox.sources.agents.decode import OomMessage
 from blackbox.sources.agents.kv_pools import Joined, workers_of
@@ -20,7 +21,6 @@ from blackbox.wire.report import NO_STACK, NOT_KNOWN, AllocatorReport, Cost, Eng
 
 STALE_SECONDS = 2.0
 """Agents speak every half second; figures older than this are marked."""
-MIB = 1024 * 1024
 _NO_DETAILS = Details(0.0, None, None, None)
 
 
@@ -109,11 +109,11 @@ def oom_event(connection: AgentConnection, message: OomMessage, timestamp: float
         allocator = _counters(connection, oom.source, oom.allocator, oom.taken_at)
         stacks = oom.allocator.stacks
         allocator = structs.replace(allocator, blocks=blocks, stacks=None if stacks is None else stack_rows(stacks))
-    free = "" if oom.device_free_bytes is None else f", {oom.device_free_bytes // MIB} MiB free"
+    free = "" if oom.device_free_bytes is None else f", {size(oom.device_free_bytes)} free"
     return Event(
         kind="oom",
         timestamp=oom.timestamp if abs(oom.timestamp - timestamp) <= CLOCKS_APART_SECONDS_MAX else timestamp,
-        message=f"{process.name} ({process.pid}) was refused {oom.requested_bytes / MIB:.1f} MiB{free}",
+        message=f"{process.name} ({process.pid}) was refused {size(oom.requested_bytes)}{free}",
         gpu_uuid=oom.gpu_uuid,
         pid=process.pid,
         uid=connection.peer.uid,

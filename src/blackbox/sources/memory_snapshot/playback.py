@@ -18,6 +18,7 @@ from blackbox.model.event import Event, OutOfMemory
 from blackbox.model.moment import Moment
 from blackbox.model.parts import Allocator, Device, Memory
 from blackbox.model.sample import Sample
+from blackbox.model.text import size
 from blackbox.sources.memory_snapshot.contents import NO_DRIVER, NOT_TOLD, device_of, process_of
 from blackbox.sources.memory_snapshot.device_replay import (
     MICROSECONDS,
@@ -146,7 +147,7 @@ def _refusal(device: DeviceReplay, instant: Instant, allocator: Allocator, time:
     return Event(
         kind="oom",
         timestamp=time or 0.0,
-        message=f"out of memory: tried to allocate {requested} bytes",
+        message=f"out of memory: tried to allocate {size(requested)}",
         gpu_uuid=device_uuid(device.recorded.device),
         pid=PID,
         oom=OutOfMemory(

@@ -9,6 +9,7 @@ from blackbox.model.event import Event, OutOfMemory
 from blackbox.model.facts import DRIVER_VERSION, NVML_VERSION, PID_SCOPE
 from blackbox.model.parts import Allocator, AllocatorBlock, KernelCounters
 from blackbox.model.sample import Sample
+from blackbox.model.text import size
 from blackbox.sources.base import SourceContext
 from blackbox.sources.simulated.kernels import counters
 from blackbox.sources.simulated.machine import STEP_SECONDS, Machine
@@ -110,7 +111,7 @@ class SimulatedSource:
         return Event(
             kind="oom",
             timestamp=self._started_unix + failure.at,
-            message=f"out of memory: tried to allocate {failure.requested_bytes} bytes",
+            message=f"out of memory: tried to allocate {size(failure.requested_bytes)}",
             gpu_uuid=allocator.gpu_uuid,
             pid=allocator.pid,
             oom=OutOfMemory(

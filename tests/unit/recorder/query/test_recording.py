@@ -3,13 +3,16 @@
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from blackbox.merge import merge
+from blackbox.model.event_list import light
 from blackbox.model.view import UnknownGpuError
 from blackbox.recorder.query.recording import Recording
 from blackbox.recorder.storage.directory import chunk_files
 from tests.moments import TRAINER, moment
 from tests.recorded_moments import HOUR, MINUTE, event, moment_at, record, series
+from tests.unit.model.test_event_list import oom
 
 START = 1_799_996_400.0
 """The start of an hour."""
@@ -81,6 +84,21 @@ def test_a_range_ends_where_it_is_told(tmp_path: Path) -> None:
     moments = list(series(START, MINUTE))
     record(tmp_path, *moments)
     assert list(Recording(tmp_path).moments(START + 10, START + 20)) == moments[20:41]
+
+
+def test_it_claims_no_time_before_its_first_moment(tmp_path: Path) -> None:
+    first = START + 37.25
+    record(tmp_path, *series(first, 5 * MINUTE))
+    assert {tier.first() for tier in Recording(tmp_path)._tiers} > {first}, "roll-ups begin with their minute"
+    assert Recording(tmp_path).span() == (first, first + 5 * MINUTE - 0.5)
+
+
+def test_events_for_lists_are_light(tmp_path: Path) -> None:
+    refusal = structs.replace(event("oom", START), oom=oom())
+    record(tmp_path, moment_at(START, 1, events=(refusal,)))
+    (found,) = Recording(tmp_path).events(light=True)
+    assert found.event == light(refusal)
+    assert found.event != refusal
 
 
 def test_events_of_moments_are_recorded_too(tmp_path: Path) -> None:
