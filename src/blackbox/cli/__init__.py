@@ -46,6 +46,7 @@ class Command(NamedTuple):
 
 COMMANDS = (
     Command("serve", "blackbox.cli.commands.serve", "watch this machine's GPUs and answer over HTTP"),
+    Command("top", "blackbox.cli.commands.top", "watch GPU memory in the terminal, now and in the recording"),
     Command("stat", "blackbox.cli.commands.stat", "print a snapshot as JSON"),
     Command("stream", "blackbox.cli.commands.stream", "print every new snapshot as a line of JSON"),
     Command("run", "blackbox.cli.commands.run", "run a program so that the server sees inside it"),

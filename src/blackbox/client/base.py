@@ -29,6 +29,11 @@ class BaseClient:
         self._target = target(url, token, Path(unix_socket) if unix_socket is not None else None, tls)
         self._timeout_seconds = timeout_seconds
 
+    @property
+    def label(self) -> str:
+        """The server's name in messages: its URL without user and password, or its Unix socket."""
+        return self._target.label
+
 
 class BaseStream(Generic[T]):
     """The state of one stream across its connections."""

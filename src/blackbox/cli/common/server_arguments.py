@@ -13,17 +13,23 @@ from blackbox.cli.common.settings_options import add_config_flag
 from blackbox.errors import FailureError
 
 if TYPE_CHECKING:
-    from blackbox.client import Client, Loss
+    from pathlib import Path
+
+    from blackbox.client import AsyncClient, Client, Loss
     from blackbox.settings import Settings
 
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
-def add_server_flags(parser: ArgumentParser) -> None:
-    """Adds the flags that name a server."""
+def add_server_flags(parser: ArgumentParser, *, several: bool = False) -> None:
+    """Adds the flags that name a server; where `several`, `--url` may be given again."""
     group = parser.add_argument_group("server (default: the one on this machine, by the settings of 'serve')")
-    group.add_argument("--url", metavar="URL", help="BLACKBOX_URL; may hold user:password@")
+    if several:
+        more = "BLACKBOX_URL; may hold user:password@; again for more servers"
+        group.add_argument("--url", metavar="URL", action="append", help=more)
+    else:
+        group.add_argument("--url", metavar="URL", help="BLACKBOX_URL; may hold user:password@")
     group.add_argument("--token-file", metavar="FILE", help="file with the server's token")
     group.add_argument("--unix-socket", metavar="PATH", help="ask through this Unix socket")
     add_config_flag(parser)
@@ -39,18 +45,35 @@ def add_selection_flags(parser: ArgumentParser) -> None:
 
 def client(arguments: Namespace, environ: Mapping[str, str] = os.environ) -> "Client":
     """A client of the server that the arguments name. Raises `UsageError`, `FailureError`."""
-    from blackbox.cli.common.settings_file import load_settings
     from blackbox.client import Client
+
+    url, token, unix_socket = _server(arguments, environ, arguments.url)
+    return Client(url, token=token, unix_socket=unix_socket)
+
+
+def async_clients(arguments: Namespace, environ: Mapping[str, str] = os.environ) -> "dict[str, AsyncClient]":
+    """Clients of all servers that the arguments name, by their URLs. Raises `UsageError`, `FailureError`."""
+    from blackbox.client import AsyncClient
+
+    found: dict[str, AsyncClient] = {}
+    for given in arguments.url or [None]:
+        url, token, unix_socket = _server(arguments, environ, given)
+        made = AsyncClient(url, token=token, unix_socket=unix_socket)
+        found[made.label] = made
+    return found
+
+
+def _server(
+    arguments: Namespace, environ: Mapping[str, str], given: str | None
+) -> tuple[str, str | None, "Path | str | None"]:
+    """URL, token and Unix socket of a server."""
+    from blackbox.cli.common.settings_file import load_settings
     from blackbox.server.auth.credentials import load_token
 
     settings = load_settings(arguments, environ)
-    url: str | None = arguments.url or environ.get("BLACKBOX_URL")
-    unix_socket = None if url and not arguments.unix_socket else settings.unix_socket
-    return Client(
-        url or local_url(settings),
-        token=load_token(settings.token_file).decode() if settings.token_file else None,
-        unix_socket=unix_socket,
-    )
+    url = given or environ.get("BLACKBOX_URL")
+    token = load_token(settings.token_file).decode() if settings.token_file else None
+    return url or local_url(settings), token, None if url and not arguments.unix_socket else settings.unix_socket
 
 
 def local_url(settings: "Settings") -> str:

@@ -1,0 +1,190 @@
+"""What keys and clicks do to the view. Nothing here draws or asks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from blackbox.tui.frame import strip_range, strip_width
+from blackbox.tui.incident_rows import folded
+from blackbox.tui.scene import PageLines, Scene
+from blackbox.tui.view import PAGES, View
+
+ZOOM = 2.0
+MARK_SECONDS = 0.2
+"""A step from mark to mark passes over one as near as this."""
+BEFORE_SECONDS = 300.0
+"""An incident is compared with this time before."""
+
+
+@dataclass
+class Step:
+    """A key, what it does in words, and how."""
+
+    keys: tuple[str, ...]
+    shown: str
+    help: str
+    act: Callable[[Scene, PageLines], None]
+
+
+def _pause(scene: Scene, _: PageLines) -> None:
+    view = scene.view
+    if view.time is None and scene.server.snapshot is not None:
+        view.time, view.paused = scene.now, True
+    else:
+        view.look_at(None, scene.now)
+
+
+def _live(scene: Scene, _: PageLines) -> None:
+    scene.view.look_at(None, scene.now)
+
+
+def _moved(columns: int) -> Callable[[Scene, PageLines], None]:
+    def act(scene: Scene, _: PageLines) -> None:
+        start, end = strip_range(scene)
+        step = max(1.0, (end - start) / strip_width(scene))
+        scene.view.look_at(scene.cursor + columns * step, scene.now)
+
+    return act
+
+
+def to_mark(scene: Scene, direction: int) -> None:
+    """Looks at the next event, or the one before; behind the last is now."""
+    times = sorted(event.timestamp for row in folded(scene.server.events) for event in (row.event,))
+    times = sorted({time for row in folded(scene.server.events) for time in row.times} | set(times))
+    at = scene.cursor
+    later = [time for time in times if time > at + MARK_SECONDS]
+    earlier = [time for time in times if time < at - MARK_SECONDS]
+    if direction > 0:
+        scene.view.look_at(later[0] if later else None, scene.now)
+    elif earlier:
+        scene.view.look_at(earlier[-1], scene.now)
+
+
+def _zoomed(factor: float) -> Callable[[Scene, PageLines], None]:
+    return lambda scene, _: scene.view.zoom(factor)
+
+
+def _page(page: str) -> Callable[[Scene, PageLines], None]:
+    return lambda scene, _: scene.view.go(next(one for one in PAGES if one == page))
+
+
+def _marked(name: str) -> Callable[[Scene, PageLines], None]:
+    return lambda scene, _: setattr(scene.view, name, scene.cursor)
+
+
+def _swap(scene: Scene, _: PageLines) -> None:
+    view = scene.view
+    view.a, view.b = view.b, view.a
+
+
+def _compare(scene: Scene, _: PageLines) -> None:
+    """On an incident: with the time before it."""
+    view = scene.view
+    row = chosen_incident(scene)
+    if view.page == "incidents" and row is not None:
+        view.a, view.b = row - BEFORE_SECONDS, row
+    view.go("compare")
+
+
+def _moment(scene: Scene, _: PageLines) -> None:
+    """On an incident: its own moment."""
+    view = scene.view
+    rows = folded(scene.server.events)
+    if view.page == "incidents" and view.chosen < len(rows):
+        event = rows[view.chosen].event
+        view.look_at(event.timestamp, scene.now, event.id if event.oom is not None else None)
+    view.go("moment")
+
+
+def chosen_incident(scene: Scene) -> float | None:
+    """Time of the chosen one."""
+    rows = folded(scene.server.events)
+    return rows[scene.view.chosen].event.timestamp if scene.view.chosen < len(rows) else None
+
+
+def _next_gpu(scene: Scene, _: PageLines) -> None:
+    every = [None, *(leaf.gpu.uuid for leaf in scene.server.leaves)]
+    place = every.index(scene.view.gpu) if scene.view.gpu in every else 0
+    scene.view.gpu = every[(place + 1) % len(every)]
+
+
+def _next_server(scene: Scene, _: PageLines) -> None:
+    view: View = scene.view
+    view.server = (view.server + 1) % len(scene.servers)
+    view.gpu, view.order = None, None
+
+
+def _chosen(rows: int) -> Callable[[Scene, PageLines], None]:
+    def act(scene: Scene, page: PageLines) -> None:
+        view = scene.view
+        if page.rows:
+            view.row[view.page] = min(page.rows - 1, max(0, view.chosen + rows))
+        else:
+            scroll(scene, page, rows)
+
+    return act
+
+
+def scroll(scene: Scene, page: PageLines, lines: int) -> None:
+    """Moves what is shown."""
+    most = max(0, len(page.lines) - scene.height)
+    scene.view.scroll[scene.view.page] = min(most, max(0, scene.view.scroll.get(scene.view.page, 0) + lines))
+
+
+def _paged(direction: int) -> Callable[[Scene, PageLines], None]:
+    def act(scene: Scene, page: PageLines) -> None:
+        _chosen(direction * max(1, scene.height - 2))(scene, page)
+
+    return act
+
+
+def _filter(scene: Scene, _: PageLines) -> None:
+    scene.view.typing = True
+
+
+def _clear(scene: Scene, _: PageLines) -> None:
+    view = scene.view
+    if view.helps:
+        view.helps = False
+    elif view.filter:
+        view.filter = ""
+    else:
+        view.gpu = None
+
+
+def _group(scene: Scene, _: PageLines) -> None:
+    scene.view.grouping += 1
+
+
+def _help(scene: Scene, _: PageLines) -> None:
+    scene.view.helps = not scene.view.helps
+
+
+STEPS = (
+    *(Step((str(number),), str(number), page, _page(page)) for number, page in enumerate(PAGES, 1)),
+    Step(("space",), "space", "pause; again: go on", _pause),
+    Step(("l", "L"), "L", "back to now", _live),
+    Step(("left",), "←", "look back: one column of the strip", _moved(-1)),
+    Step(("right",), "→", "look forth", _moved(1)),
+    Step(("shift+left", "p"), "Shift+← P", "the mark before", lambda scene, _: to_mark(scene, -1)),
+    Step(("shift+right", "n", "N"), "Shift+→ N", "the next mark", lambda scene, _: to_mark(scene, 1)),
+    Step(("w", "W", "plus"), "W", "less time on the strip", _zoomed(1 / ZOOM)),
+    Step(("s", "S", "minus"), "S", "more time on the strip", _zoomed(ZOOM)),
+    Step(("a", "A"), "A", "mark this time as A", _marked("a")),
+    Step(("b", "B"), "B", "mark this time as B", _marked("b")),
+    Step(("c", "C"), "C", "compare A with B; on an incident: with 5 min before it", _compare),
+    Step(("x", "X"), "X", "swap A and B", _swap),
+    Step(("m", "M"), "M", "what lived at this time; on an incident: at its own moment", _moment),
+    Step(("g", "G"), "G", "next GPU; Esc: all", _next_gpu),
+    Step(("tab",), "Tab", "next server", _next_server),
+    Step(("up", "k"), "↑", "row above", _chosen(-1)),
+    Step(("down", "j"), "↓", "row below", _chosen(1)),
+    Step(("pageup",), "PgUp", "a screen up", _paged(-1)),
+    Step(("pagedown",), "PgDn", "a screen down", _paged(1)),
+    Step(("home",), "Home", "first row", _chosen(-1_000_000)),
+    Step(("end",), "End", "last row", _chosen(1_000_000)),
+    Step(("slash",), "/", "filter by name, pid, user, file; Enter keeps it, Esc clears it", _filter),
+    Step(("escape",), "Esc", "clear the filter; then: all GPUs", _clear),
+    Step(("t", "T"), "T", "group a moment by stack, purpose, thread", _group),
+    Step(("question_mark", "h"), "?", "these keys", _help),
+)
+STEP_OF_KEY = {key: step for step in STEPS for key in step.keys}
