@@ -4,7 +4,8 @@ predictions; where there are none it says so."""
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from blackbox.model.query import Forecast, NumberedEvent, Outlook
+from blackbox.model.forecast import Forecast, Outlook
+from blackbox.model.query import NumberedEvent
 from blackbox.model.snapshot import Process
 from blackbox.model.text import size
 from blackbox.terminal import figures
@@ -55,8 +56,8 @@ def verdict(forecast: Forecast | None, leaves: Sequence[GpuLedger], events: Sequ
         return None
     outlook, leaf = min(candidates, key=lambda one: one[0].full_in_seconds or 0.0)
     processes = tuple(one.process for one in leaf.processes)
-    growing = (outlook.pid,) if outlook.pid is not None else _growing(forecast, leaf.gpu.uuid)
-    process = next((one for one in processes if one.pid in growing), processes[0] if len(processes) == 1 else None)
+    grower = outlook.pid if outlook.pid is not None else outlook.grower.pid if outlook.grower is not None else None
+    process = next((one for one in processes if one.pid == grower), processes[0] if len(processes) == 1 else None)
     return Verdict(
         leaf,
         outlook,
@@ -65,10 +66,6 @@ def verdict(forecast: Forecast | None, leaves: Sequence[GpuLedger], events: Sequ
         tuple(one for one in processes if one is not process),
         tuple(one for one in events if one.kind == "oom" and one.gpu_uuid == leaf.gpu.uuid),
     )
-
-
-def _growing(forecast: Forecast, gpu_uuid: str) -> tuple[int | None, ...]:
-    return tuple(row.pid for row in forecast.processes if row.gpu_uuid == gpu_uuid and row.full_in_seconds is not None)
 
 
 def headline(found: Verdict) -> str:
@@ -81,21 +78,34 @@ def headline(found: Verdict) -> str:
 
 
 def who_grew(found: Verdict, now: float) -> str:
-    """`python 49070, bob: +27.4 GiB since 17:12:02; most of it holds activations, 25.3 GiB`."""
+    """`python 49070, bob: +27.4 GiB since 17:12:02, for activations, at layers.py:52 attention`."""
     if found.process is None:
         return f"{figures.ABSENT}: more than one process grows, or none that is listed"
     one = found.process
     text = process_label(one.name, one.pid) + (f", {one.user}" if one.user else "")
+    grower = found.outlook.grower
     if found.outlook.evidence is not None:
-        since = found.outlook.since or found.outlook.evidence.from_
+        since = grower.since if grower is not None else found.outlook.since or found.outlook.evidence.from_
         text += f": {figures.change(found.outlook.evidence.rise_bytes)} since {figures.clock(since, now)}"
-    live = {
-        key: size for key, size in (one.purposes or {}).items() if key in LOOK_OF and LOOK_OF[key].colour is not None
-    }
-    if not live:
+    origin = grower.origin if grower is not None else None
+    if origin is None or origin.purpose is None:
         return f"{text}; what for is {figures.ABSENT}: no allocator reports from it"
-    most = max(live, key=live.__getitem__)
-    return f"{text}; it holds most for {LOOK_OF[most].name}, {size(live[most])}"
+    stack = f", at {origin.frames[0]}" if origin.frames else ""
+    return f"{text}, for {LOOK_OF[origin.purpose].name if origin.purpose in LOOK_OF else origin.purpose}{stack}"
+
+
+def seen_before(found: Verdict, now: float) -> str | None:
+    """Failures of the same stack, or refusals on the same GPU; None without any."""
+    origin = found.outlook.grower.origin if found.outlook.grower is not None else None
+    earlier = origin.earlier_failures if origin is not None else None
+    if earlier is not None:
+        times = f"{figures.plural(earlier.count, 'time')}, last" if earlier.count > 1 else "once,"
+        return f"the same stack ran out of memory {times} at {figures.clock(earlier.last_at, now)}"
+    if not found.earlier:
+        return None
+    *before, last = found.earlier
+    times = f"{len(before) + 1} times, last" if before else "once,"
+    return f"memory was refused here {times} at {figures.clock(last.timestamp, now)}"
 
 
 def if_nothing_is_done(found: Verdict, now: float) -> str:

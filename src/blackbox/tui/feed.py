@@ -7,7 +7,8 @@ from contextlib import aclosing
 from typing import Literal, NamedTuple
 
 from blackbox.client import AsyncClient, ClientError, Loss, StatusError
-from blackbox.model.query import Aggregate, Forecast, NumberedEvent
+from blackbox.model.forecast import Forecast
+from blackbox.model.query import Aggregate, NumberedEvent
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.text import rfc3339_seconds
 from blackbox.terminal.ledger import GpuLedger, leaves, ledgers

@@ -3,10 +3,11 @@
 from typing import Any
 
 from blackbox.merge import merge
-from blackbox.model.query import Evidence, Forecast, NumberedEvent, Outlook
+from blackbox.model.forecast import EarlierFailures, Evidence, Forecast, Grower, GrowthOrigin, Outlook
+from blackbox.model.query import NumberedEvent
 from blackbox.terminal.ledger import leaves, ledgers
-from blackbox.terminal.verdict import calm, filling, headline, if_nothing_is_done, verdict, who_grew
-from tests.moments import GIB, TIMESTAMP, TRAINER, machine, moment
+from blackbox.terminal.verdict import calm, filling, headline, if_nothing_is_done, seen_before, verdict, who_grew
+from tests.moments import GIB, SILENT, TIMESTAMP, machine, moment
 
 LEAVES = tuple(leaves(ledgers(merge(moment(machine())))))
 
@@ -56,14 +57,14 @@ def test_what_is_not_known_is_not_called_calm() -> None:
 
 
 def test_the_verdict_names_gpu_time_range_rate_and_process() -> None:
-    found = verdict(forecast(outlook(300), processes=(outlook(100, pid=TRAINER),)), LEAVES, ())
+    found = verdict(forecast(outlook(300), processes=(outlook(100, pid=SILENT),)), LEAVES, ())
     assert found is not None
     assert found.is_alarm
     assert headline(found) == "GPU 0 is full in about 1 min 40 s (1 min 30 s to 1 min 50 s, at +2.0 GiB/min)"
-    assert who_grew(found, TIMESTAMP).startswith(f"python {TRAINER}")
+    assert who_grew(found, TIMESTAMP).startswith(f"python {SILENT}")
     assert "+4.0 GiB since" in who_grew(found, TIMESTAMP)
-    assert if_nothing_is_done(found, TIMESTAMP).startswith(f"python {TRAINER} is refused memory at about")
-    assert "Hit as well:" in if_nothing_is_done(found, TIMESTAMP)
+    assert if_nothing_is_done(found, TIMESTAMP).startswith(f"python {SILENT} is refused memory at about")
+    assert "Hit as well: python 4711" in if_nothing_is_done(found, TIMESTAMP)
 
 
 def test_a_rise_that_takes_hours_is_no_alarm_but_is_told() -> None:
@@ -71,7 +72,6 @@ def test_a_rise_that_takes_hours_is_no_alarm_but_is_told() -> None:
     assert found is not None
     assert not found.is_alarm
     assert "the first, GPU 0, fills in about 2 h" in calm(forecast(outlook(7200)), LEAVES, found)
-    assert who_grew(found, TIMESTAMP).startswith("n/a: more than one process grows")
 
 
 def test_earlier_refusals_are_remembered() -> None:
@@ -79,3 +79,30 @@ def test_earlier_refusals_are_remembered() -> None:
     found = verdict(forecast(outlook(100)), LEAVES, (refused,))
     assert found is not None
     assert "as 4000 did" in if_nothing_is_done(found, TIMESTAMP)
+    assert (seen_before(found, TIMESTAMP) or "").startswith("memory was refused here once, at ")
+
+
+def grower(origin: GrowthOrigin | None) -> Grower:
+    return Grower(pid=SILENT, name="python", start_time=None, user="bob", since=TIMESTAMP - 60, origin=origin)
+
+
+def test_what_grew_is_told_with_its_stack_and_its_earlier_failures() -> None:
+    earlier = EarlierFailures(count=3, first_at=TIMESTAMP - 900, last_at=TIMESTAMP - 100, last_pid=4000)
+    origin = GrowthOrigin(
+        purpose="activation",
+        purpose_rise_bytes=4 * GIB,
+        frames=("layers.py:52 attention", "train.py:3 step"),
+        stack_rise_bytes=4 * GIB,
+        earlier_failures=earlier,
+    )
+    found = verdict(forecast(outlook(100, grower=grower(origin))), LEAVES, ())
+    assert found is not None
+    assert who_grew(found, TIMESTAMP).endswith(", for activations, at layers.py:52 attention")
+    assert (seen_before(found, TIMESTAMP) or "").startswith("the same stack ran out of memory 3 times, last at ")
+
+
+def test_what_for_is_not_guessed() -> None:
+    found = verdict(forecast(outlook(100, grower=grower(None))), LEAVES, ())
+    assert found is not None
+    assert "what for is n/a: no allocator reports from it" in who_grew(found, TIMESTAMP)
+    assert seen_before(found, TIMESTAMP) is None

@@ -12,7 +12,16 @@ from blackbox.terminal.layout import Fragment, TextLine, beside, clipped, cut, f
 from blackbox.terminal.ledger import GpuLedger, gpu_model, process_label
 from blackbox.terminal.looks import look_of, tone_look
 from blackbox.terminal.purposes import LOOKS
-from blackbox.terminal.verdict import Verdict, calm, filling, headline, if_nothing_is_done, verdict, who_grew
+from blackbox.terminal.verdict import (
+    Verdict,
+    calm,
+    filling,
+    headline,
+    if_nothing_is_done,
+    seen_before,
+    verdict,
+    who_grew,
+)
 from blackbox.tui.course import course_words, moved
 from blackbox.tui.feed import ServerState
 from blackbox.tui.frame import series_values
@@ -142,10 +151,14 @@ def _verdict(scene: Scene, told: Verdict | None, width: int) -> list[TextLine]:
         line(f"> {part}" if place == 0 else f"  {part}", look.alarm)
         for place, part in enumerate(wrapped(headline(told), width - 3))
     ]
-    for word, sentence in (
+    sentences = [
         ("Who grew: ", who_grew(told, scene.now)),
+        ("Seen before: ", seen_before(told, scene.now)),
         ("If nothing is done: ", if_nothing_is_done(told, scene.now)),
-    ):
+    ]
+    for word, sentence in sentences:
+        if sentence is None:
+            continue
         for place, part in enumerate(wrapped(word + sentence, width - 3)):
             bold = len(word) if place == 0 else 0
             found.append((text("  "), text(part[:bold], look.strong), text(part[bold:])))
