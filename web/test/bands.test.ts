@@ -7,7 +7,7 @@ function series(metric: string, pid: number | null, mean: readonly (number | nul
 }
 
 function chart(...rows: ChartSeries[]): Chart {
-  return { from: 0, to: 3, start: 0, step_seconds: 1, steps: 3, series: rows, recorded_from: 0 };
+  return { from: 0, to: 3, start: 0, step_seconds: 1, steps: 3, series: rows, marks: [], recorded_from: 0 };
 }
 
 const recorded = chart(
@@ -66,4 +66,14 @@ test("the metrics asked for are those that are recorded of a process", () => {
 
 test("the reading at a time is the newest before it", () => {
   expect([-1, 0, 1.5, 9].map((time) => indexAt([0, 1, 2], time))).toEqual([null, 0, 1, 2]);
+});
+
+test("what allocators hold and what is allocated are lines, and say whose they are", () => {
+  const told = chart(series("used_bytes", null, [100, null, 120]), series("used_bytes", 1, [40, 40, 40]), series("reserved_bytes", 1, [40, 40, 40]), series("reserved_bytes", 2, [50, 55, null]), series("used_bytes", 2, [50, 60, 70]), series("allocated_bytes", 2, [30, 31, null]));
+  expect(bandsByPurpose(told, "GPU-a").lines).toEqual([
+    { key: "reserved", name: "reserved by 1 of 2 processes", values: [50, null, null] },
+    { key: "allocated", name: "allocated by 1 of 2 processes", values: [30, null, null] },
+  ]);
+  expect(bandsByProcess(recorded, "GPU-a").lines).toEqual([]);
+  expect(sums(bandsByPurpose(told, "GPU-a"))).toEqual([100, 0, 120]);
 });

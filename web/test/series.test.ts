@@ -17,6 +17,7 @@ test("a track takes the recording first, then the stream, and nothing twice", ()
     step_seconds: 1,
     steps: 2,
     recorded_from: null,
+    marks: [],
     series: [{ gpu: 0, pid: null, gpu_uuid: "GPU-a", name: null, start_time: null, metric: "used_bytes", mean: [2, null] }],
   });
   tracks.add(at(start));

@@ -147,6 +147,8 @@ export interface Chart {
   step_seconds: number;
   steps: number;
   series: readonly ChartSeries[];
+  /** Events of the range, without what is particular to their kind. */
+  marks: readonly BlackboxEvent[];
   recorded_from: number | null;
 }
 

@@ -41,6 +41,11 @@ export function askSnapshot(time: number | null, blocks: BlockDetail, event: num
   return time === null ? ask("vram", { blocks }, signal) : ask("vram/at", { t: time, blocks, event }, signal);
 }
 
+/** What lived by stack on one GPU, as of a time. */
+export function askStacksAt(time: number, gpu: string, signal: AbortSignal): Promise<Snapshot> {
+  return ask("vram/at", { t: time, blocks: "stacks", gpu }, signal);
+}
+
 export interface ColumnsWanted {
   gpu: string | null;
   time: number | null;

@@ -21,12 +21,21 @@ export interface BandStack {
   /** The steadiest at the bottom. */
   bands: Band[];
   used: Values;
+  /** Sums over the processes, drawn as lines over the bands. */
+  lines: Line[];
+}
+
+export interface Line {
+  key: "reserved" | "allocated";
+  name: string;
+  values: Values;
 }
 
 /** Purposes that the recording keeps of each process, as metrics. */
 const RECORDED = PURPOSES.filter((purpose) => purpose.texture === null || purpose.key === "kv_cached" || purpose.key === "cached");
-export const METRICS = ["used_bytes", ...RECORDED.map((purpose) => `${purpose.key}_bytes`)];
-export const NO_BANDS: BandStack = { times: [], bands: [], used: [] };
+const LINES = ["reserved", "allocated"] as const;
+export const METRICS = ["used_bytes", ...LINES.map((key) => `${key}_bytes`), ...RECORDED.map((purpose) => `${purpose.key}_bytes`)];
+export const NO_BANDS: BandStack = { times: [], bands: [], used: [], lines: [] };
 
 interface Own {
   times: number[];
@@ -58,7 +67,7 @@ export function bandsByProcess(chart: Chart, gpuUuid: string): BandStack {
     const purpose = { ...(ROW_COLOURS[index] ?? PURPOSE_OF.get("cached")!), letter: "" };
     return { key, name: processLabel(rows[0]!), purpose, values: times.map((_, step) => usedOf(rows)[step] ?? 0) };
   });
-  return withRest(times, used, bands);
+  return withRest(times, used, bands, processes);
 }
 
 /** Bands by purpose. What a process holds beside the purposes it tells lies outside its allocator; of one that tells none
@@ -67,7 +76,7 @@ export function bandsByPurpose(chart: Chart, gpuUuid: string): BandStack {
   const { times, used, processes } = ownSeries(chart, gpuUuid);
   const sums = new Map(PURPOSES.map((purpose) => [purpose.key as string, times.map(() => 0)]));
   for (const rows of processes.values()) {
-    const told = rows.filter((series) => series.metric !== "used_bytes");
+    const told = rows.filter((series) => sums.has(series.metric.replace(/_bytes$/, "")));
     times.forEach((_, step) => {
       const bytes = usedOf(rows)[step];
       if (bytes === null || bytes === undefined) return;
@@ -82,15 +91,27 @@ export function bandsByPurpose(chart: Chart, gpuUuid: string): BandStack {
     });
   }
   const bands = PURPOSES.map((purpose): Band => ({ key: purpose.key, name: purpose.name, purpose, values: sums.get(purpose.key)! }));
-  return withRest(times, used, bands.filter((band) => band.key !== "unattributed"));
+  return withRest(times, used, bands.filter((band) => band.key !== "unattributed"), processes);
 }
 
 /** Adds what no process explains, and empties the bands where the GPU itself was not recorded. */
-function withRest(times: number[], used: Values, bands: readonly Band[]): BandStack {
+function withRest(times: number[], used: Values, bands: readonly Band[], processes: Own["processes"]): BandStack {
   const emptied = bands.map((band) => ({ ...band, values: band.values.map((value, step) => (used[step] === null ? null : value)) }));
   const values = used.map((value, step) => (value === null ? null : Math.max(0, value - emptied.reduce((sum, band) => sum + (band.values[step] ?? 0), 0))));
   const rest = { key: "unattributed", name: "unattributed", purpose: PURPOSE_OF.get("unattributed")!, values };
-  return { times, bands: [...emptied, rest].filter((band) => band.values.some((value) => value !== null && value > 0)), used };
+  return { times, bands: [...emptied, rest].filter((band) => band.values.some((value) => value !== null && value > 0)), used, lines: linesOf(times, used, processes) };
+}
+
+/** What allocators hold, and what of it is allocated: sums over the processes whose allocator tells it, who may not be all. */
+function linesOf(times: number[], used: Values, processes: Own["processes"]): Line[] {
+  const telling = [...processes.values()].filter((rows) => rows.some((series) => series.metric === "allocated_bytes" && series.mean.some((value) => value !== null)));
+  if (telling.length === 0) return [];
+  const all = telling.length === processes.size ? "" : ` by ${telling.length} of ${processes.size} processes`;
+  return LINES.map((key) => {
+    const series = telling.map((rows) => rows.find((one) => one.metric === `${key}_bytes`)?.mean ?? []);
+    const values = times.map((_, step) => (used[step] === null || series.every((one) => one[step] == null) ? null : series.reduce((sum, one) => sum + (one[step] ?? 0), 0)));
+    return { key, name: `${key}${all}`, values };
+  });
 }
 
 /** Running sums from the bottom: the upper edge of each band. */

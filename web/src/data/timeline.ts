@@ -1,16 +1,18 @@
 /** What the timeline shows: its range, and the recording within it, asked for again as time goes on. */
 
 import { computed, effect, signal } from "@preact/signals";
-import type { Chart } from "./answers";
+import type { BlackboxEvent, Chart } from "./answers";
 import { askChart } from "./api";
 import { METRICS } from "./bands";
-import { noRecording, now, recordedSince, route } from "./store";
+import { events, noRecording, now, recordedSince, route } from "./store";
 
 export const RANGES = [
   { value: 300, text: "5 min" },
   { value: 3600, text: "1 h" },
   { value: 86_400, text: "24 h" },
 ] as const;
+/** All that is recorded, as a range. */
+export const ALL = "all";
 const POINTS = 300;
 const WHOLE_EVERY_MS = 60_000;
 
@@ -19,11 +21,16 @@ export const range = computed<{ from: number; to: number; isFixed: boolean }>(()
   const { more, time } = route.value;
   const [from, to] = [Number(more["from"]), Number(more["to"])];
   if (more["from"] !== undefined && more["to"] !== undefined && Number.isFinite(from) && to > from) return { from, to, isFixed: true };
-  const seconds = Number(more["range"] ?? RANGES[0].value);
+  const seconds = secondsOf(more["range"]);
   if (time === null) return { from: now.value - seconds, to: now.value, isFixed: false };
   const end = Math.min(now.value, time + seconds / 2);
   return { from: end - seconds, to: end, isFixed: false };
 });
+
+function secondsOf(text: string | undefined): number {
+  if (text === ALL) return Math.max(RANGES[0].value, now.value - (recordedSince.value ?? now.value));
+  return Number(text) > 0 ? Number(text) : RANGES[0].value;
+}
 
 export const recorded = signal<Chart | null>(null);
 export const whole = signal<Chart | null>(null);
@@ -34,6 +41,13 @@ export const pointed = signal<number | null>(null);
 /** Seconds that may pass before the same range is asked for again. */
 function everySeconds(seconds: number): number {
   return seconds <= 600 ? 2 : seconds <= 7200 ? 10 : 60;
+}
+
+/** What happened in a range: events as the page has them, and of what is older than those the marks of the recording. */
+export function eventsWithin(from: number, to: number): BlackboxEvent[] {
+  const known = new Set(events.value.map((event) => event.id));
+  const older = (recorded.value?.marks ?? []).filter((mark) => !known.has(mark.id));
+  return [...older, ...events.value].filter((event) => event.timestamp >= from && event.timestamp <= to).toSorted((a, b) => a.timestamp - b.timestamp);
 }
 
 /** Begins to follow; returns the way to stop. */

@@ -32,13 +32,14 @@ export interface BandChartProps {
 
 const SYNC = "blackbox";
 const CLICK_PX = 4;
+const LINE_DASH = { reserved: [], allocated: [2, 3] };
 
 export function BandChart(props: BandChartProps) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const latest = useRef(props);
   latest.current = props;
-  const shape = `${props.chart.bands.map((band) => band.key).join()}|${props.isDark}|${props.total}|${props.height}`;
+  const shape = `${props.chart.bands.map((band) => band.key).join()}|${props.chart.lines.length}|${props.isDark}|${props.total}|${props.height}`;
 
   useEffect(() => {
     const place = box.current!;
@@ -60,7 +61,8 @@ export function BandChart(props: BandChartProps) {
 }
 
 function dataOf(chart: BandStack): uPlot.AlignedData {
-  return [chart.times, ...stacked(chart.bands).map((edge) => edge.map((value) => (value === null ? null : value / GIB)))] as uPlot.AlignedData;
+  const rows = [...stacked(chart.bands), ...chart.lines.map((line) => line.values)];
+  return [chart.times, ...rows.map((row) => row.map((value) => (value === null ? null : value / GIB)))] as uPlot.AlignedData;
 }
 
 type Latest = { current: BandChartProps };
@@ -81,7 +83,11 @@ function options(latest: Latest, width: number): uPlot.Options {
       { ...axis, show: isLarge, size: 26, space: 90, values: (_plot: uPlot, splits: number[]) => splits.map((split) => clock(split)) },
       { ...axis, size: 52, splits: () => (isLarge ? ticks(limit, 5) : ticks(limit, 2).slice(-1)), values: (_plot: uPlot, splits: number[]) => splits.map(String) },
     ],
-    series: [{}, ...chart.bands.map((_, index) => ({ stroke: "transparent", width: 0, points: { show: false }, ...(index === 0 && { fill: fill(0) }) }))],
+    series: [
+      {},
+      ...chart.bands.map((_, index) => ({ stroke: "transparent", width: 0, points: { show: false }, ...(index === 0 && { fill: fill(0) }) })),
+      ...chart.lines.map((line) => ({ stroke: token("ink"), width: 1.5, dash: LINE_DASH[line.key], points: { show: false }, show: isLarge })),
+    ],
     bands: chart.bands.slice(1).map((_, index) => ({ series: [index + 2, index + 1] as [number, number], fill: fill(index + 1) })),
     cursor: { sync: { key: SYNC, scales: ["x", null] }, y: false, points: { show: false }, drag: { x: true, y: false, setScale: false, dist: CLICK_PX }, bind: { dblclick: () => () => (latest.current.onReset(), null) } },
     hooks: {

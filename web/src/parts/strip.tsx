@@ -7,6 +7,7 @@ import { markOf } from "../data/marks";
 import { courseOf, GAP_SECONDS, valueAt } from "../data/series";
 import { cursor, events, forecast, gpuLeaves, live, lookAt, now, route, STRIP_SECONDS, tracks, tracksVersion } from "../data/store";
 import { isDark, token } from "../data/theme";
+import { pointed } from "../data/timeline";
 import { leaves, ledgersOf } from "../data/ledger";
 import { Canvas, positionOf } from "../draw/canvas";
 
@@ -77,6 +78,7 @@ export function Strip() {
             });
           });
           drawMarks(context, x, width, height);
+          if (pointed.value !== null) drawPointed(context, x(pointed.value), height);
           for (const [name, time] of [["A", a], ["B", b]] as const) if (time !== null) drawLetter(context, name, x(time), height);
           drawCursor(context, Math.min(width - 1.5, Math.max(1, x(past ?? end))), height);
         }}
@@ -112,6 +114,12 @@ function drawMarks(context: CanvasRenderingContext2D, x: (time: number) => numbe
     context.fillText(mark.shape, at, 8);
     if (mark.tone === "alarm") context.fillRect(at - 0.75, TOP, 1.5, height - TOP);
   }
+}
+
+/** Where the pointer is on a chart below. */
+function drawPointed(context: CanvasRenderingContext2D, at: number, height: number): void {
+  context.fillStyle = token("focus");
+  context.fillRect(at - 0.5, TOP, 1, height - TOP);
 }
 
 function drawCursor(context: CanvasRenderingContext2D, at: number, height: number): void {

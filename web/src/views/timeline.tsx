@@ -1,17 +1,18 @@
 /** When did it begin? */
 
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useEffect, useMemo } from "preact/hooks";
 import { bandsByProcess, bandsByPurpose, type BandStack, indexAt, NO_BANDS } from "../data/bands";
 import { bytes, changeGib, clock, clockTenths, duration, gib, zone } from "../data/format";
 import { gpuShort, type GpuLedger } from "../data/ledger";
 import { markOf, namesOf } from "../data/marks";
 import { events, forecast, go, goLive, goMore, gpuLeaves, linkTo, lookAt, noRecording, now, recordedSince, route, togglePause } from "../data/store";
-import { followTimeline, pointed, range, RANGES, recorded, timelineError, whole } from "../data/timeline";
-import { isDark, token } from "../data/theme";
+import { followStacks, readingsMissing, stackBands } from "../data/stack_history";
+import { ALL, eventsWithin, followTimeline, pointed, range, RANGES, recorded, timelineError } from "../data/timeline";
+import { isDark } from "../data/theme";
 import { fillingOf } from "../data/verdict";
-import { Canvas, positionOf } from "../draw/canvas";
 import { BandChart, describeChart } from "../parts/band_chart";
 import { Chips, Swatch, Tag } from "../parts/basics";
+import { Brush } from "../parts/brush";
 import { Footer, Waiting } from "../parts/frame";
 
 const LARGE_PX = 340;
@@ -21,20 +22,23 @@ const MARKS_SHOWN = 8;
 const PREDICTED_SHARE_MAX = 0.6;
 const ZOOM_FACTOR = 2;
 
-type Bands = "purpose" | "process";
+const BANDS = ["purpose", "process", "stack"] as const;
+type Bands = (typeof BANDS)[number];
 
 function bandsOf(): Bands {
-  return route.value.more["bands"] === "process" ? "process" : "purpose";
+  return BANDS.find((one) => one === route.value.more["bands"]) ?? "purpose";
 }
 
 export function Timeline() {
   useEffect(followTimeline, []);
+  const isByStack = bandsOf() === "stack";
+  useEffect(() => (isByStack ? followStacks(stackRange) : undefined), [isByStack]);
   const all = gpuLeaves.value;
   if (noRecording.value !== null) return <p class="empty">There is nothing to draw: {noRecording.value}.</p>;
   if (all.length === 0) return <Waiting />;
-  const chosen = all.find((ledger) => ledger.gpu.uuid === route.value.gpu) ?? mostUrgent(all);
+  const chosen = chosenOf(all);
   const { from, to, isFixed } = range.value;
-  const seconds = Number(route.value.more["range"] ?? RANGES[0].value);
+  const chosenRange = route.value.more["range"] ?? String(RANGES[0].value);
   return (
     <>
       <main id="content" tabIndex={-1}>
@@ -42,10 +46,7 @@ export function Timeline() {
           <Chips label="GPU" choices={all.map((one) => ({ value: one.gpu.uuid, text: gpuShort(one.gpu) }))} chosen={chosen.gpu.uuid} onChoose={(gpu) => go({ gpu })} />
           <Chips
             label="bands"
-            choices={[
-              { value: "purpose" as Bands, text: "purpose" },
-              { value: "process" as Bands, text: "process" },
-            ]}
+            choices={BANDS.map((value) => ({ value: value as Bands, text: value }))}
             chosen={bandsOf()}
             onChoose={(bands) => goMore({ bands: bands === "purpose" ? null : bands })}
           />
@@ -53,8 +54,8 @@ export function Timeline() {
             <button type="button" aria-pressed={route.value.time !== null} onClick={togglePause}>
               {route.value.time === null ? "Pause" : "Go on"} <kbd>space</kbd>
             </button>
-            {RANGES.map((one) => (
-              <button type="button" key={one.value} aria-pressed={!isFixed && seconds === one.value} onClick={() => goMore({ range: String(one.value), from: null, to: null })}>
+            {[...RANGES, { value: ALL, text: "all" }].map((one) => (
+              <button type="button" key={one.value} aria-pressed={!isFixed && chosenRange === String(one.value)} onClick={() => goMore({ range: String(one.value), from: null, to: null })}>
                 {one.text}
               </button>
             ))}
@@ -73,6 +74,17 @@ export function Timeline() {
   );
 }
 
+function chosenOf(all: readonly GpuLedger[]): GpuLedger {
+  return all.find((ledger) => ledger.gpu.uuid === route.value.gpu) ?? mostUrgent(all);
+}
+
+/** What is read by stack: the large chart's range. */
+function stackRange(): { gpu: string; from: number; to: number } | null {
+  if (gpuLeaves.value.length === 0 || recordedSince.value === null) return null;
+  const { from, to } = range.value;
+  return { gpu: chosenOf(gpuLeaves.value).gpu.uuid, from: Math.max(from, recordedSince.value), to };
+}
+
 /** The one that fills first, else the one with the last refusal, else the first. */
 function mostUrgent(all: readonly GpuLedger[]): GpuLedger {
   const refused = events.value.findLast((event) => event.kind === "oom")?.gpu_uuid;
@@ -81,7 +93,9 @@ function mostUrgent(all: readonly GpuLedger[]): GpuLedger {
   return seconds < Infinity ? first : (all.find((ledger) => ledger.gpu.uuid === refused) ?? first);
 }
 
-function chartOf(ledger: GpuLedger): BandStack {
+/** By stack only the large chart is: the small ones stay by purpose. */
+function chartOf(ledger: GpuLedger, isLarge: boolean): BandStack {
+  if (isLarge && bandsOf() === "stack") return stackBands.value ?? NO_BANDS;
   if (recorded.value === null) return NO_BANDS;
   return (bandsOf() === "process" ? bandsByProcess : bandsByPurpose)(recorded.value, ledger.gpu.uuid);
 }
@@ -109,13 +123,16 @@ type Prediction = ReturnType<typeof predictionOf>;
 function OneChart({ ledger, prediction, until, isLarge }: { ledger: GpuLedger; prediction: Prediction; until: number; isLarge: boolean }) {
   const { gpu, label } = ledger;
   const bands = bandsOf();
-  const chart = useMemo(() => chartOf(ledger), [recorded.value, bands, gpu.uuid]);
+  const chart = useMemo(() => chartOf(ledger, isLarge), [recorded.value, stackBands.value, bands, gpu.uuid, isLarge]);
   const { from, to } = range.value;
-  const marks = events.value.filter((event) => event.gpu_uuid === gpu.uuid && event.timestamp >= from && event.timestamp <= to);
+  const marks = eventsWithin(from, to).filter((event) => event.gpu_uuid === gpu.uuid);
   const name = gpu.mig === null ? "all of the GPU" : "all of the slice";
   return (
     <div class="chart">
-      <span class="title">{isLarge ? `${label}, GiB` : label}</span>
+      <span class="title">
+        {isLarge ? `${label}, GiB` : label}
+        {isLarge && bands === "stack" && <span class="soft"> · {readingsMissing.value > 0 ? `reading the recording, ${readingsMissing.value} to come` : `by stack, of ${chart.times.length} readings`}</span>}
+      </span>
       <BandChart
         chart={chart}
         total={gpu.total_bytes}
@@ -145,61 +162,6 @@ function predictionOf(ledger: GpuLedger, from: number, to: number) {
   const [at, atMin, atMax] = [filling.full_in_seconds, filling.full_in_seconds_min ?? filling.full_in_seconds, filling.full_in_seconds_max ?? filling.full_in_seconds].map((seconds) => made + seconds);
   if (at! - to > (to - from) * PREDICTED_SHARE_MAX) return null;
   return { at: at!, atMin: atMin!, atMax: Math.min(atMax!, to + (to - from) * PREDICTED_SHARE_MAX), fromBytes: ledger.gpu.used_bytes, fromTime: now.value };
-}
-
-/** The whole recording, with the range shown in it; dragging moves the range. */
-function Brush({ gpuUuid }: { gpuUuid: string }) {
-  const held = useRef<number | null>(null);
-  const track = whole.value?.series.find((series) => series.gpu_uuid === gpuUuid && series.pid === null);
-  void isDark.value;
-  const begin = recordedSince.value ?? now.value - 300;
-  const end = now.value;
-  const { from, to } = range.value;
-  const timeAt = (event: PointerEvent) => begin + (positionOf(event).x / (event.currentTarget as HTMLElement).clientWidth) * (end - begin);
-  const moveTo = (time: number) => {
-    const half = (to - from) / 2;
-    goMore({ from: (time - half).toFixed(1), to: (time + half).toFixed(1) });
-  };
-  return (
-    <div class="brush">
-      <Canvas
-        label={`the whole recording since ${clock(begin)}, with the range shown`}
-        attributes={{
-          onPointerDown: (event) => {
-            held.current = timeAt(event);
-            event.currentTarget.setPointerCapture(event.pointerId);
-            moveTo(held.current);
-          },
-          onPointerMove: (event) => held.current !== null && moveTo(timeAt(event)),
-          onPointerUp: () => (held.current = null),
-        }}
-        draw={(context, width, height) => {
-          const x = (time: number) => ((time - begin) / Math.max(1, end - begin)) * width;
-          context.fillStyle = token("sel");
-          context.fillRect(x(from), 0, Math.max(2, x(to) - x(from)), height);
-          const values = track?.mean ?? [];
-          const [start, step] = [whole.value?.start ?? begin, whole.value?.step_seconds ?? 1];
-          const most = Math.max(1, ...values.map((value) => value ?? 0));
-          context.fillStyle = token("hatch");
-          values.forEach((value, index) => {
-            if (value === null) return;
-            const size = (value / most) * (height - 4);
-            const left = x(start + index * step);
-            context.fillRect(left, height - size, Math.max(1, x(start + (index + 1) * step) - left + 0.5), size);
-          });
-          context.fillStyle = token("focus");
-          context.fillRect(x(from), 0, 2, height);
-          context.fillRect(Math.min(width - 2, x(to) - 2), 0, 2, height);
-          context.fillStyle = token("alarm");
-          for (const event of events.value) if (event.kind === "oom") context.fillRect(x(event.timestamp) - 1, 0, 2, 7);
-        }}
-      />
-      <small class="soft" style={{ display: "flex", justifyContent: "space-between" }}>
-        <span>{clock(begin)}, the recording begins</span>
-        <span>now</span>
-      </small>
-    </div>
-  );
 }
 
 function Side({ chosen }: { chosen: GpuLedger }) {
@@ -244,7 +206,7 @@ function Side({ chosen }: { chosen: GpuLedger }) {
 
 function Readings({ chosen, time }: { chosen: GpuLedger; time: number }) {
   const bands = bandsOf();
-  const chart = useMemo(() => chartOf(chosen), [recorded.value, bands, chosen.gpu.uuid]);
+  const chart = useMemo(() => chartOf(chosen, true), [recorded.value, stackBands.value, bands, chosen.gpu.uuid]);
   const index = indexAt(chart.times, time);
   const used = index === null ? null : (chart.used[index] ?? null);
   return (
@@ -263,7 +225,7 @@ function Readings({ chosen, time }: { chosen: GpuLedger; time: number }) {
             const [value, first] = [index === null ? null : (band.values[index] ?? null), band.values.find((one) => one !== null) ?? null];
             return (
               <tr key={band.key}>
-                <td>
+                <td class={bands === "stack" ? "wrap" : ""}>
                   <Swatch purpose={band.purpose} /> {band.name}
                 </td>
                 <td class="num">
@@ -284,6 +246,16 @@ function Readings({ chosen, time }: { chosen: GpuLedger; time: number }) {
             <td class="num">{used === null ? "–" : changeGib(used - (chart.used.find((one) => one !== null) ?? used))}</td>
             <td class="num soft">{gib(Math.max(0, ...chart.used.map((one) => one ?? 0)))}</td>
           </tr>
+          {chart.lines.map((line) => (
+            <tr key={line.key}>
+              <td>
+                <i class={`line ${line.key}`} aria-hidden="true" /> {line.name}
+              </td>
+              <td class="num">{index === null || line.values[index] == null ? "–" : gib(line.values[index])}</td>
+              <td class="num">{index === null || line.values[index] == null ? "–" : changeGib(line.values[index] - (line.values.find((one) => one !== null) ?? 0))}</td>
+              <td class="num soft">{gib(Math.max(0, ...line.values.map((one) => one ?? 0)))}</td>
+            </tr>
+          ))}
           <tr>
             <td>free on {chosen.gpu.mig === null ? "GPU" : "slice"}</td>
             <td class="num">{used === null ? "–" : gib(chosen.gpu.total_bytes - chosen.gpu.driver_reserved_bytes - used)}</td>
@@ -300,7 +272,7 @@ function Readings({ chosen, time }: { chosen: GpuLedger; time: number }) {
 function Marks() {
   const names = namesOf(events.value);
   const { from, to } = range.value;
-  const marks = events.value.filter((event) => event.timestamp >= from && event.timestamp <= to).map((event) => markOf(event, (pid) => names.get(pid) ?? null));
+  const marks = eventsWithin(from, to).map((event) => markOf(event, (pid) => names.get(pid) ?? null));
   const shown = marks.filter((mark) => mark.isOnAxis).toReversed();
   return (
     <section class="card">
