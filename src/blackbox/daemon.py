@@ -9,7 +9,9 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -66,19 +68,30 @@ def serve(settings: Settings, origins: Mapping[str, str]) -> int:
     """Runs the server until SIGTERM or SIGINT, or until its terminal is closed; returns the exit code. Raises
     `BlackboxError` where it cannot start."""
     _log_to_stderr(settings.log_level)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(settings, origins))
+    with ExitStack() as stack, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(settings, origins, _recording_directory(settings, stack)))
     return 0
 
 
-async def _run(settings: Settings, origins: Mapping[str, str]) -> None:
+def _recording_directory(settings: Settings, stack: ExitStack) -> Path | None:
+    """Where is recorded; None where nothing is. What is played is recorded for as long as the server lives, apart from
+    the recording of this machine."""
+    if settings.no_record:
+        return None
+    if settings.replay is not None:
+        return Path(stack.enter_context(TemporaryDirectory(prefix="blackbox-replay-", ignore_cleanup_errors=True)))
+    directory = settings.data_dir or data_directory()
+    return directory / DEMO_DIRECTORY if settings.demo else directory
+
+
+async def _run(settings: Settings, origins: Mapping[str, str], directory: Path | None) -> None:
     loop = asyncio.get_running_loop()
     manager = ServiceManager()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     hub = Hub(time.monotonic, settings.blocks_max)
-    recorder = _make_recorder(settings)
+    recorder = None if directory is None else Recorder(directory, settings.data_limit_bytes)
     counts = EventCounts()
     hub.subscribe(lambda published: counts.take(published.moment))
     notifier = await asyncio.to_thread(_make_notifier, settings, recorder, hub, lambda: _dashboard(settings, server))
@@ -94,16 +107,18 @@ async def _run(settings: Settings, origins: Mapping[str, str]) -> None:
     await server.start()  # first of all, so that a taken port is found before any GPU is opened
     loop.add_signal_handler(signal.SIGHUP, stopping.set if os.isatty(STDIN) else server.reload)
     if settings.replay is not None:
-        sampler: Sampler | Replay = await asyncio.to_thread(_make_replay, settings, settings.replay, hub)
+        sampler: Sampler | Replay = await asyncio.to_thread(_make_replay, settings, settings.replay, hub, recorder)
     else:
         sampler = _make_sampler(settings, hub, Demand(server.stats, time.monotonic))
     loop.add_signal_handler(signal.SIGUSR1, sampler.release)
     loop.add_signal_handler(signal.SIGUSR2, sampler.resume)
-    dumps = None if recorder is None else _start_recording(recorder, hub, settings)
+    is_recording = recorder is not None and _start_recording(recorder, hub, settings)
+    dumps = _keep_dumps(recorder, hub) if recorder is not None and is_recording and settings.replay is None else None
     if notifier is not None:
         hub.subscribe(lambda published: notifier.take(published.moment))  # first: it knows the moment of each event
         notifier.start()
-    watcher = EventWatcher(EventDetectors(settings.thresholds_percent), _noter(counts, recorder, dumps, notifier))
+    noter = _noter(counts, recorder if is_recording else None, dumps, notifier)
+    watcher = EventWatcher(EventDetectors(settings.thresholds_percent), noter)
     hub.subscribe(lambda published: watcher.observe(published.moment))
     sampler.start()
     with _announcement(server.port):
@@ -135,16 +150,9 @@ async def _stop(
         log.warning("not everything was closed within %g s", STOP_SECONDS_MAX)
 
 
-def _make_recorder(settings: Settings) -> Recorder | None:
-    if settings.no_record or settings.replay is not None:
-        return None
-    directory = settings.data_dir or data_directory()
-    return Recorder(directory / DEMO_DIRECTORY if settings.demo else directory, settings.data_limit_bytes)
-
-
-def _start_recording(recorder: Recorder, hub: Hub, settings: Settings) -> DumpKeeper | None:
-    """Records what the hub publishes, and keeps dumps of what goes wrong. Raises `FailureError` where another server
-    records there, or must record."""
+def _start_recording(recorder: Recorder, hub: Hub, settings: Settings) -> bool:
+    """Records what the hub publishes, where that can be done. Raises `FailureError` where another server records there,
+    or must record."""
     try:
         recorder.start()
     except HeldError:
@@ -153,8 +161,13 @@ def _start_recording(recorder: Recorder, hub: Hub, settings: Settings) -> DumpKe
         if settings.require_record:
             raise
         log.warning("nothing is recorded: %s", error)
-        return None
+        return False
     hub.subscribe(recorder.take)
+    return True
+
+
+def _keep_dumps(recorder: Recorder, hub: Hub) -> DumpKeeper:
+    """Keeps the minutes before whatever goes wrong; not of what is played, which comes from such a dump."""
     dumps = DumpKeeper(recorder.directory / DUMPS_DIRECTORY, recorder.recording, evictions=recorder.evictions)
     hub.subscribe(lambda published: dumps.take(published.moment))
     return dumps
@@ -204,8 +217,9 @@ def _noter(
 
     def note(event: Event) -> None:
         counts.note(event)
-        if recorder is not None and dumps is not None:
+        if recorder is not None:
             recorder.note(event)
+        if dumps is not None:
             dumps.note(event)
         if notifier is not None:
             notifier.note(event)
@@ -232,20 +246,23 @@ def _make_sampler(settings: Settings, hub: Hub, demand: "Demand") -> Sampler:
     )
 
 
-def _make_replay(settings: Settings, path: Path, hub: Hub) -> Replay:
+def _make_replay(settings: Settings, path: Path, hub: Hub, recorder: Recorder | None) -> Replay:
     """Raises `FailureError` where the file is neither a dump nor a snapshot."""
     speed = settings.replay_speed
+    ready = (lambda: True) if recorder is None else recorder.has_room
     if path.suffix.lower() in SNAPSHOT_SUFFIXES and not is_dump(path):
         # no other server needs what replays a trace
         from blackbox.sources.memory_snapshot.playback import moments_of_file
 
         gap_seconds = settings.interval_seconds
-        return Replay(moments_of_file(path), hub.publish, name=path.name, speed=speed, gap_seconds_min=gap_seconds)
+        return Replay(
+            moments_of_file(path), hub.publish, name=path.name, speed=speed, gap_seconds_min=gap_seconds, ready=ready
+        )
     # no other server reads a dump that may come from anyone
     from blackbox.recorder.dumps.played import played_moments
 
     moments = played_moments(path)
-    return Replay(moments, hub.publish, name=path.name, speed=speed, end=moments.close)
+    return Replay(moments, hub.publish, name=path.name, speed=speed, end=moments.close, ready=ready)
 
 
 def _is_wanted(spec: SourceSpec, settings: Settings) -> bool:

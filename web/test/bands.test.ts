@@ -61,7 +61,7 @@ test("a GPU that was not recorded has no bands", () => {
 test("the metrics asked for are those that are recorded of a process", () => {
   expect(METRICS).toContain("kv_used_bytes");
   expect(METRICS).not.toContain("opaque_bytes");
-  expect(new Set(METRICS).size).toBe(11);
+  expect(new Set(METRICS).size).toBe(13);
 });
 
 test("the reading at a time is the newest before it", () => {

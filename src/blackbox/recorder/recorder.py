@@ -57,10 +57,14 @@ class Recorder:
 
     def take(self, published: Published) -> None:
         """Records a moment, and the events in its samples."""
-        if self._queue.qsize() < MOMENTS_QUEUED_MAX:
+        if self.has_room():
             self._put(published)
         else:
             self._drop()
+
+    def has_room(self) -> bool:
+        """Whether it would take another moment now, and not drop it."""
+        return self._queue.qsize() < MOMENTS_QUEUED_MAX
 
     def note(self, event: Event) -> None:
         """Records an event that no source reported."""

@@ -15,6 +15,11 @@ from blackbox.model.status import SourceStatus
 GAP_SECONDS_MAX = 5.0
 """Nobody watches a server that shows nothing for longer: gaps in the recording are cut to this."""
 
+READY_POLL_SECONDS = 0.02
+"""Between questions whether the recorder has room again: it writes about that many moments in that time."""
+READY_SECONDS_MAX = 30.0
+"""A recorder that takes nothing for so long takes nothing more: the replay goes on without it."""
+
 log = logging.getLogger(__name__)
 
 
@@ -31,10 +36,11 @@ class Replay:
         gap_seconds_min: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
         end: Callable[[], None] = lambda: None,
+        ready: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`end`: called once nothing more is played. `name` is of the recording; every published moment names it among
-        its sources. `gap_seconds_min` is between
-        moments that nobody could follow as fast as they were, at speed 1."""
+        """`name` is of the recording; every published moment names it among its sources. `gap_seconds_min` is between
+        moments that nobody could follow as fast as they were, at speed 1. `end`: called once nothing more is played.
+        `ready`: whether whoever records what is played has room for more."""
         self._moments = moments
         self._publish = publish
         self._name = name
@@ -42,6 +48,7 @@ class Replay:
         self._gap_seconds_min = gap_seconds_min
         self._clock = clock
         self._end = end
+        self._ready = ready
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self.run, name="replay", daemon=True)
 
@@ -72,7 +79,7 @@ class Replay:
                     gap = max(self._gap_seconds_min, moment.timestamp - before)
                     due += min(GAP_SECONDS_MAX, gap / self._speed)
                 before = moment.timestamp
-                if self._stopping.wait(max(0.0, due - self._clock())):
+                if self._stopping.wait(max(0.0, due - self._clock())) or not self._await_room():
                     return
                 seq += 1
                 self._publish(self._as_now(moment, seq))
@@ -84,6 +91,15 @@ class Replay:
             log.info("the replay of %s is over after %d moments; the last one stays", self._name, seq)
         finally:
             self._end()
+
+    def _await_room(self) -> bool:
+        """Waits until there is room, within bounds; False where the replay is to stop."""
+        for _ in range(int(READY_SECONDS_MAX / READY_POLL_SECONDS)):
+            if self._ready():
+                return True
+            if self._stopping.wait(READY_POLL_SECONDS):
+                return False
+        return True
 
     def _as_now(self, moment: Moment, seq: int) -> Moment:
         """The moment, with its places on the monotonic clock moved to now."""
@@ -106,9 +122,14 @@ class Replay:
             seq=seq,
             taken_at=now,
             samples=tuple(_moved(sample, later) for sample in moment.samples),
-            sources=(status, *moment.sources),
+            sources=(status, *map(_with_age, moment.sources)),
             stale_after_seconds=moment.stale_after_seconds / min(1.0, self._speed),
         )
+
+
+def _with_age(status: SourceStatus) -> SourceStatus:
+    """A file that was read has no age of its own; what is played of it is as old as its moment."""
+    return structs.replace(status, age_seconds=0.0) if status.state == "ok" and status.age_seconds is None else status
 
 
 def _moved(sample: Sample, seconds: float) -> Sample:

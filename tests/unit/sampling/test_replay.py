@@ -8,6 +8,7 @@ from blackbox.model.moment import Moment
 from blackbox.sampling.replay import Replay
 from tests import incidents
 from tests.clocks import ManualClock
+from tests.waiting import PATIENCE_SECONDS
 
 FAST = 1e9
 
@@ -36,6 +37,12 @@ def test_every_moment_is_published_as_it_was() -> None:
 def test_it_says_that_it_is_a_replay() -> None:
     status = play(incidents.leak()[:1])[0].sources[0]
     assert (status.name, status.facts["recording"]) == ("replay", "x.bbdump")
+
+
+def test_what_was_read_from_a_file_is_as_old_as_its_moment() -> None:
+    (moment,) = incidents.leak()[:1]
+    read = structs.replace(moment, sources=(structs.replace(moment.sources[0], state="ok", age_seconds=None),))
+    assert play((read,))[0].sources[1].age_seconds == 0.0
 
 
 def test_it_stops_between_moments_when_told() -> None:
@@ -68,3 +75,23 @@ def test_what_went_by_too_fast_to_follow_is_played_slower() -> None:
     replay._stopping.wait = due.append  # type: ignore[method-assign, assignment]
     replay.run()
     assert due == pytest.approx([0.0, 0.05, 0.1, 0.15])
+
+
+def test_it_waits_until_what_was_played_has_been_recorded() -> None:
+    published: list[Moment] = []
+    asked: list[int] = []
+
+    def ready() -> bool:
+        asked.append(len(published))
+        return asked.count(len(published)) > 2
+
+    Replay(incidents.leak()[:2], published.append, name="x", speed=FAST, ready=ready).run()
+    assert asked == [0, 0, 0, 1, 1, 1]
+
+
+def test_it_stops_while_it_waits_for_room() -> None:
+    published: list[Moment] = []
+    replay = Replay(incidents.leak()[:2], published.append, name="x", speed=FAST, ready=lambda: False)
+    replay.start()
+    replay.close(PATIENCE_SECONDS)
+    assert published == []

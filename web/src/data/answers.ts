@@ -99,6 +99,7 @@ export interface SourceStatus {
   samples_total: number;
   failures_total: number;
   restarts_total: number;
+  facts: Readonly<Record<string, string>>;
 }
 
 export interface KernelMetrics {

@@ -86,8 +86,9 @@ export function askComparison(a: number, b: number | null, gpu: string | null): 
   return ask("vram/compare", { a, b, gpu });
 }
 
-export function askPeaks(windowSeconds: number): Promise<Aggregated> {
-  return ask("vram/aggregated", { window: `${Math.round(windowSeconds)}s` });
+/** `to`: the newest time there is, which is not that of the clock where a recording is replayed. */
+export function askPeaks(windowSeconds: number, to: number): Promise<Aggregated> {
+  return ask("vram/aggregated", { window: `${Math.round(windowSeconds)}s`, to });
 }
 
 export function askReport(event: number): Promise<Report> {

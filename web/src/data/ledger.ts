@@ -50,7 +50,7 @@ export function leaves(ledgers: readonly GpuLedger[]): GpuLedger[] {
 }
 
 export function processLabel(process: { name: string | null; pid: number | null }): string {
-  return `${process.name ?? "process"} ${process.pid ?? ""}`.trim();
+  return `${process.name || "process"} ${process.pid || ""}`.trim(); // a memory snapshot tells neither
 }
 
 /** The identity of a process on a GPU, as a key. */

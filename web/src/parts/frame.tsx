@@ -65,6 +65,7 @@ export function States() {
   return (
     <>
       <LostBar />
+      <ReplayBar />
       {route.value.time !== null && (
         <div class="bar past" role="status">
           <span>
@@ -82,6 +83,20 @@ export function States() {
         </div>
       )}
     </>
+  );
+}
+
+/** What is played is of another time, and perhaps of another machine. */
+function ReplayBar() {
+  const facts = live.value?.sources.find((source) => source.name === "replay")?.facts;
+  if (facts === undefined || live.value === null) return null;
+  return (
+    <div class="bar past" role="status">
+      <span>
+        ▷ Replay of {facts["recording"]}, recorded on {live.value.host}
+        {facts["speed"] !== "1" && `, ${facts["speed"]} times as fast`}. Nothing here is of now.
+      </span>
+    </div>
   );
 }
 

@@ -3,7 +3,7 @@
 import { computed } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { Comparison } from "../data/answers";
-import { about, bytes, change, clock, clockTenths, duration, gib, ratePerMinute } from "../data/format";
+import { about, bytes, change, clock, clockTenths, duration, gib, plural, ratePerMinute } from "../data/format";
 import { gpuModel, type GpuLedger, processKey, processLabel, type ProcessLedger } from "../data/ledger";
 import { fold, markOf, namesOf } from "../data/marks";
 import { purposeOfType } from "../data/purpose";
@@ -49,7 +49,7 @@ export function Overview() {
         <Legend />
       </main>
       <Footer>
-        {ledgers.value.length} GPUs, {shown.value.processes.length} processes
+        {plural(ledgers.value.length, "GPU")}, {plural(shown.value.processes.length, "process", "processes")}
       </Footer>
     </>
   );

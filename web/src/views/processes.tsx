@@ -37,7 +37,7 @@ function followPeaks(): () => void {
   const load = async () =>
     noRecording.peek() === null &&
     recordedSince.peek() !== null &&
-    askPeaks(PEAK_WINDOW_SECONDS)
+    askPeaks(PEAK_WINDOW_SECONDS, now.peek())
       .then((answer) => {
         peaks.value = new Map(answer.aggregates.filter((row) => row.pid !== null).map((row) => [processKey(row), row.max]));
       })
