@@ -14,6 +14,8 @@ export const RANGES = [
 /** All that is recorded, as a range. */
 export const ALL = "all";
 const POINTS = 300;
+/** Of a recording that is worth a picture: that of a memory snapshot may be over in microseconds. */
+const SHORTEST_SECONDS = 1;
 const WHOLE_EVERY_MS = 60_000;
 
 /** The range in the address: fixed by a brush, or so long before the time looked at. */
@@ -72,7 +74,8 @@ export function followTimeline(): () => void {
   const loadWhole = async () => {
     const to = now.peek();
     try {
-      if (recordedSince.peek() !== null) whole.value = await askChart({ from: recordedSince.peek()!, to }, ["used_bytes"], POINTS);
+      const from = recordedSince.peek();
+      if (from !== null && from < to - SHORTEST_SECONDS) whole.value = await askChart({ from, to }, ["used_bytes"], POINTS);
     } catch {
       whole.value = null;
     }
