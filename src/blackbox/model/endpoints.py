@@ -288,6 +288,7 @@ READYZ = Endpoint(
     summary="Whether the first sample has been taken.",
     answer=StatusAnswer(help="It has."),
     statuses=NO_SAMPLE | REFUSED,
+    is_public=True,
     accepts_any_parameter=True,
 )
 LIVEZ = Endpoint(
