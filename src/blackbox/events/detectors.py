@@ -7,7 +7,7 @@ from itertools import chain
 
 from blackbox.events.exits import ProcessExits
 from blackbox.events.growth import GrowthDetector
-from blackbox.events.listing import list_processes
+from blackbox.events.listing import Listings
 from blackbox.events.orphans import OrphanDetector, Parent, is_alive, parent_of_zombie
 from blackbox.events.processes import ProcessDetector
 from blackbox.events.thresholds import ThresholdDetector
@@ -34,6 +34,7 @@ class EventDetectors:
         exits: ProcessExits | None = None,
         parent_of_zombie: Callable[[int], Parent | None] = parent_of_zombie,
     ) -> None:
+        self._listings = Listings()
         self._detectors = (
             ProcessDetector(exits or ProcessExits()),
             GrowthDetector(),
@@ -43,7 +44,7 @@ class EventDetectors:
 
     def observe(self, moment: Moment) -> list[Event]:
         """The events since the last moment, without those that the moment's samples hold already."""
-        listing = list_processes(moment)
+        listing = self._listings.of(moment)
         found = chain.from_iterable(detector.observe(moment, listing) for detector in self._detectors)
         return list(_without_floods(found, moment.timestamp))
 

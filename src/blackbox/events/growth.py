@@ -48,10 +48,18 @@ class GrowthDetector:
         self._tracks: dict[ProcessKey, _Track] = {}
         self._due: dict[ProcessKey, None] = {}
         """Processes whose window has a new point, the longest waiting first (a dict used as an ordered set)."""
+        self._tracked: tuple[int, object] | None = None
+        """The bucket and the processes of the moment before: in the same bucket the same tell nothing new."""
 
     def observe(self, moment: Moment, listing: MomentProcesses) -> Iterator[Event]:
         """Growths that have become certain in this moment."""
         bucket = int(moment.taken_at // BUCKET_SECONDS)
+        if self._tracked is None or self._tracked[0] != bucket or self._tracked[1] is not listing.processes:
+            self._tracked = bucket, listing.processes
+            self._track(bucket, listing)
+        yield from self._examine(listing, moment.timestamp)
+
+    def _track(self, bucket: int, listing: MomentProcesses) -> None:
         for key in self._tracks.keys() - listing.processes.keys():
             del self._tracks[key]
         for key, process in listing.processes.items():
@@ -70,7 +78,6 @@ class GrowthDetector:
                     self._due.setdefault(key)
                 else:
                     track.is_growing = False
-        yield from self._examine(listing, moment.timestamp)
 
     def _examine(self, listing: MomentProcesses, timestamp: float) -> Iterator[Event]:
         for key in tuple(islice(self._due, EXAMINED_PER_MOMENT_MAX)):

@@ -23,15 +23,48 @@ class MomentProcesses(NamedTuple):
     """All processes that hold GPU memory in a moment."""
 
     processes: dict[ProcessKey, ListedProcess]
+    """The same object as in the moment before where nothing in it is different (`Listings`)."""
     devices: dict[str, Device]
     """Every device of the moment, by UUID."""
     listed: frozenset[str]
     """UUIDs of devices whose process list is complete: a process that is not in it holds nothing there."""
 
 
-def list_processes(moment: Moment) -> MomentProcesses:
-    """The listing of a moment."""
-    processes: dict[ProcessKey, ListedProcess] = {}
+class Listings:
+    """Makes the listing of one moment after the other. The processes are kept while every sample has the same list of
+    them, lists being immutable, and tells the same of its pids and of the indices of its devices."""
+
+    def __init__(self) -> None:
+        self._of: list[object] = []
+        """What `_processes` was made of."""
+        self._processes: dict[ProcessKey, ListedProcess] = {}
+
+    def of(self, moment: Moment) -> MomentProcesses:
+        """The listing of the next moment."""
+        made_of: list[object] = [
+            part
+            for sample in moment.samples
+            for part in (
+                sample.processes,
+                PID_SCOPE.of(sample.facts),
+                [(device.uuid, device.index) for device in sample.devices],
+            )
+        ]
+        listing = list_processes(moment, self._processes if _is_same(made_of, self._of) else None)
+        self._of, self._processes = made_of, listing.processes
+        return listing
+
+
+def _is_same(now: list[object], before: list[object]) -> bool:
+    """Whether lists of processes are identical, and everything else is equal."""
+    return len(now) == len(before) and all(
+        one is other if isinstance(one, tuple) else one == other for one, other in zip(now, before, strict=True)
+    )
+
+
+def list_processes(moment: Moment, known: dict[ProcessKey, ListedProcess] | None = None) -> MomentProcesses:
+    """The listing of a moment; `known`: its processes, where they are listed already."""
+    processes: dict[ProcessKey, ListedProcess] = {} if known is None else known
     devices: dict[str, Device] = {}
     listed: set[str] = set()
     for sample in moment.samples:
@@ -40,7 +73,7 @@ def list_processes(moment: Moment) -> MomentProcesses:
         devices |= here
         if sample.state in MEASURING_STATES and sample.processes_taken_at is not None:
             listed |= {uuid for uuid, device in here.items() if _is_listed(device)}
-        for row in sample.processes:
+        for row in () if known is not None else sample.processes:
             if (device := here.get(row.gpu_uuid)) is not None:
                 key = row.gpu_uuid, row.pid
                 processes[key] = ListedProcess(device.index, row, pid_scope)

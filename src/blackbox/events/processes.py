@@ -53,11 +53,16 @@ class ProcessDetector:
         self._tracked: dict[ProcessKey, _TrackedProcess] = {}
         self._known_devices: set[str] = set()
         """UUIDs of devices whose process list has been read before."""
+        self._compared: tuple[object, frozenset[str], frozenset[str]] | None = None
+        """What the moment before was compared by: its processes, its devices, and those that are listed."""
 
     def observe(self, moment: Moment, listing: MomentProcesses) -> Iterator[Event]:
         """Starts, crashes and exits since the last moment."""
         for process_exit in self._exits.new_exits(moment):
             yield from self._crashes(process_exit, process_exit.timestamp)
+        before, self._compared = self._compared, (listing.processes, listing.listed, frozenset(listing.devices))
+        if before is not None and before[0] is listing.processes and before[1:] == self._compared[1:]:
+            return  # nobody came, went, or holds more or less
         yield from self._exited(moment.timestamp, listing)
         for key, holder in listing.processes.items():
             process = self._tracked.get(key)

@@ -8,16 +8,19 @@ import os
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from blackbox.sources.engines.adapters import ADAPTERS
 from blackbox.sources.engines.address import Address
 from blackbox.sources.engines.listeners import listening, network, ports
-from blackbox.sources.proc.tree import ProcessTree
+from blackbox.sources.proc.tree import Commands, ProcessTree
 
 CANDIDATES_MAX = 64
 """Ports asked at the same time."""
+COMMANDS_REMEMBERED = 4096
+"""Different command lines of which it is known whether they name an engine; all that a machine with GPUs runs."""
 INNER = re.compile(r"(?:VLLM|sglang)::(?!.*(?:API|HTTP))", re.IGNORECASE)
 """Titles of workers, whose ports are for each other."""
 ENGINE_CORE = re.compile(r"VLLM::EngineCore(?:_DP(\d+))?")
@@ -56,16 +59,13 @@ class Discovery(NamedTuple):
     """Processes whose ports cannot be seen, or are in another network namespace."""
 
 
-def discover(gpu_pids: Collection[int], root: Path = Path("/proc")) -> Discovery:
-    """The ports to ask, by the processes on the GPU."""
+def discover(gpu_pids: Collection[int], root: Path = Path("/proc"), commands: Commands | None = None) -> Discovery:
+    """The ports to ask, by the processes on the GPU. `commands` are those of earlier looks."""
     if not gpu_pids:
         return Discovery((), 0)
-    processes = ProcessTree(root)
-    near: set[int] = set()
-    for pid in gpu_pids:
-        near |= processes.related(pid)
-    commands = {pid: processes.command(pid) for pid in near}
-    servers = {pid: kinds for pid in sorted(near - {os.getpid()}) if (kinds := _kinds(pid, commands, processes))}
+    processes = ProcessTree(root, commands)
+    near = processes.related(gpu_pids)
+    servers = {pid: kinds for pid in sorted(near - {os.getpid()}) if (kinds := _kinds(pid, processes))}
     return _candidates(servers, gpu_pids, processes, root) if servers else Discovery((), 0)
 
 
@@ -99,12 +99,18 @@ def _candidates(
     return Discovery(tuple(candidates.values())[:CANDIDATES_MAX], unseen)
 
 
-def _kinds(pid: int, commands: Mapping[int, str], processes: ProcessTree) -> tuple[str, ...]:
+def _kinds(pid: int, processes: ProcessTree) -> tuple[str, ...]:
     """The engines that a process may serve: those named by its own command line or by what it started."""
-    if INNER.match(commands[pid]):
+    if INNER.match(processes.command(pid)):
         return ()
-    texts = [commands.get(member) or processes.command(member) for member in processes.tree(pid)]
-    return tuple(adapter.kind for adapter in ADAPTERS if any(adapter.programs.search(text) for text in texts))
+    named = {kind for member in processes.tree(pid) for kind in _named(processes.command(member))}
+    return tuple(adapter.kind for adapter in ADAPTERS if adapter.kind in named) if named else ()
+
+
+@lru_cache(COMMANDS_REMEMBERED)
+def _named(command: str) -> tuple[str, ...]:
+    """The engines that a command line names."""
+    return tuple(adapter.kind for adapter in ADAPTERS if adapter.programs.search(command))
 
 
 def _group(pid: int, gpu_pids: Collection[int], processes: ProcessTree) -> frozenset[int]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from blackbox.model.identity import ProcessIdentity
-from blackbox.sources.proc.stat import DEAD_STATES, EXITING_FLAG, Stat, parse, read
+from blackbox.sources.proc.stat import DEAD_STATES, EXITING_FLAG, STAT_BYTES_MAX, Stat, parse, read
 
 
 class ExitStatus(NamedTuple):
@@ -26,6 +26,12 @@ class ExitStatus(NamedTuple):
     def identity(self) -> ProcessIdentity:
         """Which process it is."""
         return ProcessIdentity(self.pid, self.start_ticks)
+
+
+def may_be_dead(pid: int, root: str = "/proc") -> bool:
+    """Whether its main thread has ended, at a third of the cost of `look`."""
+    _, _, tail = (read(f"{root}/{pid}/stat", bytes_max=STAT_BYTES_MAX) or b"").rpartition(b") ")
+    return tail[:1] in DEAD_STATES
 
 
 def look(pid: int, root: Path = Path("/proc")) -> ExitStatus | None:

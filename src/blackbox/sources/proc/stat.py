@@ -13,7 +13,7 @@ EXITING_FLAG = 0x4
 """PF_EXITING, the kernel's flag of a task on its way out: set before the first of its files is closed."""
 DEAD_STATES = (b"Z", b"X")
 _STATE, _PARENT, _SESSION, _FLAGS, _USER_TICKS, _SYSTEM_TICKS = 0, 1, 3, 6, 11, 12
-_THREADS, _START_TICKS, _WAIT_STATUS = 17, 19, 49
+_THREADS, _START_TICKS, _ARGUMENTS, _WAIT_STATUS = 17, 19, 45, 49
 """Fields of a stat file, counted from behind the name."""
 
 
@@ -32,6 +32,8 @@ class Stat(NamedTuple):
     threads: int
     start_ticks: int
     """Since boot; with the pid, the identity of the process."""
+    arguments_at: int
+    """Address of its command line, which every exec moves; 0 where we may not know it."""
     wait_status: int | None
     """As `os.waitpid` returns it; 0 where we may not know it, None where the kernel is too old to say."""
 
@@ -51,6 +53,7 @@ def parse(data: bytes | None) -> Stat | None:
             cpu_ticks=int(fields[_USER_TICKS]) + int(fields[_SYSTEM_TICKS]),
             threads=int(fields[_THREADS]),
             start_ticks=int(fields[_START_TICKS]),
+            arguments_at=int(fields[_ARGUMENTS]) if len(fields) > _ARGUMENTS else 0,
             wait_status=int(fields[_WAIT_STATUS]) if len(fields) > _WAIT_STATUS else None,
         )
     except (IndexError, ValueError):

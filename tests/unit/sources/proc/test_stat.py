@@ -24,6 +24,7 @@ def test_every_field_is_read_past_any_name(name: bytes, state: bytes, rest: list
         cpu_ticks=rest[10] + rest[11],
         threads=rest[16],
         start_ticks=rest[18],
+        arguments_at=rest[44],
         wait_status=rest[48],
     )
 
