@@ -208,6 +208,7 @@ def _row(
         start_time=listed.start_time,
         kind=listed.kind,
         limit=listed.limit,
+        workload=listed.workload,
         unknown=_unknown(listed, allocated_bytes, unknown),
     )
 

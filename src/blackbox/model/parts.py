@@ -87,6 +87,32 @@ class MemoryLimit(Struct, frozen=True, kw_only=True):
     """Whose limit it is: the process's own, or one around it."""
 
 
+PodQos = Literal["guaranteed", "burstable", "besteffort"]
+"""Kubernetes' classes of service."""
+
+
+class Workload(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whose a process is, as far as the path of its cgroup tells."""
+
+    runtime: str | None = None
+    """Who runs its container: `docker`, `containerd`, `cri-o`, `podman`, `lxc` or `systemd-nspawn`."""
+    pod_uid: str | None = None
+    """Uid of its pod."""
+    namespace: str | None = None
+    """Of the pod. Source: the kubelet's directories of logs, by `pod_uid`."""
+    pod: str | None = None
+    """Name of the pod, likewise."""
+    qos: PodQos | None = None
+    """The pod's class of service."""
+    slurm_job: str | None = None
+    """Number of its Slurm job."""
+    slurm_step: str | None = None
+    """Step of that job: a number, `batch`, `extern` or `interactive`."""
+    unknown: dict[str, str] = {}
+    """Key of this object -> why its value is not known. Keys that the path has no place for are absent without a
+    reason: a process outside of pods has no pod."""
+
+
 class DeviceProcess(Part, frozen=True, kw_only=True, gc=False):
     """A process holding memory on one device, as the driver lists it."""
 
@@ -106,6 +132,8 @@ class DeviceProcess(Part, frozen=True, kw_only=True, gc=False):
     """State of its main thread."""
     limit: MemoryLimit | None = None
     """The tightest of its cgroups on this device."""
+    workload: Workload | None = None
+    """What its cgroup says of whose it is; None where that names nobody."""
 
 
 class AllocatorBlock(Struct, frozen=True, array_like=True, gc=False):

@@ -9,7 +9,16 @@ from typing import Literal
 
 from msgspec import Struct
 
-from blackbox.model.parts import AddressingMode, BlockType, GpuState, MemoryLimit, MigInstance, ProcessKind, ThreadState
+from blackbox.model.parts import (
+    AddressingMode,
+    BlockType,
+    GpuState,
+    MemoryLimit,
+    MigInstance,
+    ProcessKind,
+    ThreadState,
+    Workload,
+)
 from blackbox.model.quantity import Bytes, Count, Percent, Ratio
 from blackbox.model.status import SourceStatus
 
@@ -43,6 +52,8 @@ class Process(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Which of the driver's lists names it."""
     limit: MemoryLimit | None = None
     """What its cgroup may hold of the GPU, where that is less than the GPU has. Absent without a limit."""
+    workload: Workload | None = None
+    """Pod, runtime of the container, Slurm job and step, as its cgroup names them. Absent where it names none."""
     purposes: dict[str, Bytes] | None = None
     """What its `reserved_bytes` are for, by purpose: `weight`, `gradient`, `optimizer`, `activation`, `kv_used`,
     `communication`, `workspace` and `other` are live; `kv_cached` may be evicted; `cached` is free in the allocator.

@@ -77,6 +77,9 @@ def process_families() -> Iterator[Family[Devices]]:
     labels = ("uuid", "pid", "name", "user", "container", "kind")
     text = "Facts of a process on a GPU; join on uuid and pid."
     yield Family("blackbox_process_info", "gauge", text, labels, _process_info)
+    labels = ("uuid", "pid", "namespace", "pod", "pod_uid", "slurm_job", "slurm_step")
+    text = "Pod and Slurm job of a process on a GPU, as its cgroup names them; join on uuid and pid."
+    yield Family("blackbox_process_workload_info", "gauge", text, labels, _workload_info)
     for stands, metrics in _families("process"):
         name = f"blackbox_process_{stands.name}"
         labels = ("uuid", "pid") if stands.label is None else ("uuid", "pid", stands.label[0])
@@ -203,6 +206,14 @@ def _mig_info(seen: Devices) -> Iterator[LabelledValue]:
 def _process_info(seen: Devices) -> Iterator[LabelledValue]:
     for _, row in _processes(seen)[:PROCESS_SERIES_MAX]:
         yield (row.gpu_uuid, str(row.pid), row.name, row.user or "", row.container or "", row.kind), 1
+
+
+def _workload_info(seen: Devices) -> Iterator[LabelledValue]:
+    for _, row in _processes(seen)[:PROCESS_SERIES_MAX]:
+        found = row.workload
+        if found is not None and (found.pod_uid or found.slurm_job):
+            values = (found.namespace, found.pod, found.pod_uid, found.slurm_job, found.slurm_step)
+            yield (row.gpu_uuid, str(row.pid), *(value or "" for value in values)), 1
 
 
 def _omitted(seen: Devices) -> Iterator[LabelledValue]:

@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from blackbox.model.parts import DeviceProcess, MemoryLimit, ProcessKind, ThreadState
+from blackbox.model.parts import DeviceProcess, MemoryLimit, ProcessKind, ThreadState, Workload
 from blackbox.sources.proc.memory_limits import MemoryLimitReader
 from blackbox.sources.proc.processes import Procfs
 
 _USED_UNKNOWN = "the driver does not tell the memory of single processes here"
 _FOREIGN_PIDS = "the driver may answer pids of the host, which mean other processes in this pid namespace"
-_FACTS = ("name", "user", "uid", "container", "start_time", "state")
+_FACTS = ("name", "user", "uid", "container", "start_time", "state", "workload")
 
 
 class Holder(NamedTuple):
@@ -50,6 +50,7 @@ class _ProcessInfo(NamedTuple):
     state: ThreadState | None
     unknown: dict[str, str]
     cgroup: str | None = None
+    workload: Workload | None = None
 
 
 def _look(pid: int, procfs: Procfs | None) -> _ProcessInfo:
@@ -62,8 +63,18 @@ def _look(pid: int, procfs: Procfs | None) -> _ProcessInfo:
         unknown.update(dict.fromkeys(("user", "uid"), "/proc does not tell the owner"))
     if facts.start_time is None:
         unknown["start_time"] = "/proc does not tell the time of boot"
+    if facts.no_workload is not None:
+        unknown["workload"] = facts.no_workload
     return _ProcessInfo(
-        facts.name, facts.user, facts.uid, facts.container, facts.start_time, facts.state, unknown, facts.cgroup
+        facts.name,
+        facts.user,
+        facts.uid,
+        facts.container,
+        facts.start_time,
+        facts.state,
+        unknown,
+        facts.cgroup,
+        facts.workload,
     )
 
 
@@ -83,5 +94,6 @@ def _process(holder: Holder, info: _ProcessInfo, limit: MemoryLimit | None) -> D
         start_time=info.start_time,
         state=info.state,
         limit=limit,
+        workload=info.workload,
         unknown=unknown,
     )

@@ -12,11 +12,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from blackbox.model.identity import ProcessIdentity
-from blackbox.model.parts import ThreadState
+from blackbox.model.parts import ThreadState, Workload
+from blackbox.sources.proc.pod_names import PodNames
 from blackbox.sources.proc.stat import Stat, boot_time, open_file, parse, read, read_open
+from blackbox.sources.proc.workload import workload_of
 
 HOST_PID_NAMESPACE = "pid:[4026531836]"
 """The kernel gives its first pid namespace this fixed inode."""
+HOST_CGROUP_NAMESPACE = "cgroup:[4026531835]"
+"""Likewise its first cgroup namespace; from inside of another, paths begin where that one does."""
+NO_CGROUP = "/proc does not tell its cgroup"
+INSIDE = "the server sees cgroups from inside of a container, where their paths are cut off"
 _CONTAINER_ID = re.compile(r"(?:^|[/:-])(?<!conmon-)([0-9a-f]{64})(?:\.scope)?(?=/|$)", re.MULTILINE)
 """docker, containerd, cri-o, podman and Kubernetes: 64 hexadecimal digits end a part of the path. The monitor of a
 podman or cri-o container (`libpod-conmon-…`) stands outside it."""
@@ -42,6 +48,10 @@ class ProcessFacts(NamedTuple):
     """Of the main thread."""
     cgroup: str | None = None
     """Its path in the unified hierarchy (version 2), as seen from here."""
+    workload: Workload | None = None
+    """Whose it is, as its cgroup says; None where that names nobody."""
+    no_workload: str | None = None
+    """Why that is not known, where it is not."""
 
     @property
     def identity(self) -> ProcessIdentity:
@@ -85,7 +95,11 @@ class Procfs:
     """Looks at processes, and remembers those it was asked to keep."""
 
     def __init__(
-        self, root: Path = Path("/proc"), find_user: Callable[[int], str] = user_name, files_max: int = 0
+        self,
+        root: Path = Path("/proc"),
+        find_user: Callable[[int], str] = user_name,
+        files_max: int = 0,
+        pods: PodNames | None = None,
     ) -> None:
         """`files_max`: how many processes' stat files may be held open."""
         self._root = str(root)
@@ -94,6 +108,7 @@ class Procfs:
         self._files = 0
         self._ticks_per_second = os.sysconf("SC_CLK_TCK")
         self._boot_time: float | None = None
+        self._pods = PodNames() if pods is None else pods
         self._users: dict[int, str] = {}
         self._seen: dict[int, _Seen] = {}
 
@@ -104,6 +119,14 @@ class Procfs:
             return str(Path(self._root, "self/ns/pid").readlink()) == HOST_PID_NAMESPACE
         except OSError:
             return False
+
+    @property
+    def _sees_whole_paths(self) -> bool:
+        """Whether paths of cgroups here begin at the machine's own root."""
+        try:
+            return str(Path(self._root, "self/ns/cgroup").readlink()) == HOST_CGROUP_NAMESPACE
+        except OSError:
+            return True  # a kernel without such namespaces, from before 4.6
 
     def look(self, pid: int) -> ProcessFacts | None:
         """The process that has this pid now; None when there is none to be seen."""
@@ -157,7 +180,8 @@ class Procfs:
         return facts
 
     def _facts(self, pid: int, stat: Stat, status: str, cgroup: str) -> ProcessFacts:
-        uid = _uid(status)
+        uid, container = _uid(status), container_id(cgroup)
+        workload = workload_of(cgroup, container, self._pods)
         return ProcessFacts(
             pid=pid,
             name=_text(stat.name),
@@ -165,10 +189,18 @@ class Procfs:
             start_time=self._start_time(stat.start_ticks),
             uid=uid,
             user=None if uid is None else self._user(uid),
-            container=container_id(cgroup),
+            container=container,
             state=_state(stat, stat.cpu_ticks),
             cgroup=cgroup_path(cgroup),
+            workload=workload,
+            no_workload=None if workload is not None else self._why_none(cgroup),
         )
+
+    def _why_none(self, cgroup: str) -> str | None:
+        """Why nobody is named, where that is not because there is nobody."""
+        if not cgroup:
+            return NO_CGROUP
+        return None if self._sees_whole_paths else INSIDE
 
     def _hold(self, path: str, directory: int) -> int | None:
         if self._files >= self._files_max:

@@ -12,6 +12,7 @@ from blackbox.events.counts import EventCounts
 from blackbox.hub import Hub, Published
 from blackbox.model.event import Event
 from blackbox.model.moment import Moment
+from blackbox.model.parts import Workload
 from blackbox.model.sample import Sample
 from blackbox.model.snapshot import Xid
 from blackbox.model.status import NotifyStatus, RecorderState, RecorderStatus, ServerStats
@@ -365,6 +366,24 @@ def test_series_per_process_are_asked_for() -> None:
     assert seen("process_series_omitted") == 0
 
 
+def test_pods_and_jobs_have_one_series_for_each_process_and_change_no_other() -> None:
+    in_pod = Workload(pod_uid="u-1", namespace="ml", pod="train-0", runtime="containerd")
+    rows = [
+        process(SILENT, workload=in_pod),
+        process(TRAINER, workload=Workload(slurm_job="7", slurm_step="batch")),
+        process(SERVER, workload=Workload(runtime="docker")),
+    ]
+    seen = scrape(moment(sample([device(0)], rows)), process_metrics=True)
+    none = dict.fromkeys(("namespace", "pod", "pod_uid", "slurm_job", "slurm_step"), "")
+    pod = none | {"namespace": "ml", "pod": "train-0", "pod_uid": "u-1"}
+    assert seen("process_workload_info", uuid="GPU-0", pid=str(SILENT), **pod) == 1
+    job = none | {"slurm_job": "7", "slurm_step": "batch"}
+    assert seen("process_workload_info", uuid="GPU-0", pid=str(TRAINER), **job) == 1
+    assert seen.count("process_workload_info") == 2
+    assert seen.count("process_memory_used_bytes") == len(rows)
+    assert scrape(moment(sample([device(0)], rows))).count("process_workload_info") == 0
+
+
 def test_a_process_whose_memory_nobody_knows_has_no_memory_series() -> None:
     nameless = process(SILENT, used_bytes=None, unknown={"used_bytes": "not supported"})
     seen = scrape(moment(sample([device(0)], [nameless])), process_metrics=True)
@@ -463,7 +482,7 @@ def test_promtool_finds_nothing_to_complain_about(process_metrics: bool) -> None
     whole = machine()
     reporting = sample(
         whole.devices,
-        [process(TRAINER)],
+        [process(TRAINER, workload=Workload(slurm_job="7"))],
         allocators=[allocator()],
         events=xid_sample(NOW, 79).events,
     )

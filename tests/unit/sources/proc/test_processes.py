@@ -13,12 +13,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.sources.proc.processes import HOST_PID_NAMESPACE, Procfs, container_id, user_name
+from blackbox.sources.proc.device_processes import Holder, name_processes
+from blackbox.sources.proc.processes import (
+    HOST_CGROUP_NAMESPACE,
+    HOST_PID_NAMESPACE,
+    INSIDE,
+    NO_CGROUP,
+    ProcessFacts,
+    Procfs,
+    container_id,
+    user_name,
+)
 
 BOOT_SECONDS = 1_700_000_000
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 ID = "0123456789abcdef" * 4
 OUTER_ID = "f" * 64
+POD = "0b1c2d3e-aaaa-bbbb-cccc-0123456789ab"
 
 
 class ProcTree:
@@ -181,6 +192,51 @@ def test_a_file_that_vanishes_leaves_a_gap_and_no_error(tree: ProcTree, missing:
     assert facts is not None
     assert facts.container is None
     assert (facts.uid is None) == (missing == "status")
+
+
+def test_a_reused_pid_is_another_life_with_another_pod(tree: ProcTree) -> None:
+    procfs = tree.open()
+    lives = [
+        (100, f"0::/kubepods/pod{POD}/{ID}"),
+        (200, "0::/system.slice/slurmstepd.scope/job_7/step_0"),
+        (300, "0::/"),
+    ]
+    seen: list[ProcessFacts] = []
+    for start_ticks, cgroup in lives:
+        if seen:
+            tree.end(7)
+        tree.write(7, start_ticks=start_ticks, cgroup=cgroup)
+        facts = procfs.look(7)
+        assert facts is not None
+        seen.append(facts)
+    pods = [one.workload and one.workload.pod_uid for one in seen]
+    jobs = [one.workload and one.workload.slurm_job for one in seen]
+    assert (pods, jobs) == ([POD, None, None], [None, "7", None])
+    assert len({one.identity for one in seen}) == len(lives)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "cgroup", "reason"),
+    [
+        (HOST_CGROUP_NAMESPACE, "0::/", None),
+        ("cgroup:[4026532001]", "0::/", INSIDE),
+        ("cgroup:[4026532001]", f"0::/../{ID}", None),
+        (HOST_CGROUP_NAMESPACE, None, NO_CGROUP),
+    ],
+)
+def test_nobody_named_is_told_apart_from_not_to_be_seen(
+    tree: ProcTree, namespace: str, cgroup: str | None, reason: str | None
+) -> None:
+    (tree.root / "self" / "ns").mkdir(parents=True)
+    (tree.root / "self" / "ns" / "cgroup").symlink_to(namespace)
+    folder = tree.write(7, cgroup=cgroup or "")
+    if cgroup is None:
+        (folder / "cgroup").unlink()
+    facts = tree.open().look(7)
+    assert facts is not None
+    assert facts.no_workload == reason
+    (row,) = name_processes([Holder(7, "GPU-0", 1, "compute")], tree.open())
+    assert row.unknown.get("workload") == reason
 
 
 def test_without_a_boot_time_the_start_is_unknown(tree: ProcTree) -> None:
