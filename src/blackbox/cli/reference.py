@@ -42,8 +42,8 @@ def _index() -> str:
 
 def _page(command: Command) -> str:
     parser = command_parser(command)
-    sections = _sections(parser)
-    words = [f"blackbox {command.name} [OPTIONS]", *(_usage(action) for _, actions in sections for action in actions)]
+    sections = sections_of(parser)
+    words = [f"blackbox {command.name} [OPTIONS]", *(usage_of(action) for _, actions in sections for action in actions)]
     lines = [
         f"# blackbox {command.name}\n",
         MADE,
@@ -60,7 +60,7 @@ def _page(command: Command) -> str:
     return "\n".join(lines)
 
 
-def _sections(parser: ArgumentParser) -> list[Section]:
+def sections_of(parser: ArgumentParser) -> list[Section]:
     """The headings and arguments that `--help` shows, in its order."""
     found: list[Section] = []
 
@@ -97,16 +97,16 @@ def _description(text: str) -> Iterator[str]:
             yield "\n".join(indented) + "\n"
 
 
-def _usage(action: Action) -> str:
+def usage_of(action: Action) -> str:
     """A positional argument in the usage line; flags are all optional and stand in the table."""
     if action.option_strings:
         return ""
-    name = _value(action)
+    name = value_of(action)
     return f"[{name}]" if action.nargs in ("?", "*") else name
 
 
 def _names(action: Action) -> str:
-    value = "" if action.nargs == 0 else _value(action)
+    value = "" if action.nargs == 0 else value_of(action)
     if not action.option_strings:
         return f"`{value}`"
     names = ", ".join(f"`{name}`" for name in action.option_strings)
@@ -115,7 +115,7 @@ def _names(action: Action) -> str:
     return f"{names} `[{value}]`" if action.nargs == "?" else f"{names} `{value}`"
 
 
-def _value(action: Action) -> str:
+def value_of(action: Action) -> str:
     if action.choices is not None and action.metavar is None:
         return "{" + ",".join(str(choice) for choice in action.choices) + "}"
     return str(action.metavar or action.dest.upper())

@@ -2,6 +2,7 @@
 
 bash:  eval "$(blackbox completion bash)"
 zsh:   blackbox completion zsh > "${fpath[1]}/_blackbox"
+fish:  blackbox completion fish > ~/.config/fish/completions/blackbox.fish
 tcsh:  blackbox completion tcsh > ~/.blackbox.tcsh, and source it
 """
 
@@ -10,7 +11,7 @@ from argparse import ArgumentParser, Namespace
 
 def configure(parser: ArgumentParser) -> None:
     """Which shell."""
-    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    parser.add_argument("shell", choices=("bash", "zsh", "fish", "tcsh"))
 
 
 def run(arguments: Namespace) -> int:
