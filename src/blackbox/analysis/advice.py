@@ -51,6 +51,7 @@ def _all(failure: FailedAllocation, causes: Sequence[FoundCause]) -> Iterator[Fa
         if found.cause == "fragmentation":
             yield from _fragments(failure)
         yield from _kept_back(found)
+        yield from _fraction(failure, found)
     yield from _private_pools(failure)
     yield from _neighbours(failure)
     yield from _ask_for_less(failure, failure.request)
@@ -94,6 +95,17 @@ def _kept_back(found: FoundCause) -> Iterator[FailureAdvice]:
             title="Leave out max_split_size_mb, or raise it",
             text="Free pieces as large as it, or larger, are neither split nor given to smaller requests.",
             bytes=kept,
+        )
+
+
+def _fraction(failure: FailedAllocation, found: FoundCause) -> Iterator[FailureAdvice]:
+    limit = failure.limit
+    if found.cause == "limit" and limit is not None and limit.share is not None and "limit_used_bytes" in found.figures:
+        yield FailureAdvice(
+            title="Raise the program's memory fraction",
+            text=f"torch.cuda.set_per_process_memory_fraction, or per_process_memory_fraction in "
+            f"PYTORCH_CUDA_ALLOC_CONF, lets it hold {limit.share:.4g} of the GPU; so much was free beside it.",
+            bytes=limit.whole_free_bytes,
         )
 
 

@@ -94,13 +94,16 @@ class ProcessShare(Struct, frozen=True, kw_only=True):
 class KnownLimit(Struct, frozen=True, kw_only=True):
     """Less than the GPU has, for the process in question."""
 
-    kind: Literal["cgroup", "mig"]
-    """Its cgroup; the MIG instance that it runs on."""
-    limit_bytes: int
+    kind: Literal["cgroup", "mig", "fraction"]
+    """Its cgroup; the MIG instance that it runs on; the share of the GPU that its own allocator allows it."""
+    limit_bytes: int | None
+    """None: a share of a GPU whose size nobody told."""
     used_bytes: int | None
     """Held of it when last seen."""
     whole_free_bytes: int | None
     """Free on the whole GPU then."""
+    share: float | None = None
+    """Of the GPU's memory, where that is what limits it."""
 
 
 class FailedAllocation(Struct, frozen=True, kw_only=True):

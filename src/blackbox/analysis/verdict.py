@@ -5,8 +5,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from blackbox.analysis.diagnosis import FailedAllocation, FailedRequest, steady_growth
+from blackbox.analysis.diagnosis import FailedAllocation, FailedRequest, KnownLimit, steady_growth
 from blackbox.analysis.trace.moments import KEPT_BACK
+from blackbox.analysis.trace.rounding import LARGE_SEGMENT_BYTES
 
 Cause = Literal["leak", "fragmentation", "neighbour", "shortage", "limit", "unknown", "spike"]
 """`leak`: memory grew steadily, and what it broke on last was chance; `fragmentation`: enough was free for the request,
@@ -102,13 +103,18 @@ def _limit_figures(failure: FailedAllocation) -> dict[str, int]:
     limit, request = failure.limit, failure.request
     if limit is None or request is None or limit.used_bytes is None or limit.whole_free_bytes is None:
         return {}
+    known = {"limit_used_bytes": limit.used_bytes, "whole_free_bytes": limit.whole_free_bytes}
+    if limit.limit_bytes is None:
+        return known if _may_be_spent(limit, request.requested_bytes) else {}
     if limit.limit_bytes - limit.used_bytes >= request.requested_bytes:
         return {}
-    return {
-        "limit_bytes": limit.limit_bytes,
-        "limit_used_bytes": limit.used_bytes,
-        "whole_free_bytes": limit.whole_free_bytes,
-    }
+    return {"limit_bytes": limit.limit_bytes, **known}
+
+
+def _may_be_spent(limit: KnownLimit, asked: int) -> bool:
+    """Of a share of a GPU whose size is not known: it has at least what the program held and what was free."""
+    least = (limit.share or 0) * ((limit.used_bytes or 0) + (limit.whole_free_bytes or 0))
+    return (limit.used_bytes or 0) + asked + LARGE_SEGMENT_BYTES > least
 
 
 def _spike(failure: FailedAllocation, request: FailedRequest) -> Iterator[FoundCause]:

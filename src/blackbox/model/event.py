@@ -134,6 +134,9 @@ class TraceSettings(Struct, frozen=True, kw_only=True):
     """Expandable segments are on."""
     divisions: tuple[int, ...] = ()
     """Of the steps between two powers of two, for requests below 2 MiB, from 2 to 4 MiB, ..."""
+    memory_fraction: float | None = None
+    """Of the GPU's memory, that the program may have (`torch.cuda.set_per_process_memory_fraction`); None: all, or not
+    known."""
 
 
 class OutOfMemory(Struct, frozen=True, kw_only=True, omit_defaults=True):

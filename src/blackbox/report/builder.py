@@ -8,7 +8,6 @@ from blackbox.analysis.diagnosis import (
     AllocatorCache,
     FailedAllocation,
     FailedRequest,
-    KnownLimit,
     ProcessShare,
     UsageChange,
     uses_of_moment,
@@ -26,6 +25,7 @@ from blackbox.model.parts import Allocator, BlockState
 from blackbox.model.snapshot import Block, Snapshot, Stack
 from blackbox.report.evidence import Evidence, lacks_history, refusal_of, told_device
 from blackbox.report.explanation import explain, tell
+from blackbox.report.limits import limit_of
 from blackbox.report.report_data import Report
 from blackbox.report.subject import ReportSubject, process_name, subject_of
 from blackbox.report.titles import is_crash, largest_hole, title_of
@@ -54,7 +54,7 @@ def build_report(evidence: Evidence) -> Report:
         growth=growth,
         gpu=gpu,
         engines=evidence.last.engines,
-        limit=_limit(evidence.last, subject),
+        limit=limit_of(evidence, subject),
         trace_growth=_trace_growth(evidence),
         step_peaks=() if evidence.replayed is None else evidence.replayed.told.step_peaks,
     )
@@ -117,35 +117,6 @@ def _request(evidence: Evidence, gpu: GpuSummary | None, subject: ReportSubject 
         missing_bytes=None if free is None else max(0, asked - free),
         others_bytes=others,
         thread=_thread(evidence, oom.thread_id),
-    )
-
-
-def _limit(last: Snapshot, subject: ReportSubject | None) -> KnownLimit | None:
-    """What kept the process from the whole GPU: its cgroup, else its MIG instance."""
-    if subject is None:
-        return None
-    gpus = {gpu.uuid: gpu for gpu in last.gpus}
-    device = gpus.get(subject.key.gpu_uuid)
-    if device is None or "total_bytes" in device.unknown:
-        return None
-    row = next(
-        (row for row in last.processes if (row.gpu_uuid, row.pid) == (subject.key.gpu_uuid, subject.key.pid)), None
-    )
-    if row is not None and row.limit is not None:
-        return KnownLimit(
-            kind="cgroup",
-            limit_bytes=row.limit.limit_bytes,
-            used_bytes=row.limit.used_bytes,
-            whole_free_bytes=device.free_bytes,
-        )
-    whole = gpus.get(device.parent_uuid or "")
-    if whole is None or "total_bytes" in whole.unknown:
-        return None
-    return KnownLimit(
-        kind="mig",
-        limit_bytes=device.total_bytes - device.driver_reserved_bytes,
-        used_bytes=device.used_bytes,
-        whole_free_bytes=whole.free_bytes,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from blackbox.analysis.diagnosis import SIGNIFICANT_SHARE, FailedAllocation, UsageChange, steady_growth
+from blackbox.analysis.diagnosis import SIGNIFICANT_SHARE, FailedAllocation, KnownLimit, UsageChange, steady_growth
 from blackbox.analysis.stacks import own_frame
 from blackbox.analysis.trace.moments import KEPT_BACK, OTHER_SIZE, OTHER_STREAM, PRIVATE_POOL
 from blackbox.analysis.verdict import FoundCause, ToldCause
@@ -17,7 +17,7 @@ WHY_UNUSABLE = {
 """Why free memory could not serve a request."""
 
 
-_WHOSE_LIMIT = {"cgroup": "its cgroup", "mig": "its MIG instance"}
+_WHOSE_LIMIT = {"cgroup": "its cgroup", "mig": "its MIG instance", "fraction": "its memory fraction"}
 
 
 def tell(failure: FailedAllocation, causes: Sequence[FoundCause]) -> tuple[ToldCause, ...]:
@@ -62,11 +62,10 @@ def _immediate(failure: FailedAllocation, found: FoundCause) -> str:
                 f"{asked}; {there}. {size(figures['kept_back_bytes'])} more lay free there in pieces that "
                 "max_split_size_mb keeps from smaller requests."
             )
-        case "limit" if "limit_bytes" in figures and failure.limit is not None:
-            allowed, held = size(figures["limit_bytes"]), size(figures["limit_used_bytes"])
+        case "limit" if "limit_used_bytes" in figures and failure.limit is not None:
             return (
-                f"{asked}; {_WHOSE_LIMIT[failure.limit.kind]} may hold {allowed} and held {held}, while "
-                f"{size(figures['whole_free_bytes'])} were free on the whole GPU: that limit refused, not the device."
+                f"{asked}; {_allowed(failure.limit, figures)}, while {size(figures['whole_free_bytes'])} were free on "
+                "the whole GPU: that limit refused, not the device."
             )
         case "limit":
             return (
@@ -93,6 +92,17 @@ def _immediate(failure: FailedAllocation, found: FoundCause) -> str:
         case _:
             holds = f" It held {size(figures['held_bytes'])} itself." if "held_bytes" in figures else ""
             return f"{asked}; {there}: too little, in whatever pieces.{holds}"
+
+
+def _allowed(limit: KnownLimit, figures: dict[str, int]) -> str:
+    held = size(figures["limit_used_bytes"])
+    if limit.share is None:
+        return f"{_WHOSE_LIMIT[limit.kind]} may hold {size(figures['limit_bytes'])} and held {held}"
+    of_bytes = f" ({size(figures['limit_bytes'])})" if "limit_bytes" in figures else ""
+    return (
+        f"its memory fraction (torch.cuda.set_per_process_memory_fraction) lets it hold {limit.share:.4g} of the GPU"
+        f"{of_bytes}, and it had reserved {held}"
+    )
 
 
 def _in_cache(failure: FailedAllocation, figures: dict[str, int]) -> str:

@@ -14,7 +14,7 @@ from blackbox.model.event import OutOfMemory, TraceSegment, TraceStep
 from blackbox.model.parts import AllocatorBlock
 from blackbox.sources.memory_snapshot.parts import BLOCK_TYPES
 from blackbox.sources.memory_snapshot.replayed import Replayed, replayed_of
-from blackbox.sources.memory_snapshot.traces import read_traces
+from blackbox.sources.memory_snapshot.traces import FRACTION, read_traces
 from blackbox.wire.frames import frame_of
 
 STATES = {"inactive": "inactive", "active": "active_allocated", "pending_free": "active_pending_free"}
@@ -66,6 +66,7 @@ def _snapshot(oom: OutOfMemory, blocks: Sequence[AllocatorBlock], device: int) -
             "max_split_size": -1 if settings.max_split_bytes is None else settings.max_split_bytes,
             "expandable_segments": settings.expandable,
             "roundup_power2_divisions": {str(1 << place): count for place, count in enumerate(settings.divisions)},
+            FRACTION: settings.memory_fraction,
         },
     }
 

@@ -18,14 +18,16 @@ import struct
 import sys
 from array import array
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from blackbox.wire.frame import FrameKind, WireError, pack
 from blackbox.wire.ranges import PAGES_MAX
 from blackbox.wire.report import (
     BLOCK_ORIGINS,
+    MEMORY_FRACTION,
     NO_STACK,
     OOM_TRACE,
+    AllocatorSettings,
     BlockColumns,
     Cost,
     Goodbye,
@@ -72,6 +74,7 @@ ORIGINS = ("starts", "pool", "allocated_ms")
 """Columns that only a daemon of `BLOCK_ORIGINS` reads."""
 
 STEP_FIELDS, OOM_FIELDS = TraceStep._fields.index("pool"), Oom._fields.index("segments")
+SETTINGS_FIELDS = AllocatorSettings._fields.index("memory_fraction")
 """Fields of the first version."""
 TRACE_FIELD = Oom._fields.index("trace")
 _LENGTH = struct.Struct("<I")
@@ -128,7 +131,7 @@ def pack_oom_received() -> bytes:
     return pack(FrameKind.OOM_RECEIVED, b"")
 
 
-def pack_welcome(welcome: Welcome = Welcome((OOM_TRACE, BLOCK_ORIGINS))) -> bytes:  # noqa: B008 - never changed
+def pack_welcome(welcome: Welcome = Welcome((OOM_TRACE, BLOCK_ORIGINS, MEMORY_FRACTION))) -> bytes:  # noqa: B008 - never changed
     """The frame by which the daemon answers a hello."""
     return pack(FrameKind.WELCOME, _json(welcome))
 
@@ -166,6 +169,8 @@ def pack_oom(oom: Oom, reads: Collection[str] = ()) -> bytes:
     allocator = oom.allocator
     if allocator is not None and allocator.blocks is not None and BLOCK_ORIGINS not in reads:
         oom = oom._replace(allocator=allocator._replace(blocks=_without_origins(allocator.blocks)))
+    if oom.settings is not None and MEMORY_FRACTION not in reads:
+        oom = oom._replace(settings=cast("AllocatorSettings", oom.settings[:SETTINGS_FIELDS]))
     for depth in STACK_DEPTHS if whole else ():
         oom = _with_depth(oom, depth)
         with contextlib.suppress(WireError):

@@ -28,6 +28,8 @@ OOM_TRACE = "oom_trace"
 """In `Welcome`: of a failed allocation all that its trace can be replayed with."""
 BLOCK_ORIGINS = "block_origins"
 """In `Welcome`: of each block the stack and the time of its allocation, its segment and its pool."""
+MEMORY_FRACTION = "memory_fraction"
+"""In `Welcome`: of a failed allocation the share of the GPU that its program may have."""
 POOLS_MAX = 256
 """Of one allocator that are told apart: a byte tells which."""
 
@@ -265,6 +267,8 @@ class AllocatorSettings(NamedTuple):
     expandable: bool = False
     divisions: tuple[int, ...] = ()
     """`roundup_power2_divisions`, for sizes below 2 MiB, from 2 to 4 MiB, ..."""
+    memory_fraction: float | None = None
+    """Of the GPU's memory, that the program may have; None: all, or not known. Part of `MEMORY_FRACTION`."""
 
 
 class ScopeEdge(NamedTuple):

@@ -5,6 +5,7 @@ from typing import Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from blackbox.analysis.advice import advise
 from blackbox.analysis.diagnosis import (
@@ -57,9 +58,11 @@ def caches(draw: st.DrawFn) -> AllocatorCache:
 @st.composite
 def limits(draw: st.DrawFn) -> KnownLimit:
     allowed = draw(amounts)
+    kind = draw(st.sampled_from(["cgroup", "mig", "fraction"]))
     return KnownLimit(
-        kind=draw(st.sampled_from(["cgroup", "mig"])),
-        limit_bytes=allowed,
+        kind=kind,
+        limit_bytes=None if kind == "fraction" and draw(st.booleans()) else allowed,
+        share=draw(st.floats(0.01, 0.99)) if kind == "fraction" else None,
         used_bytes=draw(st.none() | st.integers(0, allowed)),
         whole_free_bytes=draw(st.none() | amounts),
     )
@@ -209,6 +212,40 @@ def refused_by(kind: Literal["cgroup", "mig"]) -> FailedAllocation:
         engines=(),
         limit=KnownLimit(kind=kind, limit_bytes=10 * GIB, used_bytes=9 * GIB, whole_free_bytes=60 * GIB),
     )
+
+
+@pytest.mark.parametrize(("total", "allowed"), [(None, ""), (20 * GIB, " (10.0 GiB)")])
+def test_a_memory_fraction_is_told_by_its_name(total: int | None, allowed: str) -> None:
+    failure = refused_by("mig")
+    assert failure.request is not None
+    limit = None if total is None else total // 2
+    told_free = structs.replace(failure.request, device_free_bytes=9 * GIB)
+    failure = structs.replace(
+        failure,
+        request=told_free,
+        limit=KnownLimit(kind="fraction", limit_bytes=limit, used_bytes=9 * GIB, whole_free_bytes=9 * GIB, share=0.5),
+    )
+    (found,) = verdict_of(failure)
+    assert found.cause == "limit"
+    ((sentence,),) = (told.why for told in tell(failure, (found,)))
+    assert f"set_per_process_memory_fraction) lets it hold 0.5 of the GPU{allowed}, and it had reserved" in sentence
+    (advice,) = [item for item in advise(failure, (found,)) if "memory fraction" in item.title]
+    assert advice.bytes == 9 * GIB
+
+
+def test_a_memory_fraction_with_room_left_did_not_refuse() -> None:
+    """9 GiB were held and 31 free, so that half of the GPU is 20 at least."""
+    failure = refused_by("mig")
+    assert failure.request is not None
+    failure = structs.replace(
+        failure,
+        request=structs.replace(failure.request, device_free_bytes=31 * GIB),
+        limit=KnownLimit(kind="fraction", limit_bytes=None, used_bytes=9 * GIB, whole_free_bytes=31 * GIB, share=0.5),
+    )
+    (found,) = verdict_of(failure)
+    ((sentence,),) = (told.why for told in tell(failure, (found,)))
+    assert (found.cause, "limit_used_bytes" in found.figures) == ("limit", False)
+    assert "lets it hold" not in sentence
 
 
 @pytest.mark.parametrize(("kind", "whose"), [("cgroup", "its cgroup"), ("mig", "its MIG instance")])

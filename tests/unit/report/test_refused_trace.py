@@ -22,7 +22,7 @@ from blackbox.sources.agents.decode import OomMessage, decode
 from blackbox.sources.agents.sample_parts import oom_event
 from blackbox.wire import Unpacker
 from blackbox.wire.message import pack_oom
-from blackbox.wire.report import OOM_TRACE, AllocatorReport, Oom
+from blackbox.wire.report import MEMORY_FRACTION, OOM_TRACE, AllocatorReport, Oom
 from blackbox.wire.segments import read_segments
 from tests import moments
 from tests.caching_allocator import MIB, POOL, ROOM_BYTES, CachingAllocator, RefusedError, Version
@@ -37,7 +37,7 @@ SHARES = ("by_category", "by_stack", "by_pool")
 class Agent:
     """The observer of a program whose allocator is simulated."""
 
-    def __init__(self, memory: CachingAllocator, version: Version, records: bool = True) -> None:
+    def __init__(self, memory: CachingAllocator, version: Version, records: bool = True, fraction: float = 1.0) -> None:
         self.told: list[Oom] = []
         self._memory, self._version = memory, version
         torch = SimpleNamespace(
@@ -47,6 +47,7 @@ class Agent:
                 memory=SimpleNamespace(
                     _snapshot=lambda: memory.snapshot(version),
                     _record_memory_history=lambda enabled, stacks, max_entries: None,
+                    get_per_process_memory_fraction=lambda device: fraction,
                 ),
             ),
             _C=SimpleNamespace(
@@ -242,3 +243,21 @@ def test_an_older_server_gets_the_blocks_and_steps_alone() -> None:
     assert seen.block_stacks == ()
     assert [step.action for step in seen.trace[-2:]] == ["alloc", "oom"]
     assert b'"segments"' not in to_json(live_report(seen))
+
+
+@pytest.mark.parametrize("history", [True, False])
+def test_a_memory_fraction_that_the_program_was_given_is_named(history: bool) -> None:
+    memory = CachingAllocator(100 * MIB)
+    program = Agent(memory, VERSION, history, 0.25)
+    memory.alloc(60 * MIB, frames=STACKS[1])
+    with pytest.raises(RefusedError):
+        memory.alloc(80 * MIB)
+    program.observe(0, 80 * MIB, 400 * MIB, 340 * MIB)
+    (oom,) = program.told
+    told = live_report(shipped(oom, (OOM_TRACE, MEMORY_FRACTION)))
+    (limit,) = [found for found in told.causes if found.cause == "limit"]
+    assert limit.figures["limit_bytes"] == 100 * MIB
+    assert "lets it hold 0.25 of the GPU (100.0 MiB), and it had reserved 60.0 MiB" in limit.why[0]
+    older = shipped(oom)
+    assert older.settings is not None
+    assert older.settings.memory_fraction is None

@@ -323,3 +323,41 @@ def test_settings_in_force_are_not_advised(tmp_path: Path) -> None:
     report = report_of(memory, tmp_path)
     assert "expandable_segments" not in " ".join(item.text for item in report.advice)
     assert all(item.bytes is None or item.bytes > 0 for item in report.advice)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"PYTORCH_CUDA_ALLOC_CONF": "backend:native,per_process_memory_fraction:0.25"},
+        {"per_process_memory_fraction": 0.25},
+    ],
+)
+def test_a_memory_fraction_in_the_settings_is_named(settings: dict[str, object], tmp_path: Path) -> None:
+    allocator = CachingAllocator(100 * MIB)
+    allocator.alloc(60 * MIB, frames=STACKS[1])
+    refuse(allocator, 80 * MIB)
+    written = allocator.snapshot((2, 12))
+    written["device_traces"][0][-1]["device_free"] = 200 * MIB
+    written["allocator_settings"] |= settings
+    path = tmp_path / "snapshot.pickle"
+    path.write_bytes(pickle.dumps(written))
+    report = build_report(of_snapshot_file(path))
+    assert report.cause == "limit"
+    text = to_text(report)
+    assert "memory fraction (torch.cuda.set_per_process_memory_fraction) lets it hold 0.25 of the GPU" in text
+    assert "which, the file does not tell" not in text
+    (limit,) = json.loads(to_json(report))["causes"]
+    assert limit["figures"]["limit_used_bytes"] == 60 * MIB
+
+
+@pytest.mark.parametrize("told", ["1.0", "0", "nan", "much", None, [1]])
+def test_what_is_no_fraction_is_none(told: object, tmp_path: Path) -> None:
+    allocator = CachingAllocator(100 * MIB)
+    refuse(allocator, 200 * MIB)
+    written = allocator.snapshot((2, 12))
+    written["allocator_settings"] |= {"per_process_memory_fraction": told, "PYTORCH_CUDA_ALLOC_CONF": told}
+    path = tmp_path / "snapshot.pickle"
+    path.write_bytes(pickle.dumps(written))
+    replayed = of_snapshot_file(path).replayed
+    assert replayed is not None
+    assert replayed.told.memory_fraction is None

@@ -171,6 +171,8 @@ class Context(NamedTuple):
     stacks: Stacks
     category_of: CategoryOf
     stacks_max: int = STACKS_MAX
+    memory_fraction: float | None = None
+    """Of the GPU's memory, that the program may have; None: all, or the file does not tell."""
 
 
 def unknown(_block: int) -> Category:
@@ -258,7 +260,7 @@ def _refusal(context: Context, instant: Instant, place: int, last: Instant) -> R
             seconds=_seconds(replayed, place, trace.steps - 1),
             by_stack=shares(context, freed, FREED_STACKS_MAX),
         ),
-        situations=of_refusal(trace.size[place], trace.device_free.get(place), free),
+        situations=of_refusal(trace.size[place], trace.device_free.get(place), free, context.memory_fraction),
     )
 
 

@@ -27,6 +27,8 @@ class Facts(NamedTuple):
     """Addresses of live blocks with a stack: their allocation was recorded."""
     one_pool: bool = False
     """Only the segments of one pool were written, and the entries of all."""
+    memory_fraction: float | None = None
+    """Of the GPU's memory, that the program may have; None: all, or the file does not tell."""
 
 
 def situations(replayed: Replay, facts: Facts) -> tuple[str, ...]:
@@ -42,7 +44,7 @@ def situations(replayed: Replay, facts: Facts) -> tuple[str, ...]:
     )
 
 
-def of_refusal(needed: int, device_free: int | None, free: FreeFor) -> tuple[str, ...]:
+def of_refusal(needed: int, device_free: int | None, free: FreeFor, fraction: float | None) -> tuple[str, ...]:
     """What has to be told of a refusal beside its figures."""
     found: list[str] = []
     usable = free.usable
@@ -57,10 +59,10 @@ def of_refusal(needed: int, device_free: int | None, free: FreeFor) -> tuple[str
             f"{size(usable.largest_bytes)}"
         )
     if device_free is not None and device_free > needed:
-        found.append(
-            f"the driver told of {size(device_free)} free, more than the {size(needed)} refused: a limit on this "
-            "process, the size of pages, or another process in between; which, the file does not tell"
-        )
+        why = "a limit on this process, the size of pages, or another process in between; which, the file does not tell"
+        if fraction is not None:
+            why = f"the process may have {fraction:.4g} of the GPU's memory, by its settings"
+        found.append(f"the driver told of {size(device_free)} free, more than the {size(needed)} refused: {why}")
     found.append(
         "what NCCL, cuBLAS, the CUDA context, other processes and tensors received from them hold is not in the file"
     )

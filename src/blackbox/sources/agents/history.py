@@ -51,6 +51,7 @@ def check_history(oom: Oom) -> None:
         check("bytes", oom.settings.max_split_bytes)
         require(len(oom.settings.divisions) <= INTERVALS_MAX, "too many divisions")
         check("count", *oom.settings.divisions)
+        require(0 < (oom.settings.memory_fraction or 1) <= 1, "no share of a whole")
     require(len(oom.scopes) <= SCOPES_MAX, "too many scopes")
     for scope in oom.scopes:
         require(len(scope.name) <= NAME_CHARS_MAX, "too long a scope")

@@ -35,7 +35,8 @@ def replayed_device(recorded: DeviceTrace, traces: Traces, stacks_max: int) -> D
     run = replay(recorded.trace, recorded.end, recorded.rules)
     said = situations(run, recorded.facts)
     category_of, course = purposes(run, traces.evidence)
-    context = Context(recorded.device, run, traces.stacks, category_of, stacks_max)
+    fraction = recorded.facts.memory_fraction
+    context = Context(recorded.device, run, traces.stacks, category_of, stacks_max, fraction)
     return DeviceReplay(recorded, run, context, findings(context, said), course)
 
 

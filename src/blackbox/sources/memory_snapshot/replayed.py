@@ -60,6 +60,8 @@ class Told(Struct, frozen=True, kw_only=True):
     """Expandable segments were on."""
     max_split_bytes: int | None
     """`max_split_size_mb`; None: none was set, or the file does not tell."""
+    memory_fraction: float | None
+    """Of the GPU's memory, that the program may have; None: all, or the file does not tell."""
     notes: tuple[str, ...]
     """What a reader has to know of this device's figures."""
     timeline: Timeline | None
@@ -136,6 +138,7 @@ def _told(device: DeviceReplay, traces: Traces, with_timeline: bool) -> Told:
         ),
         expandable=run.rules.expandable,
         max_split_bytes=run.rules.max_split_bytes,
+        memory_fraction=device.recorded.facts.memory_fraction,
         notes=(*(() if traces.has_traces else (NO_TRACE,)), *found.situations, *_of_refusal(found)),
         timeline=_timeline(device, traces, done) if with_timeline and kind != "end" else None,
         by_stack=shares(device.context, instant.allocated, ALL_STACKS_MAX),

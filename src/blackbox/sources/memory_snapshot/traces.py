@@ -1,5 +1,6 @@
 """What a snapshot recorded of each device, as the columns that `blackbox.analysis.trace` replays."""
 
+import re
 from array import array
 from collections.abc import Mapping, Sequence
 from itertools import compress, count
@@ -34,6 +35,11 @@ ACTIVE, PENDING = STATE_OF["active_allocated"], STATE_OF["active_pending_free"]
 ANNOTATES, OTHERS = bytes([ANNOTATE]), bytes([OTHER])
 UNKNOWN_PART = ""
 """Of a stack that was not asked yet."""
+FRACTION = "per_process_memory_fraction"
+"""Of the allocator's settings (PyTorch 2.10): the share of each GPU that the program may have."""
+CONFIGURED = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
+"""Among the settings: their own text."""
+_FRACTION_IN_TEXT = re.compile(rf"\b{FRACTION}\s*:\s*([0-9]*\.?[0-9]+)")
 HOST = -1
 """The number of the device whose memory is the host's, pinned."""
 
@@ -103,8 +109,18 @@ def _device(
         unrecorded_frees=not addressed,
         recorded_blocks=frozenset(at for at, stack in zip(end.address, end.stack, strict=True) if stack != NO_STACK),
         one_pool=len(pools) == 1 and pools.isdisjoint((None, DEFAULT_POOL)),
+        memory_fraction=_memory_fraction(settings),
     )
     return DeviceTrace(device, trace, end, rules, facts)
+
+
+def _memory_fraction(settings: Mapping[str, Any]) -> float | None:
+    """As the settings say it; what the program set by a call is in no file."""
+    told = settings.get(FRACTION)
+    for name in CONFIGURED:
+        found = _FRACTION_IN_TEXT.search(str(settings.get(name) or ""))
+        told = float(found[1]) if told is None and found is not None else told
+    return float(told) if isinstance(told, int | float) and 0 < told < 1 else None
 
 
 def _trace(entries: EntryColumns, texts: StackTexts) -> Trace:

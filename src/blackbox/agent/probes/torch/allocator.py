@@ -69,6 +69,14 @@ class TorchAllocator:
                     found[device] = counters
         return found
 
+    def memory_fraction(self, device: int) -> float | None:
+        """Of the GPU's memory, that this program may have; None: all, or this version of PyTorch does not tell."""
+        ask = getattr(self._cuda.memory, "get_per_process_memory_fraction", None)
+        with suppress(Exception):
+            fraction = None if ask is None else float(ask(device))
+            return fraction if fraction is not None and 0 < fraction < 1 else None
+        return None
+
     def segments(self) -> list[dict[str, Any]]:
         """Every segment with its blocks. Raises `BlocksUnknownError`."""
         if self.backend != NATIVE:

@@ -112,8 +112,10 @@ class OutOfMemoryWatch:
             oom = oom._replace(trace=tuple(steps_of(entries, stacks)))
         if segments is not None:
             with contextlib.suppress(Exception):
-                oom = _with_segments(oom, [one for one in segments if one.get("device", 0) == device], stacks)
-                oom = oom._replace(settings=settings_of(whole.get("allocator_settings")))
+                own = [one for one in segments if one.get("device", 0) == device]
+                oom = _with_segments(oom, own, stacks)
+                fraction = self._allocator.memory_fraction(device)
+                oom = oom._replace(settings=settings_of(whole.get("allocator_settings"), fraction, own))
                 oom = oom._replace(scopes=scopes_of(whole.get("external_annotations")))
         return oom
 

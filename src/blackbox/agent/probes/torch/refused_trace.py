@@ -77,16 +77,21 @@ def block_stacks(segments: Iterable[Mapping[str, Any]], held: Sequence[int], sta
     return [number_at.get(address, NO_STACK) for address in held]
 
 
-def settings_of(told: Mapping[str, Any] | None) -> AllocatorSettings | None:
-    """`allocator_settings` of a snapshot; None up to PyTorch 2.2, which has none."""
+def settings_of(
+    told: Mapping[str, Any] | None, fraction: float | None, segments: Iterable[Mapping[str, Any]]
+) -> AllocatorSettings | None:
+    """`allocator_settings` of a snapshot, and the share of the GPU that the program may have; None where neither is
+    told. Up to PyTorch 2.2, and where no history is kept, there is no snapshot: what is mapped shows the rest."""
     if told is None:
-        return None
+        expandable = any(segment.get("is_expandable") for segment in segments)
+        return None if fraction is None else AllocatorSettings(expandable=expandable, memory_fraction=fraction)
     limit = told.get("max_split_size", -1)
     table: Mapping[str, Any] = told.get("roundup_power2_divisions") or {}
     return AllocatorSettings(
         max_split_bytes=limit if isinstance(limit, int) and limit >= 0 else None,
         expandable=bool(told.get("expandable_segments", False)),
         divisions=tuple(int(table.get(str(1 << place), 0)) for place in range(INTERVALS)),
+        memory_fraction=fraction,
     )
 
 
