@@ -106,6 +106,8 @@ async def _run(settings: Settings, origins: Mapping[str, str], directory: Path |
     )
     await server.start()  # first of all, so that a taken port is found before any GPU is opened
     loop.add_signal_handler(signal.SIGHUP, stopping.set if os.isatty(STDIN) else server.reload)
+    if settings.replay_rules is not None and settings.replay is None:
+        raise UsageError("--rules is for a PyTorch snapshot that is replayed: --replay FILE.pickle")
     if settings.replay is not None:
         sampler: Sampler | Replay = await asyncio.to_thread(_make_replay, settings, settings.replay, hub, recorder)
     else:
@@ -247,17 +249,20 @@ def _make_sampler(settings: Settings, hub: Hub, demand: "Demand") -> Sampler:
 
 
 def _make_replay(settings: Settings, path: Path, hub: Hub, recorder: Recorder | None) -> Replay:
-    """Raises `FailureError` where the file is neither a dump nor a snapshot."""
-    speed = settings.replay_speed
+    """Raises `FailureError` where the file is neither a dump nor a snapshot, `UsageError` where it takes no rules, or
+    they cannot be used."""
+    speed, rules = settings.replay_speed, settings.replay_rules
     ready = (lambda: True) if recorder is None else recorder.has_room
     if path.suffix.lower() in SNAPSHOT_SUFFIXES and not is_dump(path):
         # no other server needs what replays a trace
         from blackbox.sources.memory_snapshot.playback import moments_of_file
+        from blackbox.sources.memory_snapshot.rules_file import read_rules
 
+        played = moments_of_file(path) if rules is None else moments_of_file(path, read_rules(rules))
         gap_seconds = settings.interval_seconds
-        return Replay(
-            moments_of_file(path), hub.publish, name=path.name, speed=speed, gap_seconds_min=gap_seconds, ready=ready
-        )
+        return Replay(played, hub.publish, name=path.name, speed=speed, gap_seconds_min=gap_seconds, ready=ready)
+    if rules is not None:
+        raise UsageError(f"--rules is for a PyTorch snapshot ({', '.join(SNAPSHOT_SUFFIXES)}), not for {path.name}")
     # no other server reads a dump that may come from anyone
     from blackbox.recorder.dumps.played import played_moments
 

@@ -60,6 +60,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Play this dump instead of watching the machine; nothing is recorded meanwhile."""
     replay_speed: float = 1.0
     """How many times as fast as it was."""
+    replay_rules: Path | None = None
+    """File of rules that say what the memory of a snapshot is for."""
     thresholds_percent: tuple[float, ...] = (95.0,)
     """Shares of a GPU's memory in use whose crossing is an event."""
     notify: tuple[str, ...] = ()

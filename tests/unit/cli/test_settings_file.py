@@ -79,6 +79,7 @@ def test_every_option_can_be_written_in_every_place(tmp_path: Path) -> None:
         "pm_sampling": "true",
         "vendor": "amd",
         "replay": "/r.bbdump",
+        "rules": "/rules",
         "speed": "10x",
         "notify": "json://localhost/",
         "notify_file": "/n",

@@ -29,6 +29,7 @@ from blackbox.wire.message import (
 from blackbox.wire.ranges import ADDRESS_MAX, BYTES_MAX
 from blackbox.wire.report import (
     BLOCK_ORIGINS,
+    MEMORY_FRACTION,
     NO_STACK,
     NOT_KNOWN,
     OOM_TRACE,
@@ -151,7 +152,7 @@ def test_stacks_that_do_not_fit_lose_their_outermost_frames_and_keep_their_steps
 
 
 def test_a_welcome_arrives_and_an_odd_one_promises_nothing() -> None:
-    assert read_welcome(frame(pack_welcome()).payload).reads == (OOM_TRACE, BLOCK_ORIGINS)
+    assert read_welcome(frame(pack_welcome()).payload).reads == (OOM_TRACE, BLOCK_ORIGINS, MEMORY_FRACTION)
     assert read_welcome(b'[["oom_trace","more"],1]').reads == (OOM_TRACE, "more")
     for odd in (b"", b"[]", b"1", b"[1]", b"\xff"):
         assert read_welcome(odd).reads == ()

@@ -104,6 +104,13 @@ RECORDING = (
     Option(
         "replay", "replay", parsers.path, "play a dump, or a PyTorch snapshot, instead of watching this machine", "FILE"
     ),
+    Option(
+        "rules",
+        "replay_rules",
+        parsers.path,
+        "of a snapshot replayed: what memory is for, by lines `name = pattern` over frames and tags",
+        "FILE",
+    ),
     Option("speed", "replay_speed", parsers.speed, "of the replay: 10 is ten times as fast (default: 1)", "FACTOR"),
     Option("require_record", "require_record", parsers.switch, "do not start where recording is impossible"),
     Option(

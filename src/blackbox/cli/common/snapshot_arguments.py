@@ -4,7 +4,6 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
 from blackbox.cli.common import parsers
-from blackbox.errors import UsageError
 from blackbox.paths import SNAPSHOT_SUFFIXES
 
 if TYPE_CHECKING:
@@ -48,13 +47,6 @@ def rules(arguments: Namespace) -> "CategoryRules":
 
 
 def _rules(text: str) -> "CategoryRules":
-    from blackbox.analysis.rules import FILE_BYTES_MAX, RulesError, parse_rules
+    from blackbox.sources.memory_snapshot.rules_file import read_rules
 
-    path = parsers.path(text)
-    try:
-        with path.open("rb") as file:
-            return parse_rules(file.read(FILE_BYTES_MAX + 1))
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
-    except RulesError as error:
-        raise UsageError(f"{path}: {error}") from None
+    return read_rules(parsers.path(text))

@@ -28,12 +28,12 @@ def main() -> int:
     try:
         with path.open("rb") as pickled:
             told = snapshot_data(pickled, with_traces=parts != "end")
+        known = msgspec.msgpack.decode(rules, type=CategoryRules) if rules else NO_RULES
         if parts == "playback":
             from blackbox.sources.memory_snapshot.playback import packed_playback  # no report needs it
 
-            packed = packed_playback(told)
+            packed = packed_playback(told, known)
         else:
-            known = msgspec.msgpack.decode(rules, type=CategoryRules) if rules else NO_RULES
             packed = msgspec.msgpack.encode(contents(told, parts, known))
     except MemoryError:
         return fail_in_one_line(f"it would take more than {memory_bytes >> 20} MiB to read")

@@ -3,6 +3,7 @@
 import os
 import struct
 import zlib
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
-from blackbox.analysis.rules import NO_RULES
+from blackbox.analysis.rules import NO_RULES, CategoryRules
 from blackbox.analysis.trace.moments import highest, refusals
 from blackbox.analysis.trace.replay import Instant, instants
 from blackbox.errors import FailureError
@@ -26,6 +27,7 @@ from blackbox.sources.memory_snapshot.device_replay import (
     allocator_at,
     replayed_device,
 )
+from blackbox.sources.memory_snapshot.growth import growths
 from blackbox.sources.memory_snapshot.moment import status_of
 from blackbox.sources.memory_snapshot.parts import PID, SOURCE, TAKEN_AT, device_uuid
 from blackbox.sources.memory_snapshot.reading import read_packed
@@ -51,23 +53,24 @@ class PlayedMoment(Struct, frozen=True):
     sample: Sample
 
 
-def packed_playback(snapshot: Mapping[str, Any]) -> bytes:
+def packed_playback(snapshot: Mapping[str, Any], rules: CategoryRules = NO_RULES) -> bytes:
     """All moments of a file, as the child writes them. Raises what `read_traces` does."""
-    packed = (zlib.compress(msgspec.msgpack.encode(moment), 1) for moment in played(snapshot))
+    packed = (zlib.compress(msgspec.msgpack.encode(moment), 1) for moment in played(snapshot, rules))
     return b"".join(_LENGTH.pack(len(part)) + part for part in packed)
 
 
-def moments_of_file(path: Path) -> Iterator[Moment]:
-    """The history of a snapshot file, oldest first; read at once, told one by one. Raises `FailureError`."""
-    packed = read_packed(path, "playback", NO_RULES)
+def moments_of_file(path: Path, rules: CategoryRules = NO_RULES) -> Iterator[Moment]:
+    """The history of a snapshot file, oldest first; read at once, told one by one. `rules` of the user's own tell what
+    its memory is for. Raises `FailureError`."""
+    packed = read_packed(path, "playback", rules)
     if not packed:
         raise FailureError(f"{path}: it holds no GPU memory")
     return _moments(path, packed, path.stat().st_mtime)
 
 
-def played(snapshot: Mapping[str, Any]) -> Iterator[PlayedMoment]:
+def played(snapshot: Mapping[str, Any], rules: CategoryRules = NO_RULES) -> Iterator[PlayedMoment]:
     """The moments; none where the file holds no memory of a GPU."""
-    traces = read_traces(snapshot)
+    traces = read_traces(snapshot, rules)
     devices = [replayed_device(one, traces, 1) for one in traces.devices if one.device != HOST]
     if not devices:
         return
@@ -79,10 +82,20 @@ def played(snapshot: Mapping[str, Any]) -> Iterator[PlayedMoment]:
         stops[number].add(done)
     walks = [instants(device.run, sorted(stop)) for device, stop in zip(devices, stops, strict=True)]
     now = [next(walk) for walk in walks]
+    grown = [deque(growths(device)) for device in devices]
     for place, number, done in marks:
         while now[number].done < done:
             now[number] = next(walks[number])
-        yield _moment(devices, now, number, place if devices[number].run.trace.time_us is not None else None)
+        time = place if devices[number].run.trace.time_us is not None else None
+        yield _moment(devices, now, number, time, _due(grown[number], done))
+
+
+def _due(grown: deque[tuple[int, Event]], done: int) -> list[Event]:
+    """What was noticed up to there, and not told yet."""
+    found: list[Event] = []
+    while grown and grown[0][0] <= done:
+        found.append(grown.popleft()[1])
+    return found
 
 
 def _marks(device: DeviceReplay, number: int, count: int) -> Iterator[tuple[float, int, int]]:
@@ -105,9 +118,11 @@ def _marks(device: DeviceReplay, number: int, count: int) -> Iterator[tuple[floa
         yield when, number, done
 
 
-def _moment(devices: Sequence[DeviceReplay], now: Sequence[Instant], number: int, time: float | None) -> PlayedMoment:
+def _moment(
+    devices: Sequence[DeviceReplay], now: Sequence[Instant], number: int, time: float | None, grown: Sequence[Event]
+) -> PlayedMoment:
     allocators = [allocator_at(device, instant, with_stacks=True) for device, instant in zip(devices, now, strict=True)]
-    event = _refusal(devices[number], now[number], allocators[number], time)
+    refused = _refusal(devices[number], now[number], allocators[number], time)
     return PlayedMoment(
         time,
         Sample(
@@ -117,7 +132,7 @@ def _moment(devices: Sequence[DeviceReplay], now: Sequence[Instant], number: int
             processes=tuple(process_of(device.recorded.device) for device in devices),
             processes_taken_at=TAKEN_AT,
             allocators=tuple(allocators),
-            events=() if event is None else (event,),
+            events=(*grown, *(() if refused is None else (refused,))),
         ),
     )
 

@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from blackbox.analysis.purpose_frames import KV_CACHE
 from blackbox.analysis.rules import NO_RULES, CategoryRules
 from blackbox.analysis.trace.device_findings import (
     STACKS_MAX,
@@ -16,9 +15,10 @@ from blackbox.analysis.trace.device_findings import (
 )
 from blackbox.analysis.trace.replay import Instant, Replay, instants
 from blackbox.analysis.trace.situations import HISTORY_MIN, NO_TRACE
-from blackbox.analysis.trace.timeline import Timeline, lives, timeline
+from blackbox.analysis.trace.timeline import Timeline, timeline
 from blackbox.model.parts import Allocator
 from blackbox.sources.memory_snapshot.device_replay import DeviceReplay, allocator_at, replayed_device
+from blackbox.sources.memory_snapshot.growth import step_levels
 from blackbox.sources.memory_snapshot.traces import HOST, Traces, read_traces
 
 LEVELS_MAX = 400
@@ -132,7 +132,7 @@ def _told(device: DeviceReplay, traces: Traces, with_timeline: bool) -> Told:
         steps=done,
         seconds=(times[last] - times[run.first]) / MICROSECONDS if times is not None and timed else None,
         levels=tuple(_levels(run, done)),
-        step_levels=tuple(_step_levels(device, begun)),
+        step_levels=tuple(step_levels(device, begun)),
         step_peaks=tuple(
             max(run.allocated[step - run.first : after - run.first + 1]) for step, after in pairwise(begun)
         ),
@@ -143,19 +143,6 @@ def _told(device: DeviceReplay, traces: Traces, with_timeline: bool) -> Told:
         timeline=_timeline(device, traces, done) if with_timeline and kind != "end" else None,
         by_stack=shares(device.context, instant.allocated, ALL_STACKS_MAX),
     )
-
-
-def _step_levels(device: DeviceReplay, begun: Sequence[int]) -> list[int]:
-    run = device.run
-    at = [step - run.first for step in begun]
-    held = [run.allocated[done] for done in at]
-    if device.course.trains:
-        return held
-    for block, since, until in lives(run, device.course.freed, at):
-        if device.context.category_of(block).name == KV_CACHE:
-            for step in range(since, until):
-                held[step] -= run.size[block]
-    return held
 
 
 def _timeline(device: DeviceReplay, traces: Traces, done: int) -> Timeline:

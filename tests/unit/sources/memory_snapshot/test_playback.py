@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blackbox.analysis.rules import parse_rules
 from blackbox.errors import FailureError
 from blackbox.merge import merge
 from blackbox.model.moment import Moment
@@ -18,7 +19,7 @@ from blackbox.sources.memory_snapshot import playback
 from blackbox.sources.memory_snapshot.playback import PlayedMoment, moments_of_file, played
 from blackbox.sources.memory_snapshot.replayed import read_replayed
 from tests import genuine
-from tests.caching_allocator import MIB, CachingAllocator, RefusedError
+from tests.caching_allocator import MIB, CachingAllocator, Frames, RefusedError
 from tests.traced_programs import STACKS, allocators, perform, programs
 
 
@@ -149,3 +150,45 @@ def test_what_is_no_snapshot_is_refused_in_one_line(written: bytes, tmp_path: Pa
     path.write_bytes(written)
     with pytest.raises(FailureError, match=r"snapshot\.pickle: [^\n]+$"):
         moments_of_file(path)
+
+
+SITE = "/venv/lib/python3.12/site-packages/torch"
+CALLED: Frames = [{"filename": f"{SITE}/nn/modules/module.py", "line": 1, "name": "_call_impl"}]
+STEPPED: Frames = [{"filename": f"{SITE}/optim/adam.py", "line": 1, "name": "step"}]
+
+
+def trained(kept: int) -> CachingAllocator:
+    """Forty steps, each of which keeps so much."""
+    allocator = CachingAllocator()
+    for _ in range(40):
+        if kept:
+            allocator.alloc(kept, frames=STACKS[1])
+        batch = allocator.alloc(30 * MIB, frames=CALLED)
+        scratch = allocator.alloc(MIB, frames=STEPPED)
+        for address in (batch, scratch):
+            allocator.free(address, frames=STEPPED)
+    return allocator
+
+
+def test_memory_that_grows_from_step_to_step_is_told_once_as_it_is_on_a_live_server(tmp_path: Path) -> None:
+    moments = list(moments_of_file(file_of(trained(5 * MIB).snapshot((2, 12)), tmp_path)))
+    ((at, event),) = [(moment, event) for moment in moments for event in moment.samples[0].events]
+    assert (event.kind, event.timestamp, event.pid) == ("memory_growth", at.timestamp, 0)
+    assert event.growth is not None
+    assert 64 * MIB <= event.growth.rise_bytes < event.growth.used_bytes <= 40 * 35 * MIB
+    assert 0 < at.seq < len(moments) - 1
+
+
+@pytest.mark.parametrize(("kept", "version"), [(0, (2, 12)), (5 * MIB, (2, 1))])
+def test_what_does_not_grow_or_has_no_times_has_no_such_event(
+    kept: int, version: tuple[int, int], tmp_path: Path
+) -> None:
+    moments = moments_of_file(file_of(trained(kept).snapshot(version), tmp_path))
+    assert not [event for moment in moments for event in moment.samples[0].events]
+
+
+def test_rules_of_the_users_own_say_what_the_memory_is_for(tmp_path: Path) -> None:
+    path = file_of(unwound().snapshot((2, 12)), tmp_path)
+    moments = list(moments_of_file(path, parse_rules(b"mine = model1.py")))
+    blocks = [block for block in moments[-1].samples[0].allocators[0].blocks or () if block.state == "active"]
+    assert {(block.subtype, block.type_source) for block in blocks} == {("mine", "stack")}
