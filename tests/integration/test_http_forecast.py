@@ -1,4 +1,5 @@
-"""Who fills a GPU, since when and what for, over HTTP: for the owner of the process and for those who see all."""
+"""Who fills a GPU, since when and what for, and memory by stack over time, over HTTP: for the owner of the process and
+for those who see all."""
 
 import json
 from collections.abc import Iterator
@@ -87,3 +88,37 @@ def test_who_fills_the_gpu_is_told_with_what_for_and_with_what_failed_before(ser
 def test_row_53_what_it_is_for_is_not_told_to_others(serving: Serving) -> None:
     found = grower(serving, HIS)
     assert (found["pid"], found["origin"]) == (PID, None)
+
+
+def stacks(serving: Serving, viewer: int, more: str = "") -> Any:
+    reply = serving.ask(f"/vram/stacks?from={TIMESTAMP}&to={TIMESTAMP + 60}{more}", x_uid=str(viewer))
+    assert reply.status == 200, reply.body
+    return json.loads(reply.body)
+
+
+@pytest.mark.parametrize("viewer", [0, HERS])
+def test_a_stack_is_told_over_time(serving: Serving, viewer: int) -> None:
+    found = stacks(serving, viewer, f"&points=6&pid={PID}&gpu=GPU-0")
+    assert [round(time - TIMESTAMP) for time in found["times"]] == [10, 20, 30, 40, 50, 60]
+    (series,) = found["series"]
+    assert (series["pid"], tuple(series["frames"]), series["type"]) == (PID, LEAK, "activation")
+    assert series["bytes"] == [GIB + second * GIB // 2 for second in (10, 20, 30, 40, 50, 60)]
+    assert stacks(serving, viewer, "&pid=7")["series"] == []
+    assert stacks(serving, viewer, "&gpu=7")["series"] == []
+
+
+def test_row_53_stacks_over_time_are_not_told_to_others(serving: Serving) -> None:
+    assert stacks(serving, HIS)["series"] == []
+
+
+def test_live_memory_of_a_gpu_is_a_line_of_the_chart(serving: Serving) -> None:
+    path = f"/vram/chart?from={TIMESTAMP}&to={TIMESTAMP + 60}&metric=used_bytes,reserved_bytes,allocated_bytes&points=6"
+
+    def lines(viewer: int) -> dict[str, Any]:
+        found = json.loads(serving.ask(path, x_uid=str(viewer)).body)
+        return {one["metric"]: one["high"] for one in found["series"] if one["gpu"] == 0 and one["pid"] is None}
+
+    told = lines(HERS)
+    assert told["allocated_bytes"] == told["reserved_bytes"]
+    assert told["allocated_bytes"][0] == GIB + 9 * GIB // 2
+    assert "allocated_bytes" not in lines(HIS)

@@ -263,6 +263,7 @@ QUERIES: dict[str, list[dict[str, Any]]] = {
     "/vram/stream": [{}, {"gpu": 0, "blocks": "none"}],
     "/vram/columns": [{}, {"gpu": 0}, {"t": START + 2.5}],
     "/vram/chart": [{"from": START, "to": START + 9, "metric": ",".join(METRIC_KEYS)}],
+    "/vram/stacks": [{"from": START, "to": START + 9}],
     "/vram/report": [{"format": "json"}, {"format": "json", "dump": DUMP}],
     "/vram/at": [{"t": START + 2.5}, {"t": START + 1.5, "gpu": 0}],
     "/vram/history": [{"from": START, "to": START + 9, "metric": metric} for metric in OWNERS_METRICS],

@@ -26,6 +26,7 @@ from blackbox.model.query import (
     EventList,
     History,
     NumberedEvent,
+    StackHistory,
 )
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.view import BlockDetail
@@ -86,6 +87,18 @@ class AsyncClient(BaseClient):
         """Several metrics over time as arrays on one grid, with what happened meanwhile. Raises `ClientError`."""
         query = queries.chart(since, until, gpu, pid, metrics, points)
         return queries.answer(await self.ask(query), Chart)
+
+    async def stacks(
+        self,
+        *,
+        since: Time | None = None,
+        until: Time | None = None,
+        gpu: str | int | None = None,
+        pid: int | None = None,
+        points: int | None = None,
+    ) -> StackHistory:
+        """Live memory by the stack that allocated it, over time; of the last hour without `since`."""
+        return queries.answer(await self.ask(queries.stacks(since, until, gpu, pid, points)), StackHistory)
 
     async def at(
         self,

@@ -95,6 +95,12 @@ def chart(
     return query.add(endpoints.METRICS_OF_CHART, _kinds(metrics)).add(endpoints.POINTS, points)
 
 
+def stacks(since: Time | None, until: Time | None, gpu: GpuName, pid: int | None, points: int | None) -> Query:
+    """Live memory by stack over time."""
+    query = Query(endpoints.STACKS).time(endpoints.FROM, since).time(endpoints.TO, until)
+    return query.add(endpoints.SERIES_GPU, gpu).add(endpoints.PID, pid).add(endpoints.MOMENTS, points)
+
+
 def at(time: Time | None, gpu: GpuName, blocks: BlockDetail, event: int | None = None) -> Query:
     """The snapshot as of a time, or of an event itself."""
     query = Query(endpoints.SNAPSHOT_AT).time(endpoints.AT, time).add(endpoints.EVENT, event)

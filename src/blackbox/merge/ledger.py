@@ -19,6 +19,7 @@ def gpu_rows(selection: Selection, rows: Iterable[ProcessMemory]) -> tuple[Gpu, 
     parents = {device.uuid: device.parent_uuid for device in selection.devices}
     used: defaultdict[str, int] = defaultdict(int)
     reserved: defaultdict[str, int] = defaultdict(int)
+    allocated: dict[str, int] = {}
     unmeasured: defaultdict[str, list[int]] = defaultdict(list)
     for row in rows:
         process = row.process
@@ -26,16 +27,30 @@ def gpu_rows(selection: Selection, rows: Iterable[ProcessMemory]) -> tuple[Gpu, 
             if uuid is not None:
                 used[uuid] += process.used_bytes
                 reserved[uuid] += process.reserved_bytes
+                if process.allocated_bytes is not None:
+                    allocated[uuid] = allocated.get(uuid, 0) + process.allocated_bytes
                 if row.unmeasured:
                     unmeasured[uuid].append(process.pid)
     return tuple(
-        _row(selection, device, used[device.uuid], reserved[device.uuid], unmeasured.get(device.uuid, []))
+        _row(
+            selection,
+            device,
+            used[device.uuid],
+            reserved[device.uuid],
+            allocated.get(device.uuid),
+            unmeasured.get(device.uuid, []),
+        )
         for device in selection.devices
     )
 
 
 def _row(
-    selection: Selection, device: Device, processes_used: int, processes_reserved: int, unmeasured: list[int]
+    selection: Selection,
+    device: Device,
+    processes_used: int,
+    processes_reserved: int,
+    processes_allocated: int | None,
+    unmeasured: list[int],
 ) -> Gpu:
     memory = device.memory or NO_MEMORY
     age = max(0.0, selection.taken_at - device.taken_at)
@@ -62,6 +77,7 @@ def _row(
         power_watts=device.power_watts,
         xid=selection.xids.get(device.uuid),
         addressing_mode=device.addressing_mode,
+        allocated_bytes=processes_allocated,
         numa_node=device.numa_node,
         unknown=_unknown(device, reason, unmeasured),
     )

@@ -15,6 +15,8 @@ TIME_FORMS = (
 
 POINTS_MAX = 10_000
 """Of one series in one answer: more than any chart has pixels."""
+MOMENTS_MAX = 100
+"""Read whole for one answer: each takes some milliseconds."""
 EVENTS_MAX = 10_000
 """In one answer, which is then a few MB."""
 EVENT_ID_MAX = 2**53
@@ -79,6 +81,12 @@ METRICS_OF_CHART: Parameter[frozenset[str]] = Parameter(
     default="used_bytes",
 )
 POINTS = Parameter(name="points", help="Most points per series.", values=whole(1, POINTS_MAX), default="300")
+MOMENTS = Parameter(
+    name="points",
+    help="Most moments to look at, evenly spaced.",
+    values=whole(1, MOMENTS_MAX),
+    default="20",
+)
 AT = _time("t", "The time. Needed where no `event` is named.")
 EVENT = Parameter(
     name="event",

@@ -25,6 +25,7 @@ from blackbox.model.endpoint_parameters import (
     LIMIT,
     METRIC,
     METRICS_OF_CHART,
+    MOMENTS,
     ONE_EVENT,
     PID,
     POINTS,
@@ -39,7 +40,7 @@ from blackbox.model.endpoint_parameters import (
     WINDOW_END,
 )
 from blackbox.model.forecast import Forecast
-from blackbox.model.query import Aggregated, Chart, Comparison, EventList, History
+from blackbox.model.query import Aggregated, Chart, Comparison, EventList, History, StackHistory
 from blackbox.model.snapshot import Snapshot
 
 JSON = "application/json"
@@ -170,6 +171,15 @@ CHART = Endpoint(
     "`weight_bytes` and `kv_used_bytes`.",
     parameters=(FROM, TO, SERIES_GPU, PID, METRICS_OF_CHART, POINTS),
     answer=_json(Chart),
+    statuses=BAD_QUERY | NO_RECORDING | BUSY | REFUSED,
+)
+STACKS = Endpoint(
+    path="/vram/stacks",
+    operation="stacks",
+    summary="Live memory by the stack that allocated it, over time, as arrays: of processes that record their stacks.",
+    description="Several moments of the range, which stand in `times`; between them nothing is told.",
+    parameters=(FROM, TO, SERIES_GPU, PID, MOMENTS),
+    answer=_json(StackHistory),
     statuses=BAD_QUERY | NO_RECORDING | BUSY | REFUSED,
 )
 SNAPSHOT_AT = Endpoint(
@@ -347,6 +357,7 @@ ENDPOINTS = (
     COLUMNS,
     HISTORY,
     CHART,
+    STACKS,
     SNAPSHOT_AT,
     EVENTS,
     DUMPS,

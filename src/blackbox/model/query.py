@@ -119,6 +119,44 @@ class Chart(Struct, frozen=True, kw_only=True):
     """Time of the last."""
 
 
+class StackSeries(Struct, frozen=True, kw_only=True):
+    """Live memory of a process on a GPU that one stack allocated, over time."""
+
+    gpu: int
+    """Index of the GPU (of the parent, for a MIG instance)."""
+    gpu_uuid: str
+    """UUID of the device: the MIG instance where there is one."""
+    pid: int
+    """Process, in the server's pid namespace."""
+    name: str
+    """The kernel's name of the process."""
+    start_time: float | None
+    """Unix seconds; with the pid, its identity."""
+    frames: tuple[str, ...]
+    """Innermost first; empty for what is of unknown stack."""
+    type: BlockType
+    """What the memory is for."""
+    subtype: str | None
+    """Finer than `type`, where it is known."""
+    bytes: tuple[int | None, ...]
+    """At each of the `times`; null where the process told no stacks then."""
+
+
+class StackHistory(Struct, frozen=True, kw_only=True):
+    """Answer of `GET /vram/stacks`."""
+
+    from_: float = field(name="from")
+    """Start of the range."""
+    to: float
+    """End of the range."""
+    times: tuple[float, ...]
+    """Unix seconds of the moments of the recording that were looked at, oldest first."""
+    series: tuple[StackSeries, ...]
+    """By GPU and process; of each its stacks, those with the highest peaks first."""
+    series_omitted: int
+    """Beyond the most that one answer holds; those with the highest peaks are told."""
+
+
 class Aggregate(Struct, frozen=True, kw_only=True):
     """What one series came to over a range."""
 

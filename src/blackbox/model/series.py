@@ -172,6 +172,14 @@ METRICS: tuple[Metric, ...] = (
         recorded=True,
     ),
     Metric(
+        "allocated_bytes",
+        ("gpu",),
+        "bytes",
+        "Live memory of its processes whose allocators tell it.",
+        visible_to="owner",
+        recorded=True,
+    ),
+    Metric(
         "unattributed_bytes",
         ("machine", "gpu"),
         "bytes",

@@ -256,6 +256,8 @@ class Gpu(Struct, frozen=True, kw_only=True, omit_defaults=True):
     addressing_mode: AddressingMode | None = None
     """How it reads the machine's memory: `hmm`: the kernel mirrors page tables; `ats`: it uses the processor's own, as
     coherent GPUs do (GH200, GB200). Absent where neither is told."""
+    allocated_bytes: Bytes | None = None
+    """Live memory inside `reserved_bytes`, of the processes whose allocators tell it; null where none does."""
     numa_node: int | None = None
     """The kernel's NUMA node that its memory is: what a program held there may stay in use after its end. Absent
     otherwise."""

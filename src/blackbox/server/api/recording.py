@@ -18,6 +18,7 @@ from blackbox.model.text import rfc3339
 from blackbox.model.times import TIME_RANGE
 from blackbox.model.view import Encoding, Shape, with_blocks
 from blackbox.recorder import Recording
+from blackbox.recorder.query.stacks import StackFilter, stack_history
 from blackbox.recorder.query.visibility import numbered
 from blackbox.recorder.storage.event_log import RecordedEvent
 from blackbox.server.api.context import Context
@@ -75,6 +76,19 @@ def chart(context: Context, request: Request, viewer: Viewer, query: Query) -> A
     def work(recording: Recording) -> bytes:
         found = recording.chart(since, to, gpu=gpu, pid=pid, metrics=metrics, points=points, viewer_uid=viewer.uid)
         return msgspec.json.encode(found)
+
+    return recorded_answer(context, request, work)
+
+
+@handles(endpoints.STACKS)
+def stacks(context: Context, request: Request, viewer: Viewer, query: Query) -> AnswerOrCoroutine:
+    """Live memory by stack over time."""
+    since, to = _range(query)
+    wanted = StackFilter(query.get(endpoints.SERIES_GPU), query.get(endpoints.PID), viewer.uid)
+    points = query.value(endpoints.MOMENTS)
+
+    def work(recording: Recording) -> bytes:
+        return msgspec.json.encode(stack_history(recording, since, to, wanted, points))
 
     return recorded_answer(context, request, work)
 
