@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from blackbox.cli.common import parsers, query_arguments, server_arguments, snapshot_arguments
+from blackbox.cli.common.screen import screen_of
 from blackbox.errors import UsageError
 from blackbox.paths import SNAPSHOT_SUFFIXES
 
@@ -50,7 +51,12 @@ def run(arguments: Namespace) -> int:
     before = query_arguments.time_text("A", arguments.a) or ""
     after = query_arguments.time_text("B", arguments.b)
     body = query_arguments.ask(arguments, compare(before, after, arguments.gpu))
-    if arguments.json:
+    screen = screen_of(arguments)
+    if screen is not None:
+        from blackbox.cli.screens import difference
+
+        screen.show(difference.lines(answer(body, Comparison), screen))
+    elif arguments.json:
         query_arguments.print_json(body, compact=True)
     else:
         print("\n".join(lines(answer(body, Comparison))))

@@ -3,10 +3,12 @@ GPUs and sources lost and back, errors of the driver, thresholds crossed.
 """
 
 import sys
+import time
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
 from blackbox.cli.common import query_arguments, server_arguments
+from blackbox.cli.common.screen import Screen, screen_of
 
 if TYPE_CHECKING:
     from blackbox.model.query import NumberedEvent
@@ -33,7 +35,10 @@ def run(arguments: Namespace) -> int:
     until = query_arguments.time_text("--to", arguments.until)
     body = query_arguments.ask(arguments, events(since, until, arguments.kind, arguments.limit))
     found = answer(body, EventList).events
-    if arguments.json:
+    screen = screen_of(arguments)
+    if screen is not None:
+        _show(arguments, found, screen)
+    elif arguments.json:
         query_arguments.print_json(body, compact=True)
     else:
         for event in found:
@@ -41,6 +46,21 @@ def run(arguments: Namespace) -> int:
     if arguments.follow:
         _follow(arguments, found[-1].id if found else None)
     return 0
+
+
+def _show(arguments: Namespace, found: "tuple[NumberedEvent, ...]", screen: Screen) -> None:
+    """The newest that fit; all where a range or a number is asked for."""
+    from blackbox.cli.screens.happened import lines
+
+    chosen = any(one is not None for one in (arguments.since, arguments.until, arguments.limit))
+    screen.show(lines(found, time.time(), screen, None if chosen else screen.height))
+    if found or not chosen:
+        return
+    reach = query_arguments.reach(arguments)
+    if reach is not None:
+        from blackbox.model.times import local_text
+
+        print(f"The recording reaches from {local_text(reach[0])} to {local_text(reach[1])}.")
 
 
 def line(event: "NumberedEvent") -> str:

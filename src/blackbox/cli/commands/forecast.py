@@ -6,6 +6,7 @@ These are predictions, made from what was recorded; where there is no trend, the
 from argparse import ArgumentParser, Namespace
 
 from blackbox.cli.common import query_arguments, server_arguments
+from blackbox.cli.common.screen import screen_of
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -24,6 +25,12 @@ def run(arguments: Namespace) -> int:
         query_arguments.print_json(body, compact=True)
         return 0
     found = answer(body, Forecast)
+    screen = screen_of(arguments)
+    if screen is not None:
+        from blackbox.cli.screens.outlook import lines
+
+        screen.show(lines(found, query_arguments.gpu_labels(arguments), screen))
+        return 0
     for finding in (*found.gpus, *found.processes, *found.advice):
         print(finding.message)
     return 0

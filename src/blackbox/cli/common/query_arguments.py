@@ -21,14 +21,19 @@ SMALLEST_AGO_SECONDS = 0.001
 BAD_REQUEST = 400
 
 
+def add_json_flag(parser: ArgumentParser) -> None:
+    """Adds `--json`, for commands that print JSON in a pipe and for people at a terminal."""
+    parser.add_argument("--json", action="store_true", help="print JSON on a terminal, too")
+
+
 def add_json_flags(parser: ArgumentParser) -> None:
     """Adds `--json`, for commands that print text by default."""
     parser.add_argument("--json", action="store_true", help="print the server's own JSON, on one line")
 
 
 def add_compact_flag(parser: ArgumentParser) -> None:
-    """Adds `--compact`, for commands that always print JSON."""
-    parser.add_argument("--compact", action="store_true", help="on one line")
+    """Adds `--compact`, for commands that print JSON."""
+    parser.add_argument("--compact", action="store_true", help="JSON, on one line")
 
 
 def add_series_flags(parser: ArgumentParser) -> None:
@@ -73,6 +78,29 @@ def ask(arguments: Namespace, query: "Query") -> bytes:
         if error.status == BAD_REQUEST:
             raise UsageError(str(error)) from None
         raise
+
+
+def reach(arguments: Namespace) -> tuple[float, float] | None:
+    """First and last time that the server has recorded. Raises as `ask` does."""
+    from blackbox.client.queries import answer, chart
+    from blackbox.model.query import Chart
+
+    found = answer(ask(arguments, chart(None, None, None, None, None, 1)), Chart)
+    if found.recorded_from is None or found.recorded_to is None:
+        return None
+    return found.recorded_from, found.recorded_to
+
+
+def gpu_labels(arguments: Namespace) -> dict[str, str]:
+    """What the GPUs and slices of now are called, by UUID; empty where the server cannot say."""
+    from blackbox.client import ClientError
+    from blackbox.terminal.ledger import gpu_label
+
+    try:
+        snapshot = server_arguments.client(arguments).snapshot(blocks="none")
+    except ClientError:
+        return {}
+    return {gpu.uuid: gpu_label(gpu) for gpu in snapshot.gpus}
 
 
 def print_json(body: bytes, *, compact: bool) -> None:

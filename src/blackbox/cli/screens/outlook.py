@@ -1,0 +1,78 @@
+"""Predictions on one screen: what fills and when, how fast, since when; and settings worth changing."""
+
+from collections.abc import Iterator, Mapping
+
+from blackbox.cli.common.screen import Screen
+from blackbox.model.forecast import Forecast, Outlook
+from blackbox.model.text import size
+from blackbox.model.times import local_text
+from blackbox.terminal.bar import meter
+from blackbox.terminal.figures import about, clock, per_minute, span
+from blackbox.terminal.layout import EMPTY, Fragment, TextLine, fit, wrapped
+from blackbox.terminal.ledger import process_label
+from blackbox.terminal.looks import palette
+from blackbox.terminal.verdict import ALARM_SECONDS_MAX
+
+NAME_WIDTH, METER_WIDTH = 20, 8
+
+
+def lines(forecast: Forecast, labels: Mapping[str, str], screen: Screen) -> Iterator[TextLine]:
+    """The screen. `labels`: what GPUs and slices are called, by UUID."""
+    words = palette(screen.depth)
+    filling = sorted(
+        (one for one in (*forecast.gpus, *forecast.processes) if one.full_in_seconds is not None),
+        key=lambda one: one.full_in_seconds or 0.0,
+    )
+    if filling:
+        soonest = filling[0]
+        seconds = soonest.full_in_seconds or 0.0
+        first = f"{_where(soonest, labels)} is full in {about(seconds)}, if it goes on growing as it does."
+        look = words.alarm if seconds <= ALARM_SECONDS_MAX else words.warn
+    else:
+        first, look = "Nothing has a trend that fills a GPU.", words.strong
+    yield from ((Fragment(line, look),) for line in wrapped(first, screen.width, 2))
+    yield (Fragment(local_text(forecast.timestamp), words.soft),)
+    yield EMPTY
+    rows = (*forecast.gpus, *forecast.processes)
+    room = max(2, screen.height - 6 - 3 * len(forecast.advice))
+    for one in rows[:room]:
+        yield _row(one, labels, forecast.timestamp, screen)
+    if len(rows) > room:
+        yield (Fragment(f"  … {len(rows) - room} more: --json has all", words.soft),)
+    for advice in forecast.advice:
+        yield EMPTY
+        yield from ((Fragment(line),) for line in wrapped(advice.message, screen.width, 2))
+    yield EMPTY
+    told = "Predictions, made from what was recorded; the range in brackets is that of the 95 % interval of the growth."
+    yield from ((Fragment(line, words.soft),) for line in wrapped(told, screen.width))
+
+
+def _where(one: Outlook, labels: Mapping[str, str]) -> str:
+    return labels.get(one.gpu_uuid) or (one.gpu_uuid if one.gpu_uuid.startswith("MIG-") else f"GPU {one.gpu}")
+
+
+def _row(one: Outlook, labels: Mapping[str, str], now: float, screen: Screen) -> TextLine:
+    words = palette(screen.depth)
+    name = f"  {process_label(one.name, one.pid)}" if one.pid is not None else _where(one, labels)
+    total = one.used_bytes + one.headroom_bytes
+    share = one.used_bytes / total if total else 0.0
+    used = f" {meter(share, METER_WIDTH)} {size(one.used_bytes):>9}, {size(one.headroom_bytes):>9} free  "
+    return (
+        Fragment(fit(name, NAME_WIDTH), words.strong if one.pid is None else words.soft),
+        Fragment(used),
+        *_ahead(one, now, screen, screen.width - NAME_WIDTH - len(used)),
+    )
+
+
+def _ahead(one: Outlook, now: float, screen: Screen, room: int) -> Iterator[Fragment]:
+    """When it is full, or how it goes."""
+    words, rise = palette(screen.depth), one.evidence
+    if one.full_in_seconds is not None:
+        low, high = one.full_in_seconds_min, one.full_in_seconds_max
+        between = "" if low is None or high is None else f" ({span(low)} to {span(high)})"
+        yield Fragment(fit(f"full in {about(one.full_in_seconds)}{between}", max(0, room)).rstrip(), words.alarm)
+    elif rise is not None:
+        since = f" since {clock(one.since, now)}" if one.since is not None else ""
+        yield Fragment(fit(f"{per_minute(rise.rate_bytes_per_second)}{since}", max(0, room)).rstrip(), words.warn)
+    else:
+        yield Fragment(fit("no trend", max(0, room)).rstrip(), words.soft)
