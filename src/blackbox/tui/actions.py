@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from blackbox.model.query import NumberedEvent
 from blackbox.tui.frame import strip_range, strip_width
-from blackbox.tui.incident_rows import folded
+from blackbox.tui.incident_rows import folded, shown_incidents
+from blackbox.tui.pages import processes
 from blackbox.tui.scene import PageLines, Scene
 from blackbox.tui.view import PAGES, View
 
@@ -48,8 +50,7 @@ def _moved(columns: int) -> Callable[[Scene, PageLines], None]:
 
 def to_mark(scene: Scene, direction: int) -> None:
     """Looks at the next event, or the one before; behind the last is now."""
-    times = sorted(event.timestamp for row in folded(scene.server.events) for event in (row.event,))
-    times = sorted({time for row in folded(scene.server.events) for time in row.times} | set(times))
+    times = sorted({time for row in folded(scene.server.events) for time in row.times})
     at = scene.cursor
     later = [time for time in times if time > at + MARK_SECONDS]
     earlier = [time for time in times if time < at - MARK_SECONDS]
@@ -79,26 +80,51 @@ def _swap(scene: Scene, _: PageLines) -> None:
 def _compare(scene: Scene, _: PageLines) -> None:
     """On an incident: with the time before it."""
     view = scene.view
-    row = chosen_incident(scene)
-    if view.page == "incidents" and row is not None:
-        view.a, view.b = row - BEFORE_SECONDS, row
+    event = chosen_incident(scene)
+    if event is not None:
+        view.a, view.b = event.timestamp - BEFORE_SECONDS, event.timestamp
     view.go("compare")
 
 
 def _moment(scene: Scene, _: PageLines) -> None:
     """On an incident: its own moment."""
+    event = chosen_incident(scene)
+    if event is not None:
+        scene.view.look_at(event.timestamp, scene.now, event.id if event.oom is not None else None)
+    scene.view.go("moment")
+
+
+def _enter(scene: Scene, _: PageLines) -> None:
+    """The map of what is chosen; of an incident, as it was then."""
     view = scene.view
-    rows = folded(scene.server.events)
-    if view.page == "incidents" and view.chosen < len(rows):
-        event = rows[view.chosen].event
+    event = chosen_incident(scene)
+    if event is not None:
         view.look_at(event.timestamp, scene.now, event.id if event.oom is not None else None)
-    view.go("moment")
+        view.gpu = event.gpu_uuid or view.gpu
+    elif view.page == "processes":
+        rows = processes.rows_of(scene)
+        if rows:
+            view.gpu = rows[min(view.chosen, len(rows) - 1)].process.gpu_uuid
+    view.go("map")
 
 
-def chosen_incident(scene: Scene) -> float | None:
-    """Time of the chosen one."""
-    rows = folded(scene.server.events)
-    return rows[scene.view.chosen].event.timestamp if scene.view.chosen < len(rows) else None
+def chosen_incident(scene: Scene) -> NumberedEvent | None:
+    """The event chosen on the page of incidents; None elsewhere."""
+    rows = shown_incidents(scene) if scene.view.page == "incidents" else []
+    return rows[min(scene.view.chosen, len(rows) - 1)].event if rows else None
+
+
+def _next_part(scene: Scene, _: PageLines) -> None:
+    scene.view.part += 1
+
+
+def _order(scene: Scene, _: PageLines) -> None:
+    processes.sort_by_next(scene)
+
+
+def _reverse(scene: Scene, _: PageLines) -> None:
+    if scene.view.order is not None:
+        processes.sort(scene, scene.view.order.column)
 
 
 def _next_gpu(scene: Scene, _: PageLines) -> None:
@@ -165,7 +191,7 @@ STEPS = (
     Step(("l", "L"), "L", "back to now", _live),
     Step(("left",), "←", "look back: one column of the strip", _moved(-1)),
     Step(("right",), "→", "look forth", _moved(1)),
-    Step(("shift+left", "p"), "Shift+← P", "the mark before", lambda scene, _: to_mark(scene, -1)),
+    Step(("shift+left",), "Shift+←", "the mark before", lambda scene, _: to_mark(scene, -1)),
     Step(("shift+right", "n", "N"), "Shift+→ N", "the next mark", lambda scene, _: to_mark(scene, 1)),
     Step(("w", "W", "plus"), "W", "less time on the strip", _zoomed(1 / ZOOM)),
     Step(("s", "S", "minus"), "S", "more time on the strip", _zoomed(ZOOM)),
@@ -173,6 +199,10 @@ STEPS = (
     Step(("b", "B"), "B", "mark this time as B", _marked("b")),
     Step(("c", "C"), "C", "compare A with B; on an incident: with 5 min before it", _compare),
     Step(("x", "X"), "X", "swap A and B", _swap),
+    Step(("enter",), "Enter", "the map of the chosen process; of an incident, as it was then", _enter),
+    Step(("p", "P"), "P", "the map of the next process", _next_part),
+    Step(("o", "O"), "O", "order processes by the next column; it holds until changed", _order),
+    Step(("r", "R"), "R", "reverse that order", _reverse),
     Step(("m", "M"), "M", "what lived at this time; on an incident: at its own moment", _moment),
     Step(("g", "G"), "G", "next GPU; Esc: all", _next_gpu),
     Step(("tab",), "Tab", "next server", _next_server),

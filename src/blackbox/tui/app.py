@@ -10,10 +10,10 @@ from textual.app import App, ComposeResult
 from blackbox.client import AsyncClient
 from blackbox.terminal.layout import TextLine, clipped
 from blackbox.terminal.paint import Depth
-from blackbox.tui import actions, clicks, frame, requests
+from blackbox.tui import actions, clicks, frame, help_page, requests
 from blackbox.tui.answers import Answers
 from blackbox.tui.feed import Feed, ServerState
-from blackbox.tui.pages import PAGE_LINES, helps
+from blackbox.tui.pages import PAGE_LINES
 from blackbox.tui.scene import PageLines, Scene
 from blackbox.tui.sheet import Sheet
 from blackbox.tui.view import View
@@ -86,7 +86,7 @@ class TopApp(App[None]):
         self._is_due = False
         scene = self.scene()
         requests.ask_for_page(scene, self._clients[self.view.server], self._answers, self.draw_soon)
-        self._page = helps.lines(scene) if self.view.helps else PAGE_LINES[self.view.page](scene)
+        self._page = help_page.lines(scene) if self.view.helps else PAGE_LINES[self.view.page](scene)
         self._keep_chosen_in_sight(scene)
         first = self._first_line(scene)
         body = self._page.lines[first : first + scene.height]

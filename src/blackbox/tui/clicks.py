@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from blackbox.tui import actions
 from blackbox.tui.frame import strip_range, strip_width
+from blackbox.tui.incident_rows import shown_incidents
+from blackbox.tui.pages import processes
 from blackbox.tui.scene import PageLines, Scene
 from blackbox.tui.view import PAGES
 
@@ -17,7 +19,15 @@ def act(scene: Scene, page: PageLines, target: str) -> None:
         _TARGETS[what](scene, which)
 
 
-_KEYS = {"live": "l", "pause": "space", "filter": "slash", "help": "question_mark", "gpu": "g", "server": "tab"}
+_KEYS = {
+    "live": "l",
+    "pause": "space",
+    "filter": "slash",
+    "help": "question_mark",
+    "gpu": "g",
+    "server": "tab",
+    "part": "p",
+}
 
 
 def _page(scene: Scene, which: str) -> None:
@@ -44,7 +54,7 @@ def _mark(scene: Scene, which: str) -> None:
 
 
 def _incident(scene: Scene, which: str) -> None:
-    rows = actions.folded(scene.server.events)
+    rows = shown_incidents(scene)
     place = next((place for place, row in enumerate(rows) if row.event.id == int(which)), 0)
     scene.view.row["incidents"] = place
     scene.view.go("incidents")
@@ -60,6 +70,10 @@ def _row(scene: Scene, which: str) -> None:
     scene.view.row[scene.view.page] = int(which)
 
 
+def _sort(scene: Scene, which: str) -> None:
+    processes.sort(scene, which)
+
+
 _TARGETS: dict[str, Callable[[Scene, str], None]] = {
     "page": _page,
     "gpu": _gpu,
@@ -69,4 +83,5 @@ _TARGETS: dict[str, Callable[[Scene, str], None]] = {
     "incident": _incident,
     "process": _process,
     "row": _row,
+    "sort": _sort,
 }

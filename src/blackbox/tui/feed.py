@@ -48,6 +48,8 @@ class ServerState:
         self.ledgers: tuple[GpuLedger, ...] = ()
         self.events: tuple[NumberedEvent, ...] = ()
         """The newest that are kept, oldest first."""
+        self.has_events = False
+        """They were asked for, so that none means none."""
         self.forecast: Forecast | None = None
         self.peaks: tuple[Aggregate, ...] = ()
         """What processes held within the last hour."""
@@ -76,6 +78,7 @@ class ServerState:
 
     def take_events(self, found: tuple[NumberedEvent, ...]) -> None:
         """Adds events that are not known yet."""
+        self.has_events = True
         known = {event.id for event in self.events}
         fresh = tuple(event for event in found if event.id not in known)
         self.events = (*self.events, *fresh)[-EVENTS_KEPT_MAX:]

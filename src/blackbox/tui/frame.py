@@ -11,7 +11,7 @@ from blackbox.tui.feed import ServerState
 from blackbox.tui.scene import Scene, line, text
 from blackbox.tui.view import PAGES, TITLES
 
-STRIP_LABEL_CELLS = 14
+STRIP_LABEL_CELLS = 15
 STRIP_END_CELLS = 14
 ABBREVIATED_BELOW = 81
 """Narrower than this, pages that are not shown are named by three letters."""

@@ -7,7 +7,7 @@ from blackbox.model.query import NumberedEvent
 from blackbox.model.text import size
 from blackbox.terminal.event_marks import MARKS
 from blackbox.tui.frame import QUIET
-from blackbox.tui.scene import names_of
+from blackbox.tui.scene import Scene, names_of
 
 
 class IncidentRow(NamedTuple):
@@ -50,3 +50,15 @@ def headline_of(event: NumberedEvent, events: Sequence[NumberedEvent]) -> str:
         name = names_of(events).get(event.pid, "process")
         return f"{name} {event.pid} ran out of memory: it asked for {size(event.oom.requested_bytes)}"
     return event.message[:1].upper() + event.message[1:]
+
+
+def shown_incidents(scene: Scene) -> list[IncidentRow]:
+    """Those that the filter and the chosen GPU let pass; with a filter, quiet ones too."""
+    words = scene.view.filter.lower().split()
+    events = scene.server.events
+    return [
+        row
+        for row in folded(events, quiet=bool(words))
+        if scene.view.gpu in (None, row.event.gpu_uuid)
+        and all(word in f"{word_of(row.event)} {headline_of(row.event, events)}".lower() for word in words)
+    ]

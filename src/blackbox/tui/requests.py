@@ -3,10 +3,11 @@
 from collections.abc import Callable
 
 from blackbox.client import AsyncClient, ClientError
-from blackbox.model.query import Comparison
+from blackbox.model.query import Comparison, NumberedEvent
 from blackbox.model.snapshot import Snapshot
 from blackbox.tui.answers import Answers, Lived
 from blackbox.tui.frame import strip_range, strip_width
+from blackbox.tui.incident_rows import shown_incidents
 from blackbox.tui.scene import Scene, seconds_of
 
 CHART_EVERY_SECONDS = 5.0
@@ -45,12 +46,33 @@ def ask_for_page(scene: Scene, client: AsyncClient, answers: Answers, on_change:
             on_change,
             STACKS_EVERY_SECONDS if live else None,
         )
+    elif view.page == "incidents":
+        _ask_for_report(scene, client, answers, on_change)
     elif view.page == "compare":
         first, second = compared_times(scene)
         key = compare_key(scene)
         answers.comparison.want(
             key, lambda: client.compare(first, second), on_change, COMPARE_EVERY_SECONDS if second is None else None
         )
+
+
+def has_report(event: NumberedEvent) -> bool:
+    """Whether the server reports on it."""
+    return event.kind in ("oom", "crash")
+
+
+def report_key(scene: Scene, event: int) -> tuple[object, ...]:
+    """Names the question for a report."""
+    return scene.view.server, "report", event
+
+
+def _ask_for_report(scene: Scene, client: AsyncClient, answers: Answers, on_change: Callable[[], None]) -> None:
+    rows = shown_incidents(scene)
+    if not rows:
+        return
+    event = rows[min(scene.view.chosen, len(rows) - 1)].event
+    if has_report(event):
+        answers.report.want(report_key(scene, event.id), lambda: client.report(event=event.id), on_change)
 
 
 def _ask_for_past(

@@ -44,6 +44,8 @@ class View:
     order: Order | None = None
     a: float | None = None
     b: float | None = None
+    part: int = 0
+    """Which of the processes with a map."""
     grouping: int = 0
     """Of `GROUPINGS`."""
     row: dict[Page, int] = field(default_factory=dict[Page, int])

@@ -286,15 +286,9 @@ def _changes(scene: Scene, width: int) -> list[TextLine]:
     rows = moved(scene)
     head = spread(line(" Change in 2 min", look.strong), line("GiB ", look.soft), width)
     if not rows:
-        return [
-            head,
-            line(
-                f" {figures.ABSENT}: {scene.server.no_recording or 'seen for too short a time'}"
-                if scene.leaves
-                else " no process",
-                look.soft,
-            ),
-        ]
+        why = "told of the present alone" if not scene.is_live else "seen for too short a time"
+        words = f"{figures.ABSENT}: {scene.server.no_recording or why}" if scene.leaves else "no process"
+        return [head, *(line(f" {part}", look.soft) for part in wrapped(words, width - 2))]
     most = max(1.0, *(abs(one.bytes) for one in rows))
     found = [head]
     for one in rows[:ROWS_MAX]:
@@ -329,7 +323,7 @@ def _incidents(scene: Scene, width: int) -> list[TextLine]:
             line(cut(f" {figures.ABSENT}: {scene.server.no_recording}", width), look.soft),
         ]
     found = [line(" Incidents", look.strong, "page:incidents")]
-    rows = folded(scene.server.events)
+    rows = folded([event for event in scene.server.events if event.timestamp <= scene.cursor])
     for one in rows[: ROWS_MAX - 1]:
         mark = MARKS[one.event.kind]
         times = f" ({len(one.times)} times)" if len(one.times) > 1 else ""
@@ -342,7 +336,8 @@ def _incidents(scene: Scene, width: int) -> list[TextLine]:
             line(cut(f"   {headline_of(one.event, scene.server.events)}", width - 1), None, f"incident:{one.event.id}")
         )
     if not rows:
-        found.append(line(" none since the recording began", look.soft))
+        none = "none in what is kept" if scene.server.has_events else "the events have not come yet"
+        found.append(line(f" {none}", look.soft))
     return found
 
 
