@@ -171,3 +171,31 @@ def test_a_genuine_file(open_page: OpenPage, tmp_path: Path) -> None:
     opened.page.keyboard.press("p")
     assert opened.pinned() == json.loads(to_json(report))["peak"]["bytes"]
     assert opened.page.evaluate("document.documentElement.scrollWidth") == DESK
+
+
+def test_a_control_chooses_the_gpu(open_page: OpenPage, tmp_path: Path) -> None:
+    written = leak().snapshot((2, 12))
+    other = CachingAllocator()
+    other.alloc(30 * MIB, frames=STACKS[0])
+    second = other.snapshot((2, 12), device=1)
+    written["segments"] += second["segments"]
+    written["device_traces"] += [second["device_traces"][1]]
+    snapshot, path = tmp_path / "snapshot.pickle", tmp_path / "page.html"
+    snapshot.write_bytes(pickle.dumps(written))
+    path.write_bytes(to_html(build_report(of_snapshot_file(snapshot))))
+    for width in (DESK, PHONE):
+        opened = Chart(open_page(path.as_uri(), width=width))
+        page = opened.page
+        refused = opened.pinned()
+        assert page.locator("#finding").inner_text().startswith("GPU 0: ")
+        page.get_by_label("GPU", exact=True).select_option("GPU 1")
+        assert opened.pinned() == 30 * MIB
+        assert page.locator("#finding").inner_text().startswith("GPU 1: ")
+        assert page.locator("#timeline canvas").count() == 2, "nothing of the other is left"
+        screenshot(page, f"report-gpus-{width}")
+        chart = Chart(page)
+        page.mouse.move(*chart.place(0.9, 0.75))
+        assert "30.0 MiB" in chart.card()
+        page.get_by_label("GPU", exact=True).select_option("GPU 0")
+        assert opened.pinned() == refused
+        assert page.evaluate("document.documentElement.scrollWidth") == width

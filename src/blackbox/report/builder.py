@@ -87,6 +87,7 @@ def build_report(evidence: Evidence) -> Report:
         traced=() if evidence.replayed is None else evidence.replayed.devices,
         traced_gpu=None if evidence.replayed is None else evidence.replayed.told.device,
         told=None if evidence.replayed is None else evidence.replayed.told,
+        others=() if evidence.replayed is None else evidence.replayed.others,
         notes=(*evidence.notes, *_unknowns(evidence, subject, growth)),
     )
 

@@ -3,7 +3,7 @@
 Where there is a trace it has one script of its own, known to the policy by its hash, and is whole without it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from xml.etree.ElementTree import Element
 
 from blackbox.analysis.stacks import own_frame
@@ -14,6 +14,7 @@ from blackbox.report.evidence import FAILURES
 from blackbox.report.markup import table, tag
 from blackbox.report.report_data import Report
 from blackbox.report.text import CAUSES, known_size, moment_text, moved, stacks_text
+from blackbox.sources.memory_snapshot.replayed import DeviceTimeline
 
 STACKS_MAX = 20
 EVENTS_MAX = 200
@@ -23,19 +24,29 @@ TIMELINE_SCRIPT = "timeline.js"
 
 def to_html(report: Report) -> bytes:
     """The page, encoded."""
-    if report.told is None or report.told.timeline is None:
-        return html.page(report.title, _body(report))
-    body = [*_body(report), timeline.data(report.told, report.told.timeline)]
-    return html.page(report.title, body, TIMELINE_SCRIPT)
+    drawn = _drawn(report)
+    if not drawn:
+        return html.page(report.title, _body(report, ()))
+    data = list(timeline.data(drawn))
+    shown = timeline.fitting(data)
+    over_time = timeline.section(drawn[:shown], len(drawn) - shown)
+    return html.page(report.title, [*_body(report, over_time), *data[:shown]], TIMELINE_SCRIPT)
 
 
 def policy_of(report: Report) -> str:
     """The page's content security policy."""
-    has_script = report.told is not None and report.told.timeline is not None
-    return html.policy(TIMELINE_SCRIPT if has_script else None)
+    return html.policy(TIMELINE_SCRIPT if _drawn(report) else None)
 
 
-def _body(report: Report) -> Iterator[Element]:
+def _drawn(report: Report) -> list[DeviceTimeline]:
+    """What is drawn over time: the GPU that the report is about first, then the others of the file."""
+    told = report.told
+    if told is None or told.timeline is None:
+        return []
+    return [DeviceTimeline(device=told.device, kind=told.kind, timeline=told.timeline), *report.others]
+
+
+def _body(report: Report, over_time: Iterable[Element]) -> Iterator[Element]:
     yield tag("p", " · ".join(filter(None, (report.host, moment_text(report.time), report.origin))), class_="over")
     yield tag("h1", report.title)
     for told in report.causes:
@@ -45,7 +56,7 @@ def _body(report: Report) -> Iterator[Element]:
     for sentence in report.why:
         yield tag("p", sentence, class_="why")
     for title, parts in (
-        ("Memory over time", _over_time(report)),
+        ("Memory over time", over_time),
         ("What was asked, and what there was" if report.request else "What there was", _asked(report)),
         ("The minutes before", _before(report)),
         ("Who held the memory", _processes(report)),
@@ -61,11 +72,6 @@ def _body(report: Report) -> Iterator[Element]:
         if found:
             yield tag("h2", title)
             yield from found
-
-
-def _over_time(report: Report) -> Iterator[Element]:
-    if report.told is not None and report.told.timeline is not None:
-        yield from timeline.section(report.told, report.told.timeline)
 
 
 def _asked(report: Report) -> Iterator[Element]:

@@ -10,7 +10,7 @@ from blackbox.analysis.usage import GpuSummary, SnapshotSummary
 from blackbox.analysis.verdict import Cause, ToldCause
 from blackbox.model.event import Event
 from blackbox.model.snapshot import Block, Engine, Snapshot
-from blackbox.sources.memory_snapshot.replayed import Told
+from blackbox.sources.memory_snapshot.replayed import DeviceTimeline, Told
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -57,6 +57,8 @@ class Report(Struct, frozen=True, kw_only=True):
     """The one of these that the report is about."""
     told: Told | None
     """That one at the moment in question, and over time."""
+    others: tuple[DeviceTimeline, ...]
+    """The other GPUs of a snapshot file over time."""
     notes: tuple[str, ...]
     """What is not known, and why."""
 

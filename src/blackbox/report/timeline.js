@@ -1,6 +1,8 @@
 // Memory over time: draws what the page holds as data and nothing else.
-(() => {
-  const data = JSON.parse($("timeline-data").textContent);
+const drawn = [...document.querySelectorAll("script[id^='timeline-data']")].map((one) => JSON.parse(one.textContent));
+// shows one GPU; returns what takes it away again
+const showGpu = (number) => {
+  const data = drawn[number];
   const points = data.done.length;
   const KINDS = { category: "purpose", stack: "stack" };
   const TEXTURES = { rest: false, none: true }; // whether crossed
@@ -11,7 +13,7 @@
   for (const kind of Object.keys(KINDS)) {
     let below = new Float64Array(points);
     for (const band of data[kind]) {
-      unpack(band, points);
+      if (!band.levels) unpack(band, points);
       below = band.top = band.levels.map((level, i) => level + below[i]);
     }
   }
@@ -36,18 +38,19 @@
   const plot = make("div", "plot", base, over);
   plot.tabIndex = 0;
   plot.setAttribute("role", "application");
-  plot.setAttribute("aria-label", `${box.dataset.finding} Arrow keys move the pinned step, P goes to the peak, R to a refusal.`);
+  plot.setAttribute("aria-label", `${data.finding} Arrow keys move the pinned step, P goes to the peak, R to a refusal.`);
   const buttons = [];
   const chosen = (key, value) => {
     if (view[key] !== value && key === "across") axes.all();
     view[key] = value;
     refresh();
   };
-  const controls = make("div", "controls", choice(buttons, "bands", "kind", KINDS, chosen));
+  const controls = make("div", "controls", ...gpus(number), choice(buttons, "bands", "kind", KINDS, chosen));
   if (data.seconds) controls.append(choice(buttons, "across", "across", { steps: "steps", time: "time" }, chosen));
   controls.append(make("span", "hint", "hover: what lived · click: pin · drag: zoom · double-click: all · keys ← → P R"));
   const legend = make("ul", "legend");
-  box.querySelector(".still").hidden = true;
+  for (const still of box.querySelectorAll(".still")) still.hidden = true;
+  $("finding").textContent = data.finding;
   box.append(controls, plot, card, legend);
 
   // places
@@ -215,8 +218,24 @@
     else pin(to);
     event.preventDefault();
   };
-  new ResizeObserver(draw).observe(box);
-  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  const observer = new ResizeObserver(draw), scheme = window.matchMedia("(prefers-color-scheme: dark)");
+  observer.observe(box);
+  scheme.addEventListener("change", draw);
   refresh();
   pin(view.pin);
-})();
+  return () => {
+    observer.disconnect();
+    scheme.removeEventListener("change", draw);
+    for (const part of [controls, plot, card, legend]) part.remove();
+  };
+};
+// the control that chooses the GPU, where there are several
+const gpus = (number) => {
+  if (drawn.length < 2) return [];
+  const list = make("select");
+  list.setAttribute("aria-label", "GPU");
+  list.append(...drawn.map((one, place) => Object.assign(make("option", "", one.gpu), { value: place, selected: place === number })));
+  list.onchange = () => { leave(); leave = showGpu(Number(list.value)); $("timeline").querySelector("select").focus(); };
+  return [list];
+};
+let leave = showGpu(0);

@@ -11,8 +11,10 @@ from blackbox.model.text import size
 from blackbox.report import charts, html
 from blackbox.report.markup import clean, table, tag
 from blackbox.report.palette import BANDS, CATEGORIES, NO_STACK, OWN_NAMES, REST
-from blackbox.sources.memory_snapshot.replayed import Told
+from blackbox.sources.memory_snapshot.replayed import DeviceTimeline
 
+DATA_BYTES_MAX = 1_500_000
+"""Of all GPUs together, so that the page stays below two megabytes."""
 PICTURE_POINTS = 400
 """Of the picture without script: two pixels each."""
 COLOURS = (*dict.fromkeys((*(colour for colour, _ in CATEGORIES.values()), *OWN_NAMES, *BANDS)),)
@@ -31,26 +33,46 @@ class ShownBand(NamedTuple):
     letter: str
 
 
-def section(told: Told, timeline: Timeline) -> Iterator[Element]:
-    """The picture, and what was held at the moment in question."""
-    held = levels(timeline.by_category, len(timeline.done))
-    finding = _finding(timeline, held)
-    yield tag("p", finding, class_="hint")
-    yield tag(
-        "div",
-        tag("div", _picture(timeline, held), class_="still"),
-        id="timeline",
-        class_="over-time",
-        data_finding=finding,
-    )
-    yield tag("div", *_at_the_moment(told, timeline, held[timeline.moment]), id="pinned", aria_live="polite")
+def fitting(elements: Sequence[Element]) -> int:
+    """How many of these have room on one page, the first in any case."""
+    sizes = accumulate(len(element.text or "") for element in elements)
+    return max(1, sum(total <= DATA_BYTES_MAX for total in sizes))
 
 
-def data(told: Told, timeline: Timeline) -> Element:
-    """All points, for the script."""
+def section(drawn: Sequence[DeviceTimeline], left_out: int = 0) -> Iterator[Element]:
+    """The pictures, and what was held at the moment in question of the first; `left_out` more have no room."""
+    first = drawn[0]
+    held = levels(first.timeline.by_category, len(first.timeline.done))
+    yield tag("p", _finding(first, held, len(drawn) > 1), class_="hint", id="finding")
+    yield tag("div", *_stills(drawn), id="timeline", class_="over-time")
+    if left_out:
+        more = "1 more GPU has" if left_out == 1 else f"{left_out} more GPUs have"
+        yield tag("p", f"{more} a history and no room here; --json tells their peaks and refusals.", class_="hint")
+    yield tag("div", *_at_the_moment(first, held[first.timeline.moment]), id="pinned", aria_live="polite")
+
+
+def _stills(drawn: Sequence[DeviceTimeline]) -> Iterator[Element]:
+    """A picture of each, without script; those of the others have less room."""
+    for place, one in enumerate(drawn):
+        held = levels(one.timeline.by_category, len(one.timeline.done))
+        head = [tag("p", _finding(one, held, True), class_="hint")] if place else []
+        points = PICTURE_POINTS if place == 0 else PICTURE_POINTS // (len(drawn) - 1)
+        yield tag("div", *head, _picture(one.timeline, held, points), class_="still")
+
+
+def data(drawn: Sequence[DeviceTimeline]) -> Iterator[Element]:
+    """All points, for the script; of each device in an element of its own."""
+    for place, one in enumerate(drawn):
+        yield html.data("timeline-data" if place == 0 else f"timeline-data-{place}", _columns(one, len(drawn) > 1))
+
+
+def _columns(told: DeviceTimeline, of_several: bool) -> dict[str, Any]:
+    timeline = told.timeline
     frames: dict[str, int] = {}
     numbers = [[frames.setdefault(clean(frame), len(frames)) for frame in stack] for stack in timeline.stacks]
-    columns: dict[str, Any] = {
+    return {
+        "gpu": f"GPU {told.device}",
+        "finding": _finding(told, levels(timeline.by_category, len(timeline.done)), of_several),
         "first": timeline.first,
         "steps": timeline.steps,
         "done": timeline.done,
@@ -70,7 +92,6 @@ def data(told: Told, timeline: Timeline) -> Element:
         "colours": (*COLOURS, *INTERFACE),
         "libraries": LIBRARIES,
     }
-    return html.data("timeline-data", columns)
 
 
 def categories(bands: Sequence[Band]) -> list[ShownBand]:
@@ -131,8 +152,8 @@ def stack_name(band: Band) -> str:
     return "stack not recorded" if band.parts == 1 else f"{band.parts} more stacks"
 
 
-def _finding(timeline: Timeline, held: Sequence[int]) -> str:
-    replayed = timeline.done[-1]
+def _finding(told: DeviceTimeline, held: Sequence[int], of_several: bool) -> str:
+    timeline, replayed = told.timeline, told.timeline.done[-1]
     peak = timeline.first + timeline.done[timeline.peak]
     parts = [
         f"{replayed} steps of the allocator" + (f" in {timeline.seconds[-1]:.1f} s" if timeline.seconds else ""),
@@ -144,12 +165,12 @@ def _finding(timeline: Timeline, held: Sequence[int]) -> str:
         parts.append(f"{len(timeline.refusals)} refused")
     if len(timeline.done) <= replayed:
         parts.append(f"{len(timeline.done)} of them told, the highest and the lowest of each stretch")
-    return f"{'; '.join(parts)}."
+    return f"{f'GPU {told.device}: ' if of_several else ''}{'; '.join(parts)}."
 
 
-def _picture(timeline: Timeline, held: Sequence[int]) -> Element:
+def _picture(timeline: Timeline, held: Sequence[int], points: int) -> Element:
     """By category, without script: the highest of each stretch."""
-    length = -(-len(held) // PICTURE_POINTS)
+    length = -(-len(held) // points)
     shown = sorted(
         {
             max(range(start, min(len(held), start + length)), key=held.__getitem__)
@@ -177,7 +198,8 @@ def _picture(timeline: Timeline, held: Sequence[int]) -> Element:
     )
 
 
-def _at_the_moment(told: Told, timeline: Timeline, total: int) -> Iterator[Element]:
+def _at_the_moment(told: DeviceTimeline, total: int) -> Iterator[Element]:
+    timeline = told.timeline
     place = timeline.first + timeline.done[timeline.moment]
     where = f" at {KINDS[told.kind]}, " + (f"step {place} of {timeline.steps}" if place else "before the first step")
     yield tag("p", tag("b", f"{size(total)} allocated"), where)

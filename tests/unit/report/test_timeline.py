@@ -16,8 +16,8 @@ from blackbox.analysis.trace.timeline import BANDS_MAX, STRETCHES, Band, Timelin
 from blackbox.report import Report, build_report, to_html, to_json
 from blackbox.report.palette import BANDS, CATEGORIES
 from blackbox.report.snapshot_file import of_snapshot_file
-from blackbox.report.timeline import categories, data, short_frame, stacks
-from blackbox.sources.memory_snapshot.replayed import read_replayed
+from blackbox.report.timeline import categories, data, fitting, section, short_frame, stacks
+from blackbox.sources.memory_snapshot.replayed import DeviceTimeline, read_replayed
 from tests import genuine
 from tests.caching_allocator import MIB, CachingAllocator, Frames
 from tests.traced_programs import STACKS, allocators, perform, programs
@@ -84,7 +84,7 @@ def test_what_is_drawn_is_never_below_nothing(allocator: CachingAllocator, progr
     found = read_replayed(allocator.snapshot((2, 12)))
     if found is None or found.told.timeline is None:
         return
-    element = data(found.told, found.told.timeline)
+    (element,) = data([DeviceTimeline(device=0, kind=found.told.kind, timeline=found.told.timeline)])
     drawn = json.loads(element.text or "")
     for point in range(len(drawn["done"])):
         by_category, by_stack = held(drawn["category"], point), held(drawn["stack"], point)
@@ -146,7 +146,10 @@ def test_a_timeline_of_many_changes_is_small_enough() -> None:
     few = found.told.timeline
     bands = tuple(band(number) for number in range(BANDS_MAX + 1))
     many = Timeline(**{name: getattr(few, name) for name in few.__struct_fields__} | _columns(few, bands, points))
-    assert len(data(found.told, many).text or "") < 0.9 * PAGE_BYTES_MAX
+    one = DeviceTimeline(device=0, kind="peak", timeline=many)
+    (element,) = data([one])
+    assert len(element.text or "") < 0.9 * PAGE_BYTES_MAX
+    assert fitting(list(data([one, one, one]))) == 1, "what has no room is left out"
 
 
 def _two_steps() -> dict[str, Any]:
@@ -202,3 +205,49 @@ def test_without_a_page_nobody_pays_for_it(tmp_path: Path) -> None:
     assert figures.told is not None
     assert figures.told.timeline is None
     assert to_json(figures) == to_json(with_page)
+
+
+def of_several(count: int, steps: int) -> dict[str, Any]:
+    """A snapshot of so many GPUs, each of which holds 10 MiB more than the one before it."""
+    written: dict[str, Any] = {}
+    for device in range(count):
+        allocator = CachingAllocator()
+        for step in range(steps):
+            frames = STACKS[step % 4]
+            allocator.free(allocator.alloc((10 * device + step % 7 + 1) * MIB, frames=frames), frames=frames)
+        one = allocator.snapshot((2, 12), device=device)
+        written = written or one
+        if device:
+            written["segments"] += one["segments"]
+            written["device_traces"] += [one["device_traces"][device]]
+    return written
+
+
+def test_every_gpu_of_a_file_is_over_time_on_the_page(tmp_path: Path) -> None:
+    path = tmp_path / "snapshot.pickle"
+    path.write_bytes(pickle.dumps(of_several(3, 7)))
+    report = build_report(of_snapshot_file(path))
+    page, told = to_html(report).decode(), json.loads(to_json(report))
+    drawn = [json.loads(text) for text in re.findall(r'<script id="timeline-data[-0-9]*"[^>]*>(.*?)</script>', page)]
+    assert [one["gpu"] for one in drawn] == ["GPU 2", "GPU 0", "GPU 1"], "the one that the report is about comes first"
+    for one in drawn:
+        (device,) = [device for device in told["devices"] if one["gpu"] == f"GPU {device['gpu']}"]
+        assert sum(held(one["stack"], one["peak"]).values()) == device["peak"]["bytes"]
+    assert page.count('class="still"') == 3
+
+
+def test_the_page_of_sixteen_gpus_is_small_enough(tmp_path: Path) -> None:
+    path = tmp_path / "snapshot.pickle"
+    path.write_bytes(pickle.dumps(of_several(17, 700)))
+    page = to_html(build_report(of_snapshot_file(path)))
+    assert len(re.findall(rb'<script id="timeline-data', page)) == 16
+    assert len(page) < PAGE_BYTES_MAX
+
+
+def test_gpus_without_room_are_counted() -> None:
+    found = read_replayed(of_several(3, 3))
+    assert found is not None
+    assert found.told.timeline is not None
+    first = DeviceTimeline(device=2, kind="peak", timeline=found.told.timeline)
+    texts = [part.text or "" for part in section([first, found.others[0]], 1)]
+    assert any(text.startswith("1 more GPU ") for text in texts)

@@ -114,15 +114,17 @@ def timeline(
     moment: int,
     scopes: Iterable[tuple[str, int, int | None]],
     parts: Iterable[tuple[str, int, int]],
+    share: int = 1,
 ) -> Timeline:
-    """The device over time.
+    """The device over time; one of `share` that together take as much room as a single one may.
 
     `freed` has the position of the entry that frees a block, `moment` the entries replayed at the moment of the report,
     `scopes` names with their times in Unix microseconds, `parts` names with the positions of entries.
     """
     run = context.replayed
-    peak, refused = highest(run).done, [place + 1 - run.first for place in refusals(run)[-REFUSALS_MAX:]]
-    done = _points(run, {0, run.steps, peak, moment, *refused})
+    peak = highest(run).done
+    refused = [place + 1 - run.first for place in refusals(run)[-(REFUSALS_MAX // share or 1) :]]
+    done = _points(run, {0, run.steps, peak, moment, *refused}, share)
     times = run.trace.time_us
     point_of = {entries: point for point, entries in enumerate(done)}
     by_category, by_stack = _bands(context, freed, done)
@@ -141,8 +143,8 @@ def timeline(
         peak=point_of[peak],
         moment=point_of[moment],
         refusals=tuple(point_of[entries] for entries in refused),
-        scopes=_longest(_nested(run, scopes)),
-        parts=_longest(_within(run, parts)),
+        scopes=_longest(_nested(run, scopes), SCOPES_MAX // share),
+        parts=_longest(_within(run, parts), SCOPES_MAX // share),
     )
 
 
@@ -155,12 +157,12 @@ def levels(bands: Iterable[Band], points: int) -> list[int]:
     return list(accumulate(changes))
 
 
-def _points(run: Replay, wanted: set[int]) -> list[int]:
+def _points(run: Replay, wanted: set[int], share: int) -> list[int]:
     """Entries replayed, ascending: all, or the highest and the lowest of each stretch and those wanted."""
-    if run.steps <= POINTS_WHOLE:
+    if run.steps <= POINTS_WHOLE // share:
         return list(range(run.steps + 1))
     found = set(wanted)
-    length = -(-(run.steps + 1) // STRETCHES)
+    length = -(-(run.steps + 1) // (STRETCHES // share or 1))
     for start in range(0, run.steps + 1, length):
         stretch = run.allocated[start : start + length]
         found.update((start + stretch.index(max(stretch)), start + stretch.index(min(stretch))))
@@ -317,6 +319,6 @@ def _within(run: Replay, parts: Iterable[tuple[str, int, int]]) -> Iterator[Time
             yield TimelineScope(name, max(0, start - run.first), end - run.first, 0)
 
 
-def _longest(scopes: Iterable[TimelineScope]) -> tuple[TimelineScope, ...]:
-    found = sorted(scopes, key=lambda scope: scope.start - scope.end)[:SCOPES_MAX]
+def _longest(scopes: Iterable[TimelineScope], count: int) -> tuple[TimelineScope, ...]:
+    found = sorted(scopes, key=lambda scope: scope.start - scope.end)[:count]
     return tuple(sorted(found, key=lambda scope: (scope.start, scope.depth)))

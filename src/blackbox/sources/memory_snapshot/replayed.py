@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -25,6 +25,8 @@ LEVELS_MAX = 400
 """Points of the level over time: two pixels of a chart each."""
 STEPS_MAX = 1000
 """Steps of an optimizer whose levels are told: more do not make a leak any plainer."""
+OTHERS_MAX = 15
+"""GPUs whose timelines are told beside that of the one in question: machines have sixteen at most."""
 ALL_STACKS_MAX = 50_000
 """Of the moment in question: more than programs have, and fewer than a file can claim."""
 MICROSECONDS = 1e6
@@ -70,11 +72,22 @@ class Told(Struct, frozen=True, kw_only=True):
     """What was held then, by all of its stacks."""
 
 
+class DeviceTimeline(Struct, frozen=True, kw_only=True):
+    """A device over time."""
+
+    device: int
+    kind: MomentKind
+    """Of the moment that its timeline names."""
+    timeline: Timeline
+
+
 class Replayed(Struct, frozen=True, kw_only=True):
     """What the traces of a file tell."""
 
     devices: tuple[DeviceFindings, ...]
     told: Told
+    others: tuple[DeviceTimeline, ...] = ()
+    """The other GPUs that have a history, where the timeline of that one was asked for."""
 
 
 def read_replayed(
@@ -96,8 +109,37 @@ def replayed_of(traces: Traces, stacks_max: int = STACKS_MAX, with_timeline: boo
     on_gpus = [device for device in devices if device.recorded.device != HOST]
     if not on_gpus:
         return None
-    told = _told(max(on_gpus, key=_rank), traces, with_timeline)
-    return Replayed(devices=tuple(device.found for device in devices), told=told)
+    first = max(on_gpus, key=_rank)
+    told = _told(first, traces, with_timeline)
+    others = [device for device in on_gpus if device is not first and _moment_of(device).kind != "end"][:OTHERS_MAX]
+    return Replayed(
+        devices=tuple(device.found for device in devices),
+        told=told,
+        others=tuple(_over_time(device, traces, len(others)) for device in others) if with_timeline else (),
+    )
+
+
+class _Moment(NamedTuple):
+    kind: MomentKind
+    done: int
+    """Entries replayed."""
+
+
+def _moment_of(device: DeviceReplay) -> _Moment:
+    """The one that is told of a device: its last refusal, else its peak, else its end."""
+    run, found = device.run, device.found
+    if found.refusals:
+        place, kind = found.refusals[-1].moment.step, "refusal"
+    elif run.trace.steps >= HISTORY_MIN:
+        place, kind = found.peak.step, "peak"
+    else:
+        return _Moment("end", run.steps)
+    return _Moment(kind, 0 if place is None else place + 1 - run.first)
+
+
+def _over_time(device: DeviceReplay, traces: Traces, share: int) -> DeviceTimeline:
+    kind, done = _moment_of(device)
+    return DeviceTimeline(device=device.recorded.device, kind=kind, timeline=_timeline(device, traces, done, share))
 
 
 def _rank(device: DeviceReplay) -> tuple[bool, float, int]:
@@ -108,15 +150,7 @@ def _rank(device: DeviceReplay) -> tuple[bool, float, int]:
 
 def _told(device: DeviceReplay, traces: Traces, with_timeline: bool) -> Told:
     run, found = device.run, device.found
-    place: int | None = None
-    if found.refusals:
-        place = found.refusals[-1].moment.step
-        kind: MomentKind = "refusal"
-    elif run.trace.steps >= HISTORY_MIN:
-        place, kind = found.peak.step, "peak"
-    else:
-        kind = "end"
-    done = run.steps if kind == "end" else 0 if place is None else place + 1 - run.first
+    kind, done = _moment_of(device)
     (instant,) = instants(run, [done])
     last = run.first + done - 1
     times = run.trace.time_us
@@ -145,9 +179,9 @@ def _told(device: DeviceReplay, traces: Traces, with_timeline: bool) -> Told:
     )
 
 
-def _timeline(device: DeviceReplay, traces: Traces, done: int) -> Timeline:
+def _timeline(device: DeviceReplay, traces: Traces, done: int, share: int = 1) -> Timeline:
     scopes = ((scope.name, scope.start_us, scope.end_us) for scope in traces.evidence.annotations)
-    return timeline(device.context, device.course.freed, done, scopes, device.course.parts())
+    return timeline(device.context, device.course.freed, done, scopes, device.course.parts(), share)
 
 
 def _of_refusal(found: DeviceFindings) -> Sequence[str]:
