@@ -1,6 +1,6 @@
 """The `nsight_metrics` object: one entry per GPU process, and for every counter not measured the reason."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from msgspec import structs
@@ -31,14 +31,18 @@ def kernel_metrics(
     selection: Selection, rows: Iterable[ProcessMemory], sources: Iterable[SourceStatus]
 ) -> dict[str, KernelMetrics]:
     """One entry per process, keyed by pid as text."""
-    pids: dict[int, list[SharedGpu]] = {}
+    pids: dict[int, SharedGpu] = {}
     for gpu, on_it in _by_gpu(rows).items():
+        shared = SharedGpu(gpu, len(on_it))
         for pid in on_it:
-            pids.setdefault(pid, []).append(SharedGpu(gpu, len(on_it)))
+            known = pids.get(pid)
+            if known is None or known.processes < shared.processes:
+                pids[pid] = shared
     facts = {name: text for source in sources for name, text in source.facts.items()}
     unmeasured = _UnmeasuredEntries(facts)
+    counted = selection.kernels
     return {
-        str(pid): kernel_entry(counters) if (counters := selection.kernels.get(pid)) else unmeasured.entry(shared)
+        str(pid): unmeasured.entry(shared) if (counters := counted.get(pid)) is None else kernel_entry(counters)
         for pid, shared in pids.items()
     }
 
@@ -56,13 +60,14 @@ class _UnmeasuredEntries:
 
     def __init__(self, facts: Mapping[str, str]) -> None:
         self._facts = facts
-        self._entries: dict[str, KernelMetrics] = {}
+        self._entries: dict[SharedGpu, KernelMetrics] = {}
 
-    def entry(self, shared: Sequence[SharedGpu]) -> KernelMetrics:
-        reason = self._reason(max(shared, key=lambda one: one.processes))
-        if reason not in self._entries:
-            self._entries[reason] = structs.replace(UNAVAILABLE, reason=reason)
-        return self._entries[reason]
+    def entry(self, shared: SharedGpu) -> KernelMetrics:
+        """`shared`: the GPU with the most processes of those that the process holds memory on."""
+        known = self._entries.get(shared)
+        if known is None:
+            known = self._entries[shared] = structs.replace(UNAVAILABLE, reason=self._reason(shared))
+        return known
 
     def _reason(self, shared: SharedGpu) -> str:
         if PROFILING.of(self._facts) == "none":

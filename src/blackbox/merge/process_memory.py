@@ -20,6 +20,8 @@ NO_REPORT = "no allocator reports"
 OTHER_USER = "another user's process: ask with a token or over the Unix socket"
 PIDS_NAMED_MAX = 8
 """Pids listed in one reason: a longer list would hide the reason itself."""
+ROWS_KEPT_MAX = 16_384
+"""Rows kept of processes that only the driver reports, the GPUs of two machines with 1,000 processes on each: 16 MB."""
 COUNTERS_ONLY = "the allocator told its totals alone"
 RESERVED_UNKNOWN = {why: {"reserved_bytes": f"{why}; equals used_bytes"} for why in (NO_REPORT, OTHER_USER)}
 NOT_LISTED = DeviceProcess(
@@ -34,6 +36,27 @@ NOT_LISTED = DeviceProcess(
     start_time=None,
     unknown={"name": "the driver does not list this process"},
 )
+
+
+class UnreportedRows:
+    """The rows of processes that only the driver reports, kept while the driver's row is the same object: the sources
+    hand on the row of before where nothing in it is different. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int, str], tuple[DeviceProcess, ProcessMemory]] = {}
+        """By the identity of the driver's row, which is held so that no other gets it; its GPU; the reason."""
+
+    def of(self, listed: DeviceProcess, gpu: int, why: str) -> "ProcessMemory":
+        """One block, one thread. `why` is the reason."""
+        key = id(listed), gpu, why
+        known = self._known.get(key)
+        if known is not None and known[0] is listed:
+            return known[1]
+        made = _unreported(listed.pid, gpu, listed, why)
+        if len(self._known) >= ROWS_KEPT_MAX:
+            self._known = {}  # replaced, so that a thread which looks into it is not disturbed
+        self._known[key] = listed, made
+        return made
 
 
 class ProcessMemory(Struct, frozen=True, kw_only=True):
@@ -57,21 +80,25 @@ def process_memory(selection: Selection) -> list[ProcessMemory]:
     order = {device.uuid: (position, device.index) for position, device in enumerate(selection.devices)}
     listed = {(row.gpu_uuid, row.pid): row for row in selection.processes}
     keys = sorted(listed.keys() | selection.allocators.keys(), key=lambda key: (order[key[0]][0], key[1]))
-    allocators = {key: tuple(_consistent(selection.allocators.get(key, ()))) for key in keys}
+    reported = selection.allocators
+    allocators = {key: tuple(_consistent(reported[key])) for key in keys if key in reported} if reported else {}
     claims = [_claim(key, order[key[0]][1], reports, listed.get(key)) for key, reports in allocators.items() if reports]
-    for key, believed_bytes in excessive(selection, claims).items():
+    for key, believed_bytes in (excessive(selection, claims) if claims else {}).items():
         allocators[key] = tuple(capped(allocators[key], believed_bytes))
     return [
         _process_memory(
-            pid,
-            order[uuid][1],
-            uuid,
-            listed.get((uuid, pid)),
-            allocators[uuid, pid],
-            (uuid, pid) in selection.withheld,
+            key[1],
+            order[key[0]][1],
+            key[0],
+            listed.get(key),
+            allocators.get(key, ()),
+            key in selection.withheld,
         )
-        for uuid, pid in keys
+        for key in keys
     ]
+
+
+_unreported_rows = UnreportedRows()
 
 
 def name_pids(pids: list[int]) -> str:
@@ -127,7 +154,8 @@ def _process_memory(
     withheld: bool,
 ) -> ProcessMemory:
     if not allocators and listed is not None:
-        return _unreported(pid, gpu, listed, OTHER_USER if withheld else NO_REPORT)
+        why = OTHER_USER if withheld else NO_REPORT
+        return _unreported_rows.of(listed, gpu, why)
     blocks = block_rows(pid, gpu, allocators)
     explained_bytes = sum(block.size for block in blocks)
     process = _reported_row(pid, gpu, uuid, listed, allocators, explained_bytes)
