@@ -1,8 +1,8 @@
 #!/bin/sh
 # The parser of prometheus_client gives counters names that are not on the page.
 #
-# Expected: `text_string_to_metric_families` tells the samples of a page by the names that they have there. What happens:
-# a counter whose name does not end in `_total` - which the text format allows, and Triton's `nv_inference_request_success`
+# Expected: `text_string_to_metric_families` tells the samples of a page by the names that they have there.
+# What happens: a counter whose name does not end in `_total` - which the text format allows, and Triton's `nv_inference_request_success`
 # does - comes back with `_total` behind its name, and is printed so by whoever passes the page on. Where two lines of one
 # family stand apart, as a page of several processes may have them, the second is a family of its own that is `unknown`:
 # no longer a counter, and its name stays. So one counter has two names in one reading. With prometheus_client 0.26.
