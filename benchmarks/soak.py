@@ -128,13 +128,12 @@ def _settled(pid: int, began: float, wanted: Reading | None) -> Reading:
 
 def _read(pid: int, began: float) -> Reading:
     server = psutil.Process(pid)
-    found = [server, *server.children(recursive=True)]
-    return Reading(
-        time.monotonic() - began,
-        sum(one.memory_info().rss for one in found),
-        sum(map(_descriptors, found)),
-        sum(one.num_threads() for one in found),
-    )
+    memory = descriptors = threads = 0
+    for one in (server, *server.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):  # a helper that has just ended
+            held, opened, running = one.memory_info().rss, _descriptors(one), one.num_threads()
+            memory, descriptors, threads = memory + held, descriptors + opened, threads + running
+    return Reading(time.monotonic() - began, memory, descriptors, threads)
 
 
 def _descriptors(process: psutil.Process) -> int:

@@ -28,7 +28,8 @@ import jax
 from jax._src.xla_bridge import Client, Device, _backends
 _backends["cpu"] = Client(Device(0, None))
 _backends["cuda"] = Client(
-    Device(0, {{"bytes_in_use": {300 * MIB}, "pool_bytes": {GIB}, "largest_free_block_bytes": {500 * MIB}}})
+    Device(0, {{"bytes_in_use": {300 * MIB}, "pool_bytes": {GIB}, "largest_free_block_bytes": {500 * MIB},
+        "bytes_limit": {60 * GIB}}})
 )
 """
 CUPY = f"""
@@ -72,6 +73,7 @@ def test_each_framework_tells_what_it_holds(tmp_path: Path, cuda: Path) -> None:
         ("rmm", GPU): (128 * MIB, 5 * MIB),
     }
     assert found["jax", GPU].largest_free_bytes == 500 * MIB
+    assert {one.source: one.limit_bytes for one in found.values()} == {"jax": 60 * GIB, "cupy": None, "rmm": None}
     for one in found.values():
         assert one.blocks is None
         assert {"blocks", "inactive_split_bytes"} <= one.unknown.keys()

@@ -6,6 +6,7 @@ from msgspec import Struct, structs
 
 from blackbox.merge.blocks import block_rows, blocks_bytes, opaque_row
 from blackbox.merge.claims import Claim, capped, excessive
+from blackbox.merge.limits import tightest
 from blackbox.merge.purposes import purposes_of
 from blackbox.merge.selection import Selection
 from blackbox.merge.stacks import stack_rows, stacks_bytes
@@ -202,7 +203,7 @@ def _reported_row(
     if used != driver_bytes:
         unknown["used_bytes"] = _why_corrected(driver_bytes)
     row = _row(pid, gpu, uuid, listed, used, claimed_bytes, allocated, unknown)
-    return structs.replace(row, purposes=purposes_of(allocators, claimed_bytes))
+    return structs.replace(row, purposes=purposes_of(allocators, claimed_bytes), limit=tightest(row.limit, allocators))
 
 
 def _why_corrected(driver_bytes: int | None) -> str:

@@ -75,16 +75,18 @@ class Device(Part, frozen=True, kw_only=True):
 
 
 class MemoryLimit(Struct, frozen=True, kw_only=True):
-    """Less than the GPU has: what the cgroup of a process may hold of it."""
+    """Less than the GPU has: what a process may hold of it, by its cgroup or by its own settings. What a cgroup is only
+    promised (`dmem.low`, `dmem.min`: others have to give way) refuses nothing, and is none."""
 
-    kind: Literal["dmem", "nvml"]
-    """Who keeps it: the kernel's controller, or NVIDIA's driver by itself (as for MPS)."""
+    kind: Literal["dmem", "nvml", "pytorch", "jax"]
+    """Who keeps it: the kernel's controller, NVIDIA's driver by itself (as for MPS), or the allocator in the program:
+    `torch.cuda.set_per_process_memory_fraction`, `XLA_PYTHON_CLIENT_MEM_FRACTION`."""
     limit_bytes: int
     """What is refused beyond."""
     used_bytes: int | None
-    """Held by all processes of the cgroup; null where nobody tells."""
-    cgroup: str
-    """Whose limit it is: the process's own, or one around it."""
+    """Held of it, by all processes of the cgroup or by the allocator; null where nobody tells."""
+    cgroup: str | None = None
+    """Whose limit it is: the process's own, or one around it; null where the program limits itself."""
 
 
 PodQos = Literal["guaranteed", "burstable", "besteffort"]
@@ -238,6 +240,8 @@ class Allocator(Part, frozen=True, kw_only=True):
     older than the recording are not known."""
     uid: int | None = None
     """User whose program told it, as the kernel says; None where that is not known."""
+    limit_bytes: int | None = None
+    """What it lets its program hold, by the program's own settings. None: all, or not known."""
 
 
 class KernelCounters(Part, frozen=True, kw_only=True):

@@ -38,7 +38,7 @@ def _of_the_machine(evidence: Evidence, subject: ReportSubject | None) -> KnownL
     if device is None or "total_bytes" in device.unknown:
         return None
     row = next((row for row in last.processes if (row.gpu_uuid, row.pid) == (uuid, pid)), None)
-    if row is not None and row.limit is not None:
+    if row is not None and row.limit is not None and row.limit.cgroup is not None:
         return KnownLimit(
             kind="cgroup",
             limit_bytes=row.limit.limit_bytes,

@@ -23,10 +23,12 @@ from typing import NamedTuple, cast
 from blackbox.wire.frame import FrameKind, WireError, pack
 from blackbox.wire.ranges import PAGES_MAX
 from blackbox.wire.report import (
+    ALLOCATOR_LIMIT,
     BLOCK_ORIGINS,
     MEMORY_FRACTION,
     NO_STACK,
     OOM_TRACE,
+    AllocatorReport,
     AllocatorSettings,
     BlockColumns,
     Cost,
@@ -73,6 +75,7 @@ COLUMNS = {
 ORIGINS = ("starts", "pool", "allocated_ms")
 """Columns that only a daemon of `BLOCK_ORIGINS` reads."""
 
+ALLOCATOR_FIELDS = AllocatorReport._fields.index("limit_bytes")
 STEP_FIELDS, OOM_FIELDS = TraceStep._fields.index("pool"), Oom._fields.index("segments")
 SETTINGS_FIELDS = AllocatorSettings._fields.index("memory_fraction")
 """Fields of the first version."""
@@ -131,7 +134,7 @@ def pack_oom_received() -> bytes:
     return pack(FrameKind.OOM_RECEIVED, b"")
 
 
-def pack_welcome(welcome: Welcome = Welcome((OOM_TRACE, BLOCK_ORIGINS, MEMORY_FRACTION))) -> bytes:  # noqa: B008 - never changed
+def pack_welcome(welcome: Welcome = Welcome((OOM_TRACE, BLOCK_ORIGINS, MEMORY_FRACTION, ALLOCATOR_LIMIT))) -> bytes:  # noqa: B008 - never changed
     """The frame by which the daemon answers a hello."""
     return pack(FrameKind.WELCOME, _json(welcome))
 
@@ -153,7 +156,7 @@ def pack_report(report: Report, cost: Cost, reads: Collection[str] = ()) -> byte
         blocks = [None if columns is None else _without_origins(columns._replace(stack=None)) for columns in blocks]
     states = report.kv_states or ()
     bare = report._replace(
-        allocators=tuple(allocator._replace(blocks=None) for allocator in report.allocators),
+        allocators=tuple(_readable(allocator._replace(blocks=None), reads) for allocator in report.allocators),
         kv_states=None if report.kv_states is None else tuple(state._replace(states=b"") for state in states),
     )
     shapes = tuple(_shape(columns) for columns in blocks)
@@ -174,14 +177,21 @@ def pack_oom(oom: Oom, reads: Collection[str] = ()) -> bytes:
     for depth in STACK_DEPTHS if whole else ():
         oom = _with_depth(oom, depth)
         with contextlib.suppress(WireError):
-            return _packed_oom(oom)
+            return _packed_oom(oom, reads)
     while True:
         try:
-            return _packed_oom(oom) if whole else _packed_old_oom(oom)
+            return _packed_oom(oom, reads) if whole else _packed_old_oom(oom)
         except WireError:
             if not oom.trace and not oom.stacks:
                 raise
             oom = _without_oldest(oom)
+
+
+def _readable(allocator: AllocatorReport, reads: Collection[str]) -> AllocatorReport:
+    """With as many fields as the daemon knows, of which it refuses any more."""
+    if ALLOCATOR_LIMIT in reads:
+        return allocator
+    return cast("AllocatorReport", allocator[:ALLOCATOR_FIELDS])
 
 
 def _without_origins(columns: BlockColumns) -> BlockColumns:
@@ -227,30 +237,30 @@ def _with_stacks(oom: Oom, stacks: tuple[tuple[str, ...], ...], places: Sequence
     return oom._replace(allocator=allocator._replace(blocks=allocator.blocks._replace(stack=column)))
 
 
-def _packed_oom(oom: Oom) -> bytes:
+def _packed_oom(oom: Oom, reads: Collection[str]) -> bytes:
     if sum(len(line) + 1 for stack in oom.stacks for line in stack) > STACKS_CHARS_MAX:
         raise WireError("stacks too long")
     numbers: dict[str, int] = {}
     stacks = tuple(tuple(numbers.setdefault(line, len(numbers)) for line in stack) for stack in oom.stacks)
-    bare, columns = _bare_oom(oom)
+    bare, columns = _bare_oom(oom, reads)
     header = OomHeader(bare._replace(stacks=()), _shape(columns), tuple(numbers), stacks)
     return _message(FrameKind.OOM, header, OOM_HEADER_BYTES_MAX, _bodies(columns))
 
 
 def _packed_old_oom(oom: Oom) -> bytes:
-    bare, columns = _bare_oom(oom)
+    bare, columns = _bare_oom(oom, ())
     columns = None if columns is None else columns._replace(stack=None)
     steps = tuple(step[:STEP_FIELDS] for step in oom.trace)
     old = (*bare[:TRACE_FIELD], steps, *bare[TRACE_FIELD + 1 : OOM_FIELDS])
     return _message(FrameKind.OOM, OldOom(old, _shape(columns)), OOM_HEADER_BYTES_MAX, _bodies(columns))
 
 
-def _bare_oom(oom: Oom) -> tuple[Oom, BlockColumns | None]:
+def _bare_oom(oom: Oom, reads: Collection[str]) -> tuple[Oom, BlockColumns | None]:
     """Without its columns, and these."""
     allocator = oom.allocator
     if allocator is None:
         return oom, None
-    return oom._replace(allocator=allocator._replace(blocks=None)), allocator.blocks
+    return oom._replace(allocator=_readable(allocator._replace(blocks=None), reads)), allocator.blocks
 
 
 def _bodies(columns: BlockColumns | None) -> list[bytes]:

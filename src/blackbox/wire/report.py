@@ -30,6 +30,8 @@ BLOCK_ORIGINS = "block_origins"
 """In `Welcome`: of each block the stack and the time of its allocation, its segment and its pool."""
 MEMORY_FRACTION = "memory_fraction"
 """In `Welcome`: of a failed allocation the share of the GPU that its program may have."""
+ALLOCATOR_LIMIT = "allocator_limit"
+"""In `Welcome`: what an allocator lets its program hold."""
 POOLS_MAX = 256
 """Of one allocator that are told apart: a byte tells which."""
 
@@ -143,6 +145,9 @@ class AllocatorReport(NamedTuple):
     """Field -> why it is not known."""
     stacks: tuple[OwnerStack, ...] | None = None
     """At most `allocated_bytes` in sum; sent, and replaced, with the blocks. None: not recorded."""
+    limit_bytes: int | None = None
+    """What it lets its program hold of the device, by the program's own settings. None: all, or not known. Part of
+    `ALLOCATOR_LIMIT`."""
 
 
 class KvPiece(NamedTuple):

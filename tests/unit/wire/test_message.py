@@ -28,6 +28,7 @@ from blackbox.wire.message import (
 )
 from blackbox.wire.ranges import ADDRESS_MAX, BYTES_MAX
 from blackbox.wire.report import (
+    ALLOCATOR_LIMIT,
     BLOCK_ORIGINS,
     MEMORY_FRACTION,
     NO_STACK,
@@ -49,6 +50,7 @@ from tests.agent_messages import COST, HELLO, OOM, ORIGINAL, ORIGINS, TRACED_OOM
 from tests.mutations import mutated
 
 MUTATIONS = 100_000
+GIB = 1 << 30
 
 
 def frame(packed: bytes) -> Frame:
@@ -78,6 +80,24 @@ def test_where_each_block_is_from_arrives_where_the_daemon_reads_it() -> None:
     failed = decode(frame(pack_oom(refused, (OOM_TRACE, BLOCK_ORIGINS))))
     assert isinstance(failed, OomMessage)
     assert as_lists(failed.blocks) == as_lists(ORIGINS._replace(stack=None))
+
+
+def test_what_an_allocator_lets_its_program_hold_arrives_where_the_daemon_reads_it() -> None:
+    sent = report(allocator(limit_bytes=GIB))
+    told = decode(frame(pack_report(sent, COST, (ALLOCATOR_LIMIT,))))
+    assert isinstance(told, ReportMessage)
+    assert told.report.allocators[0].limit_bytes == GIB
+    assert pack_report(sent, COST) == pack_report(report(allocator()), COST), "as it always was"
+    text, _ = split(frame(pack_report(sent, COST)).payload, REPORT_HEADER_BYTES_MAX)
+    (bare,) = json.loads(text)[0][2]
+    assert len(bare) == 10
+    refused = OOM._replace(allocator=allocator(limit_bytes=GIB))
+    failed = decode(frame(pack_oom(refused, (OOM_TRACE, ALLOCATOR_LIMIT))))
+    assert isinstance(failed, OomMessage)
+    assert failed.header.oom.allocator == allocator(limit_bytes=GIB)
+    assert pack_oom(refused) == pack_oom(OOM._replace(allocator=allocator()))
+    with pytest.raises(WireError):
+        decode(frame(pack_report(report(allocator(limit_bytes=-1)), COST, (ALLOCATOR_LIMIT,))))
 
 
 @pytest.mark.parametrize(
@@ -152,7 +172,8 @@ def test_stacks_that_do_not_fit_lose_their_outermost_frames_and_keep_their_steps
 
 
 def test_a_welcome_arrives_and_an_odd_one_promises_nothing() -> None:
-    assert read_welcome(frame(pack_welcome()).payload).reads == (OOM_TRACE, BLOCK_ORIGINS, MEMORY_FRACTION)
+    every = (OOM_TRACE, BLOCK_ORIGINS, MEMORY_FRACTION, ALLOCATOR_LIMIT)
+    assert read_welcome(frame(pack_welcome()).payload).reads == every
     assert read_welcome(b'[["oom_trace","more"],1]').reads == (OOM_TRACE, "more")
     for odd in (b"", b"[]", b"1", b"[1]", b"\xff"):
         assert read_welcome(odd).reads == ()

@@ -72,5 +72,6 @@ def _allocator(uuid: str, stats: dict[str, int]) -> AllocatorReport:
         max(pool, allocated),
         allocated,
         largest_free_bytes=stats.get("largest_free_block_bytes") if pool else None,
+        limit_bytes=stats.get("bytes_limit") or None,
         unknown=UNKNOWN if pool else {**UNKNOWN, **NO_POOL},
     )

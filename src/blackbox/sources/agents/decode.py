@@ -283,6 +283,7 @@ def _check_allocator(allocator: AllocatorReport) -> None:
         allocator.inactive_split_bytes,
         allocator.requested_bytes,
         allocator.largest_free_bytes,
+        allocator.limit_bytes,
     )
     require(allocator.blocks is None, "blocks outside of columns")
     require(len(allocator.threads or ()) <= THREADS_MAX, "too many threads")

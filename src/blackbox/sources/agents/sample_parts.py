@@ -218,6 +218,7 @@ def _counters(connection: AgentConnection, source: str, reported: AllocatorRepor
         inactive_split_bytes=reported.inactive_split_bytes,
         requested_bytes=reported.requested_bytes,
         largest_free_bytes=reported.largest_free_bytes,
+        limit_bytes=reported.limit_bytes,
         uid=connection.peer.uid,
         unknown=printable_values(reported.unknown) if reported.unknown else reported.unknown,
     )

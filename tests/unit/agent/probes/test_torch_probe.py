@@ -21,6 +21,8 @@ VERSIONS = ("1.13", "2.0", "2.1", "2.10", "2.13")
 GPU = "GPU-00000000-1111-2222-3333-444444444444"
 MIB = 1 << 20
 
+GIB = 1 << 30
+
 
 class Counter:
     """A context that notes what it is told."""
@@ -209,6 +211,21 @@ def test_counters_alone_agree_with_the_blocks(start: Start, version: str) -> Non
     assert counted.allocated_bytes == listed.allocated_bytes
     assert counted.inactive_split_bytes == listed.inactive_split_bytes
     assert counted.requested_bytes == (None if version < "2.0" else 1_200_000)
+    del kept
+
+
+@pytest.mark.parametrize(("fraction", "share"), [(0.5, 0.5), (1.0, None), (0.0, None)])
+def test_a_memory_fraction_of_the_program_is_told(start: Start, fraction: float, share: float | None) -> None:
+    program = start()
+    kept = program.torch.empty(10, 0)
+    assert program.allocator().limit_bytes is None, "a PyTorch that does not tell"
+    program.torch.cuda.memory.get_per_process_memory_fraction = lambda _device: fraction
+    program.torch.cuda.get_device_properties = lambda _device: SimpleNamespace(total_memory=80 * GIB, uuid="x")
+    for full in (True, False):
+        limit = program.allocator(full=full).limit_bytes
+        assert limit == (None if share is None else share * 80 * GIB)
+    program.torch.cuda.get_device_properties = lambda _device: SimpleNamespace(uuid="x")
+    assert program.allocator().limit_bytes is None, "of another shape"
     del kept
 
 

@@ -54,6 +54,13 @@ def test_without_a_limit_there_is_none(cgroups: Path, path: str | None) -> None:
     assert of(cgroups, path) is None
 
 
+@pytest.mark.parametrize("promise", ["dmem.low", "dmem.min"])
+def test_what_a_cgroup_is_only_promised_limits_nothing(cgroups: Path, promise: str) -> None:
+    limit(cgroups, "box", "max", GIB)
+    (cgroups / "box" / promise).write_text(f"{REGION} {GIB}\n")
+    assert of(cgroups, "/box") is None
+
+
 def test_a_kernel_without_the_controller_is_not_asked(cgroups: Path) -> None:
     limit(cgroups, "box", str(GIB))
     (cgroups / "dmem.capacity").unlink()

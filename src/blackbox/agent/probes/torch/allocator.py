@@ -96,6 +96,13 @@ class TorchAllocator:
         except Exception as error:  # as in builds of early 2026; the counters are told all the same
             raise BlocksUnknownError(f"PyTorch could not list them: {in_one_line(error)}") from None
 
+    def limit_bytes(self, device: int) -> int | None:
+        """What the program's memory fraction lets it hold of a device; None: all, or this PyTorch does not tell."""
+        fraction = self.memory_fraction(device)
+        with suppress(Exception):  # properties of another shape: the rest is told
+            return None if fraction is None else int(fraction * self._cuda.get_device_properties(device).total_memory)
+        return None
+
     def uuid_of(self, device: int) -> str | None:
         """The UUID of a GPU, from the driver, else from PyTorch (2.5 and newer); None where neither has one."""
         if device not in self._uuids:

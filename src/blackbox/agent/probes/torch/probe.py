@@ -127,5 +127,5 @@ class TorchProbe:
             with suppress(Exception):  # a device that is lost: the others are told
                 uuid = self._allocator.uuid_of(device)
                 if uuid is not None:
-                    named[device] = report._replace(gpu_uuid=uuid)
+                    named[device] = report._replace(gpu_uuid=uuid, limit_bytes=self._allocator.limit_bytes(device))
         return named
