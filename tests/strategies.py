@@ -122,6 +122,7 @@ def allocators(draw: st.DrawFn, pid: int, gpu_uuid: str) -> Allocator:
         allocated_bytes=allocated,
         inactive_split_bytes=draw(st.none() | st.integers(0, reserved - allocated)),
         requested_bytes=draw(st.none() | st.integers(0, allocated)),
+        limit_bytes=draw(st.none() | st.integers(0, 10**12)),
         largest_free_bytes=draw(st.none() | st.integers(0, reserved - allocated)),
         blocks=None if counters_only else blocks,
         kv_pools=() if counters_only else draw(kv_pools(blocks)),
