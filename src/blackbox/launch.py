@@ -14,6 +14,8 @@ SHIM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "agent", "shim")
 """On `PYTHONPATH` it brings the agent into Pythons that have no Blackbox installed."""
 OPTIONS = ("--socket", "--extras")
 """Of `blackbox run`: what needs no more than an environment."""
+EXTRAS = ("threads", "history", "cupti")
+"""What `--extras` may name. `BLACKBOX_AGENT_EXTRAS` is taken as it is: probes of the user's own may know others."""
 
 
 class PlainRun:
@@ -45,6 +47,8 @@ def plain_run(words: "Sequence[str]") -> PlainRun | None:
         if not value or value.startswith("-"):
             return None
         given[name] = value
+    if any(word.strip().lower() not in (*EXTRAS, "") for word in given.get("--extras", "").split(",")):
+        return None
     return PlainRun(left, given.get("--socket"), given.get("--extras")) if left else None
 
 

@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import sys
-from argparse import Action, ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import Action, ArgumentError, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from typing import Any, NamedTuple, NoReturn, Protocol, cast
 
@@ -19,6 +19,14 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 EXIT_BROKEN_PIPE = 128 + signal.SIGPIPE
 
+WELCOME = """\
+Blackbox, the flight recorder for GPU memory: who holds it, what for, and what happened before it ran out.
+
+  blackbox serve                      watch this machine's GPUs (--demo: a simulated machine, no GPU needed)
+  blackbox stat                       who holds the memory now; 'blackbox top' follows it live
+  blackbox run -- python train.py     run a program so that its blocks, stacks and failures are recorded
+
+All commands: blackbox --help. What works on this machine, and what does not: blackbox doctor"""
 REST = "program"
 """The argument of 'run' that holds a list by itself: the program and its arguments."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -135,10 +143,37 @@ def _run(prog: str, argv: Sequence[str]) -> int:
 
 
 def _dispatch(prog: str, argv: Sequence[str]) -> int:
+    if not argv and sys.stdout.isatty():
+        print(WELCOME)
+        return 0
     chosen = next((word for word in argv if not word.startswith("-")), None)
-    arguments = build_parser([chosen] if chosen else [], prog).parse_args(argv)
+    parser = build_parser([chosen] if chosen else [], prog)
+    _refuse_unknown_command(chosen)
+    arguments, unknown = parser.parse_known_args(argv)
+    command = next(command for command in COMMANDS if command.name == arguments.command)
+    if unknown:
+        _refuse_unknown(command, unknown)
     _refuse_lost_values(arguments)
-    return next(_load(command).run(arguments) for command in COMMANDS if command.name == arguments.command)
+    return _load(command).run(arguments)
+
+
+def _refuse_unknown_command(name: str | None) -> None:
+    from blackbox.model.text import did_you_mean
+
+    names = [command.name for command in COMMANDS]
+    if name is not None and name not in names:
+        hint = did_you_mean(name, names) or f"; there are {', '.join(names)}"
+        raise UsageError(f"there is no command {name!r}{hint} (see blackbox --help)")
+
+
+def _refuse_unknown(command: Command, words: Sequence[str]) -> NoReturn:
+    """Raises `UsageError` for words that the command does not know."""
+    from blackbox.model.text import did_you_mean
+
+    known = command_parser(command)._option_string_actions  # pyright: ignore[reportPrivateUsage]
+    flag = next((word.partition("=")[0] for word in words if word.startswith("-")), None)
+    hint = "" if flag is None else did_you_mean(flag, known)
+    raise UsageError(f"unrecognized arguments: {' '.join(words)}{hint} (see blackbox {command.name} --help)")
 
 
 def _refuse_lost_values(arguments: Namespace) -> None:
@@ -176,6 +211,15 @@ class _Parser(ArgumentParser):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._negative_number_matcher = _NO_FLAG
+
+    def _check_value(self, action: Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            from blackbox.model.text import did_you_mean
+
+            choices = [str(choice) for choice in action.choices]
+            raise ArgumentError(
+                action, f"invalid choice: {value!r} is none of {', '.join(choices)}{did_you_mean(str(value), choices)}"
+            )
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see {self.prog} --help)")

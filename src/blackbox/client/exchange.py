@@ -15,7 +15,9 @@ READ_BYTES = 256 * 1024
 BODY_BYTES_MAX = 64 * 1024 * 1024
 """A snapshot of 100,000 blocks takes 11 MB."""
 REASON_CHARS_MAX = 200
-"""Of an error's text, so that a page of HTML does not end up in a message of one line."""
+"""Of a text that is none of ours, so that a page of HTML does not end up in a message of one line."""
+OWN_REASON_CHARS_MAX = 8000
+"""Of plain text, as servers of ours refuse: whole, with all that could be asked for instead."""
 
 
 class Exchange:
@@ -85,7 +87,9 @@ class Exchange:
         if not self.refused:
             return
         status = self._parser.get_status_code()
-        text = " ".join(self._body.decode(errors="replace").split())[:REASON_CHARS_MAX]
+        is_plain = self._headers.get("content-type", "").startswith("text/plain")
+        most = OWN_REASON_CHARS_MAX if is_plain else REASON_CHARS_MAX
+        text = " ".join(self._body.decode(errors="replace").split())[:most]
         message = f"{self._server.label} answered {status}: {text or _phrase(status)}"
         raise StatusError(message, status, _retry_after(self._headers))
 

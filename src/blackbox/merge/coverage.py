@@ -8,9 +8,9 @@ from blackbox.model.block_arrays import ListedBlocks
 from blackbox.model.parts import AllocatorBlock
 from blackbox.model.snapshot import KernelMetrics
 
-NO_HISTORY = "no history of its allocator is recorded: `blackbox run --extras history`"
-NO_OWNERS = "who allocates is not asked for: `blackbox run --extras threads`"
-NO_TIMES = "when it allocates is not asked for: `blackbox run --extras threads`"
+NO_HISTORY = "no history of its allocator is recorded: `blackbox run --extras history -- PROGRAM`"
+NO_OWNERS = "who allocates is not asked for: `blackbox run --extras threads -- PROGRAM`"
+NO_TIMES = "when it allocates is not asked for: `blackbox run --extras threads -- PROGRAM`"
 NO_COUNTERS = "no source counts in its kernels"
 NOT_TOLD = "its allocator does not tell it"
 CAN_TELL_TIMES = "pytorch"

@@ -88,7 +88,7 @@ def _devices(moment: Moment, gpu: str | None) -> tuple[Device, ...]:
         for instance in family[1:]:
             if instance.uuid == gpu:
                 return (instance,)
-    raise UnknownGpuError(gpu)
+    raise UnknownGpuError(gpu, (parent.index for parent in parents))
 
 
 def _allocators(

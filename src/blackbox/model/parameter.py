@@ -5,7 +5,7 @@ from typing import Any, Generic, Literal, NewType, TypeVar
 
 from msgspec import Struct
 
-from blackbox.model.text import duration_seconds
+from blackbox.model.text import did_you_mean, duration_seconds
 
 T = TypeVar("T")
 TimeText = NewType("TimeText", str)
@@ -69,7 +69,7 @@ def _word_of(allowed: tuple[T, ...]) -> Callable[[str], T]:
 
     def parse(text: str) -> T:
         if text not in words:
-            raise ValueError(f"{text!a:.40} is none of {', '.join(words)}")
+            raise ValueError(f"{text!a:.40} is none of {', '.join(words)}{did_you_mean(text, words)}")
         return words[text]
 
     return parse

@@ -3,6 +3,7 @@
 import math
 import re
 import signal
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -24,6 +25,8 @@ _DURATION = re.compile(
 DURATION_FORMS = "500ms, 90s, 15m, 1h30m, 24h, 7d, 1w"
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]*)?) ?([KMGTkmgt]?)(?:i?B)?")
 SIZE_FORMS = "500M, 2G"
+WORD_CHARS_MAX = 60
+"""Of what is compared with known words: none of them is longer."""
 
 
 def size(count: float) -> str:
@@ -119,3 +122,11 @@ def rfc3339(timestamp: float) -> str:
 def rfc3339_seconds(text: str) -> float:
     """Unix seconds of a time that `rfc3339` printed. Raises `ValueError`."""
     return datetime.fromisoformat(text).timestamp()
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'stat'?`, or nothing where no known word is close."""
+    import difflib
+
+    close = difflib.get_close_matches(word[:WORD_CHARS_MAX], list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,6 +1,6 @@
 """Ways to ask for a snapshot, and what each leaves out."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Literal, NamedTuple
 
 from msgspec import structs
@@ -24,7 +24,11 @@ class Shape(NamedTuple):
 
 
 class UnknownGpuError(LookupError):
-    """The machine has no such GPU."""
+    """The machine has no such GPU. Its text is one line that says which there are."""
+
+    def __init__(self, asked: str, indices: Iterable[int]) -> None:
+        there = ", ".join(map(str, sorted(set(indices)))) or "none"
+        super().__init__(f"no GPU {asked!a:.80}: there are {there}; UUIDs are taken, too")
 
 
 def with_blocks(snapshot: Snapshot, detail: ShapeDetail, blocks_max: int) -> Snapshot:

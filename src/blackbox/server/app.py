@@ -89,7 +89,7 @@ class App:
         if isinstance(error, HTTPError):
             return text(error.status, error.reason)
         if isinstance(error, UnknownGpuError):
-            return text(404, f"no GPU {str(error)!a:.80}")
+            return text(404, str(error))
         logger.error("%s %s failed", request.method, request.target.path, exc_info=error)
         self.context.stats.errors_total += 1
         return text(500)

@@ -50,6 +50,7 @@ def configure(parser: ArgumentParser) -> None:
     """Which file, and how to print it."""
     kinds = "; ".join(f"{', '.join(importer.suffixes)} - {importer.what}" for importer in IMPORTERS)
     parser.add_argument("file", metavar="FILE", help=kinds)
+    parser.add_argument("--json", action="store_true", help="JSON, which it always is")
     parser.add_argument("--compact", action="store_true", help="on one line")
 
 

@@ -16,7 +16,7 @@ def configure(parser: ArgumentParser) -> None:
     """What the agent should do, and the program."""
     parser.add_argument("--socket", metavar="PATH", help="the server's agent socket (default: found by itself)")
     parser.add_argument(
-        "--extras", metavar="NAMES", help="what costs more, separated by commas: threads, history, cupti"
+        "--extras", metavar="NAMES", help=f"what costs more, separated by commas: {', '.join(launch.EXTRAS)}"
     )
     parser.add_argument("--ncu", action="store_true", help="under Nsight Compute, which counts in every kernel (slow)")
     parser.add_argument(
@@ -37,6 +37,7 @@ def run(arguments: Namespace) -> int:
         return _attach(arguments, program)
     if not program:
         raise UsageError("which program? blackbox run -- PROGRAM ...")
+    _refuse_unknown_extras(arguments.extras)
     sys.stdout.flush()
     changed = launch.environment(os.environ, arguments.socket, arguments.extras)
     if arguments.ncu:
@@ -47,6 +48,16 @@ def run(arguments: Namespace) -> int:
         return launch.become(program, changed)
     except ValueError as error:
         raise UsageError(f"{program[0]!r}: {error}") from None
+
+
+def _refuse_unknown_extras(text: str | None) -> None:
+    """Raises `UsageError`. A probe of the user's own may know others, which the variable takes."""
+    from blackbox.model.text import did_you_mean
+
+    for word in filter(None, (part.strip().lower() for part in (text or "").split(","))):
+        if word not in launch.EXTRAS:
+            hint = did_you_mean(word, launch.EXTRAS)
+            raise UsageError(f"--extras: {word!r} is none of {', '.join(launch.EXTRAS)}{hint}")
 
 
 def _attach(arguments: Namespace, program: list[str]) -> int:

@@ -1,6 +1,5 @@
 """The settings in force: a flag beats a variable, which beats the settings file, which beats the default."""
 
-import difflib
 import os
 import tomllib
 from argparse import Namespace
@@ -12,6 +11,7 @@ from blackbox import paths
 from blackbox.cli.common import parsers
 from blackbox.cli.common.settings_options import Option, all_options
 from blackbox.errors import UsageError
+from blackbox.model.text import did_you_mean
 from blackbox.settings import Settings
 
 CONFIG_VARIABLE = "BLACKBOX_CONFIG"
@@ -90,8 +90,7 @@ def _check_keys(path: Path, written: Mapping[str, object]) -> None:
     known = [option.key for option in all_options()]
     for key in written:
         if key not in known:
-            close = difflib.get_close_matches(key.replace("-", "_"), known, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
+            hint = did_you_mean(key.replace("-", "_"), known) or f"; known are {', '.join(known)}"
             raise UsageError(f"settings file {path}: unknown key {key!r}{hint}")
 
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from blackbox.model.endpoint import Endpoint
 from blackbox.model.parameter import Parameter, TimeText
+from blackbox.model.text import did_you_mean
 from blackbox.model.times import unix_seconds
 from blackbox.server.http.request import HTTPError
 
@@ -61,7 +62,8 @@ def query_of(endpoint: Endpoint, given: tuple[tuple[str, str], ...]) -> Query:
         if endpoint.accepts_any_parameter and name not in known:
             continue
         if name not in known:
-            raise HTTPError(400, f"unknown parameter {name!a:.40}: there are {', '.join(known) or 'none'}")
+            there = ", ".join(known) or "none"
+            raise HTTPError(400, f"unknown parameter {name!a:.40}: there are {there}{did_you_mean(name, known)}")
         if name in values:
             raise HTTPError(400, f"parameter {name!a:.40} is given twice")
         if not value:
