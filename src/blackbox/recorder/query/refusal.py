@@ -1,12 +1,19 @@
 """The moment of a refusal itself: the last reading before it, with the process that was refused as its own agent saw
 it at that instant."""
 
+from collections import defaultdict
+
 from msgspec import structs
 
 from blackbox.model.event import Event, OutOfMemory
 from blackbox.model.moment import Moment
-from blackbox.model.parts import Allocator, Device, Memory
+from blackbox.model.parts import Allocator, AllocatorBlock, BlockType, Device, Memory, OwningStack
 from blackbox.model.sample import Sample
+
+STACKS_MAX = 256
+"""Told by themselves, the largest: four times what an agent tells while its program runs."""
+Owner = tuple[int, BlockType, str | None]
+"""Number of a stack, type and subtype of its blocks."""
 
 
 def at_refusal(before: Moment, event: Event) -> Moment:
@@ -14,10 +21,41 @@ def at_refusal(before: Moment, event: Event) -> Moment:
     oom = event.oom
     if oom is None or oom.allocator is None:
         return before
-    told = structs.replace(oom.allocator, taken_at=before.taken_at)
+    told = structs.replace(_with_stacks(oom, oom.allocator), taken_at=before.taken_at)
     place = _place(before, told)
     samples = tuple(_with(sample, told, oom, holds=number == place) for number, sample in enumerate(before.samples))
     return structs.replace(before, timestamp=event.timestamp, samples=samples)
+
+
+def _with_stacks(oom: OutOfMemory, allocator: Allocator) -> Allocator:
+    """With the stack of each live block, where the agent told them with the history."""
+    blocks = allocator.blocks
+    if blocks is None or not oom.block_stacks or len(oom.block_stacks) != len(blocks):
+        return allocator
+    held: defaultdict[Owner, list[int]] = defaultdict(list)
+    owners = [_owner(block, number) for block, number in zip(blocks, oom.block_stacks, strict=True)]
+    for block, owner in zip(blocks, owners, strict=True):
+        if owner is not None:
+            held[owner].append(block.size)
+    largest = sorted(held, key=lambda owner: -sum(held[owner]))[:STACKS_MAX]
+    places = {owner: place for place, owner in enumerate(largest)}
+    return structs.replace(
+        allocator,
+        blocks=tuple(
+            structs.replace(block, stack=None if owner is None else places.get(owner))
+            for block, owner in zip(blocks, owners, strict=True)
+        ),
+        stacks=tuple(
+            OwningStack(oom.stacks[number], sum(held[owner]), len(held[owner]), type_, subtype, place)
+            for place, owner in enumerate(largest)
+            for number, type_, subtype in (owner,)
+        ),
+    )
+
+
+def _owner(block: AllocatorBlock, number: int) -> Owner | None:
+    """None of a free block, and where its stack is not known."""
+    return (number, block.type, block.subtype) if number >= 0 and block.state == "active" else None
 
 
 def _place(moment: Moment, told: Allocator) -> int:
