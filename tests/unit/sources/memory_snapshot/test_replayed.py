@@ -4,9 +4,16 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from blackbox.report import build_report
 from blackbox.report.snapshot_file import of_snapshot_file
 from blackbox.sources.memory_snapshot.replayed import Told, read_replayed
+from tests import genuine
+from tests.caching_allocator import MIB as ALLOCATOR_MIB
+from tests.caching_allocator import CachingAllocator
+from tests.simple_replay import simple_peak
+from tests.traced_programs import STACKS
 
 MIB = 1024**2
 BASE = 0x7F00_0000_0000
@@ -123,3 +130,45 @@ def test_a_malformed_history_costs_only_itself(tmp_path: Path) -> None:
     assert report.growth.steps == 0, "the stacks of the blocks are there all the same"
     assert report.cache is not None
     assert report.cache.reserved_bytes == 20 * MIB
+
+
+RECORDED = Path(__file__).parents[3] / "recorded/h200-580.159.04/torch-snapshot.pickle"
+TOLERANCE = 0.0005
+"""By which a peak may differ from that of an independent replay."""
+
+
+def check_against_a_second_replay(written: dict[str, Any]) -> None:
+    found = read_replayed(written)
+    assert found is not None
+    for device in found.devices:
+        peak = device.peak
+        other = simple_peak(written, device.gpu)
+        assert peak.bytes == pytest.approx(other.bytes, rel=TOLERANCE)
+        assert peak.requested_bytes == pytest.approx(other.requested, rel=TOLERANCE)
+        assert peak.bytes <= peak.reserved_bytes
+        for shares in (peak.by_category, peak.by_stack, peak.by_pool):
+            assert sum(share.bytes for share in shares) == peak.bytes, "exactly"
+
+
+@pytest.mark.parametrize("name", ["report-cpp-frames-first", "report-expandable-already-on", "report-oom-then-unwound"])
+def test_a_case_has_the_peak_of_a_second_replay(name: str) -> None:
+    check_against_a_second_replay(pickle.loads(genuine.case(f"{name}/snapshot.pickle").read_bytes()))
+
+
+def test_a_genuine_file_has_the_peak_of_a_second_replay() -> None:
+    sample = genuine.sample("torch-memory-snapshot-user-metadata.pickle")
+    check_against_a_second_replay(pickle.loads(sample.read_bytes()))
+
+
+def test_the_recorded_file_has_the_peak_of_a_second_replay() -> None:
+    check_against_a_second_replay(pickle.loads(RECORDED.read_bytes()))
+
+
+def test_the_second_replay_sees_rests_that_stay_with_their_block() -> None:
+    allocator = CachingAllocator()
+    first = allocator.alloc(19 * ALLOCATOR_MIB + 512, frames=STACKS[0])
+    allocator.free(first, frames=STACKS[0])
+    allocator.alloc(19 * ALLOCATOR_MIB + 1024, frames=STACKS[1])
+    written = allocator.snapshot((2, 12))
+    assert simple_peak(written, 0).bytes == 20 * ALLOCATOR_MIB
+    check_against_a_second_replay(written)
