@@ -9,7 +9,7 @@ from blackbox.model.identity import StartTimes
 from blackbox.model.query import Aggregate, History, Series
 from blackbox.model.series import METRIC_KEYS
 from blackbox.model.visibility import sees
-from blackbox.recorder.query.buckets import RunSlice, TimeBuckets, number
+from blackbox.recorder.query.buckets import RunSlice, TimeBuckets, bucket_rows, number
 from blackbox.recorder.storage.layout import SeriesKey
 from blackbox.recorder.storage.rollup import Summary, percentile, pool, pooled_percentile, samples, summaries, summarise
 from blackbox.recorder.storage.tier_reader import TierReader
@@ -79,7 +79,7 @@ def history(tiers: Sequence[TierReader], query: HistoryQuery, points: int) -> Hi
         from_=query.since,
         to=query.until,
         step_seconds=step,
-        series=tuple(sorted(map(_series, largest[:SERIES_MAX]), key=_order)),
+        series=tuple(sorted((_series(one, step) for one in largest[:SERIES_MAX]), key=_order)),
         series_omitted=max(0, len(largest) - SERIES_MAX),
     )
 
@@ -96,8 +96,13 @@ def found_series(tiers: Sequence[TierReader], query: HistoryQuery, points: int) 
     found: dict[tuple[object, ...], TimeBuckets] = {}
     starts = StartTimes()
     for part in chain(first, slices):
+        rows = bucket_rows(part, step)
         for key, place in part.places:
-            found.setdefault(key.identity(starts), TimeBuckets(step)).add(key, part, place)
+            identity = key.identity(starts)
+            buckets = found.get(identity)
+            if buckets is None:
+                buckets = found[identity] = TimeBuckets()
+            buckets.add(key, part, place, rows)
     return FoundSeries(step, sorted((one for one in found.values() if one), key=lambda one: one.peak, reverse=True))
 
 
@@ -205,13 +210,13 @@ def _aggregate(parts: _Parts) -> Aggregate:
     )
 
 
-def _series(buckets: TimeBuckets) -> Series:
+def _series(buckets: TimeBuckets, step: float) -> Series:
     subject, metric = buckets.key
     return Series(
         gpu=subject.gpu,
         pid=subject.pid,
         metric=metric.key,
-        points=buckets.points(),
+        points=buckets.points(step),
         gpu_uuid=subject.gpu_uuid,
         name=subject.name,
         start_time=subject.start_time,

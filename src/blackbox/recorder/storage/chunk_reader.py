@@ -10,7 +10,7 @@ from typing import Any, Self
 from blackbox.recorder.storage.compression import DamageError, DeltaCodec, unpack
 from blackbox.recorder.storage.database import COUNTED_VERSION, READ_ERRORS, open_for_reading, version_of
 from blackbox.recorder.storage.frames import Frame, unpack_frames
-from blackbox.recorder.storage.layout import Layout
+from blackbox.recorder.storage.layout import Layout, LayoutCache
 from blackbox.recorder.storage.row_count import read_row_count
 from blackbox.recorder.storage.rows import LAYOUT, Run, check_row, layout_id, packed_run, tail_runs, unpack_row
 
@@ -20,6 +20,9 @@ NEVER = -1e300, 1e300
 TOUCHING = """(until >= ? AND since <= ?) OR typeof(since) <> 'real' OR typeof(until) <> 'real'
 OR since NOT BETWEEN 0 AND 1e11 OR until NOT BETWEEN 0 AND 1e11"""
 """Rows of a range. Those whose times make no sense are looked at, too: what is damaged must not hide."""
+
+_layouts = LayoutCache()
+"""Chunks of a tier mostly have the same."""
 
 SqlRow = tuple[Any, ...]
 
@@ -115,7 +118,7 @@ class ChunkReader:
             found = self._ask("SELECT body FROM layout WHERE id = ?", number)
             if not found:
                 raise DamageError("layout: missing")
-            layout = Layout.unpacked(found[0][0])
+            layout = _layouts.unpacked(found[0][0])
             if layout.id != number:
                 raise DamageError("layout: another one")
             self._layouts[number] = layout

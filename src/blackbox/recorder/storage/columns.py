@@ -39,6 +39,8 @@ WIDTHS: tuple[Width, ...] = ("b", "h", "i", "q")
 """Codes of `array`: 1, 2, 4 and 8 bytes."""
 ROWS_MAX = 1 << 16
 """In one blob: a minute at the shortest interval has 600. A column that stands still claims its rows for nothing."""
+COLUMNS_ADDED_UP_MAX = 8
+"""Columns whose place is found by adding up the sizes before it; for more, all places are made."""
 COLUMNS_MAX = 1 << 20
 """Five statistics of the numbers of 8 GPUs x 1,000 processes are a quarter of it."""
 Count = Annotated[int, Meta(ge=0)]
@@ -79,11 +81,15 @@ class Columns:
         self._body = unpack(blob)
         try:
             (length,) = _LENGTH.unpack_from(self._body)
-            self.rows, sizes, self._heads = _contents_decoder.decode(self._body[_LENGTH.size : _LENGTH.size + length])
+            contents = self._body[_LENGTH.size : _LENGTH.size + length]
+            self.rows, self._sizes, self._heads = _contents_decoder.decode(contents)
         except (struct.error, *DECODE_ERRORS) as error:
             raise DamageError(f"columns: {error}") from error
-        self._offsets = list(accumulate(sizes, initial=_LENGTH.size + length))
-        if len(sizes) != len(self._heads) or self._offsets[-1] != len(self._body):
+        self._asked = 0
+        self._starts: list[int] | None = None
+        """Where each column is, once many are asked for."""
+        self._start = _LENGTH.size + length
+        if len(self._sizes) != len(self._heads) or self._start + sum(self._sizes) != len(self._body):
             raise DamageError("columns: the head belongs to others")
 
     def __len__(self) -> int:
@@ -98,11 +104,21 @@ class Columns:
         if head.gaps and sum(head.gaps) != self.rows:
             raise DamageError("column: gaps of other rows")
         count = _present(head, self.rows)
-        stored = self._body[self._offsets[index] : self._offsets[index + 1]]
+        start = self._start_of(index)
+        stored = self._body[start : start + self._sizes[index]]
         if len(stored) != _stored_bytes(head, count):
             raise DamageError("column: of another length")
         numbers = _decode(head, stored, count)
         return _with_gaps(head.gaps, numbers) if head.gaps else numbers
+
+    def _start_of(self, index: int) -> int:
+        """Most queries want a few of hundreds of columns; who wants many has their places added up once."""
+        if self._starts is not None:
+            return self._starts[index]
+        self._asked += 1
+        if self._asked > COLUMNS_ADDED_UP_MAX:
+            self._starts = list(accumulate(self._sizes, initial=self._start))
+        return self._start + sum(self._sizes[:index])
 
 
 def encode(columns: Sequence[Sequence[float]]) -> bytes:

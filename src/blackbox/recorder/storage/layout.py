@@ -50,6 +50,10 @@ FIRST_METRICS: MetricKeys = {
 """Of layouts that do not name their metrics. Part of the format: it never changes, whatever is recorded."""
 
 
+LAYOUTS_KEPT = 8
+"""That of each tier, and of a machine whose processes come and go a few more."""
+SUBJECTS_KEPT = 1 << 13
+"""Of a layout that is kept: 8 GPUs x 1,000 processes; a recording of a stranger may name many more."""
 STAND_INS_MAX = 1000
 """A damaged or foreign recording may name anything."""
 
@@ -124,6 +128,26 @@ class Layout:
         for subject in self.subjects:
             for metric in metrics.get(subject.kind, ()):
                 yield SeriesKey(subject, metric)
+
+
+class LayoutCache:
+    """Layouts by the bytes they are stored as, which are all that they depend on: none is ever out of date. Once it is
+    full all are forgotten. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Layout] = {}
+
+    def unpacked(self, blob: object) -> Layout:
+        """The layout in `blob`. Raises `DamageError`."""
+        if not isinstance(blob, bytes):
+            return Layout.unpacked(blob)
+        known = self._known.get(blob)
+        if known is None:
+            known = Layout.unpacked(blob)
+            if len(known.subjects) <= SUBJECTS_KEPT:
+                kept = self._known if len(self._known) < LAYOUTS_KEPT else {}
+                self._known = {**kept, blob: known}
+        return known
 
 
 def keys_of(metrics: Mapping[SubjectKind, tuple[Metric, ...]]) -> MetricKeys:

@@ -11,7 +11,15 @@ from blackbox.recorder.storage.chunk_reader import NEVER, ChunkReader
 from blackbox.recorder.storage.chunk_writer import ChunkWriter
 from blackbox.recorder.storage.compression import pack
 from blackbox.recorder.storage.frames import Frame, to_bytes
-from blackbox.recorder.storage.layout import FIRST_METRICS, Layout, MetricKeys, keys_of
+from blackbox.recorder.storage.layout import (
+    FIRST_METRICS,
+    LAYOUTS_KEPT,
+    SUBJECTS_KEPT,
+    Layout,
+    LayoutCache,
+    MetricKeys,
+    keys_of,
+)
 from blackbox.recorder.storage.subjects import MACHINE, Subject
 from tests.recorded_moments import moment_at
 
@@ -50,6 +58,22 @@ def test_a_layout_without_names_has_the_first_metrics(of: tuple[Subject, ...]) -
     read = Layout.unpacked(pack(msgspec.msgpack.encode(of)))
     assert names_of(read) == [(one, key) for one in of for key in FIRST_METRICS[one.kind]]
     assert read.body == msgspec.msgpack.encode(of), "and keeps its id"
+
+
+@given(st.lists(st.tuples(st.lists(subjects, unique=True, max_size=3).map(tuple), metric_keys), max_size=12))
+def test_a_layout_that_is_kept_is_the_one_that_is_stored(told: list[tuple[tuple[Subject, ...], MetricKeys]]) -> None:
+    cache = LayoutCache()
+    for of, keys in told:
+        stored = Layout(of, keys).packed()
+        assert names_of(cache.unpacked(stored)) == names_of(Layout.unpacked(stored))
+        assert cache.unpacked(stored) is cache.unpacked(stored)
+        assert len(cache._known) <= LAYOUTS_KEPT
+
+
+def test_a_layout_of_very_many_subjects_is_not_kept() -> None:
+    cache = LayoutCache()
+    stored = Layout(tuple(Subject("process", pid=pid) for pid in range(SUBJECTS_KEPT + 1))).packed()
+    assert cache.unpacked(stored) is not cache.unpacked(stored)
 
 
 def test_rows_of_two_versions_stand_in_one_block(tmp_path: Path) -> None:
