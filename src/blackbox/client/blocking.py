@@ -13,6 +13,7 @@ from blackbox.client.errors import ClientError, UnreachableError, unreachable
 from blackbox.client.exchange import READ_BYTES, SILENCE_SECONDS_MAX, Exchange
 from blackbox.client.queries import Query, Time
 from blackbox.client.resume import EventProgress, Loss, Progress, SnapshotProgress, StreamEvent, decode
+from blackbox.client.rows import Rows
 from blackbox.client.target import Target
 from blackbox.model import endpoints
 from blackbox.model.about import Coverage, OwnCost, ProcessCoverage, SettingInForce, SettingsInForce
@@ -122,15 +123,15 @@ class Client(BaseClient):
         limit: int | None = None,
         detail: EventDetail = "full",
         event: int | None = None,
-    ) -> tuple[NumberedEvent, ...]:
+    ) -> Rows[NumberedEvent]:
         """What happened, oldest first: in full, `light` (refusals without allocator and history), or `folded` (events
         alike as one, with `repeats`). Or the one event of an id; raises `StatusError` (404) where there is none."""
         query = queries.events(since, until, kind, limit, detail, event)
-        return queries.answer(self.ask(query), EventList).events
+        return Rows(queries.answer(self.ask(query), EventList).events)
 
-    def dumps(self, *, limit: int | None = None) -> tuple[DumpInfo, ...]:
+    def dumps(self, *, limit: int | None = None) -> Rows[DumpInfo]:
         """The dumps kept beside the recording, oldest first."""
-        return queries.answer(self.ask(queries.dumps(limit)), DumpList).dumps
+        return Rows(queries.answer(self.ask(queries.dumps(limit)), DumpList).dumps)
 
     def report(self, *, event: int | None = None, dump: str | None = None) -> dict[str, Any]:
         """What led to an event (its id), or what is in a dump (its name): causes, figures, advice. docs/reports.md has
@@ -149,22 +150,22 @@ class Client(BaseClient):
         gpu: str | int | None = None,
         pid: int | None = None,
         metric: str | None = None,
-    ) -> tuple[Aggregate, ...]:
+    ) -> Rows[Aggregate]:
         """What each series came to over a window (`15m`, `7d`; default five minutes)."""
         query = queries.aggregated(window, until, gpu, pid, metric)
-        return queries.answer(self.ask(query), Aggregated).aggregates
+        return Rows(queries.answer(self.ask(query), Aggregated).aggregates)
 
     def forecast(self) -> Forecast:
         """When memory will be full, where it steadily fills. Predictions, with their evidence."""
         return queries.answer(self.ask(queries.forecast()), Forecast)
 
-    def coverage(self, *, gpu: str | int | None = None) -> tuple[ProcessCoverage, ...]:
+    def coverage(self, *, gpu: str | int | None = None) -> Rows[ProcessCoverage]:
         """What each process lets Blackbox see of its memory, and why not more."""
-        return queries.answer(self.ask(queries.coverage(gpu)), Coverage).processes
+        return Rows(queries.answer(self.ask(queries.coverage(gpu)), Coverage).processes)
 
-    def settings(self) -> tuple[SettingInForce, ...]:
+    def settings(self) -> Rows[SettingInForce]:
         """The server's settings, and where each was set."""
-        return queries.answer(self.ask(Query(endpoints.SETTINGS)), SettingsInForce).settings
+        return Rows(queries.answer(self.ask(Query(endpoints.SETTINGS)), SettingsInForce).settings)
 
     def status(self) -> OwnCost:
         """What the server itself takes and does."""

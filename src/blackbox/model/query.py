@@ -1,7 +1,7 @@
 """Answers to questions about the recording. Times are Unix seconds, sizes bytes; what follows from other numbers by
 reasoning stands in a forecast or an advice, never beside measured ones."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct, field
 
@@ -47,6 +47,19 @@ class History(Struct, frozen=True, kw_only=True):
     """The machine, then the GPUs, each with its processes."""
     series_omitted: int
     """Beyond the most that one answer holds."""
+
+    def to_pandas(self) -> Any:
+        """A `pandas.DataFrame` with a line per point: `time` (UTC), `gpu`, `pid`, `name`, `metric`, `min`, `mean`,
+        `max`. Raises `ImportError` where there is no pandas."""
+        from blackbox.model.notebook import history_frame
+
+        return history_frame(self)
+
+    def _repr_html_(self) -> str:
+        """Its series as a table."""
+        from blackbox.model.notebook import history_html
+
+        return history_html(self)
 
 
 class ChartSeries(Struct, frozen=True, kw_only=True):

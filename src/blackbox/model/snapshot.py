@@ -5,7 +5,7 @@ empty **and** named in the `unknown` of the same object, with the reason. Keys b
 All sizes are bytes.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -365,3 +365,16 @@ class Snapshot(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """True when the numbers come from the simulator (`--demo`)."""
     unknown: dict[str, str] = {}
     """Key of this object -> why its value was not measured. Absent when everything was."""
+
+    def to_pandas(self, of: Literal["processes", "gpus", "blocks", "threads", "engines"] = "processes") -> Any:
+        """A `pandas.DataFrame` with a line per process, or what `of` names; what nobody measured is missing in it.
+        Raises `ImportError` where there is no pandas."""
+        from blackbox.model.notebook import data_frame, rows_of
+
+        return data_frame(rows_of(getattr(self, of)))
+
+    def _repr_html_(self) -> str:
+        """Each GPU as a bar of its processes, and the processes as a table."""
+        from blackbox.model.notebook import snapshot_html
+
+        return snapshot_html(self)

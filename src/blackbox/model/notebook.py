@@ -1,0 +1,146 @@
+"""Answers as notebooks show them: tables, a map of the memory, and data frames where the user has pandas.
+
+A value that nobody measured is "n/a" with its reason, and missing in a data frame: never the 0 of the answer. The
+answers import this module when they are shown, so it knows them by their keys alone.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from html import escape
+from typing import Any
+
+from msgspec import Struct, structs
+
+from blackbox.model.text import rfc3339, size
+
+ROWS_MAX = 50
+"""Of one table in a notebook, whose file keeps every one of them; `to_pandas` has all."""
+CELL_CHARS_MAX = 80
+MAP_PARTS_MAX = 40
+"""Of one bar; what is smaller is drawn as one."""
+COLOURS = ("#3b82f6", "#f59e0b", "#10b981", "#8b5cf6", "#ef4444", "#06b6d4", "#84cc16", "#ec4899")
+"""Told apart on light and on dark; neighbours differ."""
+UNATTRIBUTED, DRIVER, FREE = "#94a3b8", "#475569", "transparent"
+NO_PANDAS = "to_pandas() needs pandas, which is yours to install: pip install pandas"
+
+Row = Mapping[str, Any]
+
+
+def rows_of(answers: Iterable[Struct]) -> list[Row]:
+    """Each as a row; what its `unknown` names is None."""
+    return [_row(answer) for answer in answers]
+
+
+def data_frame(rows: Sequence[Row], columns: Sequence[str] | None = None) -> Any:
+    """A `pandas.DataFrame`. Raises `ImportError` where there is no pandas."""
+    try:
+        import pandas  # pyright: ignore[reportMissingTypeStubs]
+    except ImportError:
+        raise ImportError(NO_PANDAS) from None
+    frame: Any = pandas
+    return frame.DataFrame(rows, columns=None if columns is None else list(columns))
+
+
+def table(answers: Sequence[Struct], columns: Sequence[str] | None = None) -> str:
+    """The answers as an HTML table, a row each."""
+    if not answers:
+        return "<em>nothing</em>"
+    names = list(columns or _plain_columns(answers[0]))
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{_cell(answer, name)}</td>" for name in names) + "</tr>" for answer in answers[:ROWS_MAX]
+    )
+    more = len(answers) - ROWS_MAX
+    note = f"<p>{more} more; to_pandas() has all of them</p>" if more > 0 else ""
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}"
+
+
+def bar(parts: Sequence[tuple[str, int, str]], total: int) -> str:
+    """A bar of parts (name, bytes, colour), as long as they are large; the rest of `total` stays free."""
+    shown = sorted(parts, key=lambda part: -part[1])[:MAP_PARTS_MAX]
+    rest = sum(part[1] for part in parts) - sum(part[1] for part in shown)
+    if rest > 0:
+        shown.append((f"{len(parts) - len(shown)} smaller ones", rest, UNATTRIBUTED))
+    pieces = "".join(
+        f'<span title="{escape(f"{name}: {size(held)}")}" '
+        f'style="display:inline-block;height:100%;width:{100 * held / total:.2f}%;background:{colour}"></span>'
+        for name, held, colour in shown
+        if held > 0 and total > 0
+    )
+    style = "height:1.2em;width:100%;max-width:60em;border:1px solid #94a3b8;white-space:nowrap;overflow:hidden"
+    return f'<div style="{style}">{pieces}</div>'
+
+
+def snapshot_html(snapshot: Any) -> str:
+    """Of a `Snapshot`: each GPU as a bar of its processes, and the processes as a table."""
+    parents = {gpu.parent_uuid for gpu in snapshot.gpus}
+    mark = "<strong>SIMULATED</strong> " if snapshot.simulated else ""
+    lines = [f"<p>{mark}{escape(snapshot.host)}, {escape(snapshot.timestamp)}</p>"]
+    for gpu in snapshot.gpus:
+        if gpu.uuid in parents:  # its slices are drawn
+            continue
+        holders = [process for process in snapshot.processes if process.gpu_uuid == gpu.uuid]
+        parts = [
+            (f"{process.name} ({process.pid})", process.used_bytes, COLOURS[place % len(COLOURS)])
+            for place, process in enumerate(holders)
+        ]
+        parts += [("unattributed", gpu.unattributed_bytes, UNATTRIBUTED), ("driver", gpu.driver_reserved_bytes, DRIVER)]
+        what = "" if gpu.parent_uuid is None else f", slice {gpu.uuid}"
+        told = f"GPU {gpu.index} {gpu.name}{what}: {size(gpu.used_bytes)} of {size(gpu.total_bytes)}"
+        lines.append(f"<p>{escape(told)}</p>{bar(parts, gpu.total_bytes)}")
+    columns = ("gpu", "pid", "name", "user", "used_bytes", "reserved_bytes", "allocated_bytes")
+    return "".join(lines) + table(snapshot.processes, columns)
+
+
+def history_frame(history: Any) -> Any:
+    """Of a `History`: a line per point. Raises `ImportError` where there is no pandas."""
+    rows = [
+        {
+            "time": datetime.fromtimestamp(start, UTC),
+            "gpu": series.gpu,
+            "pid": series.pid,
+            "name": series.name,
+            "metric": series.metric,
+            "min": least,
+            "mean": mean,
+            "max": largest,
+        }
+        for series in history.series
+        for start, least, mean, largest in series.points
+    ]
+    return data_frame(rows, ("time", "gpu", "pid", "name", "metric", "min", "mean", "max"))
+
+
+def history_html(history: Any) -> str:
+    """Of a `History`: its series as a table."""
+    told = f"{rfc3339(history.from_)} to {rfc3339(history.to)}, a point per {history.step_seconds:g} s"
+    return f"<p>{escape(told)}</p>{table(history.series, ('gpu', 'pid', 'name', 'metric'))}"
+
+
+def _row(answer: Struct) -> dict[str, Any]:
+    values = structs.asdict(answer)
+    unknown: Mapping[str, str] = values.pop("unknown", {})
+    return {name: None if name in unknown else value for name, value in values.items()}
+
+
+def _plain_columns(answer: Struct) -> list[str]:
+    """Those that fit into a cell."""
+    return [
+        name for name, value in structs.asdict(answer).items() if value is None or isinstance(value, (str, int, float))
+    ]
+
+
+def _cell(answer: Struct, name: str) -> str:
+    reason = getattr(answer, "unknown", {}).get(name)
+    if reason is not None:
+        return f'<span title="{escape(reason)}">n/a</span>'
+    value = getattr(answer, name)
+    if value is None:
+        return ""
+    if name.endswith("_bytes") and isinstance(value, int):
+        return escape(size(value))
+    if isinstance(value, float):
+        is_time = name in ("timestamp", "start_time", "since", "peak_at", "started_at")
+        return escape(rfc3339(value)) if is_time else f"{value:g}"
+    text = str(value)
+    return escape(text if len(text) <= CELL_CHARS_MAX else text[: CELL_CHARS_MAX - 1] + "…")
