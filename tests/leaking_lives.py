@@ -117,7 +117,8 @@ def _asked(
             for window in WINDOWS_SECONDS
         ]
         found = forecast(moment.timestamp, merge(moment), histories, NO_KV)
-        (outlook,) = [one for one in found.gpus if one.gpu_uuid == "MIG-0"]
+        whole, outlook = found.gpus
+        assert whole.full_in_seconds is None or whole.grower is not None, "also of the GPU that the slice is of"
         yield Told(ahead, outlook, row.pid, STARTED + own[0][0])
         ahead -= ASK_SECONDS
 

@@ -19,6 +19,8 @@ from tests.recordings import recorded
 from tests.serving import Serving
 
 SECONDS = 70
+LATE_SECONDS = 0.25
+"""Of every sample, so that no step of a history begins with one."""
 PID, HERS, HIS = 4711, 41_001, 41_002
 LEAK = ("model.py:3 forward", "train.py:9 <module>")
 
@@ -35,7 +37,7 @@ def at(second: int) -> Moment:
     row = process(PID, used_bytes=used, name="leaky", uid=HERS)
     whole = device(memory=memory(used=used))
     agents = sample((), source="agents", allocators=(held(second),))
-    return moment(sample([whole], [row]), agents, seq=second + 1, timestamp=TIMESTAMP + second)
+    return moment(sample([whole], [row]), agents, seq=second + 1, timestamp=TIMESTAMP + second + LATE_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +93,9 @@ def test_row_53_what_it_is_for_is_not_told_to_others(serving: Serving) -> None:
 
 
 def stacks(serving: Serving, viewer: int, more: str = "") -> Any:
-    reply = serving.ask(f"/vram/stacks?from={TIMESTAMP}&to={TIMESTAMP + 60}{more}", x_uid=str(viewer))
+    reply = serving.ask(
+        f"/vram/stacks?from={TIMESTAMP + LATE_SECONDS}&to={TIMESTAMP + LATE_SECONDS + 60}{more}", x_uid=str(viewer)
+    )
     assert reply.status == 200, reply.body
     return json.loads(reply.body)
 

@@ -82,10 +82,18 @@ def forecast(
     ]
     processes.sort(key=_urgency)
     growers = _growers(processes, snapshot, origin_of)
+    slices: dict[str, list[str]] = {}
+    for gpu in snapshot.gpus:
+        if gpu.parent_uuid is not None:
+            slices.setdefault(gpu.parent_uuid, []).append(gpu.uuid)
     return Forecast(
         timestamp=now,
         gpus=tuple(
-            _grown_by(_of_gpu(gpu, rises, _rises_on(gpu, snapshot, rises, starts)), processes, growers)
+            _grown_by(
+                _of_gpu(gpu, rises, _rises_on(gpu, snapshot, rises, starts)),
+                [one for one in processes if one.gpu_uuid in (gpu.uuid, *slices.get(gpu.uuid, ()))],
+                growers,
+            )
             for gpu in snapshot.gpus
         ),
         processes=tuple(
@@ -115,13 +123,13 @@ def _growers(processes: Sequence[Outlook], snapshot: Snapshot, origin_of: Origin
 
 
 def _grown_by(gpu: Outlook, processes: Sequence[Outlook], growers: Mapping[OutlookKey, Grower]) -> Outlook:
-    """The outlook of a GPU with the process on it that grows fastest."""
+    """The outlook of a GPU with the process that grows fastest of those on it."""
     if gpu.full_in_seconds is None:
         return gpu
     rates = {
         (one.gpu_uuid, one.pid, one.start_time): one.evidence.rate_bytes_per_second
         for one in processes
-        if one.gpu_uuid == gpu.gpu_uuid and one.evidence is not None
+        if one.evidence is not None
     }
     fastest = max(rates, key=lambda key: rates[key], default=None)
     return gpu if fastest is None else structs.replace(gpu, grower=growers.get(fastest))

@@ -48,8 +48,9 @@ def forecasted(context: Context, request: Request, viewer: Viewer, _query: Query
 def _origin(
     recording: Recording, latest: Published, process: Process, since: float, viewer_uid: int | None
 ) -> GrowthOrigin | None:
-    """What the process has grown by since then; None where that is not recorded."""
-    moment = recording.moment_at(since)
+    """What the process has grown by since then, or since the recording began; None where that is not recorded."""
+    span = recording.span()
+    moment = None if span is None else recording.moment_at(max(since, span[0]))
     if moment is None:
         return None
     try:
