@@ -13,7 +13,7 @@ def main() -> int:
     it is imported."""
     try:
         run = launch.plain_run(sys.argv[1:])
-        if run is not None:
+        if run is not None and not launch.is_watched(is_quiet=run.is_quiet):
             return launch.become(run.program, launch.environment(os.environ, run.socket, run.extras))
     except ValueError:
         pass  # the whole command line says what is wrong with these words

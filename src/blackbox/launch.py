@@ -14,6 +14,7 @@ SHIM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "agent", "shim")
 """On `PYTHONPATH` it brings the agent into Pythons that have no Blackbox installed."""
 OPTIONS = ("--socket", "--extras")
 """Of `blackbox run`: what needs no more than an environment."""
+QUIET = ("--quiet", "-q")
 EXTRAS = ("threads", "history", "cupti")
 """What `--extras` may name. `BLACKBOX_AGENT_EXTRAS` is taken as it is: probes of the user's own may know others."""
 
@@ -21,9 +22,12 @@ EXTRAS = ("threads", "history", "cupti")
 class PlainRun:
     """A command line of `blackbox run` that asks for nothing but a program and its environment."""
 
-    __slots__ = ("extras", "program", "socket")
+    __slots__ = ("extras", "is_quiet", "program", "socket")
 
-    def __init__(self, program: "Sequence[str]", socket: "str | None", extras: "str | None") -> None:
+    def __init__(
+        self, program: "Sequence[str]", socket: "str | None", extras: "str | None", *, is_quiet: bool = False
+    ) -> None:
+        self.is_quiet = is_quiet
         self.program = program
         self.socket = socket
         self.extras = extras
@@ -34,11 +38,15 @@ def plain_run(words: "Sequence[str]") -> PlainRun | None:
     if not words or words[0] != "run":
         return None
     given: dict[str, str] = {}
+    is_quiet = False
     left = list(words[1:])
     while left and left[0].startswith("-"):
         word = left.pop(0)
         if word == "--":
             break
+        if word in QUIET:
+            is_quiet = True
+            continue
         name, is_joined, value = word.partition("=")
         if name not in OPTIONS:
             return None
@@ -49,7 +57,12 @@ def plain_run(words: "Sequence[str]") -> PlainRun | None:
         given[name] = value
     if any(word.strip().lower() not in (*EXTRAS, "") for word in given.get("--extras", "").split(",")):
         return None
-    return PlainRun(left, given.get("--socket"), given.get("--extras")) if left else None
+    return PlainRun(left, given.get("--socket"), given.get("--extras"), is_quiet=is_quiet) if left else None
+
+
+def is_watched(*, is_quiet: bool) -> bool:
+    """Whether somebody at a terminal wants to hear what is recorded."""
+    return not is_quiet and os.isatty(2)
 
 
 def become(program: "Sequence[str]", environ: "Mapping[str, str]") -> int:

@@ -89,3 +89,14 @@ def test_a_pipe_gets_json_whatever_the_terminal_would_show(server: RunningServer
         done = blackbox(*words, "--url", server.url, env=environment(tmp_path, TERM="xterm-256color"))
         assert (done.returncode, done.stderr) == (0, "")
         assert json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(("program", "code"), [("exit 5", 5), ("kill -TERM $$", -15), ("echo hello", 0)])
+def test_a_program_run_at_a_terminal_ends_as_it_does_by_itself(program: str, code: int, tmp_path: Path) -> None:
+    words = ("run", "--", "sh", "-c", program)
+    found, shown = once_in_terminal(*words, home=tmp_path, BLACKBOX_PORT="1")
+    assert found == code
+    assert shown.startswith("blackbox: no server listens, so nothing is recorded")
+    assert ("hello" in shown) == ("hello" in program)
+    found, quiet = once_in_terminal("run", "--quiet", *words[1:], home=tmp_path, BLACKBOX_PORT="1")
+    assert (found, "blackbox" in quiet) == (code, False)

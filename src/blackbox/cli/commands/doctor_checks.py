@@ -84,6 +84,7 @@ def examine(machine: Machine) -> Iterator[Finding]:
     yield recording(machine)
     yield file_limit(machine, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     yield server(machine)
+    yield from inside(machine)
 
 
 def python() -> Finding:
@@ -276,3 +277,19 @@ def server(machine: Machine) -> Finding:
         return Finding(subject="server", level="fail", text=str(error), remedy="stop it, or serve on another port")
     kind = "a simulated machine" if snapshot.simulated else f"{len(snapshot.gpus)} GPUs"
     return Finding(subject="server", level="ok", text=f"{url} answers for {kind}, sample {snapshot.seq}")
+
+
+def inside(machine: Machine) -> Iterator[Finding]:
+    """Which programs report to the server from inside, and which engines it found; nothing where none answers."""
+    client = Client(local_url(machine.settings), timeout_seconds=SERVER_SECONDS_MAX)
+    try:
+        processes, engines = client.coverage(), client.snapshot(blocks="none").engines
+    except ClientError:
+        return
+    silent = [one for one in processes if not one.sources]
+    text = f"{len(processes) - len(silent)} of {len(processes)} processes on GPUs report from inside"
+    remedy = "'blackbox agents' tells of each what it leaves out, and why" if silent else None
+    yield Finding(subject="agents", level="ok", text=text, remedy=remedy)
+    if engines:
+        names = ", ".join(f"{engine.kind} (pid {engine.pid})" for engine in engines)
+        yield Finding(subject="engines", level="ok", text=names)

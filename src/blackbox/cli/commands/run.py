@@ -1,6 +1,7 @@
 """Run a program with the agent in it, so that the server sees inside: blackbox run -- python train.py
 
-The program's exit code, output and signals are its own; every Python it starts gets the agent as well.
+The program's exit code, output and signals are its own; every Python it starts gets the agent as well. At a terminal
+a line on stderr tells before it whether a server listens, and one after it what was recorded (not with --quiet).
 BLACKBOX_AGENT=0 keeps the agent out, here and everywhere.
 """
 
@@ -18,6 +19,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--extras", metavar="NAMES", help=f"what costs more, separated by commas: {', '.join(launch.EXTRAS)}"
     )
+    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing, at a terminal neither")
     parser.add_argument("--ncu", action="store_true", help="under Nsight Compute, which counts in every kernel (slow)")
     parser.add_argument(
         "--attach",
@@ -45,6 +47,10 @@ def run(arguments: Namespace) -> int:
 
         return run_ncu.run(program, changed)
     try:
+        if launch.is_watched(is_quiet=arguments.quiet):
+            from blackbox.cli.commands import run_watched
+
+            return run_watched.run(program, changed)
         return launch.become(program, changed)
     except ValueError as error:
         raise UsageError(f"{program[0]!r}: {error}") from None

@@ -4,14 +4,12 @@ It starts the program, or from 2026.2.1 on attaches to one that runs already.
 """
 
 import shutil
-import signal
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 
 from blackbox.cli.commands.ncu_program import ATTACHES_SINCE, find_ncu
+from blackbox.cli.common.child import EXIT_SIGNAL_BASE, run_to_end
 from blackbox.errors import FailureError
 
 REPORTS = "rep_*.ncu-rep"
@@ -25,8 +23,6 @@ SECTIONS = (
 )
 """Sections rather than metrics: each knows what its metrics are called on the GPU at hand."""
 NO_NCU = "no ncu on PATH: Nsight Compute comes with the CUDA toolkit, or by itself from NVIDIA"
-EXIT_SIGNAL_BASE = 128
-_FORWARDED = (signal.SIGTERM, signal.SIGHUP)
 
 
 def run(program: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -78,27 +74,8 @@ def _reports() -> dict[Path, int]:
 
 
 def _run_to_end(command: Sequence[str], environ: Mapping[str, str]) -> int:
-    child: subprocess.Popen[bytes] | None = None
-    early: list[int] = []
-
-    def forward(number: int, _: FrameType | None) -> None:
-        if child is None:
-            early.append(number)
-        else:
-            child.send_signal(number)
-
-    for number in _FORWARDED:
-        signal.signal(number, forward)
-    signal.signal(signal.SIGINT, _leave_it_to_the_program)
     try:
-        child = subprocess.Popen(command, env=environ)
+        code = run_to_end(command, environ).code
     except OSError as error:
         raise FailureError(f"{command[0]}: {error.strerror}") from None
-    for number in early:
-        child.send_signal(number)
-    code = child.wait()
     return code if code >= 0 else EXIT_SIGNAL_BASE - code
-
-
-def _leave_it_to_the_program(_number: int, _frame: FrameType | None) -> None:
-    """Does nothing: the terminal sends SIGINT to the program as well."""

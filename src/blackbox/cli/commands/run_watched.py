@@ -1,0 +1,132 @@
+"""`blackbox run` at a terminal: a line before the program, whether anything is recorded, and one after it, what was."""
+
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from blackbox import launch
+from blackbox.cli.common import server_arguments
+from blackbox.cli.common.child import EXIT_SIGNAL_BASE, run_to_end
+from blackbox.client import Client, ClientError
+from blackbox.errors import BlackboxError
+from blackbox.model.query import History, NumberedEvent
+from blackbox.model.snapshot import Snapshot
+from blackbox.model.text import size
+from blackbox.terminal.figures import clock, plural, span
+from blackbox.wire.address import agent_paths
+
+CONNECT_SECONDS_MAX = 0.5
+"""A server that lives takes a connection at once."""
+FAILURES = ("oom", "crash")
+NO_SERVER = "no server listens, so nothing is recorded; 'blackbox serve' in another terminal records from then on"
+
+
+class Listening(NamedTuple):
+    """What was found before the program began."""
+
+    client: Client | None
+    """Of the server that answers; None without one."""
+    snapshot: Snapshot | None
+    agents: bool
+    """Whether it, or any, listens to agents."""
+
+
+def run(program: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Runs the program to its end; ends as it did. Raises `ValueError` for words that no program can be given."""
+    found = _find(environ)
+    _say(first_line(found, environ))
+    began = time.time()
+    try:
+        ended = run_to_end(program, environ)
+    except OSError as error:
+        _say(f"{program[0]}: {error.strerror}")
+        return launch.EXIT_NOT_FOUND if isinstance(error, FileNotFoundError) else launch.EXIT_NOT_EXECUTABLE
+    if found.client is not None:
+        _say(_last_line(found.client, ended.pid, began))
+    return ended.code if ended.code >= 0 else _end_by(-ended.code)
+
+
+def first_line(found: Listening, environ: Mapping[str, str]) -> str:
+    """Whether a server listens, and what it sees."""
+    if found.snapshot is None:
+        if found.agents:
+            return "a server listens to the program; it does not answer questions here, so what it sees is not told"
+        return NO_SERVER
+    gpus = sum(gpu.parent_uuid is None for gpu in found.snapshot.gpus)
+    sees = f"a server listens and sees {plural(gpus, 'GPU')}" + (
+        " (DEMO: simulated)" if found.snapshot.simulated else ""
+    )
+    if environ.get("BLACKBOX_AGENT", "").lower() in ("0", "off", "false", "no"):
+        return f"{sees}; BLACKBOX_AGENT keeps the agent out, so it is told what the driver tells, and no more"
+    if not found.agents:
+        return f"{sees}, but takes no reports of this user's programs: it records what the driver tells, and no more"
+    return f"{sees}; what the program holds is recorded"
+
+
+def last_line(
+    history: History, events: Sequence[NumberedEvent], pid: int, began: float, ended: float, *, stacks: bool
+) -> str:
+    """What was recorded of the process `pid`, and the command that shows it."""
+    failed = [event for event in events if event.kind in FAILURES and event.timestamp >= began]
+    held = [(high, one) for one in history.series if one.pid == pid for _, _, _, high in one.points if high is not None]
+    if not held and not failed:
+        return f"recorded {span(ended - began)}; the program used no GPU that the server sees. Next: blackbox agents"
+    text = f"recorded {span(ended - began)}"
+    if held:
+        most, where = max(held, key=lambda one: one[0])
+        text += f": process {pid} held {size(most)} of GPU {where.gpu} at most"
+    if failed:
+        what = "ran out of memory" if failed[-1].kind == "oom" else "crashed"
+        more = "" if stacks else "; --extras history would tell the stacks"
+        return f"{text}; it {what} at {clock(failed[-1].timestamp, ended)}{more}. Next: blackbox report"
+    return f"{text}. Next: blackbox history --from {clock(began, ended)[-8:]} --pid {pid}"
+
+
+def _last_line(client: Client, pid: int, began: float) -> str:
+    ended = time.time()
+    stacks = "history" in os.environ.get("BLACKBOX_AGENT_EXTRAS", "")
+    try:
+        history = client.history(since=began - 1, until=ended + 1, pid=pid)
+        events = [one for one in client.events(since=began, kind=FAILURES) if one.pid == pid or one.uid == os.getuid()]
+    except ClientError as error:
+        return f"what was recorded is not known: {error}"
+    return last_line(history, events, pid, began, ended, stacks=stacks)
+
+
+def _find(environ: Mapping[str, str]) -> Listening:
+    agents = any(map(_listens, agent_paths(environ, os.getuid())))
+    try:
+        client = server_arguments.client(Namespace(url=None, unix_socket=None))
+        return Listening(client, client.snapshot(blocks="none"), agents)
+    except BlackboxError:
+        return Listening(None, None, agents)
+
+
+def _listens(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(CONNECT_SECONDS_MAX)
+        try:
+            connection.connect(path)
+        except OSError:
+            return False
+    return True
+
+
+def _say(text: str) -> None:
+    print(f"blackbox: {text}", file=sys.stderr, flush=True)
+
+
+def _end_by(number: int) -> int:
+    """Ends by the signal that ended the program, so that whoever waits for us sees the same; without a core of ours."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    sys.stdout.flush()
+    if number != signal.SIGKILL:
+        signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    return EXIT_SIGNAL_BASE + number
