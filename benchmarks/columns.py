@@ -49,7 +49,7 @@ def run(plan: Plan) -> list[Row]:
 def _rows(plan: Plan, blocks: int) -> list[Row]:
     arrays, rows = lifelike(blocks, Random(1))
     seen = moment(1, processes=1)
-    snapshot, memory = merged(_with_blocks(seen, rows, arrays))
+    snapshot, memory = merged(with_blocks(seen, rows, arrays))
     body = to_json(snapshot)
     known = table_rows(memory, BLOCKS_MAX)
     fresh = [_anew(memory, rows, arrays) for _ in range(plan.rounds * 20)]
@@ -117,7 +117,8 @@ def lifelike(blocks: int, random: Random) -> tuple[BlockArrays, tuple[AllocatorB
     return columns, rows
 
 
-def _with_blocks(seen: Moment, rows: tuple[AllocatorBlock, ...], arrays: BlockArrays) -> Moment:
+def with_blocks(seen: Moment, rows: tuple[AllocatorBlock, ...], arrays: BlockArrays) -> Moment:
+    """The moment, its one process holding these blocks."""
     (sample,) = seen.samples
     (process,) = sample.processes
     held = sum(arrays.size)

@@ -72,7 +72,7 @@ def test_a_refusal_leads_to_its_moment_its_map_and_the_minutes_before_in_three_c
 
 def test_the_rise_before_it_is_seen_by_stack(open_page: OpenPage, refused: RunningServer) -> None:
     page = open_page(f"{refused.url}/#/timeline?bands=stack&range=all", expected=STALE)
-    expect(page.get_by_text(re.compile(r"by stack, of \d+ readings"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"by stack, at \d+ moments"))).to_be_visible()
     readings = page.get_by_role("complementary")
     expect(readings.get_by_text("layers.py:52 attention").first).to_be_visible()
     brush = page.get_by_role("slider", name="range shown")

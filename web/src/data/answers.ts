@@ -153,6 +153,19 @@ export interface Chart {
   recorded_from: number | null;
 }
 
+/** Live memory by stack, at some moments. */
+export interface StackHistory {
+  times: readonly number[];
+  series: readonly {
+    gpu_uuid: string;
+    pid: number;
+    name: string;
+    frames: readonly string[];
+    /** One for each time; null where the process told no stacks then. */
+    bytes: readonly (number | null)[];
+  }[];
+}
+
 export interface ProcessLife {
   name: string | null;
   start_time: number | null;

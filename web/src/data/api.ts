@@ -1,6 +1,6 @@
 /** Asks this server, and no other. Addresses are relative, so that the page works behind a prefix too. */
 
-import type { Aggregated, BlackboxEvent, Chart, Comparison, DumpInfo, Forecast, Health, OwnCost, Report, SettingInForce, Snapshot } from "./answers";
+import type { Aggregated, BlackboxEvent, Chart, Comparison, DumpInfo, Forecast, Health, OwnCost, Report, SettingInForce, Snapshot, StackHistory } from "./answers";
 
 /** What the server refused, in its own words. */
 export class Refusal extends Error {
@@ -41,9 +41,9 @@ export function askSnapshot(time: number | null, blocks: BlockDetail, event: num
   return time === null ? ask("vram", { blocks }, signal) : ask("vram/at", { t: time, blocks, event }, signal);
 }
 
-/** What lived by stack on one GPU, as of a time. */
-export function askStacksAt(time: number, gpu: string, signal: AbortSignal): Promise<Snapshot> {
-  return ask("vram/at", { t: time, blocks: "stacks", gpu }, signal);
+/** What lived by stack on one GPU, at some moments of a range. */
+export function askStacks(range: { from: number; to: number }, gpu: string, points: number): Promise<StackHistory> {
+  return ask("vram/stacks", { ...range, gpu, points });
 }
 
 export interface ColumnsWanted {

@@ -1,6 +1,6 @@
 /** The recording of one GPU as bands that stand on one another and add up to what is used. Pure. */
 
-import type { Chart, ChartSeries } from "./answers";
+import type { Chart, ChartSeries, StackHistory } from "./answers";
 import { grouped } from "./grouped";
 import { processKey, processLabel } from "./ledger";
 import { type Purpose, PURPOSE_OF, PURPOSES, ROW_COLOURS } from "./purpose";
@@ -92,6 +92,25 @@ export function bandsByPurpose(chart: Chart, gpuUuid: string): BandStack {
   }
   const bands = PURPOSES.map((purpose): Band => ({ key: purpose.key, name: purpose.name, purpose, values: sums.get(purpose.key)! }));
   return withRest(times, used, bands.filter((band) => band.key !== "unattributed"), processes);
+}
+
+/** Bands of the eight stacks that held most at any time; the others, and what has no stack, stand above them. `used` is what the
+ * GPU had in use at each of the times. */
+export function bandsByStack(history: StackHistory, gpuUuid: string, used: Values): BandStack {
+  const own = history.series
+    .filter((series) => series.gpu_uuid === gpuUuid && series.frames.length > 0)
+    .map((series, place) => ({ key: `${place}`, name: `${series.frames[0]!}, ${processLabel(series)}`, bytes: series.bytes, peak: Math.max(0, ...series.bytes.map((one) => one ?? 0)) }))
+    .toSorted((a, b) => b.peak - a.peak);
+  const sums = (rows: typeof own) => used.map((_, at) => rows.reduce((sum, row) => sum + (row.bytes[at] ?? 0), 0));
+  const ifRecorded = (values: readonly (number | null)[]): Values => used.map((value, at) => (value === null ? null : (values[at] ?? 0)));
+  const [largest, rest] = [own.slice(0, ROW_COLOURS.length), own.slice(ROW_COLOURS.length)];
+  const told = sums(own);
+  const bands: Band[] = [
+    ...largest.map(({ key, name, bytes }, index): Band => ({ key, name, purpose: { ...ROW_COLOURS[index]!, letter: String(index + 1) }, values: ifRecorded(bytes) })),
+    { key: "others", name: "other stacks", purpose: { ...PURPOSE_OF.get("unattributed")!, name: "other stacks" }, values: ifRecorded(sums(rest)) },
+    { key: "none", name: "free in caches, or no stack told", purpose: PURPOSE_OF.get("cached")!, values: used.map((value, at) => (value === null ? null : Math.max(0, value - told[at]!))) },
+  ];
+  return { times: [...history.times], bands: bands.filter((band) => band.values.some((value) => value !== null && value > 0)), used, lines: [] };
 }
 
 /** Adds what no process explains, and empties the bands where the GPU itself was not recorded. */

@@ -17,6 +17,21 @@ export interface FoundBlocks {
 
 export const blocks = signal<FoundBlocks>({ gpu: null, time: null, table: null, error: null });
 
+/** Parts with more blocks are unpacked in tasks of their own. */
+const LARGE_ROWS = 5000;
+const UNPACKED = ["address", "segment"] as const;
+
+/** Unpacks what every map needs, column by column, so that no task is long. */
+async function unpack(table: Table, gpu: string | null): Promise<void> {
+  for (const part of table.parts) {
+    if (part.rows < LARGE_ROWS || part.head.gpu_uuid !== gpu) continue;
+    for (const name of UNPACKED) {
+      part.numbers(name);
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+  }
+}
+
 /** Follows the page's time for a GPU (null: all of them); returns the way to stop. While the page is live only what has
  * changed since the answer before is sent, and nothing where there is no newer sample. */
 export function followBlocks(gpu: string | null): () => void {
@@ -36,6 +51,7 @@ export function followBlocks(gpu: string | null): () => void {
       const before = time === null ? newest : null;
       const answer = await askColumns({ gpu, time, event: time === null ? null : eventOf(route.peek()), since: before?.table.version ?? null, etag: before?.etag ?? null }, aborted);
       const table = take(answer, before?.table ?? null);
+      await unpack(table, gpu);
       if (time === null && answer !== null) newest = { table, etag: answer.etag };
       const known = blocks.peek();
       if (isWanted && (known.table !== table || known.time !== time || known.gpu !== gpu)) blocks.value = { gpu, time, table, error: null };

@@ -31,7 +31,7 @@ export function schemeOf(blocks: Blocks, colouring: Colouring, time: number): Sc
   }
 }
 
-/** Codes 0: not in use; then the inks given, for blocks in use. */
+/** Code 0: not in use; then the inks given, for blocks in use. */
 function scheme(blocks: Blocks, inks: readonly Purpose[], codeOf: (index: number) => number): Scheme {
   const codes = new Uint8Array(blocks.count);
   for (let index = 0; index < blocks.count; index++) if (isLivePurpose(blocks.purposes[index]!)) codes[index] = 1 + codeOf(index);
@@ -45,9 +45,10 @@ function ranked(blocks: Blocks, rowOf: ArrayLike<number>, names: readonly string
     if (isLivePurpose(blocks.purposes[index]!) && rowOf[index]! >= 0) bytes[rowOf[index]!]! += blocks.sizes[index]!;
   }
   const largest = names.map((_, row) => row).toSorted((a, b) => bytes[b]! - bytes[a]!).slice(0, ROW_COLOURS.length);
-  const rank = new Map(largest.map((row, place) => [row, place]));
+  const places = new Uint8Array(names.length).fill(largest.length);
+  largest.forEach((row, place) => (places[row] = place));
   const inks = [...largest.map((row, place) => ({ ...ROW_COLOURS[place]!, letter: String(place + 1), name: names[row]! })), others, ...(none === null ? [] : [none])];
-  return scheme(blocks, inks, (index) => (rowOf[index]! < 0 ? largest.length + 1 : (rank.get(rowOf[index]!) ?? largest.length)));
+  return scheme(blocks, inks, (index) => (rowOf[index]! < 0 ? largest.length + 1 : places[rowOf[index]!]!));
 }
 
 function byStack(blocks: Blocks): Scheme {
@@ -69,11 +70,13 @@ function byStack(blocks: Blocks): Scheme {
   );
   const starts: number[] = [];
   parts.reduce((first, { part }) => (starts.push(first), first + part.rows), 0);
+  let place = 0;
   for (let index = 0; index < blocks.count; index++) {
     const stack = column[index]!;
+    const row = blocks.rows[index]!;
     if (stack === 0) continue;
-    let place = starts.length - 1;
-    while (place > 0 && starts[place]! > blocks.rows[index]!) place--;
+    while (starts[place]! > row) place--;
+    while (place + 1 < starts.length && starts[place + 1]! <= row) place++;
     rowOf[index] = rows[place]![stack - 1] ?? -1;
   }
   return ranked(blocks, rowOf, names, textured("unattributed", "other stacks"), textured("opaque", "no stack told"));

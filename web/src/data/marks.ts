@@ -76,7 +76,7 @@ function headlineOf(event: BlackboxEvent, nameOf: (pid: number) => string | null
   if (event.oom !== undefined && event.pid !== undefined) {
     return `${nameOf(event.pid) ?? "process"} ${event.pid} ran out of memory: it asked for ${bytes(event.oom.requested_bytes)}`;
   }
-  return event.message.charAt(0).toUpperCase() + event.message.slice(1);
+  return /^\S+ \(pid /.test(event.message) ? event.message : event.message.charAt(0).toUpperCase() + event.message.slice(1); // a process's name is as it is
 }
 
 /** Names of processes that have ended, from the events of their life. */
@@ -109,5 +109,5 @@ function isRepeat(a: Mark, b: Mark): boolean {
   if (a.event.kind !== b.event.kind || a.event.gpu_uuid !== b.event.gpu_uuid) return false;
   if (a.event.kind === "threshold") return a.event.threshold?.above === b.event.threshold?.above;
   if (a.event.kind === "process_start" || a.event.kind === "process_exit") return a.event.process?.name === b.event.process?.name;
-  return a.event.kind === "xid" || a.event.kind === "ecc" ? a.event.code === b.event.code : a.event.kind === "oom";
+  return a.event.kind === "xid" || a.event.kind === "ecc" ? a.event.code === b.event.code : a.event.kind === "oom" || a.event.kind === "memory_growth";
 }

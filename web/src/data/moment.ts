@@ -29,6 +29,8 @@ export function followMoment(): () => void {
     try {
       const snapshot = await askSnapshot(time, "stacks", eventOf(route.peek()), aborted);
       const at = timeOf(snapshot);
+      // what lived is shown before what has changed is known; the changes of the answer before would be of another time
+      if (isWanted && !aborted.aborted) lived.value = { snapshot, before: time === null ? lived.peek().before : null, error: null };
       const before = whyNotRecorded(at - BEFORE_SECONDS) !== null ? null : await askComparison(at - BEFORE_SECONDS, time === null ? null : at, null).catch(() => null);
       if (isWanted && !aborted.aborted) lived.value = { snapshot, before, error: null };
     } catch (error) {

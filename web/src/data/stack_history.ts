@@ -1,134 +1,62 @@
-/** What each stack held over time. The recording keeps stacks with its readings and not as series, so some readings of the
- * range are asked for, one by one, and kept. */
+/** What each stack held over time: at some moments of the range, which the recording keeps with their stacks. */
 
 import { computed, effect, signal } from "@preact/signals";
-import type { Snapshot } from "./answers";
-import { askStacksAt, Refusal } from "./api";
-import type { Band, BandStack } from "./bands";
-import { processLabel } from "./ledger";
-import { PURPOSE_OF, ROW_COLOURS } from "./purpose";
+import type { StackHistory } from "./answers";
+import { askStacks } from "./api";
+import { type BandStack, bandsByStack, indexAt } from "./bands";
+import { recorded } from "./timeline";
 
-/** Readings over one range: enough to see where a rise begins, few enough to ask for. */
-export const READINGS = 24;
-/** A day's worth of looking around. */
-const KEPT_MAX = 400;
-const STEPS = [2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400] as const;
+/** Moments of one range: enough to see where a rise begins; each is read whole by the server. */
+const MOMENTS = 40;
+/** Share of a range after which it is asked for again. */
+const AGAIN_SHARE = 1 / MOMENTS;
+const AGAIN_SECONDS_MIN = 5;
 
-export interface StackReading {
-  /** Bytes that the GPU has in use; null where nothing was recorded. */
-  used: number | null;
-  /** Name and bytes of every stack, by its process and frames. */
-  stacks: ReadonlyMap<string, { name: string; bytes: number }>;
-}
+const found = signal<{ gpu: string; history: StackHistory } | null>(null);
+export const stacksError = signal<string | null>(null);
 
-const NOTHING_READ: StackReading = { used: null, stacks: new Map() };
-
-/** Times at which a range is read: multiples of a step, so that the next range finds most of them read. */
-export function readingTimes(from: number, to: number): number[] {
-  const step = STEPS.find((one) => (to - from) / one <= READINGS) ?? Math.ceil((to - from) / READINGS);
-  const first = Math.ceil(from / step) * step;
-  return Array.from({ length: Math.max(0, Math.floor((to - first) / step) + 1) }, (_, index) => first + index * step);
-}
-
-export function readingOf(snapshot: Snapshot, gpuUuid: string): StackReading {
-  const gpu = snapshot.gpus.find((one) => one.uuid === gpuUuid);
-  const names = new Map(snapshot.processes.filter((process) => process.gpu_uuid === gpuUuid).map((process) => [process.pid, processLabel(process)]));
-  const stacks = new Map<string, { name: string; bytes: number }>();
-  for (const stack of snapshot.stacks ?? []) {
-    const name = names.get(stack.pid);
-    if (name === undefined || stack.frames.length === 0) continue;
-    const key = `${name}\n${stack.frames.join("\n")}`;
-    stacks.set(key, { name: `${stack.frames[0]!}, ${name}`, bytes: (stacks.get(key)?.bytes ?? 0) + stack.allocated_bytes });
-  }
-  return { used: gpu?.used_bytes ?? null, stacks };
-}
-
-/** Bands of the eight stacks that held most at any time; the others, and what has no stack, stand above them. */
-export function bandsByStack(times: readonly number[], readings: readonly StackReading[]): BandStack {
-  const peaks = new Map<string, { name: string; bytes: number }>();
-  for (const reading of readings) {
-    for (const [key, { name, bytes }] of reading.stacks) peaks.set(key, { name, bytes: Math.max(bytes, peaks.get(key)?.bytes ?? 0) });
-  }
-  const largest = [...peaks].toSorted((a, b) => b[1].bytes - a[1].bytes).slice(0, ROW_COLOURS.length);
-  const shown = new Set(largest.map(([key]) => key));
-  const of = (key: string) => readings.map(({ used, stacks }) => (used === null ? null : (stacks.get(key)?.bytes ?? 0)));
-  const others = readings.map(({ used, stacks }) => (used === null ? null : sum([...stacks].filter(([key]) => !shown.has(key)).map(([, { bytes }]) => bytes))));
-  const none = readings.map(({ used, stacks }) => (used === null ? null : Math.max(0, used - sum([...stacks.values()].map(({ bytes }) => bytes)))));
-  const bands: Band[] = [
-    ...largest.map(([key, { name }], index): Band => ({ key, name, purpose: { ...ROW_COLOURS[index]!, letter: String(index + 1) }, values: of(key) })),
-    { key: "others", name: "other stacks", purpose: { ...PURPOSE_OF.get("unattributed")!, name: "other stacks" }, values: others },
-    { key: "none", name: "free in caches, or no stack told", purpose: PURPOSE_OF.get("cached")!, values: none },
-  ];
-  return { times: [...times], bands: bands.filter((band) => band.values.some((value) => value !== null && value > 0)), used: readings.map((reading) => reading.used), lines: [] };
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((all, one) => all + one, 0);
-}
-
-const kept = new Map<string, StackReading>();
-const keptVersion = signal(0);
-const wanted = signal<{ gpu: string; times: readonly number[] } | null>(null);
-
-/** The readings at hand of what is wanted. */
+/** Null until they have come. */
 export const stackBands = computed<BandStack | null>(() => {
-  void keptVersion.value;
-  const want = wanted.value;
-  if (want === null) return null;
-  const times = want.times.filter((time) => kept.has(`${want.gpu}/${time}`));
-  return bandsByStack(times, times.map((time) => kept.get(`${want.gpu}/${time}`)!));
-});
-
-/** How many of the readings wanted have not come yet. */
-export const readingsMissing = computed(() => {
-  void keptVersion.value;
-  return wanted.value?.times.filter((time) => !kept.has(`${wanted.value!.gpu}/${time}`)).length ?? 0;
+  if (found.value === null || recorded.value === null) return null;
+  const { gpu, history } = found.value;
+  const { start, step_seconds: step, steps, series } = recorded.value;
+  const track = series.find((one) => one.gpu_uuid === gpu && one.pid === null && one.metric === "used_bytes")?.mean ?? [];
+  const times = Array.from({ length: steps }, (_, index) => start + index * step);
+  const used = history.times.map((time) => {
+    const at = indexAt(times, time);
+    return at === null ? null : (track[at] ?? track[at - 1] ?? null);
+  });
+  return bandsByStack(history, gpu, used);
 });
 
 /** Follows a range of a GPU; returns the way to stop. */
 export function followStacks(rangeOf: () => { gpu: string; from: number; to: number } | null): () => void {
-  const controller = new AbortController();
+  let isWanted = true;
   let isBusy = false;
-
-  const read = async (gpu: string, time: number): Promise<StackReading> => {
-    try {
-      return readingOf(await askStacksAt(time, gpu, controller.signal), gpu);
-    } catch (error) {
-      if (error instanceof Refusal && error.status === 404) return NOTHING_READ; // nothing was recorded then
-      throw error;
-    }
-  };
-  const work = async () => {
-    if (isBusy) return;
+  let last = { gpu: "", from: 0, to: 0 };
+  const load = async (gpu: string, from: number, to: number) => {
     isBusy = true;
     try {
-      for (let time = nextWanted(); time !== null && !controller.signal.aborted; time = nextWanted()) {
-        const { gpu } = wanted.peek()!;
-        kept.set(`${gpu}/${time}`, await read(gpu, time));
-        if (kept.size > KEPT_MAX) kept.delete(kept.keys().next().value!);
-        keptVersion.value++;
-      }
-    } catch {
-      // asked for again with the next range; the bands show what has come
+      const history = await askStacks({ from, to }, gpu, MOMENTS);
+      if (isWanted) found.value = { gpu, history };
+      stacksError.value = null;
+    } catch (error) {
+      stacksError.value = error instanceof Error ? error.message : String(error);
     }
     isBusy = false;
   };
   const stop = effect(() => {
     const range = rangeOf();
-    if (range === null) return;
-    const times = readingTimes(range.from, range.to);
-    const known = wanted.peek();
-    if (known?.gpu !== range.gpu || known.times.join() !== times.join()) wanted.value = { gpu: range.gpu, times };
-    void work();
+    if (range === null || isBusy || range.from >= range.to) return;
+    const { gpu, from, to } = range;
+    const again = Math.max(AGAIN_SECONDS_MIN, (to - from) * AGAIN_SHARE);
+    if (gpu === last.gpu && Math.abs(to - last.to) < again && Math.abs(from - last.from) < again) return;
+    if (gpu !== last.gpu) found.value = null;
+    last = range;
+    void load(gpu, from, to);
   });
   return () => {
+    isWanted = false;
     stop();
-    controller.abort();
   };
-}
-
-/** The newest reading that is missing: what happens now is seen first. */
-function nextWanted(): number | null {
-  const want = wanted.peek();
-  return want?.times.findLast((time) => !kept.has(`${want.gpu}/${time}`)) ?? null;
 }

@@ -32,6 +32,8 @@ export interface BandChartProps {
 
 const SYNC = "blackbox";
 const CLICK_PX = 4;
+/** Half of what a mark takes. */
+const MARK_PX = 5;
 const LINE_DASH = { reserved: [], allocated: [2, 3] };
 
 export function BandChart(props: BandChartProps) {
@@ -130,6 +132,7 @@ function drawOver(plot: uPlot, props: BandChartProps, limit: number): void {
   ctx.rect(bbox.left, 0, bbox.width, bbox.top + bbox.height);
   ctx.clip();
   ctx.font = `${11 * scale}px system-ui, sans-serif`;
+  ctx.textBaseline = "alphabetic";
   ctx.lineWidth = scale;
   line(ctx, token("ink"), [6 * scale, 4 * scale], bbox.left, y(limit), bbox.left + bbox.width, y(limit));
   if (props.isLarge) {
@@ -137,7 +140,7 @@ function drawOver(plot: uPlot, props: BandChartProps, limit: number): void {
     ctx.textAlign = "right";
     ctx.fillText(props.limitName, bbox.left + bbox.width - 4 * scale, y(limit) - 4 * scale);
   }
-  for (const event of props.marks) drawMark(ctx, event, x(event.timestamp), bbox, scale, props.isLarge);
+  drawMarks(ctx, props.marks, x, bbox, scale, props.isLarge);
   if (props.prediction !== null) drawPrediction(ctx, props.prediction, x, y, limit, scale, bbox, props.isLarge);
   if (props.cursor !== null) line(ctx, token("ink"), [], x(props.cursor), bbox.top, x(props.cursor), bbox.top + bbox.height);
   ctx.restore();
@@ -153,15 +156,30 @@ function line(ctx: CanvasRenderingContext2D, colour: string, dash: number[], x0:
   ctx.setLineDash([]);
 }
 
-function drawMark(ctx: CanvasRenderingContext2D, event: BlackboxEvent, at: number, bbox: uPlot.BBox, scale: number, isLarge: boolean): void {
-  const mark = markOf(event, () => null);
-  if (!mark.isOnAxis || at < bbox.left || at > bbox.left + bbox.width) return;
-  const colour = token(mark.tone === "plain" ? "soft" : mark.tone);
-  line(ctx, colour, mark.tone === "alarm" ? [] : [2 * scale, 3 * scale], at, isLarge ? bbox.top - 8 * scale : bbox.top, at, bbox.top + bbox.height);
-  if (!isLarge) return;
-  ctx.fillStyle = colour;
-  ctx.textAlign = at > bbox.left + bbox.width * 0.8 ? "right" : "left";
-  ctx.fillText(mark.tone === "alarm" ? `${mark.shape} ${mark.word}` : mark.shape, at - 4 * scale, bbox.top - 9 * scale);
+const TONES = ["plain", "warn", "alarm"] as const;
+
+/** Marks that have room: what alarms takes the place of what does not, and words are left out before shapes. */
+function drawMarks(ctx: CanvasRenderingContext2D, events: readonly BlackboxEvent[], x: (time: number) => number, bbox: uPlot.BBox, scale: number, isLarge: boolean): void {
+  const marks = events
+    .map((event) => ({ mark: markOf(event, () => null), at: x(event.timestamp) }))
+    .filter(({ mark, at }) => mark.isOnAxis && at >= bbox.left && at <= bbox.left + bbox.width)
+    .toSorted((a, b) => TONES.indexOf(b.mark.tone) - TONES.indexOf(a.mark.tone) || a.at - b.at);
+  const taken: [number, number][] = [];
+  const isFree = (left: number, right: number) => taken.every(([from, to]) => right < from || left > to);
+  for (const { mark, at } of marks) {
+    if (!isFree(at - MARK_PX * scale, at + MARK_PX * scale)) continue;
+    const colour = token(mark.tone === "plain" ? "soft" : mark.tone);
+    line(ctx, colour, mark.tone === "alarm" ? [] : [2 * scale, 3 * scale], at, isLarge ? bbox.top - 8 * scale : bbox.top, at, bbox.top + bbox.height);
+    taken.push([at - MARK_PX * scale, at + MARK_PX * scale]);
+    if (!isLarge) continue;
+    const word = ` ${mark.word}`;
+    const end = at + MARK_PX * scale + ctx.measureText(word).width;
+    const hasRoom = mark.tone === "alarm" && end < bbox.left + bbox.width && isFree(at + (MARK_PX + 1) * scale, end);
+    ctx.fillStyle = colour;
+    ctx.textAlign = "left";
+    ctx.fillText(hasRoom ? mark.shape + word : mark.shape, at - (MARK_PX - 1) * scale, bbox.top - 9 * scale);
+    if (hasRoom) taken.push([at, end]);
+  }
 }
 
 function drawPrediction(

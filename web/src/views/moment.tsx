@@ -9,7 +9,7 @@ import { byPurpose, gpuShort, type GpuLedger, leaves, ledgersOf, processLabel } 
 import { markOf, namesOf } from "../data/marks";
 import { BEFORE_SECONDS, followMoment, lived } from "../data/moment";
 import { folded, icicle, matchesRow, type StackRow, stackRows } from "../data/stacks";
-import { cursor, events, go, goMore, linkTo, route } from "../data/store";
+import { cursor, events, go, goMore, linkTo, route, shown } from "../data/store";
 import { Absent, Chips, fillClass, fillStyle, Frames, Scroll, Swatch, Tag } from "../parts/basics";
 import { Footer, Waiting } from "../parts/frame";
 import { Icicle } from "../parts/icicle";
@@ -35,7 +35,7 @@ export function Moment() {
     return stackRows(snapshot, processes.filter((one) => pid === null || one.process.pid === pid), before).filter((row) => matchesRow(row, filter));
   }, [snapshot, before, gpu, filter, pid]);
   if (error !== null) return <p class="empty">This moment cannot be shown: {error}.</p>;
-  if (snapshot === null) return <Waiting />;
+  if (snapshot === null) return shown.value === null ? <Waiting /> : <div class="empty">Asking what lived{route.value.time === null ? "" : " then"}.</div>;
   const time = timeOf(snapshot);
   const near = events.value.findLast((event) => event.kind !== "threshold" && Math.abs(event.timestamp - cursor.value) < NEAR_SECONDS && (event.kind === "oom" || event.kind === "xid" || event.kind === "crash"));
   const by = route.value.more["by"] ?? "stack";

@@ -6,7 +6,7 @@ import { bytes, changeGib, clock, clockTenths, duration, gib, zone } from "../da
 import { gpuShort, type GpuLedger } from "../data/ledger";
 import { markOf, namesOf } from "../data/marks";
 import { events, forecast, go, goLive, goMore, gpuLeaves, linkTo, lookAt, noRecording, now, recordedSince, route, togglePause } from "../data/store";
-import { followStacks, readingsMissing, stackBands } from "../data/stack_history";
+import { followStacks, stackBands, stacksError } from "../data/stack_history";
 import { ALL, eventsWithin, followTimeline, pointed, range, RANGES, recorded, timelineError } from "../data/timeline";
 import { isDark } from "../data/theme";
 import { fillingOf } from "../data/verdict";
@@ -128,11 +128,12 @@ function OneChart({ ledger, prediction, until, isLarge }: { ledger: GpuLedger; p
   const marks = eventsWithin(from, to).filter((event) => event.gpu_uuid === gpu.uuid);
   const name = gpu.mig === null ? "all of the GPU" : "all of the slice";
   return (
-    <div class="chart">
+    <div class={isLarge ? "chart large" : "chart"}>
       <span class="title">
         {isLarge ? `${label}, GiB` : label}
-        {isLarge && bands === "stack" && <span class="soft"> · {readingsMissing.value > 0 ? `reading the recording, ${readingsMissing.value} to come` : `by stack, of ${chart.times.length} readings`}</span>}
+        {isLarge && bands === "stack" && chart.times.length > 0 && <span class="soft"> · by stack, at {chart.times.length} moments of the recording</span>}
       </span>
+      {chart.times.length === 0 && isLarge && <p class="asking">{bands === "stack" && stacksError.value !== null ? stacksError.value : recorded.value === null || (bands === "stack" && stackBands.value === null) ? "Asking the recording." : "Nothing was recorded in this range."}</p>}
       <BandChart
         chart={chart}
         total={gpu.total_bytes}
