@@ -77,3 +77,15 @@ test("what allocators hold and what is allocated are lines, and say whose they a
   expect(bandsByProcess(recorded, "GPU-a").lines).toEqual([]);
   expect(sums(bandsByPurpose(told, "GPU-a"))).toEqual([100, 0, 120]);
 });
+
+test("where one process follows another within a step they never add up to more than was used", () => {
+  const both = chart(series("used_bytes", null, [100, 60, 100]), series("used_bytes", 1, [90, 90, null]), series("used_bytes", 2, [null, 30, 95]), series("activation_bytes", 1, [80, 80, null]));
+  for (const bands of [bandsByProcess(both, "GPU-a"), bandsByPurpose(both, "GPU-a")]) expect(sums(bands).map(Math.round)).toEqual([100, 60, 100]);
+});
+
+test("of many processes the eight that held most have bands of their own", () => {
+  const rows = Array.from({ length: 20 }, (_, index) => series("used_bytes", index + 1, [index + 1, index + 1, index + 1]));
+  const { bands } = bandsByProcess(chart(series("used_bytes", null, [210, 210, 210]), ...rows), "GPU-a");
+  expect(bands).toHaveLength(9);
+  expect(bands[8]).toMatchObject({ name: "12 other processes", values: [78, 78, 78] });
+});

@@ -45,29 +45,46 @@ interface Own {
 
 function ownSeries(chart: Chart, gpuUuid: string): Own {
   const own = chart.series.filter((series) => series.gpu_uuid === gpuUuid);
-  const used = own.find((series) => series.pid === null && series.metric === "used_bytes");
+  const track = own.find((series) => series.pid === null && series.metric === "used_bytes");
+  const used = track === undefined ? new Array<null>(chart.steps).fill(null) : [...track.mean];
+  const rows = own.filter((series) => series.pid !== null).toSorted((a, b) => (a.start_time ?? 0) - (b.start_time ?? 0));
+  const shares = sharesOf(used, rows);
   return {
     times: Array.from({ length: chart.steps }, (_, step) => chart.start + step * chart.step_seconds),
-    used: used === undefined ? new Array<null>(chart.steps).fill(null) : [...used.mean],
+    used,
     processes: grouped(
-      own.filter((series) => series.pid !== null).toSorted((a, b) => (a.start_time ?? 0) - (b.start_time ?? 0)),
+      rows.map((series) => ({ ...series, mean: series.mean.map((value, step) => (value === null ? null : value * shares[step]!)) })),
       processKey,
     ),
   };
+}
+
+/** A mean is that of the time in which a process lived. Where one ends and the next begins within a step their means add up to more than
+ * the GPU had in use; then all count for less, so that they add up to it. */
+function sharesOf(used: Values, rows: readonly ChartSeries[]): number[] {
+  const sums = used.map(() => 0);
+  for (const series of rows) if (series.metric === "used_bytes") series.mean.forEach((value, step) => (sums[step]! += value ?? 0));
+  return used.map((value, step) => (value === null || sums[step]! <= value ? 1 : value / sums[step]!));
 }
 
 function usedOf(rows: readonly ChartSeries[]): readonly (number | null)[] {
   return rows.find((series) => series.metric === "used_bytes")?.mean ?? [];
 }
 
-/** Bands by process, the oldest at the bottom, what is nobody's on top. */
+/** Bands of the eight processes that held most, the oldest at the bottom; the others in one, and what is nobody's on top. */
 export function bandsByProcess(chart: Chart, gpuUuid: string): BandStack {
   const { times, used, processes } = ownSeries(chart, gpuUuid);
-  const bands = [...processes].map(([key, rows], index): Band => {
-    const purpose = { ...(ROW_COLOURS[index] ?? PURPOSE_OF.get("cached")!), letter: "" };
-    return { key, name: processLabel(rows[0]!), purpose, values: times.map((_, step) => usedOf(rows)[step] ?? 0) };
-  });
-  return withRest(times, used, bands, processes);
+  const all = [...processes].map(([key, rows]) => ({ key, name: processLabel(rows[0]!), values: times.map((_, step) => usedOf(rows)[step] ?? 0) }));
+  const largest = new Set(all.toSorted((a, b) => Math.max(...b.values) - Math.max(...a.values)).slice(0, ROW_COLOURS.length));
+  const bands = all.filter((band) => largest.has(band)).map((band, index): Band => ({ ...band, purpose: { ...ROW_COLOURS[index]!, letter: String(index + 1) } }));
+  const rest = all.filter((band) => !largest.has(band));
+  const others: Band = {
+    key: "others",
+    name: `${rest.length} other processes`,
+    purpose: { ...PURPOSE_OF.get("opaque")!, name: "other processes" },
+    values: times.map((_, step) => rest.reduce((sum, band) => sum + band.values[step]!, 0)),
+  };
+  return withRest(times, used, rest.length === 0 ? bands : [...bands, others], processes);
 }
 
 /** Bands by purpose. What a process holds beside the purposes it tells lies outside its allocator; of one that tells none

@@ -32,6 +32,8 @@ export interface BandChartProps {
 
 const SYNC = "blackbox";
 const CLICK_PX = 4;
+/** Half of the last time on the axis. */
+const RIGHT_PX = 26;
 /** Half of what a mark takes. */
 const MARK_PX = 5;
 const LINE_DASH = { reserved: [], allocated: [2, 3] };
@@ -78,7 +80,7 @@ function options(latest: Latest, width: number): uPlot.Options {
   return {
     width,
     height,
-    padding: [isLarge ? 22 : 8, 8, 0, 0],
+    padding: [isLarge ? 22 : 8, RIGHT_PX, 0, 0],
     legend: { show: false },
     scales: { x: { time: true }, y: { range: [0, limit * 1.04] } },
     axes: [

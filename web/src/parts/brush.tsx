@@ -101,7 +101,7 @@ export function Brush({ gpuUuid }: { gpuUuid: string }) {
       />
       <small class="soft" style={{ display: "flex", justifyContent: "space-between" }}>
         <span>{clock(begin)}, the recording begins</span>
-        <span>drag to choose what is shown above</span>
+        <span class="hints">drag to choose what is shown above</span>
         <span>now</span>
       </small>
     </div>

@@ -265,7 +265,7 @@ function Readings({ chosen, time }: { chosen: GpuLedger; time: number }) {
           </tr>
         </tbody>
       </table>
-      {chart.times.length === 0 && recorded.value !== null && <p class="soft small">Nothing recorded in this range.</p>}
+      {chart.times.length === 0 && recorded.value !== null && bands !== "stack" && <p class="soft small">Nothing recorded in this range.</p>}
     </section>
   );
 }
