@@ -44,7 +44,7 @@ def situations(replayed: Replay, facts: Facts) -> tuple[str, ...]:
     )
 
 
-def of_refusal(needed: int, device_free: int | None, free: FreeFor, fraction: float | None) -> tuple[str, ...]:
+def of_refusal(needed: int, device_free: int | None, free: FreeFor, fraction: float | None = None) -> tuple[str, ...]:
     """What has to be told of a refusal beside its figures."""
     found: list[str] = []
     usable = free.usable
@@ -77,7 +77,12 @@ def _history(replayed: Replay, facts: Facts) -> Iterator[str]:
     if facts.one_pool:
         yield "only the segments of one pool are in the file, and the steps of all: they cannot be rolled back"
         return
-    if replayed.first:
+    if replayed.first and not replayed.steps:
+        yield (
+            f"none of the {trace.steps} steps agrees with the list of segments ({replayed.problem}): only the end is "
+            "told"
+        )
+    elif replayed.first:
         yield (
             f"steps {replayed.first + 1} to {trace.steps} of {trace.steps} agree with each other and the end; the step "
             f"before contradicts them ({replayed.problem}), and nothing is told of what came before it"

@@ -39,7 +39,7 @@ class Told(Struct, frozen=True, kw_only=True):
 
     device: int
     kind: MomentKind
-    """`end`: the file has no history."""
+    """`end`: the file has no history, or none that agrees with its end."""
     allocator: Allocator
     time: float | None
     """Unix seconds."""
@@ -130,7 +130,7 @@ def _moment_of(device: DeviceReplay) -> _Moment:
     run, found = device.run, device.found
     if found.refusals:
         place, kind = found.refusals[-1].moment.step, "refusal"
-    elif run.trace.steps >= HISTORY_MIN:
+    elif run.trace.steps >= HISTORY_MIN and run.steps:
         place, kind = found.peak.step, "peak"
     else:
         return _Moment("end", run.steps)

@@ -172,3 +172,12 @@ def test_the_second_replay_sees_rests_that_stay_with_their_block() -> None:
     written = allocator.snapshot((2, 12))
     assert simple_peak(written, 0).bytes == 20 * ALLOCATOR_MIB
     check_against_a_second_replay(written)
+
+
+def test_a_history_that_contradicts_the_end_altogether_leaves_the_end() -> None:
+    written = snapshot(step("alloc", BASE + 17 * MIB, MIB, 1_800_000_001_000_000))
+    found = read_replayed(written | {"segments": []})
+    assert found is not None
+    assert (found.told.kind, found.told.steps, found.told.allocator.allocated_bytes) == ("end", 0, 0)
+    assert any(note.startswith("none of the 2 steps agrees with the list of segments") for note in found.told.notes)
+    assert not any("steps 3 to 2" in note for note in found.told.notes)
