@@ -65,3 +65,21 @@ def test_the_reader_says_how_far_its_child_is(monkeypatch: pytest.MonkeyPatch) -
     assert contents == read(SNAPSHOT)
     assert seen
     assert all(0 <= one <= SNAPSHOT.stat().st_size for one in seen)
+
+
+def test_a_terminal_sees_how_many_rows_went_by(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "EVERY_SECONDS", 0.0)
+    assert list(progress.through(range(3), "rows")) == [0, 1, 2]
+    assert list(progress.through([5.0], "share", lambda row: row / 10)) == [5.0]
+    said = terminal.getvalue()
+    assert "rows: 3 " in said
+    assert "share: 50 % " in said
+    assert said.endswith(progress.CLEAR)
+
+
+def test_rows_go_through_a_pipe_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.StringIO()
+    monkeypatch.setattr(progress, "sys", SimpleNamespace(stderr=shown))
+    monkeypatch.setattr(progress, "EVERY_SECONDS", 0.0)
+    assert list(progress.through(range(3), "rows")) == [0, 1, 2]
+    assert shown.getvalue() == ""

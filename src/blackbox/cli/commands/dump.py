@@ -8,7 +8,7 @@ directory.
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from blackbox.cli.common import parsers, recording_arguments
+from blackbox.cli.common import parsers, progress, recording_arguments
 from blackbox.errors import FailureError
 
 MINUTES = "10"
@@ -34,7 +34,10 @@ def run(arguments: Namespace) -> int:
         since = until - minutes * SECONDS_PER_MINUTE
         path = parsers.path(arguments.output) if arguments.output else Path(dump_name("blackbox", until))
         events = [found.event for found in recording.events(since)]
-        end = write_dump(path, new_head("made by hand", since, until), recording.moments(since, until), events)
+        moments = progress.through(
+            recording.moments(since, until), path.name, lambda moment: (moment.timestamp - since) / (until - since)
+        )
+        end = write_dump(path, new_head("made by hand", since, until), moments, events)
     if not end.moments:
         path.unlink(missing_ok=True)
         raise FailureError(f"{directory}: no moment of the last {minutes} minutes can be read")

@@ -13,16 +13,18 @@ examples:
 import sys
 import time
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
-from blackbox.cli.common import parsers, recording_arguments
+from blackbox.cli.common import output, parsers, progress, recording_arguments
 from blackbox.cli.common.query_arguments import TIMES
-from blackbox.errors import FailureError, UsageError
+from blackbox.errors import UsageError
 
 if TYPE_CHECKING:
     from blackbox.recorder import Recording
 
+T = TypeVar("T")
 FORMATS = ("csv", "jsonl", "parquet")
 SUBJECTS = ("series", "events")
 STEPS = ("auto", "full")
@@ -53,11 +55,8 @@ def run(arguments: Namespace) -> int:
             _write(sys.stdout.buffer, arguments, format_name, recording, since, until)
             return 0
         path = parsers.path(arguments.output)
-        try:
-            with path.open("wb") as file:
-                count = _write(file, arguments, format_name, recording, since, until)
-        except OSError as error:
-            raise FailureError(f"{path}: {error.strerror or error}") from None
+        with output.replacing(path) as file:
+            count = _write(file, arguments, format_name, recording, since, until)
     print(f"{path}: {count} rows", file=sys.stderr)
     return 0
 
@@ -67,13 +66,17 @@ def _write(
 ) -> int:
     from blackbox.outputs.files import EVENT_COLUMNS, FORMATS, SERIES_COLUMNS, event_rows, sample_rows, series_rows
 
+    def told(rows: Iterable[T]) -> Iterable[T]:
+        return rows if arguments.output == STDOUT else progress.through(rows, f"{arguments.output}: rows")
+
     if arguments.what == "events":
-        count = FORMATS[format_name](file, EVENT_COLUMNS, event_rows(recording, since, until))
+        count = FORMATS[format_name](file, EVENT_COLUMNS, told(event_rows(recording, since, until)))
     elif arguments.step == "full":
-        count = FORMATS[format_name](file, SERIES_COLUMNS, sample_rows(recording, since, until))
+        count = FORMATS[format_name](file, SERIES_COLUMNS, told(sample_rows(recording, since, until)))
     else:
         omitted: list[int] = []
-        count = FORMATS[format_name](file, SERIES_COLUMNS, series_rows(recording, since, until, omitted.append))
+        rows = told(series_rows(recording, since, until, omitted.append))
+        count = FORMATS[format_name](file, SERIES_COLUMNS, rows)
         if omitted:
             print(f"blackbox: the {max(omitted)} smallest series of a metric are left out", file=sys.stderr)
     if recording.damaged:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from blackbox.analysis.usage import SnapshotSummary, summary_of
+from blackbox.cli.common import progress
 from blackbox.client import StatusError
 from blackbox.model.text import rfc3339_seconds
 from blackbox.report import Evidence, from_summaries
@@ -46,7 +47,7 @@ def _recorded_since(client: "Client", since: float, until: float) -> float:
 def _summaries(client: "Client", since: float, until: float) -> Iterator[SnapshotSummary]:
     """The instants that were recorded, each once."""
     before = 0.0
-    for place in range(INSTANTS):
+    for place in progress.through(range(INSTANTS), "asking the server", lambda place: place / INSTANTS):
         try:
             snapshot = client.at(since + (until - since) * place / INSTANTS, blocks="summary")
         except StatusError as error:

@@ -1,15 +1,21 @@
 """How far a command is with a large file, in one line that goes when it is done. On a terminal alone."""
 
 import sys
-from collections.abc import Callable, Generator
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from blackbox.model.text import size
+
+T = TypeVar("T")
 
 BYTES_MIN = 10_000_000
 """Smaller files are read in a second or two."""
 CLEAR = "\r\033[K"
+EVERY_SECONDS = 0.3
+"""Between two looks of a line that counts."""
 
 
 @contextmanager
@@ -32,3 +38,22 @@ def reading(path: Path) -> Generator[Callable[[int], None] | None]:
         yield tell
     finally:
         print(CLEAR, end="", file=sys.stderr, flush=True)
+
+
+def through(rows: Iterable[T], what: str, share: Callable[[T], float] | None = None) -> Iterator[T]:
+    """The rows, with a line that says how many went by, or which share of all by `share` of the last. Shorter work is
+    done in silence."""
+    if not sys.stderr.isatty():
+        yield from rows
+        return
+    due, shown = time.monotonic() + EVERY_SECONDS, False
+    try:
+        for count, row in enumerate(rows, 1):
+            yield row
+            if time.monotonic() >= due:
+                far = f"{count:,}" if share is None else f"{100 * min(1.0, max(0.0, share(row))):.0f} %"
+                print(f"{CLEAR}{what}: {far} ", end="", file=sys.stderr, flush=True)
+                due, shown = time.monotonic() + EVERY_SECONDS, True
+    finally:
+        if shown:
+            print(CLEAR, end="", file=sys.stderr, flush=True)
