@@ -193,7 +193,7 @@ def _at_rest(plan: Plan, browser: Any, server: Serving) -> list[Row]:
         Row(
             figure="the server's cost of an open tab (overview)", unit="ms CPU per second", ours=tab,
             peer="one client of /vram/stream?blocks=none", theirs=stream, target="≤ 1 x", met=tab <= stream * 1.1,
-            note="forecast and events are asked for every few seconds",
+            note="this server keeps no recording: what a page asks of one is not in it",
         ),
     ]  # fmt: skip
 
