@@ -25,6 +25,7 @@ from benchmarks import (
     soak,
     startup,
     tick,
+    top,
     training,
     vllm,
 )
@@ -45,6 +46,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     endurance.KILL_LOOP,
     endurance.FUZZ,
     startup.BENCHMARK,
+    top.BENCHMARK,
     agents.BENCHMARK,
     training.BENCHMARK,
     recording.BENCHMARK,

@@ -1,5 +1,6 @@
 """Lines of text with looks: built once, then printed with ANSI codes or drawn by a screen."""
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
@@ -45,9 +46,13 @@ def printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
+_NARROW = re.compile("[\u0020-\u007e\u00a0-\u02ff\u2010-\u2027\u2190-\u21ff\u2200-\u22ff\u2500-\u259f]*")
+"""Letters of the West, arrows, signs of mathematics, boxes and bars: each takes one column."""
+
+
 def text_width(text: str) -> int:
     """How many columns of a terminal the text takes."""
-    if text.isascii():
+    if text.isascii() or _NARROW.fullmatch(text):
         return len(text)
     return sum(_width_of_sign(sign) for sign in text)
 

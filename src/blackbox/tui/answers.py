@@ -7,7 +7,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from blackbox.client import ClientError, StatusError
 from blackbox.model.block_table import BlockTable
-from blackbox.model.query import Chart, Comparison
+from blackbox.model.query import Chart, ChartSeries, Comparison
 from blackbox.model.snapshot import Snapshot
 
 T = TypeVar("T")
@@ -86,13 +86,23 @@ class Lived(NamedTuple):
     before: Comparison | None
 
 
+class ChartTable:
+    """A chart, its series found by their subject."""
+
+    def __init__(self, chart: Chart) -> None:
+        self.chart = chart
+        self.series: dict[tuple[str | None, int | None, float | None], ChartSeries] = {
+            (one.gpu_uuid, one.pid, one.start_time): one for one in chart.series if one.engine is None
+        }
+
+
 class Answers:
     """One of each kind, of the chosen server."""
 
     def __init__(self) -> None:
         self.past: Asked[Snapshot] = Asked()
         """The snapshot of the time looked at."""
-        self.chart: Asked[Chart] = Asked()
+        self.chart: Asked[ChartTable] = Asked()
         """Used memory of every GPU and process over the strip."""
         self.columns: Asked[BlockTable] = Asked()
         self.lived: Asked[Lived] = Asked()

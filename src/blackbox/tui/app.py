@@ -131,6 +131,8 @@ class TopApp(App[None]):
     def on_click(self, event: events.Click) -> None:
         """A click means what stands there."""
         target = self.sheet.target_at(event.x, event.y)
+        if target == frame.TIME_TARGET:
+            target = f"{target}:{event.x - frame.STRIP_LABEL_CELLS}"
         if target == "quit":
             self.exit()
         elif target is not None:

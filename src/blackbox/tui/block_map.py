@@ -37,7 +37,9 @@ class BlockMap(NamedTuple):
     """Address and bytes of the largest piece that the allocator holds without use."""
 
 
-class _Block(NamedTuple):
+class MappedBlock(NamedTuple):
+    """A block, and what it is for."""
+
     address: int
     size: int
     purpose: str
@@ -48,7 +50,7 @@ def mapped_parts(table: BlockTable) -> list[tuple[TablePart, slice]]:
     return [(part, rows) for part, rows in table.parts() if part.source is not None and part.rows]
 
 
-def blocks_of(table: BlockTable, part: TablePart, rows: slice) -> list[_Block]:
+def blocks_of(table: BlockTable, part: TablePart, rows: slice) -> list[MappedBlock]:
     """The blocks of a part, by address."""
     addresses, sizes = table.column("address")[rows], table.column("size")[rows]
     states, types = table.column("state")[rows], table.column("type")[rows]
@@ -63,14 +65,14 @@ def blocks_of(table: BlockTable, part: TablePart, rows: slice) -> list[_Block]:
         for code in set(zip(types, labels, states, strict=True))
     }
     found = [
-        _Block(address, size, names[code])
+        MappedBlock(address, size, names[code])
         for address, size, code in zip(addresses, sizes, zip(types, labels, states, strict=True), strict=True)
         if size
     ]
     return sorted(found)
 
 
-def block_map(blocks: Sequence[_Block], width: int, rows_max: int, rank: dict[str, int]) -> BlockMap:
+def block_map(blocks: Sequence[MappedBlock], width: int, rows_max: int, rank: dict[str, int]) -> BlockMap:
     """`width` cells a row; a row is a power of two, the smallest with which everything fits on `rows_max` rows."""
     row_bytes = FINEST_ROW_BYTES
     while _rows_needed(blocks, row_bytes) > rows_max and row_bytes < ROW_BYTES_MAX:
@@ -87,7 +89,7 @@ def block_map(blocks: Sequence[_Block], width: int, rows_max: int, rank: dict[st
     return BlockMap(_rows(blocks, row_bytes, width, rank), row_bytes, hidden, len(blocks), sums, largest)
 
 
-def _rows_needed(blocks: Sequence[_Block], row_bytes: int) -> int:
+def _rows_needed(blocks: Sequence[MappedBlock], row_bytes: int) -> int:
     count, last = 0, -1
     for block in blocks:
         first, end = block.address // row_bytes, (block.address + block.size - 1) // row_bytes
@@ -96,7 +98,7 @@ def _rows_needed(blocks: Sequence[_Block], row_bytes: int) -> int:
     return count
 
 
-def _rows(blocks: Sequence[_Block], row_bytes: int, width: int, rank: dict[str, int]) -> tuple[MapRow, ...]:
+def _rows(blocks: Sequence[MappedBlock], row_bytes: int, width: int, rank: dict[str, int]) -> tuple[MapRow, ...]:
     """Rows that hold something; those that do not are left out."""
     sums: dict[int, list[dict[str, float]]] = {}
     for block in blocks:

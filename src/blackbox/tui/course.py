@@ -51,26 +51,28 @@ def _turns(values: Sequence[float], least: float) -> int:
 
 def moved(scene: Scene) -> list[Moved]:
     """Of every process, by how much, the largest change first; nothing where the time was not seen."""
-    chart = scene.answers.chart.value
-    if chart is None or not scene.is_live:
+    table = scene.answers.chart.value
+    if table is None or not scene.is_live:
         return []
+    chart = table.chart
     then = scene.now - MOVED_SECONDS
     place = int((then - chart.start) / chart.step_seconds)
-    before: dict[tuple[str | None, int | None, float | None], float | None] = {}
-    first: dict[tuple[str | None, int | None, float | None], float | None] = {}
-    for one in chart.series:
-        if one.pid is not None and one.engine is None:
-            key = one.gpu_uuid, one.pid, one.start_time
-            before[key] = one.mean[place] if 0 <= place < len(one.mean) else None
-            first[key] = next((value for value in one.mean if value is not None), None)
     found: list[Moved] = []
     for leaf in scene.leaves:
         for ledger in leaf.processes:
             process = ledger.process
             key = process.gpu_uuid, process.pid, process.start_time
-            is_new = before.get(key) is None and (process.start_time or 0.0) > then
-            known = before.get(key)
-            was = 0.0 if is_new else known if known is not None else first.get(key)
+            series = table.series.get(key)
+            values = series.mean if series is not None else []
+            known = values[place] if 0 <= place < len(values) else None
+            is_new = known is None and (process.start_time or 0.0) > then
+            was = (
+                0.0
+                if is_new
+                else known
+                if known is not None
+                else next((one for one in values if one is not None), None)
+            )
             if was is not None:
                 found.append(Moved(process, round(process.used_bytes - was), is_new))
     return sorted(found, key=lambda one: -abs(one.bytes))

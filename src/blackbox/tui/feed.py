@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from blackbox.client import AsyncClient, ClientError, Loss, StatusError
 from blackbox.model.forecast import Forecast
-from blackbox.model.query import Aggregate, NumberedEvent
+from blackbox.model.query import NumberedEvent
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.text import rfc3339_seconds
 from blackbox.terminal.ledger import GpuLedger, leaves, ledgers
@@ -51,8 +51,8 @@ class ServerState:
         self.has_events = False
         """They were asked for, so that none means none."""
         self.forecast: Forecast | None = None
-        self.peaks: tuple[Aggregate, ...] = ()
-        """What processes held within the last hour."""
+        self.peaks: dict[tuple[str | None, int | None, float | None], float] = {}
+        """The most that a process held within the last hour, by GPU, pid and start."""
         self.no_recording: str | None = None
         """Why nothing recorded can be asked for; None where a recording is kept, or nobody knows yet."""
 
@@ -145,4 +145,5 @@ class Feed:
         )
         self._state.no_recording = None
         self._state.forecast = await self._client.forecast()
-        self._state.peaks = await self._client.aggregated(PEAK_WINDOW)
+        peaks = await self._client.aggregated(PEAK_WINDOW)
+        self._state.peaks = {(one.gpu_uuid, one.pid, one.start_time): one.max for one in peaks if one.engine is None}

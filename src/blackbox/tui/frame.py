@@ -1,6 +1,6 @@
 """What stands around every page: name and pages above, the strip of time, what can be done below."""
 
-from blackbox.model.query import Mark
+from blackbox.model.query import Mark, Number
 from blackbox.terminal import figures
 from blackbox.terminal.bar import spark
 from blackbox.terminal.event_marks import MARKS
@@ -13,6 +13,8 @@ from blackbox.tui.view import PAGES, TITLES
 
 STRIP_LABEL_CELLS = 15
 STRIP_END_CELLS = 14
+TIME_TARGET = "time"
+"""Of cells that stand for times: which, the column tells."""
 ABBREVIATED_BELOW = 81
 """Narrower than this, pages that are not shown are named by three letters."""
 _URGENCY = {kind: place for place, kind in enumerate(MARKS)}
@@ -109,19 +111,26 @@ def strip(scene: Scene) -> list[TextLine]:
     values = strip_values(scene, leaf, width)
     sparks = spark(values, leaf.gpu.total_bytes)
     cursor = None if scene.is_live else int((scene.cursor - start) / (end - start) * width)
-    shown = [
-        Fragment(
-            sign, scene.palette.bar if place == cursor else scene.palette.accent._replace(bold=False), f"time:{place}"
-        )
-        for place, sign in enumerate(sparks)
-    ]
+    shown = time_cells(scene, sparks, cursor)
     ending = text(
         fit(f" {figures.brief(scene.view.span_seconds)} {'to now' if end >= scene.now else ''}", STRIP_END_CELLS),
         scene.palette.soft,
     )
     if not any(value is not None for value in values):
-        shown = [text(fit(_why_no_strip(scene), width), scene.palette.soft)]
+        shown = line(fit(_why_no_strip(scene), width), scene.palette.soft)
     return [(text(" " * STRIP_LABEL_CELLS), *_marks(scene, start, end, width)), (label, *shown, ending)]
+
+
+def time_cells(scene: Scene, signs: str, cursor: int | None) -> TextLine:
+    """One sign for each cell of the strip's time, that of the time looked at in reverse. A click looks at that time."""
+    look = scene.palette.accent._replace(bold=False)
+    if cursor is None or not 0 <= cursor < len(signs):
+        return (text(signs, look, TIME_TARGET),)
+    return (
+        text(signs[:cursor], look, TIME_TARGET),
+        text(signs[cursor], scene.palette.bar, TIME_TARGET),
+        text(signs[cursor + 1 :], look, TIME_TARGET),
+    )
 
 
 def _why_no_strip(scene: Scene) -> str:
@@ -158,34 +167,34 @@ def series_values(
     scene: Scene, uuid: str, pid: int | None, start_time: float | None, width: int, *, high: bool = False
 ) -> list[float | None]:
     """Used memory of a GPU, or of a process on it, in each of `width` cells of the strip's time."""
-    chart = scene.answers.chart.value
     found: list[float | None] = [None] * width
-    if chart is None:
+    table = scene.answers.chart.value
+    series = table.series.get((uuid, pid, start_time)) if table is not None else None
+    if table is None or series is None:
         return found
-    series = next(
-        (
-            one
-            for one in chart.series
-            if one.gpu_uuid == uuid and one.pid == pid and (pid is None or one.start_time == start_time)
-        ),
-        None,
-    )
-    if series is None:
-        return found
+    chart, values = table.chart, series.high if high else series.mean
     start, end = strip_range(scene)
-    for step, value in enumerate(series.high if high else series.mean):
-        first = int((chart.start + step * chart.step_seconds - start) / (end - start) * width)
-        last = int((chart.start + (step + 1) * chart.step_seconds - start) / (end - start) * width)
-        for cell in range(max(0, first), min(width, max(first + 1, last))):
-            found[cell] = value if value is not None else found[cell]
+    steps_per_cell = (end - start) / width / chart.step_seconds
+    first = (start - chart.start) / chart.step_seconds
+    for cell in range(width):
+        stop = first + (cell + 1) * steps_per_cell
+        found[cell] = _newest(values, int(stop - steps_per_cell), max(int(stop - steps_per_cell) + 1, int(stop)))
     return found
+
+
+def _newest(values: list[Number | None], first: int, stop: int) -> float | None:
+    """The last of these steps in which something was measured."""
+    for step in range(min(stop, len(values)) - 1, max(0, first) - 1, -1):
+        if values[step] is not None:
+            return values[step]
+    return None
 
 
 def _marks(scene: Scene, start: float, end: float, width: int) -> TextLine:
     """What happened, the most urgent of each cell."""
-    chart = scene.answers.chart.value
+    table = scene.answers.chart.value
     cells: dict[int, Mark] = {}
-    for mark in chart.marks if chart is not None else ():
+    for mark in table.chart.marks if table is not None else ():
         place = int((mark.timestamp - start) / (end - start) * width)
         if 0 <= place < width and (place not in cells or _rank(mark) < _rank(cells[place])):
             cells[place] = mark

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from blackbox.client import AsyncClient, ClientError
 from blackbox.model.query import Comparison, NumberedEvent
 from blackbox.model.snapshot import Snapshot
-from blackbox.tui.answers import Answers, Lived
+from blackbox.tui.answers import Answers, ChartTable, Lived
 from blackbox.tui.frame import strip_range, strip_width
 from blackbox.tui.incident_rows import shown_incidents
 from blackbox.tui.scene import Scene, seconds_of
@@ -102,10 +102,14 @@ def _ask_for_chart(scene: Scene, client: AsyncClient, answers: Answers, on_chang
     until = None if follows else end
     answers.chart.want(
         key,
-        lambda: client.chart(since=start, until=until, points=points),
+        lambda: _chart(client, start, until, points),
         on_change,
         CHART_EVERY_SECONDS if follows else None,
     )
+
+
+async def _chart(client: AsyncClient, start: float, until: float | None, points: int) -> ChartTable:
+    return ChartTable(await client.chart(since=start, until=until, points=points))
 
 
 async def _lived(client: AsyncClient, time: float | None, event: int | None) -> Lived:

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from blackbox.model.query import NumberedEvent
 from blackbox.model.snapshot import Process
 from blackbox.model.text import size
 from blackbox.terminal import figures
 from blackbox.terminal.bar import ledger_bar, spark
-from blackbox.terminal.layout import Align, Fragment, TextLine, cut, fit, wrapped
+from blackbox.terminal.layout import PLAIN, Align, Fragment, TextLine, cut, fit, wrapped
 from blackbox.terminal.ledger import GpuLedger, ProcessLedger, gpu_label, process_label
 from blackbox.terminal.verdict import filling
 from blackbox.tui.course import course_words
@@ -53,9 +54,7 @@ class TableColumn:
 
 
 def _peak(scene: Scene, row: ProcessRow) -> float | None:
-    found = next(
-        (one.max for one in scene.server.peaks if (one.pid, one.start_time) == row.key[1:] and one.engine is None), None
-    )
+    found = scene.server.peaks.get(row.key)
     return None if found is None else max(found, row.process.used_bytes)
 
 
@@ -229,7 +228,7 @@ def lines(scene: Scene) -> PageLines:
                 look.soft,
             )
         )
-    found += [_gone(scene, place) for place in range(len(gone(scene)))]
+    found += [_gone(scene, event) for event in gone(scene)]
     order = scene.view.order
     by = "by GPU, then start" if order is None else f"by {order.column}, as of the key"
     found += [
@@ -261,34 +260,34 @@ def _head(scene: Scene, columns: tuple[TableColumn, ...]) -> TextLine:
 def _row(scene: Scene, row: ProcessRow, columns: tuple[TableColumn, ...], is_chosen: bool, place: int) -> TextLine:
     look = scene.palette
     hot = _rate(scene, row) is not None
-    base = look.bar if is_chosen else look.alarm if hot else None
-    found: list[Fragment] = [text(">" if hot else " ", base, f"row:{place}")]
+    base = look.bar if is_chosen else look.alarm if hot else PLAIN
+    target = f"row:{place}"
+    found: list[Fragment] = []
+    words = ">" if hot else " "
     for column in columns:
         if column.head == "what for":
             bar = ledger_bar(row.ledger.parts, row.process.used_bytes, BAR_CELLS, scene.depth)
-            found += [text(" ", base), *(one._replace(target=f"row:{place}") for one in bar), text(" ", base)]
-            continue
-        words = column.show(scene, row)
-        soft = look.soft if words == figures.ABSENT and not is_chosen else base
-        found.append(text(" " + fit(words, column.cells - 1, column.align), soft, f"row:{place}"))
-    return tuple(found)
+            found += [Fragment(words + " ", base, target), *bar]
+            words = " "
+        else:
+            words += " " + fit(column.show(scene, row), column.cells - 1, column.align)
+    return (*found, Fragment(words, base, target))
 
 
-def gone(scene: Scene) -> list[int]:
-    """Places among the events of processes that ended within the last hour, the newest first."""
+def gone(scene: Scene) -> list[NumberedEvent]:
+    """Processes that ended within the last hour, the newest first."""
     events = scene.server.events
     if scene.view.filter:
         return []
     ended = [
-        place
-        for place, event in enumerate(events)
+        event
+        for event in events
         if event.kind == "process_exit" and scene.cursor - GONE_SECONDS < event.timestamp <= scene.cursor
     ]
     return ended[::-1][:GONE_SHOWN]
 
 
-def _gone(scene: Scene, place: int) -> TextLine:
-    event = scene.server.events[gone(scene)[place]]
+def _gone(scene: Scene, event: NumberedEvent) -> TextLine:
     life = event.process
     peak = f", at most {size(life.peak_used_bytes)}" if life is not None and life.peak_used_bytes is not None else ""
     oom = any(one.kind == "oom" and one.pid == event.pid for one in scene.server.events)

@@ -4,11 +4,11 @@ from blackbox.model.text import size
 from blackbox.terminal import figures
 from blackbox.terminal.bar import SPARKS
 from blackbox.terminal.event_marks import MARKS
-from blackbox.terminal.layout import Fragment, TextLine, cut, fit
+from blackbox.terminal.layout import TextLine, cut, fit
 from blackbox.terminal.ledger import GpuLedger, gpu_label
 from blackbox.terminal.looks import tone_look
 from blackbox.tui.course import course_words
-from blackbox.tui.frame import STRIP_LABEL_CELLS, series_values, strip_range, strip_width
+from blackbox.tui.frame import STRIP_LABEL_CELLS, series_values, strip_range, strip_width, time_cells
 from blackbox.tui.pages.overview import waiting
 from blackbox.tui.scene import PageLines, Scene, line, text
 
@@ -39,7 +39,6 @@ def _chart(scene: Scene, leaf: GpuLedger, rows: int) -> list[TextLine]:
     values = series_values(scene, gpu.uuid, None, None, width, high=True)
     start, end = strip_range(scene)
     cursor = None if scene.is_live else int((scene.cursor - start) / (end - start) * width)
-    last = len(SPARKS)
     found: list[TextLine] = [
         (
             text(fit(f" {gpu_label(gpu)}", STRIP_LABEL_CELLS), look.strong, f"gpu:{gpu.uuid}"),
@@ -49,14 +48,16 @@ def _chart(scene: Scene, leaf: GpuLedger, rows: int) -> list[TextLine]:
     ]
     for row in range(rows - 1, -1, -1):
         label = size(gpu.total_bytes) if row == rows - 1 else "0 GiB" if row == 0 else ""
-        cells: list[Fragment] = [text(fit(f" {label}", STRIP_LABEL_CELLS), look.soft)]
-        for place, value in enumerate(values):
-            filled = 0.0 if value is None else value / gpu.total_bytes * rows - row
-            eighths = min(last, max(0, round(filled * last)))
-            sign = " " if eighths == 0 else SPARKS[eighths - 1]
-            cells.append(text(sign, look.bar if place == cursor else look.accent._replace(bold=False), f"time:{place}"))
-        found.append(tuple(cells))
+        signs = "".join(_sign(value, gpu.total_bytes, rows, row) for value in values)
+        found.append((text(fit(f" {label}", STRIP_LABEL_CELLS), look.soft), *time_cells(scene, signs, cursor)))
     return found
+
+
+def _sign(value: float | None, total: int, rows: int, row: int) -> str:
+    """The part of a bar that stands in a row."""
+    filled = 0.0 if value is None or total <= 0 else value / total * rows - row
+    eighths = min(len(SPARKS), max(0, round(filled * len(SPARKS))))
+    return " " if eighths == 0 else SPARKS[eighths - 1]
 
 
 def _at(values: list[float | None], cursor: int | None) -> str:
@@ -79,11 +80,11 @@ def _axis(scene: Scene) -> TextLine:
 
 def _marks(scene: Scene) -> list[TextLine]:
     """What happened in this time, newest first."""
-    chart = scene.answers.chart.value
-    if chart is None:
+    table = scene.answers.chart.value
+    if table is None:
         return []
     found: list[TextLine] = []
-    for mark in reversed(chart.marks):
+    for mark in reversed(table.chart.marks):
         sign = MARKS[mark.kind]
         words = f" {sign.glyph} {scene.clock(mark.timestamp)} {mark.message}"
         found.append(line(cut(words, scene.width - 1), tone_look(sign.tone, scene.depth), f"mark:{mark.timestamp}"))
