@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Literal, NamedTuple
 
@@ -18,10 +18,10 @@ EVERY_SECONDS = 5.0
 """Between questions about events and the forecast, as on the page."""
 EVENTS_KEPT_MAX = 500
 """As on the page; the server has the others."""
-EVENTS_FIRST = 200
-"""Asked for at the start: an out-of-memory event brings its trace, some 60 kB."""
 RETRY_SECONDS_MIN, RETRY_SECONDS_MAX = 1.0, 15.0
 """Before a first connection is tried again; from the shortest, doubled."""
+CONNECTED_POLL_SECONDS = 0.2
+"""Until there is a connection, its state is looked at so often."""
 NOT_FOUND = 404
 PEAK_WINDOW = "1h"
 
@@ -50,6 +50,8 @@ class ServerState:
         """The newest that are kept, oldest first."""
         self.has_events = False
         """They were asked for, so that none means none."""
+        self.troubles: dict[str, str] = {}
+        """Of `events`, `forecast` and `peaks`: why there was no answer the last time."""
         self.forecast: Forecast | None = None
         self.peaks: dict[tuple[str | None, int | None, float | None], float] = {}
         """The most that a process held within the last hour, by GPU, pid and start."""
@@ -60,6 +62,19 @@ class ServerState:
     def name(self) -> str:
         """Of the machine, once it is known."""
         return self.snapshot.host if self.snapshot is not None else self.label
+
+    @property
+    def why_no_events(self) -> str:
+        """What stands where no event does."""
+        if "events" in self.troubles:
+            return f"the events did not come: {self.troubles['events']}"
+        return "none in what is kept" if self.has_events else "the events have not come yet"
+
+    @property
+    def why_no_forecast(self) -> str | None:
+        """Why nobody can tell whether a GPU fills."""
+        trouble = self.troubles.get("forecast")
+        return self.no_recording or (f"the forecast did not come: {trouble}" if trouble else None)
 
     @property
     def now(self) -> float:
@@ -126,24 +141,33 @@ class Feed:
     async def _ask_again_and_again(self) -> None:
         while True:
             if self._state.connection.state == "live":
-                try:
-                    await self._ask()
-                except StatusError as error:
-                    self._state.no_recording = reason_of(error) if error.status == NOT_FOUND else None
-                except ClientError:
-                    pass  # the stream tells of lost connections
+                for name, ask in (("events", self._events), ("forecast", self._forecast), ("peaks", self._peaks)):
+                    await self._asked(name, ask)
                 self._on_change()
                 await asyncio.sleep(EVERY_SECONDS)
             else:
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(CONNECTED_POLL_SECONDS)
 
-    async def _ask(self) -> None:
+    async def _asked(self, name: str, ask: Callable[[], Awaitable[None]]) -> None:
+        """Asks, and keeps why there was no answer."""
+        try:
+            await ask()
+            self._state.troubles.pop(name, None)
+        except ClientError as error:
+            self._state.troubles[name] = reason_of(error)
+            if name == "events" and isinstance(error, StatusError) and error.status == NOT_FOUND:
+                self._state.no_recording = reason_of(error)
+
+    async def _events(self) -> None:
         known = self._state.events
         since = known[-1].timestamp if known else None
-        self._state.take_events(
-            await self._client.events(since=since, limit=EVENTS_KEPT_MAX if known else EVENTS_FIRST)
-        )
+        limit = EVENTS_KEPT_MAX
+        self._state.take_events(await self._client.events(since=since, limit=limit, detail="light"))
         self._state.no_recording = None
-        self._state.forecast = await self._client.forecast()
-        peaks = await self._client.aggregated(PEAK_WINDOW)
+
+    async def _forecast(self) -> None:
+        self._state.forecast = None if self._state.no_recording else await self._client.forecast()
+
+    async def _peaks(self) -> None:
+        peaks = () if self._state.no_recording else await self._client.aggregated(PEAK_WINDOW)
         self._state.peaks = {(one.gpu_uuid, one.pid, one.start_time): one.max for one in peaks if one.engine is None}

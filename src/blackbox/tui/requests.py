@@ -117,12 +117,12 @@ async def _lived(client: AsyncClient, time: float | None, event: int | None) -> 
     snapshot = await (
         client.snapshot(blocks="stacks") if time is None else client.at(time, blocks="stacks", event=event)
     )
-    return Lived(snapshot, await _change_before(client, snapshot, time))
+    return Lived(snapshot, await _change_before(client, snapshot))
 
 
-async def _change_before(client: AsyncClient, snapshot: Snapshot, time: float | None) -> Comparison | None:
+async def _change_before(client: AsyncClient, snapshot: Snapshot) -> Comparison | None:
     at = seconds_of(snapshot)
     try:
-        return await client.compare(at - BEFORE_SECONDS, None if time is None else at)
+        return await client.compare(at - BEFORE_SECONDS, at)
     except ClientError:
         return None  # not recorded: cells say n/a

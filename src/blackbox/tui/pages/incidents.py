@@ -33,8 +33,8 @@ def lines(scene: Scene) -> PageLines:
         return PageLines([(), line(f"  No incidents are kept: {server.no_recording}", look.soft)])
     rows = shown_incidents(scene)
     if not rows:
-        none = "No incidents of this kind in what is kept." if server.has_events else "The events have not come yet."
-        return PageLines([(), line(f"  {none}", look.soft)])
+        words = server.why_no_events if not server.events else "no incident of this kind in what is kept"
+        return PageLines([(), *(line(f"  {part}", look.soft) for part in wrapped(words, scene.width - 4))])
     chosen = min(scene.view.chosen, len(rows) - 1)
     room = max(3, scene.height // LIST_SHARE)
     first = max(0, min(chosen - room + 1, len(rows) - room)) if chosen >= room else 0

@@ -139,7 +139,7 @@ def _verdict(scene: Scene, told: Verdict | None, width: int) -> list[TextLine]:
     if not scene.is_live:
         return []
     if told is None or not told.is_alarm:
-        words = calm(server.forecast, server.leaves, told, server.no_recording)
+        words = calm(server.forecast, server.leaves, told, server.why_no_forecast)
         return [
             *(
                 line(f" {part}", look.strong if place == 0 else None)
@@ -336,8 +336,7 @@ def _incidents(scene: Scene, width: int) -> list[TextLine]:
             line(cut(f"   {headline_of(one.event, scene.server.events)}", width - 1), None, f"incident:{one.event.id}")
         )
     if not rows:
-        none = "none in what is kept" if scene.server.has_events else "the events have not come yet"
-        found.append(line(f" {none}", look.soft))
+        found += [line(f" {part}", look.soft) for part in wrapped(scene.server.why_no_events, width - 2)]
     return found
 
 
