@@ -11,6 +11,8 @@ from blackbox.model.query import Chart, ChartSeries, Comparison
 from blackbox.model.snapshot import Snapshot
 
 T = TypeVar("T")
+RETRY_SECONDS = 5.0
+"""After a question that was not answered."""
 REST_SHARE = 50
 """After an answer whose reading took so much CPU time it is not asked for again for this many times as long: 2 %."""
 
@@ -41,13 +43,17 @@ class Asked(Generic[T]):
         on_change: Callable[[], None],
         again_seconds: float | None = None,
     ) -> None:
-        """Asks unless that was asked; again after `again_seconds`, if given. Never two at a time."""
-        if key == self._asked and (self._is_pending or again_seconds is None or time.monotonic() < self._again_at):
+        """Asks unless that was asked; again after `again_seconds`, if given, and where no answer came. Never two at a
+        time."""
+        is_final = again_seconds is None and self.error is None
+        if key == self._asked and (self._is_pending or is_final or time.monotonic() < self._again_at):
             return
         if key != self._asked:
             self.cancel()
         self._asked = key
-        self._task = asyncio.get_running_loop().create_task(self._ask(key, ask, on_change, again_seconds or 0.0))
+        self._task = asyncio.get_running_loop().create_task(
+            self._ask(key, ask, on_change, again_seconds or RETRY_SECONDS)
+        )
 
     @property
     def _is_pending(self) -> bool:
