@@ -3,6 +3,7 @@
 import sqlite3
 from array import array
 from collections.abc import Iterator
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,6 +26,8 @@ _layouts = LayoutCache()
 """Chunks of a tier mostly have the same."""
 
 SqlRow = tuple[Any, ...]
+_TIME = attrgetter("time")
+_TAIL = object()
 
 
 class ChunkReader:
@@ -65,13 +68,29 @@ class ChunkReader:
         yield from self.tail_runs(since, until)
 
     def frames(self, since: float, until: float) -> Iterator[Frame]:
-        """The moments in the range."""
-        for (blob,) in self._select("block", "frames", since, until):
+        """The moments in the range, oldest first. One block of them is in memory at a time, more only where a clock was
+        set back and blocks overlap.
+        """
+        held: list[Frame] = []
+        for frames in self._blocks(since, until):
+            start = min((frame.time for frame in frames), default=since)
+            yield from (frame for frame in held if frame.time < start)
+            held = sorted([*(frame for frame in held if frame.time >= start), *frames], key=_TIME)
+        yield from held
+
+    def _blocks(self, since: float, until: float) -> Iterator[list[Frame]]:
+        """The moments of each block in the range, and those of the tail; whichever begins first before the others."""
+        rows = self._select("block", "since, frames", since, until)
+        blocks: list[tuple[float, object]] = [(_begin(start), blob) for start, blob in rows]
+        tail = [_begin(start) for (start,) in self._select("tail", "since", since, until)]
+        if tail:
+            blocks.append((min(tail), _TAIL))
+        for _, blob in sorted(blocks, key=itemgetter(0)):
             try:
-                yield from (frame for frame in unpack_frames(blob) if since <= frame.time <= until)
+                frames = self.tail_frames(since, until) if blob is _TAIL else unpack_frames(blob)
+                yield [frame for frame in frames if since <= frame.time <= until]
             except DamageError:
                 self.damaged += 1
-        yield from (frame for frame in self.tail_frames(since, until) if since <= frame.time <= until)
 
     def tail_runs(self, since: float, until: float) -> list[Run]:
         """The rows that are in no block yet."""
@@ -195,3 +214,7 @@ class ChunkReader:
             return self._database.execute(question, (number,)).fetchall()
         except READ_ERRORS:
             return []
+
+
+def _begin(stored: object) -> float:
+    return stored if isinstance(stored, float) else NEVER[0]

@@ -1,7 +1,6 @@
 """Reading one tier: its chunks as if they were one."""
 
 from collections.abc import Iterator
-from operator import attrgetter
 from pathlib import Path
 
 from blackbox.recorder.storage.chunk_reader import ChunkReader
@@ -9,8 +8,6 @@ from blackbox.recorder.storage.directory import ChunkFile, chunk_files
 from blackbox.recorder.storage.frames import Frame
 from blackbox.recorder.storage.rows import Run
 from blackbox.recorder.storage.tiers import Tier
-
-_TIME = attrgetter("time")
 
 
 class TierReader:
@@ -33,7 +30,7 @@ class TierReader:
         """The moments of the range, oldest chunk first."""
         for chunk in self._chunks(since, until):
             with ChunkReader(chunk.path) as reader:
-                yield from sorted(reader.frames(since, until), key=_TIME)
+                yield from reader.frames(since, until)
                 self.damaged += reader.damaged
 
     def newest_frame(self, until: float) -> Frame | None:

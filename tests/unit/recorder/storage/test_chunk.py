@@ -5,15 +5,18 @@ import math
 import random
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from blackbox.recorder.storage import chunk_writer, database
 from blackbox.recorder.storage.chunk_reader import NEVER, ChunkReader
 from blackbox.recorder.storage.chunk_writer import ChunkWriter
-from blackbox.recorder.storage.frames import Frame, to_bytes
+from blackbox.recorder.storage.frames import Frame, to_bytes, unpack_frames
 from blackbox.recorder.storage.layout import Layout
 from blackbox.recorder.storage.subjects import Subject, numbers_of
 from tests.recorded_moments import INTERVAL, moment_at, series
@@ -65,6 +68,38 @@ def test_what_was_appended_is_read(tmp_path: Path, sealed: bool) -> None:
         assert frames_in(path) == frames
         expected = {one.timestamp: float(one.samples[0].processes[0].used_bytes or 0) for one in series(START, 20)}
         assert used(path) == expected
+
+
+@settings(max_examples=25)
+@given(parts=st.lists(st.tuples(st.integers(0, 40), st.integers(1, 3), st.booleans()), max_size=5))
+def test_moments_come_in_the_order_of_time_however_the_clock_was_set(parts: list[tuple[int, int, bool]]) -> None:
+    with tempfile.TemporaryDirectory() as folder, writer_of(Path(folder, "chunk.db")) as writer:
+        expected: list[Frame] = []
+        for since, seconds, packed in parts:
+            expected += append(writer, seconds, since=START + since)
+            if packed:
+                writer.pack_tail()
+        with ChunkReader(Path(folder, "chunk.db")) as reader:
+            found = [(frame.time, bytes(frame.body)) for frame in reader.frames(*NEVER)]
+    assert [time for time, _ in found] == sorted(frame.time for frame in expected)
+    assert sorted(found) == sorted((frame.time, bytes(frame.body)) for frame in expected)
+
+
+def test_one_block_is_unpacked_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unpacked: list[int] = []
+
+    def unpack(blob: object) -> list[Frame]:
+        unpacked.append(1)
+        return unpack_frames(blob)
+
+    monkeypatch.setattr("blackbox.recorder.storage.chunk_reader.unpack_frames", unpack)
+    with writer_of(tmp_path / "chunk.db") as writer:
+        for block in range(4):
+            append(writer, 2, since=START + 2 * block)
+            writer.pack_tail()
+        with ChunkReader(tmp_path / "chunk.db") as reader:
+            seen = [len(unpacked) for _ in reader.frames(*NEVER)]
+    assert seen == [2] * 4 + [3] * 4 + [4] * 8, "a block is given out once the next one shows where it begins"
 
 
 def test_a_reader_sees_what_is_committed_while_it_is_written(tmp_path: Path) -> None:
