@@ -50,6 +50,7 @@ def configure(parser: ArgumentParser) -> None:
         "--minutes", metavar="N", default=MINUTES, help=f"of a recording: minutes before (default: {MINUTES})"
     )
     snapshot_arguments.add_rules_flag(parser)
+    parser.add_argument("--url", metavar="URL", help="of a server: the same as WHAT")
     parser.add_argument("--token-file", metavar="FILE", help="of a URL: file with the server's token")
     recording_arguments.add_recording_flags(parser)
 
@@ -86,7 +87,9 @@ def run(arguments: Namespace) -> int:
 
 
 def _evidence(arguments: Namespace, seconds: float) -> "Evidence":
-    what: str | None = arguments.what
+    what: str | None = arguments.what or arguments.url
+    if arguments.what is not None and arguments.url is not None:
+        raise UsageError("WHAT and --url both say what the report is about: one of them is enough")
     rules = snapshot_arguments.rules(arguments)
     if arguments.rules is not None and not snapshot_arguments.is_pickle(what):
         raise UsageError(f"--rules is for a PyTorch snapshot ({', '.join(SNAPSHOT_SUFFIXES)})")
