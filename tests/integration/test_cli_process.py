@@ -39,7 +39,7 @@ def the_only_line(text: str) -> str:
         (["serve", "0", "--web-config", "/nonexistent"], 1, "/nonexistent"),
         (["stat", "--url", "nonsense"], 2, "not the URL of a server"),
         (["stat", "--token-file", "/nonexistent"], 1, "/nonexistent"),
-        (["frobnicate"], 2, "invalid choice"),
+        (["frobnicate"], 2, "there is no command"),
         (["release"], 1, "no server of this user runs"),
     ],
 )
