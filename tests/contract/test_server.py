@@ -105,7 +105,7 @@ def test_an_unknown_path_is_answered_as_documented(server: RunningServer, path: 
         ("/vram/stream?gpu=none-such", 404),
         ("/vram/stream?blocks=some", 400),
         ("/vram/history", 200),
-        ("/vram/history?from=yesterday", 400),
+        ("/vram/history?from=the+other+day", 400),
         ("/vram/at", 400),
         ("/vram/at?t=5", 404),
         ("/vram/events", 200),

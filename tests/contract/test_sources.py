@@ -203,8 +203,8 @@ def test_a_new_source_is_a_folder_and_a_line(tmp_path: Path) -> None:
         (folder / name).write_text(text)
     table = copy / "sources" / "__init__.py"
     text = table.read_text()
-    assert text.count('        "simulated",\n') == 1
-    table.write_text(text.replace('        "simulated",\n', '        "simulated",\n        "scratch",\n'))
+    assert text.count('    "simulated",\n') == 1
+    table.write_text(text.replace('    "simulated",\n', '    "simulated",\n    "scratch",\n'))
 
     def run(*command: str) -> str:
         env = environment(tmp_path, PYTHONPATH=str(tmp_path / "src"))

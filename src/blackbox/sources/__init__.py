@@ -1,6 +1,6 @@
 """Where numbers come from: one package per origin, behind one Protocol (`sources/base.py`) and one table.
 
-A new source is one package with a `SPEC`, and one line in `SOURCES`. The `__init__` of such a package holds its `SPEC`
+A new source is one package with a `SPEC`, and one line in `PACKAGES`. The `__init__` of such a package holds its `SPEC`
 and nothing that takes time to import; what does the work is imported where the source runs.
 """
 
@@ -15,7 +15,15 @@ __all__ = ["SOURCES", "Source", "SourceContext", "SourceOption", "SourceSpec", "
 if TYPE_CHECKING:
     SOURCES: tuple[SourceSpec, ...]
     """All that there are."""
-PACKAGES = ("nvml", "pm_sampling", "amd", "agents", "engines", "simulated")
+PACKAGES = (
+    "nvml",
+    "pm_sampling",
+    "amd",
+    "agents",
+    "engines",
+    "simulated",
+)
+"""Folders of this package, in the order in which their flags are listed."""
 
 
 def load_spec(package: str) -> SourceSpec:
