@@ -335,7 +335,7 @@ def test_settings_in_force_are_not_advised(tmp_path: Path) -> None:
 def test_a_memory_fraction_in_the_settings_is_named(settings: dict[str, object], tmp_path: Path) -> None:
     allocator = CachingAllocator(100 * MIB)
     allocator.alloc(60 * MIB, frames=STACKS[1])
-    refuse(allocator, 80 * MIB)
+    refuse(allocator, 50 * MIB)
     written = allocator.snapshot((2, 12))
     written["device_traces"][0][-1]["device_free"] = 200 * MIB
     written["allocator_settings"] |= settings
