@@ -30,7 +30,7 @@ SEEN = {
     5: "Snapshot",
     6: "int",
     7: "CoroutineType[Any, Any, Snapshot]",
-    8: "() -> None",
+    8: '(socket: str = "") -> None',
 }
 
 
