@@ -143,8 +143,7 @@ def test_row_49_a_number_past_the_end_costs_the_event_that_has_it(
         say(oom(requested_bytes=4711 * MIB))
         until(
             lambda: (
-                "4.6 GiB"
-                in blackbox("events", "--kind", "oom", "--url", server.url, env=environment(tmp_path)).stdout
+                "4.6 GiB" in blackbox("events", "--kind", "oom", "--url", server.url, env=environment(tmp_path)).stdout
             )
         )
         recorder = get(server, "/healthz")["recorder"]
