@@ -31,8 +31,11 @@ def is_pickle(name: str | None) -> bool:
 
 
 def begins_like_a_pickle(path: "Path") -> bool:
-    """Whether a file is surely no dump of Blackbox; False also where it cannot be read."""
+    """Whether a file is surely no dump of Blackbox; False also where it cannot be read, or is no file: opening a pipe
+    would wait for its writer."""
     try:
+        if not path.is_file():
+            return False
         with path.open("rb") as file:
             return file.read(1) == PICKLE
     except OSError:
