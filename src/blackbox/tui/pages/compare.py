@@ -9,6 +9,7 @@ from blackbox.terminal.layout import TextLine, cut, fit, wrapped
 from blackbox.terminal.ledger import process_label
 from blackbox.terminal.looks import look_of
 from blackbox.terminal.purposes import LOOK_OF
+from blackbox.tui.pages.overview import waiting
 from blackbox.tui.requests import compare_key
 from blackbox.tui.scene import PageLines, Scene, line, place_of, text
 
@@ -22,6 +23,8 @@ def lines(scene: Scene) -> PageLines:
     asked = scene.answers.comparison
     key = compare_key(scene)
     found = asked.of(key)
+    if found is None and scene.server.snapshot is None:
+        return PageLines(waiting(scene))
     if found is None:
         why = f"Cannot compare: {asked.error}." if asked.key == key and asked.error else "Asking for both moments."
         help_ = "A and B mark the time looked at; left and right move it; N and Shift+← go to marks."
@@ -38,8 +41,8 @@ def _title(scene: Scene, found: Comparison) -> list[TextLine]:
     first, second = rfc3339_seconds(found.a.timestamp), rfc3339_seconds(found.b.timestamp)
     view = scene.view
     which = (
-        ("" if view.a is not None else " (2 min before; A marks another)"),
-        ("" if view.b is not None or view.time is not None else " (now; B marks another)"),
+        ("" if view.a is not None else " (2 min before; A marks one)"),
+        ("" if view.b is not None or view.time is not None else " (now; B marks one)"),
     )
     span = figures.span(abs(second - first))
     head = (

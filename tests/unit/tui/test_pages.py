@@ -1,0 +1,126 @@
+"""Pages are made of what is known, at any size: what fits, nothing wider, and the reason of what is missing."""
+
+import pytest
+from msgspec.structs import replace
+
+from blackbox.analysis.compare import compare
+from blackbox.merge import merge
+from blackbox.model.event import EventKind
+from blackbox.model.query import NumberedEvent
+from blackbox.model.snapshot import Snapshot
+from blackbox.terminal.layout import plain, text_width
+from blackbox.tui import frame
+from blackbox.tui.answers import Answers, Lived
+from blackbox.tui.feed import Connection, ServerState
+from blackbox.tui.pages import PAGE_LINES
+from blackbox.tui.requests import compare_key
+from blackbox.tui.scene import Scene
+from blackbox.tui.view import PAGES, Page, View
+from tests.moments import GIB, TRAINER, machine, moment, process
+
+SIZES = ((200, 60), (120, 40), (80, 24))
+START = 1_800_000_000.0
+KINDS: tuple[EventKind, ...] = ("oom", "crash", "process_exit", "process_start", "threshold")
+
+
+def snapshot(timestamp: float = START) -> Snapshot:
+    return merge(moment(machine(), timestamp=timestamp))
+
+
+def state(name: str = "http://one") -> ServerState:
+    """A server that is heard."""
+    server = ServerState(name)
+    server.connection = Connection("live", START)
+    server.take_snapshot(snapshot())
+    server.take_events(
+        tuple(
+            NumberedEvent(id=number, kind=kind, timestamp=START - number, message=f"something of {kind}", pid=TRAINER)
+            for number, kind in enumerate(KINDS, 1)
+        )
+    )
+    return server
+
+
+def scene(page: Page, width: int = 120, height: int = 40, *servers: ServerState, depth: int = 24) -> Scene:
+    view = View()
+    view.go(page)
+    return Scene(width, height, depth, servers or (state(),), view, Answers(), START)  # pyright: ignore[reportArgumentType]
+
+
+def told(scene: Scene) -> str:
+    """The page's words; no line is wider than the screen."""
+    found = PAGE_LINES[scene.view.page](scene).lines
+    assert max((text_width(plain(line)) for line in found), default=0) <= scene.width
+    return "\n".join(map(plain, found))
+
+
+def answered(page: Page, width: int = 120, height: int = 40) -> Scene:
+    """With all that the page asks for."""
+    made = scene(page, width, height)
+    before, after = snapshot(START - 60), snapshot()
+    change = compare(before, after)
+    key = (0, None, None)
+    made.answers.lived.key, made.answers.lived.value = key, Lived(after, change)
+    made.answers.comparison.key, made.answers.comparison.value = compare_key(made), change
+    return made
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_fits_with_and_without_answers(page: Page, width: int, height: int) -> None:
+    assert told(scene(page, width, height)).strip()
+    assert told(answered(page, width, height)).strip()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_without_a_server_says_what_it_waits_for(page: Page) -> None:
+    lost = ServerState("http://gone")
+    lost.connection = Connection("lost", START, "connection refused", START + 5)
+    assert "does not answer yet" in told(scene(page, 80, 24, lost))
+
+
+def test_the_overview_names_every_gpu_and_who_holds_it() -> None:
+    words = told(scene("overview"))
+    assert "GPU 0" in words
+    assert "python 4713" in words
+    assert "MIG 1" in words
+
+
+def test_servers_stand_side_by_side_where_there_is_room() -> None:
+    both = state("http://one"), state("http://two")
+    assert len(told(scene("overview", 200, 50, *both)).split("\n")) < len(
+        told(scene("overview", 80, 50, *both)).split("\n")
+    )
+
+
+def test_processes_are_rows_with_what_they_hold() -> None:
+    words = told(scene("processes"))
+    assert "5.0" in words
+    assert str(TRAINER) in words
+
+
+def test_incidents_are_listed_with_what_they_were() -> None:
+    words = told(scene("incidents"))
+    assert "Something of oom" in words
+    assert "out of memory" in words
+
+
+def test_a_comparison_tells_what_grew() -> None:
+    made = scene("compare")
+    before = machine()
+    rows = tuple(process(TRAINER, used_bytes=7 * GIB) if row.pid == TRAINER else row for row in before.processes)
+    after = merge(moment(replace(before, processes=rows)))
+    made.answers.comparison.key, made.answers.comparison.value = compare_key(made), compare(snapshot(), after)
+    assert "2.0 GiB" in told(made) or "+2.0" in told(made)
+
+
+def test_the_frame_names_the_page_and_its_state() -> None:
+    made = scene("health")
+    words = "\n".join(plain(line) for line in frame.head(made))
+    assert "Health" in words
+    assert "LIVE" in words
+    lost = made.server
+    lost.connection = Connection("lost", START, "connection refused", START + 5)
+    assert "LOST" in "\n".join(plain(line) for line in frame.head(made))
+    assert plain(frame.foot(made)).strip()
+    assert max(text_width(plain(line)) for line in frame.strip(made)) <= made.width
