@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from blackbox.model.parts import Allocator
+from blackbox.model.sample import Sample
 from tests.agent_rig import ROOT, SHIM, AgentServer, agent_environment
 from tests.contract.assertions import assert_honours_the_contract
 from tests.fake_frameworks import FOLDER, GPU, INSTANCE, build_cuda, build_cupti
@@ -54,18 +55,25 @@ def environment(socket: Path, contexts: str = "0") -> dict[str, str]:
     return agent_environment(socket) | {"PYTHONPATH": path, "FAKE_CUDA_CONTEXTS": contexts}
 
 
-def told(code: str, folder: Path, cuda: Path, count: int, contexts: str = "0") -> dict[tuple[str, str], Allocator]:
-    """(source, device) -> what such a program tells, once it tells of so many."""
+def told(
+    code: str, folder: Path, cuda: Path, count: int, contexts: str = "0", limits: int = 0
+) -> dict[tuple[str, str], Allocator]:
+    """(source, device) -> what such a program tells, once it tells of so many, and of so many limits."""
+
+    def is_all(sample: Sample) -> bool:
+        limited = [one for one in sample.allocators if one.limit_bytes is not None]
+        return len(sample.allocators) >= count and len(limited) >= limits
+
     with (
         AgentServer(folder) as server,
         server.program(["-c", START + code + WAIT, str(cuda)], **environment(server.socket, contexts)),
     ):
-        sample = server.wait_for(lambda sample: len(sample.allocators) >= count)
+        sample = server.wait_for(is_all)
     return {(one.source, one.gpu_uuid): one for one in sample.allocators}
 
 
 def test_each_framework_tells_what_it_holds(tmp_path: Path, cuda: Path) -> None:
-    found = told(JAX + CUPY + RMM, tmp_path, cuda, 4, contexts="01")
+    found = told(JAX + CUPY + RMM, tmp_path, cuda, 4, contexts="01", limits=1)
     assert {place: (one.reserved_bytes, one.allocated_bytes) for place, one in found.items()} == {
         ("jax", GPU): (GIB, 300 * MIB),
         ("cupy", GPU): (64 * MIB, 10 * MIB),

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,16 @@ def test_a_range_is_exported_in_the_format_its_name_says(data: Path, tmp_path: P
     assert len((tmp_path / "full.csv").read_text().splitlines()) > len(rows)
 
 
+def said(log: Iterable[str], *patterns: str) -> list[str]:
+    """What each pattern finds in the lines, in whatever order they come: a short replay is over before it is served."""
+    found: dict[str, str] = {}
+    for line in log:
+        found |= {pattern: match[1] for pattern in patterns if (match := re.search(pattern, line))}
+        if len(found) == len(patterns):
+            break
+    return [found[pattern] for pattern in patterns]
+
+
 def replayed(path: Path, folder: Path) -> Snapshot:
     """What a server shows after the last moment of a file that it played."""
     server = subprocess.Popen(
@@ -154,11 +165,8 @@ def replayed(path: Path, folder: Path) -> Snapshot:
     )
     assert server.stderr is not None
     try:
-        url = next(match[1] for line in server.stderr if (match := re.search(r"serving (http://\S+:\d+)/vram", line)))
-        moments = next(
-            int(match[1]) for line in server.stderr if (match := re.search(r"is over after (\d+) mom", line))
-        )
-        snapshot = until_value(lambda: Client(url).snapshot(), lambda snapshot: snapshot.seq == moments)
+        url, moments = said(server.stderr, r"serving (http://\S+:\d+)/vram", r"is over after (\d+) mom")
+        snapshot = until_value(lambda: Client(url).snapshot(), lambda snapshot: snapshot.seq == int(moments))
     finally:
         server.send_signal(signal.SIGTERM)
         server.communicate(timeout=PATIENCE_SECONDS)

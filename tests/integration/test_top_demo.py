@@ -1,13 +1,16 @@
 """`blackbox top` over the demo: every page at two sizes, by what it says; pictures are kept beside the browser's."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from blackbox.client import Client, StatusError
 from tests.running_server import RunningServer
 from tests.terminal_screens import SMALL, WIDE, top
+from tests.waiting import until
 
 PAGES = {
     "1": ("overview", ("GPU 0", "MIG 1", "tritonserver", "busy n/a", "Highest: GPU 0")),
@@ -43,7 +46,16 @@ def test_every_page_says_what_it_is_for_and_that_this_is_a_demo(demo: RunningSer
     asyncio.run(look())
 
 
+def is_recorded(server: RunningServer, seconds_ago: float) -> bool:
+    try:
+        return bool(Client(server.url).at(time.time() - seconds_ago, blocks="none"))
+    except StatusError:
+        return False
+
+
 def test_pausing_and_the_past(demo: RunningServer) -> None:
+    until(lambda: is_recorded(demo, 10))
+
     async def look() -> None:
         async with top(demo.url) as screen:
             await screen.until("LIVE", "GPU 0")
