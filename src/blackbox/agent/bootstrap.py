@@ -10,7 +10,7 @@ import sys
 
 TYPE_CHECKING = False  # `typing` takes 5 ms to import
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from importlib.abc import Loader, MetaPathFinder
     from importlib.machinery import ModuleSpec
     from types import ModuleType
@@ -33,6 +33,11 @@ def start() -> None:
         attach()
 
 
+def is_off(environ: Mapping[str, str]) -> bool:
+    """Whether these variables keep the agent out, whatever else is said."""
+    return environ.get(VARIABLE, "").strip().lower() in OFF
+
+
 def attach(socket: str = "") -> None:
     """Begins to watch imports, and starts the probes of what is imported already; wakes an agent that was detached.
 
@@ -40,7 +45,7 @@ def attach(socket: str = "") -> None:
     """
     global _socket
     try:
-        if os.environ.get(VARIABLE, "").strip().lower() in OFF:
+        if is_off(os.environ):
             return
         _socket = socket or _socket
         if runtime := sys.modules.get(_RUNTIME):

@@ -4,14 +4,13 @@ from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple
 
+from blackbox.agent.bootstrap import is_off
 from blackbox.injection.program import Program, own_machine
 
 OLDEST = (3, 14)
 """Of Python: the first that runs a script for others at a safe point of its own (PEP 768)."""
 AGE_SECONDS_MIN = 5.0
 """A younger program may still be setting up its interpreter."""
-OFF = ("0", "off", "false", "no")
-"""Values of `BLACKBOX_AGENT` that keep the agent out; as the agent reads them."""
 
 OTHER_WAYS = (
     "Other ways in: start it with 'blackbox run -- PROGRAM', call blackbox.attach() in it, or install Blackbox where "
@@ -105,7 +104,7 @@ _RULES: dict[Objection, Callable[[Program], bool]] = {
     Objection.OTHER_MACHINE: lambda program: program.machine != own_machine(),
     Objection.C_LIBRARY: lambda program: program.c_library != "glibc",
     Objection.OLD_PYTHON: lambda program: program.version is not None and program.version < OLDEST,
-    Objection.FORBIDDEN: lambda program: program.environment.get("BLACKBOX_AGENT", "").strip().lower() in OFF,
+    Objection.FORBIDDEN: lambda program: is_off(program.environment),
     Objection.DEBUGGING_OFF: _debugging_off,
     Objection.ELSEWHERE: lambda program: bool(program.namespaces),
     Objection.REPLACED: lambda program: program.replaced and not program.namespaces,

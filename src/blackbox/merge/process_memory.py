@@ -44,12 +44,13 @@ class UnreportedRows:
     hand on the row of before where nothing in it is different. Safe to use from several threads."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, int, str], tuple[DeviceProcess, ProcessMemory]] = {}
-        """By the identity of the driver's row, which is held so that no other gets it; its GPU; the reason."""
+        self._known: dict[tuple[str, int, int, str], tuple[DeviceProcess, ProcessMemory]] = {}
+        """By process, index of its GPU and reason: the driver's row, and what was made of it. A newer row of the
+        process takes the place of the one before."""
 
     def of(self, listed: DeviceProcess, gpu: int, why: str) -> "ProcessMemory":
         """One block, one thread. `why` is the reason."""
-        key = id(listed), gpu, why
+        key = listed.gpu_uuid, listed.pid, gpu, why
         known = self._known.get(key)
         if known is not None and known[0] is listed:
             return known[1]

@@ -45,7 +45,7 @@ def series(high: float) -> Series:
 def test_after_the_program() -> None:
     oom = NumberedEvent(id=1, kind="oom", timestamp=TIMESTAMP + 5, message="out of memory", pid=7)
     of = (7, TIMESTAMP, TIMESTAMP + 60)
-    assert "used no GPU" in last_line(history(None), [], *of, stacks=False)
+    assert "process 7 used no GPU" in last_line(history(None), [], *of, stacks=False), "its children may have"
     held = last_line(history(2 * GIB), [], *of, stacks=False)
     assert "recorded 1 min: process 7 held 2.0 GiB of GPU 1 at most. Next: blackbox history --from " in held
     assert held.endswith("--pid 7")
@@ -54,6 +54,10 @@ def test_after_the_program() -> None:
     assert "--extras history" in failed
     assert failed.endswith("Next: blackbox report")
     assert "--extras" not in last_line(history(2 * GIB), [oom], *of, stacks=True)
+    other = NumberedEvent(id=2, kind="oom", timestamp=TIMESTAMP + 6, message="out of memory", pid=8)
+    assert "; process 8 of this user ran out of memory at " in last_line(
+        history(2 * GIB), [oom, other], *of, stacks=True
+    )
 
 
 def test_quiet_is_understood_before_the_command_line_is() -> None:

@@ -42,7 +42,9 @@ def test_rows_are_kept_by_the_drivers_row_its_gpu_and_the_reason() -> None:
     rows, listed = UnreportedRows(), process(7)
     first = rows.of(listed, 0, NO_REPORT)
     assert rows.of(listed, 0, NO_REPORT) is first
-    assert rows.of(structs.replace(listed), 0, NO_REPORT) is not first
+    newer = structs.replace(listed)
+    assert rows.of(newer, 0, NO_REPORT) is not first
+    assert len(rows._known) == 1, "rows of one process do not heap up"  # pyright: ignore[reportPrivateUsage]
     assert rows.of(listed, 1, NO_REPORT).process.gpu == 1
     assert rows.of(listed, 0, OTHER_USER).unreported_reason == OTHER_USER
 

@@ -38,15 +38,11 @@ def run(arguments: Namespace) -> int:
     wait = attaching.wait_seconds(arguments)
     if arguments.all_gpu:
         return _all_gpu(arguments, wait)
-    seen = attaching.look(attaching.pid(arguments.pid))
+    seen = attaching.chosen(arguments, objections)
+    if seen is None:
+        return 0
     if isinstance(seen, Refused):
         return _refused(seen)
-    against = objections(seen)
-    if arguments.dry_run:
-        print(attaching.describe(seen, against))
-        return against[0].objection.exit_code if against else 0
-    if against:
-        return _refused(against[0])
     socket = attaching.find_socket(arguments.socket)
     if isinstance(socket, Refused):
         return _refused(socket)

@@ -23,15 +23,11 @@ def run(arguments: Namespace) -> int:
     if arguments.pid is None:
         raise UsageError("which program? blackbox detach PID")
     wait = attaching.wait_seconds(arguments)
-    seen = attaching.look(attaching.pid(arguments.pid))
+    seen = attaching.chosen(arguments, objections_to_detach)
+    if seen is None:
+        return 0
     if isinstance(seen, Refused):
         return _refused(seen)
-    against = objections_to_detach(seen)
-    if arguments.dry_run:
-        print(attaching.describe(seen, against))
-        return against[0].objection.exit_code if against else 0
-    if against:
-        return _refused(against[0])
     lines = [
         f"This writes into the memory of process {seen.pid} ({seen.name}), so that its Python ends the agent's thread.",
         attaching.EXPERIMENTAL,

@@ -3,7 +3,6 @@
 import os
 import resource
 import signal
-import socket
 import sys
 import time
 from argparse import Namespace
@@ -11,7 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from blackbox import launch
+from blackbox.agent.bootstrap import is_off
+from blackbox.agent.settings import read_settings
 from blackbox.cli.common import server_arguments
+from blackbox.cli.common.agent_socket import listens
 from blackbox.cli.common.child import EXIT_SIGNAL_BASE, run_to_end
 from blackbox.client import Client, ClientError
 from blackbox.errors import BlackboxError
@@ -21,8 +23,6 @@ from blackbox.model.text import size
 from blackbox.terminal.figures import clock, plural, span
 from blackbox.wire.address import agent_paths
 
-CONNECT_SECONDS_MAX = 0.5
-"""A server that lives takes a connection at once."""
 FAILURES = ("oom", "crash")
 NO_SERVER = "no server listens, so nothing is recorded; 'blackbox serve' in another terminal records from then on"
 
@@ -48,7 +48,7 @@ def run(program: Sequence[str], environ: Mapping[str, str]) -> int:
         _say(f"{program[0]}: {error.strerror}")
         return launch.EXIT_NOT_FOUND if isinstance(error, FileNotFoundError) else launch.EXIT_NOT_EXECUTABLE
     if found.client is not None:
-        _say(_last_line(found.client, ended.pid, began))
+        _say(_last_line(found.client, ended.pid, began, environ))
     return ended.code if ended.code >= 0 else _end_by(-ended.code)
 
 
@@ -62,7 +62,7 @@ def first_line(found: Listening, environ: Mapping[str, str]) -> str:
     sees = f"a server listens and sees {plural(gpus, 'GPU')}" + (
         " (DEMO: simulated)" if found.snapshot.simulated else ""
     )
-    if environ.get("BLACKBOX_AGENT", "").lower() in ("0", "off", "false", "no"):
+    if is_off(environ):
         return f"{sees}; BLACKBOX_AGENT keeps the agent out, so it is told what the driver tells, and no more"
     if not found.agents:
         return f"{sees}, but takes no reports of this user's programs: it records what the driver tells, and no more"
@@ -76,21 +76,23 @@ def last_line(
     failed = [event for event in events if event.kind in FAILURES and event.timestamp >= began]
     held = [(high, one) for one in history.series if one.pid == pid for _, _, _, high in one.points if high is not None]
     if not held and not failed:
-        return f"recorded {span(ended - began)}; the program used no GPU that the server sees. Next: blackbox agents"
+        return f"recorded {span(ended - began)}; process {pid} used no GPU that the server sees. Next: blackbox agents"
     text = f"recorded {span(ended - began)}"
     if held:
         most, where = max(held, key=lambda one: one[0])
         text += f": process {pid} held {size(most)} of GPU {where.gpu} at most"
     if failed:
-        what = "ran out of memory" if failed[-1].kind == "oom" else "crashed"
+        last = failed[-1]
+        what = "ran out of memory" if last.kind == "oom" else "crashed"
+        who = "it" if last.pid == pid else f"process {last.pid} of this user"
         more = "" if stacks else "; --extras history would tell the stacks"
-        return f"{text}; it {what} at {clock(failed[-1].timestamp, ended)}{more}. Next: blackbox report"
+        return f"{text}; {who} {what} at {clock(last.timestamp, ended)}{more}. Next: blackbox report"
     return f"{text}. Next: blackbox history --from {clock(began, ended)[-8:]} --pid {pid}"
 
 
-def _last_line(client: Client, pid: int, began: float) -> str:
+def _last_line(client: Client, pid: int, began: float, environ: Mapping[str, str]) -> str:
     ended = time.time()
-    stacks = "history" in os.environ.get("BLACKBOX_AGENT_EXTRAS", "")
+    stacks = "history" in read_settings(environ).extras
     try:
         history = client.history(since=began - 1, until=ended + 1, pid=pid)
         events = [one for one in client.events(since=began, kind=FAILURES) if one.pid == pid or one.uid == os.getuid()]
@@ -100,22 +102,12 @@ def _last_line(client: Client, pid: int, began: float) -> str:
 
 
 def _find(environ: Mapping[str, str]) -> Listening:
-    agents = any(map(_listens, agent_paths(environ, os.getuid())))
+    agents = any(map(listens, agent_paths(environ, os.getuid())))
     try:
         client = server_arguments.client(Namespace(url=None, unix_socket=None))
         return Listening(client, client.snapshot(blocks="none"), agents)
     except BlackboxError:
         return Listening(None, None, agents)
-
-
-def _listens(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(CONNECT_SECONDS_MAX)
-        try:
-            connection.connect(path)
-        except OSError:
-            return False
-    return True
 
 
 def _say(text: str) -> None:

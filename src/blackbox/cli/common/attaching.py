@@ -1,12 +1,12 @@
 """What 'blackbox attach' and 'blackbox detach' share: looking at a program, asking first, telling what came of it."""
 
 import os
-import socket
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 
 from blackbox.cli.common import parsers
+from blackbox.cli.common.agent_socket import listens
 from blackbox.errors import FailureError, UsageError
 from blackbox.injection import program as programs
 from blackbox.injection.objections import Objection, Refused, refuse
@@ -34,11 +34,6 @@ def wait_seconds(arguments: Namespace) -> float:
     return WAIT_SECONDS if arguments.wait is None else parsers.named("--wait", parsers.duration_seconds, arguments.wait)
 
 
-def pid(text: str) -> int:
-    """Raises `UsageError`."""
-    return parsers.named("PID", parsers.count, text)
-
-
 def look(number: int) -> Program | Refused:
     """The program, or why it cannot be looked at."""
     try:
@@ -49,6 +44,19 @@ def look(number: int) -> Program | Refused:
         return Refused(Objection.NOT_PERMITTED, Objection.NOT_PERMITTED.sentence(pid=number))
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise FailureError(f"process {number}: what the kernel shows of it cannot be read: {error}") from error
+
+
+def chosen(arguments: Namespace, against: Callable[[Program], Sequence[Refused]]) -> Program | Refused | None:
+    """The program that the pid names, or what speaks against it most; None where that was only to be looked at."""
+    seen = look(parsers.named("PID", parsers.count, arguments.pid))
+    if isinstance(seen, Refused):
+        return seen
+    found = against(seen)
+    if arguments.dry_run:
+        print(describe(seen, found))
+    if found:
+        return found[0]
+    return None if arguments.dry_run else seen
 
 
 def still_the_same(program: Program) -> bool:
@@ -62,13 +70,9 @@ def find_socket(asked: str | None) -> str | Refused:
     from blackbox.wire.address import agent_paths
 
     paths = (os.path.abspath(asked),) if asked else agent_paths(os.environ, os.getuid())  # noqa: PTH100 - a string
-    for path in paths:
-        with socket.socket(socket.AF_UNIX) as trial:
-            try:
-                trial.connect(path)
-            except (OSError, ValueError):
-                continue
-            return path
+    found = next(filter(listens, paths), None)
+    if found is not None:
+        return found
     return Refused(Objection.NO_SERVER, Objection.NO_SERVER.sentence(socket=" or ".join(paths)))
 
 
