@@ -1,7 +1,8 @@
 """Every number of a snapshot that is followed over time, declared once for the recording, `/metrics` and exports.
 
 A new metric is one row of `METRICS`. Its key is a key of the snapshot's row it is about, or it brings a function that
-reads it; `recorded` keeps it in the recording (`metric=` in questions), `exposed` gives it a name in `/metrics`.
+reads it; `recorded` keeps it in the recording (`metric=` in questions), `exposed` gives it a name in `/metrics`, `otel`
+in what `--otlp` sends.
 """
 
 from collections.abc import Callable
@@ -9,16 +10,13 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from blackbox.model.metric_names import Exposed, ExposedKind, MetricType, Otel, OtelKind
 from blackbox.model.snapshot import Engine, Fragmentation, Gpu, Process, Snapshot
 
 SubjectKind = Literal["machine", "gpu", "process", "engine"]
 """Whom a number is about. `gpu` is a GPU or a MIG instance. `machine` is whatever GPUs a snapshot is of: all of them in
 the recording, each alone in `/metrics`."""
-ExposedKind = Literal["gpu", "mig", "process", "engine"]
-"""Whose series `/metrics` has, and the part of their names that says so."""
 Unit = Literal["bytes", "percent", "ratio", "celsius", "watts", "count", "seconds", "code"]
-MetricType = Literal["gauge", "counter"]
-"""As Prometheus has them."""
 Audience = Literal["anyone", "owner"]
 """`owner`: it depends on what programs told, which is for their owner and who may see all; of a machine or a GPU, for
 the owner of every program there that told something."""
@@ -37,22 +35,6 @@ DECIMALS: dict[Unit, int] = {
 """Kept of a mean, which no source measured."""
 
 
-class Exposed(Struct, frozen=True, eq=False):
-    """How a metric stands in `/metrics`. Names and labels are a promise to dashboards: add, never rename."""
-
-    name: str
-    """Behind `blackbox_gpu_`, `blackbox_mig_`, `blackbox_process_` or `blackbox_engine_`, with the unit in its
-    last word."""
-    of: tuple[ExposedKind, ...] = ("gpu",)
-    type: MetricType = "gauge"
-    divisor: float = 1.0
-    """Turns the metric's unit into the base unit of the name."""
-    label: tuple[str, str] | None = None
-    """Label and its value, where several metrics share the name; they follow each other in `METRICS`."""
-    while_down: bool = False
-    """Stays while the device does not answer: it is about the past."""
-
-
 class Metric(Struct, frozen=True, eq=False):
     """One number over time. Metrics are equal only where they are the same row of `METRICS`."""
 
@@ -65,6 +47,7 @@ class Metric(Struct, frozen=True, eq=False):
     visible_to: Audience = "anyone"
     recorded: bool = False
     exposed: Exposed | None = None
+    otel: tuple[Otel, ...] = ()
     read: Callable[[Any, Snapshot], float | None] | None = None
     """Reads it from the row of its subject, in the snapshot that holds the row; None where nobody measured it."""
 
@@ -125,7 +108,15 @@ def _purpose(purpose: str, text: str) -> Metric:
 
     key = f"{purpose}_bytes"
     stands = Exposed("memory_purpose_bytes", ("process",), label=("purpose", purpose))
-    return Metric(key, ("process",), "bytes", text, visible_to="owner", recorded=True, exposed=stands, read=read)
+    told = (Otel("blackbox.process.gpu.memory.purpose", "process", ("blackbox.memory.purpose", purpose)),)
+    return Metric(
+        key, ("process",), "bytes", text, visible_to="owner", recorded=True, exposed=stands, otel=told, read=read
+    )
+
+
+def _gpu_and_mig(name: str, last: str) -> tuple[Otel, Otel]:
+    """A number of GPUs by `name`, and of MIG instances by a name of ours that ends with `last`."""
+    return Otel(name), Otel(f"blackbox.mig.memory.{last}", "mig")
 
 
 BLOCKS_HELP = "Blocks of memory: active hold live data, free do not. Absent while a process has no allocator report."
@@ -138,6 +129,7 @@ METRICS: tuple[Metric, ...] = (
         "Memory of the {}; used + free + driver reserved, exactly.",
         recorded=True,
         exposed=Exposed("memory_total_bytes", ("gpu", "mig")),
+        otel=_gpu_and_mig("hw.gpu.memory.limit", "limit"),
     ),
     Metric(
         "used_bytes",
@@ -146,6 +138,7 @@ METRICS: tuple[Metric, ...] = (
         "Memory allocated by programs; equals nvidia-smi.",
         recorded=True,
         exposed=Exposed("memory_used_bytes", ("gpu", "mig")),
+        otel=_gpu_and_mig("hw.gpu.memory.usage", "usage"),
     ),
     Metric(
         "free_bytes",
@@ -162,6 +155,7 @@ METRICS: tuple[Metric, ...] = (
         "Memory kept by driver and firmware.",
         recorded=True,
         exposed=Exposed("memory_driver_reserved_bytes", ("gpu", "mig")),
+        otel=_gpu_and_mig("blackbox.gpu.memory.driver_reserved", "driver_reserved"),
     ),
     Metric(
         "reserved_bytes",
@@ -187,14 +181,23 @@ METRICS: tuple[Metric, ...] = (
         visible_to="owner",
         recorded=True,
         exposed=Exposed("memory_unattributed_bytes", ("gpu", "mig")),
+        otel=_gpu_and_mig("blackbox.gpu.memory.unattributed", "unattributed"),
     ),
-    Metric("used_percent", ("machine", "gpu"), "percent", "100 * used / total.", recorded=True),
+    Metric(
+        "used_percent",
+        ("machine", "gpu"),
+        "percent",
+        "100 * used / total.",
+        recorded=True,
+        otel=_gpu_and_mig("hw.gpu.memory.utilization", "utilization"),
+    ),
     Metric(
         "reserved_bytes",
         ("gpu",),
         "bytes",
         "Memory held by the allocators of its processes. Absent while a process has no allocator report.",
         exposed=Exposed("memory_reserved_bytes", ("gpu", "mig")),
+        otel=_gpu_and_mig("blackbox.gpu.memory.reserved", "reserved"),
         read=_reported_reserved,
     ),
     Metric(
@@ -205,6 +208,7 @@ METRICS: tuple[Metric, ...] = (
         visible_to="owner",
         recorded=True,
         exposed=Exposed("fragmentation_ratio"),
+        otel=(Otel("blackbox.gpu.memory.fragmentation"),),
     ),
     Metric(
         "external_ratio",
@@ -260,6 +264,7 @@ METRICS: tuple[Metric, ...] = (
         "Share of time in which a kernel ran.",
         recorded=True,
         exposed=Exposed("utilization_ratio", divisor=100),
+        otel=(Otel("hw.gpu.utilization"),),
     ),
     Metric(
         "temperature_celsius",
@@ -268,6 +273,7 @@ METRICS: tuple[Metric, ...] = (
         "Temperature of the GPU.",
         recorded=True,
         exposed=Exposed("temperature_celsius"),
+        otel=(Otel("hw.temperature"),),
     ),
     Metric(
         "power_watts",
@@ -276,6 +282,7 @@ METRICS: tuple[Metric, ...] = (
         "Power drawn by the GPU.",
         recorded=True,
         exposed=Exposed("power_watts"),
+        otel=(Otel("hw.power"),),
     ),
     Metric("active_blocks", ("machine",), "count", BLOCKS_HELP, exposed=Exposed("blocks", label=("state", "active"))),
     Metric("free_blocks", ("machine",), "count", BLOCKS_HELP, exposed=Exposed("blocks", label=("state", "free"))),
@@ -302,6 +309,7 @@ METRICS: tuple[Metric, ...] = (
         "What the driver gave the process; equals nvidia-smi.",
         recorded=True,
         exposed=Exposed("memory_used_bytes", ("process",)),
+        otel=(Otel("blackbox.process.gpu.memory.usage", "process"),),
     ),
     Metric(
         "reserved_bytes",
@@ -311,6 +319,7 @@ METRICS: tuple[Metric, ...] = (
         visible_to="owner",
         recorded=True,
         exposed=Exposed("memory_reserved_bytes", ("process",)),
+        otel=(Otel("blackbox.process.gpu.memory.reserved", "process"),),
     ),
     Metric(
         "allocated_bytes",
@@ -320,6 +329,7 @@ METRICS: tuple[Metric, ...] = (
         visible_to="owner",
         recorded=True,
         exposed=Exposed("memory_allocated_bytes", ("process",)),
+        otel=(Otel("blackbox.process.gpu.memory.allocated", "process"),),
     ),
     *(
         _purpose(purpose, text)
@@ -368,3 +378,8 @@ METRIC_KEYS = tuple(dict.fromkeys(metric.key for metrics in RECORDED.values() fo
 def exposed(kind: ExposedKind) -> tuple[Metric, ...]:
     """The metrics that `/metrics` has of this kind."""
     return tuple(metric for metric in METRICS if metric.exposed is not None and kind in metric.exposed.of)
+
+
+def exported(kind: OtelKind) -> tuple[tuple[Metric, Otel], ...]:
+    """The metrics that `--otlp` sends of this kind, each with its name there."""
+    return tuple((metric, otel) for metric in METRICS for otel in metric.otel if otel.of == kind)

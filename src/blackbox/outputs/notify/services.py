@@ -2,19 +2,16 @@
 or an answer; a service is named by its scheme and its place in the list."""
 
 import logging
-import os
 import re
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 from blackbox.errors import FailureError, UsageError
+from blackbox.private_file import private_lines
 
 SERVICES_MAX = 20
 """Each is told of everything, one after the other."""
-FILE_BYTES_MAX = 64 * 1024
-"""An address is a line; a device given by mistake would never end."""
 MISSING = "notifications need Apprise: pip install 'blackbox-vram[notify]'"
 NOISY_LOGGERS = ("apprise", "urllib3", "requests_oauthlib", "oauthlib", "paho", "slixmpp")
 """Of Apprise, and of what it sends with: they log addresses."""
@@ -42,7 +39,7 @@ def load_services(addresses: Sequence[str], file: Path | None) -> list[Service]:
     _silence()
     given = [("--notify", address) for address in addresses]
     if file is not None:
-        given += [(f"{file}", address) for address in read_addresses(file)]
+        given += [(f"{file}", address) for address in private_lines(file)]
     if len(given) > SERVICES_MAX:
         raise UsageError(f"{len(given)} addresses to notify; {SERVICES_MAX} is the most")
     asset = apprise.AppriseAsset(app_id="Blackbox", app_desc="Blackbox", app_url="", secure_logging=True)
@@ -61,37 +58,6 @@ def load_services(addresses: Sequence[str], file: Path | None) -> list[Service]:
     if not services:
         raise UsageError(f"{file}: no address to notify in it")
     return services
-
-
-def read_addresses(file: Path) -> list[str]:
-    """An address a line; lines that begin with # are remarks. Raises `FailureError` where others can read it."""
-    try:
-        handle = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        raise FailureError(f"cannot read {file}: {error.strerror}") from None
-    try:
-        _check_private(file, os.fstat(handle))
-        text = os.read(handle, FILE_BYTES_MAX + 1).decode()
-    except UnicodeDecodeError:
-        raise FailureError(f"{file} is not text") from None
-    finally:
-        os.close(handle)
-    if len(text) > FILE_BYTES_MAX:
-        raise FailureError(f"{file} is larger than {FILE_BYTES_MAX} bytes")
-    lines = (line.strip() for line in text.splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
-
-
-def _check_private(file: Path, status: os.stat_result) -> None:
-    """Raises `FailureError`."""
-    if not stat.S_ISREG(status.st_mode):
-        raise FailureError(f"{file} is no plain file")
-    if status.st_uid not in (0, os.geteuid()):
-        raise FailureError(f"{file} belongs to another user, who could have you send anywhere")
-    # systemd gives a service its secrets as files of root that the service's user may read by an access list
-    shared = 0o037 if status.st_uid == 0 and os.geteuid() != 0 else 0o077
-    if status.st_mode & shared:
-        raise FailureError(f"{file} holds secrets and others may use it: chmod 600 {file}")
 
 
 class _AppriseService:

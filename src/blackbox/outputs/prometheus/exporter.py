@@ -1,7 +1,7 @@
 """The Prometheus exposition: what `GET /metrics` answers."""
 
 import threading
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client.core import Metric
@@ -9,17 +9,15 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import CollectorRegistry
 
+from blackbox.events.xids import XidCounter
 from blackbox.hub import Hub, Published
 from blackbox.model.event import EventKind
-from blackbox.model.facts import DRIVER_EVENTS, DRIVER_EVENTS_WATCHED
 from blackbox.model.moment import Moment
-from blackbox.model.sample import Sample
 from blackbox.model.status import NotifyStatus, RecorderStatus, ServerStats
 from blackbox.model.view import Shape
+from blackbox.outputs.devices import Devices, devices_of
 from blackbox.outputs.prometheus.family import Family, metrics
 from blackbox.outputs.prometheus.gpus import (
-    Devices,
-    devices,
     engine_families,
     gpu_families,
     instance_families,
@@ -101,14 +99,7 @@ class PrometheusExporter:
     def _encoded(
         self, families: Sequence[Family[Devices]], published: Published, fresh: bool, viewer_uid: int | None
     ) -> bytes:
-        uuids = dict.fromkeys(
-            device.uuid
-            for sample in published.moment.samples
-            for device in sample.devices
-            if device.parent_uuid is None
-        )
-        snapshots = tuple(published.snapshot(Shape(uuid, "none", viewer_uid)) for uuid in uuids)
-        return _text(metrics(families, devices(snapshots, published.moment.timestamp, fresh)))
+        return _text(metrics(families, devices_of(published, fresh, viewer_uid)))
 
     def _about_server(self, moment: Moment | None, lag_seconds: float, fresh: bool) -> bytes:
         state = ServerState(
@@ -123,34 +114,6 @@ class PrometheusExporter:
             notify=None if self._notify is None else self._notify(),
         )
         return _text(metrics(SERVER_FAMILIES, state)) + _text(self._process.collect())
-
-
-class XidCounter:
-    """Xid errors per GPU since it began to listen; a GPU counts from 0 as soon as it is seen."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counts: Counter[str] = Counter()
-
-    def count(self, moment: Moment) -> None:
-        """Adds the Xids of the moment; an event stands in one moment only."""
-        with self._lock:
-            for sample in moment.samples:
-                self._counts.update(dict.fromkeys(_watched(sample), 0))
-                self._counts.update(
-                    event.gpu_uuid for event in sample.events if event.kind == "xid" and event.gpu_uuid is not None
-                )
-
-    def by_gpu(self) -> dict[str, int]:
-        """The counts so far."""
-        with self._lock:
-            return dict(self._counts)
-
-
-def _watched(sample: Sample) -> Iterator[str]:
-    """The GPUs whose Xids the source would see."""
-    if DRIVER_EVENTS.of(sample.facts) in (None, DRIVER_EVENTS_WATCHED):
-        yield from (device.uuid for device in sample.devices if device.parent_uuid is None)
 
 
 class _Once(CollectorRegistry):

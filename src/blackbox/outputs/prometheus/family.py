@@ -5,7 +5,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from prometheus_client.core import Metric
 
-from blackbox.model.series import MetricType
+from blackbox.model.metric_names import MetricType
 
 Seen = TypeVar("Seen")
 LabelledValue = tuple[tuple[str, ...], float | None]

@@ -7,54 +7,12 @@ parents would count memory twice.
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
-from typing import NamedTuple
 
-from blackbox.model.series import Exposed, ExposedKind, Metric, exposed
-from blackbox.model.snapshot import Engine, Gpu, Process, Snapshot
+from blackbox.model.metric_names import Exposed, ExposedKind
+from blackbox.model.series import Metric, exposed
+from blackbox.model.snapshot import Engine, Snapshot
+from blackbox.outputs.devices import PROCESS_SERIES_MAX, Devices, GpuView, processes
 from blackbox.outputs.prometheus.family import Family, LabelledValue
-
-PROCESS_SERIES_MAX = 1_000
-"""Processes with series of their own, the largest first; the database pays for each as long as it keeps data."""
-
-
-class GpuView(NamedTuple):
-    """One GPU or MIG instance as its series see it."""
-
-    row: Gpu
-    snapshot: Snapshot
-    """Of this GPU (of the parent, for a MIG instance) alone."""
-    seen_at: float
-    """When its memory was last read, in Unix time."""
-    up: bool
-    """Its readings are fresh; otherwise it has none."""
-
-
-class Devices(NamedTuple):
-    """The devices of one moment."""
-
-    gpus: tuple[GpuView, ...]
-    instances: tuple[GpuView, ...]
-
-
-def devices(snapshots: tuple[Snapshot, ...], timestamp: float, fresh: bool) -> Devices:
-    """The devices in snapshots of one GPU each, taken at `timestamp` (Unix seconds).
-
-    `fresh`: the moment is new enough to be shown at all.
-    """
-    views = [
-        GpuView(
-            row=row,
-            snapshot=snapshot,
-            seen_at=timestamp - row.age_seconds,
-            up=fresh and row.state == "ok",
-        )
-        for snapshot in snapshots
-        for row in snapshot.gpus
-    ]
-    return Devices(
-        gpus=tuple(view for view in views if view.row.parent_uuid is None),
-        instances=tuple(view for view in views if view.row.parent_uuid is not None),
-    )
 
 
 def gpu_families() -> Iterator[Family[Devices]]:
@@ -149,7 +107,7 @@ def _over_devices(metrics: Iterable[Metric], choose: Choose) -> Callable[[Device
 
 def _over_processes(metrics: Iterable[Metric]) -> Callable[[Devices], Iterator[LabelledValue]]:
     def series(seen: Devices) -> Iterator[LabelledValue]:
-        for view, row in _processes(seen)[:PROCESS_SERIES_MAX]:
+        for view, row in processes(seen)[:PROCESS_SERIES_MAX]:
             for metric in metrics:
                 value, stands = metric.value(row, view.snapshot), _stands(metric)
                 labels = (row.gpu_uuid, str(row.pid))
@@ -184,13 +142,6 @@ def _in_base_unit(value: float | None, stands: Exposed) -> float | None:
     return value if value is None or stands.divisor == 1 else value / stands.divisor
 
 
-def _processes(seen: Devices) -> list[tuple[GpuView, Process]]:
-    """All processes on devices that are up, the largest first, and the GPU that each is on."""
-    up = {view.row.uuid for view in (*seen.gpus, *seen.instances) if view.up}
-    rows = [(view, row) for view in seen.gpus for row in view.snapshot.processes if row.gpu_uuid in up]
-    return sorted(rows, key=lambda one: (-one[1].used_bytes, one[1].gpu_uuid, one[1].pid))
-
-
 def _gpu_info(seen: Devices) -> Iterator[LabelledValue]:
     for view in seen.gpus:
         yield (view.row.uuid, str(view.row.index), view.row.name), 1
@@ -204,12 +155,12 @@ def _mig_info(seen: Devices) -> Iterator[LabelledValue]:
 
 
 def _process_info(seen: Devices) -> Iterator[LabelledValue]:
-    for _, row in _processes(seen)[:PROCESS_SERIES_MAX]:
+    for _, row in processes(seen)[:PROCESS_SERIES_MAX]:
         yield (row.gpu_uuid, str(row.pid), row.name, row.user or "", row.container or "", row.kind), 1
 
 
 def _workload_info(seen: Devices) -> Iterator[LabelledValue]:
-    for _, row in _processes(seen)[:PROCESS_SERIES_MAX]:
+    for _, row in processes(seen)[:PROCESS_SERIES_MAX]:
         found = row.workload
         if found is not None and (found.pod_uid or found.slurm_job):
             values = (found.namespace, found.pod, found.pod_uid, found.slurm_job, found.slurm_step)
@@ -217,4 +168,4 @@ def _workload_info(seen: Devices) -> Iterator[LabelledValue]:
 
 
 def _omitted(seen: Devices) -> Iterator[LabelledValue]:
-    yield (), max(0, len(_processes(seen)) - PROCESS_SERIES_MAX)
+    yield (), max(0, len(processes(seen)) - PROCESS_SERIES_MAX)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from blackbox.model.event import EventKind
 from blackbox.model.facts import DRIVER_VERSION, NVML_VERSION, PID_SCOPE
+from blackbox.model.metric_names import MetricType
 from blackbox.model.moment import Moment
-from blackbox.model.series import MetricType
 from blackbox.model.status import NotifyStatus, RecorderStatus, ServerStats, SourceStatus
 from blackbox.outputs.prometheus.family import Family, LabelledValue
 
