@@ -37,7 +37,7 @@ VIEWS = {
 }
 """View -> what is there once it is filled."""
 ZONE = "UTC"
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 OpenPage = Callable[..., Page]
 
 

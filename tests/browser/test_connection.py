@@ -12,15 +12,34 @@ TOKEN = "s3cret-of-the-test"
 
 def test_the_page_outlives_a_restart_of_its_server(open_page: OpenPage, tmp_path: Path) -> None:
     with RunningServer(tmp_path, "--demo") as server:
-        port = server.port
         page = open_page(f"{server.url}/#/overview", expected="ERR_")
         expect(page.locator(".clock")).to_contain_text("LIVE")
     lost = page.get_by_role("alert").filter(has_text="Connection lost")
     expect(lost).to_be_visible()
     expect(page.locator(".gpu").first).to_be_visible()  # what was known stays, with its time
     screenshot(page, "lost")
-    with RunningServer(tmp_path, "--demo", port=port):
-        page.get_by_role("button", name="Try now").click()
+    with RunningServer(tmp_path, "--demo", port=server.port):
+        expect(page.locator(".clock")).to_contain_text("LIVE")  # it tries again by itself
+        expect(lost).to_be_hidden()
+        page.context.close()
+
+
+def test_a_lost_page_tries_at_once_when_asked_to(open_page: OpenPage, tmp_path: Path) -> None:
+    """The page's time stands still, so that it never tries by itself."""
+    with RunningServer(tmp_path, "--demo") as server:
+        page = open_page(f"{server.url}/#/overview", expected="ERR_")
+        page.clock.install()
+        page.reload()  # from its first timer on, its time is the test's
+        expect(page.locator(".clock")).to_contain_text("LIVE")
+        page.clock.pause_at(page.evaluate("Date.now()") / 1000 + 10)  # sooner than it gives a silent server up
+    lost = page.get_by_role("alert").filter(has_text="Connection lost")
+    expect(lost).to_be_visible()
+    try_now = page.get_by_role("button", name="Try now")
+    with page.expect_event("requestfailed", lambda asked: "/vram/stream" in asked.url):
+        try_now.click()
+    expect(lost).to_be_visible()  # in vain, and it says so still
+    with RunningServer(tmp_path, "--demo", port=server.port):
+        try_now.click()
         expect(page.locator(".clock")).to_contain_text("LIVE")
         expect(lost).to_be_hidden()
         page.context.close()

@@ -63,7 +63,9 @@ def test_keys_lead_through_the_page(open_page: OpenPage, demo: RunningServer) ->
     page.keyboard.press("l")
     expect(page.locator(".clock")).to_contain_text("LIVE")
     page.keyboard.press("4")
+    expect(page.locator("tbody tr").nth(3)).to_be_visible()
     page.keyboard.press("/")
+    expect(page.get_by_label("filter")).to_be_focused()
     page.keyboard.type("triton")
     expect(page.locator("tbody tr")).to_have_count(1)
     expect(page).to_have_url(re.compile("q=triton"))
@@ -84,6 +86,7 @@ def test_an_address_shows_the_same_again(open_page: OpenPage, demo: RunningServe
 
 def test_rows_hold_still_while_numbers_change(open_page: OpenPage, demo: RunningServer) -> None:
     page = open_page(f"{demo.url}/#/processes")
+    expect(page.locator("tbody tr").nth(3)).to_be_visible()
     page.get_by_role("button", name="used GiB").click()
 
     def pids() -> list[str]:
