@@ -44,6 +44,7 @@ from blackbox.sources.vendor import VENDOR, vendor_of
 
 if TYPE_CHECKING:
     from blackbox.outputs.notify.notifier import Notifier
+    from blackbox.outputs.otlp.exporter import OtlpExporter
 
 SAMPLER_STOP_SECONDS = 1.5
 """A source that hangs is killed well within this."""
@@ -51,6 +52,8 @@ RECORDER_STOP_SECONDS = 1.0
 """What is queued is written in milliseconds; a disk that hangs may keep the rest."""
 NOTIFIER_STOP_SECONDS = 1.0
 """A message that is on its way arrives by then, or the service is not there."""
+EXPORTER_STOP_SECONDS = 1.0
+"""An export that is on its way likewise."""
 STOP_SECONDS_MAX = 2.7
 """What is not closed by then ends with the process; 3 s promised in all."""
 WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104 - told apart, not bound
@@ -95,6 +98,7 @@ async def _run(settings: Settings, origins: Mapping[str, str], directory: Path |
     counts = EventCounts()
     hub.subscribe(lambda published: counts.take(published.moment))
     notifier = await asyncio.to_thread(_make_notifier, settings, recorder, hub, lambda: _dashboard(settings, server))
+    exporter = await asyncio.to_thread(_make_exporter, settings, hub)
     server = Server(
         hub,
         settings,
@@ -103,6 +107,7 @@ async def _run(settings: Settings, origins: Mapping[str, str], directory: Path |
         event_counts=counts.by_kind,
         setting_origins=origins,
         notify_status=None if notifier is None else notifier.status,
+        otlp_status=None if exporter is None else exporter.status,
     )
     await server.start()  # first of all, so that a taken port is found before any GPU is opened
     loop.add_signal_handler(signal.SIGHUP, stopping.set if os.isatty(STDIN) else server.reload)
@@ -119,6 +124,8 @@ async def _run(settings: Settings, origins: Mapping[str, str], directory: Path |
     if notifier is not None:
         hub.subscribe(lambda published: notifier.take(published.moment))  # first: it knows the moment of each event
         notifier.start()
+    if exporter is not None:
+        exporter.start()
     noter = _noter(counts, recorder if is_recording else None, dumps, notifier)
     watcher = EventWatcher(EventDetectors(settings.thresholds_percent), noter)
     hub.subscribe(lambda published: watcher.observe(published.moment))
@@ -128,7 +135,7 @@ async def _run(settings: Settings, origins: Mapping[str, str], directory: Path |
         await stopping.wait()
         log.info("stopping")
         manager.stopping()
-        await _stop(server, sampler, recorder, dumps, notifier)
+        await _stop(server, sampler, recorder, dumps, notifier, exporter)
 
 
 async def _stop(
@@ -137,12 +144,15 @@ async def _stop(
     recorder: Recorder | None,
     dumps: DumpKeeper | None,
     notifier: "Notifier | None",
+    exporter: "OtlpExporter | None",
 ) -> None:
     try:
         async with asyncio.timeout(STOP_SECONDS_MAX):
             closing = [asyncio.to_thread(sampler.close, SAMPLER_STOP_SECONDS)]
             if notifier is not None:
                 closing.append(asyncio.to_thread(notifier.close, NOTIFIER_STOP_SECONDS))
+            if exporter is not None:
+                closing.append(asyncio.to_thread(exporter.close, EXPORTER_STOP_SECONDS))
             await asyncio.gather(server.stop(), *closing)
             if recorder is not None:
                 await asyncio.to_thread(recorder.close, RECORDER_STOP_SECONDS)
@@ -202,6 +212,18 @@ def _make_notifier(
         outlook=None if recording is None else outlook,
         within_seconds=settings.notify_within_seconds,
     )
+
+
+def _make_exporter(settings: Settings, hub: Hub) -> "OtlpExporter | None":
+    """Raises `BlackboxError` where nothing could be exported."""
+    if settings.otlp is None:
+        if settings.otlp_headers_file or settings.otlp_ca or settings.otlp_processes:
+            raise UsageError("what begins with --otlp- is for an export: --otlp URL")
+        return None
+    # no other server needs it, nor OpenTelemetry's messages
+    from blackbox.outputs.otlp.wiring import make_exporter
+
+    return make_exporter(settings, hub)
 
 
 def _dashboard(settings: Settings, server: Server) -> str:

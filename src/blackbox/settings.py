@@ -72,6 +72,16 @@ class Settings(Struct, frozen=True, kw_only=True):
     """A GPU that would be full sooner than this is told of."""
     public_url: str | None = None
     """Where people reach the dashboard, for links to it; None for the host's name and the port."""
+    otlp: str | None = None
+    """Address of a collector that metrics are sent to; https, or this machine."""
+    otlp_headers_file: Path | None = None
+    """File with headers that let us in there."""
+    otlp_ca: Path | None = None
+    """Who vouches for it, where that is no public authority."""
+    otlp_interval_seconds: float = 60.0
+    """Between exports."""
+    otlp_processes: bool = False
+    """Export numbers of every process, too."""
     source_options: dict[str, object] = {}
     """Key of a source's option (`blackbox.sources.base.SourceOption`) -> its value, of those that were set."""
     log_level: str = "info"

@@ -114,6 +114,27 @@ class RecorderStatus(Struct, frozen=True, kw_only=True):
     deleted since the start."""
 
 
+class OtlpStatus(Struct, frozen=True, kw_only=True):
+    """How the export by OTLP goes."""
+
+    endpoint: str
+    """Where it goes."""
+    exports_total: Count
+    """Requests that the receiver took."""
+    failures_total: Count
+    """Requests that it did not take; their points are not sent again, newer ones are."""
+    points_total: Count
+    """Points that it took."""
+    rejected_total: Count
+    """Points that it did not take though it took the rest of the request."""
+    bytes_total: Count
+    """Of the requests taken, before compression."""
+    cpu_seconds: float
+    """CPU time of the export."""
+    last_failure: str | None
+    """What the receiver did last instead of taking a request."""
+
+
 class NotifyStatus(Struct, frozen=True, kw_only=True):
     """How the notifications go."""
 

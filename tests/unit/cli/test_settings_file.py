@@ -85,6 +85,11 @@ def test_every_option_can_be_written_in_every_place(tmp_path: Path) -> None:
         "notify_file": "/n",
         "notify_within": "30m",
         "public_url": "https://gpu1.example.org",
+        "otlp": "http://localhost:4318",
+        "otlp_headers_file": "/h",
+        "otlp_ca": "/c",
+        "otlp_interval": "15s",
+        "otlp_processes": "true",
     }
     file = tmp_path / "c.toml"
     file.write_text("".join(f"{key} = {'true' if text == 'true' else repr(text)}\n" for key, text in texts.items()))

@@ -87,7 +87,8 @@ def _stays_on_this_machine(words: list[str]) -> bool:
     command = next(command for command in COMMANDS if command.name == "serve")
     arguments = command_parser(command).parse_args(words)
     settings = load_settings(arguments, {})
-    outside = settings.notify or settings.notify_file or "engine" in settings.source_options
+    sends = settings.notify or settings.notify_file or settings.otlp
+    outside = sends or "engine" in settings.source_options
     return {*settings.hosts} <= {*LOOPBACK, "localhost"} and not outside
 
 

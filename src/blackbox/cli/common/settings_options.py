@@ -154,6 +154,38 @@ NOTIFYING = (
         "URL",
     ),
 )
+EXPORTING = (
+    Option(
+        "otlp",
+        "otlp",
+        parsers.web_address,
+        "send metrics to this collector by OTLP/HTTP, such as http://localhost:4318; https, or this machine "
+        "(default: none)",
+        "URL",
+    ),
+    Option(
+        "otlp_headers_file",
+        "otlp_headers_file",
+        parsers.path,
+        "file with headers for it, such as `Authorization: Bearer ...`, one a line; nobody else may be able to read it",
+        "FILE",
+    ),
+    Option(
+        "otlp_ca",
+        "otlp_ca",
+        parsers.path,
+        "certificates that vouch for it, in PEM, where that is no public authority",
+        "FILE",
+    ),
+    Option(
+        "otlp_interval",
+        "otlp_interval_seconds",
+        parsers.interval_seconds,
+        "between exports (default: 60s)",
+        "DURATION",
+    ),
+    Option("otlp_processes", "otlp_processes", parsers.switch, "export numbers of every process, too"),
+)
 LOGGING = (Option("log_level", "log_level", parsers.log_level, "least to log on stderr (default: info)", "LEVEL"),)
 
 
@@ -170,6 +202,7 @@ def all_options() -> tuple[Option, ...]:
         *(_of_source(option) for spec in others for option in spec.options),
         *RECORDING,
         *NOTIFYING,
+        *EXPORTING,
         _of_source(VENDOR),
         *(_of_source(option) for spec in gpu_sources for option in spec.options),
         *LOGGING,

@@ -9,7 +9,7 @@ from pathlib import Path
 UNIT = "blackbox.service"
 MARK = "# Written by 'blackbox service install'"
 """First line of a unit of ours: no other is replaced or removed."""
-CREDENTIALS = ("--token-file", "--tls-cert", "--tls-key", "--notify-file")
+CREDENTIALS = ("--token-file", "--tls-cert", "--tls-key", "--notify-file", "--otlp-headers-file")
 """Flags with files that systemd hands over, so that they can stay readable by root alone."""
 HIDDEN = ("/home", "/run/user", pwd.getpwuid(0).pw_dir)
 """What `ProtectHome=yes` hides."""

@@ -13,7 +13,7 @@ from blackbox.events.xids import XidCounter
 from blackbox.hub import Hub, Published
 from blackbox.model.event import EventKind
 from blackbox.model.moment import Moment
-from blackbox.model.status import NotifyStatus, RecorderStatus, ServerStats
+from blackbox.model.status import NotifyStatus, OtlpStatus, RecorderStatus, ServerStats
 from blackbox.model.view import Shape
 from blackbox.outputs.devices import Devices, devices_of
 from blackbox.outputs.prometheus.family import Family, metrics
@@ -52,6 +52,7 @@ class PrometheusExporter:
         recorder: Callable[[], RecorderStatus] | None = None,
         events: Callable[[], Mapping[EventKind, int]] | None = None,
         notify: Callable[[], NotifyStatus] | None = None,
+        otlp: Callable[[], OtlpStatus] | None = None,
     ) -> None:
         """`events`: how many there were since the start, by kind."""
         self._hub = hub
@@ -61,6 +62,7 @@ class PrometheusExporter:
         self._recorder = recorder
         self._events = events
         self._notify = notify
+        self._otlp = otlp
         self._process_metrics = process_metrics
         self._process = ProcessCollector(registry=None)
         self._lock = threading.Lock()
@@ -112,6 +114,7 @@ class PrometheusExporter:
             events={} if self._events is None else self._events(),
             recorder=None if self._recorder is None else self._recorder(),
             notify=None if self._notify is None else self._notify(),
+            otlp=None if self._otlp is None else self._otlp(),
         )
         return _text(metrics(SERVER_FAMILIES, state)) + _text(self._process.collect())
 

@@ -8,7 +8,7 @@ from blackbox.model.event import EventKind
 from blackbox.model.facts import DRIVER_VERSION, NVML_VERSION, PID_SCOPE
 from blackbox.model.metric_names import MetricType
 from blackbox.model.moment import Moment
-from blackbox.model.status import NotifyStatus, RecorderStatus, ServerStats, SourceStatus
+from blackbox.model.status import NotifyStatus, OtlpStatus, RecorderStatus, ServerStats, SourceStatus
 from blackbox.outputs.prometheus.family import Family, LabelledValue
 
 REFUSALS_KEY = re.compile(r"agents_refused_(\w+)_total")
@@ -42,6 +42,8 @@ class ServerState(NamedTuple):
     """None where nothing is recorded."""
     notify: NotifyStatus | None = None
     """None where nobody is notified."""
+    otlp: OtlpStatus | None = None
+    """None where nothing is exported."""
 
 
 def server_families() -> Iterator[Family[ServerState]]:
@@ -79,6 +81,8 @@ def server_families() -> Iterator[Family[ServerState]]:
     )
     for name, kind, text, told in NOTIFY:
         yield Family(f"blackbox_notify_{name}", kind, text, (), _of_notify(told))
+    for name, kind, text, exported in OTLP:
+        yield Family(f"blackbox_otlp_{name}", kind, text, (), _of_otlp(exported))
 
 
 INFO_FACTS = (DRIVER_VERSION, NVML_VERSION, PID_SCOPE)
@@ -204,6 +208,15 @@ RECORDER: tuple[tuple[str, MetricType, str, Callable[[RecorderStatus], float]], 
     ("dumps", "gauge", "Dumps kept beside the recording, as of the last minute.", lambda it: it.dumps),
 )
 
+OTLP: tuple[tuple[str, MetricType, str, Callable[[OtlpStatus], float]], ...] = (
+    ("exports_total", "counter", "Requests that the receiver of OTLP took.", lambda otlp: otlp.exports_total),
+    ("failures_total", "counter", "Requests that it did not take.", lambda otlp: otlp.failures_total),
+    ("points_total", "counter", "Points that it took.", lambda otlp: otlp.points_total),
+    ("rejected_points_total", "counter", "Points that it rejected.", lambda otlp: otlp.rejected_total),
+    ("sent_bytes_total", "counter", "Bytes of the requests taken, before compression.", lambda otlp: otlp.bytes_total),
+    ("cpu_seconds_total", "counter", "CPU time of the export.", lambda otlp: otlp.cpu_seconds),
+)
+
 NOTIFY: tuple[tuple[str, MetricType, str, Callable[[NotifyStatus], int]], ...] = (
     ("sent_total", "counter", "Messages that a service took.", lambda it: it.sent_total),
     ("failures_total", "counter", "Messages that a service did not take.", lambda it: it.failures_total),
@@ -266,6 +279,14 @@ def _of_recorder(count: Callable[[RecorderStatus], float]) -> Callable[[ServerSt
     def series(seen: ServerState) -> Iterator[LabelledValue]:
         if seen.recorder is not None:
             yield (), float(count(seen.recorder))
+
+    return series
+
+
+def _of_otlp(count: Callable[[OtlpStatus], float]) -> Callable[[ServerState], Iterator[LabelledValue]]:
+    def series(seen: ServerState) -> Iterator[LabelledValue]:
+        if seen.otlp is not None:
+            yield (), count(seen.otlp)
 
     return series
 

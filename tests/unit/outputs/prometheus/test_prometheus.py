@@ -15,7 +15,7 @@ from blackbox.model.moment import Moment
 from blackbox.model.parts import Workload
 from blackbox.model.sample import Sample
 from blackbox.model.snapshot import Xid
-from blackbox.model.status import NotifyStatus, RecorderState, RecorderStatus, ServerStats
+from blackbox.model.status import NotifyStatus, OtlpStatus, RecorderState, RecorderStatus, ServerStats
 from blackbox.outputs.prometheus import gpus as gpus_module
 from blackbox.outputs.prometheus.exporter import GPU_FAMILIES, PROCESS_FAMILIES, SERVER_FAMILIES, PrometheusExporter
 from blackbox.outputs.prometheus.self_metrics import Build
@@ -113,6 +113,19 @@ def notify_status() -> NotifyStatus:
     )
 
 
+def otlp_status() -> OtlpStatus:
+    return OtlpStatus(
+        endpoint="http://localhost:4318/v1/metrics",
+        exports_total=6,
+        failures_total=5,
+        points_total=4,
+        rejected_total=3,
+        bytes_total=2,
+        cpu_seconds=0.5,
+        last_failure="answered 503",
+    )
+
+
 def exporter(
     hub: Hub,
     clock: ManualClock | None = None,
@@ -129,6 +142,7 @@ def exporter(
         recorder,
         EventCounts().by_kind,
         notify_status,
+        otlp_status,
     )
 
 
@@ -136,6 +150,12 @@ def test_notifications_are_counted() -> None:
     told = Scraped(exporter(Hub(ManualClock(NOW))).exposition())
     names = ("sent_total", "failures_total", "folded_total", "dropped_total", "waiting")
     assert [told(f"notify_{name}") for name in names] == [5, 4, 3, 2, 1]
+
+
+def test_exports_are_counted() -> None:
+    told = Scraped(exporter(Hub(ManualClock(NOW))).exposition())
+    names = ("exports", "failures", "points", "rejected_points", "sent_bytes", "cpu_seconds")
+    assert [told(f"otlp_{name}_total") for name in names] == [6, 5, 4, 3, 2, 0.5]
 
 
 def test_the_recorder_tells_how_it_goes() -> None:
