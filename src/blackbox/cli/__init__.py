@@ -73,6 +73,7 @@ COMMANDS = (
         "blackbox.cli.commands.import_",
         "print what a file holds: PyTorch memory snapshot, Nsight Compute report",
     ),
+    Command("fleet", "blackbox.cli.commands.fleet", "ask many machines at once, from the database they ship to"),
     Command("agents", "blackbox.cli.commands.agents", "tell which programs report from inside, and what"),
     Command("doctor", "blackbox.cli.commands.doctor", "tell what works on this machine, what does not, and what to do"),
     Command("service", "blackbox.cli.commands.service", "have systemd keep the server running"),

@@ -1,0 +1,43 @@
+"""Ask many machines at once: what their servers shipped to one ClickHouse (blackbox serve --fleet URL).
+
+examples:
+  blackbox fleet init --url http://localhost:8123
+  blackbox fleet init --url https://db.example.org:8443 --user admin --password-file admin.secret --cluster main
+"""
+
+import importlib
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from typing import Any, NamedTuple, cast
+
+from blackbox.cli import CommandModule
+
+
+class Action(NamedTuple):
+    name: str
+    module: str
+    help: str
+
+
+ACTIONS = (Action("init", "blackbox.cli.commands.fleet_init", "make the tables, or upgrade them"),)
+"""A new one is a module with `configure` and `run`, and one line here."""
+
+
+def configure(parser: ArgumentParser) -> None:
+    """What to do, and the arguments of that."""
+    names = ",".join(action.name for action in ACTIONS)
+    actions = parser.add_subparsers(dest="action", metavar=f"{{{names}}}", required=True)
+    for action in ACTIONS:
+        module = _load(action)
+        sub = actions.add_parser(action.name, help=action.help, allow_abbrev=False)
+        sub.description = (cast(Any, module).__doc__ or "").strip()
+        sub.formatter_class = RawDescriptionHelpFormatter
+        module.configure(sub)
+
+
+def run(arguments: Namespace) -> int:
+    """Does it."""
+    return _load(next(action for action in ACTIONS if action.name == arguments.action)).run(arguments)
+
+
+def _load(action: Action) -> CommandModule:
+    return cast(CommandModule, importlib.import_module(action.module))
