@@ -12,13 +12,12 @@ from hypothesis import HealthCheck, settings
 
 from tests.fake_nvml import FakeDriver, build, compiler
 from tests.private_state import PUBLIC_PREFIX, ROOT, WriteGuard, private_user
+from tests.workers import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler  # a hook
 
 TEST_SECONDS_MAX = 600
 """Of one test with its fixtures: only a hung one takes so long, on however loaded a machine."""
 SLOW_TEST_SECONDS_MAX = 1800
 """Of one that is known to take long; vLLM is installed in it."""
-SHARING = ("contract", "integration", "gpu", "browser")
-"""Folders whose files share servers, recordings and wheels among their tests: each file stays with one worker."""
 
 settings.register_profile(
     "blackbox",
@@ -60,13 +59,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Gives each test its time-out and its worker, unless those plugins are off (`-p no:timeout`, in a debugger)."""
-    plugins = item.config.pluginmanager
-    if plugins.hasplugin("timeout"):
+    """Gives each test its time-out, unless that plugin is off (`-p no:timeout`, in a debugger)."""
+    if item.config.pluginmanager.hasplugin("timeout"):
         takes_long = any(map(item.get_closest_marker, ("slow", *OWN_RUNS, "gpu")))
         item.add_marker(pytest.mark.timeout(SLOW_TEST_SECONDS_MAX if takes_long else TEST_SECONDS_MAX))
-    if plugins.hasplugin("xdist") and item.path.relative_to(ROOT).parts[1] in SHARING:
-        item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,0 +1,27 @@
+"""Which tests run in one process, where they run side by side (pytest-xdist)."""
+
+from typing import Any
+
+import pytest
+from xdist.scheduler.loadscope import LoadScopeScheduling
+
+SHARING = ("contract", "integration", "gpu", "browser")
+"""Folders whose files share servers, recordings and wheels among their tests: each file stays with one worker."""
+
+
+class FileByFile(LoadScopeScheduling):
+    """Hands out whole files of the folders that share, and then the unit tests one by one.
+
+    Marks (`xdist_group`) would do, but pytest 9.2 no longer lets a plugin rename tests, by which xdist 3.8 carries them
+    to who hands out: all tests go one by one, without a word (findings/pytest_xdist_groups.sh).
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if file.split("/")[1] in SHARING else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Tests side by side: `-n 4`, whatever `--dist` says."""
+    return FileByFile(config, log)
