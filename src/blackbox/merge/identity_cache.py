@@ -2,41 +2,70 @@
 longer."""
 
 import threading
+import time
 from collections.abc import Callable, Sized
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 V = TypeVar("V", bound=Sized)
 Objects = tuple[object, ...]
+UNUSED_SECONDS_MAX = 5.0
+"""A report that no snapshot has had for as long has a newer one, or its process has gone: without this an old report
+stays, with all its blocks, until the bound is reached. Where samples are further apart, nothing is found again."""
+
+
+class _Kept(NamedTuple, Generic[V]):
+    """A result, and what it was made from: kept alive, so that no other object can get the same id."""
+
+    objects: Objects
+    result: V
+    used_at: float
+
+    @property
+    def items(self) -> int:
+        """How long the result is, or what it keeps alive, where that is longer."""
+        return max(len(self.result), sum(len(one) for one in self.objects if isinstance(one, Sized)))
 
 
 class IdentityCache(Generic[V]):
-    """Results of a pure function of immutable objects, looked up by the identity of the objects. Evicts the least
-    recently used. Safe to use from several threads."""
+    """Results of a pure function of immutable objects, looked up by the identity of the objects. Forgets the least
+    recently used, and what was not used lately. Safe to use from several threads."""
 
-    def __init__(self, items_max: int) -> None:
-        """`items_max` bounds the sum of the results' lengths; the newest result is kept whatever its length."""
+    def __init__(self, items_max: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """`items_max` bounds the sum of the lengths of what is kept; the newest result is kept whatever its length."""
         self._items_max = items_max
+        self._clock = clock
         self._items = 0
-        self._results: dict[tuple[object, ...], tuple[Objects, V]] = {}
-        """Least recently used first. Keeps the objects alive, so that no other object can get the same id."""
+        self._results: dict[tuple[object, ...], _Kept[V]] = {}
+        """Least recently used first."""
         self._lock = threading.Lock()
 
     def get(self, values: tuple[object, ...], objects: Objects, make: Callable[[], V]) -> V:
         """The result for equal `values` and identical `objects`; calls `make` when it is not cached."""
-        key = (*values, *map(id, objects))
+        key, now = (*values, *map(id, objects)), self._clock()
         with self._lock:
-            if (known := self._results.pop(key, None)) is not None:
-                self._results[key] = known
-                return known[1]
-        result = make()
+            known = self._results.pop(key, None)
+            if known is not None:
+                self._results[key] = known._replace(used_at=now)
+            self._forget(now)
+        if known is not None:
+            return known.result
+        made = _Kept(objects, make(), now)
         with self._lock:
-            self._put(key, objects, result)
-        return result
+            self._put(key, made)
+        return made.result
 
-    def _put(self, key: tuple[object, ...], objects: Objects, result: V) -> None:
+    def _put(self, key: tuple[object, ...], made: _Kept[V]) -> None:
         if key not in self._results:
-            self._results[key] = objects, result
-            self._items += len(result)
-        while self._items > self._items_max and len(self._results) > 1:
-            _, evicted = self._results.pop(next(iter(self._results)))
-            self._items -= len(evicted)
+            self._results[key] = made
+            self._items += made.items
+        self._forget(made.used_at)
+
+    def _forget(self, now: float) -> None:
+        """All but the newest, as far as they are too many or too long unused."""
+        while len(self._results) > 1:
+            oldest = next(iter(self._results))
+            kept = self._results[oldest]
+            if self._items <= self._items_max and now - kept.used_at <= UNUSED_SECONDS_MAX:
+                return
+            del self._results[oldest]
+            self._items -= kept.items

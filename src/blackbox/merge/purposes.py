@@ -9,10 +9,10 @@ from blackbox.model.parts import Allocator, AllocatorBlock, BlockState, BlockTyp
 from blackbox.model.purpose import PURPOSES, purpose_of
 
 Kind = tuple[BlockType, str | None, BlockState]
-KINDS_KEPT_MAX = 100_000
-"""Some ten for each allocator."""
+BLOCKS_KEPT_MAX = 400_000
+"""Of reports whose sums are kept: the blocks stay in memory with them."""
 
-_kinds: IdentityCache[tuple[AllocatorBlock, ...]] = IdentityCache(KINDS_KEPT_MAX)
+_kinds: IdentityCache[tuple[AllocatorBlock, ...]] = IdentityCache(BLOCKS_KEPT_MAX)
 
 
 def one_block_per_kind(allocator: Allocator) -> tuple[AllocatorBlock, ...]:

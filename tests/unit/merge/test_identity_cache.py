@@ -1,6 +1,9 @@
 """Results are found again by the identity of what they were made from, within a bound."""
 
-from blackbox.merge.identity_cache import IdentityCache
+import gc
+import weakref
+
+from blackbox.merge.identity_cache import UNUSED_SECONDS_MAX, IdentityCache
 
 
 class Maker:
@@ -47,3 +50,52 @@ def test_the_least_used_is_forgotten_first() -> None:
 def test_a_result_above_the_bound_is_kept_alone() -> None:
     kept, make, large = IdentityCache[list[int]](5), Maker(), [1]
     assert kept.get((), (large,), make) is kept.get((), (large,), make)
+
+
+class Report(list[int]):
+    """A list that can be referred to weakly."""
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_old_reports_go_though_few_rows_were_made_of_them() -> None:
+    time = Time()
+    kept = IdentityCache[list[int]](100_000, time)
+    reports: list[weakref.ref[Report]] = []
+    for _ in range(100):
+        time.now += UNUSED_SECONDS_MAX / 4
+        report = Report(range(1000))
+        reports.append(weakref.ref(report))
+        kept.get((), (report,), lambda: [1])
+        kept.get((), (report,), lambda: [1])
+        del report
+    gc.collect()
+    assert sum(one() is not None for one in reports) <= 5
+
+
+def test_what_a_short_result_keeps_alive_counts() -> None:
+    kept, make = IdentityCache[list[int]](1000), Maker()
+    reports = [list(range(400)) for _ in range(4)]
+    for report in reports:
+        kept.get((), (report,), make)
+    for report in reports[-2:]:
+        kept.get((), (report,), make)
+    assert make.made == 4
+    kept.get((), (reports[0],), make)
+    assert make.made == 5
+
+
+def test_a_report_in_use_stays_however_long() -> None:
+    time = Time()
+    kept, make, report = IdentityCache[list[int]](100, time), Maker(), [1, 2, 3]
+    for _ in range(100):
+        time.now += UNUSED_SECONDS_MAX / 2
+        kept.get((), (report,), make)
+        kept.get((), ([time.now],), make)
+    assert make.made == 101
