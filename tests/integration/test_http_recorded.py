@@ -131,6 +131,20 @@ def test_events_of_a_kind_and_since_then(serving: Serving) -> None:
     ]
 
 
+def test_events_of_one_gpu(serving: Serving) -> None:
+    every = answer(serving, "/vram/events")["events"]
+    for name in ("0", "GPU-0"):
+        assert answer(serving, f"/vram/events?gpu={name}")["events"] == every
+        folded = answer(serving, f"/vram/events?gpu={name}&detail=folded")["events"]
+        assert [event["kind"] for event in folded] == [event["kind"] for event in every]
+    assert answer(serving, "/vram/events?gpu=GPU-of-last-week")["events"] == []
+
+
+def test_a_forecast_of_one_gpu(serving: Serving) -> None:
+    found = answer(serving, "/vram/forecast?gpu=0")
+    assert [gpu["gpu_uuid"] for gpu in found["gpus"]] == ["GPU-0"]
+
+
 def test_compare_tells_new_gone_and_grown(serving: Serving) -> None:
     found = answer(serving, f"/vram/compare?a={START + 5}&b={START + 55}")
     assert (found["a"]["seq"], found["b"]["seq"]) == (6, 56)
@@ -195,6 +209,9 @@ def test_a_mistake_is_one_line(serving: Serving, path: str, words: str) -> None:
     [
         ("/vram/at?t={before}", "nothing was recorded at "),
         ("/vram/at?t={within}&gpu=7", "no GPU '7'"),
+        ("/vram/events?gpu=7", "no GPU '7'"),
+        ("/vram/events/stream?gpu=7", "no GPU '7'"),
+        ("/vram/forecast?gpu=7", "no GPU '7'"),
         ("/vram/compare?a={before}", "nothing was recorded at "),
         ("/vram/events/nothing", "Not Found"),
     ],
@@ -298,6 +315,13 @@ def test_events_are_streamed_with_their_kind_and_id(recorder: Recorder, serving:
     with listen(serving, Last_Event_ID=str(number)) as raw:
         assert [event_of(raw)[2]["message"] for _ in range(3)] == ["second", "unheard", "unheard either"]
     serving.until(lambda: serving.server.stats.streams_open == 0)
+
+
+def test_a_stream_of_one_gpu_is_not_told_of_another(recorder: Recorder, serving: Serving) -> None:
+    with listen(serving, "?gpu=0") as raw:
+        recorder.note(Event(kind="xid", timestamp=time.time(), message="other", gpu_uuid="GPU-1", code=79))
+        recorder.note(Event(kind="xid", timestamp=time.time(), message="this", gpu_uuid="GPU-0", code=79))
+        assert event_of(raw)[2]["message"] == "this"
 
 
 def test_a_new_listener_hears_nothing_of_the_past(recorder: Recorder, serving: Serving) -> None:

@@ -119,13 +119,14 @@ class AsyncClient(BaseClient):
         since: Time | None = None,
         until: Time | None = None,
         kind: str | Collection[str] | None = None,
+        gpu: str | int | None = None,
         limit: int | None = None,
         detail: EventDetail = "full",
         event: int | None = None,
     ) -> Rows[NumberedEvent]:
         """What happened, oldest first: in full, `light` (refusals without allocator and history), or `folded` (events
         alike as one, with `repeats`). Or the one event of an id; raises `StatusError` (404) where there is none."""
-        query = queries.events(since, until, kind, limit, detail, event)
+        query = queries.events(since, until, kind, limit, detail, event, gpu)
         return Rows(queries.answer(await self.ask(query), EventList).events)
 
     async def dumps(self, *, limit: int | None = None) -> Rows[DumpInfo]:
@@ -154,9 +155,9 @@ class AsyncClient(BaseClient):
         query = queries.aggregated(window, until, gpu, pid, metric)
         return Rows(queries.answer(await self.ask(query), Aggregated).aggregates)
 
-    async def forecast(self) -> Forecast:
+    async def forecast(self, *, gpu: str | int | None = None) -> Forecast:
         """When memory will be full, where it steadily fills. Predictions, with their evidence."""
-        return queries.answer(await self.ask(queries.forecast()), Forecast)
+        return queries.answer(await self.ask(queries.forecast(gpu)), Forecast)
 
     async def coverage(self, *, gpu: str | int | None = None) -> Rows[ProcessCoverage]:
         """What each process lets Blackbox see of its memory, and why not more."""
@@ -200,11 +201,12 @@ class AsyncClient(BaseClient):
         self,
         *,
         kind: str | Collection[str] | None = None,
+        gpu: str | int | None = None,
         after: int | None = None,
         on_loss: Callable[[Loss], None] | None = None,
     ) -> "AsyncStream[NumberedEvent]":
         """Every event from now on (or behind the id `after`), across restarts of the server: none is missed."""
-        wanted = queries.event_stream(kind).path(self._target)
+        wanted = queries.event_stream(kind, gpu).path(self._target)
         return AsyncStream(self._target, wanted, self._timeout_seconds, on_loss, EventProgress(after))
 
 

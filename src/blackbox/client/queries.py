@@ -114,10 +114,11 @@ def events(
     limit: int | None,
     detail: EventDetail | None = None,
     event: int | None = None,
+    gpu: GpuName = None,
 ) -> Query:
     """What happened."""
     query = Query(endpoints.EVENTS).time(endpoints.SINCE, since).time(endpoints.UNTIL, until)
-    query.add(endpoints.KIND, _kinds(kind)).add(endpoints.LIMIT, limit)
+    query.add(endpoints.KIND, _kinds(kind)).add(endpoints.EVENT_GPU, gpu).add(endpoints.LIMIT, limit)
     return query.add(endpoints.EVENT_DETAIL, detail).add(endpoints.ONE_EVENT, event)
 
 
@@ -132,9 +133,9 @@ def report(event: int | None, dump: str | None) -> Query:
     return query.add(endpoints.REPORT_FORMAT, "json")
 
 
-def event_stream(kind: Kinds) -> Query:
+def event_stream(kind: Kinds, gpu: GpuName = None) -> Query:
     """Events as they happen."""
-    return Query(endpoints.EVENTS_STREAM).add(endpoints.KIND, _kinds(kind))
+    return Query(endpoints.EVENTS_STREAM).add(endpoints.KIND, _kinds(kind)).add(endpoints.EVENT_GPU, gpu)
 
 
 def compare(a: Time, b: Time | None, gpu: GpuName) -> Query:
@@ -154,9 +155,9 @@ def coverage(gpu: GpuName) -> Query:
     return Query(endpoints.COVERAGE).add(endpoints.GPU, gpu)
 
 
-def forecast() -> Query:
+def forecast(gpu: GpuName = None) -> Query:
     """When memory will be full."""
-    return Query(endpoints.FORECAST)
+    return Query(endpoints.FORECAST).add(endpoints.GPU, gpu)
 
 
 def _series(query: Query, gpu: GpuName, pid: int | None, metric: str | None) -> Query:

@@ -43,7 +43,7 @@ class Selection(Struct, frozen=True, kw_only=True):
 
 def select(moment: Moment, gpu: str | None, viewer_uid: int | None) -> Selection:
     """The parts on one GPU (None: all), without the insides of other users' processes. Raises `UnknownGpuError`."""
-    devices = _devices(moment, gpu)
+    devices = devices_of(moment, gpu)
     uuids = {device.uuid for device in devices}
     processes = tuple(row for sample in moment.samples for row in sample.processes if row.gpu_uuid in uuids)
     owners = Owners(moment)
@@ -72,7 +72,8 @@ def select(moment: Moment, gpu: str | None, viewer_uid: int | None) -> Selection
     )
 
 
-def _devices(moment: Moment, gpu: str | None) -> tuple[Device, ...]:
+def devices_of(moment: Moment, gpu: str | None) -> tuple[Device, ...]:
+    """A GPU and its MIG instances, or one instance; all where None. Raises `UnknownGpuError`."""
     known = [device for sample in moment.samples for device in sample.devices]
     parents = sorted((device for device in known if device.parent_uuid is None), key=lambda device: device.index)
     instances: defaultdict[str, list[Device]] = defaultdict(list)

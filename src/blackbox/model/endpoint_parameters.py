@@ -50,6 +50,12 @@ BLOCKS: Parameter[BlockDetail] = Parameter(
     values=one_of(get_args(BlockDetail)),
     default="full",
 )
+EVENT_GPU = Parameter(
+    name="gpu",
+    help="Index or UUID of a GPU, or UUID of a MIG instance: what happened on it alone. Everything when absent.",
+    values=TEXT,
+    examples=GPU.examples,
+)
 IF_NONE_MATCH = Parameter(
     name="If-None-Match", location="header", help="ETag of the answer already at hand.", values=TEXT
 )

@@ -17,6 +17,7 @@ from blackbox.model.endpoint_parameters import (
     DUMP,
     EVENT,
     EVENT_DETAIL,
+    EVENT_GPU,
     FROM,
     GPU,
     IF_NONE_MATCH,
@@ -194,7 +195,7 @@ EVENTS = Endpoint(
     path="/vram/events",
     operation="events",
     summary="What happened, oldest first.",
-    parameters=(SINCE, UNTIL, KIND, LIMIT, EVENT_DETAIL, ONE_EVENT),
+    parameters=(SINCE, UNTIL, KIND, EVENT_GPU, LIMIT, EVENT_DETAIL, ONE_EVENT),
     answer=_json(EventList),
     statuses=BAD_QUERY | {404: StatusAnswer(help="There is no such event, or no recording.")} | BUSY | REFUSED,
 )
@@ -226,7 +227,7 @@ EVENTS_STREAM = Endpoint(
     summary="Events as they happen, as server-sent events.",
     description="`event` is the kind, `id` the event's id, `data` the event as in `/vram/events`. "
     "A client that comes back with `Last-Event-ID` gets all it missed.",
-    parameters=(KIND, LAST_EVENT_ID),
+    parameters=(KIND, EVENT_GPU, LAST_EVENT_ID),
     answer=_events("NumberedEvent"),
     statuses=BAD_QUERY | NO_RECORDING | TOO_MANY_STREAMS | REFUSED,
 )
@@ -259,8 +260,12 @@ FORECAST = Endpoint(
     operation="forecast",
     summary="Predictions: when memory that steadily fills will be full; and settings worth changing. Told apart from "
     "what was measured, and with the evidence.",
+    parameters=(GPU,),
     answer=_json(Forecast),
-    statuses=BAD_QUERY | NO_RECORDING | NO_SAMPLE_OR_BUSY | REFUSED,
+    statuses=BAD_QUERY
+    | {404: StatusAnswer(help="The machine has no such GPU, or there is no recording.")}
+    | NO_SAMPLE_OR_BUSY
+    | REFUSED,
 )
 METRICS = Endpoint(
     path="/metrics",

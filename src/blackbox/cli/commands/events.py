@@ -20,6 +20,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--from", "--since", dest="since", metavar="TIME", help="not before")
     parser.add_argument("--to", "--until", dest="until", metavar="TIME", help="not after")
     parser.add_argument("--kind", action="append", metavar="KIND", help="these kinds only, such as oom or xid")
+    parser.add_argument("--gpu", metavar="GPU", help="one GPU only: its index or UUID")
     parser.add_argument("--follow", action="store_true", help="go on with every event from now on, until interrupted")
     parser.add_argument("--limit", metavar="COUNT", help="the newest so many (default: 1000)")
     query_arguments.add_json_flags(parser)
@@ -33,7 +34,7 @@ def run(arguments: Namespace) -> int:
 
     since = query_arguments.time_text("--from", arguments.since)
     until = query_arguments.time_text("--to", arguments.until)
-    body = query_arguments.ask(arguments, events(since, until, arguments.kind, arguments.limit))
+    body = query_arguments.ask(arguments, events(since, until, arguments.kind, arguments.limit, gpu=arguments.gpu))
     found = answer(body, EventList).events
     screen = screen_of(arguments)
     if screen is not None:
@@ -80,6 +81,8 @@ def _follow(arguments: Namespace, after: int | None) -> None:
 
     sys.stdout.flush()
     client = server_arguments.client(arguments)
-    with client.event_stream(kind=arguments.kind, after=after, on_loss=server_arguments.print_loss) as stream:
+    with client.event_stream(
+        kind=arguments.kind, gpu=arguments.gpu, after=after, on_loss=server_arguments.print_loss
+    ) as stream:
         for event in stream:
             print(msgspec.json.encode(event).decode() if arguments.json else line(event), flush=True)

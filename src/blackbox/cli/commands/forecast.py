@@ -10,7 +10,8 @@ from blackbox.cli.common.screen import screen_of
 
 
 def configure(parser: ArgumentParser) -> None:
-    """Whom to ask."""
+    """Of what, and whom to ask."""
+    parser.add_argument("--gpu", metavar="GPU", help="one GPU only: its index or UUID")
     query_arguments.add_json_flags(parser)
     server_arguments.add_server_flags(parser)
 
@@ -20,7 +21,7 @@ def run(arguments: Namespace) -> int:
     from blackbox.client.queries import answer, forecast
     from blackbox.model.forecast import Forecast
 
-    body = query_arguments.ask(arguments, forecast())
+    body = query_arguments.ask(arguments, forecast(arguments.gpu))
     if arguments.json:
         query_arguments.print_json(body, compact=True)
         return 0

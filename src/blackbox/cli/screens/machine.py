@@ -159,13 +159,21 @@ def _processes(one: GpuLedger, engines: dict[int | None, Engine], most: int, scr
     for row in rows:
         yield _process(row, engines.get(row.process.pid), screen)
     if rest:
-        held = size(sum(row.process.used_bytes for row in rest))
         yield (
             Fragment(
-                f"{'':{_PID}}  … {plural(len(rest), 'more process', 'more processes')}, {held}",
+                f"{'':{_PID}}  … {plural(len(rest), 'more process', 'more processes')}, {_held(rest)}",
                 palette(screen.depth).soft,
             ),
         )
+
+
+def _held(rows: Sequence[ProcessLedger]) -> str:
+    """What they hold together; of how many that is not known."""
+    known = [row.process.used_bytes for row in rows if "used_bytes" not in row.process.unknown]
+    unknown = len(rows) - len(known)
+    if not known:
+        return ABSENT
+    return size(sum(known)) + (f" and {unknown} {ABSENT}" if unknown else "")
 
 
 def _process(row: ProcessLedger, engine: Engine | None, screen: Screen) -> TextLine:

@@ -171,9 +171,10 @@ class Recording:
         kind: str | Collection[str] | None = None,
         limit: int = EVENTS_MAX,
         *,
+        gpus: Collection[str] | None = None,
         light: bool = False,
     ) -> list[RecordedEvent]:
-        """The newest `limit` events of a range and of some kinds, oldest first; `light`: as in a list."""
+        """The newest `limit` events of a range, of some kinds and GPUs (UUIDs), oldest first; `light`: as in a list."""
         kinds = {kind} if isinstance(kind, str) else kind
         start, end = FOREVER
         return self._events.between(
@@ -181,6 +182,7 @@ class Recording:
             end if until is None else until,
             kinds,
             min(limit, EVENTS_MAX),
+            gpus=gpus,
             light=light,
         )
 

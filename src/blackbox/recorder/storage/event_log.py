@@ -120,16 +120,17 @@ class EventReader:
         kinds: Collection[str] | None = None,
         limit: int = EVENTS_MAX,
         *,
+        gpus: Collection[str] | None = None,
         light: bool = False,
     ) -> list[RecordedEvent]:
-        """The newest `limit` events that were noticed in the range, oldest first; `light`: as in a list, so that no
-        more than one is ever whole in memory."""
+        """The newest `limit` events of these kinds and GPUs (UUIDs) that were noticed in the range, oldest first;
+        `light`: as in a list, so that no more than one is ever whole in memory."""
         found: list[RecordedEvent] = []
         for chunk in reversed(chunk_files(self._directory, EVENTS_NAME)):
             wanted = (
                 _light(recorded) if light else recorded
                 for recorded in self._read(chunk, "time BETWEEN ? AND ?", (since, until), "DESC")
-                if kinds is None or recorded.event.kind in kinds
+                if (kinds is None or recorded.event.kind in kinds) and (gpus is None or recorded.event.gpu_uuid in gpus)
             )
             found += islice(wanted, limit - len(found))
             if len(found) >= limit:

@@ -27,15 +27,15 @@ in a working day."""
 
 
 @handles(endpoints.FORECAST)
-def forecasted(context: Context, request: Request, viewer: Viewer, _query: Query) -> AnswerOrCoroutine:
+def forecasted(context: Context, request: Request, viewer: Viewer, query: Query) -> AnswerOrCoroutine:
     """When memory will be full, where it steadily fills; and settings worth changing."""
     latest = context.hub.latest
     if latest is None:
         return unavailable("no sample yet", retry_after_seconds=1)
-    now, viewer_uid = latest.moment.timestamp, viewer.uid
+    now, viewer_uid, gpu = latest.moment.timestamp, viewer.uid, query.get(endpoints.GPU)
 
     def work(recording: Recording) -> bytes:
-        snapshot = latest.snapshot(Shape(None, "summary", viewer_uid))
+        snapshot = latest.snapshot(Shape(gpu, "summary", viewer_uid))
 
         def origin_of(process: Process, since: float) -> GrowthOrigin | None:
             return _origin(recording, latest, process, since, viewer_uid)

@@ -8,6 +8,7 @@ import msgspec
 
 from blackbox.analysis.compare import compare
 from blackbox.merge import merge
+from blackbox.merge.selection import devices_of
 from blackbox.model import endpoints
 from blackbox.model.codec import compress, to_json
 from blackbox.model.event_list import folded
@@ -16,7 +17,7 @@ from blackbox.model.query import Aggregated, EventList
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.text import rfc3339
 from blackbox.model.times import TIME_RANGE
-from blackbox.model.view import Encoding, Shape, with_blocks
+from blackbox.model.view import Encoding, Shape, UnknownGpuError, with_blocks
 from blackbox.recorder import Recording
 from blackbox.recorder.query.stacks import StackFilter, stack_history
 from blackbox.recorder.query.visibility import numbered
@@ -115,14 +116,15 @@ def events(context: Context, request: Request, viewer: Viewer, query: Query) -> 
     since, until = query.time_or(endpoints.SINCE, now, None), query.time_or(endpoints.UNTIL, now, None)
     kinds, limit = query.get(endpoints.KIND), query.value(endpoints.LIMIT)
     detail, number = query.value(endpoints.EVENT_DETAIL), query.get(endpoints.ONE_EVENT)
+    gpus = gpu_uuids(context, query.get(endpoints.EVENT_GPU))
 
     def work(recording: Recording) -> bytes:
         if number is not None:
             found = _one_event(recording, number)
         elif detail == "folded":
-            found = recording.events(since, until, kinds, FOLDED_EVENTS_MAX, light=True)
+            found = recording.events(since, until, kinds, FOLDED_EVENTS_MAX, gpus=gpus, light=True)
         else:
-            found = recording.events(since, until, kinds, limit, light=detail == "light")
+            found = recording.events(since, until, kinds, limit, gpus=gpus, light=detail == "light")
         told = [numbered(one, viewer.uid) for one in found]
         if detail == "folded" and number is None:
             told = folded(told)[-limit:]
@@ -168,6 +170,21 @@ def aggregated(context: Context, request: Request, viewer: Viewer, query: Query)
         return msgspec.json.encode(Aggregated(from_=since, to=to, aggregates=found))
 
     return recorded_answer(context, request, work)
+
+
+def gpu_uuids(context: Context, name: str | None) -> frozenset[str] | None:
+    """The UUIDs of a GPU and its instances; None where none is named. A UUID that is not there now may have been.
+    Raises `UnknownGpuError`."""
+    if name is None:
+        return None
+    latest = context.hub.latest
+    try:
+        devices = () if latest is None else devices_of(latest.moment, name)
+    except UnknownGpuError:
+        if name.isdecimal():
+            raise
+        devices = ()
+    return frozenset(device.uuid for device in devices) or frozenset((name,))
 
 
 def _one_event(recording: Recording, number: int) -> list[RecordedEvent]:

@@ -6,9 +6,11 @@ import logging
 import time
 from collections.abc import Collection, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import msgspec
 
+from blackbox.model.event import Event
 from blackbox.model.status import ServerStats
 from blackbox.recorder import RecordedEvent
 from blackbox.recorder.query.visibility import numbered
@@ -28,14 +30,25 @@ LOOK_BACK = 2000
 logger = logging.getLogger(__name__)
 
 
+class EventFilter(NamedTuple):
+    """Which events a stream gets."""
+
+    kinds: Collection[str] | None = None
+    """None for all."""
+    gpus: Collection[str] | None = None
+    """UUIDs; None for all, and for what happened on none."""
+
+    def wants(self, event: Event) -> bool:
+        """Whether it gets the event."""
+        return (self.kinds is None or event.kind in self.kinds) and (self.gpus is None or event.gpu_uuid in self.gpus)
+
+
 class EventClient:
     """One stream of events."""
 
-    def __init__(
-        self, streams: "EventStreams", kinds: Collection[str] | None, framing: Framing, viewer: Viewer
-    ) -> None:
+    def __init__(self, streams: "EventStreams", wanted: EventFilter, framing: Framing, viewer: Viewer) -> None:
         self._streams = streams
-        self._kinds = kinds
+        self._wanted = wanted
         self._framing = framing
         self._viewer = viewer
         self._outbox: Outbox | None = None
@@ -60,12 +73,12 @@ class EventClient:
         self._streams.stats.bytes_sent_total += len(data)
 
     def offer(self, found: Sequence[RecordedEvent]) -> None:
-        """Sends the events after its cursor that are of its kinds."""
+        """Sends the events after its cursor that it wants."""
         fresh = [recorded for recorded in found if recorded.id > self.cursor]
         if not fresh:
             return
         self.cursor = fresh[-1].id
-        wanted = [recorded for recorded in fresh if self._kinds is None or recorded.event.kind in self._kinds]
+        wanted = [recorded for recorded in fresh if self._wanted.wants(recorded.event)]
         if wanted:
             self._streams.stats.frames_sent_total += len(wanted)
             self.write(self._framing.piece(b"".join(map(self._frame, wanted))))
@@ -116,12 +129,12 @@ class EventStreams:
         """Seconds on the event loop's clock."""
         return asyncio.get_running_loop().time()
 
-    def join(self, kinds: Collection[str] | None, framing: Framing, viewer: Viewer) -> EventClient | None:
+    def join(self, wanted: EventFilter, framing: Framing, viewer: Viewer) -> EventClient | None:
         """A client that gets events once it starts; None when there are too many streams."""
         if self.stats.streams_open >= self._streams_max:
             self.stats.streams_refused_total += 1
             return None
-        client = EventClient(self, kinds, framing, viewer)
+        client = EventClient(self, wanted, framing, viewer)
         self._clients.add(client)
         self.stats.streams_open += 1
         self.stats.streams_total += 1

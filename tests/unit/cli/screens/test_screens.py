@@ -58,6 +58,14 @@ def test_a_machine_shows_who_holds_how_much_and_what_is_not_known() -> None:
     assert "4711  python" in text
 
 
+def test_what_the_processes_not_shown_hold_is_no_smaller_than_it_is_known_to_be() -> None:
+    rows = [process(100 + place, used_bytes=GIB if place else None) for place in range(12)]
+    snapshot = merge(moment(sample([device(memory=memory(used=20 * GIB))], rows)))
+    text = texts(list(machine.lines(machine.MachineView(snapshot), Screen(80, 10, 0))))
+    shown = sum("python" in line for line in text.splitlines())
+    assert f"{12 - shown} more processes, {11 - shown}.0 GiB and 1 n/a" in text
+
+
 def test_many_gpus_take_a_line_each_and_the_rest_is_counted() -> None:
     snapshot = merge(moment(sample([device(index) for index in range(60)])))
     shown = list(machine.lines(machine.MachineView(snapshot), Screen(80, 30, 0)))

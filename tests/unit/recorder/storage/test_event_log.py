@@ -33,6 +33,14 @@ def test_events_are_found_by_time_and_kind(tmp_path: Path, writer: EventWriter) 
     assert [one.event.kind for one in reader.between(START, START + 10, limit=2)] == ["gpu_back", "xid"]
 
 
+def test_events_of_some_gpus_come_before_the_limit(tmp_path: Path, writer: EventWriter) -> None:
+    for number in range(6):
+        named = structs.replace(event("xid", START + number), gpu_uuid=f"GPU-{number % 3}")
+        writer.append([named], START + number)
+    found = EventReader(tmp_path).between(START, START + 10, gpus={"GPU-0", "GPU-1"}, limit=3)
+    assert [one.event.timestamp - START for one in found] == [1, 3, 4]
+
+
 def test_ids_grow_through_restarts_and_chunks(tmp_path: Path) -> None:
     for number in range(4):
         with closing(EventWriter(tmp_path)) as writer:
