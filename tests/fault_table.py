@@ -4,6 +4,7 @@ import ast
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 TESTS = Path(__file__).parent
@@ -130,6 +131,7 @@ stays valid, and no client sees a traceback. `./run test -m fault` runs them alo
 """
 
 
+@cache
 def rows_tested() -> dict[int, list[str]]:
     """Row -> the tests marked with it, as `file::name`."""
     found: defaultdict[int, list[str]] = defaultdict(list)

@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -70,6 +71,7 @@ class Named(NamedTuple):
     reason: str
 
 
+@cache
 def page() -> str:
     """The whole page."""
     lines = [HEAD, "## One client of HTTP\n", *_table(_fields(LIMITS_FILE))]

@@ -48,7 +48,7 @@ def attach(socket: str = "") -> None:
         if is_off(os.environ):
             return
         _socket = socket or _socket
-        if runtime := sys.modules.get(_RUNTIME):
+        if runtime := _loaded_runtime():
             runtime.wake(socket)
         if not any(isinstance(finder, ImportWatch) for finder in sys.meta_path):
             watch = ImportWatch(_probes(), _start_probes)
@@ -62,7 +62,7 @@ def detach() -> None:
     """Ends what `attach` began, as far as it can be ended. Never raises."""
     try:
         sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, ImportWatch)]
-        if runtime := sys.modules.get(_RUNTIME):
+        if runtime := _loaded_runtime():
             runtime.detach()
     except Exception:  # noqa: S110 - the program must not notice
         pass
@@ -125,6 +125,15 @@ class _ProbeLoader:
 def _behind(finder: ImportWatch) -> Sequence[MetaPathFinder]:
     place = next((place for place, other in enumerate(sys.meta_path) if other is finder), -1)
     return sys.meta_path[place + 1 :]  # pyright: ignore[reportReturnType]
+
+
+def _loaded_runtime() -> ModuleType | None:
+    """What runs the probes, once something has begun to load it; whole, also where another thread is at that still."""
+    if _RUNTIME not in sys.modules:
+        return None
+    from blackbox.agent import runtime
+
+    return runtime
 
 
 def _start_probes(module: ModuleType, probes: Sequence[str]) -> None:

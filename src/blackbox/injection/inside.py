@@ -50,9 +50,10 @@ def attach(folder: str, socket: str) -> str:
     if not hasattr(bootstrap, "detach"):
         return "failed an older Blackbox is installed there, whose agent cannot come late"
     bootstrap.attach(socket)
-    runtime = sys.modules.get("blackbox.agent.runtime")
-    if runtime is None:
+    if "blackbox.agent.runtime" not in sys.modules:
         return "attached"
+    from blackbox.agent import runtime  # waits where another thread is about to import it
+
     until = time.monotonic() + CONNECT_SECONDS
     while True:
         sources, connected = runtime.state()

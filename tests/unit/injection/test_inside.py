@@ -56,6 +56,25 @@ def test_it_tells_whether_the_server_was_reached(tmp_path: Path, monkeypatch: py
     assert run(tmp_path, setup=setup) == ("True\n", "attached heap")
 
 
+def test_an_agent_that_another_thread_is_about_to_load_is_waited_for(tmp_path: Path) -> None:
+    setup = f"""
+import sys, threading, time
+sys.path.append({str(handover.FOLDER)!r})
+from blackbox.agent import bootstrap
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith("blackbox.agent.") and "blackbox.agent.runtime" in sys.modules:
+            begun.set()
+            time.sleep(0.2)
+begun = threading.Event()
+sys.meta_path.insert(0, Slow())
+threading.Thread(target=lambda: __import__("blackbox.agent.runtime")).start()
+assert begun.wait({PATIENCE_SECONDS})
+before = list(sys.path), dict(os.environ), ()
+"""
+    assert run(tmp_path, setup=setup) == ("True\n", "attached")
+
+
 def test_a_module_of_that_name_is_left_alone(tmp_path: Path) -> None:
     setup = "import types; sys.modules['blackbox'] = types.ModuleType('blackbox')"
     assert run(tmp_path, setup=setup)[1] == "failed it has a module of its own named blackbox"

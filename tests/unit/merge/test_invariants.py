@@ -1,6 +1,7 @@
 """Every invariant of the numbers, on arbitrary samples."""
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -18,6 +19,13 @@ from blackbox.wire.ranges import BYTES_MAX
 from tests.strategies import moments
 
 arbitrary = settings(max_examples=60)
+INVARIANTS: list[Callable[[Snapshot], None]] = []
+"""What holds of any snapshot; one is made for all of them, which takes most of the time."""
+
+
+def invariant(holds: Callable[[Snapshot], None]) -> Callable[[Snapshot], None]:
+    INVARIANTS.append(holds)
+    return holds
 
 
 @st.composite
@@ -28,33 +36,29 @@ def views(draw: st.DrawFn) -> Snapshot:
     return merge(moment, gpu, draw(st.sampled_from([None, 0, 1000])))
 
 
-@arbitrary
-@given(views())
-def test_memory_adds_up_to_the_byte_on_the_machine_and_on_each_gpu(snapshot: Snapshot) -> None:
+@invariant
+def memory_adds_up_to_the_byte_on_the_machine_and_on_each_gpu(snapshot: Snapshot) -> None:
     for ledger in (snapshot, *snapshot.gpus):
         assert ledger.total_bytes == ledger.used_bytes + ledger.free_bytes + ledger.driver_reserved_bytes
 
 
-@arbitrary
-@given(views())
-def test_the_whole_ledger_adds_up_to_the_byte(snapshot: Snapshot) -> None:
+@invariant
+def the_whole_ledger_adds_up_to_the_byte(snapshot: Snapshot) -> None:
     blocks = sum(block.size for block in snapshot.blocks)
     parts = snapshot.driver_reserved_bytes + blocks + snapshot.unattributed_bytes + snapshot.free_bytes
     assert parts == snapshot.total_bytes or "total_bytes" in snapshot.unknown
 
 
-@arbitrary
-@given(views())
-def test_gpus_sum_to_the_top_level(snapshot: Snapshot) -> None:
+@invariant
+def gpus_sum_to_the_top_level(snapshot: Snapshot) -> None:
     whole = [gpu for gpu in snapshot.gpus if gpu.parent_uuid is None or len(snapshot.gpus) == 1]
     keys = ("total_bytes", "used_bytes", "free_bytes", "driver_reserved_bytes", "unattributed_bytes", "reserved_bytes")
     for key in keys:
         assert sum(getattr(gpu, key) for gpu in whole) == getattr(snapshot, key)
 
 
-@arbitrary
-@given(views())
-def test_unattributed_is_what_the_listed_processes_do_not_use_or_0_and_named(snapshot: Snapshot) -> None:
+@invariant
+def unattributed_is_what_the_listed_processes_do_not_use_or_0_and_named(snapshot: Snapshot) -> None:
     parents = {gpu.uuid: gpu.parent_uuid for gpu in snapshot.gpus}
     for gpu in snapshot.gpus:
         listed = (row for row in snapshot.processes if gpu.uuid in (row.gpu_uuid, parents[row.gpu_uuid]))
@@ -65,17 +69,15 @@ def test_unattributed_is_what_the_listed_processes_do_not_use_or_0_and_named(sna
             assert gpu.unattributed_bytes == gpu.used_bytes - sum(row.used_bytes for row in listed)
 
 
-@arbitrary
-@given(views())
-def test_what_nobody_measured_of_a_gpu_is_0(snapshot: Snapshot) -> None:
+@invariant
+def what_nobody_measured_of_a_gpu_is_0(snapshot: Snapshot) -> None:
     for gpu in snapshot.gpus:
         if "total_bytes" in gpu.unknown:
             assert (gpu.used_bytes, gpu.free_bytes, gpu.driver_reserved_bytes, gpu.used_percent) == (0, 0, 0, 0)
 
 
-@arbitrary
-@given(views())
-def test_blocks_of_a_process_sum_to_what_it_uses(snapshot: Snapshot) -> None:
+@invariant
+def blocks_of_a_process_sum_to_what_it_uses(snapshot: Snapshot) -> None:
     sizes: Counter[tuple[int, int]] = Counter()
     for block in snapshot.blocks:
         sizes[block.gpu, block.pid] += block.size
@@ -85,17 +87,15 @@ def test_blocks_of_a_process_sum_to_what_it_uses(snapshot: Snapshot) -> None:
     assert {key: size for key, size in sizes.items() if size} == {key: size for key, size in used.items() if size}
 
 
-@arbitrary
-@given(views())
-def test_a_process_has_allocated_at_most_what_it_reserved_at_most_what_it_uses(snapshot: Snapshot) -> None:
+@invariant
+def a_process_has_allocated_at_most_what_it_reserved_at_most_what_it_uses(snapshot: Snapshot) -> None:
     for process in snapshot.processes:
         assert (process.allocated_bytes or 0) <= process.reserved_bytes <= process.used_bytes
     assert snapshot.reserved_bytes == sum(process.reserved_bytes for process in snapshot.processes)
 
 
-@arbitrary
-@given(views())
-def test_stacks_of_a_process_sum_to_its_allocated_bytes_or_are_not_told(snapshot: Snapshot) -> None:
+@invariant
+def stacks_of_a_process_sum_to_its_allocated_bytes_or_are_not_told(snapshot: Snapshot) -> None:
     told: Counter[tuple[int, int]] = Counter()
     for stack in snapshot.stacks or ():
         assert stack.allocated_bytes >= 0
@@ -108,9 +108,8 @@ def test_stacks_of_a_process_sum_to_its_allocated_bytes_or_are_not_told(snapshot
         assert size == allocated[place] or (len(on_instances) > 1 and size < allocated[place])
 
 
-@arbitrary
-@given(views())
-def test_threads_of_a_process_sum_to_its_allocated_or_used_bytes(snapshot: Snapshot) -> None:
+@invariant
+def threads_of_a_process_sum_to_its_allocated_or_used_bytes(snapshot: Snapshot) -> None:
     owned: Counter[int] = Counter()
     for thread in snapshot.threads:
         owned[thread.pid] += thread.allocated_bytes
@@ -120,9 +119,8 @@ def test_threads_of_a_process_sum_to_its_allocated_or_used_bytes(snapshot: Snaps
     assert owned == expected
 
 
-@arbitrary
-@given(views())
-def test_counts_of_blocks_agree_with_the_blocks(snapshot: Snapshot) -> None:
+@invariant
+def counts_of_blocks_agree_with_the_blocks(snapshot: Snapshot) -> None:
     utilized = [block for block in snapshot.blocks if block.utilized]
     assert snapshot.active_blocks == len(utilized)
     assert snapshot.active_blocks + snapshot.free_blocks == len(snapshot.blocks)
@@ -131,9 +129,8 @@ def test_counts_of_blocks_agree_with_the_blocks(snapshot: Snapshot) -> None:
     assert len({block.block_id for block in snapshot.blocks}) == len(snapshot.blocks)
 
 
-@arbitrary
-@given(views())
-def test_blocks_with_addresses_do_not_overlap(snapshot: Snapshot) -> None:
+@invariant
+def blocks_with_addresses_do_not_overlap(snapshot: Snapshot) -> None:
     by_place: defaultdict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
     for block in snapshot.blocks:
         if block.address:
@@ -146,9 +143,8 @@ def test_blocks_with_addresses_do_not_overlap(snapshot: Snapshot) -> None:
         assert all(end <= start for (_, end), (start, _) in pairwise(spans))
 
 
-@arbitrary
-@given(views())
-def test_ratios_and_percents_stay_in_range(snapshot: Snapshot) -> None:
+@invariant
+def ratios_and_percents_stay_in_range(snapshot: Snapshot) -> None:
     assert 0 <= snapshot.used_percent <= 100
     assert 0 <= snapshot.fragmentation_ratio <= 1
     if snapshot.fragmentation is not None:
@@ -156,9 +152,8 @@ def test_ratios_and_percents_stay_in_range(snapshot: Snapshot) -> None:
             assert 0 <= (getattr(snapshot.fragmentation, key) or 0) <= 1
 
 
-@arbitrary
-@given(views())
-def test_every_process_has_one_kernel_entry_and_unavailable_means_zeros_and_a_reason(snapshot: Snapshot) -> None:
+@invariant
+def every_process_has_one_kernel_entry_and_unavailable_means_zeros_and_a_reason(snapshot: Snapshot) -> None:
     assert set(snapshot.nsight_metrics) == {str(process.pid) for process in snapshot.processes}
     for entry in snapshot.nsight_metrics.values():
         if not entry.available:
@@ -166,16 +161,14 @@ def test_every_process_has_one_kernel_entry_and_unavailable_means_zeros_and_a_re
             assert not any((entry.atomic_operations, entry.occupancy, entry.memory_throughput, entry.dram_read_bytes))
 
 
-@arbitrary
-@given(views())
-def test_processes_are_unique_per_device(snapshot: Snapshot) -> None:
+@invariant
+def processes_are_unique_per_device(snapshot: Snapshot) -> None:
     keys = [(process.gpu_uuid, process.pid) for process in snapshot.processes]
     assert len(keys) == len(set(keys))
 
 
-@arbitrary
-@given(views())
-def test_what_nobody_measured_is_named(snapshot: Snapshot) -> None:
+@invariant
+def what_nobody_measured_is_named(snapshot: Snapshot) -> None:
     for gpu in snapshot.gpus:
         assert (gpu.memory_source is None) == ("total_bytes" in gpu.unknown)
     for process in snapshot.processes:
@@ -190,12 +183,18 @@ def test_what_nobody_measured_is_named(snapshot: Snapshot) -> None:
         assert "total_bytes" in snapshot.unknown
 
 
-@arbitrary
-@given(views())
-def test_json_round_trips_and_unknown_names_keys_of_its_object(snapshot: Snapshot) -> None:
+@invariant
+def json_round_trips_and_unknown_names_keys_of_its_object(snapshot: Snapshot) -> None:
     assert from_json(to_json(snapshot)) == snapshot
     for row in (snapshot, *snapshot.processes, *snapshot.threads, *snapshot.gpus, *snapshot.nsight_metrics.values()):
         assert set(row.unknown) <= set(row.__struct_fields__)
+
+
+@settings(max_examples=200)
+@given(views())
+def test_every_invariant_holds_of_any_snapshot(snapshot: Snapshot) -> None:
+    for holds in INVARIANTS:
+        holds(snapshot)
 
 
 @arbitrary

@@ -197,12 +197,15 @@ def test_a_file_that_is_none_of_ours_is_not_touched(tmp_path: Path) -> None:
         assert foreign.execute("SELECT count(*) FROM mine").fetchone() == (0,)
 
 
-def small_chunk(path: Path) -> list[Frame]:
-    """Six blocks and a tail, in one file."""
+SMALL_SECONDS = 5
+
+
+def small_chunk(path: Path, seconds: int = SMALL_SECONDS) -> list[Frame]:
+    """Six blocks and a tail of so many seconds each, in one file."""
     with writer_of(path) as writer:
         frames: list[Frame] = []
         for number in range(7):
-            frames += append(writer, 5, since=START + 5 * number)
+            frames += append(writer, seconds, since=START + seconds * number)
             if number < 6:
                 writer.pack_tail()
     return frames
@@ -229,8 +232,8 @@ def flip(path: Path, place: int, bit: int) -> None:
         file.write(bytes([byte ^ 1 << bit]))
 
 
-def sweep_flips(tmp_path: Path, step: int) -> None:
-    frames = small_chunk(tmp_path / "whole.db")
+def sweep_flips(tmp_path: Path, step: int, seconds: int = SMALL_SECONDS) -> None:
+    frames = small_chunk(tmp_path / "whole.db", seconds)
     chance = random.Random(1)
     damaged = tmp_path / "damaged.db"
     size = (tmp_path / "whole.db").stat().st_size
@@ -239,13 +242,13 @@ def sweep_flips(tmp_path: Path, step: int) -> None:
         shutil.copyfile(tmp_path / "whole.db", damaged)
         flip(damaged, place, chance.randrange(8))
         losses.append(read_damaged(damaged, frames))
-    block = round(5 / INTERVAL)
+    block = round(seconds / INTERVAL)
     assert sum(loss <= block for loss in losses) >= 0.95 * len(losses), "but for SQLite's own pages, one block at most"
     assert losses.count(0) > 0
 
 
-def sweep_truncations(tmp_path: Path, step: int) -> None:
-    frames = small_chunk(tmp_path / "whole.db")
+def sweep_truncations(tmp_path: Path, step: int, seconds: int = SMALL_SECONDS) -> None:
+    frames = small_chunk(tmp_path / "whole.db", seconds)
     damaged = tmp_path / "damaged.db"
     for length in range(0, (tmp_path / "whole.db").stat().st_size, step):
         damaged.write_bytes((tmp_path / "whole.db").read_bytes()[:length])
@@ -301,10 +304,10 @@ def test_row_23_a_truncated_chunk_is_read_as_far_as_it_goes(tmp_path: Path) -> N
 @pytest.mark.slow
 @pytest.mark.fault(23)
 def test_row_23_every_byte_flipped(tmp_path: Path) -> None:
-    sweep_flips(tmp_path, step=1)
+    sweep_flips(tmp_path, step=1, seconds=1)
 
 
 @pytest.mark.slow
 @pytest.mark.fault(23)
 def test_row_23_truncated_at_every_offset(tmp_path: Path) -> None:
-    sweep_truncations(tmp_path, step=1)
+    sweep_truncations(tmp_path, step=1, seconds=1)
