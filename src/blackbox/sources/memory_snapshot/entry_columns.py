@@ -5,10 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from blackbox.analysis.trace.entries import ACTIONS, DEFAULT_POOL, OOM, OTHER, Pool
+from blackbox.sources.memory_snapshot.pickle_stream import UnexpectedError
 
 NO_FRAMES = -1
 ANNOTATE = 255
 """The code of an action that changes nothing: a note on an allocation that lives."""
+
+OPTIONAL_KEYS = ("time_us", "pool_id", "category")
+"""All entries of a trace have them, or none."""
 
 RecordedFrames = Sequence[Mapping[str, Any]]
 """Innermost first."""
@@ -86,11 +90,20 @@ class EntryColumns:
         columns = (self.address, self.size, self.stream, self.time_us or ())
         return min((min(column, default=0) for column in columns), default=0) < 0
 
+    def require(self, keys: Sequence[str]) -> None:
+        """Raises `UnexpectedError` where entries with these keys have other columns than those before them."""
+        if not self.action:
+            self.begin(dict.fromkeys(keys))
+        has = [column is not None for column in (self.time_us, self.pool, self.category)]
+        if has != [key in keys for key in OPTIONAL_KEYS]:
+            raise UnexpectedError
+
     def begin(self, first: Mapping[str, Any]) -> None:
         """Decides by the keys of the first entry which columns there are."""
-        self.time_us = array("q") if "time_us" in first else None
-        self.pool = [] if "pool_id" in first else None
-        self.category = [] if "category" in first else None
+        time, pool, category = (key in first for key in OPTIONAL_KEYS)
+        self.time_us = array("q") if time else None
+        self.pool = [] if pool else None
+        self.category = [] if category else None
 
 
 def columns_of(entries: "Sequence[Mapping[str, Any]] | EntryColumns") -> EntryColumns:

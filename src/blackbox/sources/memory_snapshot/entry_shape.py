@@ -37,6 +37,8 @@ TIME_BYTES, SIGN_OF_TIMES = 9, 1 << 55
 """Of microseconds since 1970, until the year 3111: opcode, length and seven bytes; and where their sign is."""
 KEYS_MAX = 24
 """Of an entry; PyTorch 2.15 writes ten."""
+SHAPES_MAX = 16
+"""Kinds of entries: with and without stacks, refusals, and what of their values is written in another way."""
 
 
 class EntryShape(NamedTuple):
@@ -45,6 +47,8 @@ class EntryShape(NamedTuple):
     match: Callable[[bytes, int], "re.Match[bytes] | None"]
     """Its groups are the values, in order."""
     keys: tuple[str, ...]
+    references: tuple[bytes, ...]
+    """To the texts of these, which stand elsewhere."""
     remembered: tuple[str, ...]
     """Those whose values may be written out, so that others refer to them."""
 
@@ -57,7 +61,7 @@ def learn(data: bytes, pos: int, key_of: Callable[[bytes], Any]) -> EntryShape |
     if not data.startswith(BEGIN, pos):
         return None
     at = pos + len(BEGIN)
-    parts, keys, remembered = [re.escape(BEGIN)], list[str](), list[str]()
+    parts, keys, references, remembered = [re.escape(BEGIN)], list[str](), list[bytes](), list[str]()
     while len(keys) < KEYS_MAX and not data.startswith(SETITEMS, at):
         key = KEY.match(data, at)
         if key is None:
@@ -72,11 +76,14 @@ def learn(data: bytes, pos: int, key_of: Callable[[bytes], Any]) -> EntryShape |
         if name in KINDS:
             remembered.append(name)
         keys.append(name)
+        references.append(key[0])
         parts += [re.escape(key[0]), rb"(" + kind + rb")"]
         at = value.end()
     if not data.startswith(SETITEMS, at) or "size" not in keys or len(set(keys)) != len(keys):
         return None
-    return EntryShape(re.compile(b"".join(parts) + SETITEMS, re.DOTALL).match, tuple(keys), tuple(remembered))
+    return EntryShape(
+        re.compile(b"".join(parts) + SETITEMS, re.DOTALL).match, tuple(keys), tuple(references), tuple(remembered)
+    )
 
 
 def references(body: bytes) -> Sequence[bytes]:

@@ -4,6 +4,7 @@ import io
 import pickle
 from typing import Any, NoReturn
 
+from blackbox.sources.memory_snapshot.entry_reader import EntryReaderOf, PlainEntryReader
 from blackbox.sources.memory_snapshot.walk import walk
 
 
@@ -24,13 +25,15 @@ def plain_data(pickled: io.BufferedIOBase) -> Any:
     return Unpickler(pickled).load()
 
 
-def snapshot_data(file: io.BufferedIOBase, with_traces: bool = True) -> Any:
+def snapshot_data(
+    file: io.BufferedIOBase, with_traces: bool = True, reader_of: EntryReaderOf = PlainEntryReader
+) -> Any:
     """What is in the file, its long traces as `EntryColumns`; as `plain_data` where PyTorch would not write it so.
 
     Raises what that raises. Without traces, of these the last entries alone are in it.
     """
     try:
-        return walk(file, with_traces)
+        return walk(file, with_traces, reader_of)
     except MemoryError:
         raise
     except Exception:  # a pickle of another protocol, or a broken one: the reason is told by who reads it whole

@@ -6,69 +6,46 @@ or a function is among it, and no opcode calls anything.
 
 import io
 import struct
-from collections.abc import Callable, Iterator, Sequence
-from itertools import repeat
 from typing import Any
 
-from blackbox.analysis.trace.entries import OOM
-from blackbox.sources.memory_snapshot.entry_columns import ANNOTATE, NO_FRAMES, EntryColumns, code_of, pool_of
-from blackbox.sources.memory_snapshot.entry_shape import (
-    REFERENCES,
-    EntryShape,
-    index_of,
-    learn,
-    number_of,
-    references,
-    times_of,
-)
+from blackbox.sources.memory_snapshot.entry_columns import EntryColumns
+from blackbox.sources.memory_snapshot.entry_reader import EntryReaderOf, PlainEntryReader
+from blackbox.sources.memory_snapshot.entry_shape import REFERENCES, SHAPES_MAX, EntryShape, learn, references
+from blackbox.sources.memory_snapshot.entry_values import EntryValues, typed
 from blackbox.sources.memory_snapshot.pickle_stream import LOOK_AHEAD_BYTES, PickleStream, UnexpectedError
 
-SHAPES_MAX = 16
-"""Kinds of entries: with and without stacks, refusals, and what of their values is written in another way."""
-CACHED_MAX = 1 << 16
-"""Values whose bytes are remembered."""
-IGNORED = object()
-"""Stands for an entry among what was remembered: nothing refers to one."""
-REFERRING = (0x68, 0x6A)
-EMPTY_LIST, SHORT_TEXT = 0x5D, 0x8C
-CONSTANTS = {0x4E: None, 0x88: True, 0x89: False}
-NUMBER_BYTES = {0x4B: 2, 0x4D: 3, 0x4A: 5}
-LIST_BYTES, POOL_END_BYTES = 2, 2
-"""Of the opcodes that begin a list, and that end a tuple of two."""
 _DOUBLE = struct.Struct(">d")
 _COUNT = struct.Struct("<I")
 
 
-def walk(file: io.BufferedIOBase, with_traces: bool = True) -> dict[str, Any]:
+def walk(
+    file: io.BufferedIOBase, with_traces: bool = True, reader_of: EntryReaderOf = PlainEntryReader
+) -> dict[str, Any]:
     """The snapshot, its traces `EntryColumns` where they are longer than one entry; without them, what these hold is
     the last entry, and some before it.
 
     Raises `UnexpectedError`, or whatever a broken pickle provokes.
     """
-    return _Walk(file, with_traces).whole()
+    return _Walk(file, with_traces, reader_of).whole()
 
 
 class _Walk:
     """One file."""
 
-    def __init__(self, file: io.BufferedIOBase, with_traces: bool) -> None:
-        self._with_traces = with_traces
+    def __init__(self, file: io.BufferedIOBase, with_traces: bool, reader_of: EntryReaderOf) -> None:
         self._stream = PickleStream(file)
-        self._memo: list[Any] = []
+        self._values = EntryValues()
+        self._reader = reader_of(self._values, with_traces)
         self._stack: list[Any] = []
         self._marks: list[int] = []
         """Where in the stack the items of what is open begin."""
         self._shapes: list[EntryShape] = []
         self._tables: dict[int, EntryColumns] = {}
         """By the identity of the list that they are the items of."""
-        self._numbers = _Numbers()
-        self._codes = _Made(lambda value: code_of(self.value(value)))
-        self._written: dict[bytes, Any] = {}
-        """What values stand for that are written out: entries with the same stack share one list."""
 
     def whole(self) -> dict[str, Any]:
         """The snapshot in the file."""
-        snapshot: dict[str, Any] = dict(_typed(self._run(), dict))
+        snapshot: dict[str, Any] = dict(typed(self._run(), dict))
         used = 0
         lists = snapshot.get("device_traces")
         if isinstance(lists, list):
@@ -83,7 +60,8 @@ class _Walk:
         return snapshot
 
     def _run(self) -> Any:
-        stream, memo, stack, marks = self._stream, self._memo, self._stack, self._marks
+        stream, memo, stack, marks = self._stream, self._values.memo, self._stack, self._marks
+        remembered, referred = self._values.remembered, self._values.referred
         data, pos = stream.data, 0
         limit = len(data) - LOOK_AHEAD_BYTES
         while True:
@@ -94,10 +72,10 @@ class _Walk:
             op = data[pos]
             pos += 1
             if op == 0x68:  # BINGET
-                stack.append(_remembered(memo, data[pos]))
+                stack.append(remembered(data[pos]))
                 pos += 1
             elif op == 0x6A:  # LONG_BINGET
-                stack.append(_remembered(memo, int.from_bytes(data[pos : pos + 4], "little")))
+                stack.append(remembered(int.from_bytes(data[pos : pos + 4], "little")))
                 pos += 4
             elif op == 0x94:  # MEMOIZE
                 memo.append(stack[-1])
@@ -105,13 +83,13 @@ class _Walk:
                 marks.append(len(stack))
                 run = REFERENCES.match(data, pos)
                 if run is not None and stack and _is_list(stack[-1]):
-                    stack.extend(map(self._referred, references(run[0])))
+                    stack.extend(map(referred, references(run[0])))
                     pos = run.end()
             elif op == 0x7D:  # EMPTY_DICT
                 data, pos, limit = self._entries(data, pos - 1, limit)
             elif op == 0x75:  # SETITEMS
                 items = self._items()
-                target = _typed(stack[-1], dict)
+                target = typed(stack[-1], dict)
                 target.update(zip(items[::2], items[1::2], strict=True))
             elif op == 0x4B:  # BININT1
                 stack.append(data[pos])
@@ -138,7 +116,7 @@ class _Walk:
                 self._append([stack.pop()])
             elif op == 0x73:  # SETITEM
                 value, key = stack.pop(), stack.pop()
-                _typed(stack[-1], dict)[key] = value
+                typed(stack[-1], dict)[key] = value
             elif op in (0x85, 0x86, 0x87):  # TUPLE1, TUPLE2, TUPLE3
                 count = op - 0x84
                 stack[-count:] = [tuple(stack[-count:])]
@@ -175,7 +153,7 @@ class _Walk:
         return items
 
     def _append(self, items: list[Any]) -> None:
-        target = _typed(self._stack[-1], list)
+        target = typed(self._stack[-1], list)
         table = self._tables.get(id(target))
         if table is None:
             target.extend(items)
@@ -193,7 +171,7 @@ class _Walk:
             self._stack.append({})
             return data, pos + 1, limit
         while shape is not None:
-            pos = self._read(shape, table, data, pos, len(data) if stream.at_end else limit)
+            pos = self._reader.read(shape, table, data, pos, len(data) if stream.at_end else limit)
             if pos > limit and not stream.at_end:
                 stream.fill(pos)
                 data, pos = stream.data, 0
@@ -208,7 +186,7 @@ class _Walk:
                 return shape
         if len(self._shapes) >= SHAPES_MAX:
             return None
-        learnt = learn(data, pos, self._referred)
+        learnt = learn(data, pos, self._values.referred)
         if learnt is None or learnt.match(data, pos) is None:
             return None
         self._shapes.append(learnt)
@@ -231,139 +209,6 @@ class _Walk:
         del self._stack[mark:]
         return table
 
-    def _read(self, shape: EntryShape, table: EntryColumns, data: bytes, pos: int, limit: int) -> int:
-        """Appends the entries of a kind that follow each other; returns where they end."""
-        match = shape.match
-        rows: list[tuple[bytes, ...]] = []
-        while pos <= limit and (found := match(data, pos)) is not None:
-            rows.append(found.groups())
-            pos = found.end()
-        values = dict(zip(shape.keys, zip(*rows, strict=True), strict=True))
-        self._remember(len(rows), [values[key] for key in shape.remembered])
-        if not self._with_traces:
-            rows = rows[-1:]
-            values = {key: column[-1:] for key, column in values.items()}
-        _begin(table, values)
-        codes = bytes(map(self._codes.__getitem__, values["action"]))
-        free, first = values.get("device_free", values.get("addr", ())), len(table.action)
-        table.device_free.update((first + place, number_of(free[place])) for place in _places(codes, OOM) if free)
-        table.action += codes
-        for key, column in (("addr", table.address), ("size", table.size), ("stream", table.stream)):
-            numbers = values.get(key)
-            column.extend([0] * len(rows) if numbers is None else map(self._numbers.__getitem__, numbers))
-        for place in _places(codes, ANNOTATE):
-            table.size[place - len(rows)] = 0
-        lists = values.get("frames")
-        table.frames.extend([NO_FRAMES] * len(rows) if lists is None else self._listed(table, lists))
-        if table.time_us is not None:
-            table.time_us.extend(times_of(values["time_us"]))
-        tags = _Made(lambda value: table.tag_number(self.value(value)))
-        notes = values.get("user_metadata")
-        table.tag.extend(repeat(table.tag_number(""), len(rows)) if notes is None else map(tags.__getitem__, notes))
-        if table.pool is not None:
-            pools = _Made(lambda value: pool_of(self.value(value)))
-            table.pool.extend(map(pools.__getitem__, values["pool_id"]))
-        if table.category is not None:
-            table.category.extend(str(self.value(value)) for value in values["category"])
-        return pos
-
-    def _remember(self, count: int, columns: list[tuple[bytes, ...]]) -> None:
-        """Remembers what so many entries wrote out, each entry before its values."""
-        memo, written = self._memo, self._written
-        for row in zip(*columns, strict=True) if columns else repeat((), count):
-            memo.append(IGNORED)
-            for value in row:
-                first = value[0]
-                if first not in REFERRING:
-                    known = written.get(value)
-                    memo.append(self._write(value) if known is None else known)
-
-    def _listed(self, table: EntryColumns, lists: Sequence[bytes]) -> list[int]:
-        """The numbers of lists of frames."""
-        numbers, memo, known = table.list_numbers, self._memo, self._written
-        found: list[int] = []
-        for value in lists:
-            listed = known.get(value)
-            if listed is None:
-                listed = _typed(memo[index_of(value)], list)
-            number = numbers.get(id(listed))
-            found.append(table.list_number(listed) if number is None else number)
-        return found
-
-    def value(self, value: bytes) -> Any:
-        """Any value of an entry that is written out, or referred to."""
-        kind = value[0]
-        if kind in REFERRING:
-            return self._referred(value)
-        found = self._written.get(value)
-        if found is not None:
-            return found
-        return CONSTANTS[kind] if kind in CONSTANTS else number_of(value)
-
-    def _write(self, value: bytes) -> Any:
-        """Frames, a text or a pool that are written out, made once."""
-        if value[0] == EMPTY_LIST:
-            made: Any = list(map(self._referred, references(value[LIST_BYTES:])))
-        elif value[0] == SHORT_TEXT:
-            made = str(value[2:-1], "utf-8", "surrogatepass")
-        else:
-            first = value[: NUMBER_BYTES[value[0]]]
-            made = number_of(first), number_of(value[len(first) : -POOL_END_BYTES])
-        if value[0] == EMPTY_LIST or len(self._written) < CACHED_MAX:
-            self._written[value] = made
-        return made
-
-    def _referred(self, reference: bytes) -> Any:
-        return _remembered(self._memo, index_of(reference))
-
-
-class _Made(dict[bytes, Any]):
-    """What is made of values, by their bytes."""
-
-    def __init__(self, make: Callable[[bytes], Any]) -> None:
-        super().__init__()
-        self._make = make
-
-    def __missing__(self, value: bytes) -> Any:
-        made = self[value] = self._make(value)
-        return made
-
-
-class _Numbers(dict[bytes, int]):
-    """By their bytes."""
-
-    def __missing__(self, value: bytes) -> int:
-        number = number_of(value)
-        if len(self) < CACHED_MAX:
-            self[value] = number
-        return number
-
-
-def _begin(table: EntryColumns, values: dict[str, Any]) -> None:
-    """Raises `UnexpectedError` where the entries have other columns than those before them."""
-    if not table.action:
-        table.begin(values)
-    has = [column is not None for column in (table.time_us, table.pool, table.category)]
-    if has != [key in values for key in ("time_us", "pool_id", "category")]:
-        raise UnexpectedError
-
-
-def _places(codes: bytes, code: int) -> Iterator[int]:
-    return (place for place, one in enumerate(codes) if one == code) if code in codes else iter(())
-
-
-def _remembered(memo: list[Any], place: int) -> Any:
-    found = memo[place]
-    if found is IGNORED:
-        raise UnexpectedError
-    return found
-
 
 def _is_list(value: Any) -> bool:
     return type(value) is list
-
-
-def _typed(value: Any, kind: type) -> Any:
-    if type(value) is not kind:
-        raise UnexpectedError
-    return value

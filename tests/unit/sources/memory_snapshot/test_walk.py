@@ -16,14 +16,19 @@ from blackbox.sources.memory_snapshot import pickle_stream
 from blackbox.sources.memory_snapshot.contents import contents
 from blackbox.sources.memory_snapshot.entry_columns import EntryColumns, columns_of
 from blackbox.sources.memory_snapshot.pickle_stream import UnexpectedError
-from blackbox.sources.memory_snapshot.unpickle import plain_data, snapshot_data
-from blackbox.sources.memory_snapshot.walk import walk
+from blackbox.sources.memory_snapshot.unpickle import plain_data
 from tests.caching_allocator import MIB, VERSIONS, CachingAllocator, Version
+from tests.compiled_entries import WAYS, Way, way_called
 from tests.mutations import mutated
 from tests.traced_programs import STACKS, allocators, perform, programs
 
 PROTOCOLS = (4, 5)
 MUTATIONS = 3000
+
+
+@pytest.fixture(params=WAYS, scope="module")
+def way(request: pytest.FixtureRequest) -> Way:
+    return way_called(request.param)
 
 
 def trained(steps: int) -> CachingAllocator:
@@ -50,9 +55,9 @@ def as_columns(entries: "EntryColumns | Sequence[dict[str, Any]]") -> dict[str, 
     return found | {"lists": None, "tags": None, "device_free": columns.device_free}
 
 
-def assert_the_same(snapshot: dict[str, Any], protocol: int) -> dict[str, Any]:
+def assert_the_same(way: Way, snapshot: dict[str, Any], protocol: int) -> dict[str, Any]:
     packed = pickle.dumps(snapshot, protocol)
-    found = walk(io.BytesIO(packed))
+    found = way.walk(packed)
     plain = plain_data(io.BytesIO(packed))
     assert {**found, "device_traces": 0, "host_traces": 0} == {**plain, "device_traces": 0, "host_traces": 0}
     for one, other in zip(found["device_traces"], plain["device_traces"], strict=True):
@@ -63,17 +68,17 @@ def assert_the_same(snapshot: dict[str, Any], protocol: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_trace_of_every_version_becomes_columns(version: Version, protocol: int) -> None:
-    found = assert_the_same(trained(500).snapshot(version), protocol)
+def test_a_trace_of_every_version_becomes_columns(way: Way, version: Version, protocol: int) -> None:
+    found = assert_the_same(way, trained(500).snapshot(version), protocol)
     (trace,) = found["device_traces"]
     assert isinstance(trace, EntryColumns)
     assert len(trace) == 3002
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_end_alone_needs_of_a_trace_the_last_entry(version: Version) -> None:
+def test_the_end_alone_needs_of_a_trace_the_last_entry(way: Way, version: Version) -> None:
     packed = pickle.dumps(trained(500).snapshot(version))
-    found = walk(io.BytesIO(packed), with_traces=False)
+    found = way.walk(packed, with_traces=False)
     assert len(found["device_traces"][0]) < 100
     assert contents(found, "end") == contents(plain_data(io.BytesIO(packed)), "end")
 
@@ -81,21 +86,21 @@ def test_the_end_alone_needs_of_a_trace_the_last_entry(version: Version) -> None
 @given(memory=allocators(), program=programs, version=st.sampled_from(VERSIONS), device=st.integers(0, 3))
 @settings(max_examples=60)
 def test_any_program_is_told_alike(
-    memory: CachingAllocator, program: list[tuple[Any, ...]], version: Version, device: int
+    way: Way, memory: CachingAllocator, program: list[tuple[Any, ...]], version: Version, device: int
 ) -> None:
     perform(memory, program)
-    assert_the_same(memory.snapshot(version, device), 4)
+    assert_the_same(way, memory.snapshot(version, device), 4)
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 100, 4096])
 def test_entries_may_be_cut_anywhere_where_the_file_is_read_in_pieces(
-    chunk: int, monkeypatch: pytest.MonkeyPatch
+    way: Way, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     packed = pickle.dumps(trained(60).snapshot((2, 15)))
-    whole = told(walk(io.BytesIO(packed)))
+    whole = told(way.walk(packed))
     monkeypatch.setattr(pickle_stream, "CHUNK_BYTES", 2048 + chunk)
     monkeypatch.setattr("blackbox.sources.memory_snapshot.walk.LOOK_AHEAD_BYTES", 2048)
-    assert told(walk(io.BytesIO(packed))) == whole
+    assert told(way.walk(packed)) == whole
 
 
 def changed(place: int, **changes: Any) -> dict[str, Any]:
@@ -121,52 +126,52 @@ def changed(place: int, **changes: Any) -> dict[str, Any]:
         changed(5, time_us=1 << 54),
     ],
 )
-def test_odd_entries_among_others(snapshot: dict[str, Any]) -> None:
+def test_odd_entries_among_others(way: Way, snapshot: dict[str, Any]) -> None:
     packed = pickle.dumps(snapshot)
-    assert told(snapshot_data(io.BytesIO(packed))) == told(plain_data(io.BytesIO(packed)))
+    assert told(way.snapshot_data(packed)) == told(plain_data(io.BytesIO(packed)))
 
 
 @pytest.mark.parametrize("changes", [{"time_us": -1}, {"size": -1}, {"addr": 1 << 64}, {"size": "much"}])
-def test_numbers_that_no_device_has_are_left_to_the_reader_of_objects(changes: dict[str, Any]) -> None:
+def test_numbers_that_no_device_has_are_left_to_the_reader_of_objects(way: Way, changes: dict[str, Any]) -> None:
     packed = pickle.dumps(changed(50, **changes))
     with pytest.raises((UnexpectedError, ValueError, TypeError, OverflowError)):
-        walk(io.BytesIO(packed))
-    read = contents(snapshot_data(io.BytesIO(packed)), "traces")
+        way.walk(packed)
+    read = contents(way.snapshot_data(packed), "traces")
     assert read.replayed is None
     assert read.sample.allocators
 
 
-def test_the_host_has_columns_too() -> None:
+def test_the_host_has_columns_too(way: Way) -> None:
     host = [{"action": "alloc", "addr": n << 12, "size": 4096, "stream": 0, "time_us": 1 << 50} for n in range(1, 99)]
     snapshot = trained(5).snapshot((2, 15)) | {"host_traces": host, "host_segments": []}
-    found = walk(io.BytesIO(pickle.dumps(snapshot)))
+    found = way.walk(pickle.dumps(snapshot))
     assert isinstance(found["host_traces"], EntryColumns)
     assert as_columns(found["host_traces"]) == as_columns(host)
 
 
 @pytest.mark.parametrize("protocol", [0, 1, 2, 3])
-def test_older_protocols_are_read_whole(protocol: int) -> None:
+def test_older_protocols_are_read_whole(way: Way, protocol: int) -> None:
     packed = pickle.dumps(trained(5).snapshot((2, 12)), protocol)
     with pytest.raises(UnexpectedError):
-        walk(io.BytesIO(packed))
-    assert told(snapshot_data(io.BytesIO(packed))) == told(plain_data(io.BytesIO(packed)))
+        way.walk(packed)
+    assert told(way.snapshot_data(packed)) == told(plain_data(io.BytesIO(packed)))
 
 
 @pytest.mark.parametrize(
     "thing",
     [print, {"segments": print}, b"bytes", {"segments": [], "more": {1}}, 1 << 3000, frozenset(), bytearray(b"x")],
 )
-def test_what_is_no_plain_data_is_given_up(thing: object) -> None:
+def test_what_is_no_plain_data_is_given_up(way: Way, thing: object) -> None:
     with pytest.raises(UnexpectedError):
-        walk(io.BytesIO(pickle.dumps(thing, 5)))
+        way.walk(pickle.dumps(thing, 5))
 
 
-def test_mutated_files_are_told_as_their_objects_are() -> None:
+def test_mutated_files_are_told_as_their_objects_are(way: Way) -> None:
     seeds = [pickle.dumps(trained(6).snapshot(version)) for version in ((2, 1), (2, 12), (2, 15))]
     agreed = 0
     for data in mutated(random.Random(11), seeds, MUTATIONS):
         try:
-            found = told(walk(io.BytesIO(data)))
+            found = told(way.walk(data))
         except Exception:
             continue
         try:
