@@ -43,6 +43,7 @@ from blackbox.sources import SOURCES, SourceContext, SourceSpec
 from blackbox.sources.vendor import VENDOR, vendor_of
 
 if TYPE_CHECKING:
+    from blackbox.fleet.shipper import Shipper
     from blackbox.outputs.notify.notifier import Notifier
     from blackbox.outputs.otlp.exporter import OtlpExporter
 
@@ -54,6 +55,8 @@ NOTIFIER_STOP_SECONDS = 1.0
 """A message that is on its way arrives by then, or the service is not there."""
 EXPORTER_STOP_SECONDS = 1.0
 """An export that is on its way likewise."""
+SHIPPER_STOP_SECONDS = 1.0
+"""A batch that is on its way arrives by then; else it is sent again after the next start."""
 STOP_SECONDS_MAX = 2.7
 """What is not closed by then ends with the process; 3 s promised in all."""
 WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104 - told apart, not bound
@@ -99,6 +102,7 @@ async def _run(settings: Settings, origins: Mapping[str, str], directory: Path |
     hub.subscribe(lambda published: counts.take(published.moment))
     notifier = await asyncio.to_thread(_make_notifier, settings, recorder, hub, lambda: _dashboard(settings, server))
     exporter = await asyncio.to_thread(_make_exporter, settings, hub)
+    shipper = await asyncio.to_thread(_make_shipper, settings, recorder)
     server = Server(
         hub,
         settings,
@@ -108,6 +112,7 @@ async def _run(settings: Settings, origins: Mapping[str, str], directory: Path |
         setting_origins=origins,
         notify_status=None if notifier is None else notifier.status,
         otlp_status=None if exporter is None else exporter.status,
+        fleet_status=None if shipper is None else shipper.status,
     )
     await server.start()  # first of all, so that a taken port is found before any GPU is opened
     loop.add_signal_handler(signal.SIGHUP, stopping.set if os.isatty(STDIN) else server.reload)
@@ -126,7 +131,10 @@ async def _run(settings: Settings, origins: Mapping[str, str], directory: Path |
         notifier.start()
     if exporter is not None:
         exporter.start()
-    noter = _noter(counts, recorder if is_recording else None, dumps, notifier)
+    if shipper is not None and is_recording:
+        hub.subscribe(shipper.take)
+        shipper.start()
+    noter = _noter(counts, recorder if is_recording else None, dumps, notifier, shipper)
     watcher = EventWatcher(EventDetectors(settings.thresholds_percent), noter)
     hub.subscribe(lambda published: watcher.observe(published.moment))
     sampler.start()
@@ -135,7 +143,7 @@ async def _run(settings: Settings, origins: Mapping[str, str], directory: Path |
         await stopping.wait()
         log.info("stopping")
         manager.stopping()
-        await _stop(server, sampler, recorder, dumps, notifier, exporter)
+        await _stop(server, sampler, recorder, dumps, notifier, exporter, shipper)
 
 
 async def _stop(
@@ -145,6 +153,7 @@ async def _stop(
     dumps: DumpKeeper | None,
     notifier: "Notifier | None",
     exporter: "OtlpExporter | None",
+    shipper: "Shipper | None",
 ) -> None:
     try:
         async with asyncio.timeout(STOP_SECONDS_MAX):
@@ -153,6 +162,8 @@ async def _stop(
                 closing.append(asyncio.to_thread(notifier.close, NOTIFIER_STOP_SECONDS))
             if exporter is not None:
                 closing.append(asyncio.to_thread(exporter.close, EXPORTER_STOP_SECONDS))
+            if shipper is not None:
+                closing.append(asyncio.to_thread(shipper.close, SHIPPER_STOP_SECONDS))
             await asyncio.gather(server.stop(), *closing)
             if recorder is not None:
                 await asyncio.to_thread(recorder.close, RECORDER_STOP_SECONDS)
@@ -226,6 +237,18 @@ def _make_exporter(settings: Settings, hub: Hub) -> "OtlpExporter | None":
     return make_exporter(settings, hub)
 
 
+def _make_shipper(settings: Settings, recorder: Recorder | None) -> "Shipper | None":
+    """Raises `BlackboxError` where nothing could be shipped."""
+    if settings.fleet is None:
+        return None
+    if recorder is None:
+        raise UsageError("--fleet ships the recording: it does not go with --no-record")
+    # no other server needs it
+    from blackbox.fleet.wiring import make_shipper
+
+    return make_shipper(settings, recorder.recording)
+
+
 def _dashboard(settings: Settings, server: Server) -> str:
     """Where people reach it: what the settings say, else this machine by the name it has."""
     if settings.public_url is not None:
@@ -235,7 +258,11 @@ def _dashboard(settings: Settings, server: Server) -> str:
 
 
 def _noter(
-    counts: EventCounts, recorder: Recorder | None, dumps: DumpKeeper | None, notifier: "Notifier | None"
+    counts: EventCounts,
+    recorder: Recorder | None,
+    dumps: DumpKeeper | None,
+    notifier: "Notifier | None",
+    shipper: "Shipper | None",
 ) -> Callable[[Event], None]:
     """Where detected events go, beside the log."""
 
@@ -247,6 +274,8 @@ def _noter(
             dumps.note(event)
         if notifier is not None:
             notifier.note(event)
+        if shipper is not None:
+            shipper.note(event)
 
     return note
 

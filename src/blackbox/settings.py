@@ -82,6 +82,19 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Between exports."""
     otlp_processes: bool = False
     """Export numbers of every process, too."""
+    fleet: str | None = None
+    """Ship the recording to this ClickHouse."""
+    fleet_user: str | None = None
+    fleet_password_file: Path | None = None
+    fleet_token_file: Path | None = None
+    """Instead of user and password."""
+    fleet_ca: Path | None = None
+    """Certificates that vouch for it; None for the system's."""
+    fleet_database: str = "blackbox"
+    fleet_tenant: str = ""
+    """Stands in every row; policies of ClickHouse tell tenants apart by it."""
+    fleet_users: str = "hash"
+    """How users are shipped: `hash`, `name` or `none`."""
     source_options: dict[str, object] = {}
     """Key of a source's option (`blackbox.sources.base.SourceOption`) -> its value, of those that were set."""
     log_level: str = "info"

@@ -76,11 +76,13 @@ def role_statements(layout: TableLayout) -> Iterator[str]:
 
 
 def writer_grants(layout: TableLayout) -> Iterator[str]:
-    """What a server needs, as the middle of `GRANT ... TO`."""
+    """What a server needs, as the middle of `GRANT ... TO`: on a cluster the tables of its own shard, too, which the
+    engine writes in the name of whoever asks."""
     for table in SHIPPED:
-        yield f"INSERT ON {layout.asked(table)}"
         keys = [_name(column.name) for column in table.columns if column.name in KEY_COLUMNS]
-        yield f"SELECT({', '.join(keys)}) ON {layout.asked(table)}"
+        for name in dict.fromkeys((layout.asked(table), layout.stored(table))):
+            yield f"INSERT ON {name}"
+            yield f"SELECT({', '.join(keys)}) ON {name}"
 
 
 def _columns(table: Table) -> str:
@@ -122,6 +124,7 @@ def _added(table: Table, name: str, layout: TableLayout) -> Iterator[str]:
 
 
 def _views(layout: TableLayout, tables: tuple[Table, ...]) -> Iterator[str]:
+    """They run in the name of whoever made them: a server that inserts may not read what they read."""
     sources = {table.name: table for table in (*tables, PROCESS)}
     for table in tables:
         if table.fed_by is None or table.source is None:
@@ -130,7 +133,7 @@ def _views(layout: TableLayout, tables: tuple[Table, ...]) -> Iterator[str]:
         yield f"DROP VIEW IF EXISTS {view}{layout.on_cluster}"
         yield (
             f"CREATE MATERIALIZED VIEW IF NOT EXISTS {view}{layout.on_cluster} TO {layout.stored(table)} "
-            f"AS {table.fed_by} FROM {layout.stored(sources[table.source])}"
+            f"DEFINER = CURRENT_USER SQL SECURITY DEFINER AS {table.fed_by} FROM {layout.stored(sources[table.source])}"
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from blackbox.errors import FailureError
 from blackbox.fleet.ddl import TableLayout, statements
 from blackbox.fleet.schema import COMMENT, EVENT, MACHINE, VERSION
-from blackbox.fleet.send import Access, EngineConnection, EngineError
+from blackbox.fleet.send import TIMEOUT_SECONDS, Access, EngineConnection, EngineError
 
 PROBE_MACHINE, PROBE_KIND = "blackbox", "probe"
 """The row that `fleet init` leaves: one a day at most."""
@@ -53,27 +53,29 @@ def make_tables(accesses: Sequence[Access], layout: TableLayout, told: Callable[
     told(f"{accesses[0].url}: wrote a row and read it back")
 
 
-def probe(access: Access, layout: TableLayout) -> None:
+def probe(access: Access, layout: TableLayout, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
     """Writes a row as servers do and reads it back. Raises `FailureError` where another one comes back."""
-    connection = EngineConnection(access)
+    connection = EngineConnection(access, timeout_seconds)
     day = time.time() // DAY_SECONDS * DAY_SECONDS + PROBE_FRACTION
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(day)) + f"{day % 1:.3f}"[1:] + "Z"
-    row = f'{{"machine":"{PROBE_MACHINE}","kind":"{PROBE_KIND}","ts":"{stamp}","code":null,"event_id":1,"batch":1}}\n'
+    row = (
+        f'{{"machine":"{PROBE_MACHINE}","kind":"{PROBE_KIND}","ts":"{stamp}","start_ms":null,"event_id":1,"batch":1}}\n'
+    )
     try:
         connection.execute(
-            f"INSERT INTO {layout.asked(EVENT)} (machine, kind, ts, code, event_id, batch) FORMAT JSONEachRow",
+            f"INSERT INTO {layout.asked(EVENT)} (machine, kind, ts, start_ms, event_id, batch) FORMAT JSONEachRow",
             row.encode(),
             settings=INSERT_SETTINGS,
         )
         found = connection.rows(
-            f"SELECT toUnixTimestamp64Milli(ts) AS ms, code FROM {layout.asked(EVENT)} FINAL {NEWEST_PROBE}",  # noqa: S608 - no input
+            f"SELECT toUnixTimestamp64Milli(ts) AS ms, start_ms FROM {layout.asked(EVENT)} FINAL {NEWEST_PROBE}",  # noqa: S608 - no input
             {"kind": PROBE_KIND, "machine": PROBE_MACHINE},
         )
     except EngineError as error:
         raise FailureError(f"the tables cannot be used: {error}") from None
     finally:
         connection.close()
-    expected = {"ms": round(day * 1000), "code": None}
+    expected = {"ms": round(day * 1000), "start_ms": None}
     if found != [expected]:
         raise FailureError(f"{access.url}: a row was written as {expected} and came back as {found}")
 

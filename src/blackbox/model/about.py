@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from blackbox.model.quantity import Bytes, Count
-from blackbox.model.status import NotifyStatus, OtlpStatus
+from blackbox.model.status import FleetStatus, NotifyStatus, OtlpStatus
 
 SettingValue = bool | int | float | str | tuple[str, ...] | None
 
@@ -55,6 +55,8 @@ class OwnCost(Struct, frozen=True, kw_only=True):
     """Held until clients take them."""
     notify: NotifyStatus | None = None
     """How the notifications go; null where none are sent."""
+    fleet: FleetStatus | None = None
+    """How shipping to a fleet's database goes; null where nothing is shipped."""
     otlp: OtlpStatus | None = None
     """How the export by OTLP goes; null where nothing is exported."""
 

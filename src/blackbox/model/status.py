@@ -135,6 +135,42 @@ class OtlpStatus(Struct, frozen=True, kw_only=True):
     """What the receiver did last instead of taking a request."""
 
 
+FleetState = Literal["starting", "shipping", "waiting", "stopped"]
+"""`waiting`: for a database that does not answer, or has no room now. `stopped`: until a person has mended tables,
+password, address or certificate; looked at again every minute."""
+
+
+class FleetStatus(Struct, frozen=True, kw_only=True):
+    """How the shipping to a fleet's database goes."""
+
+    url: str
+    state: FleetState
+    """`waiting`: for a database that does not answer, or has no room now. `stopped`: until a person has mended tables,
+    password, address or certificate; looked at again every minute."""
+    reason: str | None
+    """Why it is not `shipping`."""
+    machine: str | None
+    """Under which the rows are found."""
+    shipped_until: float | None
+    """End of the last minute that was shipped, in Unix seconds."""
+    lag_seconds: float | None
+    """Since then; five minutes are usual."""
+    rows_total: Count
+    """Rows shipped, and seen to arrive."""
+    batches_total: Count
+    """Batches of these."""
+    bytes_total: Count
+    """Bytes of these, before compression."""
+    failures_total: Count
+    """Tries that failed; nothing is lost by one."""
+    set_aside_total: Count
+    """Rows that the database will never take."""
+    gaps_total: Count
+    """Stretches, and rows, that were lost before they were shipped, since the recording began."""
+    cpu_seconds: float
+    """CPU time of the shipping."""
+
+
 class NotifyStatus(Struct, frozen=True, kw_only=True):
     """How the notifications go."""
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from blackbox.hub import Hub
 from blackbox.model.event import EventKind
-from blackbox.model.status import NotifyStatus, OtlpStatus, RecorderStatus, ServerStats
+from blackbox.model.status import FleetStatus, NotifyStatus, OtlpStatus, RecorderStatus, ServerStats
 from blackbox.recorder import Recording
 from blackbox.server.api.context import Context
 from blackbox.server.api.events_stream import EventStreams
@@ -55,11 +55,13 @@ class Server:
         setting_origins: Mapping[str, str] = MappingProxyType({}),
         notify_status: Callable[[], NotifyStatus] | None = None,
         otlp_status: Callable[[], OtlpStatus] | None = None,
+        fleet_status: Callable[[], FleetStatus] | None = None,
     ) -> None:
         """`clock` is the one that `Moment.taken_at` was read from; `recording` and `recorder_status` are None where
         nothing is recorded; `event_counts` tells how many events there were, by kind;
         `setting_origins` where each setting was set (`blackbox.server.api.about`); `notify_status` how notifications
-        go, None where none are sent; `otlp_status` how the export goes, None where nothing is exported.
+        go, None where none are sent; `otlp_status` how the export goes, None where nothing is exported; `fleet_status`
+        how the shipping goes, likewise.
         """
         self._hub = hub
         self._settings = settings
@@ -70,6 +72,7 @@ class Server:
         self._setting_origins = setting_origins
         self._notify_status = notify_status
         self._otlp_status = otlp_status
+        self._fleet_status = fleet_status
         self._query_pool = None if recording is None else QueryPool(recording)
         self.stats = ServerStats()
         self.port = settings.port
@@ -168,6 +171,7 @@ class Server:
             setting_origins=self._setting_origins,
             notify_status=self._notify_status,
             otlp_status=self._otlp_status,
+            fleet_status=self._fleet_status,
         )
 
     def _make_event_streams(self) -> EventStreams | None:
@@ -193,6 +197,7 @@ class Server:
             self._event_counts,
             self._notify_status,
             self._otlp_status,
+            self._fleet_status,
         )
 
     def _sweep(self) -> None:

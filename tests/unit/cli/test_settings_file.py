@@ -90,6 +90,14 @@ def test_every_option_can_be_written_in_every_place(tmp_path: Path) -> None:
         "otlp_ca": "/c",
         "otlp_interval": "15s",
         "otlp_processes": "true",
+        "fleet": "http://localhost:8123",
+        "fleet_user": "u",
+        "fleet_password_file": "/p",
+        "fleet_token_file": "/t",
+        "fleet_ca": "/c",
+        "fleet_database": "d",
+        "fleet_tenant": "t",
+        "fleet_users": "name",
     }
     file = tmp_path / "c.toml"
     file.write_text("".join(f"{key} = {'true' if text == 'true' else repr(text)}\n" for key, text in texts.items()))

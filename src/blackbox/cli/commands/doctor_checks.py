@@ -14,6 +14,7 @@ from blackbox.cli.commands.ncu_program import ATTACHES_SINCE, find_ncu
 from blackbox.cli.common.server_arguments import local_url
 from blackbox.cli.common.settings_file import config_path
 from blackbox.client import Client, ClientError, StatusError, UnreachableError
+from blackbox.errors import BlackboxError
 from blackbox.model.parts import Device
 from blackbox.model.sample import Sample
 from blackbox.paths import data_directory
@@ -85,6 +86,7 @@ def examine(machine: Machine) -> Iterator[Finding]:
     yield file_limit(machine, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     yield server(machine)
     yield from inside(machine)
+    yield from fleet(machine)
 
 
 def python() -> Finding:
@@ -260,6 +262,24 @@ def file_limit(machine: Machine, hard_limit: int) -> Finding:
     return Finding(
         subject="files", level="warn", text=text, remedy="ulimit -Hn, or LimitNOFILE= in the unit; or --streams-max"
     )
+
+
+def fleet(machine: Machine) -> Iterator[Finding]:
+    """Whether the fleet's database takes a row as servers write it, and gives it back."""
+    if machine.settings.fleet is None:
+        return
+    from blackbox.fleet.ddl import TableLayout
+    from blackbox.fleet.setup import probe
+    from blackbox.fleet.wiring import access_of
+
+    try:
+        access = access_of(machine.settings)
+        probe(access, TableLayout(access.database), SERVER_SECONDS_MAX)
+    except BlackboxError as error:
+        remedy = "make the tables with 'blackbox fleet init'; docs/fleet.md tells of users and certificates"
+        yield Finding(subject="fleet", level="fail", text=str(error), remedy=remedy)
+    else:
+        yield Finding(subject="fleet", level="ok", text=f"{access.url} takes rows, and gives them back")
 
 
 def server(machine: Machine) -> Finding:

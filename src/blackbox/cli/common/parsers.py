@@ -9,6 +9,7 @@ from typing import TypeVar
 from blackbox.errors import UsageError
 
 PORT_MAX = 65535
+FLEET_USERS = ("hash", "name", "none")
 SPEED_MIN, SPEED_MAX = 0.01, 10_000.0
 """Of a replay: an hour in a third of a second is as fast as anyone can use."""
 T = TypeVar("T")
@@ -147,6 +148,13 @@ def web_address(text: str) -> str:
     if not known or not text.isprintable():
         raise UsageError(f"{text!r} is no address of a web page (example: https://gpu1.example.org:6767)")
     return text.strip().partition("#")[0].rstrip("/")
+
+
+def fleet_users(text: str) -> str:
+    """hash, name or none."""
+    if text not in FLEET_USERS:
+        raise UsageError(f"{text!r} is none of {', '.join(FLEET_USERS)}")
+    return text
 
 
 def switch(text: str) -> bool:

@@ -186,6 +186,33 @@ EXPORTING = (
     ),
     Option("otlp_processes", "otlp_processes", parsers.switch, "export numbers of every process, too"),
 )
+FLEET = (
+    Option(
+        "fleet",
+        "fleet",
+        parsers.name,
+        "ship minutes and events of the recording to the ClickHouse at this address; https, or http on this machine "
+        "(default: none)",
+        "URL",
+    ),
+    Option("fleet_user", "fleet_user", parsers.name, "user of ClickHouse (default: its own default)", "NAME"),
+    Option("fleet_password_file", "fleet_password_file", parsers.path, "file with the user's password", "FILE"),
+    Option(
+        "fleet_token_file", "fleet_token_file", parsers.path, "file with a token, instead of user and password", "FILE"
+    ),
+    Option("fleet_ca", "fleet_ca", parsers.path, "certificates to trust (default: those of the system)", "FILE"),
+    Option("fleet_database", "fleet_database", parsers.name, "where the tables are (default: blackbox)", "NAME"),
+    Option(
+        "fleet_tenant", "fleet_tenant", parsers.name, "whose machine this is, in every row (default: empty)", "NAME"
+    ),
+    Option(
+        "fleet_users",
+        "fleet_users",
+        parsers.fleet_users,
+        "how users are shipped: hash, name or none (default: hash)",
+        "HOW",
+    ),
+)
 LOGGING = (Option("log_level", "log_level", parsers.log_level, "least to log on stderr (default: info)", "LEVEL"),)
 
 
@@ -205,6 +232,7 @@ def all_options() -> tuple[Option, ...]:
         *EXPORTING,
         _of_source(VENDOR),
         *(_of_source(option) for spec in gpu_sources for option in spec.options),
+        *FLEET,
         *LOGGING,
     )
 

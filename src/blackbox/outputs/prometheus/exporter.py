@@ -13,7 +13,7 @@ from blackbox.events.xids import XidCounter
 from blackbox.hub import Hub, Published
 from blackbox.model.event import EventKind
 from blackbox.model.moment import Moment
-from blackbox.model.status import NotifyStatus, OtlpStatus, RecorderStatus, ServerStats
+from blackbox.model.status import FleetStatus, NotifyStatus, OtlpStatus, RecorderStatus, ServerStats
 from blackbox.model.view import Shape
 from blackbox.outputs.devices import Devices, devices_of
 from blackbox.outputs.prometheus.family import Family, metrics
@@ -53,6 +53,7 @@ class PrometheusExporter:
         events: Callable[[], Mapping[EventKind, int]] | None = None,
         notify: Callable[[], NotifyStatus] | None = None,
         otlp: Callable[[], OtlpStatus] | None = None,
+        fleet: Callable[[], FleetStatus] | None = None,
     ) -> None:
         """`events`: how many there were since the start, by kind."""
         self._hub = hub
@@ -63,6 +64,7 @@ class PrometheusExporter:
         self._events = events
         self._notify = notify
         self._otlp = otlp
+        self._fleet = fleet
         self._process_metrics = process_metrics
         self._process = ProcessCollector(registry=None)
         self._lock = threading.Lock()
@@ -115,6 +117,7 @@ class PrometheusExporter:
             recorder=None if self._recorder is None else self._recorder(),
             notify=None if self._notify is None else self._notify(),
             otlp=None if self._otlp is None else self._otlp(),
+            fleet=None if self._fleet is None else self._fleet(),
         )
         return _text(metrics(SERVER_FAMILIES, state)) + _text(self._process.collect())
 

@@ -8,7 +8,7 @@ from blackbox.model.event import EventKind
 from blackbox.model.facts import DRIVER_VERSION, NVML_VERSION, PID_SCOPE
 from blackbox.model.metric_names import MetricType
 from blackbox.model.moment import Moment
-from blackbox.model.status import NotifyStatus, OtlpStatus, RecorderStatus, ServerStats, SourceStatus
+from blackbox.model.status import FleetStatus, NotifyStatus, OtlpStatus, RecorderStatus, ServerStats, SourceStatus
 from blackbox.outputs.prometheus.family import Family, LabelledValue
 
 REFUSALS_KEY = re.compile(r"agents_refused_(\w+)_total")
@@ -44,6 +44,8 @@ class ServerState(NamedTuple):
     """None where nobody is notified."""
     otlp: OtlpStatus | None = None
     """None where nothing is exported."""
+    fleet: FleetStatus | None = None
+    """None where nothing is shipped."""
 
 
 def server_families() -> Iterator[Family[ServerState]]:
@@ -83,6 +85,8 @@ def server_families() -> Iterator[Family[ServerState]]:
         yield Family(f"blackbox_notify_{name}", kind, text, (), _of_notify(told))
     for name, kind, text, exported in OTLP:
         yield Family(f"blackbox_otlp_{name}", kind, text, (), _of_otlp(exported))
+    for name, kind, text, shipped in FLEET:
+        yield Family(f"blackbox_fleet_{name}", kind, text, (), _of_fleet(shipped))
 
 
 INFO_FACTS = (DRIVER_VERSION, NVML_VERSION, PID_SCOPE)
@@ -217,6 +221,19 @@ OTLP: tuple[tuple[str, MetricType, str, Callable[[OtlpStatus], float]], ...] = (
     ("cpu_seconds_total", "counter", "CPU time of the export.", lambda otlp: otlp.cpu_seconds),
 )
 
+SHIPPING = "shipping"
+FLEET: tuple[tuple[str, MetricType, str, Callable[[FleetStatus], float | None]], ...] = (
+    ("up", "gauge", "1 while the fleet's database takes what is shipped.", lambda it: float(it.state == SHIPPING)),
+    ("lag_seconds", "gauge", "Time since the end of the last minute that was shipped.", lambda it: it.lag_seconds),
+    ("rows_total", "counter", "Rows shipped, and seen to arrive.", lambda it: it.rows_total),
+    ("batches_total", "counter", "Batches of these.", lambda it: it.batches_total),
+    ("sent_bytes_total", "counter", "Bytes of these, before compression.", lambda it: it.bytes_total),
+    ("errors_total", "counter", "Tries that failed; nothing is lost by one.", lambda it: it.failures_total),
+    ("set_aside_total", "counter", "Rows that the database will never take.", lambda it: it.set_aside_total),
+    ("gaps", "gauge", "Stretches and rows lost before they were shipped, ever.", lambda it: it.gaps_total),
+    ("cpu_seconds_total", "counter", "CPU time of the shipping.", lambda it: it.cpu_seconds),
+)
+
 NOTIFY: tuple[tuple[str, MetricType, str, Callable[[NotifyStatus], int]], ...] = (
     ("sent_total", "counter", "Messages that a service took.", lambda it: it.sent_total),
     ("failures_total", "counter", "Messages that a service did not take.", lambda it: it.failures_total),
@@ -287,6 +304,14 @@ def _of_otlp(count: Callable[[OtlpStatus], float]) -> Callable[[ServerState], It
     def series(seen: ServerState) -> Iterator[LabelledValue]:
         if seen.otlp is not None:
             yield (), count(seen.otlp)
+
+    return series
+
+
+def _of_fleet(count: Callable[[FleetStatus], float | None]) -> Callable[[ServerState], Iterator[LabelledValue]]:
+    def series(seen: ServerState) -> Iterator[LabelledValue]:
+        if seen.fleet is not None:
+            yield (), count(seen.fleet)
 
     return series
 

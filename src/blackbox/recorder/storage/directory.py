@@ -16,7 +16,9 @@ LOCK_NAME = "lock"
 SUFFIX = ".db"
 DEMO_DIRECTORY = "demo"
 """Inside the data directory: simulated numbers never stand among measured ones."""
-NAMES = (LOCK_NAME, DUMPS_DIRECTORY, DEMO_DIRECTORY)
+FLEET_NAME = "fleet.json"
+"""How far the recording was shipped to a fleet's database, where it is."""
+NAMES = (LOCK_NAME, DUMPS_DIRECTORY, DEMO_DIRECTORY, FLEET_NAME)
 COMPANIONS = ("-wal", "-shm", "-journal")
 """SQLite's files beside a chunk that is being written."""
 _TIME = "%Y%m%dT%H%M%SZ"

@@ -73,6 +73,7 @@ def status(context: Context, _request: Request, _viewer: Viewer, _query: Query) 
         sent_bytes_total=stats.bytes_sent_total,
         waiting_bytes=stats.waiting_bytes,
         notify=None if context.notify_status is None else context.notify_status(),
+        fleet=None if context.fleet_status is None else context.fleet_status(),
         otlp=None if context.otlp_status is None else context.otlp_status(),
     )
     return Response(200, msgspec.json.encode(cost), JSON, NO_STORE)

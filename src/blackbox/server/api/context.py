@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from typing import TYPE_CHECKING, NamedTuple
 
 from blackbox.hub import Hub
-from blackbox.model.status import NotifyStatus, OtlpStatus, RecorderStatus, ServerStats
+from blackbox.model.status import FleetStatus, NotifyStatus, OtlpStatus, RecorderStatus, ServerStats
 from blackbox.server.http.limits import Limits
 from blackbox.server.http.query_pool import QueryPool
 from blackbox.server.http.waiting_budget import WaitingBudget
@@ -42,6 +42,7 @@ class Context(NamedTuple):
     """Likewise."""
     notify_status: Callable[[], NotifyStatus] | None
     otlp_status: Callable[[], OtlpStatus] | None
+    fleet_status: Callable[[], FleetStatus] | None
     """None where nobody is notified."""
     setting_origins: Mapping[str, str]
     """Name of a setting -> where it was set; those at their default are absent."""

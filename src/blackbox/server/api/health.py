@@ -7,7 +7,7 @@ from msgspec import Struct, structs
 
 from blackbox.model.endpoints import HEALTHZ, LIVEZ, READYZ
 from blackbox.model.moment import Moment
-from blackbox.model.status import RecorderStatus, SourceStatus
+from blackbox.model.status import FleetStatus, RecorderStatus, SourceStatus
 from blackbox.model.visibility import visible_sources
 from blackbox.server.api.context import Context
 from blackbox.server.api.endpoint import handles
@@ -26,6 +26,8 @@ class Health(Struct, frozen=True, kw_only=True):
     """As of now: ages have grown since the sample, and a source that has grown too old is `stale`."""
     recorder: RecorderStatus | None = None
     """How the recording goes, which `status` does not depend on; null where nothing is recorded."""
+    fleet: FleetStatus | None = None
+    """How the shipping to a fleet's database goes, likewise; null where nothing is shipped."""
 
 
 @handles(HEALTHZ)
@@ -35,6 +37,8 @@ def healthz(context: Context, _request: Request, viewer: Viewer, _query: Query) 
     health = judge(None if latest is None else latest.moment, context.clock(), viewer.uid)
     if context.recorder_status is not None:
         health = structs.replace(health, recorder=context.recorder_status())
+    if context.fleet_status is not None:
+        health = structs.replace(health, fleet=context.fleet_status())
     status = 200 if health.status == "ok" else 503
     return Response(status, msgspec.json.encode(health), JSON, (("Cache-Control", "no-store"),))
 

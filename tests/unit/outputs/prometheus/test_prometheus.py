@@ -15,7 +15,7 @@ from blackbox.model.moment import Moment
 from blackbox.model.parts import Workload
 from blackbox.model.sample import Sample
 from blackbox.model.snapshot import Xid
-from blackbox.model.status import NotifyStatus, OtlpStatus, RecorderState, RecorderStatus, ServerStats
+from blackbox.model.status import FleetStatus, NotifyStatus, OtlpStatus, RecorderState, RecorderStatus, ServerStats
 from blackbox.outputs.prometheus import gpus as gpus_module
 from blackbox.outputs.prometheus.exporter import GPU_FAMILIES, PROCESS_FAMILIES, SERVER_FAMILIES, PrometheusExporter
 from blackbox.outputs.prometheus.self_metrics import Build
@@ -126,6 +126,24 @@ def otlp_status() -> OtlpStatus:
     )
 
 
+def fleet_status() -> FleetStatus:
+    return FleetStatus(
+        url="http://localhost:8123",
+        state="shipping",
+        reason=None,
+        machine="00c0ffee",
+        shipped_until=TIMESTAMP,
+        lag_seconds=9.0,
+        rows_total=8,
+        batches_total=7,
+        bytes_total=6,
+        failures_total=5,
+        set_aside_total=4,
+        gaps_total=3,
+        cpu_seconds=0.5,
+    )
+
+
 def exporter(
     hub: Hub,
     clock: ManualClock | None = None,
@@ -143,6 +161,7 @@ def exporter(
         EventCounts().by_kind,
         notify_status,
         otlp_status,
+        fleet_status,
     )
 
 
@@ -156,6 +175,13 @@ def test_exports_are_counted() -> None:
     told = Scraped(exporter(Hub(ManualClock(NOW))).exposition())
     names = ("exports", "failures", "points", "rejected_points", "sent_bytes", "cpu_seconds")
     assert [told(f"otlp_{name}_total") for name in names] == [6, 5, 4, 3, 2, 0.5]
+
+
+def test_shipping_is_counted() -> None:
+    told = Scraped(exporter(Hub(ManualClock(NOW))).exposition())
+    names = ("up", "lag_seconds", "rows_total", "batches_total", "sent_bytes_total", "errors_total", "set_aside_total")
+    assert [told(f"fleet_{name}") for name in names] == [1, 9, 8, 7, 6, 5, 4]
+    assert (told("fleet_gaps"), told("fleet_cpu_seconds_total")) == (3, 0.5)
 
 
 def test_the_recorder_tells_how_it_goes() -> None:
