@@ -72,7 +72,8 @@ def role_statements(layout: TableLayout) -> Iterator[str]:
         yield f"CREATE ROLE IF NOT EXISTS {role}{layout.on_cluster}"
     for grant in writer_grants(layout):
         yield f"GRANT{layout.on_cluster} {grant} TO {WRITER_ROLE}"
-    yield f"GRANT{layout.on_cluster} SELECT ON {_name(layout.database)}.* TO {READER_ROLE}"
+    for grant in reader_grants(layout):
+        yield f"GRANT{layout.on_cluster} {grant} TO {READER_ROLE}"
 
 
 def writer_grants(layout: TableLayout) -> Iterator[str]:
@@ -83,6 +84,13 @@ def writer_grants(layout: TableLayout) -> Iterator[str]:
         for name in dict.fromkeys((layout.asked(table), layout.stored(table))):
             yield f"INSERT ON {name}"
             yield f"SELECT({', '.join(keys)}) ON {name}"
+
+
+def reader_grants(layout: TableLayout) -> Iterator[str]:
+    """What people need, likewise: the tables, and on a cluster its shards, to be told which of them do not answer."""
+    yield f"SELECT ON {_name(layout.database)}.*"
+    if layout.cluster is not None:
+        yield "SELECT ON system.clusters"
 
 
 def _columns(table: Table) -> str:

@@ -3,6 +3,9 @@
 examples:
   blackbox fleet init --url http://localhost:8123
   blackbox fleet init --url https://db.example.org:8443 --user admin --password-file admin.secret --cluster main
+  blackbox fleet at "yesterday 03:12"
+  blackbox fleet top --by user
+  blackbox fleet where 4711
 """
 
 import importlib
@@ -18,7 +21,15 @@ class Action(NamedTuple):
     help: str
 
 
-ACTIONS = (Action("init", "blackbox.cli.commands.fleet_init", "make the tables, or upgrade them"),)
+ACTIONS = (
+    Action("init", "blackbox.cli.commands.fleet_init", "make the tables, or upgrade them"),
+    Action("at", "blackbox.cli.commands.fleet_at", "tell who held the memory of every machine at a time"),
+    Action("top", "blackbox.cli.commands.fleet_top", "tell which jobs, pods or users hold the most"),
+    Action("waste", "blackbox.cli.commands.fleet_waste", "tell who holds memory that nothing lives in"),
+    Action("where", "blackbox.cli.commands.fleet_where", "tell where a pod, job, user or container was"),
+    Action("ooms", "blackbox.cli.commands.fleet_ooms", "print every out-of-memory of a range"),
+    Action("machines", "blackbox.cli.commands.fleet_machines", "tell which machines are behind"),
+)
 """A new one is a module with `configure` and `run`, and one line here."""
 
 

@@ -2,12 +2,16 @@
 
 import os
 from argparse import ArgumentParser, Namespace
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from blackbox.cli.common import parsers
+from blackbox.cli.common import parsers, query_arguments
 from blackbox.errors import UsageError
 
 if TYPE_CHECKING:
+    from blackbox.fleet.questions.cover import FleetScope
+    from blackbox.fleet.reader import FleetReader
     from blackbox.fleet.send import Access
 
 VARIABLE = "BLACKBOX_FLEET"
@@ -48,3 +52,70 @@ def accesses(arguments: Namespace) -> "list[Access]":
         )
     }
     return [access(url, user=arguments.user, database=arguments.database, **files) for url in urls]
+
+
+def add_question_flags(parser: ArgumentParser, limit: int, of: str) -> None:
+    """Adds the flags of every question: which machines, how much, how it is printed, and where the answer is."""
+    parser.add_argument("--machine", metavar="NAME", default="", help="one machine only, by name or identity")
+    parser.add_argument("--tenant", metavar="NAME", default="", help="machines of this tenant only")
+    parser.add_argument("--limit", metavar="COUNT", default=str(limit), help=f"most {of} (default: {limit})")
+    query_arguments.add_json_flag(parser)
+    add_engine_flags(parser)
+
+
+def add_range_flags(parser: ArgumentParser, since: str) -> None:
+    """Adds the flags of a range that begins `since` by default."""
+    parser.epilog = query_arguments.TIMES
+    parser.add_argument(
+        "--from", "--since", dest="since", metavar="TIME", default=since, help=f"start (default: {since} ago)"
+    )
+    parser.add_argument("--to", "--until", dest="until", metavar="TIME", default="now", help="end (default: now)")
+
+
+def add_by_flag(parser: ArgumentParser) -> None:
+    """Adds what processes are gathered by."""
+    from blackbox.model.fleet import HOLDER_KEYS
+
+    parser.add_argument(
+        "--by",
+        choices=HOLDER_KEYS,
+        default=HOLDER_KEYS[0],
+        help="gather processes by this; workload is job, pod, container or user, whichever is known first "
+        f"(default: {HOLDER_KEYS[0]})",
+    )
+
+
+def range_seconds(arguments: Namespace) -> tuple[float, float]:
+    """Start and end of the range. Raises `UsageError`."""
+    since = parsers.named("--from", parsers.time_seconds, arguments.since)
+    until = parsers.named("--to", parsers.time_seconds, arguments.until)
+    if since >= until:
+        raise UsageError("the range ends before it begins")
+    return since, until
+
+
+def limit(arguments: Namespace) -> int:
+    """Raises `UsageError`."""
+    return parsers.named("--limit", parsers.count, arguments.limit)
+
+
+def scope(arguments: Namespace) -> "FleetScope":
+    """The machines asked about."""
+    from blackbox.fleet.questions.cover import FleetScope
+
+    return FleetScope(arguments.tenant, arguments.machine)
+
+
+@contextmanager
+def reading(arguments: Namespace) -> "Generator[FleetReader]":
+    """A reader of the database that the arguments name. Raises `UsageError` and `FailureError`."""
+    from blackbox.fleet.reader import FleetReader
+
+    found = accesses(arguments)
+    if len(found) > 1:
+        raise UsageError("one --url is enough: any node of a cluster asks the others")
+    reader = FleetReader(found[0])
+    try:
+        yield reader
+    finally:
+        reader.close()

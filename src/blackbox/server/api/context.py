@@ -41,8 +41,10 @@ class Context(NamedTuple):
     recorder_status: Callable[[], RecorderStatus] | None
     """Likewise."""
     notify_status: Callable[[], NotifyStatus] | None
-    otlp_status: Callable[[], OtlpStatus] | None
-    fleet_status: Callable[[], FleetStatus] | None
     """None where nobody is notified."""
+    otlp_status: Callable[[], OtlpStatus] | None
+    """None where nothing is exported."""
+    fleet_status: Callable[[], FleetStatus] | None
+    """None where nothing is shipped."""
     setting_origins: Mapping[str, str]
     """Name of a setting -> where it was set; those at their default are absent."""

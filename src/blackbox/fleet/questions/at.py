@@ -1,0 +1,216 @@
+"""Who held what at a time: everything, or gathered by job, pod or user.
+
+Every machine answers with the last moment of a minute that it had reached by then, as its own `/vram/at` does for the
+time of that moment.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from blackbox.fleet.questions.cover import (
+    EVERYWHERE,
+    SCOPE,
+    STALE_SECONDS,
+    FleetScope,
+    MachineKey,
+    cover,
+    due,
+    known_machines,
+)
+from blackbox.fleet.reader import FleetReader
+from blackbox.fleet.schema import GPU, OWNER_KEYS, PROCESS
+from blackbox.model.fleet import (
+    FleetAt,
+    FleetHolder,
+    FleetLedger,
+    FleetMachine,
+    FleetMachineAt,
+    FleetProcess,
+    FleetTop,
+    HolderKey,
+)
+
+MINUTE_SECONDS = 60
+WORKLOAD = (
+    "multiIf(slurm_job IS NOT NULL, concat('slurm ', slurm_job), "
+    "pod IS NOT NULL, concat('pod ', ifNull(concat(namespace, '/'), ''), pod), "
+    "pod_uid IS NOT NULL, concat('pod ', pod_uid), "
+    "container IS NOT NULL, concat('container ', substring(container, 1, 12)), "
+    "user IS NOT NULL, concat('user ', user), NULL)"
+)
+"""The closest of what is known: job, pod, container, user."""
+KEY_EXPRESSIONS: dict[HolderKey, str] = {
+    "workload": WORKLOAD,
+    "user": "user",
+    "slurm_job": "slurm_job",
+    "pod": "if(pod IS NULL, pod_uid, concat(ifNull(concat(namespace, '/'), ''), pod))",
+    "namespace": "namespace",
+    "container": "container",
+    "host": "host",
+    "name": "name",
+}
+WINDOW = "ts > toDateTime({since:Int64} - 60, 'UTC') AND ts <= toDateTime({until:Int64}, 'UTC')"
+NEWEST = f"""(tenant, machine, ts) GLOBAL IN (
+    SELECT tenant, machine, max(ts) FROM {GPU.name}
+    WHERE {WINDOW} AND {SCOPE} AND moment > fromUnixTimestamp64Milli({{since_ms:Int64}}, 'UTC')
+        AND moment <= fromUnixTimestamp64Milli({{until_ms:Int64}}, 'UTC')
+    GROUP BY tenant, machine
+)"""  # noqa: S608 - parameters
+"""Rows of the newest minute of each machine that had its last moment by then."""
+LEDGER = ("total_bytes", "used_bytes", "free_bytes", "driver_reserved_bytes", "unattributed_bytes")
+SUMS = ", ".join(f"sum({key}) AS sum_{key}" for key in ("used_bytes", "reserved_bytes", "allocated_bytes"))
+COUNTS = (
+    f"count() AS processes, uniqExact(machine, gpu_uuid) AS gpus, uniqExact(tenant, machine) AS machines, {SUMS}, "
+    "countIf(reserved_bytes IS NULL) AS silent"
+)
+
+
+class _Window(NamedTuple):
+    """The time asked for, and since when numbers count as of then."""
+
+    since: float
+    until: float
+    scope: FleetScope
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        return {
+            "since": int(self.since),
+            "until": int(self.until),
+            "since_ms": round(self.since * 1000),
+            "until_ms": round(self.until * 1000),
+            **self.scope.parameters,
+        }
+
+
+class _Held(NamedTuple):
+    """What was read of a time."""
+
+    known: list[FleetMachine]
+    machines: list[FleetMachineAt]
+    torn: set[MachineKey]
+    """Machines whose rows of processes are fewer than their GPUs say: the rest is on its way."""
+
+    @property
+    def present(self) -> set[MachineKey]:
+        return {(one.tenant, one.machine) for one in self.machines}
+
+
+def at(reader: FleetReader, asked: float, scope: FleetScope = EVERYWHERE, limit: int = 1000) -> FleetAt:
+    """Everything at a time, with the `limit` largest processes. Raises `EngineError`, `FailureError`."""
+
+    def question(reader: FleetReader) -> tuple[_Held, list[FleetProcess]]:
+        window = _window(reader, asked, scope)
+        return _held(reader, window), _processes(reader, window, limit)
+
+    (held, processes), shards = reader.ask(question)
+    return FleetAt(
+        asked=asked,
+        cover=cover(held.known, shards, held.present, held.torn),
+        ledger=_total(one.ledger for one in held.machines),
+        machines=tuple(sorted(held.machines, key=lambda one: (-_fullness(one.ledger), one.host))),
+        processes=tuple(processes),
+        processes_omitted=max(0, sum(one.processes for one in held.machines) - len(processes)),
+    )
+
+
+def top(reader: FleetReader, asked: float, by: HolderKey, scope: FleetScope = EVERYWHERE, limit: int = 20) -> FleetTop:
+    """The `limit` largest holders at a time. Raises `EngineError`, `FailureError`."""
+
+    def question(reader: FleetReader) -> tuple[_Held, list[FleetHolder], FleetHolder]:
+        window = _window(reader, asked, scope)
+        source = f"FROM {PROCESS.name} FINAL WHERE present AND {WINDOW} AND {SCOPE} AND {NEWEST}"
+        parameters = window.parameters | {"limit": limit}
+        ranked = f"""
+            SELECT {KEY_EXPRESSIONS[by]} AS holder, {COUNTS} {source}
+            GROUP BY holder ORDER BY sum_used_bytes DESC NULLS LAST, holder LIMIT {{limit:UInt32}}
+        """
+        holders = [_holder(row["holder"], row) for row in reader.rows(ranked, parameters)]
+        (together,) = reader.rows(f"SELECT {COUNTS} {source}", parameters)
+        return _held(reader, window), holders, _holder(None, together)
+
+    (held, holders, together), shards = reader.ask(question)
+    covered = cover(held.known, shards, held.present, held.torn)
+    return FleetTop(asked=asked, by=by, cover=covered, holders=tuple(holders), all=together)
+
+
+def _window(reader: FleetReader, asked: float, scope: FleetScope) -> _Window:
+    return _Window(due(asked, reader.clock()) - STALE_SECONDS, asked, scope)
+
+
+def _held(reader: FleetReader, window: _Window) -> _Held:
+    sums = ", ".join(f"sumIf({key}, parent_uuid IS NULL) AS {key}_sum" for key in LEDGER)
+    gpus = f"""
+        SELECT tenant, machine, any(host) AS host_name, max(toUnixTimestamp64Milli(moment)) / 1000 AS taken,
+            countIf(parent_uuid IS NULL) AS whole, {sums}, sum(omitted_processes) AS omitted,
+            sum(omitted_used_bytes) AS omitted_used,
+            sumIf(processes, gpu_uuid NOT IN (
+                SELECT parent_uuid FROM {GPU.name} WHERE {WINDOW} AND {SCOPE} AND parent_uuid IS NOT NULL
+            )) AS listed
+        FROM {GPU.name} FINAL WHERE {WINDOW} AND {SCOPE} AND {NEWEST} GROUP BY tenant, machine
+    """  # noqa: S608 - parameters
+    rows = f"""
+        SELECT tenant, machine, count() AS found FROM {PROCESS.name} FINAL
+        WHERE present AND {WINDOW} AND {SCOPE} AND {NEWEST} GROUP BY tenant, machine
+    """  # noqa: S608 - parameters
+    found = {(row["tenant"], row["machine"]): row["found"] for row in reader.rows(rows, window.parameters)}
+    machines: list[FleetMachineAt] = []
+    torn: set[MachineKey] = set()
+    for row in reader.rows(gpus.replace("gpu_uuid NOT IN", "gpu_uuid GLOBAL NOT IN"), window.parameters):
+        key = row["tenant"], row["machine"]
+        if (row["listed"] or 0) - row["omitted"] > found.get(key, 0):
+            torn.add(key)
+        machines.append(_machine(row, found.get(key, 0)))
+    return _Held(known_machines(reader, window.scope, window.until), machines, torn)
+
+
+def _machine(row: dict[str, Any], processes: int) -> FleetMachineAt:
+    return FleetMachineAt(
+        tenant=row["tenant"],
+        machine=row["machine"],
+        host=row["host_name"],
+        timestamp=row["taken"],
+        gpus=row["whole"],
+        processes=processes,
+        ledger=FleetLedger(**{key: row[f"{key}_sum"] or 0 for key in LEDGER}),
+        omitted_processes=row["omitted"],
+        omitted_used_bytes=row["omitted_used"],
+    )
+
+
+def _processes(reader: FleetReader, window: _Window, limit: int) -> list[FleetProcess]:
+    query = f"""
+        SELECT tenant, machine, host, gpu, gpu_uuid, pid, if(start_ms < 0, NULL, start_ms / 1000) AS start, name,
+            {", ".join(OWNER_KEYS)}, used_bytes, reserved_bytes, allocated_bytes
+        FROM {PROCESS.name} FINAL WHERE present AND {WINDOW} AND {SCOPE} AND {NEWEST}
+        ORDER BY used_bytes DESC NULLS LAST, machine, gpu_uuid, pid, start_ms LIMIT {{limit:UInt32}}
+    """  # noqa: S608 - parameters
+    return [process_of(row) for row in reader.rows(query, window.parameters | {"limit": limit})]
+
+
+def process_of(row: dict[str, Any]) -> FleetProcess:
+    """A row of a query that names its columns so."""
+    fields = {key: row[key] for key in FleetProcess.__struct_fields__ if key != "start_time"}
+    return FleetProcess(**fields, start_time=row["start"])
+
+
+def _holder(name: str | None, row: dict[str, Any]) -> FleetHolder:
+    return FleetHolder(
+        name=name,
+        processes=row["processes"],
+        gpus=row["gpus"],
+        machines=row["machines"],
+        used_bytes=row["sum_used_bytes"],
+        reserved_bytes=row["sum_reserved_bytes"],
+        allocated_bytes=row["sum_allocated_bytes"],
+        silent=row["silent"],
+    )
+
+
+def _total(ledgers: Iterable[FleetLedger]) -> FleetLedger:
+    rows = list(ledgers)
+    return FleetLedger(**{key: sum(getattr(one, key) for one in rows) for key in LEDGER})
+
+
+def _fullness(ledger: FleetLedger) -> float:
+    return ledger.used_bytes / ledger.total_bytes if ledger.total_bytes else 0.0

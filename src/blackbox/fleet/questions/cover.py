@@ -1,0 +1,115 @@
+"""How much of a fleet an answer is of: which machines have shipped so far, and which shards answered."""
+
+from collections.abc import Collection, Sequence
+from typing import Literal, NamedTuple
+
+from blackbox.fleet.reader import FleetReader, FleetShards
+from blackbox.fleet.schema import MACHINE
+from blackbox.model.fleet import HOSTS_NAMED_MAX, FleetCover, FleetMachine, FleetMachines
+
+GRACE_SECONDS = 600.0
+"""What a server may be behind without being late: it ships minutes in batches of five, and tries again."""
+STALE_SECONDS = 120.0
+"""How old the numbers of a past time may be: the minute before, and one that was cut short. What is older was not
+recorded then."""
+FleetMachineState = Literal["fresh", "late", "unknown"]
+MachineKey = tuple[str, str]
+"""Tenant and machine."""
+
+
+class FleetScope(NamedTuple):
+    """The machines that a question is about."""
+
+    tenant: str = ""
+    """Empty: of all tenants that the user of the database may see."""
+    machine: str = ""
+    """Identity or name; empty: all."""
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """Values of `SCOPE`, and of `TENANT`."""
+        return {"tenant": self.tenant, "machine": self.machine}
+
+
+EVERYWHERE = FleetScope()
+TENANT = "({tenant:String} = '' OR tenant = {tenant:String})"
+SCOPE = f"{TENANT} AND ({{machine:String}} = '' OR machine = {{machine:String}} OR host = {{machine:String}})"
+"""As a condition on rows."""
+
+
+def due(asked: float, now: float) -> float:
+    """Up to when a machine must have shipped to be of use to a question about `asked`."""
+    return min(asked, now - GRACE_SECONDS)
+
+
+def known_machines(reader: FleetReader, scope: FleetScope, asked: float) -> list[FleetMachine]:
+    """Every machine of the shards that answer, with its state at the time asked for."""
+    query = f"""
+        SELECT tenant, machine, host, version, simulated, gaps,
+            toUnixTimestamp(shipped_until) AS shipped,
+            toUnixTimestamp64Milli(recorded_until) / 1000 AS recorded,
+            toUnixTimestamp64Milli(updated) / 1000 AS updated_at
+        FROM {MACHINE.name} FINAL WHERE {SCOPE} ORDER BY host, machine
+    """  # noqa: S608 - parameters
+    now = reader.clock()
+    return [
+        FleetMachine(
+            tenant=row["tenant"],
+            machine=row["machine"],
+            host=row["host"],
+            version=row["version"],
+            state=_state(row["shipped"], due(asked, now)),
+            shipped_until=row["shipped"],
+            recorded_until=row["recorded"],
+            gaps=row["gaps"],
+            updated=row["updated_at"],
+            simulated=row["simulated"],
+        )
+        for row in reader.rows(query, scope.parameters)
+    ]
+
+
+def cover(
+    machines: Sequence[FleetMachine],
+    shards: FleetShards,
+    present: Collection[MachineKey] | None = None,
+    torn: Collection[MachineKey] = (),
+) -> FleetCover:
+    """`present`: the machines with numbers of the time asked for, where a question is about one; the others are unknown
+    unless they are late. `torn`: those whose rows are not all there yet, which are late, too."""
+    hosts: dict[FleetMachineState, list[str]] = {"fresh": [], "late": [], "unknown": []}
+    for one in machines:
+        key = one.tenant, one.machine
+        state: FleetMachineState = "unknown" if one.state == "unknown" else "late" if one.state == "late" else "fresh"
+        if key in torn:
+            state = "late"
+        elif present is not None and state == "fresh" and key not in present:
+            state = "unknown"
+        hosts[state].append(one.host)
+    fresh, late, unknown = hosts["fresh"], hosts["late"], hosts["unknown"]
+    return FleetCover(
+        whole=not late and not unknown and not shards.missing,
+        machines=len(machines),
+        fresh=len(fresh),
+        late=len(late),
+        unknown=len(unknown),
+        late_hosts=tuple(late[:HOSTS_NAMED_MAX]),
+        unknown_hosts=tuple(unknown[:HOSTS_NAMED_MAX]),
+        shards=shards.total,
+        missing_shards=shards.missing,
+    )
+
+
+def machines(reader: FleetReader, scope: FleetScope = EVERYWHERE) -> FleetMachines:
+    """All machines, those that are behind first."""
+    now = reader.clock()
+    found, shards = reader.ask(lambda reader: known_machines(reader, scope, now))
+    order: dict[str, int] = {"unknown": 0, "late": 1, "fresh": 2}
+    ranked = sorted(found, key=lambda one: (order[one.state], one.shipped_until or 0.0, one.host))
+    return FleetMachines(asked=now, cover=cover(found, shards), machines=tuple(ranked))
+
+
+def _state(shipped_until: float | None, due_at: float) -> FleetMachineState:
+    if shipped_until is None:
+        return "unknown"
+    return "fresh" if shipped_until >= due_at else "late"

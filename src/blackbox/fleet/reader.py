@@ -1,0 +1,100 @@
+"""Reading a fleet's database, with the shards that do not answer known: a sum without them is never told as a whole."""
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from blackbox.errors import FailureError
+from blackbox.fleet.schema import MACHINE
+from blackbox.fleet.send import Access, EngineConnection, EngineError
+
+T = TypeVar("T")
+QUERY_SECONDS_MAX = 25
+"""Of one query in the engine: below what the connection waits for."""
+ACCESS_DENIED = 497
+_DISTRIBUTED = re.compile(r"Distributed\(\s*'?([^',)]+)'?\s*,")
+
+
+class FleetShards(NamedTuple):
+    """The shards of the database."""
+
+    total: int | None
+    """None where the database does not tell: then every one must answer, or a question fails."""
+    missing: tuple[str, ...] = ()
+    """Those that did not answer, by number and address."""
+
+
+class FleetReader:
+    """Asks the engine. For one thread; it connects at the first question."""
+
+    def __init__(self, access: Access, clock: Callable[[], float] = time.time) -> None:
+        """`clock` tells Unix seconds."""
+        self.clock = clock
+        self._access = access
+        self._connection = EngineConnection(access)
+        self._may_skip = False
+        """The shards are known: one that is away is named instead of failing a question."""
+
+    def ask(self, question: Callable[["FleetReader"], T]) -> tuple[T, FleetShards]:
+        """What the question comes to, and the shards: one that was away before it or after it counts as missing.
+        Raises `EngineError`, `FailureError`."""
+        addresses = self._addresses()
+        self._may_skip = addresses is not None
+        before = self._missing(addresses)
+        answer = question(self)
+        if addresses is None or len(addresses) == 1:
+            return answer, FleetShards(None if addresses is None else 1)
+        missing = sorted(before | self._missing(addresses))
+        return answer, FleetShards(len(addresses), tuple(f"{one} ({addresses[one]})" for one in missing))
+
+    def rows(self, query: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, Any]]:
+        """The rows of a SELECT, of every shard that answers. Raises `EngineError`."""
+        settings = {"skip_unavailable_shards": int(self._may_skip), "max_execution_time": QUERY_SECONDS_MAX}
+        return self._connection.rows(query, parameters, settings)
+
+    def close(self) -> None:
+        """Lets go of the connection."""
+        self._connection.close()
+
+    def _addresses(self) -> dict[int, str] | None:
+        """Number of a shard -> where it is; None where the database does not tell. Raises `FailureError` where there
+        are no tables."""
+        cluster = self._cluster()
+        if cluster is None:
+            return {1: self._access.url}
+        query = (
+            "SELECT shard_num, any(host_name) AS host, any(port) AS port FROM system.clusters "
+            "WHERE cluster = {cluster:String} GROUP BY shard_num"
+        )
+        try:
+            found = self._connection.rows(query, {"cluster": cluster})
+        except EngineError as error:
+            if error.code == ACCESS_DENIED:
+                return None
+            raise
+        return {row["shard_num"]: f"{row['host']}:{row['port']}" for row in found} or None
+
+    def _cluster(self) -> str | None:
+        """That the tables are spread over; None on one node."""
+        found = self._connection.rows(
+            "SELECT engine_full FROM system.tables WHERE database = {database:String} AND name = {name:String}",
+            {"database": self._access.database, "name": MACHINE.name},
+            {"database": "default"},
+        )
+        if not found:
+            raise FailureError(
+                f"{self._access.url}: no tables of Blackbox in the database {self._access.database!r}, or none that "
+                "may be read ('blackbox fleet init' makes them)"
+            )
+        match = _DISTRIBUTED.search(found[0]["engine_full"])
+        return None if match is None else match[1]
+
+    def _missing(self, addresses: Mapping[int, str] | None) -> set[int]:
+        """Shards that do not answer now."""
+        if addresses is None or len(addresses) == 1:
+            return set()
+        # without merging, every shard that is there gives a row, one without machines too
+        query = f"SELECT shardNum() AS shard, count() FROM {MACHINE.name}"  # noqa: S608 - no input
+        settings = {"distributed_group_by_no_merge": 1, "skip_unavailable_shards": 1}
+        return set(addresses) - {row["shard"] for row in self._connection.rows(query, None, settings)}

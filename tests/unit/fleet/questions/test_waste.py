@@ -1,0 +1,45 @@
+"""Memory held in vain: whole hours, names for machines, and GPUs that were given and left empty."""
+
+from blackbox.fleet.questions.waste import waste
+from tests.unit.fleet.scripted_reader import NOW, ScriptedReader, machine
+
+WASTER = {"holder": "id-a", "processes": 2, "machines": 1, "held_hours": 8.0, "vain_hours": 6.0}
+EMPTY = {
+    "tenant": "",
+    "host": "a",
+    "gpu_uuid": "GPU-0",
+    "scheduler": "slurm",
+    "job": "7",
+    "owner": None,
+    "given_at": NOW,
+    "returned_at": None,
+    "seen": 60,
+    "empty": 50,
+}
+ROWS = {
+    "AS holder": [WASTER],
+    "AS silent": [{"silent": 4}],
+    "GLOBAL INNER JOIN": [EMPTY],
+    "SELECT count() AS given": [{"given": 3}],
+    "FROM machine FINAL": [machine("a")],
+}
+
+
+def test_hours_are_whole_and_machines_have_names() -> None:
+    found = waste(ScriptedReader(ROWS), NOW - 5000, NOW - 10, "host")
+    assert found.since % 3600 == found.until % 3600 == 0
+    assert found.since <= NOW - 5000
+    assert found.until >= NOW - 10
+    assert [(one.name, one.held_byte_hours, one.never_used_byte_hours) for one in found.wasters] == [("a", 8.0, 6.0)]
+    assert (found.silent_processes, found.allocations) == (4, 3)
+    assert [(one.job, one.user, one.until, one.empty_minutes) for one in found.empty] == [("7", None, None, 50)]
+
+
+def test_other_names_stay_as_they_are() -> None:
+    assert waste(ScriptedReader(ROWS), NOW - 5000, NOW, "user").wasters[0].name == "id-a"
+
+
+def test_without_a_scheduler_nothing_is_looked_for() -> None:
+    reader = ScriptedReader(ROWS | {"SELECT count() AS given": [{"given": 0}]})
+    assert waste(reader, NOW - 5000, NOW, "user").empty == ()
+    assert not any("JOIN" in query for query, _ in reader.asked)
