@@ -26,6 +26,7 @@ settings.register_profile(
     derandomize=os.environ.get("CI") == "true",  # a change is judged by the same examples each time
     print_blob=True,
 )
+settings.register_profile("quick", settings.get_profile("blackbox"), max_examples=30)  # ./run test --quick
 settings.load_profile("blackbox")
 
 
@@ -59,7 +60,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Gives each test its time-out, unless that plugin is off (`-p no:timeout`, in a debugger)."""
+    """Gives each test its time-out, unless that plugin is off (`-p no:timeout`, in a debugger); a browser is slow."""
+    if item.path.relative_to(ROOT).parts[1] == "browser":
+        item.add_marker(pytest.mark.slow)
     if item.config.pluginmanager.hasplugin("timeout"):
         takes_long = any(map(item.get_closest_marker, ("slow", *OWN_RUNS, "gpu")))
         item.add_marker(pytest.mark.timeout(SLOW_TEST_SECONDS_MAX if takes_long else TEST_SECONDS_MAX))

@@ -96,6 +96,7 @@ def listed(server: RunningServer, home: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.fault(46)
 def test_row_46_a_flood_of_failures_stays_within_budgets(server: RunningServer, tmp_path: Path) -> None:
     rows = 100_000

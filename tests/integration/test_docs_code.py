@@ -146,6 +146,7 @@ NOT_YET = re.compile(
 """A server that has just started has no yesterday."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", RUN, ids=lambda line: f"{line.page}: {line.text[:60]}")
 def test_commands_do_what_the_page_says(line: Line, reader: Reader) -> None:
     if line.text.startswith("curl"):

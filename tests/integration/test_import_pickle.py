@@ -144,6 +144,7 @@ def test_a_hostile_or_broken_pickle_is_refused_in_one_line(name: str, tmp_path: 
     assert_refused(imported(path), path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("function", [os.system, eval, exec, open, getattr])
 def test_a_pickle_that_calls_executes_nothing(function: Any, protocol: int, tmp_path: Path) -> None:

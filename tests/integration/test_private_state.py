@@ -6,6 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from blackbox.cli.common.settings_file import config_path
 from blackbox.paths import data_directory, runtime_directory
 from blackbox.wire.address import agent_paths
@@ -67,6 +69,7 @@ def test_a_change_outside_the_allowed_folders_is_seen(tmp_path: Path) -> None:
     assert WriteGuard([tmp_path]).violations == []
 
 
+@pytest.mark.slow
 def test_a_users_own_files_stay_as_they_are(tmp_path: Path) -> None:
     """With settings that no test could run on, were they read, and a recording that no server could go on with."""
     user = environment(tmp_path / "home") | {

@@ -253,6 +253,7 @@ def vram(server: RunningServer) -> dict[str, Any]:
         return json.load(answer)
 
 
+@pytest.mark.slow
 def test_the_report_of_a_server_and_that_of_the_programs_file_agree(tmp_path: Path, fake_driver: FakeDriver) -> None:
     gpu = Gpu(uuid=GPU, memory=Memory(total_bytes=100 * MIB, used_bytes=76 * MIB))
     fake_driver.set_gpus([gpu])

@@ -301,6 +301,7 @@ TELLING = (SNAPSHOT, SNAPSHOT_STREAM, SNAPSHOT_AT, EVENTS_STREAM)
 """Routes on which she finds what her programs told."""
 
 
+@pytest.mark.slow
 @pytest.mark.fault(53)
 @settings(max_examples=EXAMPLES)
 @given(told(), told())
