@@ -1,40 +1,20 @@
-"""Shipping a recording to real ClickHouse nodes: every closed minute once, whatever fails on the way."""
+"""Shipping a recording to real ClickHouse nodes: every closed minute once, as the moments themselves say."""
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from blackbox.fleet.ddl import TableLayout, writer_grants
-from blackbox.fleet.send import Access
-from blackbox.fleet.setup import make_tables
-from blackbox.fleet.shipper import FleetOptions, Shipper
-from blackbox.recorder import Recording
-from tests.clickhouse_rig import CLUSTER, PASSWORD, WRITER, ClickHouse, running
-from tests.clocks import ManualClock
-from tests.fleet_recordings import (
-    MINUTE,
-    REUSED,
-    SHIPPED_PROCESSES,
-    expected_processes,
-    machine_events,
-    machine_moments,
-)
+from tests.clickhouse_rig import ClickHouse
+from tests.fleet_recordings import MINUTE, REUSED, machine_events, machine_moments
+from tests.fleet_rig import MINUTES, START, Ship, expected, fleet_nodes, shipped
 from tests.recordings import recorded
-
-ON_NODES = TableLayout(cluster=CLUSTER, replicated=False)
-MINUTES = 11
-START = time.time() // 300 * 300 - 3600
-"""A whole batch's start, an hour ago."""
 
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ClickHouse]]:
-    grants = {WRITER: [f"GRANT {grant}" for grant in writer_grants(ON_NODES)]}
-    with running(tmp_path_factory.mktemp("clickhouse"), 2, grants) as nodes:
-        make_tables([Access(node.url) for node in nodes], ON_NODES, lambda _: None)
+    with fleet_nodes(tmp_path_factory.mktemp("clickhouse")) as nodes:
         yield nodes
 
 
@@ -44,41 +24,6 @@ def directory(tmp_path: Path) -> Path:
     with recorded(tmp_path / "data", machine_moments(START, MINUTES), machine_events(START)):
         pass
     return tmp_path / "data"
-
-
-class Ship:
-    """A shipper on a recording, stepped by hand."""
-
-    def __init__(self, directory: Path, node: ClickHouse, **options: Any) -> None:
-        self.clock = ManualClock()
-        given: dict[str, Any] = {"host": "host-0", "version": "1", "batch_minutes": 5}
-        given |= {"access": Access(node.url, WRITER, PASSWORD)} | options
-        self.shipper = Shipper(Recording(directory), FleetOptions(**given), clock=self.clock)
-
-    def __enter__(self) -> "Ship":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shipper.close(0)
-
-    def steps(self, count: int = 20) -> None:
-        for _ in range(count):
-            self.shipper.step()
-
-    @property
-    def machine(self) -> str:
-        machine = self.shipper.status().machine
-        assert machine is not None
-        return machine
-
-
-def shipped(node: ClickHouse, machine: str) -> list[dict[str, Any]]:
-    return node.rows(SHIPPED_PROCESSES.format(machine=machine))
-
-
-def expected(minutes: int) -> list[dict[str, Any]]:
-    rows = expected_processes(machine_moments(START, MINUTES))
-    return [row for row in rows if row["ts"] < START + minutes * MINUTE]
 
 
 def test_rows_are_what_the_moments_say(directory: Path, nodes: list[ClickHouse]) -> None:

@@ -14,6 +14,9 @@ SET_ASIDE_MAX = 20
 """Rows of one batch that are looked for one by one; with more, all that is left of the table is set aside at once."""
 
 
+LOOK_SETTINGS: dict[str, object] = {"optimize_skip_unused_shards": 1}
+"""Ask the shard of this machine alone: others may be away."""
+
 log = logging.getLogger(__name__)
 
 
@@ -87,7 +90,8 @@ class Delivery:
             return
         parameters: dict[str, object] = {"tenant": self._origin.tenant, "machine": self._origin.machine}
         parameters |= {"batch": self.batch.digest}
-        found = {row["t"]: row["n"] for row in connection.rows(" UNION ALL ".join(questions), parameters)}
+        query = " UNION ALL ".join(questions)
+        found = {row["t"]: row["n"] for row in connection.rows(query, parameters, LOOK_SETTINGS)}
         missing = {
             part.table.name: self._expected(part) - found.get(part.table.name, 0)
             for part in self.batch.parts

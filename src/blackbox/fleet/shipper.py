@@ -143,6 +143,11 @@ class Shipper:
             cpu_seconds=self._cpu_seconds,
         )
 
+    @property
+    def seconds_to_retry(self) -> float:
+        """Until something is tried again after an error; negative where nothing is to be waited for."""
+        return self._retry_at - self._clock()
+
     def _run(self) -> None:
         try:
             while not self._closing.is_set():
@@ -156,7 +161,7 @@ class Shipper:
 
     def _pause(self, spent: float) -> None:
         """Until there is something to do, or to be tried again; while much is to do, so that it takes few of a core."""
-        wait = self._retry_at - self._clock()
+        wait = self.seconds_to_retry
         if wait > 0:
             self._closing.wait(wait)
         elif self._backlog:
