@@ -8,8 +8,8 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from blackbox.client import AsyncClient
+from blackbox.terminal.colour_depth import Depth
 from blackbox.terminal.layout import plain
-from blackbox.terminal.paint import Depth
 from blackbox.tui.app import TopApp
 from tests.waiting import PATIENCE_SECONDS
 

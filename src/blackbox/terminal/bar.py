@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from blackbox.model.snapshot import Process
+from blackbox.terminal.colour_depth import Depth
 from blackbox.terminal.figures import gib
 from blackbox.terminal.layout import Fragment, TextLine, cut, fit
 from blackbox.terminal.ledger import LedgerPart, process_label
 from blackbox.terminal.looks import look_of, palette
-from blackbox.terminal.paint import Depth
 from blackbox.terminal.purposes import DRIVER, FREE, LOOK_OF, OPAQUE
 
 LABEL_CELLS = 8

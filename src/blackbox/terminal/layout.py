@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from blackbox.terminal.paint import Depth
+from blackbox.terminal.colour_depth import Depth
 
 Align = Literal["left", "right"]
 ELLIPSIS = "…"

@@ -3,9 +3,9 @@
 from functools import cache
 from typing import NamedTuple
 
+from blackbox.terminal.colour_depth import BASIC_COLOURS, Depth
 from blackbox.terminal.event_marks import Tone
 from blackbox.terminal.layout import PLAIN, Look
-from blackbox.terminal.paint import BASIC_COLOURS, Depth
 from blackbox.terminal.purposes import DRIVER, LOOK_OF
 
 BLACK, WHITE = 16, 15

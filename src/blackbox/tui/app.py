@@ -8,8 +8,8 @@ from textual import events
 from textual.app import App, ComposeResult
 
 from blackbox.client import AsyncClient
+from blackbox.terminal.colour_depth import Depth
 from blackbox.terminal.layout import TextLine, clipped
-from blackbox.terminal.paint import Depth
 from blackbox.tui import actions, clicks, frame, help_page, requests
 from blackbox.tui.answers import Answers
 from blackbox.tui.feed import Feed, ServerState

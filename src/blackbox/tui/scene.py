@@ -7,10 +7,10 @@ from blackbox.model.query import NumberedEvent
 from blackbox.model.snapshot import Gpu, Process, Snapshot
 from blackbox.model.text import rfc3339_seconds
 from blackbox.terminal import figures
+from blackbox.terminal.colour_depth import Depth
 from blackbox.terminal.layout import Fragment, Look, TextLine
 from blackbox.terminal.ledger import GpuLedger, gpu_label, leaves, ledgers
 from blackbox.terminal.looks import Palette, palette
-from blackbox.terminal.paint import Depth
 from blackbox.tui.answers import Answers
 from blackbox.tui.feed import ServerState
 from blackbox.tui.view import View

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from blackbox.merge import merge
 from blackbox.model.moment import Moment
 from blackbox.terminal import figures
+from blackbox.terminal.colour_depth import depth_of
 from blackbox.terminal.event_marks import MARKS
 from blackbox.terminal.ledger import cells, gpu_label, gpu_model, leaves, ledgers
-from blackbox.terminal.paint import Paint, depth_of
 from blackbox.terminal.purposes import LOOK_OF, LOOKS
 from tests.moments import GIB, MIB, TRAINER, allocator, device, instance, moment, process, sample
 from tests.strategies import moments
@@ -94,17 +94,6 @@ def test_a_slice_stands_below_its_gpu_and_owns_its_processes() -> None:
 )
 def test_as_many_colours_as_the_terminal_has_and_the_user_wants(environ: dict[str, str], depth: int) -> None:
     assert depth_of(environ) == depth
-
-
-def test_without_colours_text_stays_as_it_is() -> None:
-    plain = Paint(0)
-    assert plain.purpose(LOOK_OF["weight"], "W") + plain.tone("alarm", "a") + plain.bold("b") == "Wab"
-
-
-def test_live_memory_has_a_colour_and_the_rest_is_dim() -> None:
-    assert Paint(256).purpose(LOOK_OF["weight"], "W") == "\x1b[97;48;5;26mW\x1b[0m"
-    assert Paint(16).purpose(LOOK_OF["gradient"], "G") == "\x1b[30;105mG\x1b[0m"
-    assert Paint(16).purpose(LOOK_OF["free"], "·") == "\x1b[2m·\x1b[0m"
 
 
 def test_words_for_narrow_columns() -> None:

@@ -31,7 +31,7 @@ def run(arguments: Namespace) -> int:
     clients = server_arguments.async_clients(arguments)
     snapshot = asyncio.run(_first_snapshot(clients))
 
-    from blackbox.terminal.paint import depth_of
+    from blackbox.terminal.colour_depth import depth_of
     from blackbox.tui.app import TopApp
     from blackbox.tui.view import View
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from blackbox.terminal.colour_depth import Depth
     from blackbox.terminal.layout import TextLine
-    from blackbox.terminal.paint import Depth
 
 WIDTH_MIN, WIDTH_MAX = 40, 160
 """Narrower ones are written on all the same, wider ones not to their end: eyes lose the line."""
@@ -39,7 +39,7 @@ def screen_of(arguments: Namespace, environ: Mapping[str, str] = os.environ) -> 
     """The terminal; None in a pipe, and where JSON is asked for (`--json`, `--compact`)."""
     if not sys.stdout.isatty() or getattr(arguments, "json", False) or getattr(arguments, "compact", False):
         return None
-    from blackbox.terminal.paint import depth_of
+    from blackbox.terminal.colour_depth import depth_of
 
     size = shutil.get_terminal_size()
     return Screen(min(WIDTH_MAX, max(WIDTH_MIN, size.columns)), max(HEIGHT_MIN, size.lines) - 1, depth_of(environ))

@@ -13,6 +13,7 @@ from blackbox.terminal.layout import Fragment, TextLine, wrapped
 from blackbox.terminal.looks import palette, tone_look
 
 _RAW_BYTES = re.compile(r"\b([0-9]{4,20}) bytes\b")
+"""Messages of older recordings, and of frameworks, tell sizes so."""
 WORD_WIDTH = 13
 """Of the longest word for a kind."""
 
