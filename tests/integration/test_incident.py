@@ -15,6 +15,7 @@ from blackbox.cli import main
 from blackbox.client import Client
 from blackbox.model.snapshot import Snapshot
 from blackbox.recorder import Recording
+from blackbox.recorder.dumps.file import Dump
 from tests import genuine, incidents
 from tests.caching_allocator import MIB, CachingAllocator
 from tests.recordings import recorded
@@ -109,6 +110,31 @@ def test_a_server_without_a_recording_is_told_as_it_is(capsys: pytest.CaptureFix
         serving.publish()
         assert main(["report", serving.url, "--text"]) == 0
     assert "keeps no recording" in capsys.readouterr().out
+
+
+def test_any_range_is_told_and_kept(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, last = Recording(data).span() or (0.0, 0.0)
+    middle = (first + last) / 2
+    ends = ["--from", str(first), "--to", str(middle)]
+    assert main(["dump", *ends, "--data-dir", str(data), "-o", "half.bbdump"]) == 0
+    kept = Dump(Path("half.bbdump"))
+    assert kept.span() == (first, middle)
+    assert all(first <= moment.timestamp <= middle for moment in kept.moments())
+    assert all(first <= event.timestamp <= middle for event in kept.events())
+    capsys.readouterr()
+    with Serving(recording=Recording(data)) as serving:
+        serving.publish()
+        for where in (str(data), serving.url):
+            assert main(["report", where, *ends, "--text"]) == 0
+            assert "ran out of memory" not in capsys.readouterr().out, "it did so later"
+
+
+def test_a_range_outside_the_recording_says_what_there_is(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("report", "dump"):
+        assert main([command, "--to", "2001-01-01", "--data-dir", str(data)]) == 1
+        told = capsys.readouterr().err
+        assert "the recording reaches from 2027-01-15" in told
+        assert told.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", ["report", "dump", "export"])

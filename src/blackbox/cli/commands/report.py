@@ -5,6 +5,7 @@ about the last out-of-memory or crash that this machine recorded, or about now w
 
 examples:
   blackbox report
+  blackbox report --from "yesterday 22:00" --to "yesterday 22:20"
   blackbox report oom-20261122T120307Z.bbdump --text
   blackbox report snapshot.pickle -o report.html
   blackbox report snapshot.pickle --json
@@ -16,7 +17,16 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blackbox.cli.common import output, parsers, recording_arguments, server_arguments, snapshot_arguments
+from blackbox.cli.common import (
+    output,
+    parsers,
+    range_arguments,
+    recording_arguments,
+    server_arguments,
+    snapshot_arguments,
+)
+from blackbox.cli.common.query_arguments import TIMES
+from blackbox.cli.common.range_arguments import ChosenRange
 from blackbox.errors import FailureError, UsageError
 from blackbox.paths import SNAPSHOT_SUFFIXES
 
@@ -25,8 +35,6 @@ if TYPE_CHECKING:
     from blackbox.model.event import Event
     from blackbox.report import Evidence
 
-MINUTES = "10"
-SECONDS_PER_MINUTE = 60.0
 URLS = ("http://", "https://")
 STDOUT = "-"
 PAGE = "blackbox-report.html"
@@ -34,6 +42,7 @@ PAGE = "blackbox-report.html"
 
 def configure(parser: ArgumentParser) -> None:
     """About what, and how to tell it."""
+    parser.epilog = TIMES
     parser.add_argument("what", nargs="?", metavar="WHAT", help="dump, .pickle, data directory or URL")
     parser.add_argument("--text", action="store_true", help="print the summary only, write no page")
     parser.add_argument("--json", action="store_true", help="print everything as JSON, for programs; write no page")
@@ -46,9 +55,7 @@ def configure(parser: ArgumentParser) -> None:
         metavar="FILE",
         help=f"where the page goes, - for stdout (default: {PAGE}, or WHAT.html)",
     )
-    parser.add_argument(
-        "--minutes", metavar="N", default=MINUTES, help=f"of a recording: minutes before (default: {MINUTES})"
-    )
+    range_arguments.add_range_flags(parser, "of a recording or a server: ")
     snapshot_arguments.add_rules_flag(parser)
     parser.add_argument("--url", metavar="URL", help="of a server: the same as WHAT")
     parser.add_argument("--token-file", metavar="FILE", help="of a URL: file with the server's token")
@@ -64,8 +71,7 @@ def run(arguments: Namespace) -> int:
         raise UsageError("--json and --folded both print to stdout alone")
     from blackbox.report import build_report, to_folded, to_html, to_json, to_text
 
-    seconds = parsers.named("--minutes", parsers.count, arguments.minutes) * SECONDS_PER_MINUTE
-    report = build_report(_evidence(arguments, seconds))
+    report = build_report(_evidence(arguments, range_arguments.chosen_range(arguments)))
     if arguments.json:
         sys.stdout.buffer.write(to_json(report) + b"\n")
         return 0
@@ -86,7 +92,7 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-def _evidence(arguments: Namespace, seconds: float) -> "Evidence":
+def _evidence(arguments: Namespace, chosen: ChosenRange) -> "Evidence":
     what: str | None = arguments.what or arguments.url
     if arguments.what is not None and arguments.url is not None:
         raise UsageError("WHAT and --url both say what the report is about: one of them is enough")
@@ -94,15 +100,17 @@ def _evidence(arguments: Namespace, seconds: float) -> "Evidence":
     if arguments.rules is not None and not snapshot_arguments.is_pickle(what):
         raise UsageError(f"--rules is for a PyTorch snapshot ({', '.join(SNAPSHOT_SUFFIXES)})")
     if what is None:
-        return _of_directory(recording_arguments.directory(arguments), seconds)
+        return _of_directory(recording_arguments.directory(arguments), chosen)
     if what.startswith(URLS):
         from blackbox.cli.commands.report_server import of_server
 
         arguments.url, arguments.unix_socket = what, None
-        return of_server(server_arguments.client(arguments), what, seconds)
+        return of_server(server_arguments.client(arguments), what, chosen)
     path = parsers.path(what)
     if _is_directory(path):
-        return _of_directory(path, seconds)
+        return _of_directory(path, chosen)
+    if chosen.is_told:
+        raise UsageError("--from and --to are for a recording or a server; a dump and a snapshot are told whole")
     if snapshot_arguments.begins_like_a_pickle(path) and snapshot_arguments.is_pickle(path.name):
         return _of_snapshot(arguments, path, rules)
     from blackbox.recorder.dumps.file import is_dump
@@ -125,20 +133,22 @@ def _of_snapshot(arguments: Namespace, path: Path, rules: "CategoryRules") -> "E
         return of_snapshot_file(path, rules, progress, "traces" if _writes_page(arguments) else "figures")
 
 
-def _of_directory(directory: Path, seconds: float) -> "Evidence":
-    """Of the last failure recorded, from the dump that was kept of it where there is one; else of the last minutes."""
+def _of_directory(directory: Path, chosen: ChosenRange) -> "Evidence":
+    """Of the range that was named; else of the last failure recorded, from the dump that was kept of it where there is
+    one; else of the last minutes."""
     from blackbox.report.evidence import FAILURES, FAILURES_MAX, newest_failure
     from blackbox.report.origins import of_recording
 
     with recording_arguments.opened(directory) as recording:
-        failure = newest_failure(found.event for found in recording.events(kind=FAILURES, limit=FAILURES_MAX))
+        failures = [] if chosen.is_told else recording.events(kind=FAILURES, limit=FAILURES_MAX)
+        failure = newest_failure(found.event for found in failures)
         kept = None if failure is None else _kept_dump(directory, failure)
         if kept is not None:
             return kept
         until = failure.timestamp if failure is not None else recording_arguments.span(recording, directory)[1]
-        evidence = of_recording(recording, until - seconds, until, f"recording in {directory}")
-    if evidence is None:
-        raise FailureError(f"{directory}: no moment of those minutes can be read")
+        evidence = of_recording(recording, *chosen.ends(until), f"recording in {directory}")
+        if evidence is None:
+            raise recording_arguments.nothing_then(recording, directory)
     return evidence
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from blackbox.analysis.usage import SnapshotSummary, summary_of
 from blackbox.cli.common import progress
+from blackbox.cli.common.range_arguments import ChosenRange
 from blackbox.client import StatusError
 from blackbox.model.text import rfc3339_seconds
 from blackbox.report import Evidence, from_summaries
@@ -19,21 +20,22 @@ NO_RECORDING = "the server keeps no recording: only the present instant is known
 HTTP_NOT_FOUND = 404
 
 
-def of_server(client: "Client", url: str, seconds: float) -> Evidence:
-    """The last failure the server recorded and the `seconds` before it, or those before now. Raises `ClientError`."""
+def of_server(client: "Client", url: str, chosen: ChosenRange) -> Evidence:
+    """The range that was named; else the last failure that the server recorded and the time before it, or that before
+    now. Raises `ClientError`."""
     newest = client.snapshot()
     now = rfc3339_seconds(newest.timestamp)
     origin = f"server {url.rpartition('@')[2]}"
     try:
-        failure = newest_failure(client.events(kind=FAILURES, limit=FAILURES_MAX))
-        until = failure.timestamp if failure is not None else now
-        events = client.events(since=until - seconds, until=until)
-        last = client.at(until) if failure is not None else newest
+        failure = None if chosen.is_told else newest_failure(client.events(kind=FAILURES, limit=FAILURES_MAX))
+        start, until = chosen.ends(now if failure is None else failure.timestamp)
+        events = client.events(since=start, until=until)
+        last = client.at(until) if until != now else newest
     except StatusError as error:
         if error.status != HTTP_NOT_FOUND:
             raise
         return from_summaries(origin, [], newest, [], [NO_RECORDING])
-    since = _recorded_since(client, until - seconds, until)
+    since = _recorded_since(client, start, until)
     return from_summaries(origin, list(_summaries(client, since, until)), last, events)
 
 

@@ -61,6 +61,18 @@ def opened(directory: Path, cpu_seconds: int = CPU_SECONDS_MAX) -> Generator["Re
         yield Recording(directory)
 
 
+def nothing_then(recording: "Recording", where: Path) -> FailureError:
+    """What to say where a range holds nothing: from when to when there is something. Raises `FailureError` where there
+    is nothing at all."""
+    from blackbox.model.times import local_text
+
+    first, last = span(recording, where)
+    return FailureError(
+        f"{where}: no moment of that time can be read; the recording reaches from {local_text(first)} to "
+        f"{local_text(last)}"
+    )
+
+
 def span(recording: "Recording", where: Path) -> tuple[float, float]:
     """First and last time recorded. Raises `FailureError` where nothing is."""
     found = recording.span()
