@@ -98,7 +98,7 @@ class _Judge:
         self._run = replayed
         self._evidence = evidence
         self.course: Course = course_of(replayed, evidence.signs, evidence.annotations)
-        self._known: dict[_Clues, Category] = {}
+        self._known: dict[tuple[object, ...], Category] = {}
         self._tags_name = len(evidence.tags) <= TAGS_MAX
         self._private = _private_blocks(replayed, self.course)
         self._held = {
@@ -109,21 +109,21 @@ class _Judge:
 
     def category(self, block: int) -> Category:
         """Blocks of which the file tells the same are judged once."""
-        run = self._run
-        trace, stack = run.trace, run.stack_of(block)
+        trace = self._run.trace
+        is_made = block < len(trace.action)
+        stack = trace.stack[block] if is_made else self._run.stack_of(block)
         sign = NO_SIGN if stack == NO_STACK else self._evidence.signs[stack]
-        is_made = block < trace.steps
-        clues = _Clues(
+        clues = (
             stack,
             trace.tag[block] if trace.tag is not None and is_made else None,
             trace.category[block] if trace.category is not None and is_made else "",
             self._held.get(block),
             block in self._private,
-            self.course.span(block, sign),
+            self.course.span(block, sign.phase),
         )
         found = self._known.get(clues)
         if found is None:
-            found = self._known[clues] = self._judged(clues, sign)
+            found = self._known[clues] = self._judged(_Clues(*clues[:-1], Span(*clues[-1])), sign)
         return found
 
     def _judged(self, clues: "_Clues", sign: StackSign) -> Category:

@@ -69,6 +69,10 @@ class Span(NamedTuple):
     """It is never freed."""
 
 
+SpanFields = tuple[str | None, str, str | None, bool | None, bool, bool]
+"""Those of a `Span`, in its order."""
+
+
 class Parts(NamedTuple):
     """By entry: the part of a step."""
 
@@ -98,21 +102,27 @@ class Course:
         self.parameters_only = self._is_complete() if self.trains else self._releases()
         """What lives over all steps is neither state of an optimizer nor a gradient."""
 
-    def span(self, block: int, sign: StackSign) -> Span:
-        """The life of a block with that stack."""
-        run, first = self._run, self._first_step
-        is_older = block >= run.trace.steps
-        born = run.first - 1 if is_older else block
-        part = sign.phase if is_older else self._parts.phase[block]
+    def span(self, block: int, part: str | None) -> SpanFields:
+        """The life of a block, as the fields of a `Span`, of which a trace has many; `part` is the one that its stack
+        is of, for a block that is older than the trace."""
+        run, first, phase = self._run, self._first_step, self._parts.phase
+        if block >= run.trace.steps:
+            born = run.first - 1
+        else:
+            born, part = block, phase[block]
         freed = self.freed.get(block)
-        annotated, inferred = block in self._parts.annotated, block in self._parts.inferred
-        return Span(
-            born_in=part,
-            source="annotation" if annotated else "pattern" if inferred else "stack",
-            freed_in=None if freed is None else self._parts.phase[freed],
-            outlives=self._outlives(born, part, freed) if part in (BACKWARD, OPTIMIZER) and run.steps else None,
-            before_steps=first is not None and born < first,
-            to_the_end=freed is None,
+        source = "stack"
+        if block in self._parts.annotated:
+            source = "annotation"
+        elif block in self._parts.inferred:
+            source = "pattern"
+        return (
+            part,
+            source,
+            None if freed is None else phase[freed],
+            self._outlives(born, part, freed) if part in (BACKWARD, OPTIMIZER) and run.steps else None,
+            first is not None and born < first,
+            freed is None,
         )
 
     def optimizer_steps(self) -> list[int]:

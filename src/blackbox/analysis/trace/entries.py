@@ -25,6 +25,8 @@ ACTIONS = {
 }
 """What is not in it (`annotate`, or an action of a later release) is OTHER and changes nothing."""
 NO_STACK = -1
+TIMES_AT_ONCE = 1 << 16
+"""Compared: a list of so many takes two megabytes."""
 
 Pool = tuple[int, int]
 """As PyTorch numbers them; (0, 0) is the one that serves everybody."""
@@ -84,13 +86,19 @@ class Trace(NamedTuple):
 
     def has_order_of_time(self) -> bool:
         """False where an entry is older than the one before it."""
-        times = self.time_us
-        return times is None or all(map(int.__le__, times, times[1:]))
+        if self.time_us is None:
+            return True
+        for start in range(0, len(self.time_us), TIMES_AT_ONCE):
+            times = list(self.time_us[start : start + TIMES_AT_ONCE + 1])
+            if times != sorted(times):  # which takes a quarter of what comparing each pair does
+                return False
+        return True
 
 
-def places_of(action: bytes, codes: Collection[int], first: int = 0) -> list[int]:
-    """The positions of some kinds of entries, from `first` on."""
-    return list(compress(range(first, len(action)), action[first:].translate(selecting(codes))))
+def places_of(action: bytes, codes: Collection[int], first: int = 0, end: int | None = None) -> list[int]:
+    """The positions of some kinds of entries, from `first` on, before `end`."""
+    chosen = action[first:end].translate(selecting(codes))
+    return list(compress(range(first, first + len(chosen)), chosen))
 
 
 def selecting(codes: Collection[int]) -> bytes:

@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, repeat
 from operator import mul
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from blackbox.analysis.trace.entries import (
     SEGMENT_MAP,
     SEGMENT_UNMAP,
     Trace,
+    places_of,
 )
 from blackbox.analysis.trace.layout import Layout, Segment, Segments, driver_segment, mapped_range
 from blackbox.analysis.trace.race import end_of_trace
@@ -130,19 +131,17 @@ def instants(replayed: Replay, done: Sequence[int]) -> Iterator[Instant]:
     segments = Segments(replayed.start.segments.at)
     at = first
     for wanted in done:
-        for place in range(at, first + wanted):
-            code = trace.action[place]
-            if code == ALLOC:
-                allocated.add(place)
-            elif code == FREE_REQUESTED:
-                block = replayed.block[place]
-                allocated.discard(block)
-                pending.add(block)
-            elif code == FREE_COMPLETED:
-                pending.discard(replayed.block[place])
-            elif code < OOM:
-                _segment(replayed, place, segments)
-        at = max(at, first + wanted)
+        end = max(at, first + wanted)
+        asked = map(replayed.block.__getitem__, places_of(trace.action, (FREE_REQUESTED,), at, end))
+        completed = map(replayed.block.__getitem__, places_of(trace.action, (FREE_COMPLETED,), at, end))
+        freed = set(asked)
+        allocated.update(places_of(trace.action, (ALLOC,), at, end))
+        allocated -= freed
+        pending |= freed
+        pending.difference_update(completed)
+        for place in places_of(trace.action, RESERVED, at, end):
+            _segment(replayed, place, segments)
+        at = end
         yield Instant(wanted, frozenset(allocated), frozenset(pending), Segments(segments.at))
 
 
@@ -218,7 +217,7 @@ def _replayed(trace: Trace, run: Forward, problem: str | None, resorted: bool) -
         off_rule=off_rule,
         allocated=_levels(sum(held), action, blocks, ALLOCATED),
         active=_levels(sum(size[number] for number in lives), action, blocks, ACTIVE),
-        reserved=_levels(reserved, action, trace.size[first:] if first else trace.size, RESERVED),
+        reserved=_reserved(reserved, trace, first),
     )
 
 
@@ -226,6 +225,16 @@ def _levels(before: int, action: bytes, sizes: Iterable[int], signs: Mapping[int
     """A level over the entries; each changes it by a size, with the sign of its action."""
     sign_of = [signs.get(code, 0) for code in range(256)]
     return array("q", accumulate(map(mul, sizes, map(sign_of.__getitem__, action)), initial=before))
+
+
+def _reserved(before: int, trace: Trace, first: int) -> Sequence[int]:
+    """The same of the segments, of which few entries tell."""
+    levels, now = array("q"), before
+    for place in places_of(trace.action, RESERVED, first):
+        levels.extend(repeat(now, place - first + 1 - len(levels)))
+        now += RESERVED[trace.action[place]] * trace.size[place]
+    levels.extend(repeat(now, trace.steps - first + 1 - len(levels)))
+    return levels
 
 
 def _trust_the_end(run: Forward) -> int:

@@ -37,7 +37,10 @@ OTHERS = ""
 _Name = tuple[str, tuple[str, ...]]
 """Of a band: its category, or its frames."""
 _Life = tuple[int, int, int]
-"""Of a block: the first point at which it is held, the first at which it is not any more, and its bytes."""
+"""Of a block: the first point at which it is held, the first at which it is not any more, and its weight."""
+BLOCK_BITS = 32
+"""A weight is bytes and blocks in one number, which takes half as long to add as two: the blocks are the lower bits."""
+_BLOCKS_HALF = 1 << BLOCK_BITS - 1
 ACTION_NAMES = {code: name for name, code in ACTIONS.items()}
 
 
@@ -172,13 +175,14 @@ def _points(run: Replay, wanted: set[int], share: int) -> list[int]:
 def _bands(
     context: Context, freed: Mapping[int, int], done: Sequence[int]
 ) -> tuple[tuple[Band, ...], tuple[Band, ...]]:
-    run, size = context.replayed, context.replayed.size
+    run, size, category_of = context.replayed, context.replayed.size, context.category_of
+    made, stacks = run.trace.steps, run.trace.stack
     of_category: dict[str, list[_Life]] = defaultdict(list)
     of_stack: dict[int, list[_Life]] = defaultdict(list)
     for block, since, until in lives(run, freed, done):
-        life = since, until, size[block]
-        of_category[context.category_of(block).name].append(life)
-        of_stack[run.stack_of(block)].append(life)
+        life = since, until, (size[block] << BLOCK_BITS) + 1
+        of_category[category_of(block).name].append(life)
+        of_stack[stacks[block] if block < made else run.stack_of(block)].append(life)
     of_frames: dict[tuple[str, ...], list[_Life]] = defaultdict(list)
     for stack, found in of_stack.items():
         of_frames[() if stack == NO_STACK else context.stacks[stack]] += found
@@ -204,9 +208,9 @@ def lives(run: Replay, freed: Mapping[int, int], done: Sequence[int]) -> Iterato
             until = end if gone is None else after[gone - first]
             if until:
                 yield block, 0, until
-    for place in run.trace.places_of(ALLOC, first):
-        since = after[place - first]
-        gone = freed.get(place)
+    made = run.trace.places_of(ALLOC, first)
+    begun = map(after.__getitem__, made if not first else [place - first for place in made])
+    for place, since, gone in zip(made, begun, map(freed.get, made), strict=True):
         until = end if gone is None else after[gone - first]
         if since < until:
             yield place, since, until
@@ -224,29 +228,27 @@ class _Changes:
     """Of a band, while it is counted."""
 
     def __init__(self, lived: Iterable[_Life] = (), points: int = 0) -> None:
-        size_at: dict[int, int] = defaultdict(int)
-        blocks_at: dict[int, int] = defaultdict(int)
-        for since, until, size in lived:
-            size_at[since] += size
-            blocks_at[since] += 1
-            size_at[until] -= size
-            blocks_at[until] -= 1
-        size_at.pop(points, None)
-        blocks_at.pop(points, None)
-        self.bytes, self.blocks = size_at, blocks_at
+        weight_at: dict[int, int] = defaultdict(int)
+        for since, until, weight in lived:
+            weight_at[since] += weight
+            weight_at[until] -= weight
+        weight_at.pop(points, None)
+        self.weight_at = weight_at
 
     def most(self) -> int:
-        return max(accumulate(map(self.bytes.__getitem__, sorted(self.bytes))))
+        """Bytes, at any point."""
+        return max(accumulate(map(self.weight_at.__getitem__, sorted(self.weight_at)))) >> BLOCK_BITS
 
     def merge(self, other: "_Changes") -> None:
-        for at, change in other.bytes.items():
-            self.bytes[at] += change
-            self.blocks[at] += other.blocks[at]
+        for at, change in other.weight_at.items():
+            self.weight_at[at] += change
 
     def band(self, name: str, frames: tuple[str, ...], parts: int = 1) -> Band:
-        at = [point for point in sorted(self.bytes) if self.bytes[point] or self.blocks[point]]
-        changes, blocks = tuple(self.bytes[point] for point in at), tuple(self.blocks[point] for point in at)
-        return Band(name=name, frames=frames, parts=parts, at=tuple(at), bytes=changes, blocks=blocks)
+        at = [point for point in sorted(self.weight_at) if self.weight_at[point]]
+        weights = [self.weight_at[point] for point in at]
+        blocks = [(weight + _BLOCKS_HALF & (1 << BLOCK_BITS) - 1) - _BLOCKS_HALF for weight in weights]
+        changes = tuple(weight - count >> BLOCK_BITS for weight, count in zip(weights, blocks, strict=True))
+        return Band(name=name, frames=frames, parts=parts, at=tuple(at), bytes=changes, blocks=tuple(blocks))
 
 
 def _ranked(found: Mapping[_Name, _Changes]) -> Iterator[Band]:
