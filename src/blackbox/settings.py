@@ -91,6 +91,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     fleet_ca: Path | None = None
     """Certificates that vouch for it; None for the system's."""
     fleet_database: str = "blackbox"
+    fleet_read: str | None = None
+    """Address of a ClickHouse that questions about a fleet are asked; https, or this machine."""
+    fleet_read_user: str | None = None
+    fleet_read_password_file: Path | None = None
     fleet_tenant: str = ""
     """Stands in every row; policies of ClickHouse tell tenants apart by it."""
     fleet_users: str = "hash"

@@ -10,7 +10,9 @@ from urllib.parse import urlencode
 import pytest
 
 from blackbox.model.endpoint import Endpoint
-from blackbox.model.endpoints import ENDPOINTS, EVENT_STREAM
+from blackbox.model.endpoint_answers import EVENT_STREAM
+from blackbox.model.endpoints import ENDPOINTS
+from blackbox.model.fleet_endpoints import FLEET_ENDPOINTS
 from blackbox.model.moment import Moment
 from blackbox.server.api.routes import ROUTES
 from blackbox.settings import Settings
@@ -27,7 +29,11 @@ EVERY_GUARDED_ROUTE = pytest.mark.parametrize(
     "endpoint", [one for one in ENDPOINTS if not one.is_public], ids=lambda endpoint: endpoint.path
 )
 EVERY_ROUTE = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.path)
-MEANT = {"t": str(START + SECONDS // 2), "a": str(START + SECONDS // 2)}
+EVERY_ROUTE_OF_A_MACHINE = pytest.mark.parametrize(
+    "endpoint", [one for one in ENDPOINTS if one not in FLEET_ENDPOINTS], ids=lambda endpoint: endpoint.path
+)
+"""Those about a fleet need a database: `test_http_fleet` asks them."""
+MEANT = {"t": str(START + SECONDS // 2), "a": str(START + SECONDS // 2), "name": "somebody"}
 """Values of the required parameters."""
 ONE_OF = {"/vram/at": "t"}
 """Routes that require one of several parameters, and the one that is given here."""
@@ -128,7 +134,7 @@ def test_other_methods_are_not_allowed(serving: Serving, endpoint: Endpoint, met
     assert reply.headers["allow"] == "GET, HEAD"
 
 
-@EVERY_ROUTE
+@EVERY_ROUTE_OF_A_MACHINE
 def test_head_is_get_without_the_body(serving: Serving, endpoint: Endpoint) -> None:
     serving.publish(stale_after_seconds=NEVER_STALE)
     target = url(endpoint)
@@ -148,7 +154,7 @@ def test_head_is_get_without_the_body(serving: Serving, endpoint: Endpoint) -> N
         assert head.headers["content-length"] == str(len(full.body))
 
 
-@EVERY_ROUTE
+@EVERY_ROUTE_OF_A_MACHINE
 def test_the_answer_is_of_the_declared_type(serving: Serving, endpoint: Endpoint) -> None:
     head = head_of(serving, url(endpoint))
     assert head.startswith("http/1.1 200 ")
@@ -169,7 +175,7 @@ def test_an_unknown_parameter_is_refused_or_ignored_as_declared(serving: Serving
     assert all(name.encode() in reply.body for name in endpoint.query_names)
 
 
-@EVERY_ROUTE
+@EVERY_ROUTE_OF_A_MACHINE
 def test_every_declared_parameter_is_known_and_its_default_accepted(serving: Serving, endpoint: Endpoint) -> None:
     for parameter in endpoint.parameters:
         if parameter.location == "header":

@@ -27,7 +27,7 @@ PID_MAX = 2**22
 """The kernel's largest."""
 
 
-def _time(name: str, help: str, *, required: bool = False) -> Parameter[TimeText]:  # noqa: A002 - as in Parameter
+def time_parameter(name: str, help: str, *, required: bool = False) -> Parameter[TimeText]:  # noqa: A002 - as in Parameter
     return Parameter(name=name, help=f"{help} {TIME_FORMS}.", values=TIME, required=required)
 
 
@@ -65,14 +65,14 @@ LAST_EVENT_ID = Parameter(
     help="Id of the last event received; the stream resumes behind it as far as the kept history reaches.",
     values=NUMBER_IN_HEADER,
 )
-COLUMNS_TIME = _time("t", "The blocks as of then, from the recording; the newest when absent.")
+COLUMNS_TIME = time_parameter("t", "The blocks as of then, from the recording; the newest when absent.")
 VERSION = Parameter(
     name="since",
     help="`version` of an answer already at hand: blocks of a process that are the same as there are left out.",
     values=TEXT,
 )
-FROM = _time("from", "Start; an hour before the end when absent.")
-TO = _time("to", "End; now when absent.")
+FROM = time_parameter("from", "Start; an hour before the end when absent.")
+TO = time_parameter("to", "End; now when absent.")
 PID = Parameter(name="pid", help="One process, or one engine.", values=whole(0, PID_MAX))
 METRIC = Parameter(
     name="metric",
@@ -93,7 +93,7 @@ MOMENTS = Parameter(
     values=whole(1, MOMENTS_MAX),
     default="20",
 )
-AT = _time("t", "The time. Needed where no `event` is named.")
+AT = time_parameter("t", "The time. Needed where no `event` is named.")
 EVENT = Parameter(
     name="event",
     help="Id of an event: the moment of a refusal itself, with the process as its agent saw it then, instead of the "
@@ -111,8 +111,8 @@ DUMP = Parameter(name="dump", help="Name of the dump to report on.", values=TEXT
 REPORT_FORMAT: Parameter[ReportFormat] = Parameter(
     name="format", help="A page for people, or the same as JSON.", values=one_of(get_args(ReportFormat)), default="html"
 )
-SINCE = _time("since", "Not before.")
-UNTIL = _time("until", "Not after.")
+SINCE = time_parameter("since", "Not before.")
+UNTIL = time_parameter("until", "Not after.")
 KIND: Parameter[frozenset[EventKind]] = Parameter(
     name="kind",
     help=f"Kinds of events, separated by commas: {', '.join(get_args(EventKind))}. All when absent.",
@@ -127,7 +127,7 @@ EVENT_DETAIL: Parameter[EventDetail] = Parameter(
     default="full",
 )
 LIMIT = Parameter(name="limit", help="The newest so many.", values=whole(1, EVENTS_MAX), default="1000")
-BEFORE = _time("a", "The earlier.", required=True)
-AFTER = _time("b", "The later; the newest snapshot when absent.")
+BEFORE = time_parameter("a", "The earlier.", required=True)
+AFTER = time_parameter("b", "The later; the newest snapshot when absent.")
 WINDOW = Parameter(name="window", help="Its length, such as `15m`, `24h`, `7d`.", values=DURATION, default="5m")
-WINDOW_END = _time("to", "Its end; now when absent.")
+WINDOW_END = time_parameter("to", "Its end; now when absent.")

@@ -2,12 +2,26 @@
 clients' paths, the OpenAPI description and `docs/api.md` are made from `ENDPOINTS`; `blackbox.server.api` has a handler
 for each."""
 
-from msgspec import Struct
-
 from blackbox.model.about import Coverage, OwnCost, SettingsInForce
 from blackbox.model.block_table import CONTENT_TYPE, BlockTableHead
 from blackbox.model.dump import DumpList
 from blackbox.model.endpoint import Endpoint, StatusAnswer
+from blackbox.model.endpoint_answers import (
+    BAD_QUERY,
+    BUSY,
+    JSON,
+    NO_GPU,
+    NO_RECORDING,
+    NO_SAMPLE,
+    NO_SAMPLE_OR_BUSY,
+    NOT_RECORDED,
+    REFUSED,
+    SCRIPT,
+    STYLE,
+    TOO_MANY_STREAMS,
+    events_answer,
+    json_answer,
+)
 from blackbox.model.endpoint_parameters import (
     AFTER,
     AT,
@@ -40,42 +54,10 @@ from blackbox.model.endpoint_parameters import (
     WINDOW,
     WINDOW_END,
 )
+from blackbox.model.fleet_endpoints import FLEET_ENDPOINTS
 from blackbox.model.forecast import Forecast
 from blackbox.model.query import Aggregated, Chart, Comparison, EventList, History, StackHistory
 from blackbox.model.snapshot import Snapshot
-
-JSON = "application/json"
-EVENT_STREAM = "text/event-stream"
-SCRIPT = "text/javascript"
-STYLE = "text/css"
-# Answers
-
-
-def _unavailable(reason: str) -> dict[int, StatusAnswer]:
-    return {503: StatusAnswer(help=reason, headers=("Retry-After",))}
-
-
-def _json(body: type[Struct], help: str = "The answer.") -> StatusAnswer:  # noqa: A002 - as in StatusAnswer
-    return StatusAnswer(help=help, content_type=JSON, body=body)
-
-
-def _events(of: str) -> StatusAnswer:
-    return StatusAnswer(help=f"Events whose `data` is a {of}.", content_type=EVENT_STREAM)
-
-
-REFUSED = {
-    401: StatusAnswer(help="A token or password is needed.", headers=("WWW-Authenticate",)),
-    403: StatusAnswer(help="Foreign `Host` or `Origin`."),
-    500: StatusAnswer(help="`Internal Server Error`; the cause is in the server's log."),
-}
-BAD_QUERY = {400: StatusAnswer(help="A parameter is unknown, missing, or has no such value.")}
-NO_GPU = {404: StatusAnswer(help="The machine has no such GPU.")}
-NO_SAMPLE = _unavailable("No sample yet.")
-NO_RECORDING = {404: StatusAnswer(help="This server keeps no recording.")}
-NOT_RECORDED = {404: StatusAnswer(help="Nothing was recorded then, the GPU was not there, or there is no recording.")}
-BUSY = _unavailable("Too many requests about the recording at once.")
-NO_SAMPLE_OR_BUSY = _unavailable("No sample yet, or too many requests about the recording at once.")
-TOO_MANY_STREAMS = _unavailable("As many streams are open as are allowed.")
 
 HEALTH = {
     "type": "object",
@@ -94,6 +76,10 @@ HEALTH = {
         "recorder": {
             "type": ["object", "null"],
             "description": "How the recording goes, which `status` does not depend on; null where nothing is recorded.",
+        },
+        "fleet": {
+            "type": ["object", "null"],
+            "description": "How the shipping goes, likewise; null where nothing is shipped.",
         },
     },
 }
@@ -133,7 +119,7 @@ SNAPSHOT_STREAM = Endpoint(
     description="The first event comes at once, then one per sample; `id` is the `seq` of its snapshot. "
     "A client too slow for that gets the newest snapshot and is told how many it missed.",
     parameters=(GPU, BLOCKS, LAST_EVENT_ID),
-    answer=_events("snapshot"),
+    answer=events_answer("snapshot"),
     statuses=BAD_QUERY | NO_GPU | TOO_MANY_STREAMS | REFUSED,
 )
 COLUMNS = Endpoint(
@@ -161,7 +147,7 @@ HISTORY = Endpoint(
     operation="history",
     summary="A metric over time, of the machine, its GPUs and its processes. A gap in the recording stays a gap.",
     parameters=(FROM, TO, SERIES_GPU, PID, METRIC, POINTS),
-    answer=_json(History),
+    answer=json_answer(History),
     statuses=BAD_QUERY | NO_RECORDING | BUSY | REFUSED,
 )
 CHART = Endpoint(
@@ -171,7 +157,7 @@ CHART = Endpoint(
     description="As `/vram/history`, for programs that draw: what memory is for has metrics of its own, such as "
     "`weight_bytes` and `kv_used_bytes`.",
     parameters=(FROM, TO, SERIES_GPU, PID, METRICS_OF_CHART, POINTS),
-    answer=_json(Chart),
+    answer=json_answer(Chart),
     statuses=BAD_QUERY | NO_RECORDING | BUSY | REFUSED,
 )
 STACKS = Endpoint(
@@ -180,7 +166,7 @@ STACKS = Endpoint(
     summary="Live memory by the stack that allocated it, over time, as arrays: of processes that record their stacks.",
     description="Several moments of the range, which stand in `times`; between them nothing is told.",
     parameters=(FROM, TO, SERIES_GPU, PID, MOMENTS),
-    answer=_json(StackHistory),
+    answer=json_answer(StackHistory),
     statuses=BAD_QUERY | NO_RECORDING | BUSY | REFUSED,
 )
 SNAPSHOT_AT = Endpoint(
@@ -188,7 +174,7 @@ SNAPSHOT_AT = Endpoint(
     operation="at",
     summary="The snapshot as of then, with its own `seq` and `timestamp`.",
     parameters=(AT, EVENT, GPU, BLOCKS),
-    answer=_json(Snapshot),
+    answer=json_answer(Snapshot),
     statuses=BAD_QUERY | NOT_RECORDED | BUSY | REFUSED,
 )
 EVENTS = Endpoint(
@@ -196,14 +182,14 @@ EVENTS = Endpoint(
     operation="events",
     summary="What happened, oldest first.",
     parameters=(SINCE, UNTIL, KIND, EVENT_GPU, LIMIT, EVENT_DETAIL, ONE_EVENT),
-    answer=_json(EventList),
+    answer=json_answer(EventList),
     statuses=BAD_QUERY | {404: StatusAnswer(help="There is no such event, or no recording.")} | BUSY | REFUSED,
 )
 DUMPS = Endpoint(
     path="/vram/dumps",
     operation="dumps",
     summary="The dumps kept beside the recording: the minutes around an out-of-memory, a crash, a fault.",
-    answer=_json(DumpList),
+    answer=json_answer(DumpList),
     parameters=(LIMIT,),
     statuses=BAD_QUERY | NO_RECORDING | BUSY | REFUSED,
 )
@@ -228,7 +214,7 @@ EVENTS_STREAM = Endpoint(
     description="`event` is the kind, `id` the event's id, `data` the event as in `/vram/events`. "
     "A client that comes back with `Last-Event-ID` gets all it missed.",
     parameters=(KIND, EVENT_GPU, LAST_EVENT_ID),
-    answer=_events("NumberedEvent"),
+    answer=events_answer("NumberedEvent"),
     statuses=BAD_QUERY | NO_RECORDING | TOO_MANY_STREAMS | REFUSED,
 )
 COMPARE = Endpoint(
@@ -236,7 +222,7 @@ COMPARE = Endpoint(
     operation="compare",
     summary="What is new, gone, grown or shrunk between two times, by process and by type of block.",
     parameters=(BEFORE, AFTER, GPU),
-    answer=_json(Comparison),
+    answer=json_answer(Comparison),
     statuses=BAD_QUERY | NOT_RECORDED | NO_SAMPLE_OR_BUSY | REFUSED,
 )
 AGGREGATED = Endpoint(
@@ -244,7 +230,7 @@ AGGREGATED = Endpoint(
     operation="aggregated",
     summary="Least, largest, mean and percentiles of each series over a window.",
     parameters=(WINDOW, WINDOW_END, SERIES_GPU, PID, METRIC),
-    answer=_json(Aggregated),
+    answer=json_answer(Aggregated),
     statuses=BAD_QUERY | NO_RECORDING | BUSY | REFUSED,
 )
 COVERAGE = Endpoint(
@@ -252,7 +238,7 @@ COVERAGE = Endpoint(
     operation="coverage",
     summary="What each process lets Blackbox see of its memory, and why not more.",
     parameters=(GPU,),
-    answer=_json(Coverage),
+    answer=json_answer(Coverage),
     statuses=BAD_QUERY | NO_GPU | NO_SAMPLE | REFUSED,
 )
 FORECAST = Endpoint(
@@ -261,7 +247,7 @@ FORECAST = Endpoint(
     summary="Predictions: when memory that steadily fills will be full; and settings worth changing. Told apart from "
     "what was measured, and with the evidence.",
     parameters=(GPU,),
-    answer=_json(Forecast),
+    answer=json_answer(Forecast),
     statuses=BAD_QUERY
     | {404: StatusAnswer(help="The machine has no such GPU, or there is no recording.")}
     | NO_SAMPLE_OR_BUSY
@@ -287,14 +273,14 @@ STATUS = Endpoint(
     path="/status",
     operation="status",
     summary="What the server itself takes and does: CPU time, memory, clients.",
-    answer=_json(OwnCost),
+    answer=json_answer(OwnCost),
     statuses=BAD_QUERY | REFUSED,
 )
 SETTINGS = Endpoint(
     path="/settings",
     operation="settings",
     summary="The settings in force, and where each was set. Nothing can be set here.",
-    answer=_json(SettingsInForce),
+    answer=json_answer(SettingsInForce),
     statuses=BAD_QUERY | REFUSED,
 )
 READYZ = Endpoint(
@@ -372,6 +358,7 @@ ENDPOINTS = (
     AGGREGATED,
     FORECAST,
     COVERAGE,
+    *FLEET_ENDPOINTS,
     METRICS,
     HEALTHZ,
     STATUS,

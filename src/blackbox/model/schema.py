@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from blackbox.model import about, block_table, dump, event, forecast, parts, sample, status
+from blackbox.model import about, block_table, dump, event, fleet, forecast, parts, sample, status
 from blackbox.model import query as answers
 from blackbox.model import snapshot as snapshot_module
 from blackbox.model.docstrings import field_texts
@@ -89,7 +89,19 @@ def _structs() -> dict[str, type[Struct]]:
     """The structs that answers are made of, by name."""
     return {
         name: value
-        for module in (parts, sample, event, status, snapshot_module, answers, forecast, dump, block_table, about)
+        for module in (
+            parts,
+            sample,
+            event,
+            status,
+            snapshot_module,
+            answers,
+            forecast,
+            dump,
+            block_table,
+            about,
+            fleet,
+        )
         for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, Struct)
     }

@@ -33,6 +33,7 @@ from blackbox.settings import Settings
 
 if TYPE_CHECKING:
     from blackbox.outputs.prometheus.exporter import PrometheusExporter
+    from blackbox.server.http.fleet_pool import FleetPool
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ class Server:
         self._loop = asyncio.get_running_loop()
         self._workers = ThreadPoolExecutor(WORKERS, "blackbox-http")
         self._access = Access(settings, socket.gethostname(), limits)
+        self._fleet_pool = None if settings.fleet_read is None else await asyncio.to_thread(_make_fleet_pool, settings)
         config = tls_config(settings, self._access.web_config)
         self._tls = None if config is None else Tls(config)
         tcp, unix = self._open_sockets()
@@ -122,6 +124,8 @@ class Server:
             self._exporter.result().close()
         self._exporter.cancel()
         self._workers.shutdown(wait=False, cancel_futures=True)
+        if self._fleet_pool is not None:
+            self._fleet_pool.close()
         self._access.close()
         if self._query_pool is not None:
             self._query_pool.close()
@@ -172,6 +176,7 @@ class Server:
             notify_status=self._notify_status,
             otlp_status=self._otlp_status,
             fleet_status=self._fleet_status,
+            fleet_pool=self._fleet_pool,
         )
 
     def _make_event_streams(self) -> EventStreams | None:
@@ -214,6 +219,13 @@ class Server:
         path = self._settings.unix_socket
         if path is not None and _inode(path) == self._unix_inode:
             path.unlink(missing_ok=True)
+
+
+def _make_fleet_pool(settings: Settings) -> "FleetPool":
+    """Imports what no other server needs."""
+    from blackbox.server.http.fleet_pool import FleetPool
+
+    return FleetPool(settings)
 
 
 def _inode(path: Path) -> int | None:

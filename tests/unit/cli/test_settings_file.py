@@ -97,6 +97,9 @@ def test_every_option_can_be_written_in_every_place(tmp_path: Path) -> None:
         "fleet_ca": "/c",
         "fleet_database": "d",
         "fleet_tenant": "t",
+        "fleet_read": "https://db.example.org:8443",
+        "fleet_read_user": "reader",
+        "fleet_read_password_file": "/p",
         "fleet_users": "name",
     }
     file = tmp_path / "c.toml"

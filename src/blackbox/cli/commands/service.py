@@ -87,7 +87,7 @@ def _stays_on_this_machine(words: list[str]) -> bool:
     command = next(command for command in COMMANDS if command.name == "serve")
     arguments = command_parser(command).parse_args(words)
     settings = load_settings(arguments, {})
-    sends = settings.notify or settings.notify_file or settings.otlp
+    sends = settings.notify or settings.notify_file or settings.otlp or settings.fleet or settings.fleet_read
     outside = sends or "engine" in settings.source_options
     return {*settings.hosts} <= {*LOOPBACK, "localhost"} and not outside
 

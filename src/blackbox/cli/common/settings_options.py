@@ -206,6 +206,18 @@ FLEET = (
         "fleet_tenant", "fleet_tenant", parsers.name, "whose machine this is, in every row (default: empty)", "NAME"
     ),
     Option(
+        "fleet_read",
+        "fleet_read",
+        parsers.name,
+        "answer questions about the fleet out of the ClickHouse at this address, to those who may see all "
+        "(default: none)",
+        "URL",
+    ),
+    Option("fleet_read_user", "fleet_read_user", parsers.name, "user of ClickHouse who may read the tables", "NAME"),
+    Option(
+        "fleet_read_password_file", "fleet_read_password_file", parsers.path, "file with that user's password", "FILE"
+    ),
+    Option(
         "fleet_users",
         "fleet_users",
         parsers.fleet_users,

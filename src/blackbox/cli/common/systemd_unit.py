@@ -9,7 +9,16 @@ from pathlib import Path
 UNIT = "blackbox.service"
 MARK = "# Written by 'blackbox service install'"
 """First line of a unit of ours: no other is replaced or removed."""
-CREDENTIALS = ("--token-file", "--tls-cert", "--tls-key", "--notify-file", "--otlp-headers-file")
+CREDENTIALS = (
+    "--token-file",
+    "--tls-cert",
+    "--tls-key",
+    "--notify-file",
+    "--otlp-headers-file",
+    "--fleet-password-file",
+    "--fleet-token-file",
+    "--fleet-read-password-file",
+)
 """Flags with files that systemd hands over, so that they can stay readable by root alone."""
 HIDDEN = ("/home", "/run/user", pwd.getpwuid(0).pw_dir)
 """What `ProtectHome=yes` hides."""

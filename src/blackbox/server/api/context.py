@@ -16,6 +16,7 @@ from blackbox.settings import Settings
 
 if TYPE_CHECKING:
     from blackbox.outputs.prometheus.exporter import PrometheusExporter
+    from blackbox.server.http.fleet_pool import FleetPool
 
 
 class Context(NamedTuple):
@@ -46,5 +47,7 @@ class Context(NamedTuple):
     """None where nothing is exported."""
     fleet_status: Callable[[], FleetStatus] | None
     """None where nothing is shipped."""
+    fleet_pool: "FleetPool | None"
+    """None where no fleet is asked."""
     setting_origins: Mapping[str, str]
     """Name of a setting -> where it was set; those at their default are absent."""
