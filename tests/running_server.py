@@ -86,7 +86,7 @@ class RunningServer:
         return self.exit_code
 
     def _await_port(self) -> int:
-        found = until(lambda: re.search(r"(https?)://[^\s/]+:(\d+)", self._living_log()), self._trouble)
+        found = until(lambda: re.search(r"serving (https?)://[^\s/]+:(\d+)", self._living_log()), self._trouble)
         assert found is not None
         self._scheme = found[1]
         return int(found[2])
