@@ -48,6 +48,7 @@ NOT_RUN = {
     "release": "builds a release",
     "service install": "would change the machine; test_service.py does it on a copy",
     "service uninstall": "likewise",
+    "fleet": "asks a ClickHouse; tests/integration/test_fleet_init.py and test_fleet_questions.py have real ones",
     "doctor": "its exit code depends on the machine; test_doctor.py asks it",
 }
 """Commands of ours -> why only their arguments are checked (tests/unit/test_surroundings.py)."""
