@@ -8,9 +8,9 @@ from blackbox.hub import BLOCKS_MAX, Published
 from blackbox.model.event import Event
 from blackbox.model.moment import Moment
 from blackbox.recorder import Recorder
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 
-CLOSE_SECONDS = 5
+CLOSE_SECONDS = PATIENCE_SECONDS
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from tests.waiting import PATIENCE_SECONDS, until
 
-STOP_SECONDS_MAX = 30.0
+STOP_SECONDS_MAX = PATIENCE_SECONDS
 ANSWER_SECONDS_MAX = 10.0
 TRUSTING = ssl._create_unverified_context()  # the certificate is the test's own
 

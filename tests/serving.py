@@ -35,6 +35,8 @@ QUICK = Limits(
     heartbeat_seconds=0.3,
 )
 """Deadlines that a test can wait for."""
+WATCHFUL = Limits(sweep_seconds=QUICK.sweep_seconds)
+"""Looks at files as often, without a deadline that who asks on a loaded machine may miss."""
 
 
 class Serving:

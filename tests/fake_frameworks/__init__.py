@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.fake_nvml.library import compiler
+from tests.waiting import PATIENCE_SECONDS
 
 FOLDER = Path(__file__).parent
 GPU = "GPU-10101010-1010-1010-1010-101010101010"
@@ -33,5 +34,5 @@ def _build(library: Path, source: Path, options: Sequence[str]) -> Path:
     if cc is None:
         pytest.skip("no C compiler for NVIDIA's libraries (Debian: apt install gcc libc6-dev)")
     words = [cc, "-shared", "-fPIC", f"-Wl,-soname,{library.name}", *options, "-o", library, source]
-    subprocess.run(words, check=True, timeout=60)
+    subprocess.run(words, check=True, timeout=PATIENCE_SECONDS)
     return library

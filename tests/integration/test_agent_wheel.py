@@ -67,7 +67,7 @@ def test_children_of_a_pool_have_the_agent(python: Path, method: str, tmp_path: 
         try:
             server.wait_for(lambda sample: len({one.pid for one in sample.allocators} - {program.pid}) == 2)
         finally:
-            assert program.wait(20) == 0
+            assert program.wait(PATIENCE_SECONDS) == 0
 
 
 @pytest.mark.parametrize("word", ["", "0", "off"])

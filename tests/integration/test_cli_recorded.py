@@ -23,9 +23,9 @@ from tests.moments import GIB, allocator, device, memory, moment, process, sampl
 from tests.recordings import recorded
 from tests.running_server import environment
 from tests.serving import Serving
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = PATIENCE_SECONDS
 SECONDS = 30
 START = float(int(time.time()) - SECONDS)
 

@@ -25,11 +25,12 @@ from tests.contract.assertions import assert_honours_the_contract
 from tests.fake_nvml import GIB, FakeDriver, Gpu, Memory, Mig, Process, gpu_uuid, mig_uuid
 from tests.fake_nvml.idlers import idle_processes
 from tests.running_server import RunningServer
+from tests.waiting import PATIENCE_SECONDS
 
 MIB = 1 << 20
 PIDS = 16
 GPUS_MAX = 8
-ANSWER_SECONDS = 30
+ANSWER_SECONDS = PATIENCE_SECONDS
 NOT_SUPPORTED = 3
 
 

@@ -23,7 +23,7 @@ from tests.waiting import PATIENCE_SECONDS, until
 
 MIB = 1 << 20
 START = "import ctypes, sys, time\nctypes.CDLL(sys.argv[1])\n"
-WAIT = "\ntime.sleep(60)"
+WAIT = "\ntime.sleep(300)"
 JAX = f"""
 import jax
 from jax._src.xla_bridge import Client, Device, _backends

@@ -23,7 +23,7 @@ from blackbox.server.auth import credentials
 from blackbox.settings import Settings
 from tests.certificates import make_certificate
 from tests.moments import GIB, TRAINER, allocator, device, process, sample
-from tests.serving import QUICK, Raw, Reply, Serving
+from tests.serving import WATCHFUL, Raw, Reply, Serving
 from tests.tools import tool
 from tests.waiting import PATIENCE_SECONDS, until
 
@@ -338,7 +338,7 @@ def test_the_unix_socket_needs_no_token(tmp_path: Path) -> None:
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[Serving]:
     (tmp_path / "token").write_text("s3cret\n")
-    with Serving(Settings(port=0, token_file=tmp_path / "token"), QUICK) as made:
+    with Serving(Settings(port=0, token_file=tmp_path / "token"), WATCHFUL) as made:
         made.publish()
         yield made
 
@@ -404,7 +404,7 @@ def test_a_changed_token_counts_at_once(guarded: Serving, tmp_path: Path) -> Non
     assert guarded.ask("/vram", authorization="Bearer s3cret").status == 401
     assert guarded.ask("/vram", cookie=cookie).status == 401
     (tmp_path / "token").unlink()
-    time.sleep(3 * QUICK.sweep_seconds)
+    time.sleep(3 * WATCHFUL.sweep_seconds)
     assert guarded.ask("/vram", authorization="Bearer renewed").status == 200
 
 
@@ -422,7 +422,7 @@ def test_a_token_file_that_cannot_be_read_stops_the_start(tmp_path: Path) -> Non
 def test_users_of_the_web_config_may_ask(tmp_path: Path) -> None:
     config = tmp_path / "web.yml"
     config.write_text(f"basic_auth_users:\n  ada: {hashed('enchantress')}\n")
-    with Serving(Settings(port=0, hosts=("0.0.0.0",), web_config=config), QUICK) as serving:
+    with Serving(Settings(port=0, hosts=("0.0.0.0",), web_config=config), WATCHFUL) as serving:
         serving.publish(mine_and_theirs())
         for authorization in ("", basic("ada", "wrong"), basic("bob", "enchantress"), "Bearer enchantress", "Basic x"):
             reply = serving.ask("/vram", authorization=authorization)
@@ -438,7 +438,7 @@ def test_users_of_the_web_config_may_ask(tmp_path: Path) -> None:
         until(lambda: serving.ask("/vram", authorization=basic("bob", "other")).status == 200)
         assert serving.ask("/vram", authorization=basic("ada", "enchantress")).status == 401
         config.write_text("basic_auth_users: [")
-        time.sleep(3 * QUICK.sweep_seconds)
+        time.sleep(3 * WATCHFUL.sweep_seconds)
         assert serving.ask("/vram", authorization=basic("bob", "other")).status == 200
 
 
@@ -484,12 +484,12 @@ def ask_securely(port: int, cert: Path, path: str = "/vram") -> Reply:
 def test_tls_is_spoken_and_a_renewed_certificate_is_shown(tmp_path: Path) -> None:
     tls = make_certificate(tmp_path, "localhost")
     settings = Settings(port=0, tls_cert=tls.cert_file, tls_key=tls.key_file)
-    with Serving(settings, QUICK) as serving:
+    with Serving(settings, WATCHFUL) as serving:
         serving.publish()
         assert json.loads(ask_securely(serving.port, tls.cert_file).body)["seq"] == 1
         first = certificate_of(serving.port)
         tls.cert_file.write_text("half a file")
-        time.sleep(3 * QUICK.sweep_seconds)
+        time.sleep(3 * WATCHFUL.sweep_seconds)
         assert certificate_of(serving.port) == first
         make_certificate(tmp_path, "localhost")
         until(lambda: certificate_of(serving.port) != first)

@@ -23,7 +23,7 @@ from tests.contract.assertions import assert_honours_the_contract
 from tests.moments import GIB, MIB, allocator, device, memory, moment, process, sample
 from tests.recordings import recorded
 from tests.serving import QUICK, Raw, Serving
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 
 SECONDS = 60
 LEAKY, NEW, GONE = 100, 200, 300
@@ -259,7 +259,7 @@ class Slow(Recording):
         self.released = Flag()
 
     def moment_at(self, time: float) -> Moment | None:
-        self.released.wait(10)
+        self.released.wait(PATIENCE_SECONDS)
         return None
 
 

@@ -137,14 +137,14 @@ def test_a_new_shape_is_made_beside_other_answers(serving: Serving, monkeypatch:
 
     def slow(self: Published, *key: Any) -> bytes:
         entered.set()
-        assert release.wait(10)
+        assert release.wait(PATIENCE_SECONDS)
         return body(self, *key)
 
     serving.ask("/vram")
     monkeypatch.setattr(Published, "body", slow)
     with serving.connect() as raw:
         raw.request("/vram?gpu=MIG-1-2&blocks=summary")
-        assert entered.wait(10)
+        assert entered.wait(PATIENCE_SECONDS)
         assert serving.ask("/vram").status == 200
         release.set()
         assert raw.reply().status == 200

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests import genuine, ncu
+from tests.waiting import PATIENCE_SECONDS
 
-SECONDS_MAX = 60
+SECONDS_MAX = PATIENCE_SECONDS
 INSTALL_SECONDS_MAX = 240
 CONTRACT_KEYS = {
     "atomic_operations",

@@ -13,8 +13,9 @@ import pytest
 
 from tests import genuine, record_torch
 from tests.contract.assertions import assert_honours_the_contract
+from tests.waiting import PATIENCE_SECONDS
 
-SECONDS_MAX = 60
+SECONDS_MAX = PATIENCE_SECONDS
 GENUINE = "torch-memory-snapshot-user-metadata.pickle"
 RECORDED = [f"simulated-{version[0]}.{version[1]}.pickle" for version in record_torch.VERSIONS]
 

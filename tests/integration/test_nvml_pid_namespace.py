@@ -14,10 +14,11 @@ from blackbox.sources.proc.processes import HOST_PID_NAMESPACE
 from tests.fake_nvml import GIB, FakeDriver, Gpu, Process, gpu_uuid
 from tests.integration import reuse_pids
 from tests.nvml_samples import memory, process
+from tests.waiting import PATIENCE_SECONDS
 
 UNSHARE = ("unshare", "--pid", "--fork", "--mount-proc")
 ROOT = Path(__file__).parents[2]
-TIMEOUT_SECONDS = 60
+TIMEOUT_SECONDS = PATIENCE_SECONDS
 FIRST_PID_INSIDE = 1
 """In the namespace this is the sampling process itself; on the host, another one."""
 

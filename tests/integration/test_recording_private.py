@@ -20,7 +20,7 @@ from tests.recordings import recorded
 from tests.waiting import PATIENCE_SECONDS
 
 STRANGER = 65534
-CLOSE_SECONDS = 10
+CLOSE_SECONDS = PATIENCE_SECONDS
 READ = """
 import os, sys
 os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[2]))

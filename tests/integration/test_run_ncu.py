@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-SECONDS_MAX = 60
+from tests.waiting import PATIENCE_SECONDS
+
+SECONDS_MAX = PATIENCE_SECONDS
 NCU = """#!{python}
 import json, os, subprocess, sys
 program = sys.argv[sys.argv.index("rep_%p") + 1:]

@@ -27,7 +27,7 @@ from tests.waiting import PATIENCE_SECONDS, until
 MIB = 1 << 20
 FAKE_TORCH = ROOT / "tests" / "fake_torch"
 GPU = "GPU-00000000-1111-2222-3333-444444444444"
-SECONDS = "30"
+SECONDS = "300"
 TRAIN = """
 import os, signal, sys, time
 import torch
@@ -45,7 +45,7 @@ segments = pickle.load(open(sys.argv[1], "rb"))["segments"]
 torch.cuda.memory_snapshot = lambda include_traces=True: segments
 torch.cuda.memory_stats_as_nested_dict = lambda device: stats_of(segments, device)
 torch.cuda.init()
-time.sleep(30)
+time.sleep(300)
 """
 
 REFUSED = """
@@ -74,7 +74,7 @@ for address in held:
     memory.free(address)
 pickle.dump(memory.snapshot((2, 12)), open(sys.argv[1], "wb"))
 print("dumped", flush=True)
-time.sleep(30)
+time.sleep(300)
 """
 
 

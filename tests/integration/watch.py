@@ -12,7 +12,7 @@ from blackbox.sampling.sampler import Sampler, WakeEvent
 from blackbox.sources import SourceSpec
 from tests.waiting import PATIENCE_SECONDS
 
-CLOSE_SECONDS = 5.0
+CLOSE_SECONDS = PATIENCE_SECONDS
 
 
 class Watch:

@@ -12,6 +12,7 @@ import pynvml
 import pytest
 
 from tests.fake_nvml import GIB, FakeDriver, Gpu, Memory, Mig, Process, build, gpu_uuid, mig_uuid
+from tests.waiting import PATIENCE_SECONDS
 
 NVML_GPU_IS_LOST = 15
 
@@ -26,7 +27,11 @@ def nvml(fake_driver: FakeDriver):
 
 def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, timeout=30
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
     )
 
 
@@ -125,7 +130,7 @@ def test_hang_ends_when_healed_and_blocks_no_other_call(fake_driver, nvml):
         assert nvml.nvmlDeviceGetCount() == 1
     assert sleeper.is_alive()
     fake_driver.heal()
-    sleeper.join(timeout=10)
+    sleeper.join(timeout=PATIENCE_SECONDS)
     assert not sleeper.is_alive()
 
 
@@ -232,5 +237,5 @@ def test_two_controllers_hold_two_machines(fake_driver, fake_nvml_library, tmp_p
 
 def test_command_line_runs_a_program_on_a_fake_machine(fake_nvml_library):
     command = ["tests.fake_nvml", "--gpus", "2", "--processes", "3", "--", sys.executable, "-m", "gpustat", "--json"]
-    result = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, timeout=60)
+    result = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     assert [len(gpu["processes"]) for gpu in json.loads(result.stdout)["gpus"]] == [3, 3]

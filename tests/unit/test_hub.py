@@ -16,6 +16,7 @@ from blackbox.model.view import Shape, UnknownGpuError
 from tests.clocks import ManualClock
 from tests.moments import allocator, device, machine, paged_allocator, sample
 from tests.moments import moment as whole_moment
+from tests.waiting import PATIENCE_SECONDS
 
 
 def moment(seq: int, gpus: int = 1) -> Moment:
@@ -153,7 +154,7 @@ def test_nobody_waits_for_a_slow_encoding_of_the_moment_before(monkeypatch: pyte
 
     def slow_merge(moment: Moment, gpu: str | None, viewer_uid: int | None):
         begun.set()
-        may_end.wait(10)
+        may_end.wait(PATIENCE_SECONDS)
         return real_merge(moment, gpu, viewer_uid)
 
     monkeypatch.setattr(hub_module, "merged", slow_merge)
@@ -164,17 +165,17 @@ def test_nobody_waits_for_a_slow_encoding_of_the_moment_before(monkeypatch: pyte
         threading.Thread(target=hub.publish, args=(moment(2),)),
     ]
     threads[0].start()
-    assert begun.wait(5)
+    assert begun.wait(PATIENCE_SECONDS)
     threads[1].start()
     try:
-        assert told.wait(5)
+        assert told.wait(PATIENCE_SECONDS)
         hub.demand(Shape(), "gzip")
         assert kept_numbers(hub, 1) == [2]
         assert not may_end.is_set()
     finally:
         may_end.set()
         for thread in threads:
-            thread.join(10)
+            thread.join(PATIENCE_SECONDS)
 
 
 def test_shapes_encoded_ahead_are_bounded() -> None:

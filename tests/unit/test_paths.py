@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from blackbox.paths import agent_sockets, data_directory, runtime_directory, settings_file
+from tests.waiting import PATIENCE_SECONDS
 
 
 def test_where_servers_announce_themselves() -> None:
@@ -53,6 +54,6 @@ def test_a_program_with_an_agent_does_not_wait_for_its_imports() -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
     assert ran.stdout.strip() == ""

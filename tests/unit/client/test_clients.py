@@ -208,7 +208,7 @@ def test_closing_a_stream_ends_a_waiting_reader() -> None:
             waiting = asyncio.create_task(asyncio.to_thread(list, stream))
             await asyncio.sleep(0.05)
             stream.close()
-            return iter(await asyncio.wait_for(waiting, 10))
+            return iter(await asyncio.wait_for(waiting, PATIENCE_SECONDS))
 
         assert list(asyncio.run(close_while_waiting())) == []
 

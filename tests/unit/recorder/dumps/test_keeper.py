@@ -18,9 +18,9 @@ from tests import incidents
 from tests.clocks import ManualClock
 from tests.moments import TIMESTAMP
 from tests.recordings import recorded
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 
-CLOSE_SECONDS = 10
+CLOSE_SECONDS = PATIENCE_SECONDS
 YEAR_9987 = 253_000_000_000.0
 ALICE, BOB = 1001, 1002
 
