@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from benchmarks.harness import BrokenRunError, median
 from benchmarks.plan import Benchmark, Plan, Row
+from blackbox.sources.memory_snapshot.compiled.building import VARIABLE
 
 MEGABYTES, MEGABYTES_LONG = (60,), (60, 600)
 CPU_RATIO_MAX, MEMORY_RATIO_MAX, PEER_RATIO_MAX = 1.0, 0.5, 0.1
@@ -81,9 +82,11 @@ def _row(figure: str, unit: str, of: dict[str, float], sides: tuple[str, str], m
 
 def _ours(path: Path, folder: Path) -> list[Side]:
     command = (sys.executable, "-m", "blackbox")
+    report = Side("report", (*command, "report", str(path), "-o", str(folder / "report.html")))
     return [
         Side("import", (*command, "import", str(path))),
-        Side("report", (*command, "report", str(path), "-o", str(folder / "report.html"))),
+        report,
+        Side("report in Python alone", ("env", f"{VARIABLE}=0", *report.command)),
     ]
 
 
@@ -116,11 +119,12 @@ BENCHMARK = Benchmark(
     "Snapshot files of PyTorch, written by a model of its allocator with stacks as deep as in genuine files: CPU of "
     "the commands, and the peak of the largest of their processes, beside pickle.load of the same file and, where they "
     f"are to be had (`{MOSAIC}` on the path, `{MEMORY_VIZ}` naming `torch/cuda/_memory_viz.py`), Mosaic and PyTorch's "
-    "own plot. Where `report` is above its target, reading an entry takes it about 6 us (a third of that in the one "
-    "regular expression that finds its values) and replaying and judging it another 5 us, on a core where pickle.load "
-    "takes 8 us; the two processes' start takes 0.6 s. Pure Python has no way far below that. A compiled walk over the "
-    "entries, some 250 lines of C that fill the same columns, would take the first of these to less than 0.5 us; a "
-    "tenth of the peers' time wants the replay compiled as well. Neither exists. "
+    "own plot. The entries are read by the compiled part (docs/decisions/0011-compiled-entries.md), with all that "
+    "Python makes of them in 2 us an entry; Python alone takes 7 to 8. Replaying, judging and drawing an entry takes "
+    "another 5 us, on a core where pickle.load takes 8 to 9; starting two interpreters takes 0.6 s whatever the size. "
+    "That start and the replay keep `report` above its target at 60 MB (1.3 to 1.8 x in four runs, by what else ran). "
+    "A tenth of the peers' time wants the replay compiled as well, which it is not. The rows of 600 MB are of one "
+    "round. "
     "Mosaic took 5.3 s for the 60 MB file beside a pickle.load of 2.1 s (2026-11-29, at a load of 12.5).",
     run,
 )
