@@ -116,7 +116,7 @@ def test_random_machines_and_times_are_what_was_shipped(nodes: list[ClickHouse],
         assert told == {tuple(one) for one in minute.processes}
         assert len(answer.processes) == machine.processes == len(minute.processes)
         held = sum(one.used_bytes or 0 for one in answer.processes)
-        assert held + machine.ledger.unattributed_bytes == machine.ledger.used_bytes
+        assert machine.ledger.unattributed_bytes == machine.ledger.used_bytes - held
 
 
 def test_the_whole_fleet_adds_up(nodes: list[ClickHouse], made: list[MadeMinute]) -> None:
@@ -242,6 +242,24 @@ def life(pid: int, **changes: object) -> dict[str, object]:
         "last_seen": utc(START + 600),
         **changes,
     }
+
+
+def test_a_gpu_whose_memory_nobody_measured_is_counted(nodes: list[ClickHouse]) -> None:
+    totals = {"GPU-a": 80 * GIB, "GPU-b": 80 * GIB}
+    minute = MadeMinute("dark", START, START + 59.0, totals, {"GPU-a": GIB, "GPU-b": GIB}, [])
+    tenant = {"tenant": "dark"}
+    dark = statistics(**dict.fromkeys(("total_bytes", "used_bytes", "free_bytes", "driver_reserved_bytes")))
+    dark |= statistics(unattributed_bytes=None) | {"processes": None}
+    first, second = gpu_rows(minute)
+    insert(nodes[0], "machine", [machine_row("dark", START + MINUTE) | tenant])
+    insert(nodes[0], "gpu", [first | tenant, second | tenant | dark])
+    ledger = at(reader(nodes[0]), minute.moment, FleetScope("dark")).ledger
+    assert (ledger.total_bytes, ledger.used_bytes, ledger.unattributed_bytes) == (80 * GIB, GIB, GIB)
+    assert ledger.unmeasured_gpus == 1
+    unknown = {"ts": utc(START + MINUTE), "moment": utc(START + MINUTE + 59)} | statistics(unattributed_bytes=None)
+    insert(nodes[0], "gpu", [first | tenant | unknown])
+    later = at(reader(nodes[0]), START + MINUTE + 59.0, FleetScope("dark")).ledger
+    assert (later.used_bytes, later.unattributed_bytes, later.unmeasured_gpus) == (GIB, None, 0)
 
 
 def test_where_a_job_was(nodes: list[ClickHouse], made: list[MadeMinute]) -> None:

@@ -49,8 +49,10 @@ class FleetLedger(Struct, frozen=True, kw_only=True):
     """Not allocated."""
     driver_reserved_bytes: Bytes
     """Kept by driver and firmware."""
-    unattributed_bytes: int
-    """Used, minus what the processes listed use."""
+    unattributed_bytes: int | None
+    """Used, minus what the processes listed use; null where what some process uses is not known."""
+    unmeasured_gpus: Count
+    """GPUs whose memory nobody measured: they are in no sum here."""
 
 
 class FleetMachineAt(Struct, frozen=True, kw_only=True):

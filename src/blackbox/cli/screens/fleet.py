@@ -21,7 +21,7 @@ UNKNOWN_HOLDER = "(not known)"
 
 def at_lines(found: FleetAt, screen: Screen) -> Iterator[TextLine]:
     """Machines, the fullest first, and the largest processes."""
-    top = [*_head("FLEET", found.asked, found, screen), *cover_lines(found.cover, screen)]
+    top = [*_head("FLEET", found.asked, found, screen), *_unmeasured(found, screen), *cover_lines(found.cover, screen)]
     yield from top
     if not found.machines:
         return
@@ -117,6 +117,13 @@ def _head(word: str, asked: float, found: FleetAt, screen: Screen) -> Iterator[T
     right = f"{size(ledger.used_bytes)} of {size(ledger.total_bytes)} used, {share}"
     left = (Fragment(word, words.strong), Fragment(f"  {local_text(asked)}", words.soft))
     yield spread(left, (Fragment(right),), screen.width)
+
+
+def _unmeasured(found: FleetAt, screen: Screen) -> Iterator[TextLine]:
+    """What is missing in the sum above it, where something is."""
+    if count := found.ledger.unmeasured_gpus:
+        text = f"Of {plural(count, 'GPU')} nobody measured the memory: in no sum here."
+        yield (Fragment(text, palette(screen.depth).warn),)
 
 
 def _machine(one: FleetMachineAt, today: float) -> tuple[str, ...]:

@@ -57,7 +57,8 @@ NEWEST = f"""(tenant, machine, ts) GLOBAL IN (
     GROUP BY tenant, machine
 )"""  # noqa: S608 - parameters
 """Rows of the newest minute of each machine that had its last moment by then."""
-LEDGER = ("total_bytes", "used_bytes", "free_bytes", "driver_reserved_bytes", "unattributed_bytes")
+MEASURED = ("total_bytes", "used_bytes", "free_bytes", "driver_reserved_bytes")
+"""Known of a GPU together, or not at all."""
 SUMS = ", ".join(f"sum({key}) AS sum_{key}" for key in ("used_bytes", "reserved_bytes", "allocated_bytes"))
 COUNTS = (
     f"count() AS processes, uniqExact(machine, gpu_uuid) AS gpus, uniqExact(tenant, machine) AS machines, {SUMS}, "
@@ -139,10 +140,14 @@ def _window(reader: FleetReader, asked: float, scope: FleetScope) -> _Window:
 
 
 def _held(reader: FleetReader, window: _Window) -> _Held:
-    sums = ", ".join(f"sumIf({key}, parent_uuid IS NULL) AS {key}_sum" for key in LEDGER)
+    sums = ", ".join(f"sumIf({key}, parent_uuid IS NULL) AS {key}_sum" for key in MEASURED)
+    measured = "parent_uuid IS NULL AND used_bytes IS NOT NULL"
     gpus = f"""
         SELECT tenant, machine, any(host) AS host_name, max(toUnixTimestamp64Milli(moment)) / 1000 AS taken,
-            countIf(parent_uuid IS NULL) AS whole, {sums}, sum(omitted_processes) AS omitted,
+            countIf(parent_uuid IS NULL) AS whole, {sums}, whole - countIf({measured}) AS unmeasured,
+            if(countIf({measured} AND unattributed_bytes IS NULL) > 0, NULL, sumIf(unattributed_bytes, {measured}))
+                AS unattributed,
+            sum(omitted_processes) AS omitted,
             sum(omitted_used_bytes) AS omitted_used,
             sumIf(processes, gpu_uuid NOT IN (
                 SELECT parent_uuid FROM {GPU.name} WHERE {WINDOW} AND {SCOPE} AND parent_uuid IS NOT NULL
@@ -172,7 +177,11 @@ def _machine(row: dict[str, Any], processes: int) -> FleetMachineAt:
         timestamp=row["taken"],
         gpus=row["whole"],
         processes=processes,
-        ledger=FleetLedger(**{key: row[f"{key}_sum"] or 0 for key in LEDGER}),
+        ledger=FleetLedger(
+            **{key: row[f"{key}_sum"] or 0 for key in MEASURED},
+            unattributed_bytes=row["unattributed"],
+            unmeasured_gpus=row["unmeasured"],
+        ),
         omitted_processes=row["omitted"],
         omitted_used_bytes=row["omitted_used"],
     )
@@ -191,7 +200,7 @@ def _processes(reader: FleetReader, window: _Window, limit: int) -> list[FleetPr
 def process_of(row: dict[str, Any]) -> FleetProcess:
     """A row of a query that names its columns so."""
     fields = {key: row[key] for key in FleetProcess.__struct_fields__ if key != "start_time"}
-    return FleetProcess(**fields, start_time=row["start"])
+    return FleetProcess(**fields, start_time=None if row["start"] is None else float(row["start"]))
 
 
 def _holder(name: str | None, row: dict[str, Any]) -> FleetHolder:
@@ -209,7 +218,12 @@ def _holder(name: str | None, row: dict[str, Any]) -> FleetHolder:
 
 def _total(ledgers: Iterable[FleetLedger]) -> FleetLedger:
     rows = list(ledgers)
-    return FleetLedger(**{key: sum(getattr(one, key) for one in rows) for key in LEDGER})
+    apart = [one.unattributed_bytes for one in rows if one.unattributed_bytes is not None]
+    return FleetLedger(
+        **{key: sum(getattr(one, key) for one in rows) for key in MEASURED},
+        unattributed_bytes=sum(apart) if len(apart) == len(rows) else None,
+        unmeasured_gpus=sum(one.unmeasured_gpus for one in rows),
+    )
 
 
 def _fullness(ledger: FleetLedger) -> float:

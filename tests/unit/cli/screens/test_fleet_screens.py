@@ -67,6 +67,7 @@ LEDGER = FleetLedger(
     free_bytes=60 * GIB,
     driver_reserved_bytes=0,
     unattributed_bytes=GIB,
+    unmeasured_gpus=1,
 )
 
 
@@ -114,6 +115,7 @@ def test_what_an_answer_is_not_of_is_said_before_its_numbers() -> None:
     text = texts(lines)
     assert "9 machines: 0 fresh, 8 late (gpu0, gpu1, gpu2, gpu3, gpu4 and 3 more), 1 unknown (gpu9)." in text
     assert "1 of 2 shards did not answer: 2 (db2:9000). Their machines are not counted, and in no sum here." in text
+    assert "Of 1 GPU nobody measured the memory: in no sum here." in text
     assert text.index("did not answer") < text.index("MACHINE ")
     whole = texts(fleet.at_lines(held(2, 2, cover()), SCREEN))
     assert "3 machines: 3 fresh." in whole

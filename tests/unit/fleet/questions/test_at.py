@@ -15,7 +15,7 @@ LEDGER = {"total_bytes_sum": 80, "used_bytes_sum": 9, "free_bytes_sum": 71, "dri
 
 def gpu(host: str, listed: int | None, **changes: Any) -> dict[str, Any]:
     fields = {"tenant": "", "machine": f"id-{host}", "host_name": host, "taken": NOW - 60, "whole": 1, "listed": listed}
-    return fields | LEDGER | {"unattributed_bytes_sum": 1, "omitted": 0, "omitted_used": 0} | changes
+    return fields | LEDGER | {"unattributed": 1, "unmeasured": 0, "omitted": 0, "omitted_used": 0} | changes
 
 
 def process(host: str, pid: int, used: int | None) -> dict[str, Any]:
@@ -46,6 +46,13 @@ def test_sums_are_of_all_machines_and_rows_beyond_the_limit_are_counted() -> Non
 def test_fewer_rows_than_a_gpu_lists_make_a_machine_late(listed: int | None, omitted: int, late: tuple[str]) -> None:
     answers = rows(gpus=[gpu("a", listed, omitted=omitted), gpu("b", 1)])
     assert at(ScriptedReader(answers), NOW).cover.late_hosts == late
+
+
+def test_what_nobody_measured_is_counted_and_not_nothing() -> None:
+    gpus = [gpu("a", 2, unattributed=None, unmeasured=2), gpu("b", 1)]
+    found = at(ScriptedReader(rows(gpus=gpus)), NOW)
+    assert (found.ledger.unattributed_bytes, found.ledger.unmeasured_gpus) == (None, 2)
+    assert {one.host: one.ledger.unattributed_bytes for one in found.machines} == {"a": None, "b": 1}
 
 
 def test_a_machine_without_numbers_of_that_time_is_unknown() -> None:
