@@ -107,8 +107,8 @@ def test_a_stream_is_not_idle(quick: Serving) -> None:
 
 
 def test_a_client_that_reads_none_of_its_answer_is_dropped(quick: Serving) -> None:
+    quick.publish(sample(device(index, name="x" * 10_000) for index in range(1000)))
     with quick.connect(receive_buffer=4096) as raw:
-        quick.publish(sample(device(index, name="x" * 10_000) for index in range(1000)))
         before = quick.server.stats.connections_stalled_total
         raw.request("/vram")
         until(lambda: quick.server.stats.connections_stalled_total == before + 1)
