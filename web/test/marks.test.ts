@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { BlackboxEvent } from "../src/data/answers";
-import { fold, kindOf, KINDS, markOf, namesOf } from "../src/data/marks";
+import { foldedMarks, kindOf, KINDS, markOf, namesOf } from "../src/data/marks";
 
 function event(more: Partial<BlackboxEvent>): BlackboxEvent {
   return { id: 1, kind: "threshold", timestamp: 100, message: "gpu is nearly full", gpu_uuid: "GPU-a", ...more };
@@ -36,9 +36,12 @@ test("names outlive their processes", () => {
   expect(namesOf([event({ kind: "process_exit", pid: 7, process: life })]).get(7)).toBe("python");
 });
 
-test("repeats are one row, the newest first, with every time", () => {
-  const marks = [1, 2, 3].map((timestamp) => markOf({ ...oom, id: timestamp, timestamp }, () => "python"));
-  const other = markOf({ ...oom, id: 9, timestamp: 2.5, gpu_uuid: "GPU-b" }, () => "python");
-  const folded = fold([marks[0]!, marks[1]!, other, marks[2]!]);
-  expect(folded.map((one) => one.times)).toEqual([[3, 2, 1], [2.5]]);
+test("a folded list is told the newest first, with how often each came and since when", () => {
+  const repeated = { ...oom, id: 3, timestamp: 3, repeats: { count: 3, first_at: 1, last_at: 3 } };
+  const once = event({ id: 9, timestamp: 2.5, gpu_uuid: "GPU-b" });
+  const rows = foldedMarks([once, repeated], () => "python");
+  expect(rows.map(({ mark, count, since }) => [mark.event.id, count, since])).toEqual([
+    [3, 3, 1],
+    [9, 1, 2.5],
+  ]);
 });

@@ -16,6 +16,8 @@ function outlook(more: Partial<Outlook>): Outlook {
     full_in_seconds_min: null,
     full_in_seconds: null,
     full_in_seconds_max: null,
+    since: null,
+    grower: null,
     evidence: null,
     message: "",
     ...more,
@@ -45,6 +47,18 @@ test("the soonest counts, with the process that grows and the refusals before", 
   expect(verdict.others).toEqual([]);
   expect(verdict.earlier).toEqual([oom]);
   expect(isAlarm(verdict)).toBe(true);
+});
+
+test("of a GPU that fills, the server tells who grows, since when and what for", () => {
+  const origin = { purpose: "activation", purpose_rise_bytes: GIB, frames: ["layers.py:52 attention"], earlier_failures: null };
+  const grower = { pid: 2, name: "python", user: "ada", since: 940, origin };
+  const verdict = verdictOf(forecast([outlook({ full_in_seconds: 40, since: 950, grower })], []), ledgers, [])!;
+  expect([verdict.process?.pid, verdict.since, verdict.origin]).toEqual([2, 940, origin]);
+});
+
+test("without a grower the rise of the GPU itself tells since when", () => {
+  const verdict = verdictOf(forecast([outlook({ full_in_seconds: 40, since: 950 })], []), ledgers, [])!;
+  expect([verdict.since, verdict.origin]).toEqual([950, null]);
 });
 
 test("a prediction for a GPU that is gone from the page is none", () => {

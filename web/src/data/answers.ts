@@ -181,11 +181,19 @@ export interface OutOfMemory {
   requested_bytes: number;
   device_total_bytes: number | null;
   device_free_bytes: number | null;
+  /** Left out of lists. */
   allocator: {
     reserved_bytes: number | null;
     allocated_bytes: number | null;
     largest_free_bytes: number | null;
   } | null;
+}
+
+/** How often events alike have come. */
+export interface Repeats {
+  count: number;
+  first_at: number;
+  last_at: number;
 }
 
 export interface BlackboxEvent {
@@ -200,6 +208,8 @@ export interface BlackboxEvent {
   process?: ProcessLife;
   growth?: { rate_bytes_per_second: number; rise_bytes: number; window_seconds: number };
   threshold?: { threshold_percent: number; used_percent: number; above: boolean };
+  /** In a folded list, of what came more than once. */
+  repeats?: Repeats;
 }
 
 export interface Evidence {
@@ -209,6 +219,26 @@ export interface Evidence {
   rate_bytes_per_second: number;
   rate_low_bytes_per_second: number;
   rate_high_bytes_per_second: number;
+}
+
+/** What a rise is for, as measured between its beginning and now. */
+export interface GrowthOrigin {
+  purpose: string | null;
+  purpose_rise_bytes: number | null;
+  /** Of the stack that grew most, innermost first. */
+  frames: readonly string[] | null;
+  /** Refusals of memory that the same stack had filled or asked for. */
+  earlier_failures: { count: number; first_at: number; last_at: number; last_pid: number | null } | null;
+}
+
+/** The process whose rise fills the memory. */
+export interface Grower {
+  pid: number;
+  name: string;
+  user: string | null;
+  since: number;
+  /** Null where it tells nothing from inside, or not to this viewer. */
+  origin: GrowthOrigin | null;
 }
 
 export interface Outlook {
@@ -222,6 +252,8 @@ export interface Outlook {
   full_in_seconds_min: number | null;
   full_in_seconds: number | null;
   full_in_seconds_max: number | null;
+  since: number | null;
+  grower: Grower | null;
   evidence: Evidence | null;
   message: string;
 }

@@ -74,8 +74,18 @@ export function askChart(range: { from: number; to: number }, metrics: readonly 
   return ask("vram/chart", { ...range, metric: metrics.join(","), points, gpu });
 }
 
-export function askEvents(since: number | null, limit: number): Promise<{ events: readonly BlackboxEvent[] }> {
-  return ask("vram/events", { since, limit });
+interface EventList {
+  events: readonly BlackboxEvent[];
+}
+
+/** What happened, refusals without their allocator. `folded`: those alike as one, with how often they came. */
+export function askEvents(since: number | null, limit: number, detail: "light" | "folded" = "light"): Promise<EventList> {
+  return ask("vram/events", { since, limit, detail });
+}
+
+/** All that is known of one event. */
+export async function askEvent(event: number): Promise<BlackboxEvent | null> {
+  return (await ask<EventList>("vram/events", { event })).events[0] ?? null;
 }
 
 export function askForecast(): Promise<Forecast> {

@@ -88,26 +88,14 @@ export function namesOf(events: readonly BlackboxEvent[]): Map<number, string> {
   return names;
 }
 
-/** Events of the same kind on the same device, one after the other, told as one: the newest, and how often before. */
+/** Marks of a folded list, the newest first, with how often each came. */
 export interface Folded {
   mark: Mark;
-  times: readonly number[];
+  count: number;
+  /** When the first of them was. */
+  since: number;
 }
 
-/** Newest first. A refusal is never folded away: each leads to its own moment, so repeats of it stand below it. */
-export function fold(marks: readonly Mark[]): Folded[] {
-  const folded: Folded[] = [];
-  for (const mark of marks.toReversed()) {
-    const same = folded.find((one) => isRepeat(one.mark, mark));
-    if (same === undefined) folded.push({ mark, times: [mark.event.timestamp] });
-    else folded[folded.indexOf(same)] = { mark: same.mark, times: [...same.times, mark.event.timestamp] };
-  }
-  return folded;
-}
-
-function isRepeat(a: Mark, b: Mark): boolean {
-  if (a.event.kind !== b.event.kind || a.event.gpu_uuid !== b.event.gpu_uuid) return false;
-  if (a.event.kind === "threshold") return a.event.threshold?.above === b.event.threshold?.above;
-  if (a.event.kind === "process_start" || a.event.kind === "process_exit") return a.event.process?.name === b.event.process?.name;
-  return a.event.kind === "xid" || a.event.kind === "ecc" ? a.event.code === b.event.code : a.event.kind === "oom" || a.event.kind === "memory_growth";
+export function foldedMarks(incidents: readonly BlackboxEvent[], nameOf: (pid: number) => string | null): Folded[] {
+  return incidents.toReversed().map((event) => ({ mark: markOf(event, nameOf), count: event.repeats?.count ?? 1, since: event.repeats?.first_at ?? event.timestamp }));
 }

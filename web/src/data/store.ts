@@ -75,6 +75,8 @@ export const tracks = new Tracks();
 /** Grows when `tracks` has changed. */
 export const tracksVersion = signal(0);
 export const events = signal<readonly BlackboxEvent[]>([]);
+/** The same, those alike as one, oldest first: folded by the server, which knows older ones too. */
+export const incidents = signal<readonly BlackboxEvent[]>([]);
 /** Why nothing recorded can be shown; null where a recording is kept. */
 export const noRecording = signal<string | null>(null);
 /** Why a time cannot be asked for: before the recording, or without one; null where it can. */
@@ -152,7 +154,12 @@ async function refreshEvents(all: boolean): Promise<void> {
     const answer = await askEvents(newest?.timestamp ?? null, EVENTS_KEPT_MAX);
     const known = new Set(all ? [] : events.peek().map((event) => event.id));
     const fresh = answer.events.filter((event) => !known.has(event.id));
-    if (all || fresh.length > 0) events.value = [...(all ? [] : events.peek()), ...fresh].slice(-EVENTS_KEPT_MAX);
+    if (!all && fresh.length === 0) return;
+    const { events: folded } = await askEvents(null, EVENTS_KEPT_MAX, "folded");
+    batch(() => {
+      events.value = [...(all ? [] : events.peek()), ...fresh].slice(-EVENTS_KEPT_MAX);
+      incidents.value = folded;
+    });
   } catch {
     // the stream tells of lost connections, `seed` of a missing recording
   }

@@ -1,6 +1,6 @@
 /** Which GPU fills, how soon, who grew, since when: chosen from the server's predictions, which are never made up here. */
 
-import type { BlackboxEvent, Forecast, Outlook, Process } from "./answers";
+import type { BlackboxEvent, Forecast, GrowthOrigin, Outlook, Process } from "./answers";
 import type { GpuLedger } from "./ledger";
 import { type Track, valueAt } from "./series";
 
@@ -13,6 +13,10 @@ export interface Verdict {
   outlook: Outlook & { full_in_seconds: number };
   /** The process that grows; null where the GPU fills and no single process does. */
   process: Process | null;
+  /** When it began to. */
+  since: number | null;
+  /** What it grows for; null where it tells nothing from inside. */
+  origin: GrowthOrigin | null;
   /** Others on the same GPU, who are hit too. */
   others: readonly Process[];
   /** Refusals on the same GPU before, the newest last. */
@@ -35,15 +39,22 @@ export function verdictOf(forecast: Forecast | null, ledgers: readonly GpuLedger
   const ledger = ledgers.find((one) => one.gpu.uuid === outlook?.gpu_uuid);
   if (outlook === undefined || ledger === undefined) return null;
   const processes = ledger.processes.map((one) => one.process);
-  const growing = outlook.pid !== null ? outlook : found.find((one) => one.pid !== null && one.gpu_uuid === outlook.gpu_uuid);
-  const process = processes.find((one) => one.pid === growing?.pid) ?? (processes.length === 1 ? processes[0]! : null);
+  const grower = outlook.pid ?? outlook.grower?.pid;
+  const process = processes.find((one) => one.pid === grower) ?? (processes.length === 1 ? processes[0]! : null);
   return {
     ledger,
     outlook,
     process,
+    since: sinceOf(outlook),
+    origin: outlook.grower?.origin ?? null,
     others: processes.filter((one) => one !== process),
     earlier: events.filter((event) => event.kind === "oom" && event.gpu_uuid === outlook.gpu_uuid),
   };
+}
+
+/** When the rise began, as far as it was recorded. */
+export function sinceOf(outlook: Outlook): number | null {
+  return outlook.grower?.since ?? outlook.since ?? outlook.evidence?.from ?? null;
 }
 
 export function isAlarm(verdict: Verdict): boolean {

@@ -1,6 +1,8 @@
 /** A refused request: what was asked for beside what there was. */
 
-import type { OutOfMemory } from "../data/answers";
+import { useEffect, useState } from "preact/hooks";
+import type { BlackboxEvent, OutOfMemory } from "../data/answers";
+import { askEvent } from "../data/api";
 import { bytes } from "../data/format";
 import { type Purpose, PURPOSE_OF } from "../data/purpose";
 import { Absent, fillClass, fillStyle } from "./basics";
@@ -9,12 +11,29 @@ function cachedOf(allocator: OutOfMemory["allocator"]): number | null {
   return allocator?.reserved_bytes == null || allocator.allocated_bytes == null ? null : allocator.reserved_bytes - allocator.allocated_bytes;
 }
 
-export function RefusalFigures({ oom }: { oom: OutOfMemory }) {
+/** A refusal with its allocator, which lists leave out; null until it comes. Throws nothing: the reason why not is kept. */
+function useAllocator(event: BlackboxEvent): { of: number; told: OutOfMemory["allocator"]; reason: string } | null {
+  const [found, setFound] = useState<{ of: number; told: OutOfMemory["allocator"]; reason: string } | null>(null);
+  useEffect(() => {
+    let isWanted = true;
+    askEvent(event.id)
+      .then((full) => isWanted && setFound({ of: event.id, told: full?.oom?.allocator ?? null, reason: "no allocator told it at the refusal" }))
+      .catch((error: unknown) => isWanted && setFound({ of: event.id, told: null, reason: error instanceof Error ? error.message : String(error) }));
+    return () => {
+      isWanted = false;
+    };
+  }, [event.id]);
+  return found?.of === event.id ? found : null;
+}
+
+export function RefusalFigures({ event, oom }: { event: BlackboxEvent; oom: OutOfMemory }) {
+  const found = useAllocator(event);
+  const allocator = found?.told ?? null;
   const rows: { name: string; bytes: number | null; purpose: Purpose | null }[] = [
     { name: "asked for", bytes: oom.requested_bytes, purpose: null },
     { name: "free on the device", bytes: oom.device_free_bytes, purpose: PURPOSE_OF.get("free")! },
-    { name: "largest hole in its cache", bytes: oom.allocator?.largest_free_bytes ?? null, purpose: PURPOSE_OF.get("cached")! },
-    { name: "free in its cache, in all", bytes: cachedOf(oom.allocator), purpose: PURPOSE_OF.get("cached")! },
+    { name: "largest hole in its cache", bytes: allocator?.largest_free_bytes ?? null, purpose: PURPOSE_OF.get("cached")! },
+    { name: "free in its cache, in all", bytes: cachedOf(allocator), purpose: PURPOSE_OF.get("cached")! },
   ];
   const most = Math.max(1, ...rows.map((row) => row.bytes ?? 0));
   return (
@@ -31,7 +50,7 @@ export function RefusalFigures({ oom }: { oom: OutOfMemory }) {
               )}
             </td>
             <td class="num">
-              <b>{row.bytes === null ? <Absent reason="no allocator told it at the refusal" /> : bytes(row.bytes)}</b>
+              <b>{row.bytes === null ? <Absent reason={found?.reason ?? "the recording has not answered yet"}>{found === null ? "…" : "n/a"}</Absent> : bytes(row.bytes)}</b>
             </td>
           </tr>
         ))}

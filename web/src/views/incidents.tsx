@@ -4,10 +4,10 @@ import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { BlackboxEvent, DumpInfo } from "../data/answers";
 import { askDumps, reportAddress } from "../data/api";
-import { bytes, change, clock, clockTenths, duration, zone } from "../data/format";
+import { bytes, change, clock, clockTenths, duration, plural, zone } from "../data/format";
 import { gpuShort } from "../data/ledger";
-import { fold, type Folded, type Kind, kindOf, KINDS, type Mark, markOf, namesOf } from "../data/marks";
-import { events, go, goMore, gpuLeaves, linkTo, noRecording, now, recordedSince, route, writeAddress } from "../data/store";
+import { type Folded, foldedMarks, type Kind, kindOf, KINDS, type Mark, markOf, namesOf } from "../data/marks";
+import { events, go, goMore, incidents, gpuLeaves, linkTo, noRecording, now, recordedSince, route, writeAddress } from "../data/store";
 import { Absent, Chips, Tag } from "../parts/basics";
 import { Causes, hasReport, Remedies, ReportLink, useReport } from "../parts/verdict_of_event";
 import { Footer } from "../parts/frame";
@@ -20,13 +20,15 @@ const KIND_NAMES: Readonly<Record<Kind, string>> = { oom: "▼ out of memory", c
 
 export function Incidents() {
   const names = namesOf(events.value);
-  const marks = events.value.map((event) => markOf(event, (pid) => names.get(pid) ?? null));
+  const nameOf = (pid: number) => names.get(pid) ?? null;
+  const rows = foldedMarks(incidents.value, nameOf);
   const { more, gpu } = route.value;
   const kind = (more["kind"] ?? "all") as Kind | "all";
-  const wanted = marks.filter((mark) => (kind === "all" ? mark.isOnAxis && kindOf(mark.event) !== "life" : kindOf(mark.event) === kind) && (gpu === null || mark.event.gpu_uuid === gpu));
-  const folded = fold(wanted);
-  const chosen = marks.find((mark) => String(mark.event.id) === more["id"]) ?? folded.find((one) => one.mark.event.kind === "oom")?.mark ?? folded[0]?.mark ?? null;
-  const counts = new Map(KINDS.map((name) => [name, marks.filter((mark) => kindOf(mark.event) === name).length]));
+  const folded = rows.filter(({ mark }) => (kind === "all" ? mark.isOnAxis && kindOf(mark.event) !== "life" : kindOf(mark.event) === kind) && (gpu === null || mark.event.gpu_uuid === gpu));
+  const row = rows.find((one) => String(one.mark.event.id) === more["id"]);
+  const one = events.value.find((event) => String(event.id) === more["id"]);
+  const chosen = row?.mark ?? (one === undefined ? null : markOf(one, nameOf)) ?? folded.find(({ mark }) => mark.event.kind === "oom")?.mark ?? folded[0]?.mark ?? null;
+  const counts = new Map(KINDS.map((name) => [name, rows.reduce((sum, { mark, count }) => sum + (kindOf(mark.event) === name ? count : 0), 0)]));
   return (
     <>
       <main id="content" tabIndex={-1}>
@@ -52,21 +54,27 @@ export function Incidents() {
               <List folded={folded} chosen={chosen} />
               <Dumps />
             </div>
-            {chosen !== null && <Detail mark={chosen} marks={marks} />}
+            {chosen !== null && <Detail mark={chosen} row={rowOf(folded, chosen)} />}
           </div>
         )}
       </main>
-      <Footer>{events.value.length} events</Footer>
+      <Footer>{plural(rows.reduce((sum, { count }) => sum + count, 0), "event")}</Footer>
     </>
   );
 }
 
+/** The row that an event stands in: its own, or the one it was folded into. */
+function rowOf(folded: readonly Folded[], { event }: Mark): Folded | null {
+  const isIn = ({ mark, since }: Folded) => mark.event.kind === event.kind && mark.event.gpu_uuid === event.gpu_uuid && since <= event.timestamp && event.timestamp <= mark.event.timestamp;
+  return folded.find((one) => one.mark.event.id === event.id) ?? folded.find(isIn) ?? null;
+}
+
 function List({ folded, chosen }: { folded: readonly Folded[]; chosen: Mark | null }) {
-  const isChosen = (one: Folded) => chosen !== null && one.mark.event.kind === chosen.event.kind && one.times.includes(chosen.event.timestamp);
+  const current = chosen === null ? null : rowOf(folded, chosen);
   return (
     <nav class="list" aria-label="incidents, newest first">
       {folded.map((one) => (
-        <a class="incident" key={one.mark.event.id} href={linkTo({ view: "incidents", more: { ...route.value.more, id: String(one.mark.event.id) } })} aria-current={isChosen(one) ? "true" : undefined}>
+        <a class="incident" key={one.mark.event.id} href={linkTo({ view: "incidents", more: { ...route.value.more, id: String(one.mark.event.id) } })} aria-current={one === current ? "true" : undefined}>
           <span>
             <Tag mark={one.mark} />
           </span>
@@ -75,7 +83,7 @@ function List({ folded, chosen }: { folded: readonly Folded[]; chosen: Mark | nu
             <br />
             <small class="soft">
               {placeOf(one.mark.event)}
-              {one.times.length > 1 && ` · ${one.times.length} times since ${clock(one.times.at(-1)!)}`}
+              {one.count > 1 && ` · ${one.count} times since ${clock(one.since)}`}
             </small>
           </span>
           <span>{clock(one.mark.event.timestamp)}</span>
@@ -83,7 +91,7 @@ function List({ folded, chosen }: { folded: readonly Folded[]; chosen: Mark | nu
       ))}
       <p class="small soft" style={{ padding: "8px 12px" }}>
         {folded.length === 0 && "No incidents of this kind. "}
-        {recordedSince.value === null ? "Newest first; repeats on one device are one row." : `The recording begins ${clock(recordedSince.value)}.`}
+        {recordedSince.value === null ? "Newest first; what is alike is one row." : `The recording begins ${clock(recordedSince.value)}.`}
       </p>
     </nav>
   );
@@ -124,7 +132,7 @@ function placeOf(event: BlackboxEvent): string {
   return ledger?.label ?? (event.gpu_uuid === undefined ? "the machine" : event.gpu_uuid);
 }
 
-function Detail({ mark, marks }: { mark: Mark; marks: readonly Mark[] }) {
+function Detail({ mark, row }: { mark: Mark; row: Folded | null }) {
   const { event } = mark;
   const before = Math.min(BEFORE_SECONDS, recordedSince.value === null ? BEFORE_SECONDS : Math.max(1, event.timestamp - recordedSince.value));
   const report = useReport(event.id, event.kind);
@@ -162,7 +170,7 @@ function Detail({ mark, marks }: { mark: Mark; marks: readonly Mark[] }) {
         {event.oom !== undefined && (
           <section>
             <h2>Asked, and what there was</h2>
-            <RefusalFigures oom={event.oom} />
+            <RefusalFigures event={event} oom={event.oom} />
           </section>
         )}
         {event.gpu_uuid !== undefined && (
@@ -176,7 +184,7 @@ function Detail({ mark, marks }: { mark: Mark; marks: readonly Mark[] }) {
       </div>
       <Remedies report={report} />
       <Facts event={event} />
-      <Repeats mark={mark} marks={marks} />
+      {row !== null && row.count > 1 && <Repeats row={row} chosen={event} />}
     </article>
   );
 }
@@ -231,26 +239,23 @@ function Facts({ event }: { event: BlackboxEvent }) {
   );
 }
 
-function Repeats({ mark, marks }: { mark: Mark; marks: readonly Mark[] }) {
-  const same = marks.filter((one) => one.event.kind === mark.event.kind && one.event.gpu_uuid === mark.event.gpu_uuid && (mark.event.kind !== "threshold" || one.isOnAxis === mark.isOnAxis));
-  if (same.length < 2) return null;
-  const gaps = same.slice(1).map((one, index) => one.event.timestamp - same[index]!.event.timestamp);
-  const every = gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length;
+/** How often it came; and each time there was one of its kind on its device, since each leads to its own moment. */
+function Repeats({ row: { mark, count, since }, chosen }: { row: Folded; chosen: BlackboxEvent }) {
+  const { kind, gpu_uuid: gpu, timestamp: last, threshold } = mark.event;
+  const isLike = (event: BlackboxEvent) => event.kind === kind && event.gpu_uuid === gpu && event.threshold?.above === threshold?.above && event.timestamp <= last;
+  const each = events.value.filter(isLike).slice(-REPEATS_SHOWN).toReversed();
   return (
     <section style={{ marginTop: "14px" }}>
       <h2>
-        {same.length} times <small class="soft">since {clock(same[0]!.event.timestamp)}, every {duration(every)}</small>
+        {count} times <small class="soft">since {clock(since)}, every {duration((last - since) / (count - 1))}</small>
       </h2>
-      <div class="chips">
-        {same
-          .slice(-REPEATS_SHOWN)
-          .toReversed()
-          .map((one) => (
-            <a class="button" key={one.event.id} aria-current={one === mark ? "true" : undefined} href={linkTo({ view: "incidents", more: { ...route.value.more, id: String(one.event.id) } })}>
-              {clock(one.event.timestamp)}
-              {one.event.oom !== undefined && `, ${bytes(one.event.oom.requested_bytes)}`}
-            </a>
-          ))}
+      <div class="chips" role="group" aria-label={`${mark.word} on ${placeOf(mark.event)}, the newest ${each.length}`}>
+        {each.map((event) => (
+          <a class="button" key={event.id} aria-current={event.id === chosen.id ? "true" : undefined} href={linkTo({ view: "incidents", more: { ...route.value.more, id: String(event.id) } })}>
+            {clock(event.timestamp)}
+            {event.oom !== undefined && `, ${bytes(event.oom.requested_bytes)}`}
+          </a>
+        ))}
       </div>
     </section>
   );

@@ -58,7 +58,7 @@ export function Moment() {
           {near?.oom !== undefined && (
             <aside class="card">
               <h2>Why it was refused</h2>
-              <RefusalFigures oom={near.oom} />
+              <RefusalFigures event={near} oom={near.oom} />
               <Why near={near} />
             </aside>
           )}

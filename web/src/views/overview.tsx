@@ -1,16 +1,14 @@
 /** What fills, how soon, who grew, what now? */
 
 import { computed } from "@preact/signals";
-import { useEffect } from "preact/hooks";
-import type { Comparison } from "../data/answers";
-import { about, bytes, change, clock, clockTenths, duration, gib, plural, ratePerMinute } from "../data/format";
+import type { BlackboxEvent, GrowthOrigin, Outlook } from "../data/answers";
+import { about, bytes, change, clock, duration, gib, plural, ratePerMinute } from "../data/format";
 import { gpuModel, type GpuLedger, processKey, processLabel, type ProcessLedger } from "../data/ledger";
-import { fold, markOf, namesOf } from "../data/marks";
-import { purposeOfType } from "../data/purpose";
+import { foldedMarks, kindOf, namesOf } from "../data/marks";
+import { PURPOSE_OF } from "../data/purpose";
 import { courseOf } from "../data/series";
-import { changeSince, grewSince } from "../data/growth";
-import { cursor, events, forecast, gpuLeaves, go, ledgers, linkTo, noRecording, now, route, shown, tracks, tracksVersion } from "../data/store";
-import { fillingOf, isAlarm, movedIn, type Verdict, verdictOf } from "../data/verdict";
+import { cursor, events, forecast, gpuLeaves, go, incidents, ledgers, linkTo, noRecording, now, route, shown, tracks, tracksVersion } from "../data/store";
+import { fillingOf, isAlarm, movedIn, sinceOf, type Verdict, verdictOf } from "../data/verdict";
 import { Absent, Legend, reasonOf, Swatch, Tag } from "../parts/basics";
 import { Footer, Waiting } from "../parts/frame";
 import { LedgerBar } from "../parts/ledger_bar";
@@ -73,9 +71,7 @@ function Calm({ later }: { later: Verdict | null }) {
   );
 }
 
-function Alarm({ verdict: { ledger, outlook, process, others, earlier } }: { verdict: Verdict }) {
-  const since = outlook.evidence?.from ?? null;
-  useEffect(() => grewSince(ledger.gpu.uuid, since), [ledger.gpu.uuid, since === null ? null : Math.round(since / 15)]);
+function Alarm({ verdict: { ledger, outlook, process, since, origin, others, earlier } }: { verdict: Verdict }) {
   const range = outlook.full_in_seconds_min !== null && outlook.full_in_seconds_max !== null;
   const last = earlier.at(-1);
   const full = now.value + outlook.full_in_seconds;
@@ -109,7 +105,7 @@ function Alarm({ verdict: { ledger, outlook, process, others, earlier } }: { ver
             {who === null ? <Absent reason="more than one process grows, or none that is listed">several</Absent> : <b>{who}</b>}
             {process?.user != null && `, ${process.user}`}
             <br />
-            {outlook.evidence !== null && `${change(outlook.evidence.rise_bytes)} since ${clock(outlook.evidence.from)}`}
+            {outlook.evidence !== null && `${change(outlook.evidence.rise_bytes)} in ${duration(outlook.evidence.to - outlook.evidence.from)}`}
           </dd>
         </div>
         <div>
@@ -117,25 +113,11 @@ function Alarm({ verdict: { ledger, outlook, process, others, earlier } }: { ver
           <dd>
             {since === null ? <Absent reason="the prediction names no start" /> : <b>{clock(since)}</b>}
             <br />
-            {since !== null && `steadily, for ${duration(now.value - since)}`}
+            {since !== null && `for ${duration(now.value - since)}`}
           </dd>
         </div>
-        <WhatFor comparison={changeSince.value} ledger={ledger.processes.find((one) => one.process === process) ?? null} />
-        <div>
-          <dt>Seen before</dt>
-          <dd>
-            {last === undefined ? (
-              "no refusal here since the recording began"
-            ) : (
-              <>
-                out of memory here at <b>{clock(last.timestamp)}</b>
-                <br />
-                {last.pid !== undefined && `${names.get(last.pid) ?? "process"} ${last.pid}`}
-                {earlier.length > 1 && `, ${earlier.length} times in all`}
-              </>
-            )}
-          </dd>
-        </div>
+        <WhatFor origin={origin} ledger={ledger.processes.find((one) => one.process === process) ?? null} />
+        <SeenBefore origin={origin} earlier={earlier} names={names} />
       </dl>
       <p class="then">
         <b>If nothing is done:</b> {who ?? "the next to ask"} is refused memory at about <b>{clock(full)}</b>
@@ -149,37 +131,49 @@ function Alarm({ verdict: { ledger, outlook, process, others, earlier } }: { ver
   );
 }
 
-/** What grew, by the comparison with the start of the rise; until that has come, what is held most. */
-function WhatFor({ comparison, ledger }: { comparison: Comparison | null; ledger: ProcessLedger | null }) {
-  const found = comparison?.processes.find((one) => one.pid === ledger?.process.pid) ?? null;
-  const type = found?.types.toSorted((a, b) => b.delta_bytes - a.delta_bytes)[0];
-  const stack = found?.stacks.toSorted((a, b) => b.delta_bytes - a.delta_bytes)[0];
+/** What the rise is for, as the server measured it; where nothing is told from inside, what is held most. */
+function WhatFor({ origin, ledger }: { origin: GrowthOrigin | null; ledger: ProcessLedger | null }) {
+  const grown = origin?.purpose == null ? null : (PURPOSE_OF.get(origin.purpose) ?? null);
   const most = ledger?.segments.filter((segment) => segment.purpose.letter !== "").toSorted((a, b) => b.bytes - a.bytes)[0];
+  const purpose = grown ?? most?.purpose ?? null;
   return (
     <div>
       <dt>What for</dt>
       <dd>
-        {type !== undefined ? (
-          <>
-            <Swatch purpose={purposeOfType(type.type, type.subtype)} />{" "}
-            <b>
-              {purposeOfType(type.type, type.subtype).name} {bytes(type.after_bytes)}
-            </b>
-            , {type.after_blocks} blocks
-          </>
-        ) : most !== undefined ? (
-          <>
-            <Swatch purpose={most.purpose} />{" "}
-            <b>
-              {most.purpose.name} {bytes(most.bytes)}
-            </b>
-            , most of what it holds
-          </>
-        ) : (
+        {purpose === null ? (
           <Absent reason="no allocator tells what its memory is for" />
+        ) : (
+          <>
+            <Swatch purpose={purpose} /> <b>{purpose.name}</b>
+            {grown === null ? `, most of what it holds: ${bytes(most!.bytes)}` : origin?.purpose_rise_bytes != null && ` ${change(origin.purpose_rise_bytes)}`}
+          </>
         )}
         <br />
-        {stack?.frames[0] !== undefined && <code>{stack.frames[0]}</code>}
+        {origin?.frames?.[0] !== undefined && <code title={origin.frames.join("\n")}>{origin.frames[0]}</code>}
+      </dd>
+    </div>
+  );
+}
+
+/** Refusals before: of the same stack where the server knows of some, else any on the same GPU. */
+function SeenBefore({ origin, earlier, names }: { origin: GrowthOrigin | null; earlier: readonly BlackboxEvent[]; names: ReadonlyMap<number, string> }) {
+  const same = origin?.earlier_failures ?? null;
+  const last = earlier.at(-1);
+  const found = same !== null ? { at: same.last_at, pid: same.last_pid, count: same.count } : last !== undefined ? { at: last.timestamp, pid: last.pid ?? null, count: earlier.length } : null;
+  return (
+    <div>
+      <dt>Seen before</dt>
+      <dd>
+        {found === null ? (
+          "no refusal here since the recording began"
+        ) : (
+          <>
+            {same !== null ? "the same stack ran out" : "out of memory here"} at <b>{clock(found.at)}</b>
+            <br />
+            {found.pid !== null && `${names.get(found.pid) ?? "process"} ${found.pid}`}
+            {found.count > 1 && `, ${found.count} times in all`}
+          </>
+        )}
       </dd>
     </div>
   );
@@ -230,6 +224,7 @@ function GpuRow({ ledger }: { ledger: GpuLedger }) {
       </div>
       <div class="bars">
         <LedgerBar ledger={ledger} grows={hot} />
+        {filling !== null && <Growth outlook={filling} hot={hot} />}
         <Notes ledger={ledger} />
       </div>
       <div class="figure num">
@@ -237,6 +232,28 @@ function GpuRow({ ledger }: { ledger: GpuLedger }) {
         <div class={hot ? "alarm" : ""}>{hot ? <b>{bytes(gpu.free_bytes)} free</b> : `${bytes(gpu.free_bytes)} free`}</div>
       </div>
       <Course ledger={ledger} hot={hot} seconds={filling?.full_in_seconds ?? null} />
+    </div>
+  );
+}
+
+/** Who makes a GPU fill, since when and what for, below its bar. */
+function Growth({ outlook, hot }: { outlook: Outlook; hot: boolean }) {
+  const { grower, evidence } = outlook;
+  const since = sinceOf(outlook);
+  const purpose = PURPOSE_OF.get(grower?.origin?.purpose ?? "");
+  const frame = grower?.origin?.frames?.[0];
+  return (
+    <div class={`notes growth ${hot ? "hot" : ""}`}>
+      <span aria-hidden="true">▸ </span>
+      {grower === null ? <Absent reason="no single process has a trend">no single process</Absent> : <b>{processLabel(grower)}</b>} grows
+      {evidence !== null && ` ${ratePerMinute(evidence.rate_bytes_per_second)}`}
+      {since !== null && ` since ${clock(since)}`}
+      {purpose !== undefined && (
+        <>
+          , for {purpose.name}
+          {frame !== undefined && <code class="at">{frame}</code>}
+        </>
+      )}
     </div>
   );
 }
@@ -336,12 +353,12 @@ function Moves() {
 
 function Incidents() {
   const names = namesOf(events.value);
-  const marks = events.value.filter((event) => event.kind !== "process_start" && event.kind !== "process_exit").map((event) => markOf(event, (pid) => names.get(pid) ?? null));
-  const folded = fold(marks.filter((mark) => mark.isOnAxis)).slice(0, INCIDENTS_SHOWN);
+  const rows = foldedMarks(incidents.value, (pid) => names.get(pid) ?? null);
+  const folded = rows.filter(({ mark }) => mark.isOnAxis && kindOf(mark.event) !== "life").slice(0, INCIDENTS_SHOWN);
   return (
     <section class="card">
       <h2>Incidents</h2>
-      {folded.map(({ mark, times }) => (
+      {folded.map(({ mark, count, since }) => (
         <a class="incident" key={mark.event.id} href={linkTo({ view: "incidents", more: { id: String(mark.event.id) } })}>
           <div class="line">
             <Tag mark={mark} />
@@ -350,9 +367,9 @@ function Incidents() {
             </span>
           </div>
           <div class="what">{mark.tone === "alarm" ? <b>{mark.headline}</b> : mark.headline}</div>
-          {times.length > 1 && (
+          {count > 1 && (
             <div class="soft small">
-              {times.length} times since {clockTenths(times.at(-1)!)}
+              {count} times since {clock(since)}
             </div>
           )}
         </a>
@@ -378,7 +395,7 @@ function Advice() {
 export const overviewKeys: Readonly<Record<string, () => void>> = {
   c: () => {
     const found = verdict.peek();
-    const since = found?.outlook.evidence?.from ?? now.peek() - MOVED_SECONDS;
+    const since = found?.since ?? now.peek() - MOVED_SECONDS;
     go({ view: "compare", a: since, b: route.peek().time, gpu: found?.ledger.gpu.uuid ?? null, more: {} });
   },
 };
