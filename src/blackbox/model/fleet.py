@@ -1,18 +1,12 @@
 """Answers about a fleet: what many machines' servers shipped to one database. Times are Unix seconds, sizes bytes; what
 nobody measured is null."""
 
-from typing import Literal, get_args
-
 from msgspec import Struct
 
 from blackbox.model.quantity import Bytes, Count
 
 HOSTS_NAMED_MAX = 20
 """Of machines that are late or unknown, in one answer: who has more looks at the list of machines."""
-
-HolderKey = Literal["workload", "user", "slurm_job", "pod", "namespace", "container", "host", "name"]
-HOLDER_KEYS: tuple[HolderKey, ...] = get_args(HolderKey)
-"""What processes can be gathered by."""
 
 
 class FleetCover(Struct, frozen=True, kw_only=True):

@@ -4,15 +4,14 @@ from blackbox.model.endpoint import Endpoint, StatusAnswer
 from blackbox.model.endpoint_answers import BAD_QUERY, REFUSED, json_answer, unavailable
 from blackbox.model.endpoint_parameters import EVENTS_MAX, time_parameter
 from blackbox.model.fleet import (
-    HOLDER_KEYS,
     FleetAt,
     FleetMachines,
     FleetOoms,
     FleetTop,
     FleetWaste,
     FleetWhere,
-    HolderKey,
 )
+from blackbox.model.holder import HOLDER_KEYS, HolderKey
 from blackbox.model.parameter import TEXT, Parameter, one_of, whole
 
 FLEET_TIME = time_parameter("t", "The time; now when absent.")

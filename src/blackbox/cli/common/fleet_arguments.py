@@ -74,7 +74,7 @@ def add_range_flags(parser: ArgumentParser, since: str) -> None:
 
 def add_by_flag(parser: ArgumentParser) -> None:
     """Adds what processes are gathered by."""
-    from blackbox.model.fleet import HOLDER_KEYS
+    from blackbox.model.holder import HOLDER_KEYS
 
     parser.add_argument(
         "--by",

@@ -27,8 +27,8 @@ from blackbox.model.fleet import (
     FleetMachineAt,
     FleetProcess,
     FleetTop,
-    HolderKey,
 )
+from blackbox.model.holder import HolderKey
 
 MINUTE_SECONDS = 60
 WORKLOAD = (

@@ -8,7 +8,8 @@ from blackbox.fleet.questions.at import KEY_EXPRESSIONS
 from blackbox.fleet.questions.cover import EVERYWHERE, SCOPE, FleetScope, cover, known_machines
 from blackbox.fleet.reader import FleetReader
 from blackbox.fleet.schema import ALLOCATION, GPU, MACHINE, OWNER_KEYS, PROCESS_HOUR
-from blackbox.model.fleet import FleetEmptyGpu, FleetMachine, FleetWaste, FleetWaster, HolderKey
+from blackbox.model.fleet import FleetEmptyGpu, FleetMachine, FleetWaste, FleetWaster
+from blackbox.model.holder import HolderKey
 
 HOUR_SECONDS = 3600
 MACHINES = f"(tenant, machine) GLOBAL IN (SELECT tenant, machine FROM {MACHINE.name} WHERE {SCOPE})"  # noqa: S608 - parameters

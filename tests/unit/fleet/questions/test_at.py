@@ -7,7 +7,7 @@ import pytest
 from blackbox.fleet.questions.at import KEY_EXPRESSIONS, at, top
 from blackbox.fleet.questions.cover import GRACE_SECONDS, STALE_SECONDS
 from blackbox.fleet.schema import OWNER_KEYS
-from blackbox.model.fleet import HOLDER_KEYS
+from blackbox.model.holder import HOLDER_KEYS
 from tests.unit.fleet.scripted_reader import NOW, ScriptedReader, machine
 
 LEDGER = {"total_bytes_sum": 80, "used_bytes_sum": 9, "free_bytes_sum": 71, "driver_reserved_bytes_sum": 0}
