@@ -6,9 +6,12 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from blackbox.client import Client
+from blackbox.model.visibility import WITHHELD
 from blackbox.server.api.dashboard import STATIC
 from tests.browser.conftest import VIEWS, OpenPage, screenshot
 from tests.running_server import RunningServer
+from tests.waiting import until
 
 PAGE_BYTES_MAX = 150_000
 """Compressed, all files: read in a moment on a slow link."""
@@ -36,6 +39,15 @@ def test_every_view_is_filled_in_both_colours_and_on_a_phone_and_says_that_it_is
     expect(page.locator(VIEWS[view]).first).to_be_visible()
     assert not is_wider_than_its_window(page)
     screenshot(page, f"{view}-phone")
+
+
+def test_a_dump_whose_size_is_not_told_is_not_of_no_size(open_page: OpenPage, demo: RunningServer) -> None:
+    client = Client(demo.url)
+    until(lambda: client.dumps(), "the demo's first dump is written")
+    page = open_page(f"{demo.url}/#/incidents")
+    kept = page.locator("section").filter(has_text="Dumps kept")
+    expect(kept.get_by_role("note").first).to_have_attribute("title", WITHHELD)
+    expect(kept.get_by_text("0 B", exact=True)).to_have_count(0)
 
 
 def test_the_page_is_small() -> None:

@@ -362,4 +362,5 @@ export interface DumpInfo {
   timestamp: number;
   pid: number | null;
   size_bytes: number;
+  unknown?: Unknown;
 }

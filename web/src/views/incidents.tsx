@@ -8,7 +8,7 @@ import { bytes, change, clock, clockTenths, duration, plural, zone } from "../da
 import { gpuShort } from "../data/ledger";
 import { type Folded, foldedMarks, type Kind, kindOf, KINDS, type Mark, markOf, namesOf } from "../data/marks";
 import { events, go, goMore, incidents, gpuLeaves, linkTo, noRecording, now, recordedSince, route, writeAddress } from "../data/store";
-import { Absent, Chips, Tag } from "../parts/basics";
+import { Absent, Chips, reasonOf, Tag } from "../parts/basics";
 import { Causes, hasReport, Remedies, ReportLink, useReport } from "../parts/verdict_of_event";
 import { Footer } from "../parts/frame";
 import { RefusalFigures } from "../parts/refusal";
@@ -119,12 +119,17 @@ function Dumps() {
               {dump.kind}
               {dump.pid !== null && ` of pid ${dump.pid}`}, {clock(dump.timestamp)}
             </a>
-            <span class="soft">{bytes(dump.size_bytes)}</span>
+            <span class="soft">{sizeOf(dump)}</span>
           </div>
         </div>
       ))}
     </section>
   );
+}
+
+function sizeOf(dump: DumpInfo) {
+  const reason = reasonOf(dump.unknown, "size_bytes");
+  return reason === null ? bytes(dump.size_bytes) : <Absent reason={reason} />;
 }
 
 function placeOf(event: BlackboxEvent): string {
