@@ -1,5 +1,6 @@
 """Everything a person can set, as plain data. Reading flags, environment and files is the command line's work."""
 
+from ipaddress import ip_address
 from pathlib import Path
 
 from msgspec import Struct
@@ -102,3 +103,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     source_options: dict[str, object] = {}
     """Key of a source's option (`blackbox.sources.base.SourceOption`) -> its value, of those that were set."""
     log_level: str = "info"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

@@ -11,8 +11,7 @@ from msgspec import Struct
 from blackbox.model.moment import Moment
 from blackbox.model.query import Number
 from blackbox.recorder.query.samples import RecordedNumber, recorded_numbers
-from blackbox.recorder.storage.compression import DamageError
-from blackbox.recorder.storage.frames import Frame, to_moment
+from blackbox.recorder.storage.frames import moment_of
 from blackbox.recorder.storage.subjects import Subject
 from blackbox.recorder.storage.tier_reader import TierReader
 from blackbox.recorder.storage.tiers import FULL, MINUTE, MINUTE_SECONDS, period_start
@@ -68,18 +67,9 @@ class ClosedMinutes:
             of_subject = numbers.setdefault(number.time, {}).setdefault(number.key.subject, {})
             of_subject[number.key.metric.key] = number.min, number.mean, number.max
         moments = {period_start(frame.time, MINUTE_SECONDS): frame for frame in self._minutes.frames(since, until)}
-        return [ClosedMinute(start, numbers[start], _moment(moments.get(start))) for start in sorted(numbers)]
+        return [ClosedMinute(start, numbers[start], moment_of(moments.get(start))) for start in sorted(numbers)]
 
     def _numbers(self, since: float, until: float) -> Iterator[RecordedNumber]:
         for number in recorded_numbers([self._minutes], since, until):
             if since <= number.time < until:
                 yield number
-
-
-def _moment(frame: Frame | None) -> Moment | None:
-    if frame is None:
-        return None
-    try:
-        return to_moment(frame.body)
-    except DamageError:
-        return None

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from blackbox.errors import FailureError, UsageError
 from blackbox.private_file import private_lines
+from blackbox.settings import is_loopback
 
 ErrorKind = Literal["passing", "setup", "batch", "unknown"]
 """`passing`: the same bytes may be taken later. `setup`: nothing will be until a person has changed tables, password,
@@ -42,8 +43,6 @@ ANSWER_BYTES_MAX = 256 << 20
 ERROR_CHARS_MAX = 300
 """The first words tell; behind them come a stack or the row."""
 COMPRESSED_FROM_BYTES = 1024
-
-LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 class EngineError(FailureError):
@@ -90,7 +89,7 @@ def checked_url(text: str) -> str:
     if parts.username or parts.password or parts.query:
         raise UsageError("user and password do not belong in the address of the fleet, which others see: put them in a "
                          "file (--fleet-password-file)")  # fmt: skip
-    if parts.scheme == "http" and parts.hostname not in LOOPBACK_NAMES:
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise UsageError(f"{text!r}: http is for this machine alone; elsewhere it must be https")
     return text.rstrip("/")
 

@@ -10,25 +10,18 @@ examples:
 
 import importlib
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
-from blackbox.cli import CommandModule
-
-
-class Action(NamedTuple):
-    name: str
-    module: str
-    help: str
-
+from blackbox.cli import Command, CommandModule
 
 ACTIONS = (
-    Action("init", "blackbox.cli.commands.fleet_init", "make the tables, or upgrade them"),
-    Action("at", "blackbox.cli.commands.fleet_at", "tell who held the memory of every machine at a time"),
-    Action("top", "blackbox.cli.commands.fleet_top", "tell which jobs, pods or users hold the most"),
-    Action("waste", "blackbox.cli.commands.fleet_waste", "tell who holds memory that nothing lives in"),
-    Action("where", "blackbox.cli.commands.fleet_where", "tell where a pod, job, user or container was"),
-    Action("ooms", "blackbox.cli.commands.fleet_ooms", "print every out-of-memory of a range"),
-    Action("machines", "blackbox.cli.commands.fleet_machines", "tell which machines are behind"),
+    Command("init", "blackbox.cli.commands.fleet_init", "make the tables, or upgrade them"),
+    Command("at", "blackbox.cli.commands.fleet_at", "tell who held the memory of every machine at a time"),
+    Command("top", "blackbox.cli.commands.fleet_top", "tell which jobs, pods or users hold the most"),
+    Command("waste", "blackbox.cli.commands.fleet_waste", "tell who holds memory that nothing lives in"),
+    Command("where", "blackbox.cli.commands.fleet_where", "tell where a pod, job, user or container was"),
+    Command("ooms", "blackbox.cli.commands.fleet_ooms", "print every out-of-memory of a range"),
+    Command("machines", "blackbox.cli.commands.fleet_machines", "tell which machines are behind"),
 )
 """A new one is a module with `configure` and `run`, and one line here."""
 
@@ -50,5 +43,5 @@ def run(arguments: Namespace) -> int:
     return _load(next(action for action in ACTIONS if action.name == arguments.action)).run(arguments)
 
 
-def _load(action: Action) -> CommandModule:
+def _load(action: Command) -> CommandModule:
     return cast(CommandModule, importlib.import_module(action.module))

@@ -1,6 +1,5 @@
 """Where a collector is, and what is said to get in. Secrets come from a file; none is ever in an error or a log."""
 
-import ipaddress
 import re
 import ssl
 from pathlib import Path
@@ -9,6 +8,7 @@ from urllib.parse import urlsplit
 
 from blackbox.errors import FailureError, UsageError
 from blackbox.private_file import private_lines
+from blackbox.settings import is_loopback
 
 METRICS_PATH = "/v1/metrics"
 """Where OTLP/HTTP takes metrics, below the address that people give."""
@@ -57,14 +57,6 @@ def endpoint(url: str, ca: Path | None) -> Endpoint:
         path += METRICS_PATH
     port = port or (443 if secure else DEFAULT_PORT)
     return Endpoint(f"{parts.scheme}://{parts.netloc}{path}", host, port, path, _context(ca) if secure else None)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether what is sent there stays on this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def read_headers(file: Path) -> dict[str, str]:

@@ -20,9 +20,8 @@ from blackbox.recorder.query.history import (
 )
 from blackbox.recorder.query.refusal import at_refusal
 from blackbox.recorder.query.samples import RecordedNumber, recorded_numbers
-from blackbox.recorder.storage.compression import DamageError
 from blackbox.recorder.storage.event_log import EVENTS_MAX, EventReader, RecordedEvent
-from blackbox.recorder.storage.frames import Frame, to_moment
+from blackbox.recorder.storage.frames import moment_of
 from blackbox.recorder.storage.tier_reader import TierReader
 from blackbox.recorder.storage.tiers import TIERS
 
@@ -128,7 +127,7 @@ class Recording:
             first = reader.first()
             if first is None or first > time:
                 continue
-            moment = _to_moment(reader.newest_frame(time))
+            moment = moment_of(reader.newest_frame(time))
             if moment is None:
                 return None
             fresh_until = moment.timestamp + reader.tier.step_seconds + moment.stale_after_seconds
@@ -160,7 +159,7 @@ class Recording:
             end = min((*finer_from[: place + 1], end)) - 1e-6
         for reader, start, stop in reversed(parts):
             for frame in reader.frames(start, stop):
-                moment = _to_moment(frame)
+                moment = moment_of(frame)
                 if moment is not None:
                     yield moment
 
@@ -193,12 +192,3 @@ class Recording:
 
 def _only(metric: str | None) -> tuple[str, ...] | None:
     return None if metric is None else (metric,)
-
-
-def _to_moment(frame: Frame | None) -> Moment | None:
-    if frame is None:
-        return None
-    try:
-        return to_moment(frame.body)
-    except DamageError:
-        return None

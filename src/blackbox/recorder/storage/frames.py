@@ -68,6 +68,16 @@ def to_moment(body: bytes | memoryview) -> Moment:
         raise DamageError(f"moment: {error}") from error
 
 
+def moment_of(frame: Frame | None) -> Moment | None:
+    """The moment of a frame; None where there is no frame, or it is damaged."""
+    if frame is None:
+        return None
+    try:
+        return to_moment(frame.body)
+    except DamageError:
+        return None
+
+
 def pack_frames(frames: Sequence[Frame]) -> bytes:
     """Frames in one blob."""
     return pack_bodies(

@@ -2,8 +2,7 @@
 
 from blackbox.errors import UsageError
 from blackbox.server.auth.web_config import WebConfig
-from blackbox.server.http.listeners import is_loopback
-from blackbox.settings import Settings
+from blackbox.settings import Settings, is_loopback
 
 
 def require_protection(settings: Settings, web_config: WebConfig | None) -> None:

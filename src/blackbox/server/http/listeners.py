@@ -6,11 +6,11 @@ import os
 import resource
 import socket
 import stat
-from ipaddress import ip_address
 from pathlib import Path
 
 from blackbox.errors import FailureError, UsageError
 from blackbox.server.http.connection_pool import ConnectionLimits
+from blackbox.settings import is_loopback
 
 SPARE_SHARE = 2
 """Where file descriptors are few, no more than one in this many is kept from connections. The recording alone has a
@@ -150,11 +150,3 @@ def _remove_stale(path: Path) -> None:
         except OSError as error:
             raise FailureError(f"cannot listen on {path}: {error.strerror}") from None
     raise FailureError(f"{path} is already in use by a running server")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from blackbox.errors import BlackboxError, FailureError, UsageError
-from blackbox.outputs.otlp.endpoint import HEADERS_MAX, endpoint, is_loopback, read_headers
+from blackbox.outputs.otlp.endpoint import HEADERS_MAX, endpoint, read_headers
+from blackbox.settings import is_loopback
 
 SECRET = "hunter2hunter2"
 

@@ -5,8 +5,7 @@ import pytest
 from blackbox.errors import UsageError
 from blackbox.server.auth.exposure import require_protection
 from blackbox.server.auth.web_config import WebConfig
-from blackbox.server.http.listeners import is_loopback
-from blackbox.settings import Settings
+from blackbox.settings import Settings, is_loopback
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
