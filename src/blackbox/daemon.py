@@ -19,6 +19,7 @@ import uvloop
 from blackbox.errors import FailureError, UsageError
 from blackbox.events import EventDetectors, EventWatcher
 from blackbox.events.counts import EventCounts
+from blackbox.heap import keep_trimmed
 from blackbox.hub import Hub
 from blackbox.model.endpoints import COLUMNS, METRICS, SNAPSHOT, SNAPSHOT_STREAM
 from blackbox.model.event import Event
@@ -138,10 +139,12 @@ async def _run(settings: Settings, origins: Mapping[str, str], directory: Path |
     watcher = EventWatcher(EventDetectors(settings.thresholds_percent), noter)
     hub.subscribe(lambda published: watcher.observe(published.moment))
     sampler.start()
+    trimming = asyncio.create_task(keep_trimmed())
     with _announcement(server.port):
         manager.ready(f"serving {_log_start(settings, server)}")
         await stopping.wait()
         log.info("stopping")
+        trimming.cancel()
         manager.stopping()
         await _stop(server, sampler, recorder, dumps, notifier, exporter, shipper)
 

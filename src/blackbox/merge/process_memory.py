@@ -1,11 +1,13 @@
 """The memory of one process on one GPU: its rows in a snapshot, which agree with each other to the byte."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 from msgspec import Struct, structs
 
 from blackbox.merge.blocks import block_rows, blocks_bytes, opaque_row
 from blackbox.merge.claims import Claim, capped, excessive
+from blackbox.merge.identity_cache import UNUSED_SECONDS_MAX
 from blackbox.merge.limits import tightest
 from blackbox.merge.purposes import purposes_of
 from blackbox.merge.selection import Selection
@@ -22,9 +24,12 @@ OTHER_USER = "another user's process: ask with a token or over the Unix socket"
 PIDS_NAMED_MAX = 8
 """Pids listed in one reason: a longer list would hide the reason itself."""
 ROWS_KEPT_MAX = 16_384
-"""Rows kept of processes that only the driver reports, the GPUs of two machines with 1,000 processes on each: 16 MB."""
+"""Rows of processes that only the driver reports, kept of a period, and as many of the one before: the GPUs of two
+machines with 1,000 processes on each, 32 MB."""
 COUNTERS_ONLY = "the allocator told its totals alone"
 RESERVED_UNKNOWN = {why: {"reserved_bytes": f"{why}; equals used_bytes"} for why in (NO_REPORT, OTHER_USER)}
+UnreportedKey = tuple[str, int, int, str]
+"""UUID of the GPU, pid, index of the GPU and reason."""
 NOT_LISTED = DeviceProcess(
     pid=0,
     gpu_uuid="",
@@ -41,24 +46,34 @@ NOT_LISTED = DeviceProcess(
 
 class UnreportedRows:
     """The rows of processes that only the driver reports, kept while the driver's row is the same object: the sources
-    hand on the row of before where nothing in it is different. Safe to use from several threads."""
+    hand on the row of before where nothing in it is different. Forgets what was not asked for lately, so that processes
+    which ended leave nothing behind. Safe to use from several threads."""
 
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, int, int, str], tuple[DeviceProcess, ProcessMemory]] = {}
-        """By process, index of its GPU and reason: the driver's row, and what was made of it. A newer row of the
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._since = clock()
+        self._known: dict[UnreportedKey, tuple[DeviceProcess, ProcessMemory]] = {}
+        """The driver's row, and what was made of it: those asked for in the period that runs. A newer row of the
         process takes the place of the one before."""
+        self._older: dict[UnreportedKey, tuple[DeviceProcess, ProcessMemory]] = {}
+        """Those of the period before."""
 
     def of(self, listed: DeviceProcess, gpu: int, why: str) -> "ProcessMemory":
         """One block, one thread. `why` is the reason."""
         key = listed.gpu_uuid, listed.pid, gpu, why
-        known = self._known.get(key)
-        if known is not None and known[0] is listed:
-            return known[1]
-        made = _unreported(listed.pid, gpu, listed, why)
-        if len(self._known) >= ROWS_KEPT_MAX:
-            self._known = {}  # replaced, so that a thread which looks into it is not disturbed
-        self._known[key] = listed, made
-        return made
+        self._forget()
+        known = self._known.get(key) or self._older.get(key)
+        if known is None or known[0] is not listed:
+            known = listed, _unreported(listed.pid, gpu, listed, why)
+        self._known[key] = known
+        return known[1]
+
+    def _forget(self) -> None:
+        """Begins a new period where the one that runs is over, or holds too much."""
+        now = self._clock()
+        if now - self._since > UNUSED_SECONDS_MAX or len(self._known) >= ROWS_KEPT_MAX:
+            # replaced, so that a thread which looks into them is not disturbed
+            self._older, self._known, self._since = self._known, {}, now
 
 
 class ProcessMemory(Struct, frozen=True, kw_only=True):

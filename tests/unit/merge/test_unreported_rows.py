@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from blackbox.merge import merge
+from blackbox.merge.identity_cache import UNUSED_SECONDS_MAX
 from blackbox.merge.process_memory import NO_REPORT, OTHER_USER, UnreportedRows
 from blackbox.model.codec import to_json
 from blackbox.model.parts import DeviceProcess
@@ -54,6 +55,18 @@ def test_what_is_kept_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, listed = UnreportedRows(), [process(pid) for pid in range(20)]
     assert [rows.of(row, 0, NO_REPORT).process.pid for row in listed] == list(range(20))
     assert len(rows._known) <= 4
+    assert len(rows._older) <= 4  # pyright: ignore[reportPrivateUsage]
+
+
+def test_a_process_that_ended_leaves_nothing_behind() -> None:
+    now = 100.0
+    rows, ended, lives = UnreportedRows(lambda: now), process(7), process(8)
+    gone = rows.of(ended, 0, NO_REPORT)
+    first = rows.of(lives, 0, NO_REPORT)
+    for _ in range(3):
+        now += UNUSED_SECONDS_MAX + 1.0
+        assert rows.of(lives, 0, NO_REPORT) is first, "kept although samples are further apart than a period"
+    assert rows.of(ended, 0, NO_REPORT) is not gone
 
 
 def test_several_threads_may_ask() -> None:

@@ -1,0 +1,62 @@
+"""What the C library keeps of freed memory, in a process of its own: here others allocate."""
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+
+from blackbox import heap
+
+PROGRAM = """
+import ctypes, os
+from blackbox.heap import trimmer
+
+def resident_bytes():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+libc = ctypes.CDLL(None)
+libc.malloc.argtypes, libc.malloc.restype = (ctypes.c_size_t,), ctypes.c_void_p
+libc.free.argtypes, libc.free.restype = (ctypes.c_void_p,), None
+pieces = [libc.malloc(100_000) for _ in range(640)]
+for piece in pieces:
+    ctypes.memset(piece, 1, 100_000)
+last = libc.malloc(100)  # above them all, so that the heap's end cannot sink by itself
+for piece in pieces:
+    libc.free(piece)
+before = resident_bytes()
+trimmer()()
+print(before - resident_bytes())
+"""
+needs_trim = pytest.mark.skipif(heap.trimmer() is None, reason="this C library gives memory back in its own ways")
+
+
+@needs_trim
+def test_freed_pages_go_back_to_the_system() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 32_000_000, "of 64 million bytes that were written to and freed"
+
+
+def test_it_is_done_again_and_again_until_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    trims = 0
+
+    def trim() -> None:
+        nonlocal trims
+        trims += 1
+
+    async def run() -> None:
+        trimming = asyncio.create_task(heap.keep_trimmed(0.0))
+        while trims < 3:
+            await asyncio.sleep(0.001)
+        trimming.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await trimming
+
+    monkeypatch.setattr(heap, "trimmer", lambda: trim)
+    asyncio.run(run())
+
+
+def test_a_c_library_without_the_call_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heap, "trimmer", lambda: None)
+    asyncio.run(heap.keep_trimmed(0.0))
