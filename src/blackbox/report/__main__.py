@@ -15,7 +15,8 @@ from blackbox.recorder.storage.dump_files import DUMPS_DIRECTORY
 from blackbox.report import build_report, to_html, to_json
 from blackbox.report.page import policy_of
 from blackbox.report.viewed import newest, of_dump, of_event
-from blackbox.sources.isolation.reader import fail_in_one_line, limit_this_process
+from blackbox.sources.isolation.limits import limit_this_process
+from blackbox.sources.isolation.reader import fail_in_one_line
 
 MEMORY_BYTES_MAX = 2 << 30
 """Address space: minutes of a machine with 100,000 blocks take half of it."""

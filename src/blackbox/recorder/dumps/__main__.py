@@ -15,7 +15,8 @@ from blackbox.model.moment import Moment
 from blackbox.recorder.dumps.file import Dump
 from blackbox.recorder.dumps.played import LENGTH, MOMENT_BYTES_MAX
 from blackbox.recorder.storage.frames import to_bytes
-from blackbox.sources.isolation.reader import fail_in_one_line, limit_this_process
+from blackbox.sources.isolation.limits import limit_this_process
+from blackbox.sources.isolation.reader import fail_in_one_line
 
 
 def main() -> int:

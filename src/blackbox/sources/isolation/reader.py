@@ -8,19 +8,27 @@ import sys
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from blackbox.errors import FailureError
+from blackbox.sources.isolation.forked import can_fork, run_forked
 
 PROGRESS_SECONDS = 0.2
 """Between two looks at how far the child is."""
+LINE_CHARS_MAX = 300
+"""Of a reason why a file cannot be read, which may quote it."""
 PATIENCE = 5
 """The wall clock may run this much faster than the CPU's before the child is given up."""
 
 
 Progress = Callable[[int], None]
 """Is told, from time to time, how many bytes of a file were read; 0 where it is closed again, or not yet open."""
+
+
+Work = Callable[[Path, int], bytes]
+"""Reads a file within so many bytes of memory, told for messages. Raises `FailureError`, of one line."""
 
 
 class ReaderLimits(NamedTuple):
@@ -42,14 +50,18 @@ def read_in_child(
     arguments: Sequence[str] = (),
     given: bytes = b"",
     progress: Progress | None = None,
+    work: Work | None = None,
 ) -> bytes:
     """What `python -m module FILE MEMORY_BYTES CPU_SECONDS arguments...` writes, with `given` on its stdin.
 
-    `what` the file should be, for messages. Raises `FailureError`.
+    `what` the file should be, for messages. `work` is what that module does: where it is told, and this process can be
+    forked, a fork does it, which starts no second Python. Raises `FailureError`.
     """
     size = _size(path, limits.file_bytes_max)
     cpu_seconds = limits.cpu_seconds_base + size // limits.file_bytes_per_cpu_second
     memory_bytes = limits.memory_bytes_base + size * limits.memory_per_file_byte
+    if work is not None and can_fork():
+        return _read_in_fork(partial(work, path, memory_bytes), path, what, memory_bytes, cpu_seconds, progress)
     command = [sys.executable, "-P", "-m", module, path.absolute(), str(memory_bytes), str(cpu_seconds), *arguments]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as child:
@@ -59,9 +71,29 @@ def read_in_child(
             raise FailureError(f"{path}: not read within {cpu_seconds * PATIENCE} s") from None
         finally:
             child.kill()
-    if child.returncode < 0:
-        raise FailureError(f"{path}: {_ending(-child.returncode, what)}")
-    if child.returncode > 0:
+    return _answer(path, what, child.returncode, written, said)
+
+
+def _read_in_fork(
+    work: Callable[[], bytes], path: Path, what: str, memory_bytes: int, cpu_seconds: int, progress: Progress | None
+) -> bytes:
+    def tick(pid: int) -> None:
+        if progress is not None:
+            progress(_bytes_read(pid, path))
+
+    seconds = cpu_seconds * PATIENCE
+    try:
+        code, made = run_forked(work, memory_bytes, cpu_seconds, seconds, PROGRESS_SECONDS, tick)
+    except TimeoutError:
+        raise FailureError(f"{path}: not read within {seconds} s") from None
+    return _answer(path, what, code, made, made)
+
+
+def _answer(path: Path, what: str, code: int, written: bytes, said: bytes) -> bytes:
+    """What a child wrote that ended so. Raises `FailureError`."""
+    if code < 0:
+        raise FailureError(f"{path}: {_ending(-code, what)}")
+    if code > 0:
         raise FailureError(f"{path}: {_last_line(said)}")
     return written
 
@@ -90,13 +122,6 @@ def _bytes_read(pid: int, path: Path) -> int:
         first = Path(f"/proc/{pid}/fdinfo", opened.name).read_text().splitlines()[0]
         return int(first.removeprefix("pos:"))
     return 0
-
-
-def limit_this_process(memory_bytes: int, cpu_seconds: int) -> None:
-    """What the child does first."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
 
 
 @contextmanager
@@ -129,8 +154,13 @@ def _least(limit: int, before: int) -> int:
 
 def fail_in_one_line(reason: str) -> int:
     """What the child does where it cannot read the file; returns its exit code."""
-    print(" ".join(reason.split())[:300], file=sys.stderr)
+    print(one_line(reason), file=sys.stderr)
     return 1
+
+
+def one_line(reason: str) -> str:
+    """A reason as a line of a message."""
+    return " ".join(reason.split())[:LINE_CHARS_MAX]
 
 
 def require_file(path: Path) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from blackbox.sources.isolation.reader import fail_in_one_line, limit_this_process
+from blackbox.sources.isolation.limits import limit_this_process
+from blackbox.sources.isolation.reader import fail_in_one_line
 from blackbox.sources.jax_profile.contents import contents
 from blackbox.sources.jax_profile.pprof import PprofError, parse
 

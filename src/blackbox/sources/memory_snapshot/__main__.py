@@ -6,18 +6,18 @@ packed `Contents`, or the moments to play, to stdout; exit code 1 and one line o
 
 import gc
 import sys
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 import msgspec
 
 from blackbox.analysis.rules import NO_RULES, CategoryRules
-from blackbox.sources.isolation.reader import fail_in_one_line, limit_this_process
-from blackbox.sources.memory_snapshot.compiled import compiled_reader
-from blackbox.sources.memory_snapshot.contents import contents
-from blackbox.sources.memory_snapshot.entry_reader import PlainEntryReader
+from blackbox.errors import FailureError
+from blackbox.sources.isolation.limits import limit_this_process
+from blackbox.sources.isolation.reader import fail_in_one_line
+from blackbox.sources.memory_snapshot.packed import packed, packed_contents
 from blackbox.sources.memory_snapshot.parts import SnapshotParts
-from blackbox.sources.memory_snapshot.unpickle import snapshot_data
 
 
 def main() -> int:
@@ -26,22 +26,18 @@ def main() -> int:
     gc.disable()
     limit_this_process(memory_bytes, cpu_seconds)
     rules = sys.stdin.buffer.read()
+    known = msgspec.msgpack.decode(rules, type=CategoryRules) if rules else NO_RULES
     parts = cast(SnapshotParts, sys.argv[4])
     try:
-        with path.open("rb") as pickled:
-            told = snapshot_data(pickled, parts != "end", compiled_reader() or PlainEntryReader)
-        known = msgspec.msgpack.decode(rules, type=CategoryRules) if rules else NO_RULES
         if parts == "playback":
             from blackbox.sources.memory_snapshot.playback import packed_playback  # no report needs it
 
-            packed = packed_playback(told, known)
+            made = packed(partial(packed_playback, rules=known), True, path, memory_bytes)
         else:
-            packed = msgspec.msgpack.encode(contents(told, parts, known))
-    except MemoryError:
-        return fail_in_one_line(f"it would take more than {memory_bytes >> 20} MiB to read")
-    except Exception as error:  # a broken pickle may provoke any of them
-        return fail_in_one_line(f"not a memory snapshot of PyTorch: {error or type(error).__name__}")
-    sys.stdout.buffer.write(packed)
+            made = packed_contents(parts, known, path, memory_bytes)
+    except FailureError as error:
+        return fail_in_one_line(str(error))
+    sys.stdout.buffer.write(made)
     return 0
 
 

@@ -1,12 +1,14 @@
 """Has a snapshot file read by a child process, within limits."""
 
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from blackbox.analysis.rules import NO_RULES, CategoryRules
-from blackbox.sources.isolation.reader import Progress, ReaderLimits, read_in_child
+from blackbox.sources.isolation.reader import Progress, ReaderLimits, Work, read_in_child
 from blackbox.sources.memory_snapshot.contents import Contents
+from blackbox.sources.memory_snapshot.packed import packed_contents
 from blackbox.sources.memory_snapshot.parts import SnapshotParts
 
 FILE_BYTES_MAX = 1 << 30
@@ -32,11 +34,21 @@ def read(
 
     Raises `FailureError`; nothing in the file is executed, whatever it holds.
     """
-    return _decoder.decode(read_packed(path, parts, rules, progress))
+    return _decoder.decode(_packed(path, parts, rules, progress, partial(packed_contents, parts, rules)))
 
 
-def read_packed(path: Path, parts: SnapshotParts, rules: CategoryRules, progress: Progress | None = None) -> bytes:
+def read_packed(path: Path, parts: SnapshotParts, rules: CategoryRules) -> bytes:
     """The same as the child wrote it."""
+    return _packed(path, parts, rules)
+
+
+def _packed(
+    path: Path,
+    parts: SnapshotParts,
+    rules: CategoryRules,
+    progress: Progress | None = None,
+    work: Work | None = None,
+) -> bytes:
     given = msgspec.msgpack.encode(rules) if rules.names else b""
     module, what = "blackbox.sources.memory_snapshot", "a memory snapshot of PyTorch"
-    return read_in_child(path, module, what, _LIMITS, [parts], given, progress)
+    return read_in_child(path, module, what, _LIMITS, [parts], given, progress, work)
