@@ -140,7 +140,9 @@ def test_a_program_does_not_notice(python: Path, tmp_path: Path, server: AgentSe
 
 
 def test_forks_under_the_agent_are_silent(python: Path, tmp_path: Path, server: AgentServer) -> None:
-    work = "while not done(): time.sleep(.01)\nfor _ in range(50):\n  os.fork() or os._exit(0)\n  os.wait()"
+    patient = f"sys.modules['blackbox.agent.runtime'].FORK_STOP_SECONDS_MAX = {PATIENCE_SECONDS}"
+    forks = "for _ in range(50):\n  os.fork() or os._exit(0)\n  os.wait()"
+    work = f"while not done(): time.sleep(.01)\n{patient}\n{forks}"
     with running(python, tmp_path, work) as target:
         assert ask(target.pid, "attach", server).kind == "connected"
         until(lambda: len(list(Path(f"/proc/{target.pid}/task").iterdir())) == 2)

@@ -8,10 +8,11 @@ import os
 import re
 import signal
 import sys
-from argparse import Action, ArgumentError, ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import Action, ArgumentError, ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import Any, NamedTuple, NoReturn, Protocol, cast
 
+from blackbox.cli.common.paragraphs import HelpFormatter, say
 from blackbox.errors import FailureError, UsageError
 
 EXIT_FAILURE = 1
@@ -20,13 +21,18 @@ EXIT_INTERRUPTED = 128 + signal.SIGINT
 EXIT_BROKEN_PIPE = 128 + signal.SIGPIPE
 
 WELCOME = """\
-Blackbox, the flight recorder for GPU memory: who holds it, what for, and what happened before it ran out.
+Blackbox, the flight recorder for GPU memory: who holds it, what for, and what
+happened before it ran out.
 
-  blackbox serve                      watch this machine's GPUs (--demo: a simulated machine, no GPU needed)
-  blackbox stat                       who holds the memory now; 'blackbox top' follows it live
-  blackbox run -- python train.py     run a program so that its blocks, stacks and failures are recorded
+  blackbox serve                   watch this machine's GPUs
+                                   (--demo: a simulated one, without a GPU)
+  blackbox stat                    who holds the memory now
+                                   ('blackbox top' follows it live)
+  blackbox run -- python train.py  run a program so that its blocks, stacks and
+                                   failures are recorded
 
-All commands: blackbox --help. What works on this machine, and what does not: blackbox doctor"""
+All commands: blackbox --help
+What works on this machine, and what does not: blackbox doctor"""
 REST = "program"
 """The argument of 'run' that holds a list by itself: the program and its arguments."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -119,7 +125,7 @@ def command_parser(command: Command) -> ArgumentParser:
 def _configure(parser: ArgumentParser, module: CommandModule) -> None:
     """Gives a command's parser what all commands have, and its own arguments."""
     parser.description = (cast(Any, module).__doc__ or "").strip()
-    parser.formatter_class = RawDescriptionHelpFormatter
+    parser.formatter_class = HelpFormatter
     _add_version(parser)
     parser.add_argument("--log-level", choices=LOG_LEVELS, help="least to log on stderr (default: info)")
     module.configure(parser)
@@ -190,7 +196,7 @@ def _load(command: Command) -> CommandModule:
 
 
 def _fail(prog: str, error: Exception, code: int) -> int:
-    print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)
+    say(f"{prog}: {' '.join(str(error).split())}", sys.stderr)
     return code
 
 
@@ -200,7 +206,7 @@ def _fail_unexpectedly(prog: str, argv: Sequence[str], error: Exception) -> int:
 
         traceback.print_exception(error)
     text = f"{prog}: fault in Blackbox: {type(error).__name__}: {error} (--log-level debug tells where)"
-    print(" ".join(text.split()), file=sys.stderr)
+    say(" ".join(text.split()), sys.stderr)
     return EXIT_FAILURE
 
 
@@ -236,4 +242,4 @@ class _Version(Action):
 
 
 def _add_version(parser: ArgumentParser) -> None:
-    parser.add_argument("-V", "--version", action=_Version, nargs=0, help="print the version and leave")
+    parser.add_argument("-V", "--version", action=_Version, nargs=0, help="print the version and exit")

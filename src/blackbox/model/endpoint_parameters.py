@@ -71,6 +71,8 @@ VERSION = Parameter(
     help="`version` of an answer already at hand: blocks of a process that are the same as there are left out.",
     values=TEXT,
 )
+HISTORY_SECONDS = 3600.0
+"""Range of a history without a start: as far as the full rate reaches."""
 FROM = time_parameter("from", "Start; an hour before the end when absent.")
 TO = time_parameter("to", "End; now when absent.")
 PID = Parameter(name="pid", help="One process, or one engine.", values=whole(0, PID_MAX))

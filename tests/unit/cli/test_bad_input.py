@@ -77,7 +77,7 @@ CASES: tuple[tuple[list[str], int], ...] = (
     (["report", "--minutes", "0"], USAGE),
     (["report", "--from", "someday"], USAGE),
     (["report", "--from", "5m", "--minutes", "3"], USAGE),
-    (["report", "--from", "5m", "--to", "6m", "--url", DEAD], FAILURE),
+    (["report", "--from", "6m", "--to", "5m", "--url", DEAD], FAILURE),
     (["report", "junk.bbdump", "--from", "5m"], USAGE),
     (["dump", "--minutes", "-1"], USAGE),
     (["dump", "--to", "nan"], USAGE),

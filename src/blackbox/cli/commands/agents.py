@@ -4,11 +4,13 @@ Beside them: the recording, the inference engines found, and the sources that fa
 tells as JSON ('GET /vram/coverage').
 """
 
+import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from blackbox.cli.common import query_arguments, server_arguments
+from blackbox.cli.common.paragraphs import say
 
 if TYPE_CHECKING:
     from blackbox.model.about import ProcessCoverage
@@ -41,7 +43,8 @@ def run(arguments: Namespace) -> int:
         recording = "empty" if reach is None else _since(*reach)
     except StatusError as error:
         recording = f"none: {error}"
-    print("\n".join(lines(newest, answer(body, Coverage).processes, recording)))
+    for line in lines(newest, answer(body, Coverage).processes, recording):
+        say(line, sys.stdout, hang=2)
     return 0
 
 

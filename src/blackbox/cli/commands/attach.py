@@ -10,6 +10,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 
 from blackbox.cli.common import attaching, server_arguments
+from blackbox.cli.common.paragraphs import say
 from blackbox.errors import UsageError
 from blackbox.injection import handover
 from blackbox.injection.objections import OTHER_WAYS, Objection, Refused, objections
@@ -61,9 +62,9 @@ def _all_gpu(arguments: Namespace, wait: float) -> int:
             left_alone += against[:1]
             chosen += [] if against else [one]
     for refused in left_alone:
-        print(f"left alone: {refused.sentence}", file=sys.stderr)
+        say(f"left alone: {refused.sentence}", sys.stderr)
     if not chosen:
-        print("no program on a GPU can be attached to", file=sys.stderr)
+        say("no program on a GPU can be attached to", sys.stderr)
         return Objection.NO_FRAMEWORK.exit_code
     if arguments.dry_run:
         print("\n\n".join(attaching.describe(program, ()) for program in chosen))
@@ -94,22 +95,25 @@ def _what_will_be_done(chosen: list[Program]) -> list[str]:
 def _attach(program: Program, socket: str, wait: float) -> int:
     if not attaching.still_the_same(program):
         return _refused(Refused(Objection.GONE, Objection.GONE.sentence(pid=program.pid)))
-    print(f"asked process {program.pid}; it is in when the program next runs Python", file=sys.stderr)
+    say(f"asked process {program.pid}; it is in when the program next runs Python", sys.stderr)
     outcome = handover.ask(program, "attach", socket, wait)
     if outcome.kind not in ("connected", "attached"):
         return _refused(attaching.failed(program, outcome.kind, outcome.details, wait))
     took = f"after {outcome.seconds:.1f} s, the program was not stopped"
     if not outcome.details:
-        print(f"process {program.pid}: the agent is in ({took}), and waits: what is loaded there uses no GPU")
+        say(f"process {program.pid}: the agent is in ({took}), and waits: what is loaded there uses no GPU", sys.stdout)
     elif outcome.kind == "attached":
-        print(f"process {program.pid}: the agent is in ({took}), but has not reached the server at {socket} yet")
+        say(
+            f"process {program.pid}: the agent is in ({took}), but has not reached the server at {socket} yet",
+            sys.stdout,
+        )
     else:
-        print(f"process {program.pid}: the agent is in ({took}) and reports {outcome.details} to {socket}")
-        print("Seen from now on: the allocator's blocks and totals, purposes of tensors, KV pages.")
-    print(NOT_SEEN)
+        say(f"process {program.pid}: the agent is in ({took}) and reports {outcome.details} to {socket}", sys.stdout)
+        say("Seen from now on: the allocator's blocks and totals, purposes of tensors, KV pages.", sys.stdout)
+    say(NOT_SEEN, sys.stdout)
     return 0
 
 
 def _refused(refused: Refused) -> int:
-    print(f"blackbox attach: {refused.sentence}\n{OTHER_WAYS}", file=sys.stderr)
+    say(f"blackbox attach: {refused.sentence}\n{OTHER_WAYS}", sys.stderr)
     return refused.objection.exit_code

@@ -4,10 +4,12 @@ Exit code 1 when something fails: no driver, no GPU, a port taken by another pro
 """
 
 import os
+import sys
 import time
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
+from blackbox.cli.common.paragraphs import say
 from blackbox.cli.common.settings_options import add_config_flag
 
 if TYPE_CHECKING:
@@ -48,7 +50,10 @@ def run(arguments: Namespace) -> int:
     code = 0
     for finding in examine(machine):
         code |= finding.level == "fail"
-        print(msgspec.json.encode(finding).decode() if arguments.json else _lines(finding), flush=True)
+        if arguments.json:
+            print(msgspec.json.encode(finding).decode(), flush=True)
+        else:
+            _say(finding)
     return code
 
 
@@ -68,6 +73,7 @@ def sample_driver(vendor: "Vendor") -> "Sample":
         source.close()
 
 
-def _lines(finding: "Finding") -> str:
-    line = f"{finding.level:<4} {finding.subject:<10} {finding.text}"
-    return line if finding.remedy is None else f"{line}\n{REMEDY_INDENT}-> {finding.remedy}"
+def _say(finding: "Finding") -> None:
+    say(f"{finding.level:<4} {finding.subject:<10} {finding.text}", sys.stdout, hang=len(REMEDY_INDENT))
+    if finding.remedy is not None:
+        say(f"{REMEDY_INDENT}-> {finding.remedy}", sys.stdout, hang=len("-> "))

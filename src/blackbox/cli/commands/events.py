@@ -7,7 +7,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from blackbox.cli.common import query_arguments, server_arguments
+from blackbox.cli.common import query_arguments, range_arguments, server_arguments
 from blackbox.cli.common.screen import Screen, screen_of
 
 if TYPE_CHECKING:
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 def configure(parser: ArgumentParser) -> None:
     """What to print, and whom to ask."""
     parser.epilog = query_arguments.TIMES
-    parser.add_argument("--from", "--since", dest="since", metavar="TIME", help="not before")
-    parser.add_argument("--to", "--until", dest="until", metavar="TIME", help="not after")
+    range_arguments.add_end_flags(parser, "not before", "not after")
     parser.add_argument("--kind", action="append", metavar="KIND", help="these kinds only, such as oom or xid")
     parser.add_argument("--gpu", metavar="GPU", help="one GPU only: its index or UUID")
     parser.add_argument("--follow", action="store_true", help="go on with every event from now on, until interrupted")
@@ -32,6 +31,7 @@ def run(arguments: Namespace) -> int:
     from blackbox.client.queries import answer, events
     from blackbox.model.query import EventList
 
+    range_arguments.told_ends(arguments)
     since = query_arguments.time_text("--from", arguments.since)
     until = query_arguments.time_text("--to", arguments.until)
     body = query_arguments.ask(arguments, events(since, until, arguments.kind, arguments.limit, gpu=arguments.gpu))

@@ -11,15 +11,13 @@ examples:
 """
 
 import sys
-import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
-from blackbox.cli.common import output, parsers, progress, recording_arguments
+from blackbox.cli.common import output, parsers, progress, range_arguments, recording_arguments
 from blackbox.cli.common.query_arguments import TIMES
-from blackbox.errors import UsageError
 
 if TYPE_CHECKING:
     from blackbox.recorder import Recording
@@ -29,7 +27,7 @@ FORMATS = ("csv", "jsonl", "parquet")
 SUBJECTS = ("series", "events")
 STEPS = ("auto", "full")
 STDOUT = "-"
-AN_HOUR_AGO = "-1h"
+HOUR_SECONDS = 3600.0
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -37,8 +35,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.epilog = TIMES
     parser.add_argument("--format", choices=FORMATS, help="default: by the name of the file, else csv")
     parser.add_argument("--what", choices=SUBJECTS, default="series", help="numbers over time, or events")
-    parser.add_argument("--from", "--since", dest="since", metavar="TIME", help="start (default: an hour ago)")
-    parser.add_argument("--to", "--until", dest="until", metavar="TIME", help="end (default: now)")
+    range_arguments.add_end_flags(parser, "start (default: an hour ago)", "end (default: now)")
     parser.add_argument("--step", choices=STEPS, default="auto", help="full: every recorded sample is a row")
     parser.add_argument("-o", "--output", metavar="FILE", default=STDOUT, help="default: stdout")
     recording_arguments.add_recording_flags(parser)
@@ -46,7 +43,7 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Writes the rows; tells on stderr how many."""
-    since, until = _range(arguments.since, arguments.until)
+    since, until = range_arguments.ends_or(arguments, HOUR_SECONDS)
     directory = recording_arguments.directory(arguments)
     format_name = arguments.format or _format_of(arguments.output)
     with recording_arguments.opened(directory, recording_arguments.RANGE_CPU_SECONDS_MAX) as recording:
@@ -82,14 +79,6 @@ def _write(
     if recording.damaged:
         print(f"blackbox: {recording.damaged} damaged records were skipped", file=sys.stderr)
     return count
-
-
-def _range(since: str | None, until: str | None) -> tuple[float, float]:
-    start = parsers.named("--from", parsers.time_seconds, since or AN_HOUR_AGO)
-    end = time.time() if until is None else parsers.named("--to", parsers.time_seconds, until)
-    if start >= end:
-        raise UsageError("--from must be before --to")
-    return start, end
 
 
 def _format_of(output: str) -> str:

@@ -9,10 +9,11 @@ examples:
 """
 
 import importlib
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace
 from typing import Any, cast
 
 from blackbox.cli import Command, CommandModule
+from blackbox.cli.common.paragraphs import HelpFormatter
 
 ACTIONS = (
     Command("init", "blackbox.cli.commands.fleet_init", "make the tables, or upgrade them"),
@@ -34,7 +35,7 @@ def configure(parser: ArgumentParser) -> None:
         module = _load(action)
         sub = actions.add_parser(action.name, help=action.help, allow_abbrev=False)
         sub.description = (cast(Any, module).__doc__ or "").strip()
-        sub.formatter_class = RawDescriptionHelpFormatter
+        sub.formatter_class = HelpFormatter
         module.configure(sub)
 
 

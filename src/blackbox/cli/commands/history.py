@@ -7,7 +7,7 @@ In JSON each point is [start of the step, least, mean, largest]; a gap in the re
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from blackbox.cli.common import query_arguments, server_arguments
+from blackbox.cli.common import query_arguments, range_arguments, server_arguments
 from blackbox.cli.common.screen import Screen, screen_of
 from blackbox.errors import FailureError
 
@@ -23,8 +23,7 @@ PIDS_SHOWN_MAX = 20
 def configure(parser: ArgumentParser) -> None:
     """What to print, and whom to ask."""
     parser.epilog = query_arguments.TIMES
-    parser.add_argument("--from", dest="since", metavar="TIME", help="start (default: an hour before the end)")
-    parser.add_argument("--to", dest="until", metavar="TIME", help="end (default: now)")
+    range_arguments.add_end_flags(parser, "start (default: an hour before the end)", "end (default: now)")
     parser.add_argument("--points", metavar="COUNT", help="most points per series (default: 300)")
     query_arguments.add_series_flags(parser)
     query_arguments.add_json_flag(parser)
@@ -36,9 +35,12 @@ def run(arguments: Namespace) -> int:
     """Prints the answer."""
     from blackbox.client.queries import history
 
+    range_arguments.told_ends(arguments)
     since = query_arguments.time_text("--from", arguments.since)
     until = query_arguments.time_text("--to", arguments.until)
     screen = screen_of(arguments)
+    if screen is not None and since is None and until is None:
+        since = _where_it_begins(arguments)
     points = arguments.points if screen is None else arguments.points or POINTS_ON_SCREEN
     query = history(since, until, arguments.gpu, arguments.pid, arguments.metric, points)
     body = query_arguments.ask(arguments, query)
@@ -49,6 +51,17 @@ def run(arguments: Namespace) -> int:
     else:
         _show(arguments, body, screen)
     return 0
+
+
+def _where_it_begins(arguments: Namespace) -> str | None:
+    """The begin of a recording that is younger than what is shown of it by default: on a screen of an hour, the first
+    minute is one cell. None for an older one."""
+    from blackbox.model.endpoint_parameters import HISTORY_SECONDS
+
+    reach = query_arguments.reach(arguments)
+    if reach is None or reach[1] - reach[0] >= HISTORY_SECONDS or reach[1] <= reach[0]:
+        return None
+    return f"{reach[0]:.3f}"
 
 
 def _show(arguments: Namespace, body: bytes, screen: Screen) -> None:

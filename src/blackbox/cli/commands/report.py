@@ -25,6 +25,7 @@ from blackbox.cli.common import (
     server_arguments,
     snapshot_arguments,
 )
+from blackbox.cli.common.paragraphs import say
 from blackbox.cli.common.query_arguments import TIMES
 from blackbox.cli.common.range_arguments import ChosenRange
 from blackbox.errors import FailureError, UsageError
@@ -84,11 +85,11 @@ def run(arguments: Namespace) -> int:
     if arguments.output == STDOUT:
         sys.stdout.buffer.write(to_html(report))
         return 0
-    print(to_text(report), end="")
+    say(to_text(report).rstrip("\n"), sys.stdout, hang=2)
     if _writes_page(arguments):
         path = parsers.path(arguments.output) if arguments.output else Path(_page_name(arguments.what))
         output.write_page(path, to_html(report))
-        print(f"\nThe whole of it: {path}")
+        say(f"\nThe whole of it: {path}", sys.stdout)
     return 0
 
 

@@ -19,7 +19,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--extras", metavar="NAMES", help=f"what costs more, separated by commas: {', '.join(launch.EXTRAS)}"
     )
-    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing, at a terminal neither")
+    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing, not even at a terminal")
     parser.add_argument("--ncu", action="store_true", help="under Nsight Compute, which counts in every kernel (slow)")
     parser.add_argument(
         "--attach",

@@ -15,6 +15,7 @@ from blackbox.agent.settings import read_settings
 from blackbox.cli.common import server_arguments
 from blackbox.cli.common.agent_socket import listens
 from blackbox.cli.common.child import EXIT_SIGNAL_BASE, run_to_end
+from blackbox.cli.common.paragraphs import say
 from blackbox.client import Client, ClientError
 from blackbox.errors import BlackboxError
 from blackbox.model.query import History, NumberedEvent
@@ -24,6 +25,7 @@ from blackbox.terminal.figures import clock, plural, span
 from blackbox.wire.address import agent_paths
 
 FAILURES = ("oom", "crash")
+SIMULATED = "the server that answers is a demo: it shows a simulated machine, and sees no program of this one"
 NO_SERVER = "no server listens, so nothing is recorded; 'blackbox serve' in another terminal records from then on"
 
 
@@ -47,7 +49,7 @@ def run(program: Sequence[str], environ: Mapping[str, str]) -> int:
     except OSError as error:
         _say(f"{program[0]}: {error.strerror}")
         return launch.EXIT_NOT_FOUND if isinstance(error, FileNotFoundError) else launch.EXIT_NOT_EXECUTABLE
-    if found.client is not None:
+    if found.client is not None and not (found.snapshot is not None and found.snapshot.simulated):
         _say(_last_line(found.client, ended.pid, began, environ))
     return ended.code if ended.code >= 0 else _end_by(-ended.code)
 
@@ -59,9 +61,9 @@ def first_line(found: Listening, environ: Mapping[str, str]) -> str:
             return "a server listens to the program; it does not answer questions here, so what it sees is not told"
         return NO_SERVER
     gpus = sum(gpu.parent_uuid is None for gpu in found.snapshot.gpus)
-    sees = f"a server listens and sees {plural(gpus, 'GPU')}" + (
-        " (DEMO: simulated)" if found.snapshot.simulated else ""
-    )
+    sees = f"a server listens and sees {plural(gpus, 'GPU')}"
+    if found.snapshot.simulated:
+        return f"{SIMULATED}; 'blackbox serve' records"
     if is_off(environ):
         return f"{sees}; BLACKBOX_AGENT keeps the agent out, so it is told what the driver tells, and no more"
     if not found.agents:
@@ -111,7 +113,7 @@ def _find(environ: Mapping[str, str]) -> Listening:
 
 
 def _say(text: str) -> None:
-    print(f"blackbox: {text}", file=sys.stderr, flush=True)
+    say(f"blackbox: {text}", sys.stderr)
 
 
 def _end_by(number: int) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from blackbox.cli.common import parsers, query_arguments, server_arguments
+from blackbox.cli.common.paragraphs import say
 from blackbox.cli.common.screen import Screen, screen_of
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def run(arguments: Namespace) -> int:
         try:
             code = _print(client, arguments, screen)
         except ClientError as error:
-            print(f"blackbox: {error}", file=sys.stderr)
+            say(f"blackbox: {error}", sys.stderr)
     return code
 
 
@@ -81,7 +82,7 @@ def _print(client: "Client", arguments: Namespace, screen: Screen | None) -> int
 
 
 def _no_gpu(reasons: Iterable[str]) -> int:
-    print(f"blackbox: no GPU found ({'; '.join(reasons)}); 'blackbox doctor' tells more", file=sys.stderr)
+    say(f"blackbox: no GPU found ({'; '.join(reasons)}); 'blackbox doctor' tells more", sys.stderr)
     return 1
 
 

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from blackbox.cli.common import parsers, query_arguments
+from blackbox.cli.common import parsers, query_arguments, range_arguments
 from blackbox.errors import UsageError
 
 if TYPE_CHECKING:
@@ -66,10 +66,8 @@ def add_question_flags(parser: ArgumentParser, limit: int, of: str) -> None:
 def add_range_flags(parser: ArgumentParser, since: str) -> None:
     """Adds the flags of a range that begins `since` by default."""
     parser.epilog = query_arguments.TIMES
-    parser.add_argument(
-        "--from", "--since", dest="since", metavar="TIME", default=since, help=f"start (default: {since} ago)"
-    )
-    parser.add_argument("--to", "--until", dest="until", metavar="TIME", default="now", help="end (default: now)")
+    range_arguments.add_end_flags(parser, f"start (default: {since} ago)", "end (default: now)")
+    parser.set_defaults(since=since, until="now")
 
 
 def add_by_flag(parser: ArgumentParser) -> None:
@@ -87,10 +85,9 @@ def add_by_flag(parser: ArgumentParser) -> None:
 
 def range_seconds(arguments: Namespace) -> tuple[float, float]:
     """Start and end of the range. Raises `UsageError`."""
-    since = parsers.named("--from", parsers.time_seconds, arguments.since)
-    until = parsers.named("--to", parsers.time_seconds, arguments.until)
-    if since >= until:
-        raise UsageError("the range ends before it begins")
+    since, until = range_arguments.told_ends(arguments)
+    assert since is not None
+    assert until is not None
     return since, until
 
 

@@ -1,5 +1,6 @@
 """The arguments of commands that query the recording of a server, and how they ask and print."""
 
+import re
 import sys
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ NOW_TEXT = "-0.001"
 SMALLEST_AGO_SECONDS = 0.001
 """Of what was less long ago: it is now."""
 BAD_REQUEST = 400
+_SERVER_TIME = re.compile(r"\b[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z")
 
 
 def add_json_flag(parser: ArgumentParser) -> None:
@@ -75,9 +77,18 @@ def ask(arguments: Namespace, query: "Query") -> bytes:
     except UnreachableError as error:
         raise server_arguments.with_hint(error) from None
     except StatusError as error:
+        text = in_local_time(str(error))
         if error.status == BAD_REQUEST:
-            raise UsageError(str(error)) from None
-        raise
+            raise UsageError(text) from None
+        raise StatusError(text, error.status, error.retry_after_seconds) from None
+
+
+def in_local_time(text: str) -> str:
+    """What a server says, which does not know where its readers are, with its times as they are here."""
+    from blackbox.model.text import rfc3339_seconds
+    from blackbox.model.times import local_text
+
+    return _SERVER_TIME.sub(lambda match: local_text(rfc3339_seconds(match[0])), text)
 
 
 def reach(arguments: Namespace) -> tuple[float, float] | None:

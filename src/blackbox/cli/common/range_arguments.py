@@ -1,4 +1,4 @@
-"""The arguments that choose a range of a recording: its ends, or how many minutes."""
+"""The arguments that choose a range of time: its ends, or how many minutes."""
 
 from argparse import ArgumentParser, Namespace
 from typing import NamedTuple
@@ -28,26 +28,54 @@ class ChosenRange(NamedTuple):
     def ends(self, until: float) -> tuple[float, float]:
         """Both ends, `until` being the later where none was named. Raises `UsageError` where nothing lies between."""
         end = until if self.until is None else self.until
-        start = end - self.seconds if self.since is None else self.since
-        if start >= end:
-            raise UsageError("--from must be before --to")
-        return start, end
+        return in_order(end - self.seconds if self.since is None else self.since, end)
+
+
+def add_end_flags(parser: ArgumentParser, since: str, until: str, of: str = "") -> None:
+    """Adds `--from` and `--to`, with what each says; `of` is put before it. The flags' older names stay."""
+    parser.add_argument("--from", "--since", dest="since", metavar="TIME", help=f"{of}{since}")
+    parser.add_argument("--to", "--until", dest="until", metavar="TIME", help=f"{of}{until}")
 
 
 def add_range_flags(parser: ArgumentParser, of: str = "") -> None:
     """Adds `--from`, `--to` and `--minutes`; `of` is put before what each says."""
-    parser.add_argument("--from", dest="since", metavar="TIME", help=f"{of}not before")
-    parser.add_argument("--to", dest="until", metavar="TIME", help=f"{of}not after")
+    add_end_flags(parser, "not before", "not after", of)
     parser.add_argument("--minutes", metavar="N", help=f"{of}how many minutes, where --from is not given ({MINUTES})")
+
+
+def told_ends(arguments: Namespace) -> tuple[float | None, float | None]:
+    """The ends that were named, in Unix seconds. Raises `UsageError`, also where nothing lies between both."""
+    since, until = (
+        None if text is None else parsers.named(flag, parsers.time_seconds, text)
+        for flag, text in (("--from", arguments.since), ("--to", arguments.until))
+    )
+    if since is not None and until is not None:
+        in_order(since, until)
+    return since, until
 
 
 def chosen_range(arguments: Namespace) -> ChosenRange:
     """What the flags say. Raises `UsageError`."""
     if arguments.since is not None and arguments.minutes is not None:
         raise UsageError("--from and --minutes both say where the range begins: one of them is enough")
-    since, until = (
-        None if text is None else parsers.named(flag, parsers.time_seconds, text)
-        for flag, text in (("--from", arguments.since), ("--to", arguments.until))
-    )
+    since, until = told_ends(arguments)
     minutes = parsers.named("--minutes", parsers.count, arguments.minutes or MINUTES)
     return ChosenRange(since, until, minutes * SECONDS_PER_MINUTE)
+
+
+def ends_or(arguments: Namespace, seconds: float) -> tuple[float, float]:
+    """Both ends: by default now, and so many seconds before. Raises `UsageError`."""
+    import time
+
+    since, until = told_ends(arguments)
+    now = time.time()
+    return in_order(now - seconds if since is None else since, now if until is None else until)
+
+
+def in_order(since: float, until: float) -> tuple[float, float]:
+    """Both. Raises `UsageError` where nothing lies between."""
+    if since >= until:
+        from blackbox.model.times import local_text
+
+        raise UsageError(f"--from ({local_text(since)}) must be before --to ({local_text(until)})")
+    return since, until

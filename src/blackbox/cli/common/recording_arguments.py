@@ -46,7 +46,7 @@ def directory(arguments: Namespace, environ: Mapping[str, str] = os.environ) -> 
     except OSError as error:
         raise FailureError(f"{found}: {error.strerror}") from None
     if not present:
-        raise FailureError(f"{found}: no such directory; nothing was recorded there")
+        raise FailureError(f"{found}: no such directory; nothing was recorded there{_of_the_demo(found)}")
     return found
 
 
@@ -77,5 +77,14 @@ def span(recording: "Recording", where: Path) -> tuple[float, float]:
     """First and last time recorded. Raises `FailureError` where nothing is."""
     found = recording.span()
     if found is None:
-        raise FailureError(f"{where}: nothing is recorded there; 'blackbox serve' records")
+        hint = _of_the_demo(where) or "; 'blackbox serve' records"
+        raise FailureError(f"{where}: nothing is recorded there{hint}")
     return found
+
+
+def _of_the_demo(directory: Path) -> str:
+    """A hint, where a demo recorded beside it."""
+    from blackbox.recorder.storage.directory import DEMO_DIRECTORY
+
+    demo = directory / DEMO_DIRECTORY
+    return f"; what 'serve --demo' recorded is in {demo}: --demo" if demo.is_dir() else ""

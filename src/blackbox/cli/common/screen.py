@@ -7,12 +7,12 @@ from argparse import Namespace
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from blackbox.cli.common.paragraphs import WIDTH_MAX, WIDTH_MIN
+
 if TYPE_CHECKING:
     from blackbox.terminal.colour_depth import Depth
     from blackbox.terminal.layout import TextLine
 
-WIDTH_MIN, WIDTH_MAX = 40, 160
-"""Narrower ones are written on all the same, wider ones not to their end: eyes lose the line."""
 HEIGHT_MIN = 24
 """Of the smallest terminal that is common; a smaller one scrolls."""
 HOME_AND_CLEAR = "\033[H\033[J"

@@ -9,6 +9,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from blackbox.cli.common.paragraphs import say
 from blackbox.cli.common.settings_options import add_config_flag
 from blackbox.errors import FailureError
 
@@ -93,4 +94,4 @@ def with_hint(error: FailureError) -> FailureError:
 
 def print_loss(loss: "Loss") -> None:
     """Reports a lost connection on stderr."""
-    print(f"blackbox: {loss.error}; trying again in {loss.retry_in_seconds:g} s", file=sys.stderr)
+    say(f"blackbox: {loss.error}; trying again in {loss.retry_in_seconds:g} s", sys.stderr)

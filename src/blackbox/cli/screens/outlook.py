@@ -8,7 +8,7 @@ from blackbox.model.text import size
 from blackbox.model.times import local_text
 from blackbox.terminal.bar import meter
 from blackbox.terminal.figures import about, clock, per_minute, span
-from blackbox.terminal.layout import EMPTY, Fragment, TextLine, fit, wrapped
+from blackbox.terminal.layout import EMPTY, Fragment, TextLine, fit, width_of, wrapped
 from blackbox.terminal.ledger import process_label
 from blackbox.terminal.looks import palette
 from blackbox.terminal.verdict import ALARM_SECONDS_MAX
@@ -35,10 +35,17 @@ def lines(forecast: Forecast, labels: Mapping[str, str], screen: Screen) -> Iter
     yield EMPTY
     rows = (*forecast.gpus, *forecast.processes)
     room = max(2, screen.height - 6 - 3 * len(forecast.advice))
-    for one in rows[:room]:
-        yield _row(one, labels, forecast.timestamp, screen)
-    if len(rows) > room:
-        yield (Fragment(f"  … {len(rows) - room} more: --json has all", words.soft),)
+    shown: list[TextLine] = []
+    count = 0
+    for one in rows:
+        found = tuple(_row(one, labels, forecast.timestamp, screen))
+        if shown and len(shown) + len(found) > room:
+            break
+        shown += found
+        count += 1
+    yield from shown
+    if len(rows) > count:
+        yield (Fragment(f"  … {len(rows) - count} more: --json has all", words.soft),)
     for advice in forecast.advice:
         yield EMPTY
         yield from ((Fragment(line),) for line in wrapped(advice.message, screen.width, 2))
@@ -51,28 +58,31 @@ def _where(one: Outlook, labels: Mapping[str, str]) -> str:
     return labels.get(one.gpu_uuid) or (one.gpu_uuid if one.gpu_uuid.startswith("MIG-") else f"GPU {one.gpu}")
 
 
-def _row(one: Outlook, labels: Mapping[str, str], now: float, screen: Screen) -> TextLine:
+def _row(one: Outlook, labels: Mapping[str, str], now: float, screen: Screen) -> Iterator[TextLine]:
+    """One line; a second where what lies ahead does not fit beside the rest."""
     words = palette(screen.depth)
     name = f"  {process_label(one.name, one.pid)}" if one.pid is not None else _where(one, labels)
     total = one.used_bytes + one.headroom_bytes
     share = one.used_bytes / total if total else 0.0
     used = f" {meter(share, METER_WIDTH)} {size(one.used_bytes):>9}, {size(one.headroom_bytes):>9} free  "
-    return (
-        Fragment(fit(name, NAME_WIDTH), words.strong if one.pid is None else words.soft),
-        Fragment(used),
-        *_ahead(one, now, screen, screen.width - NAME_WIDTH - len(used)),
-    )
+    known = (Fragment(fit(name, NAME_WIDTH), words.strong if one.pid is None else words.soft), Fragment(used))
+    ahead = _ahead(one, now, screen)
+    if width_of((*known, ahead)) <= screen.width:
+        yield (*known, ahead)
+        return
+    yield known
+    rest = wrapped(ahead.text, screen.width - NAME_WIDTH - 1, 2)
+    yield from ((Fragment(" " * (NAME_WIDTH + 1)), ahead._replace(text=line)) for line in rest)
 
 
-def _ahead(one: Outlook, now: float, screen: Screen, room: int) -> Iterator[Fragment]:
+def _ahead(one: Outlook, now: float, screen: Screen) -> Fragment:
     """When it is full, or how it goes."""
     words, rise = palette(screen.depth), one.evidence
     if one.full_in_seconds is not None:
         low, high = one.full_in_seconds_min, one.full_in_seconds_max
         between = "" if low is None or high is None else f" ({span(low)} to {span(high)})"
-        yield Fragment(fit(f"full in {about(one.full_in_seconds)}{between}", max(0, room)).rstrip(), words.alarm)
-    elif rise is not None:
+        return Fragment(f"full in {about(one.full_in_seconds)}{between}", words.alarm)
+    if rise is not None:
         since = f" since {clock(one.since, now)}" if one.since is not None else ""
-        yield Fragment(fit(f"{per_minute(rise.rate_bytes_per_second)}{since}", max(0, room)).rstrip(), words.warn)
-    else:
-        yield Fragment(fit("no trend", max(0, room)).rstrip(), words.soft)
+        return Fragment(f"{per_minute(rise.rate_bytes_per_second)}{since}", words.warn)
+    return Fragment("no trend", words.soft)

@@ -8,13 +8,15 @@ from blackbox.model.series import METRICS
 from blackbox.model.times import local_text
 from blackbox.terminal.bar import spark
 from blackbox.terminal.figures import ABSENT, GIB, span
-from blackbox.terminal.layout import EMPTY, Fragment, TextLine, fit
+from blackbox.terminal.layout import EMPTY, Fragment, TextLine, fit, wrapped
 from blackbox.terminal.ledger import process_label
 from blackbox.terminal.looks import palette
 
 NAME_WIDTH, FIGURE_WIDTH = 26, 8
 CURVE_MIN = 10
 """Cells of the narrowest curve."""
+LEGEND_LINES_MAX = 2
+"""On a terminal of 80 columns."""
 _UNITS: dict[str, tuple[str, float, int]] = {
     "bytes": ("GiB", GIB, 1),
     "percent": ("%", 1, 0),
@@ -42,14 +44,14 @@ def lines(
     title = f"{metric} in {unit}" if unit else metric
     yield (Fragment(title, words.strong), Fragment(f"  {local_text(history.from_)} to {local_text(history.to)}"))
     if not history.series:
-        yield (Fragment(_nothing(reach)),)
+        yield from ((Fragment(line),) for line in wrapped(_nothing(reach), screen.width))
         return
     yield (
         Fragment(
             f"{'':{NAME_WIDTH}} {'least':>{FIGURE_WIDTH}} {'mean':>{FIGURE_WIDTH}} {'most':>{FIGURE_WIDTH}}", words.soft
         ),
     )
-    room = max(1, screen.height - 6)
+    room = max(1, screen.height - 5 - LEGEND_LINES_MAX)
     rows = _in_order(history.series)
     shown = rows if len(rows) <= room else rows[: room - 1]
     for one in shown:
@@ -60,7 +62,7 @@ def lines(
     yield EMPTY
     seconds = (history.to - history.from_) / curve_width(screen)
     told = f"Each curve is from 0 to the most of its row, {span(max(1.0, seconds))} a cell; blank: not recorded"
-    yield (Fragment(fit(told, screen.width).rstrip(), words.soft),)
+    yield from ((Fragment(line, words.soft),) for line in wrapped(told, screen.width))
 
 
 def _in_order(series: Sequence[Series]) -> list[Series]:

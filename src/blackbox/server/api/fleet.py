@@ -13,8 +13,8 @@ from blackbox.model import fleet_endpoints as endpoints
 from blackbox.server.api.context import Context
 from blackbox.server.api.endpoint import handles
 from blackbox.server.http.answer import Answer, AnswerOrCoroutine, Viewer
-from blackbox.server.http.query import Query
-from blackbox.server.http.request import HTTPError, Request
+from blackbox.server.http.query import Query, in_order
+from blackbox.server.http.request import Request
 from blackbox.server.http.response import text, too_much_waits
 
 if TYPE_CHECKING:
@@ -136,9 +136,7 @@ def _range(query: Query) -> tuple[float, float]:
     now = time.time()
     until = _in_reach(query.time_or(endpoints.FLEET_UNTIL, now, now))
     since = _in_reach(query.time_or(endpoints.FLEET_SINCE, now, until - DAY_SECONDS))
-    if since >= until:
-        raise HTTPError(400, "the range ends before it begins")
-    return since, until
+    return in_order(since, until)
 
 
 def _in_reach(seconds: float) -> float:

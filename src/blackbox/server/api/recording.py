@@ -11,6 +11,7 @@ from blackbox.merge import merge
 from blackbox.merge.selection import devices_of
 from blackbox.model import endpoints
 from blackbox.model.codec import compress, to_json
+from blackbox.model.endpoint_parameters import HISTORY_SECONDS
 from blackbox.model.event_list import folded
 from blackbox.model.moment import Moment
 from blackbox.model.query import Aggregated, EventList
@@ -26,14 +27,12 @@ from blackbox.server.api.context import Context
 from blackbox.server.api.endpoint import handles
 from blackbox.server.http.answer import AnswerOrCoroutine, Viewer
 from blackbox.server.http.negotiation import WHOLE, accepted_encoding
-from blackbox.server.http.query import Query
+from blackbox.server.http.query import Query, in_order
 from blackbox.server.http.request import HTTPError, Request
 from blackbox.server.http.response import JSON, Fields, Response, text, too_much_waits, unavailable
 
 SMALL_BYTES = 64 * 1024
 """An answer up to this size is always given: the kernel takes it for the client."""
-HISTORY_SECONDS = 3600.0
-"""Range of a history without a start: as far as the full rate reaches."""
 FOLDED_EVENTS_MAX = 2000
 """The newest, that are looked at for those alike: some MB of JSON are read for the refusals among them."""
 NO_RECORDING = "this server keeps no recording: it runs with --no-record"
@@ -203,14 +202,7 @@ def _range(query: Query) -> tuple[float, float]:
     """Start and end of a question about a range of time."""
     now = time.time()
     to = query.time_or(endpoints.TO, now, now)
-    since = query.time_or(endpoints.FROM, now, max(0.0, to - HISTORY_SECONDS))
-    _require_order(since, to)
-    return since, to
-
-
-def _require_order(since: float, to: float) -> None:
-    if since >= to:
-        raise HTTPError(400, f"from ({since:.3f}) must be before to ({to:.3f})")
+    return in_order(query.time_or(endpoints.FROM, now, max(0.0, to - HISTORY_SECONDS)), to)
 
 
 def recorded_moment(recording: Recording, then: float | None, event: int | None, viewer: Viewer) -> Moment:

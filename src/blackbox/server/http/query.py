@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from blackbox.model.endpoint import Endpoint
 from blackbox.model.parameter import Parameter, TimeText
-from blackbox.model.text import did_you_mean
+from blackbox.model.text import did_you_mean, rfc3339
 from blackbox.model.times import unix_seconds
 from blackbox.server.http.request import HTTPError
 
@@ -70,3 +70,10 @@ def query_of(endpoint: Endpoint, given: tuple[tuple[str, str], ...]) -> Query:
             raise HTTPError(400, f"{name} is empty")
         values[name] = value
     return Query(values)
+
+
+def in_order(since: float, until: float) -> tuple[float, float]:
+    """Both ends of a range. Raises `HTTPError` where nothing lies between."""
+    if since >= until:
+        raise HTTPError(400, f"from ({rfc3339(since)}) must be before to ({rfc3339(until)})")
+    return since, until
