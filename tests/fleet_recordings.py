@@ -101,9 +101,14 @@ def _of_minute(minute: float, seen: Sequence[tuple[Moment, Sequence[Process]]]) 
             values = [value for process in mine if (value := _known(process, metric)) is not None]
             row[metric] = None if now is None else _known(now, metric)
             row[f"{metric}_min"] = min(values, default=None)
-            row[f"{metric}_mean"] = round(fmean(values)) if values else None
+            row[f"{metric}_mean"] = _stepped_mean(values) if values else None
             row[f"{metric}_max"] = max(values, default=None)
         yield row
+
+
+def _stepped_mean(values: Sequence[int]) -> int:
+    """To the next 64 KiB, and within the values."""
+    return sorted((min(values), round(fmean(values) / 65_536) * 65_536, max(values)))[1]
 
 
 def _key(process: Process) -> tuple[str, int, int]:

@@ -40,6 +40,9 @@ PROCESSES_MAX = 1000
 """Rows of processes in a machine's minute; the smallest of more are summed in the row of their GPU."""
 UNKNOWN_START = -1
 UNKNOWN_PID = -1
+MEAN_BYTES = 64 << 10
+"""Means of bytes are told in steps of this, the least that a driver hands out: more digits are noise, which no database
+packs. They never leave the least and the most, so what stands still stays exact."""
 HASH_DIGITS = 12
 """48 bits: of a million users two share a hash once in five hundred fleets."""
 
@@ -206,9 +209,17 @@ def _numbers(
     for key, (kind, _) in metrics.items():
         found[key] = None if row is None else _as(kind, known(row, key))
         statistics = numbers.get(key)
+        if statistics is not None and key.endswith("_bytes"):
+            statistics = _stepped(statistics)
         for place, suffix in enumerate(STATISTICS):
             found[f"{key}_{suffix}"] = None if statistics is None else _as(kind, statistics[place])
     return found
+
+
+def _stepped(statistics: Statistics) -> Statistics:
+    """With the mean in steps of `MEAN_BYTES`."""
+    least, mean, most = statistics
+    return least, min(max(round(mean / MEAN_BYTES) * MEAN_BYTES, least), most), most
 
 
 def _as(kind: str, value: float | None) -> float | None:

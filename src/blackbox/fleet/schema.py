@@ -123,7 +123,8 @@ def _statistics(key: str, kind: str, meaning: str) -> Iterator[TableColumn]:
     number = f"Nullable({kind})"
     yield TableColumn(key, number, f"{meaning} In the minute's last moment.", NUMBER_CODEC)
     yield TableColumn(f"{key}_min", number, "The least of the minute.", NUMBER_CODEC)
-    yield TableColumn(f"{key}_mean", number, "The mean of the minute.", NUMBER_CODEC)
+    mean = "The mean of the minute, in steps of 64 KiB." if key.endswith("_bytes") else "The mean of the minute."
+    yield TableColumn(f"{key}_mean", number, mean, NUMBER_CODEC)
     yield TableColumn(f"{key}_max", number, "The most of the minute.", NUMBER_CODEC)
 
 

@@ -90,8 +90,8 @@ INSERT_SETTINGS: dict[str, object] = {
     "input_format_parallel_parsing": 0,
     "insert_deduplicate": 1,
 }
-"""Of every INSERT: what is answered 200 is stored, on its shard, in one piece; a column that is not there and a null
-where none belongs are errors, not silence."""
+"""Of every INSERT: what is answered 200 is stored, on its shard, in one piece; a column that is not there is an error,
+not silence. A null where none belongs is stored as 0 all the same: rows must have none there."""
 
 
 def _what_was_done(before: int | None) -> str:

@@ -1,12 +1,24 @@
 """Rows out of minutes and events: pure, bounded, and without what is not to leave the machine."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from blackbox.fleet import rows as rows_module
 from blackbox.fleet.batch import make_batch
 from blackbox.fleet.minutes import ClosedMinute
-from blackbox.fleet.rows import Origin, clean, distinct, event_rows, exact_time, gap_row, minute_rows, whole_time
-from blackbox.fleet.schema import PROCESS
+from blackbox.fleet.rows import (
+    MEAN_BYTES,
+    Origin,
+    clean,
+    distinct,
+    event_rows,
+    exact_time,
+    gap_row,
+    minute_rows,
+    whole_time,
+)
+from blackbox.fleet.schema import EVENT, PROCESS, SHIPPED
 from blackbox.model.event import Event, Growth, OutOfMemory
 from blackbox.recorder import RecordedEvent
 from blackbox.recorder.storage.subjects import Subject
@@ -22,7 +34,7 @@ def minute(count: int = 2) -> ClosedMinute:
     processes = [moments.process(100 + place, used_bytes=(place + 1) * GIB) for place in range(count)]
     numbers = {
         Subject("process", gpu_uuid="GPU-0", pid=one.pid, start_time=one.start_time, gpu=0, name="python"): {
-            "used_bytes": (1, 2, one.used_bytes or 0)
+            "used_bytes": (1, 3 * MEAN_BYTES, one.used_bytes or 0)
         }
         for one in processes
     }
@@ -34,7 +46,7 @@ def minute(count: int = 2) -> ClosedMinute:
 def test_what_nobody_measured_is_null_and_a_whole_number_stays_one() -> None:
     found = minute_rows([minute()], ORIGIN)
     row = found["process"][0]
-    assert (row["used_bytes"], row["used_bytes_min"], row["used_bytes_mean"]) == (GIB, 1, 2)
+    assert (row["used_bytes"], row["used_bytes_min"], row["used_bytes_mean"]) == (GIB, 1, 3 * MEAN_BYTES)
     assert row["reserved_bytes"] is None, "no allocator reports"
     assert row["allocated_bytes_max"] is None
     gpu = found["gpu"][0]
@@ -145,3 +157,25 @@ def test_text_without_a_form_in_utf_8_is_no_end_of_a_batch() -> None:
 def test_rows_with_one_key_are_one() -> None:
     row = minute_rows([minute(1)], ORIGIN)["process"][0]
     assert distinct(PROCESS, [row, row, row | {"pid": 9}]) == 2
+
+
+def test_no_row_has_a_null_where_none_belongs() -> None:
+    """An engine stores it as 0 or as empty text, whatever it is told."""
+    event = Event(kind="oom", timestamp=TIMESTAMP, message="", pid=1)
+    found = minute_rows([minute(), ClosedMinute(START, minute().numbers, None)], ORIGIN)
+    found |= event_rows([RecordedEvent(1, event)], ORIGIN, lambda _: None)
+    found[EVENT.name].append(gap_row(ORIGIN, 1, 2, "r"))
+    for table in SHIPPED:
+        plain = [one.name for one in table.shipped if "Nullable" not in one.type and one.name != "batch"]
+        for row in found.get(table.name, ()):
+            assert [name for name in plain if row.get(name) is None] == [], table.name
+    assert {table for table, rows in found.items() if rows} >= {"process", "gpu", "event"}
+
+
+@given(st.lists(st.integers(0, 2**48), min_size=1, max_size=5))
+def test_a_mean_is_near_and_never_beyond_the_least_and_the_most(values: list[int]) -> None:
+    least, mean, most = min(values), sum(values) / len(values), max(values)
+    numbers = {Subject("gpu", gpu_uuid="GPU-0", gpu=0): {"used_bytes": (least, mean, most)}}
+    (row,) = minute_rows([ClosedMinute(START, numbers, None)], ORIGIN)["gpu"]  # type: ignore[arg-type]
+    assert least == row["used_bytes_min"] <= row["used_bytes_mean"] <= row["used_bytes_max"] == most
+    assert abs(row["used_bytes_mean"] - mean) <= MEAN_BYTES / 2 + 1
