@@ -333,6 +333,54 @@ def test_tensors_made_of_tensors_are_weights_too(start: Start) -> None:
     assert program.live() == [("weight", None, "tensor", 32), ("weight", None, "tensor", 256)]
 
 
+def test_a_sharded_gradient_is_the_shard_that_lies_here(start: Start) -> None:
+    program = start()
+    torch = program.torch
+
+    class Sharded(torch.Tensor):
+        """Its own storage lies nowhere, as that of PyTorch's `DTensor`."""
+
+        is_cuda = True
+
+        def __init__(self, local: Any) -> None:
+            self.local = local
+
+        def __tensor_flatten__(self) -> tuple[list[str], None]:
+            return ["local"], None
+
+        def untyped_storage(self) -> Any:
+            raise RuntimeError("Attempted to access the data pointer on an invalid python storage.")
+
+    model = torch.nn.Linear(10, 10, device=0)
+    model._parameters["weight"].grad = Sharded(torch.empty(1000, 0))
+    optimizer = torch.optim.Adam([model._parameters["weight"]])
+    optimizer.step()
+    assert ("other", "gradient", 4000) in [(kind, subtype, size) for kind, subtype, _, size in program.live()]
+
+
+def test_scales_beside_a_weight_are_weights(start: Start) -> None:
+    program = start()
+    torch = program.torch
+
+    class State:
+        def __init__(self, scales: int, state2: object = None) -> None:
+            self.absmax, self.state2, self.blocksize = torch.empty(scales, 0), state2, 64
+
+    class Params4bit(torch.nn.Parameter):
+        """A weight that holds its scales as bitsandbytes' does: in an attribute, and the scales of the scales there."""
+
+    Params4bit.__module__ = "bitsandbytes.nn.modules"
+    model = torch.nn.Module()
+    weight = Params4bit(4096, 0)
+    model.register_parameter("weight", weight)
+    weight.quant_state = State(64, State(8))
+    unquantized = torch.nn.Parameter(100, 0)
+    unquantized.quant_state = State(77)  # another library's, of which nothing is known
+    model.register_parameter("bias", unquantized)
+    sizes = sorted(size for kind, _, _, size in program.live() if kind == "weight")
+    assert sizes == [32, 256, 400, 16_384]
+
+
 def test_a_tensor_that_refuses_to_say_where_it_lies_costs_nobody_else(start: Start) -> None:
     program = start()
     torch = program.torch

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from blackbox.agent.probes.torch.composite import parts
+
 LOOK_SECONDS_MIN = 1.0
 """Between two reads of one optimizer's gradients."""
 LOOK_SHARE = 0.002
@@ -55,6 +57,7 @@ def _storages(optimizer: Any) -> Iterator[StorageSpan]:
     for group in getattr(optimizer, "param_groups", ()):
         for parameter in group["params"]:
             gradient = parameter.grad
-            if gradient is not None and gradient.is_cuda and hasattr(gradient, "untyped_storage"):
-                storage = gradient.untyped_storage()
-                yield storage.data_ptr(), storage.nbytes()
+            for part in parts(gradient) if gradient is not None else ():
+                if part.is_cuda and hasattr(part, "untyped_storage"):
+                    storage = part.untyped_storage()
+                    yield storage.data_ptr(), storage.nbytes()

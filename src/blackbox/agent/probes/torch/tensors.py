@@ -12,17 +12,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext, suppress
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 from blackbox.agent.probe import AgentContext
 from blackbox.agent.probes.torch import caches, kinds
+from blackbox.agent.probes.torch.composite import parts
 from blackbox.agent.probes.torch.gradients import Gradients, StorageSpan
 from blackbox.agent.probes.torch.live import LiveSet
-
-NESTING_MAX = 4
-"""Tensors made of tensors (quantized, sharded) are followed this deep; two levels are usual."""
-PHANTOMS = ("FakeTensor", "FunctionalTensor", "FunctionalTensorWrapper")
-"""Tensors without memory, which raise when asked for their address."""
 
 
 class Tensors:
@@ -62,7 +58,9 @@ class Tensors:
         with without_overrides():  # subclasses of the program must not run on the agent's thread
             for kind, tensor in self._owned():
                 try:
-                    yield from ((address, kind) for address in _addresses(tensor, NESTING_MAX))
+                    for part in parts(tensor):
+                        if getattr(part, "is_cuda", False):
+                            yield part.data_ptr(), kind  # somewhere in the storage, which suffices to find its block
                 except Exception:  # noqa: S112 - being changed at this moment, or of a kind that lies nowhere
                     continue
 
@@ -107,14 +105,3 @@ def _place(where: ModuleType | None, register: str, hook: Callable[..., None]) -
 
 def _values(mapping: Any) -> Iterable[Any]:
     return list(mapping.values()) if hasattr(mapping, "values") else ()
-
-
-def _addresses(tensor: Any, nesting: int) -> Iterator[int]:
-    cls = cast("type[Any]", type(tensor))
-    if cls.__name__ in PHANTOMS:
-        return
-    if nesting and hasattr(cls, "__tensor_flatten__"):
-        for name in tensor.__tensor_flatten__()[0]:
-            yield from _addresses(getattr(tensor, name), nesting - 1)
-    elif getattr(tensor, "is_cuda", False):
-        yield tensor.data_ptr()  # somewhere in the storage, which suffices to find its block
