@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { addressAt, blockAt, byPurposeClassing, detailOf, gather, holesOf, indexOf, layoutOf, NOTHING, ownersOf, positionAt, purposeOfOpaque, rowBytesFor, segmentsOf, strengthOf, sumsOf, summarize } from "../src/data/block_map";
+import { addressAt, blockAt, byPurposeClassing, detailOf, gather, holesOf, indexOf, layoutOf, NOTHING, ownersOf, positionAt, purposeOfOpaque, rowBytesFor, segmentsOf, strengthStep, STRENGTHS, sumsOf, summarize } from "../src/data/block_map";
 import { PURPOSES, RANK } from "../src/data/purpose";
 import { BASE, block, laidOut, type Made, MIB, table, UUID } from "./tables";
 
@@ -31,7 +31,7 @@ test("a pixel is free only if nothing in it is in use", () => {
   const layout = laidOut([{ blocks: [block(0, MIB - 512, FREE), block(MIB - 512, 512)] }], 1e9);
   const pixels = summarize(layout, 0, MIB, 1, byPurposeClassing(layout));
   expect(PURPOSES[pixels.classes[0]!]!.key).toBe("weight");
-  expect(strengthOf(pixels.shares[0]!)).toBe(0.3);
+  expect(STRENGTHS[strengthStep(pixels.shares[0]!)]).toBe(0.3);
 });
 
 test("the live bytes of all pixels are those of all blocks, at every zoom", () => {

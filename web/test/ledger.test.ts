@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { byPurpose, leaves, ledgersOf, pixelWidths } from "../src/data/ledger";
+import { byPurpose, kept, leaves, ledgersOf, pixelWidths } from "../src/data/ledger";
 import { GIB, snapshot as made } from "./snapshots";
 
 function sum(segments: readonly { bytes: number }[]): number {
@@ -66,3 +66,20 @@ test("what is there is seen: one pixel at least, taken from the largest, and the
   }
 });
 
+
+test("a GPU about which nothing has changed is the same object, and so is what a warmer one holds", () => {
+  const before = ledgersOf(made());
+  expect(kept(before, ledgersOf(made()))).toBe(before);
+  const warmer = made();
+  const next = kept(before, ledgersOf({ ...warmer, gpus: warmer.gpus.map((gpu) => (gpu.index === 0 ? { ...gpu, temperature_celsius: 99 } : gpu)) }));
+  expect(next[0]!.gpu.temperature_celsius).toBe(99);
+  expect(next[0]!.segments).toBe(before[0]!.segments);
+  expect(next[1]).toBe(before[1]);
+});
+
+test("a GPU that holds more has the new figures", () => {
+  const before = ledgersOf(made());
+  const fuller = made();
+  const next = kept(before, ledgersOf({ ...fuller, processes: fuller.processes.map((one) => ({ ...one, used_bytes: one.used_bytes + GIB })) }));
+  expect(next).toEqual(ledgersOf({ ...fuller, processes: fuller.processes.map((one) => ({ ...one, used_bytes: one.used_bytes + GIB })) }));
+});

@@ -451,9 +451,12 @@ export function summarize(layout: BlockLayout, from: number, bytesPerPixel: numb
   return { classes, shares, edges, hidden };
 }
 
-/** Strength of a colour by the share of its pixel that is live, in four steps. */
-export function strengthOf(share: number): number {
-  return share > 0.875 ? 1 : share > 0.6 ? 0.78 : share > 0.3 ? 0.55 : 0.3;
+/** Strengths of a colour. */
+export const STRENGTHS = [0.3, 0.55, 0.78, 1] as const;
+
+/** Which of the four, by the share of its pixel that is live. */
+export function strengthStep(share: number): 0 | 1 | 2 | 3 {
+  return share > 0.875 ? 3 : share > 0.6 ? 2 : share > 0.3 ? 1 : 0;
 }
 
 export interface Hole {

@@ -68,9 +68,11 @@ export function about(seconds: number): string {
   return `about ${duration(Math.round(seconds / step) * step)}`;
 }
 
+const zoned = new Intl.DateTimeFormat("en-GB", { timeZoneName: "short" });
+
 /** The browser's zone as people know it: "CET", or "GMT+1". */
 export function zone(unixSeconds: number): string {
-  const parts = new Intl.DateTimeFormat("en-GB", { timeZoneName: "short" }).formatToParts(unixSeconds * 1000);
+  const parts = zoned.formatToParts(unixSeconds * 1000);
   return parts.find((part) => part.type === "timeZoneName")?.value ?? "local";
 }
 

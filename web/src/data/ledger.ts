@@ -2,6 +2,7 @@
 
 import type { Gpu, Process, Snapshot } from "./answers";
 import { grouped } from "./grouped";
+import { shared } from "./shared";
 import { type Purpose, PURPOSE_OF, purposeOf, RANK } from "./purpose";
 
 export interface Segment {
@@ -123,6 +124,18 @@ function withoutBlocks(process: Process, reports: boolean): ProcessLedger {
     .map(([key, bytes]) => ({ purpose: PURPOSE_OF.get(key)!, bytes, blocks: null, process }))
     .toSorted((a, b) => RANK.get(a.purpose.key)! - RANK.get(b.purpose.key)!);
   return { process, reports, segments };
+}
+
+/** Ledgers, the same objects as before where nothing about them has changed, and the same segments where only something else has. */
+export function kept(before: readonly GpuLedger[], next: readonly GpuLedger[]): readonly GpuLedger[] {
+  const found = next.map((ledger, index) => keptOne(before[index], ledger));
+  return found.length === before.length && found.every((ledger, index) => ledger === before[index]) ? before : found;
+}
+
+function keptOne(before: GpuLedger | undefined, next: GpuLedger): GpuLedger {
+  if (before === undefined) return next;
+  if (shared(before, next) === before) return before;
+  return { ...next, slices: kept(before.slices, next.slices), segments: shared(before.segments, next.segments) === before.segments ? before.segments : next.segments };
 }
 
 /** Sums of segments by purpose, in the fixed order. */

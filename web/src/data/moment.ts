@@ -4,6 +4,7 @@ import { effect, signal } from "@preact/signals";
 import type { Comparison, Snapshot } from "./answers";
 import { timeOf } from "./answers";
 import { askComparison, askSnapshot } from "./api";
+import { whileVisible } from "./poll";
 import { eventOf, now, recordedSince, route, whyNotRecorded } from "./store";
 
 export const BEFORE_SECONDS = 60;
@@ -41,11 +42,11 @@ export function followMoment(): () => void {
     void recordedSince.value; // only then is there something to compare with
     void load(route.value.time);
   });
-  const timer = setInterval(() => route.peek().time === null && !document.hidden && now.peek() > 0 && void load(null), AGAIN_MS);
+  const stopAsking = whileVisible(() => route.peek().time === null && now.peek() > 0 && load(null), AGAIN_MS);
   return () => {
     isWanted = false;
     stop();
     controller.abort();
-    clearInterval(timer);
+    stopAsking();
   };
 }

@@ -15,11 +15,13 @@ export interface Track {
   readonly values: number[];
 }
 
+const EMPTY: Track = { times: [], values: [] };
+
 export class Tracks {
   readonly #tracks = new Map<string, Track>();
 
   get(key: string): Track {
-    return this.#tracks.get(key) ?? { times: [], values: [] };
+    return this.#tracks.get(key) ?? EMPTY;
   }
 
   /** Replaces all by what was recorded. */

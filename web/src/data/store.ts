@@ -5,9 +5,11 @@ import type { BlackboxEvent, Forecast, Snapshot } from "./answers";
 import { timeOf } from "./answers";
 import { askEvents, askForecast, askChart, askSnapshot, Refusal } from "./api";
 import { clock, setToday } from "./format";
-import { type GpuLedger, leaves, ledgersOf } from "./ledger";
+import { type GpuLedger, kept, leaves, ledgersOf } from "./ledger";
+import { whileVisible } from "./poll";
 import { formatRoute, parseRoute, type Route } from "./route";
 import { Tracks } from "./series";
+import { shared } from "./shared";
 import { type Connection, SnapshotStream } from "./stream";
 
 export const STRIP_SECONDS = 300;
@@ -74,6 +76,8 @@ export const connection = signal<Connection>({ state: "connecting" });
 export const tracks = new Tracks();
 /** Grows when `tracks` has changed. */
 export const tracksVersion = signal(0);
+/** Grows when they were taken from the recording. */
+export const tracksSeeded = signal(0);
 export const events = signal<readonly BlackboxEvent[]>([]);
 /** The same, those alike as one, oldest first: folded by the server, which knows older ones too. */
 export const incidents = signal<readonly BlackboxEvent[]>([]);
@@ -101,8 +105,12 @@ export const shown = computed<Snapshot | null>(() => {
 });
 /** Why the time looked at cannot be shown. */
 export const pastError = computed(() => (route.value.time === null ? null : (past.value?.error ?? null)));
-export const ledgers = computed<readonly GpuLedger[]>(() => (shown.value === null ? [] : ledgersOf(shown.value)));
+let lastLedgers: readonly GpuLedger[] = [];
+/** GPUs that have not changed are the same objects as before. */
+export const ledgers = computed<readonly GpuLedger[]>(() => (lastLedgers = shown.value === null ? [] : kept(lastLedgers, ledgersOf(shown.value))));
 export const gpuLeaves = computed(() => leaves(ledgers.value));
+const NO_ENGINES: Snapshot["engines"] = [];
+export const engines = computed(() => shown.value?.engines ?? NO_ENGINES);
 /** Now, as the newest sample says. */
 export const now = computed(() => (live.value === null ? Date.now() / 1000 : timeOf(live.value)));
 /** The time looked at, or now. */
@@ -113,17 +121,40 @@ export const stream = new SnapshotStream(onSnapshot, (next) => {
   connection.value = next;
 });
 
-function onSnapshot(snapshot: Snapshot): void {
-  const before = live.value;
-  const silence = before === null ? Infinity : timeOf(snapshot) - timeOf(before);
-  tracks.add(snapshot);
-  setToday(timeOf(snapshot));
+/** The newest sample that came; that on the page may be a little older. */
+let newest: { seq: number; time: number } | null = null;
+
+function onSnapshot(came: Snapshot): void {
+  const before = newest;
+  newest = { seq: came.seq, time: timeOf(came) };
+  const silence = before === null ? Infinity : newest.time - before.time;
+  tracks.add(came);
+  if (before !== null && came.seq > before.seq + 1) framesMissed.value += came.seq - before.seq - 1;
+  const onPage = live.peek();
+  if (onPage !== null && silence >= 0 && newest.time - timeOf(onPage) < (isInUse() ? 0 : UNTOUCHED_EVERY_SECONDS)) return;
+  setToday(newest.time);
   batch(() => {
-    if (before !== null && snapshot.seq > before.seq + 1) framesMissed.value += snapshot.seq - before.seq - 1;
-    live.value = snapshot;
+    live.value = shared(onPage ?? undefined, came);
     tracksVersion.value++;
   });
   if (silence > RESEED_SECONDS || silence < 0) void seed();
+}
+
+/** So long after the last touch somebody still works with the page. */
+const IN_USE_MS = 30_000;
+/** While nobody does, it is drawn once a second: every sample is kept, but for a glance that is enough. A little less than
+ * a second, since samples are not quite even. */
+const UNTOUCHED_EVERY_SECONDS = 0.9;
+const TOUCHES = ["pointerdown", "pointermove", "keydown", "wheel"] as const;
+let touchedAt = -Infinity;
+
+function isInUse(): boolean {
+  return performance.now() - touchedAt < IN_USE_MS;
+}
+
+function noteTouches(): void {
+  const note = () => (touchedAt = performance.now());
+  for (const kind of TOUCHES) document.addEventListener(kind, note, { passive: true, capture: true });
 }
 
 /** Takes the last minutes from the recording. */
@@ -138,6 +169,7 @@ async function seed(): Promise<void> {
       noRecording.value = null;
       recordedSince.value = recorded.recorded_from;
       tracksVersion.value++;
+      tracksSeeded.value++;
     });
   } catch (error) {
     if (error instanceof Refusal && error.status === 404) {
@@ -167,7 +199,7 @@ async function refreshEvents(all: boolean): Promise<void> {
 
 async function refreshForecast(): Promise<void> {
   try {
-    forecast.value = await askForecast();
+    forecast.value = shared(forecast.peek() ?? undefined, await askForecast());
   } catch {
     forecast.value = null;
   }
@@ -180,10 +212,11 @@ export function start(): void {
     writing = undefined;
     route.value = parseRoute(location.hash);
   });
+  noteTouches();
   stream.start();
-  const active = () => !document.hidden && connection.peek().state === "live" && noRecording.peek() === null;
-  setInterval(() => active() && void refreshEvents(false), EVENTS_EVERY_MS);
-  setInterval(() => active() && void refreshForecast(), FORECAST_EVERY_MS);
+  const active = () => connection.peek().state === "live" && noRecording.peek() === null;
+  whileVisible(() => active() && refreshEvents(false), EVENTS_EVERY_MS);
+  whileVisible(() => active() && refreshForecast(), FORECAST_EVERY_MS);
   effect(loadPast);
 }
 

@@ -4,6 +4,7 @@ import { computed, effect, signal } from "@preact/signals";
 import type { BlackboxEvent, Chart } from "./answers";
 import { askChart } from "./api";
 import { METRICS } from "./bands";
+import { whileVisible } from "./poll";
 import { events, noRecording, now, recordedSince, route } from "./store";
 
 export const RANGES = [
@@ -91,12 +92,12 @@ export function followTimeline(): () => void {
   const stopWhole = effect(() => {
     if (recordedSince.value !== null) void loadWhole();
   });
-  const timer = setInterval(() => void loadWhole(), WHOLE_EVERY_MS);
+  const stopAsking = whileVisible(loadWhole, WHOLE_EVERY_MS);
   return () => {
     isWanted = false;
     stop();
     stopWhole();
-    clearInterval(timer);
+    stopAsking();
     pointed.value = null;
   };
 }

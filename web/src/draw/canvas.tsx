@@ -1,12 +1,15 @@
-/** A canvas that fits its box and is drawn at most once a frame. */
+/** A canvas that fits its box, drawn when what it shows has changed, in the same frame as the text around it. */
 
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { AriaRole, CanvasHTMLAttributes } from "preact";
+import { isDark } from "../data/theme";
 
 export type Draw = (context: CanvasRenderingContext2D, width: number, height: number) => void;
 
 interface Props {
   draw: Draw;
+  /** All that `draw` reads, but the colours of the theme: drawn again only when one of these is another. */
+  of: readonly unknown[];
   /** What the picture shows, in words. */
   label: string;
   height?: number;
@@ -14,26 +17,36 @@ interface Props {
   attributes?: CanvasHTMLAttributes<HTMLCanvasElement>;
 }
 
-export function Canvas({ draw, label, height, role = "img", attributes }: Props) {
+/** CSS px, as the browser told them last: to ask for them would have it lay the page out. */
+interface Size {
+  width: number;
+  height: number;
+}
+
+export function Canvas({ draw, of, label, height, role = "img", attributes }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
+  const size = useRef<Size>({ width: 0, height: 0 });
   const latest = useRef(draw);
   latest.current = draw;
   useEffect(() => {
-    const observer = new ResizeObserver(() => paint(canvas.current, latest.current));
+    const observer = new ResizeObserver(([entry]) => {
+      const { width, height: tall } = entry!.contentRect;
+      size.current = { width: Math.round(width), height: Math.round(tall) };
+      paint(canvas.current, size.current, latest.current);
+    });
     observer.observe(canvas.current!);
     return () => observer.disconnect();
   }, []);
-  useEffect(() => {
-    const frame = requestAnimationFrame(() => paint(canvas.current, draw));
+  useLayoutEffect(() => {
+    const frame = requestAnimationFrame(() => paint(canvas.current, size.current, latest.current));
     return () => cancelAnimationFrame(frame);
-  });
+  }, [...of, isDark.value]);
   const style = height === undefined ? undefined : { height: `${height}px` };
   return <canvas ref={canvas} role={role} aria-label={label} {...(style && { style })} {...attributes} />;
 }
 
-function paint(canvas: HTMLCanvasElement | null, draw: Draw): void {
-  if (canvas === null || canvas.clientWidth === 0) return;
-  const { clientWidth: width, clientHeight: height } = canvas;
+function paint(canvas: HTMLCanvasElement | null, { width, height }: Size, draw: Draw): void {
+  if (canvas === null || width === 0) return;
   const scale = window.devicePixelRatio || 1;
   const [deviceWidth, deviceHeight] = [Math.round(width * scale), Math.round(height * scale)];
   if (canvas.width !== deviceWidth || canvas.height !== deviceHeight) {

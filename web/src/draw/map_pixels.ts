@@ -1,8 +1,8 @@
 /** Turns summed-up pixels into an image: colours at their strength, textures, edges. */
 
-import { NOTHING, type Pixels, strengthOf } from "../data/block_map";
+import { NOTHING, type Pixels, STRENGTHS, strengthStep } from "../data/block_map";
 import type { Purpose, Texture } from "../data/purpose";
-import { coloursOf, type Ground, hasInk, TILE } from "./texture";
+import { coloursOf, fillOf, type Ground, hasInk, TILE } from "./texture";
 
 export const ROW_PX = 9;
 export const ROW_STEP = 10;
@@ -31,8 +31,6 @@ export function mixed(colour: string, ground: string, strength: number): [number
   return [0, 1, 2].map((channel) => Math.round(over[channel]! * strength + under[channel]! * (1 - strength))) as [number, number, number];
 }
 
-const STRENGTHS = [0.3, 0.55, 0.78, 1];
-
 /** Inks of a list of purposes, by their index. */
 export function inksOf(purposes: readonly Purpose[], ground: Ground, isDark: boolean): Ink[] {
   return purposes.map((purpose) => {
@@ -58,20 +56,35 @@ export interface Picture {
 export function raster(pixels: Pixels, width: number, inks: readonly Ink[], paper: string, rowHeight = ROW_PX, gap = ROW_STEP - ROW_PX): Picture {
   const rows = Math.ceil(pixels.classes.length / width);
   const step = rowHeight + gap;
-  const words = new Uint32Array(width * rows * step).fill(word(rgb(paper)));
   const edge = word(rgb(paper));
-  for (let at = 0; at < pixels.classes.length; at++) {
-    const code = pixels.classes[at]!;
-    if (code === NOTHING) continue;
-    const { tile, steps } = inks[code]!;
-    const x = at % width;
-    const y = Math.floor(at / width) * step;
-    const colour = pixels.edges[at] === 1 ? edge : steps[STRENGTHS.indexOf(strengthOf(pixels.shares[at]!))]!;
-    for (let line = 0; line < rowHeight; line++) {
-      words[(y + line) * width + x] = tile === null ? colour : tile[((y + line) % TILE) * TILE + (x % TILE)]!;
+  const words = new Uint32Array(width * rows * step).fill(edge);
+  const { classes, shares, edges } = pixels;
+  for (let row = 0; row < rows; row++) {
+    const first = row * width;
+    const count = Math.min(width, classes.length - first);
+    const top = row * step * width;
+    // plain colours are put on one line, which is then copied; a texture differs from line to line
+    let isTextured = false;
+    for (let x = 0; x < count; x++) {
+      const code = classes[first + x]!;
+      if (code === NOTHING) continue;
+      const ink = inks[code]!;
+      if (ink.tile !== null) isTextured = true;
+      else words[top + x] = edges[first + x] === 1 ? edge : ink.steps[strengthStep(shares[first + x]!)]!;
     }
+    for (let line = 1; line < rowHeight; line++) words.copyWithin(top + line * width, top, top + count);
+    if (isTextured) texture(words, classes.subarray(first, first + count), top, row * step, width, rowHeight, inks);
   }
   return { width, height: rows * step, words };
+}
+
+/** Puts the tiles of textures on one row of pixels that begins at `top` of the picture, `y` lines down. */
+function texture(words: Uint32Array, classes: Uint8Array, top: number, y: number, width: number, rowHeight: number, inks: readonly Ink[]): void {
+  for (let x = 0; x < classes.length; x++) {
+    const tile = classes[x] === NOTHING ? null : inks[classes[x]!]!.tile;
+    if (tile === null) continue;
+    for (let line = 0; line < rowHeight; line++) words[top + line * width + x] = tile[((y + line) % TILE) * TILE + (x % TILE)]!;
+  }
 }
 
 export interface Run {
@@ -93,6 +106,26 @@ export function runsOf(pixels: Pixels, width: number, least: number): Run[] {
     start = end;
   }
   return runs;
+}
+
+/** Draws one row of pixels, `height` high, run by run: less than a picture costs where runs are long. */
+export function drawRow(context: CanvasRenderingContext2D, pixels: Pixels, height: number, purposes: readonly Purpose[], ground: Ground, isDark: boolean): void {
+  const { classes, shares, edges } = pixels;
+  for (let start = 0; start < classes.length; ) {
+    const code = classes[start]!;
+    const step = strengthStep(shares[start]!);
+    let end = start + 1;
+    while (end < classes.length && classes[end] === code && edges[end] === 0 && strengthStep(shares[end]!) === step) end++;
+    if (code !== NOTHING) {
+      const purpose = purposes[code]!;
+      const hasEdge = edges[start] === 1 && purpose.texture === null;
+      context.fillStyle = fillOf(context, purpose, ground, isDark);
+      context.globalAlpha = purpose.texture === null ? STRENGTHS[step] : 1;
+      context.fillRect(hasEdge ? start + 1 : start, 0, end - start - (hasEdge ? 1 : 0), height);
+    }
+    start = end;
+  }
+  context.globalAlpha = 1;
 }
 
 /** Pictures as the browser draws them, so that one which stays is not copied again for each frame. */

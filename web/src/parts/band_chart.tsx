@@ -6,7 +6,7 @@ import type { BlackboxEvent } from "../data/answers";
 import { type BandStack, stacked } from "../data/bands";
 import { bytes, clock, GIB, ticks } from "../data/format";
 import { markOf } from "../data/marks";
-import { token } from "../data/theme";
+import { ground, token } from "../data/theme";
 import { fillOf } from "../draw/texture";
 
 export interface BandChartProps {
@@ -73,10 +73,10 @@ type Latest = { current: BandChartProps };
 
 function options(latest: Latest, width: number): uPlot.Options {
   const { chart, total, height, isDark, isLarge } = latest.current;
-  const ground = { paper: token("paper"), shade: token("shade"), hatch: token("hatch"), out: token("out") };
+  const paper = ground();
   const limit = total / GIB;
   const axis = { stroke: token("soft"), grid: { stroke: token("line"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
-  const fill = (index: number) => (plot: uPlot) => fillOf(plot.ctx, chart.bands[index]!.purpose, ground, isDark);
+  const fill = (index: number) => (plot: uPlot) => fillOf(plot.ctx, chart.bands[index]!.purpose, paper, isDark);
   return {
     width,
     height,

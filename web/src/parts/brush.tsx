@@ -3,7 +3,7 @@
 import { useRef } from "preact/hooks";
 import { clock } from "../data/format";
 import { events, goMore, now, recordedSince } from "../data/store";
-import { isDark, token } from "../data/theme";
+import { token } from "../data/theme";
 import { range, whole } from "../data/timeline";
 import { Canvas, positionOf } from "../draw/canvas";
 
@@ -30,7 +30,6 @@ function show(from: number, to: number, begin: number, end: number): void {
 export function Brush({ gpuUuid }: { gpuUuid: string }) {
   const grip = useRef<Grip | null>(null);
   const track = whole.value?.series.find((series) => series.gpu_uuid === gpuUuid && series.pid === null);
-  void isDark.value;
   const begin = recordedSince.value ?? now.value - 300;
   const end = now.value;
   const { from, to } = range.value;
@@ -51,6 +50,7 @@ export function Brush({ gpuUuid }: { gpuUuid: string }) {
     <div class="brush">
       <Canvas
         label="range shown, within the whole recording"
+        of={[begin, Math.floor(end), from, to, track, whole.value, events.value]}
         role="slider"
         attributes={{
           tabIndex: 0,

@@ -6,7 +6,7 @@ import { login } from "../data/api";
 import { ago, clock, clockTenths, foreignDay, zone } from "../data/format";
 import { KEYS, keysAreShown } from "../data/keys";
 import { VIEWS } from "../data/route";
-import { connection, cursor, events, goLive, isDemo, linkTo, live, noRecording, now, pastError, route, stream } from "../data/store";
+import { connection, cursor, events, goLive, isDemo, linkTo, live, noRecording, now, pastError, route, stream, tracksVersion } from "../data/store";
 import { choice, choose } from "../data/theme";
 
 const RECENT_SECONDS = 600;
@@ -49,9 +49,10 @@ function Clock() {
   const past = route.value.time;
   const word = past !== null ? "PAST" : state === "live" || state === "hidden" ? "LIVE" : state === "connecting" ? "…" : "LOST";
   const dot = past !== null ? "past" : word === "LOST" ? "lost" : "live";
+  const beat = word === "LIVE" && tracksVersion.value % 2 === 1; // with what is drawn: an animation would have the browser draw sixty times a second
   return (
     <div class="clock">
-      <span class={`dot ${dot}`} aria-hidden="true" />
+      <span class={`dot ${dot} ${beat ? "beat" : ""}`} aria-hidden="true" />
       <b>{word}</b>
       {foreignDay(cursor.value) !== "" && <span class="soft">{foreignDay(cursor.value)}</span>}
       <b>{past === null ? clock(cursor.value) : clockTenths(past)}</b>

@@ -1,5 +1,6 @@
 /** The whole memory of a GPU as one bar: who holds how much for what, and what is free. */
 
+import { useMemo } from "preact/hooks";
 import type { GpuLedger, Segment } from "../data/ledger";
 import { pixelWidths, processLabel } from "../data/ledger";
 import { bytes, gib, percent } from "../data/format";
@@ -39,17 +40,21 @@ export function describe(ledger: GpuLedger): string {
 }
 
 export function LedgerBar({ ledger, grows = false, owners = true }: { ledger: GpuLedger; grows?: boolean; owners?: boolean }) {
-  const placed = place(ledger.segments, ledger.gpu.total_bytes);
-  return (
-    <div>
-      <div class="ledger" role="img" aria-label={describe(ledger)}>
-        {placed.map((one, index) => (
-          <Part key={`${one.segment.process?.pid ?? ""}${one.segment.purpose.key}${index}`} placed={one} total={ledger.gpu.total_bytes} grows={grows} />
-        ))}
+  const { segments, gpu } = ledger;
+  // what else changes about a GPU, such as its temperature, leaves its bar as it is
+  return useMemo(() => {
+    const placed = place(segments, gpu.total_bytes);
+    return (
+      <div>
+        <div class="ledger" role="img" aria-label={describe(ledger)}>
+          {placed.map((one, index) => (
+            <Part key={`${one.segment.process?.pid ?? ""}${one.segment.purpose.key}${index}`} placed={one} total={gpu.total_bytes} grows={grows} />
+          ))}
+        </div>
+        {owners && <Owners placed={placed} />}
       </div>
-      {owners && <Owners placed={placed} />}
-    </div>
-  );
+    );
+  }, [segments, gpu.total_bytes, grows, owners]);
 }
 
 function Part({ placed, total, grows }: { placed: Placed; total: number; grows: boolean }) {

@@ -1,17 +1,16 @@
 /** The map itself: blocks by address on rows, one under the pointer, and its surroundings enlarged. */
 
-import { signal } from "@preact/signals";
-import { useMemo, useState } from "preact/hooks";
+import { batch, signal } from "@preact/signals";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { type BlockDetail, blockAt, type BlockLayout, detailOf, holesOf, type Segment, summarize } from "../data/block_map";
 import type { Scheme } from "../data/colouring";
 import { bytes, duration, plural } from "../data/format";
 import { processLabel } from "../data/ledger";
 import { boxesOf, type MapWindow, placeAt, placeText } from "../data/map_window";
 import { goMore } from "../data/store";
-import { isDark, token } from "../data/theme";
+import { ground, isDark, token } from "../data/theme";
 import { Canvas, positionOf } from "../draw/canvas";
-import { drawPicture, inksOf, raster, ROW_STEP, runsOf } from "../draw/map_pixels";
-import type { Ground } from "../draw/texture";
+import { drawPicture, drawRow, inksOf, raster, ROW_STEP, runsOf } from "../draw/map_pixels";
 import { Swatch } from "./basics";
 
 export const LEFT_PX = 50;
@@ -22,12 +21,10 @@ const MAGNIFIED_BLOCKS = 6;
 const LABEL_ROWS = 5;
 const CARD_PX = 280;
 
+/** Where the pointer is over the map, in px; null where it is elsewhere. */
+const pointer = signal<{ x: number; y: number } | null>(null);
 /** Index of the block under the pointer. */
 export const hovered = signal<number | null>(null);
-
-function ground(): Ground {
-  return { paper: token("paper"), shade: token("shade"), hatch: token("hatch"), out: token("out") };
-}
 
 interface CanvasProps {
   layout: BlockLayout;
@@ -40,25 +37,54 @@ interface CanvasProps {
   onZoom: (levels: number, row: number) => void;
 }
 
+/** Follows the pointer, once a frame: where it is is asked before anything has changed, which would have the page laid out. */
+function useHover(indexAt: (x: number, y: number) => number | null, of: readonly unknown[]) {
+  const newest = useRef(indexAt);
+  newest.current = indexAt;
+  const frame = useRef(0);
+  const follow = (place: { x: number; y: number } | null) =>
+    batch(() => {
+      pointer.value = place;
+      hovered.value = place === null ? null : newest.current(place.x, place.y);
+    });
+  // what lies under a pointer that rests is another block when the blocks have moved
+  useLayoutEffect(() => {
+    follow(pointer.peek());
+  }, of);
+  useEffect(() => () => (cancelAnimationFrame(frame.current), follow(null)), []);
+  return {
+    onPointerMove: ({ currentTarget, clientX, clientY }: PointerEvent) => {
+      cancelAnimationFrame(frame.current);
+      frame.current = requestAnimationFrame(() => follow(positionOf({ currentTarget, clientX, clientY })));
+    },
+    onPointerLeave: () => {
+      cancelAnimationFrame(frame.current);
+      follow(null);
+    },
+  };
+}
+
 export function BlockCanvas({ layout, segments, scheme, window, width, time, pinnedIndex, onZoom }: CanvasProps) {
-  const [card, setCard] = useState<{ x: number; y: number } | null>(null);
   const dark = isDark.value;
   const perPixel = window.rowBytes / width;
   const pixels = useMemo(() => summarize(layout, window.from, perPixel, window.rows * width, scheme), [layout, window, perPixel, scheme]);
   const picture = useMemo(() => raster(pixels, width, inksOf(scheme.inks, ground(), dark), token("paper")), [pixels, width, scheme, dark]);
   const largest = useMemo(() => holesOf(layout).largest, [layout]);
-  const over = hovered.value !== null && hovered.value < layout.count ? hovered.value : null;
-  const focused = over ?? (pinnedIndex === -1 ? null : pinnedIndex);
 
-  const indexUnder = (event: PointerEvent | MouseEvent) => {
-    const { x, y } = positionOf(event);
+  const indexAt = (x: number, y: number) => {
     if (x < LEFT_PX || x >= LEFT_PX + width) return null;
     return blockAt(layout, window.from + Math.floor(y / ROW_STEP) * window.rowBytes + (x - LEFT_PX) * perPixel);
   };
+  const indexUnder = (event: MouseEvent) => {
+    const { x, y } = positionOf(event);
+    return indexAt(x, y);
+  };
+  const hover = useHover(indexAt, [layout, window, width]);
   const pin = (index: number | null) => goMore({ block: index === null ? null : placeText({ pid: layout.owners[layout.ownerOf[index]!]!.pid, address: layout.addresses[index]! }) });
+  const focused = () => hovered.peek() ?? (pinnedIndex === -1 ? null : pinnedIndex);
   const step = (by: number) => {
-    const from = focused ?? blockAt(layout, window.from) ?? 0;
-    const next = Math.min(layout.count - 1, Math.max(0, from + (focused === null ? 0 : by)));
+    const from = focused() ?? blockAt(layout, window.from) ?? 0;
+    const next = Math.min(layout.count - 1, Math.max(0, from + (focused() === null ? 0 : by)));
     hovered.value = null;
     pin(next);
     const isShown = boxesOf(window, layout.positions[next]!, layout.sizes[next]!, width).length > 0;
@@ -71,16 +97,10 @@ export function BlockCanvas({ layout, segments, scheme, window, width, time, pin
         label={`map of ${plural(layout.count, "block")} by address; arrow keys go from block to block`}
         role="application"
         height={window.rows * ROW_STEP}
+        of={[picture, segments, largest, window]}
         attributes={{
           tabIndex: 0,
-          onPointerMove: (event) => {
-            hovered.value = indexUnder(event);
-            setCard(positionOf(event));
-          },
-          onPointerLeave: () => {
-            hovered.value = null;
-            setCard(null);
-          },
+          ...hover,
           onClick: (event) => pin(indexUnder(event)),
           onDblClick: (event) => {
             const index = indexUnder(event);
@@ -92,7 +112,8 @@ export function BlockCanvas({ layout, segments, scheme, window, width, time, pin
           },
           onKeyDown: (event) => {
             const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 10, ArrowUp: -10 }[event.key];
-            if (event.key === "Enter" && focused !== null) zoomToSegment(layout, focused);
+            const index = focused();
+            if (event.key === "Enter" && index !== null) zoomToSegment(layout, index);
             else if (by !== undefined) step(by);
             else return;
             event.preventDefault();
@@ -111,36 +132,47 @@ export function BlockCanvas({ layout, segments, scheme, window, width, time, pin
             context.fillStyle = dark ? ink.darkInk : ink.lightInk;
             context.fillText(ink.letter, LEFT_PX + run.x + 5, run.row * ROW_STEP + 8);
           }
-          const outline = (index: number, isDashed: boolean, colour: string) => {
-            context.strokeStyle = colour;
-            context.lineWidth = isDashed ? 1 : 2;
-            context.setLineDash(isDashed ? [4, 3] : []);
-            for (const box of boxesOf(window, layout.positions[index]!, layout.sizes[index]!, width)) {
-              context.strokeRect(LEFT_PX + box.x, box.row * ROW_STEP - 0.5, Math.max(2, box.width), ROW_STEP);
-            }
-            context.setLineDash([]);
-          };
-          if (largest !== null) outline(largest.index, true, token("ink"));
-          if (pinnedIndex !== -1) outline(pinnedIndex, false, token("ink"));
-          if (over !== null) outline(over, false, token("focus"));
-          if (largest !== null) nameHole(context, layout, largest.index, largest.bytes, window, width);
+          if (largest !== null) drawHole(context, layout, largest.index, largest.bytes, window, width);
         }}
       />
-      {card !== null && over !== null && (
-        <div class="card-hover" style={{ left: `${Math.max(0, Math.min(card.x + 14, width + LEFT_PX - CARD_PX))}px`, top: `${card.y + 16}px` }}>
-          <HoverLines block={detailOf(layout, over)} time={time} />
-        </div>
-      )}
+      <Outlined layout={layout} window={window} width={width} time={time} pinnedIndex={pinnedIndex} />
       <p class="small soft" style={{ marginTop: "8px" }}>
         <b>How to read.</b> By address, left to right, then down; a row’s end is no gap.{segments.length > 0 && " A full-height tick begins a segment, which the driver gave in one piece; a double-click shows it alone."} A pixel
         takes the colour of what fills most of it, as strong as its share in use (4 steps). {plural(pixels.hidden, "block")} of {layout.count.toLocaleString("en")} {pixels.hidden === 1 ? "is" : "are"} smaller than a
         pixel{pixels.hidden > 0 && ": zoom in (wheel, or W) to see them"}.
         {layout.ranges.length > layout.owners.length && ` Addresses without memory are cut ${plural(layout.ranges.length - layout.owners.length, "time")}.`}
       </p>
-      <p class="visually-hidden" aria-live="polite">
-        {focused !== null && describe(detailOf(layout, focused), time)}
-      </p>
     </div>
+  );
+}
+
+/** The pinned block and the one under the pointer: boxes over the map, which then stays as it was drawn. */
+function Outlined({ layout, window, width, time, pinnedIndex }: Pick<CanvasProps, "layout" | "window" | "width" | "time" | "pinnedIndex">) {
+  const over = hovered.value !== null && hovered.value < layout.count ? hovered.value : null;
+  const place = pointer.value;
+  return (
+    <>
+      {pinnedIndex !== -1 && <Outline layout={layout} index={pinnedIndex} window={window} width={width} kind="pinned" />}
+      {over !== null && <Outline layout={layout} index={over} window={window} width={width} kind="over" />}
+      {place !== null && over !== null && (
+        <div class="card-hover" style={{ transform: `translate(${Math.round(Math.max(0, Math.min(place.x + 14, width + LEFT_PX - CARD_PX)))}px, ${Math.round(place.y + 16)}px)` }}>
+          <HoverLines block={detailOf(layout, over)} time={time} />
+        </div>
+      )}
+      <p class="visually-hidden" aria-live="polite">
+        {over === null && pinnedIndex !== -1 && describe(detailOf(layout, pinnedIndex), time)}
+      </p>
+    </>
+  );
+}
+
+function Outline({ layout, index, window, width, kind }: { layout: BlockLayout; index: number; window: MapWindow; width: number; kind: "pinned" | "over" }) {
+  return (
+    <>
+      {boxesOf(window, layout.positions[index]!, layout.sizes[index]!, width).map((box) => (
+        <i key={box.row} class={`outline ${kind}`} style={{ width: `${Math.max(2, box.width) + 2}px`, transform: `translate(${LEFT_PX + box.x - 1}px, ${box.row * ROW_STEP - 1.5}px)` }} />
+      ))}
+    </>
   );
 }
 
@@ -197,8 +229,15 @@ function drawSegments(context: CanvasRenderingContext2D, segments: readonly Segm
   }
 }
 
-function nameHole(context: CanvasRenderingContext2D, layout: BlockLayout, index: number, size: number, window: MapWindow, width: number): void {
-  const part = boxesOf(window, layout.positions[index]!, layout.sizes[index]!, width).toSorted((a, b) => b.width - a.width)[0];
+/** The largest free piece, outlined, and named where there is room. */
+function drawHole(context: CanvasRenderingContext2D, layout: BlockLayout, index: number, size: number, window: MapWindow, width: number): void {
+  const boxes = boxesOf(window, layout.positions[index]!, layout.sizes[index]!, width);
+  context.strokeStyle = token("ink");
+  context.lineWidth = 1;
+  context.setLineDash([4, 3]);
+  for (const box of boxes) context.strokeRect(LEFT_PX + box.x, box.row * ROW_STEP - 0.5, Math.max(2, box.width), ROW_STEP);
+  context.setLineDash([]);
+  const part = boxes.toSorted((a, b) => b.width - a.width)[0];
   const text = `largest free piece ${bytes(size)}`;
   context.font = "11px system-ui, sans-serif";
   context.textAlign = "left";
@@ -230,7 +269,6 @@ export function Magnifier({ layout, scheme, pinnedIndex, width }: { layout: Bloc
   const wanted = hovered.value ?? (pinnedIndex === -1 ? 0 : pinnedIndex);
   const at = Math.min(wanted, layout.count - 1);
   const size = layout.sizes[at]!;
-  const dark = isDark.value;
   const perPixel = Math.max(64, (size * MAGNIFIED_BLOCKS) / width);
   const from = Math.max(0, layout.positions[at]! + size / 2 - (perPixel * width) / 2);
   const of = hovered.value !== null ? "the block under the pointer" : pinnedIndex === -1 ? "the first block" : "the pinned block";
@@ -246,9 +284,9 @@ export function Magnifier({ layout, scheme, pinnedIndex, width }: { layout: Bloc
       <Canvas
         label={`the blocks around ${of}, enlarged`}
         height={MAGNIFIED_PX}
+        of={[layout, scheme, from, perPixel, width]}
         draw={(context) => {
-          const pixels = summarize(layout, from, perPixel, width, scheme);
-          drawPicture(context, raster(pixels, width, inksOf(scheme.inks, ground(), dark), token("paper"), MAGNIFIED_PX, 0));
+          drawRow(context, summarize(layout, from, perPixel, width, scheme), MAGNIFIED_PX, scheme.inks, ground(), isDark.peek());
           context.strokeStyle = token("ink");
           context.lineWidth = 2;
           context.strokeRect((layout.positions[at]! - from) / perPixel, 1, size / perPixel, MAGNIFIED_PX - 2);

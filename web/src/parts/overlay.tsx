@@ -6,7 +6,7 @@ import { type BlockLayout, byPurposeClassing, gather, layoutOf, NOTHING, ownersO
 import { decode, type Table } from "../data/columns";
 import { bytes, clock } from "../data/format";
 import { PURPOSES } from "../data/purpose";
-import { isDark, token } from "../data/theme";
+import { ground, isDark, token } from "../data/theme";
 import { Canvas } from "../draw/canvas";
 import { drawPicture, inksOf, raster } from "../draw/map_pixels";
 
@@ -44,17 +44,21 @@ async function tableAt(gpu: string, time: number | null): Promise<Table> {
   return decode(answer!.body, null);
 }
 
-export function Overlay({ gpu, pid, name, a, b }: { gpu: string; pid: number; name: string; a: number; b: number | null }) {
+/** What nobody held yet, on a GPU that perhaps nobody had seen yet. */
+const NOTHING_HELD: Table = { time: 0, version: "", omitted: 0, parts: [] };
+
+/** `isNew`: the process held nothing at A, so nothing is asked of then. */
+export function Overlay({ gpu, pid, name, a, b, isNew }: { gpu: string; pid: number; name: string; a: number; b: number | null; isNew: boolean }) {
   const [pair, setPair] = useState<Pair | null | string>("Asking for the blocks of both times.");
   useEffect(() => {
     let isWanted = true;
-    Promise.all([tableAt(gpu, a), tableAt(gpu, b)])
+    Promise.all([isNew ? NOTHING_HELD : tableAt(gpu, a), tableAt(gpu, b)])
       .then(([then, later]) => isWanted && setPair(pairOf(then, later, gpu, pid)))
       .catch((error: unknown) => isWanted && setPair(error instanceof Error ? error.message : String(error)));
     return () => {
       isWanted = false;
     };
-  }, [gpu, pid, a, b]);
+  }, [gpu, pid, a, b, isNew]);
   return (
     <section style={{ marginTop: "14px" }}>
       <div class="head">
@@ -73,9 +77,8 @@ function Bars({ pair, a, b }: { pair: Pair; a: number; b: number | null }) {
   const dark = isDark.value;
   const classesOf = (layout: BlockLayout, width: number) => summarize(layout, 0, pair.end / width, width, byPurposeClassing(layout));
   const drawBlocks = (layout: BlockLayout) => (context: CanvasRenderingContext2D, width: number) => {
-    const ground = { paper: token("paper"), shade: token("shade"), hatch: token("hatch"), out: token("out") };
     const count = Math.floor(width);
-    drawPicture(context, raster(classesOf(layout, count), count, inksOf(PURPOSES, ground, dark), ground.paper, BAR_PX, 0));
+    drawPicture(context, raster(classesOf(layout, count), count, inksOf(PURPOSES, ground(), dark), token("paper"), BAR_PX, 0));
   };
   const drawChange = (context: CanvasRenderingContext2D, width: number) => {
     const count = Math.floor(width);
@@ -91,11 +94,11 @@ function Bars({ pair, a, b }: { pair: Pair; a: number; b: number | null }) {
   return (
     <div class="overlay">
       <b>A {clock(a)}</b>
-      <Canvas label="blocks at A by address" height={BAR_PX} draw={drawBlocks(pair.a)} />
+      <Canvas label="blocks at A by address" of={[pair]} height={BAR_PX} draw={drawBlocks(pair.a)} />
       <b>B {b === null ? "now" : clock(b)}</b>
-      <Canvas label="blocks at B by address" height={BAR_PX} draw={drawBlocks(pair.b)} />
+      <Canvas label="blocks at B by address" of={[pair]} height={BAR_PX} draw={drawBlocks(pair.b)} />
       <b>changed</b>
-      <Canvas label="what is newly in use, and what no longer" height={BAR_PX} draw={drawChange} />
+      <Canvas label="what is newly in use, and what no longer" of={[pair]} height={BAR_PX} draw={drawChange} />
       <span />
       <small class="soft">0 to {bytes(pair.end)} by address</small>
     </div>

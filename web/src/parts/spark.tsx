@@ -5,10 +5,14 @@ import { token } from "../data/theme";
 import { STRIP_SECONDS } from "../data/store";
 import { GAP_SECONDS, type Track } from "../data/series";
 
+/** About as wide as a pixel of a spark is: one that shows what came since looks the same. */
+const PIXEL_SECONDS = STRIP_SECONDS / 112;
+
 export function Spark({ track, total, to, hot, label }: { track: Track; total: number; to: number; hot: boolean; label: string }) {
   return (
     <Canvas
       label={label}
+      of={[track, total, Math.floor(to / PIXEL_SECONDS), hot]}
       draw={(context, width, height) => {
         context.strokeStyle = token("line");
         context.strokeRect(0, 0.5, width, height - 1);

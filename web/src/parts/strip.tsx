@@ -5,8 +5,8 @@ import { clock, clockTenths, percent } from "../data/format";
 import { gpuShort } from "../data/ledger";
 import { markOf } from "../data/marks";
 import { courseOf, GAP_SECONDS, valueAt } from "../data/series";
-import { cursor, events, forecast, gpuLeaves, live, lookAt, now, route, STRIP_SECONDS, tracks, tracksVersion } from "../data/store";
-import { isDark, token } from "../data/theme";
+import { cursor, events, forecast, gpuLeaves, live, lookAt, now, route, STRIP_SECONDS, tracks, tracksSeeded, tracksVersion } from "../data/store";
+import { token } from "../data/theme";
 import { pointed } from "../data/timeline";
 import { leaves, ledgersOf } from "../data/ledger";
 import { Canvas, positionOf } from "../draw/canvas";
@@ -19,7 +19,6 @@ export function Strip() {
   const shownLeaves = gpuLeaves.value.length > 0 ? gpuLeaves.value : live.value === null ? [] : leaves(ledgersOf(live.value));
   const lanes = shownLeaves.slice(0, LANES_MAX);
   void tracksVersion.value;
-  void isDark.value;
   const { a, b, gpu: chosen, time: past } = route.value;
   const end = Math.max(now.value, 1);
   const filling = new Set(forecast.value?.gpus.filter((outlook) => outlook.full_in_seconds !== null).map((outlook) => outlook.gpu_uuid));
@@ -43,6 +42,7 @@ export function Strip() {
       </ol>
       <Canvas
         label="time looked at"
+        of={[Math.floor(end), past, shownLeaves.map(({ gpu }) => gpu.uuid).join(), tracksSeeded.value, forecast.value, events.value, pointed.value, a, b]}
         role="slider"
         attributes={{
           tabIndex: 0,
@@ -108,8 +108,9 @@ function drawMarks(context: CanvasRenderingContext2D, x: (time: number) => numbe
   context.font = "9px system-ui, sans-serif";
   for (const event of events.value) {
     const at = x(event.timestamp);
+    if (at < 0 || at > width || event.kind === "process_exit") continue;
     const mark = markOf(event, () => null);
-    if (at < 0 || at > width || !mark.isOnAxis || event.kind === "process_exit") continue;
+    if (!mark.isOnAxis) continue;
     context.fillStyle = token(mark.tone === "plain" ? "ink" : mark.tone);
     context.fillText(mark.shape, at, 8);
     if (mark.tone === "alarm") context.fillRect(at - 0.75, TOP, 1.5, height - TOP);

@@ -7,6 +7,7 @@ import { askComparison } from "../data/api";
 import { purposeChanges, type StackChangeRow, stackChanges } from "../data/comparison";
 import { bytes, change, clockTenths, duration, gib, plural, zone } from "../data/format";
 import { gpuShort, processLabel } from "../data/ledger";
+import { whileVisible } from "../data/poll";
 import { go, gpuLeaves, linkTo, live, noRecording, now, recordedSince, route, whyNotRecorded } from "../data/store";
 import { Chips, Frames, Scroll, Swatch } from "../parts/basics";
 import { Footer } from "../parts/frame";
@@ -41,10 +42,10 @@ export function Compare() {
         .then((comparison) => isWanted && (compared.value = { comparison, error: null }))
         .catch((error: unknown) => isWanted && (compared.value = { comparison: null, error: error instanceof Error ? error.message : String(error) }));
     void load();
-    const timer = b === null ? setInterval(() => !document.hidden && void load(), AGAIN_MS) : undefined;
+    const stop = b === null ? whileVisible(load, AGAIN_MS) : undefined;
     return () => {
       isWanted = false;
-      clearInterval(timer);
+      stop?.();
     };
   }, [a, b, gpu, recordedSince.value, noRecording.value]);
   const { comparison, error } = compared.value;
@@ -155,7 +156,7 @@ function Changes({ comparison, a, b }: { comparison: Comparison; a: number; b: n
       <Scroll label="changes by stack">
         <Stacks rows={rows.slice(0, ROWS_SHOWN)} />
       </Scroll>
-      <Overlay gpu={first.gpu_uuid} pid={first.pid} name={processLabel(first)} a={a} b={b} />
+      <Overlay gpu={first.gpu_uuid} pid={first.pid} name={processLabel(first)} a={a} b={b} isNew={first.change === "new"} />
     </>
   );
 }

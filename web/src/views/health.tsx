@@ -6,6 +6,7 @@ import type { Health as HealthAnswer, OwnCost, SettingInForce, Snapshot, SourceS
 import { askHealth, askOwnCost, askSettings } from "../data/api";
 import { bytes, clock, shortDuration, zone } from "../data/format";
 import { processLabel } from "../data/ledger";
+import { whileVisible } from "../data/poll";
 import { connection, framesMissed, gpuLeaves, isDemo, live, noRecording, now } from "../data/store";
 import { Absent, Scroll } from "../parts/basics";
 import { Footer } from "../parts/frame";
@@ -36,8 +37,7 @@ function followHealth(): () => void {
     () => (settings.value = null),
   );
   load();
-  const timer = setInterval(() => !document.hidden && load(), EVERY_MS);
-  return () => clearInterval(timer);
+  return whileVisible(load, EVERY_MS);
 }
 
 const SHAPES: Readonly<Record<string, readonly [string, string]>> = { ok: ["●", "ok"], stale: ["◐", "warn"], lost: ["✕", "alarm"], starting: ["◐", "warn"] };

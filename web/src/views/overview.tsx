@@ -7,7 +7,7 @@ import { gpuModel, type GpuLedger, processKey, processLabel, type ProcessLedger 
 import { foldedMarks, kindOf, namesOf } from "../data/marks";
 import { PURPOSE_OF } from "../data/purpose";
 import { courseOf } from "../data/series";
-import { cursor, events, forecast, gpuLeaves, go, incidents, ledgers, linkTo, noRecording, now, route, shown, tracks, tracksVersion } from "../data/store";
+import { cursor, engines, events, forecast, gpuLeaves, go, incidents, ledgers, linkTo, noRecording, now, route, shown, tracks, tracksVersion } from "../data/store";
 import { fillingOf, isAlarm, movedIn, sinceOf, type Verdict, verdictOf } from "../data/verdict";
 import { Absent, Legend, reasonOf, Swatch, Tag } from "../parts/basics";
 import { Footer, Waiting } from "../parts/frame";
@@ -272,11 +272,11 @@ function Gauges({ ledger }: { ledger: GpuLedger }) {
 
 function Notes({ ledger }: { ledger: GpuLedger }) {
   const { gpu } = ledger;
-  const engines = (shown.value?.engines ?? []).filter((engine) => engine.pids.some((pid) => ledger.processes.some((one) => one.process.pid === pid)));
+  const own = engines.value.filter((engine) => engine.pids.some((pid) => ledger.processes.some((one) => one.process.pid === pid)));
   const silent = ledger.processes.filter((one) => !one.reports && one.process.used_bytes > gpu.total_bytes * 0.02);
   return (
     <div class="notes">
-      {engines.map((engine) => (
+      {own.map((engine) => (
         <div key={engine.pid}>
           {engine.kind === "vllm" ? "vLLM" : engine.kind} {engine.model?.split("/").at(-1)}: KV pages{" "}
           {engine.kv_pages_used === null ? <Absent reason={reasonOf(engine.unknown, "kv_pages_used") ?? "the engine does not tell"} /> : <b>{`${engine.kv_pages_used} of ${engine.kv_pages_total ?? "?"}`}</b>} in use

@@ -7,6 +7,7 @@ import { askPeaks } from "../data/api";
 import { changeGib, clock, duration, gib, percent } from "../data/format";
 import { gpuShort, type GpuLedger, processKey, processLabel, type ProcessLedger } from "../data/ledger";
 import { ordered } from "../data/order";
+import { whileVisible } from "../data/poll";
 import { courseOf } from "../data/series";
 import { cursor, events, forecast, go, gpuLeaves, linkTo, noRecording, now, recordedSince, route, shown, tracks, tracksVersion } from "../data/store";
 import { fillingOf } from "../data/verdict";
@@ -43,8 +44,7 @@ function followPeaks(): () => void {
       })
       .catch(() => undefined); // cells say n/a
   void load();
-  const timer = setInterval(() => void load(), PEAK_EVERY_MS);
-  return () => clearInterval(timer);
+  return whileVisible(load, PEAK_EVERY_MS);
 }
 
 function matches(row: Row, filter: string): boolean {
