@@ -15,8 +15,12 @@ const AGAIN_SECONDS_MIN = 5;
 const found = signal<{ gpu: string; history: StackHistory } | null>(null);
 export const stacksError = signal<string | null>(null);
 
-/** Null until they have come. */
-export const stackBands = computed<BandStack | null>(() => {
+/** Of a GPU; null until they have come. */
+export function stackBandsOf(gpuUuid: string): BandStack | null {
+  return found.value?.gpu === gpuUuid ? stackBands.value : null;
+}
+
+const stackBands = computed<BandStack | null>(() => {
   if (found.value === null || recorded.value === null) return null;
   const { gpu, history } = found.value;
   const { start, step_seconds: step, steps, series } = recorded.value;
@@ -32,10 +36,10 @@ export const stackBands = computed<BandStack | null>(() => {
 /** Follows a range of a GPU; returns the way to stop. */
 export function followStacks(rangeOf: () => { gpu: string; from: number; to: number } | null): () => void {
   let isWanted = true;
-  let isBusy = false;
+  const isBusy = signal(false); // what was wanted meanwhile is asked for when the answer has come
   let last = { gpu: "", from: 0, to: 0 };
   const load = async (gpu: string, from: number, to: number) => {
-    isBusy = true;
+    isBusy.value = true;
     try {
       const history = await askStacks({ from, to }, gpu, MOMENTS);
       if (isWanted) found.value = { gpu, history };
@@ -43,11 +47,11 @@ export function followStacks(rangeOf: () => { gpu: string; from: number; to: num
     } catch (error) {
       stacksError.value = error instanceof Error ? error.message : String(error);
     }
-    isBusy = false;
+    isBusy.value = false;
   };
   const stop = effect(() => {
     const range = rangeOf();
-    if (range === null || isBusy || range.from >= range.to) return;
+    if (range === null || isBusy.value || range.from >= range.to) return;
     const { gpu, from, to } = range;
     const again = Math.max(AGAIN_SECONDS_MIN, (to - from) * AGAIN_SHARE);
     if (gpu === last.gpu && Math.abs(to - last.to) < again && Math.abs(from - last.from) < again) return;

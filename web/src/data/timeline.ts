@@ -55,12 +55,12 @@ export function eventsWithin(from: number, to: number): BlackboxEvent[] {
 
 /** Begins to follow; returns the way to stop. */
 export function followTimeline(): () => void {
-  let isBusy = false;
+  const isBusy = signal(false); // a range that was wanted meanwhile is asked for when the answer has come
   let isWanted = true;
   let last = { from: 0, to: 0 };
 
   const load = async (from: number, to: number) => {
-    isBusy = true;
+    isBusy.value = true;
     try {
       const answer = await askChart({ from, to }, METRICS, POINTS);
       if (isWanted) {
@@ -70,7 +70,7 @@ export function followTimeline(): () => void {
     } catch (error) {
       timelineError.value = error instanceof Error ? error.message : String(error);
     }
-    isBusy = false;
+    isBusy.value = false;
   };
   const loadWhole = async () => {
     const to = now.peek();
@@ -85,7 +85,7 @@ export function followTimeline(): () => void {
     if (noRecording.value !== null || recordedSince.value === null) return;
     const { from, to, isFixed } = range.value;
     const moved = isFixed ? from !== last.from || to !== last.to : Math.abs(to - last.to) >= everySeconds(to - from) || Math.abs(to - from - (last.to - last.from)) > 1;
-    if (!moved || isBusy) return;
+    if (isBusy.value || !moved) return;
     last = { from, to };
     void load(from, to);
   });

@@ -6,7 +6,7 @@ import { bytes, changeGib, clock, clockTenths, duration, gib, zone } from "../da
 import { gpuShort, type GpuLedger } from "../data/ledger";
 import { markOf, namesOf } from "../data/marks";
 import { events, forecast, go, goLive, goMore, gpuLeaves, linkTo, lookAt, noRecording, now, recordedSince, route, togglePause } from "../data/store";
-import { followStacks, stackBands, stacksError } from "../data/stack_history";
+import { followStacks, stackBandsOf, stacksError } from "../data/stack_history";
 import { ALL, eventsWithin, followTimeline, pointed, range, RANGES, recorded, timelineError } from "../data/timeline";
 import { isDark } from "../data/theme";
 import { fillingOf } from "../data/verdict";
@@ -95,7 +95,7 @@ function mostUrgent(all: readonly GpuLedger[]): GpuLedger {
 
 /** By stack only the large chart is: the small ones stay by purpose. */
 function chartOf(ledger: GpuLedger, isLarge: boolean): BandStack {
-  if (isLarge && bandsOf() === "stack") return stackBands.value ?? NO_BANDS;
+  if (isLarge && bandsOf() === "stack") return stackBandsOf(ledger.gpu.uuid) ?? NO_BANDS;
   if (recorded.value === null) return NO_BANDS;
   return (bandsOf() === "process" ? bandsByProcess : bandsByPurpose)(recorded.value, ledger.gpu.uuid);
 }
@@ -123,7 +123,7 @@ type Prediction = ReturnType<typeof predictionOf>;
 function OneChart({ ledger, prediction, until, isLarge }: { ledger: GpuLedger; prediction: Prediction; until: number; isLarge: boolean }) {
   const { gpu, label } = ledger;
   const bands = bandsOf();
-  const chart = useMemo(() => chartOf(ledger, isLarge), [recorded.value, stackBands.value, bands, gpu.uuid, isLarge]);
+  const chart = useMemo(() => chartOf(ledger, isLarge), [recorded.value, stackBandsOf(gpu.uuid), bands, gpu.uuid, isLarge]);
   const { from, to } = range.value;
   const marks = eventsWithin(from, to).filter((event) => event.gpu_uuid === gpu.uuid);
   const name = gpu.mig === null ? "all of the GPU" : "all of the slice";
@@ -133,7 +133,7 @@ function OneChart({ ledger, prediction, until, isLarge }: { ledger: GpuLedger; p
         {isLarge ? `${label}, GiB` : label}
         {isLarge && bands === "stack" && chart.times.length > 0 && <span class="soft"> · by stack, at {chart.times.length} moments of the recording</span>}
       </span>
-      {chart.times.length === 0 && isLarge && <p class="asking">{bands === "stack" && stacksError.value !== null ? stacksError.value : recorded.value === null || (bands === "stack" && stackBands.value === null) ? "Asking the recording." : "Nothing was recorded in this range."}</p>}
+      {chart.times.length === 0 && isLarge && <p class="asking">{bands === "stack" && stacksError.value !== null ? stacksError.value : recorded.value === null || (bands === "stack" && stackBandsOf(gpu.uuid) === null) ? "Asking the recording." : "Nothing was recorded in this range."}</p>}
       <BandChart
         chart={chart}
         total={gpu.total_bytes}
@@ -207,7 +207,7 @@ function Side({ chosen }: { chosen: GpuLedger }) {
 
 function Readings({ chosen, time }: { chosen: GpuLedger; time: number }) {
   const bands = bandsOf();
-  const chart = useMemo(() => chartOf(chosen, true), [recorded.value, stackBands.value, bands, chosen.gpu.uuid]);
+  const chart = useMemo(() => chartOf(chosen, true), [recorded.value, stackBandsOf(chosen.gpu.uuid), bands, chosen.gpu.uuid]);
   const index = indexAt(chart.times, time);
   const used = index === null ? null : (chart.used[index] ?? null);
   return (
