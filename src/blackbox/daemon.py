@@ -307,7 +307,7 @@ def _make_replay(settings: Settings, path: Path, hub: Hub, recorder: Recorder | 
     they cannot be used."""
     speed, rules = settings.replay_speed, settings.replay_rules
     ready = (lambda: True) if recorder is None else recorder.has_room
-    if path.suffix.lower() in SNAPSHOT_SUFFIXES and not is_dump(path):
+    if path.name.lower().endswith(SNAPSHOT_SUFFIXES) and not is_dump(path):
         # no other server needs what replays a trace
         from blackbox.sources.memory_snapshot.playback import moments_of_file
         from blackbox.sources.memory_snapshot.rules_file import read_rules

@@ -19,7 +19,7 @@ SYSTEM_RUNTIME = "/run/blackbox"
 """Of a server for all users. Only root can create it."""
 AGENT_SOCKET = "agent.sock"
 """In a runtime directory: where agents report to the server."""
-SNAPSHOT_SUFFIXES = (".pickle", ".pkl")
+SNAPSHOT_SUFFIXES = (".pickle", ".pkl", ".pickle.gz", ".pkl.gz", ".pickle.zst", ".pkl.zst")
 """Of files that are taken for memory snapshots of PyTorch."""
 
 

@@ -98,7 +98,7 @@ def _evidence(arguments: Namespace, chosen: ChosenRange) -> "Evidence":
     if arguments.what is not None and arguments.url is not None:
         raise UsageError("WHAT and --url both say what the report is about: one of them is enough")
     rules = snapshot_arguments.rules(arguments)
-    if arguments.rules is not None and not snapshot_arguments.is_pickle(what):
+    if arguments.rules is not None and not _may_be_a_snapshot(what):
         raise UsageError(f"--rules is for a PyTorch snapshot ({', '.join(SNAPSHOT_SUFFIXES)})")
     if what is None:
         return _of_directory(recording_arguments.directory(arguments), chosen)
@@ -112,7 +112,7 @@ def _evidence(arguments: Namespace, chosen: ChosenRange) -> "Evidence":
         return _of_directory(path, chosen)
     if chosen.is_told:
         raise UsageError("--from and --to are for a recording or a server; a dump and a snapshot are told whole")
-    if snapshot_arguments.begins_like_a_pickle(path) and snapshot_arguments.is_pickle(path.name):
+    if snapshot_arguments.begins_like_a_snapshot(path):
         return _of_snapshot(arguments, path, rules)
     from blackbox.recorder.dumps.file import is_dump
     from blackbox.report.origins import of_dump
@@ -124,6 +124,13 @@ def _evidence(arguments: Namespace, chosen: ChosenRange) -> "Evidence":
     if snapshot_arguments.is_pickle(path.name):
         return _of_snapshot(arguments, path, rules)
     raise FailureError(f"{path}: neither a dump of Blackbox, nor a PyTorch snapshot ({', '.join(SNAPSHOT_SUFFIXES)})")
+
+
+def _may_be_a_snapshot(what: str | None) -> bool:
+    """By its name, or as it begins."""
+    if what is None or what.startswith(URLS):
+        return False
+    return snapshot_arguments.is_pickle(what) or snapshot_arguments.begins_like_a_snapshot(Path(what))
 
 
 def _of_snapshot(arguments: Namespace, path: Path, rules: "CategoryRules") -> "Evidence":
@@ -182,4 +189,6 @@ def _writes_page(arguments: Namespace) -> bool:
 def _page_name(what: str | None) -> str:
     if what is None or what.startswith(URLS) or Path(what).is_dir():
         return PAGE
-    return f"{Path(what).stem}.html"
+    name = Path(what).name.lower()
+    known = max((suffix for suffix in SNAPSHOT_SUFFIXES if name.endswith(suffix)), key=len, default=Path(what).suffix)
+    return f"{Path(what).name.removesuffix(known) or name}.html"

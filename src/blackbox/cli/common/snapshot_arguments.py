@@ -12,10 +12,6 @@ if TYPE_CHECKING:
     from blackbox.analysis.rules import CategoryRules
 
 
-PICKLE = b"\x80"
-"""Of protocol 2 and later; PyTorch writes 4 or 5."""
-
-
 def add_rules_flag(parser: ArgumentParser) -> None:
     """Adds `--rules`."""
     parser.add_argument(
@@ -30,14 +26,13 @@ def is_pickle(name: str | None) -> bool:
     return name is not None and name.lower().endswith(SNAPSHOT_SUFFIXES)
 
 
-def begins_like_a_pickle(path: "Path") -> bool:
-    """Whether a file is surely no dump of Blackbox; False also where it cannot be read, or is no file: opening a pipe
-    would wait for its writer."""
+def begins_like_a_snapshot(path: "Path") -> bool:
+    """Whether a file is surely no dump of Blackbox, and may be a snapshot; False also where it cannot be read, or is no
+    file: opening a pipe would wait for its writer."""
+    from blackbox.sources.memory_snapshot.wrappers import head_of, may_be_snapshot
+
     try:
-        if not path.is_file():
-            return False
-        with path.open("rb") as file:
-            return file.read(1) == PICKLE
+        return path.is_file() and may_be_snapshot(head_of(path))
     except OSError:
         return False
 

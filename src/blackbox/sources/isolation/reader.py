@@ -51,13 +51,15 @@ def read_in_child(
     given: bytes = b"",
     progress: Progress | None = None,
     work: Work | None = None,
+    unpacked_factor: int = 1,
 ) -> bytes:
     """What `python -m module FILE MEMORY_BYTES CPU_SECONDS arguments...` writes, with `given` on its stdin.
 
     `what` the file should be, for messages. `work` is what that module does: where it is told, and this process can be
-    forked, a fork does it, which starts no second Python. Raises `FailureError`.
+    forked, a fork does it, which starts no second Python. A file that is packed counts for `unpacked_factor` times its
+    size. Raises `FailureError`.
     """
-    size = _size(path, limits.file_bytes_max)
+    size = min(limits.file_bytes_max, _size(path, limits.file_bytes_max) * unpacked_factor)
     cpu_seconds = limits.cpu_seconds_base + size // limits.file_bytes_per_cpu_second
     memory_bytes = limits.memory_bytes_base + size * limits.memory_per_file_byte
     if work is not None and can_fork():

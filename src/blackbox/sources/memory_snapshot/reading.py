@@ -10,6 +10,7 @@ from blackbox.sources.isolation.reader import Progress, ReaderLimits, Work, read
 from blackbox.sources.memory_snapshot.contents import Contents
 from blackbox.sources.memory_snapshot.packed import packed_contents
 from blackbox.sources.memory_snapshot.parts import SnapshotParts
+from blackbox.sources.memory_snapshot.wrappers import UNPACKED_FACTOR, head_of, is_wrapped
 
 FILE_BYTES_MAX = 1 << 30
 """Long histories with deep stacks take hundreds of megabytes."""
@@ -51,4 +52,13 @@ def _packed(
 ) -> bytes:
     given = msgspec.msgpack.encode(rules) if rules.names else b""
     module, what = "blackbox.sources.memory_snapshot", "a memory snapshot of PyTorch"
-    return read_in_child(path, module, what, _LIMITS, [parts], given, progress, work)
+    factor = UNPACKED_FACTOR if _is_wrapped(path) else 1
+    return read_in_child(path, module, what, _LIMITS, [parts], given, progress, work, factor)
+
+
+def _is_wrapped(path: Path) -> bool:
+    """False where it cannot be read, or is no file: whoever reads it says so."""
+    try:
+        return path.is_file() and is_wrapped(head_of(path))
+    except OSError:
+        return False

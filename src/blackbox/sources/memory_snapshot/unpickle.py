@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 from blackbox.sources.memory_snapshot.entry_reader import EntryReaderOf, PlainEntryReader
 from blackbox.sources.memory_snapshot.walk import walk
+from blackbox.sources.memory_snapshot.wrappers import json_data, unwrapped
 
 
 class Unpickler(pickle.Unpickler):
@@ -28,14 +29,17 @@ def plain_data(pickled: io.BufferedIOBase) -> Any:
 def snapshot_data(
     file: io.BufferedIOBase, with_traces: bool = True, reader_of: EntryReaderOf = PlainEntryReader
 ) -> Any:
-    """What is in the file, its long traces as `EntryColumns`; as `plain_data` where PyTorch would not write it so.
+    """What is in the file, or in what it wraps, its long traces as `EntryColumns`; as `plain_data` where PyTorch would
+    not write it so.
 
     Raises what that raises. Without traces, of these the last entries alone are in it.
     """
+    read = json_data(unwrapped(file))
+    if read is not None:
+        return read
     try:
-        return walk(file, with_traces, reader_of)
+        return walk(unwrapped(file), with_traces, reader_of)
     except MemoryError:
         raise
     except Exception:  # a pickle of another protocol, or a broken one: the reason is told by who reads it whole
-        file.seek(0)
-        return plain_data(file)
+        return plain_data(unwrapped(file))
