@@ -7,7 +7,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,42 @@ import importlib, json
 while not done(): importlib.reload(json)
 """,
 }
+TORCH_VARIABLE = "BLACKBOX_PYTHON314_TORCH"
+"""Names an interpreter of 3.14 that can import PyTorch."""
+TORCH_PYTHON = os.environ.get(TORCH_VARIABLE)
+TRAINING = """
+import torch
+torch.version.cuda = "13.0"  # a build for CPUs has no probe
+def train():
+    torch.manual_seed(7)
+    model = torch.nn.Sequential(torch.nn.Linear(32, 32), torch.nn.ReLU(), torch.nn.Linear(32, 1))
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(5):
+        optimizer.zero_grad()
+        loss = model(torch.ones(8, 32)).square().mean()
+        loss.backward()
+        optimizer.step()
+    return loss.item()
+alone = train()
+open(sys.argv[1] + "-training", "w").close()
+while not done(): assert train() == alone
+"""
+SLEEPS = {
+    "sleep": "time.sleep(3600)",
+    "queue.get": "queue.Queue().get()",
+    "select": "select.select([os.pipe()[0]], [], [])",
+}
+ASLEEP = """
+import queue, select, signal
+class Woken(Exception): pass
+def wake(*_): raise Woken
+signal.signal(signal.SIGUSR1, wake)
+try:
+    {call}
+except Woken:
+    pass
+while not done(): time.sleep(.01)
+"""
 PROGRAM = """
 import os, sys, time
 import blackbox_heap as heap
@@ -139,6 +176,27 @@ def test_a_program_does_not_notice(python: Path, tmp_path: Path, server: AgentSe
     assert [(one.pid, one.ended) for one in ended] == [(target.pid, "orderly")], "detaching was taken for no end"
 
 
+@pytest.mark.slow
+def test_a_real_pytorch_does_not_notice(tmp_path: Path, server: AgentServer) -> None:
+    if TORCH_PYTHON is None:
+        pytest.skip(f"{TORCH_VARIABLE} names no Python 3.14 with PyTorch")
+    (tmp_path / "done").touch()
+    with running(Path(TORCH_PYTHON), tmp_path, TRAINING) as target:
+        unnoticed = end(target, tmp_path)
+    (tmp_path / "done").unlink()
+    (tmp_path / "done-training").unlink()
+    with running(Path(TORCH_PYTHON), tmp_path, TRAINING) as target:
+        until((tmp_path / "done-training").exists)
+        for _ in range(ATTACHES):
+            outcome = ask(target.pid, "attach", server)
+            assert (outcome.kind, outcome.details) == ("connected", "pytorch,heap")
+            server.wait_for(lambda sample: [row.pid for row in sample.allocators] == [target.pid])
+            assert ask(target.pid, "detach", server).kind == "detached"
+            server.wait_for(lambda sample: not sample.allocators)
+        assert ask(target.pid, "attach", server).kind == "connected"
+        assert end(target, tmp_path) == unnoticed
+
+
 def test_forks_under_the_agent_are_silent(python: Path, tmp_path: Path, server: AgentServer) -> None:
     patient = f"sys.modules['blackbox.agent.runtime'].FORK_STOP_SECONDS_MAX = {PATIENCE_SECONDS}"
     forks = "for _ in range(50):\n  os.fork() or os._exit(0)\n  os.wait()"
@@ -160,20 +218,63 @@ def test_an_agent_that_is_out_costs_nothing(python: Path, tmp_path: Path, server
         assert end(target, tmp_path) == UNNOTICED
 
 
+@contextmanager
+def asleep(python: Path, folder: Path, call: str) -> Iterator["subprocess.Popen[str]"]:
+    """A program whose main thread waits in this call until it is sent `SIGUSR1`."""
+    with running(python, folder, ASLEEP.format(call=call)) as target:
+        until(lambda: catches(target.pid, signal.SIGUSR1) and program.look(target.pid).state == "S")
+        yield target
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether the program has a handler for the signal."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    caught = next(int(line.split()[1], 16) for line in lines if line.startswith("SigCgt"))
+    return bool(caught >> (number - 1) & 1)
+
+
+@pytest.mark.parametrize("call", SLEEPS)
 def test_a_request_is_taken_back_while_the_main_thread_sleeps(
-    python: Path, tmp_path: Path, server: AgentServer
+    python: Path, tmp_path: Path, server: AgentServer, call: str
 ) -> None:
-    sleep = "import select\nselect.select([0], [], [])"
-    with running(python, tmp_path, f"r, w = os.pipe()\nos.dup2(r, 0)\nprint(w, flush=True)\n{sleep}") as target:
-        assert target.stdout is not None
-        pipe = int(target.stdout.readline())
+    with asleep(python, tmp_path, SLEEPS[call]) as target:
         assert ask(target.pid, "attach", server, wait=0.2).kind == "taken-back"
-        with Path(f"/proc/{target.pid}/fd/{pipe}").open("w") as wake:
-            wake.write("\n")
-        returncode, out, err = end(target, tmp_path)
-        assert (returncode, err) == (EXIT_CODE, ""), "no traceback of a script that is gone"
-        assert out.endswith("done\n")
+        target.send_signal(signal.SIGUSR1)
+        assert end(target, tmp_path) == UNNOTICED, "no traceback of a script that is gone"
     assert not server.sample().process_exits
+
+
+def test_the_child_that_asks_may_be_killed(python: Path, tmp_path: Path, server: AgentServer) -> None:
+    with asleep(python, tmp_path, SLEEPS["sleep"]) as target, ThreadPoolExecutor(1) as threads:
+        asking = threads.submit(ask, target.pid, "attach", server)
+        os.kill(until(child_that_asked), signal.SIGKILL)
+        outcome = asking.result()
+        assert (outcome.kind, "taken back" in outcome.details) == ("refused", True)
+        target.send_signal(signal.SIGUSR1)
+        assert end(target, tmp_path) == UNNOTICED, "no traceback of a script that is gone"
+
+
+def child_that_asked() -> int:
+    """The one that has handed a letter to the program: it waits with the letter in its hand. 0 where there is none."""
+    for task in Path("/proc/self/task").iterdir():
+        for child in (task / "children").read_text().split():
+            with suppress(OSError):
+                links = [str(one.readlink()) for one in Path(f"/proc/{child}/fd").iterdir()]
+                letter = any("blackbox-letter" in link for link in links)
+                if letter and program.look(int(child)).state == "S":
+                    return int(child)
+    return 0
+
+
+def test_a_program_that_sleeps_is_told_as_one(python: Path, tmp_path: Path, server: AgentServer) -> None:
+    with asleep(python, tmp_path, SLEEPS["sleep"]) as target:
+        until(lambda: program.look(target.pid).age_seconds >= AGE_SECONDS_MIN)
+        refused = blackbox("attach", str(target.pid), "--yes", "--wait", "1.5s", "--socket", str(server.socket))
+        assert refused.returncode == Objection.NOT_RUN.exit_code
+        assert "waiting up to 1.5 s" in refused.stderr
+        assert refused.stderr.count("its main thread sleeps in a call") == 2, "while it waits, and why it was in vain"
+        target.send_signal(signal.SIGUSR1)
+        assert end(target, tmp_path) == UNNOTICED
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1, 0.2])

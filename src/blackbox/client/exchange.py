@@ -20,6 +20,10 @@ OWN_REASON_CHARS_MAX = 8000
 """Of plain text, as servers of ours refuse: whole, with all that could be asked for instead."""
 
 
+UNKNOWN_PARAMETER = "unknown parameter "
+"""How every server begins to refuse a parameter that it does not know."""
+
+
 class Exchange:
     """Feed it what arrives; take the body from it, whole or as it comes."""
 
@@ -90,7 +94,7 @@ class Exchange:
         is_plain = self._headers.get("content-type", "").startswith("text/plain")
         most = OWN_REASON_CHARS_MAX if is_plain else REASON_CHARS_MAX
         text = " ".join(self._body.decode(errors="replace").split())[:most]
-        message = f"{self._server.label} answered {status}: {text or _phrase(status)}"
+        message = f"{self._server.label} answered {status}: {text or _phrase(status)}{_if_older(status, text)}"
         raise StatusError(message, status, _retry_after(self._headers))
 
     def _require_type(self, content_type: str) -> None:
@@ -122,6 +126,15 @@ class Exchange:
     def on_message_complete(self) -> None:
         """Called by the parser."""
         self.complete = True
+
+
+def _if_older(status: int, text: str) -> str:
+    """What follows from a refusal of a question that this client knows: it asks no other."""
+    if status == HTTPStatus.BAD_REQUEST and text.startswith(UNKNOWN_PARAMETER):
+        return "; the server is older than this client, which asks for more: upgrade the server"
+    if status == HTTPStatus.NOT_FOUND and text == HTTPStatus.NOT_FOUND.phrase:
+        return "; it is no Blackbox server, or one older than this client"
+    return ""
 
 
 def _phrase(status: int) -> str:

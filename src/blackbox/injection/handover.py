@@ -1,10 +1,12 @@
 """Hands a running program what to do, and waits for its word: see `remote` for the one and `inside` for the other."""
 
 import contextlib
+import math
 import os
 import selectors
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple, cast
 
@@ -19,6 +21,8 @@ FOLDER = Path(__file__).parents[2]
 TAKE_BACK_SECONDS = 5.0
 """For the child to take a request back once it is asked to."""
 LOOK_SECONDS = 0.05
+SLOW_SECONDS = 1.0
+"""A program whose main thread runs Python has answered by then; one that waits in a library's code may take long."""
 
 
 class Outcome(NamedTuple):
@@ -31,14 +35,26 @@ class Outcome(NamedTuple):
     """From the request to the program's word."""
 
 
-def ask(program: Program, task: Task, socket: str, wait_seconds: float) -> Outcome:
+def ask(
+    program: Program,
+    task: Task,
+    socket: str,
+    wait_seconds: float,
+    on_wait: Callable[[], None] = lambda: None,
+) -> Outcome:
     """Has the program do it at its next safe point; takes the request back after `wait_seconds`, or when interrupted.
+    `on_wait` is called once, where the program has not answered after `SLOW_SECONDS`.
 
     The child that asks runs as the program's user: root never runs another user's interpreter as root.
     """
     began = time.monotonic()
     try:
-        line = _answer(program, letter(task, socket), began + wait_seconds)
+        line, child = _answer(program, letter(task, socket), began + wait_seconds, on_wait)
+        if (
+            not line and child.returncode < 0
+        ):  # killed: the program would look for a script that is gone, and print that
+            _take_back(program, child.pid)
+            line = "refused the process that asked it was killed; the request was taken back"
     except OSError as error:
         line = f"refused {error.strerror}"
     seconds = time.monotonic() - began
@@ -62,9 +78,20 @@ def _source(module: str) -> str:
     return Path(__file__).with_name(f"{module}.py").read_text()
 
 
-def _answer(program: Program, text: bytes, until: float) -> str:
-    """The child's line, empty where it said none."""
-    with _start(program, len(text)) as child:
+def _take_back(program: Program, killed: int) -> None:
+    """Has another child take back what one that was killed has asked for."""
+    with _start(program, f"0, {killed}") as child, contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(TAKE_BACK_SECONDS)
+        return
+    child.kill()
+
+
+def _answer(
+    program: Program, text: bytes, until: float, on_wait: Callable[[], None]
+) -> "tuple[str, subprocess.Popen[bytes]]":
+    """The line of the child that asks, empty where it said none; and the child, which has ended."""
+    slow = time.monotonic() + SLOW_SECONDS
+    with _start(program, str(len(text))) as child:
         assert child.stdin is not None
         assert child.stdout is not None
         with contextlib.suppress(BrokenPipeError):
@@ -73,20 +100,24 @@ def _answer(program: Program, text: bytes, until: float) -> str:
         with selectors.DefaultSelector() as selector:
             selector.register(child.stdout, selectors.EVENT_READ)
             while not selector.select(LOOK_SECONDS):
+                if time.monotonic() >= slow:
+                    on_wait()
+                    slow = math.inf
                 if time.monotonic() < until:
                     continue
                 if child.stdin.closed:
                     child.kill()
                 child.stdin.close()
                 until += TAKE_BACK_SECONDS
-        return child.stdout.readline().decode(errors="replace").strip()
+        line = child.stdout.readline().decode(errors="replace").strip()
+    return line, child
 
 
-def _start(program: Program, size: int) -> "subprocess.Popen[bytes]":
+def _start(program: Program, task: str) -> "subprocess.Popen[bytes]":
     """The program's own interpreter, in isolation: nothing of its environment, no folder of its packages."""
     ids = program.ids if program.ids.uid != os.geteuid() else None
     return subprocess.Popen(
-        [program.executable, "-I", "-S", "-B", "-c", f"{_source('remote')}\nmain({program.pid}, {size})\n"],
+        [program.executable, "-I", "-S", "-B", "-c", f"{_source('remote')}\nmain({program.pid}, {task})\n"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -38,7 +38,11 @@ class Objection(Enum):
     ELSEWHERE = 24, "process {pid} ({name}) is in a container or another namespace ({namespaces})"
     NO_SERVER = 25, "no server listens for agents at {socket}: start one with 'blackbox serve'"
     KERNEL = 26, "process {pid} ({name}) could not be written to: {reason}"
-    NOT_RUN = 27, "process {pid} ({name}) ran no Python within {wait:.0f} s; the request was taken back"
+    NOT_RUN = (
+        27,
+        "process {pid} ({name}) ran no Python within {wait:g} s: {doing}, and lets nobody in until that returns; the "
+        "request was taken back, --wait waits longer",
+    )
     FAILED = 28, "the agent could not be started in process {pid} ({name}): {reason}"
 
     @property

@@ -3,23 +3,33 @@
 Not imported there but sent, as text (`python -c`), since that Python may have no Blackbox. Its standard input has the
 letter, with `@LETTER@` where the letter's own path goes; its end takes the request back. It prints one line.
 
-The letter is a file in memory that goes with this process, so nothing is left behind, however that ends. Taken back, a
-request becomes one to run `/dev/null`: of a script that is gone Python would print a traceback.
+The letter is a file in memory that goes with this process, so nothing is left behind, however that ends. Of a script
+that is gone Python would print a traceback, so a request is taken back by emptying the path where Python keeps it: with
+an empty one it runs nothing. An empty script would not do: what a signal handler raises while one is run is lost.
 """
 
 import contextlib
 import os
 import select
 import sys
+import time
 
 LOOK_SECONDS = 0.01
+DATA_BYTES_MAX = 64 << 20
+"""Of an interpreter; it has about one MiB."""
+PATH_COLUMN = 5
+"""Of a mapped file, in the list of a program's mappings."""
 STATUS = slice(1, 201)
 """Place of the answer in the letter."""
 UNANSWERED = b" "
 
 
-def main(pid: int, size: int) -> None:
-    """Reads a letter of `size` bytes, hands it over, and prints what came of it."""
+def main(pid: int, size: int, killed: int = 0) -> None:
+    """Reads a letter of `size` bytes, hands it over, and prints what came of it; or takes back the letter of another
+    such process, which was `killed`."""
+    if killed:
+        print(take_back(pid, f"/proc/{killed}/fd/".encode()), flush=True)
+        return
     text = b""
     while len(text) < size:
         more = os.read(0, size - len(text))
@@ -45,9 +55,42 @@ def hand_over(pid: int, text: bytes) -> str:
             os.kill(pid, 0)
         except OSError:
             return "ended"
-    with contextlib.suppress(OSError, RuntimeError):
-        remote_exec(pid, os.devnull)
+    kind = take_back(pid, path.encode())
+    time.sleep(LOOK_SECONDS)  # the program may be running it at this very moment
+    answer = os.pread(letter, STATUS.stop - STATUS.start, STATUS.start).decode(errors="replace").strip()
+    return answer or kind
+
+
+def take_back(pid: int, path: bytes) -> str:
+    """Empties the path of a request, which begins so; where it is not found, has an empty script run instead."""
+    if not _emptied(pid, path):
+        with contextlib.suppress(OSError, RuntimeError):
+            remote_exec(pid, os.devnull)
     return "taken-back"
+
+
+def _emptied(pid: int, path: bytes) -> bool:
+    """Whether the path lay in the data of the program's interpreter, where the state of its main thread is, and its
+    first byte is 0 now."""
+    with contextlib.suppress(OSError, ValueError), open(f"/proc/{pid}/mem", "r+b", 0) as memory:  # noqa: PTH123
+        for start, end in _data(pid):
+            memory.seek(start)
+            place = memory.read(end - start).find(path)
+            if place >= 0:
+                memory.seek(start + place)
+                return memory.write(b"\0") == 1
+    return False
+
+
+def _data(pid: int) -> list[tuple[int, int]]:
+    """Where the writable data of its interpreter lies, and of its `libpython`."""
+    found: list[tuple[int, int]] = []
+    with open(f"/proc/{pid}/maps", errors="replace") as lines:  # noqa: PTH123 - started anew for each
+        for columns in map(str.split, lines):
+            if len(columns) > PATH_COLUMN and columns[1].startswith("rw") and "python" in columns[PATH_COLUMN]:
+                start, end = (int(part, 16) for part in columns[0].split("-"))
+                found += [(start, end)] if end - start <= DATA_BYTES_MAX else []
+    return found
 
 
 def remote_exec(pid: int, path: str) -> None:

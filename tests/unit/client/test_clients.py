@@ -110,6 +110,12 @@ def test_any_framing_of_the_body(both: Both, answer: bytes) -> None:
     ("answer", "error", "words"),
     [
         (text_answer("404 Not Found", "no GPU 9\nhere"), StatusError, "answered 404: no GPU 9 here"),
+        (
+            text_answer("400 Bad Request", "unknown parameter 'blocks'"),
+            StatusError,
+            "upgrade the server",
+        ),
+        (text_answer("404 Not Found", "Not Found"), StatusError, "or one older than this client"),
         (text_answer("503 Service Unavailable", ""), StatusError, "answered 503: Service Unavailable"),
         (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nhi", AnswerError, "no Blackbox"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", AnswerError, "does not speak HTTP"),

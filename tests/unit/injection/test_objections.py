@@ -85,6 +85,7 @@ def test_codes_and_sentences_are_all_different() -> None:
 
 
 def test_figures_come_into_the_sentence() -> None:
-    assert refuse(Objection.NOT_RUN, FINE, wait=10.0).sentence == (
-        "process 7 (train.py) ran no Python within 10 s; the request was taken back"
+    assert refuse(Objection.NOT_RUN, FINE, wait=1.5, doing="it sleeps").sentence == (
+        "process 7 (train.py) ran no Python within 1.5 s: it sleeps, and lets nobody in until that returns; the "
+        "request was taken back, --wait waits longer"
     )

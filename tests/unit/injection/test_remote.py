@@ -1,5 +1,6 @@
 """The child that hands the letter over: what it says for each end of the story."""
 
+import ctypes
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -54,7 +55,29 @@ def test_what_python_refuses(asked: list[str], monkeypatch: pytest.MonkeyPatch) 
     assert asked == []
 
 
-def test_a_request_that_is_taken_back_leaves_one_to_run_nothing(asked: list[str]) -> None:
+def test_a_request_is_taken_back_where_python_keeps_it(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = ctypes.create_string_buffer(512)
+    here = ctypes.addressof(kept)
+
+    def remember(pid: int, path: str) -> None:
+        asked.append(path)
+        kept.value = path.encode()
+
+    monkeypatch.setattr(remote, "remote_exec", remember)
+    monkeypatch.setattr(remote, "_data", lambda pid: [(here, here + 512)])
+    take_back()
+    assert remote.hand_over(os.getpid(), LETTER) == "taken-back"
+    assert (kept.value, kept.raw[1:6]) == (b"", b"proc/")
+    assert len(asked) == 1
+
+
+def test_where_an_interpreter_keeps_its_data() -> None:
+    found = remote._data(os.getpid())
+    assert found
+    assert all(0 < end - start <= remote.DATA_BYTES_MAX for start, end in found)
+
+
+def test_a_request_that_is_not_found_there_becomes_one_to_run_nothing(asked: list[str]) -> None:
     take_back()
     assert remote.hand_over(os.getpid(), LETTER) == "taken-back"
     assert asked[1:] == ["/dev/null"]

@@ -96,7 +96,7 @@ def _attach(program: Program, socket: str, wait: float) -> int:
     if not attaching.still_the_same(program):
         return _refused(Refused(Objection.GONE, Objection.GONE.sentence(pid=program.pid)))
     say(f"asked process {program.pid}; it is in when the program next runs Python", sys.stderr)
-    outcome = handover.ask(program, "attach", socket, wait)
+    outcome = handover.ask(program, "attach", socket, wait, attaching.on_wait(program, wait))
     if outcome.kind not in ("connected", "attached"):
         return _refused(attaching.failed(program, outcome.kind, outcome.details, wait))
     took = f"after {outcome.seconds:.1f} s, the program was not stopped"

@@ -8,6 +8,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from blackbox.cli.common import attaching
+from blackbox.cli.common.paragraphs import say
 from blackbox.errors import UsageError
 from blackbox.injection import handover
 from blackbox.injection.objections import Refused, objections_to_detach
@@ -34,7 +35,7 @@ def run(arguments: Namespace) -> int:
     ]
     if not attaching.confirm(lines, arguments.yes):
         return 1
-    outcome = handover.ask(seen, "detach", "", wait)
+    outcome = handover.ask(seen, "detach", "", wait, attaching.on_wait(seen, wait))
     if outcome.kind not in ("detached", "absent"):
         return _refused(attaching.failed(seen, outcome.kind, outcome.details, wait))
     words = "the agent is out" if outcome.kind == "detached" else "no agent was in"
@@ -43,5 +44,5 @@ def run(arguments: Namespace) -> int:
 
 
 def _refused(refused: Refused) -> int:
-    print(f"blackbox detach: {refused.sentence}", file=sys.stderr)
+    say(f"blackbox detach: {refused.sentence}", sys.stderr)
     return refused.objection.exit_code

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from blackbox.cli.common import parsers
 from blackbox.cli.common.agent_socket import listens
+from blackbox.cli.common.paragraphs import say
 from blackbox.errors import FailureError, UsageError
 from blackbox.injection import program as programs
 from blackbox.injection.objections import Objection, Refused, refuse
@@ -14,6 +15,12 @@ from blackbox.injection.program import Program
 
 WAIT_SECONDS = 10.0
 """A main thread that waits in a library's code lets a script in only when it next runs Python."""
+_DOING = {
+    "S": "its main thread sleeps in a call, such as time.sleep, queue.get or a read",
+    "D": "its main thread waits for the kernel, such as for a disk or a driver",
+    "T": "it was stopped meanwhile",
+}
+"""By the state that the kernel shows of it."""
 EXPERIMENTAL = "Attaching is experimental: it has not been tried on a program that uses a GPU."
 
 
@@ -111,10 +118,26 @@ def confirm(lines: Sequence[str], yes: bool, ask: Callable[[str], str] = input) 
         return False
 
 
+def what_it_does(program: Program) -> str:
+    """Why its main thread does not run Python, as far as the kernel shows."""
+    seen = look(program.pid)
+    state = seen.state if isinstance(seen, Program) else ""
+    return _DOING.get(state, "its main thread is in a library's code")
+
+
+def on_wait(program: Program, wait: float) -> Callable[[], None]:
+    """What to say where it takes long."""
+    return lambda: say(
+        f"process {program.pid}: {what_it_does(program)}; waiting up to {wait:g} s until that returns (Ctrl-C takes "
+        "the request back)",
+        sys.stderr,
+    )
+
+
 def failed(program: Program, kind: str, details: str, wait: float) -> Refused:
     """Why a request came to nothing."""
     if kind == "taken-back":
-        return refuse(Objection.NOT_RUN, program, wait=wait)
+        return refuse(Objection.NOT_RUN, program, wait=wait, doing=what_it_does(program))
     if kind == "ended":
         return refuse(Objection.ENDED, program)
     if kind == "refused" and "not enabled" in details:
