@@ -1,5 +1,7 @@
 """The answer of `GET /vram/forecast`: predictions, whose rises they rest on, and advice."""
 
+from typing import Any
+
 from msgspec import Struct, field
 
 from blackbox.model.quantity import Count
@@ -138,3 +140,16 @@ class Forecast(Struct, frozen=True, kw_only=True):
     """Processes with a trend, the soonest first."""
     advice: tuple[Advice, ...]
     """Settings worth changing."""
+
+    def to_pandas(self) -> Any:
+        """A `pandas.DataFrame` with a line per GPU, then per process with a trend. Raises `ImportError` where there is
+        no pandas."""
+        from blackbox.model.notebook import forecast_frame
+
+        return forecast_frame(self)
+
+    def _repr_html_(self) -> str:
+        """GPUs and processes as a table, then the advice."""
+        from blackbox.model.notebook import forecast_html
+
+        return forecast_html(self)

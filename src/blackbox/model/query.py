@@ -131,6 +131,18 @@ class Chart(Struct, frozen=True, kw_only=True):
     recorded_to: float | None
     """Time of the last."""
 
+    def to_pandas(self) -> Any:
+        """As of a `History`: a line per step of each series. Raises `ImportError` where there is no pandas."""
+        from blackbox.model.notebook import chart_frame
+
+        return chart_frame(self)
+
+    def _repr_html_(self) -> str:
+        """Its series as a table, then what happened."""
+        from blackbox.model.notebook import chart_html
+
+        return chart_html(self)
+
 
 class StackSeries(Struct, frozen=True, kw_only=True):
     """Live memory of a process on a GPU that one stack allocated, over time."""
@@ -354,3 +366,16 @@ class Comparison(Struct, frozen=True, kw_only=True):
     """Those that differ, the largest difference first."""
     unchanged: int
     """Processes that do not differ."""
+
+    def to_pandas(self, of: Literal["processes", "types", "purposes", "stacks"] = "processes") -> Any:
+        """A `pandas.DataFrame` with a line per process, or what `of` names of each. Raises `ImportError` where there is
+        no pandas."""
+        from blackbox.model.notebook import comparison_frame
+
+        return comparison_frame(self, of)
+
+    def _repr_html_(self) -> str:
+        """The processes that differ, as a table."""
+        from blackbox.model.notebook import comparison_html
+
+        return comparison_html(self)

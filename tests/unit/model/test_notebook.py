@@ -12,7 +12,18 @@ import blackbox
 from blackbox.client.rows import Rows
 from blackbox.merge import merge
 from blackbox.model import notebook
-from blackbox.model.query import History, Series
+from blackbox.model.forecast import Advice, Forecast, Outlook
+from blackbox.model.query import (
+    Chart,
+    ChartSeries,
+    Comparison,
+    History,
+    Mark,
+    ProcessChange,
+    Series,
+    Side,
+    StackChange,
+)
 from blackbox.model.snapshot import Process, Snapshot
 from tests import moments
 
@@ -27,6 +38,7 @@ class Tags(HTMLParser):
         self.open: list[str] = []
         self.seen: list[str] = []
         self.text = ""
+        self.cells: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: Any) -> None:
@@ -38,6 +50,7 @@ class Tags(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+        self.cells += [data] if self.open[-1:] == ["td"] else []
 
 
 def shown(answer: Any) -> Tags:
@@ -58,6 +71,134 @@ def history() -> History:
     return History(from_=1e9, to=1e9 + 120, step_seconds=60, series=(series,), series_omitted=0)
 
 
+def chart() -> Chart:
+    values: list[int | float | None] = [1 << 30, None, 2 << 30]
+    series = ChartSeries(
+        gpu=0,
+        pid=7,
+        metric="used_bytes",
+        gpu_uuid="GPU-0",
+        name=EVIL,
+        start_time=None,
+        engine=None,
+        low=values,
+        mean=values,
+        high=values,
+    )
+    mark = Mark(id=1, kind="oom", timestamp=1e9, message=EVIL, gpu_uuid=None, pid=None)
+    return Chart(
+        from_=1e9,
+        to=1e9 + 180,
+        start=1e9,
+        step_seconds=60,
+        steps=3,
+        series=(series,),
+        series_omitted=0,
+        marks=(mark,),
+        marks_omitted=False,
+        recorded_from=None,
+        recorded_to=None,
+    )
+
+
+def comparison() -> Comparison:
+    stack = StackChange(
+        frames=("a.py:1 f",),
+        type="weight",
+        subtype=None,
+        before_bytes=0,
+        after_bytes=5,
+        delta_bytes=5,
+        unknown={"before_bytes": "no history"},
+    )
+    process = ProcessChange(
+        change="grown",
+        gpu=0,
+        gpu_uuid="GPU-0",
+        pid=7,
+        name=EVIL,
+        start_time=None,
+        before_bytes=0,
+        after_bytes=1 << 30,
+        delta_bytes=1 << 30,
+        types=(),
+        stacks=(stack,),
+        unknown={},
+    )
+    sides = [Side(seq=seq, timestamp=f"2026-11-22T03:0{seq}:00.000Z", used_bytes=seq << 30) for seq in (1, 2)]
+    return Comparison(a=sides[0], b=sides[1], delta_bytes=1 << 30, processes=(process,), unchanged=3)
+
+
+def forecast() -> Forecast:
+    outlook = Outlook(
+        gpu=0,
+        gpu_uuid="GPU-0",
+        pid=None,
+        name=EVIL,
+        start_time=None,
+        used_bytes=1 << 30,
+        headroom_bytes=2 << 30,
+        full_in_seconds_min=None,
+        full_in_seconds=60.0,
+        full_in_seconds_max=None,
+        evidence=None,
+        message=EVIL,
+    )
+    advice = Advice(
+        engine="vllm",
+        pid=7,
+        model=None,
+        used_ratio_max=0.1,
+        seen_seconds=60.0,
+        pool_bytes=None,
+        spare_bytes=None,
+        setting="x",
+        message=EVIL,
+    )
+    return Forecast(timestamp=1e9, gpus=(outlook,), processes=(structs.replace(outlook, pid=7),), advice=(advice,))
+
+
+def test_a_chart_has_figures_and_a_course_with_gaps() -> None:
+    tags = shown(chart())
+    assert tags.seen.count("rect") == 2
+    assert {"1.0 GiB", "1.5 GiB", "2.0 GiB"} <= set(tags.cells)
+    assert EVIL in tags.text
+    frame = chart().to_pandas()
+    assert list(frame["mean"].isna()) == [False, True, False]
+    assert list(frame["time"].diff().dt.total_seconds()[1:]) == [60, 60]
+
+
+def test_a_history_has_the_same_figures() -> None:
+    tags = shown(history())
+    assert {"1 B", "2 B", "3 B"} <= set(tags.cells)
+
+
+def test_the_course_of_a_long_chart_stays_small() -> None:
+    long = [1.0] * 10_000
+    series = structs.replace(chart().series[0], low=long, mean=long, high=long)
+    assert shown(structs.replace(chart(), series=(series,))).seen.count("rect") <= notebook.CURVE_POINTS_MAX
+
+
+def test_a_comparison_tells_processes_and_their_parts() -> None:
+    tags = shown(comparison())
+    assert "used 1.0 GiB, then 2.0 GiB" in tags.text
+    assert "grown" in tags.cells
+    assert list(comparison().to_pandas()["delta_bytes"]) == [1 << 30]
+    stacks = comparison().to_pandas("stacks")
+    assert list(stacks["pid"]) == [7]
+    assert stacks["before_bytes"].isna().all(), "nobody told it"
+    assert len(comparison().to_pandas("types")) == 0
+
+
+def test_a_forecast_tells_gpus_then_processes_then_advice() -> None:
+    tags = shown(forecast())
+    assert tags.seen.count("tr") == 3
+    assert tags.text.endswith(EVIL)
+    frame = forecast().to_pandas()
+    assert list(frame["pid"].isna()) == [True, False]
+    assert list(frame["full_in_seconds"]) == [60.0, 60.0]
+
+
 def test_a_snapshot_is_a_bar_per_gpu_and_a_table_of_processes() -> None:
     answer = snapshot()
     tags = shown(answer)
@@ -70,7 +211,8 @@ def test_a_snapshot_is_a_bar_per_gpu_and_a_table_of_processes() -> None:
 def test_names_cannot_be_code() -> None:
     answer = snapshot()
     processes = tuple(structs.replace(process, name=EVIL) for process in answer.processes)
-    for evil in (structs.replace(answer, processes=processes, host=EVIL), history(), Rows(processes)):
+    answers = (structs.replace(answer, processes=processes, host=EVIL), history(), Rows(processes))
+    for evil in (*answers, chart(), comparison(), forecast()):
         assert "script" not in shown(evil).seen
         assert EVIL not in evil._repr_html_()
 
@@ -106,7 +248,7 @@ def test_data_frames_have_a_line_per_row() -> None:
 
 def test_without_pandas_one_line_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
-    for answer in (snapshot(), history(), Rows(snapshot().processes)):
+    for answer in (snapshot(), history(), Rows(snapshot().processes), chart(), comparison(), forecast()):
         with pytest.raises(ImportError, match="pip install pandas"):
             answer.to_pandas()
 
