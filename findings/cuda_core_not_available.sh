@@ -1,9 +1,9 @@
 #!/bin/sh
 # NVIDIA has two bindings for Python, and they disagree: about used memory, and about what the driver does not tell.
 #
-# Expected: `cuda.core.system`, the successor, answers as `nvidia-ml-py` does, or better typed. What happens: memory of a process that the
-# driver does not tell is `None` in one and 18446744073709551615 in the other, an `int` among ints, so the sum and the
-# largest are nonsense; an empty reading passes every threshold. And "used" is another quantity: the old default includes the driver's
+# Expected: `cuda.core.system`, the successor, answers as `nvidia-ml-py` does, or better typed. What happens: memory of
+# a process that the driver does not tell is `None` in one and 18446744073709551615 in the other, an `int` among ints,
+# so the sum and the largest are nonsense. And "used" is another quantity: the old default includes the driver's
 # reserve, the new one leaves it out. With cuda-core 1.2.2 on cuda-bindings 13.5.0, and nvidia-ml-py 13.615.71.
 #
 # The driver here is a stand-in of a few lines of C. It needs `cc`.

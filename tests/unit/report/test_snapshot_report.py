@@ -350,6 +350,21 @@ def test_a_memory_fraction_in_the_settings_is_named(settings: dict[str, object],
     assert limit["figures"]["limit_used_bytes"] == 60 * MIB
 
 
+def test_of_two_texts_of_settings_the_first_alone_counts_as_in_pytorch(tmp_path: Path) -> None:
+    allocator = CachingAllocator(100 * MIB)
+    refuse(allocator, 200 * MIB)
+    written = allocator.snapshot((2, 12))
+    written["allocator_settings"] |= {
+        "PYTORCH_ALLOC_CONF": "per_process_memory_fraction:0.25",
+        "PYTORCH_CUDA_ALLOC_CONF": "max_split_size_mb:64",
+    }
+    path = tmp_path / "snapshot.pickle"
+    path.write_bytes(pickle.dumps(written))
+    replayed = of_snapshot_file(path).replayed
+    assert replayed is not None
+    assert replayed.told.memory_fraction is None
+
+
 @pytest.mark.parametrize("told", ["1.0", "0", "nan", "much", None, [1]])
 def test_what_is_no_fraction_is_none(told: object, tmp_path: Path) -> None:
     allocator = CachingAllocator(100 * MIB)

@@ -38,7 +38,7 @@ UNKNOWN_PART = ""
 FRACTION = "per_process_memory_fraction"
 """Of the allocator's settings (PyTorch 2.10): the share of each GPU that the program may have."""
 CONFIGURED = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
-"""Among the settings: their own text."""
+"""Among the settings: their own text. Of two, PyTorch 2.13 reads the first alone."""
 _FRACTION_IN_TEXT = re.compile(rf"\b{FRACTION}\s*:\s*([0-9]*\.?[0-9]+)")
 HOST = -1
 """The number of the device whose memory is the host's, pinned."""
@@ -116,10 +116,10 @@ def _device(
 
 def _memory_fraction(settings: Mapping[str, Any]) -> float | None:
     """As the settings say it; what the program set by a call is in no file."""
+    text = next((settings[name] for name in CONFIGURED if settings.get(name)), "")
+    found = _FRACTION_IN_TEXT.search(str(text))
     told = settings.get(FRACTION)
-    for name in CONFIGURED:
-        found = _FRACTION_IN_TEXT.search(str(settings.get(name) or ""))
-        told = float(found[1]) if told is None and found is not None else told
+    told = float(found[1]) if told is None and found is not None else told
     return float(told) if isinstance(told, int | float) and 0 < told < 1 else None
 
 
