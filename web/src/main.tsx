@@ -4,6 +4,7 @@ import { effect } from "@preact/signals";
 import { type ComponentType, render } from "preact";
 import "uplot/dist/uPlot.min.css";
 import "./style.css";
+import { learnOfFleet } from "./data/fleet";
 import { onKeyDown, viewKeys } from "./data/keys";
 import type { View } from "./data/route";
 import { connection, isDemo, live, route, start } from "./data/store";
@@ -14,6 +15,7 @@ import { MapView, mapKeys } from "./views/map";
 import { Moment } from "./views/moment";
 import { Compare } from "./views/compare";
 import { Incidents } from "./views/incidents";
+import { Fleet } from "./views/fleet";
 import { Health } from "./views/health";
 import { Overview, overviewKeys } from "./views/overview";
 import { Processes } from "./views/processes";
@@ -28,6 +30,7 @@ const VIEW: Readonly<Record<View, ComponentType>> = {
   compare: Compare,
   incidents: Incidents,
   health: Health,
+  fleet: Fleet,
 };
 
 const OWN_KEYS: Readonly<Partial<Record<View, Readonly<Record<string, () => void>>>>> = { overview: overviewKeys, map: mapKeys, timeline: timelineKeys };
@@ -57,4 +60,5 @@ effect(() => {
 startTheme();
 document.addEventListener("keydown", onKeyDown);
 start();
+learnOfFleet();
 render(<Page />, document.getElementById("page")!);

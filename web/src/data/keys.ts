@@ -1,6 +1,7 @@
 /** The keyboard: letters act on the whole page, and are left alone in fields. */
 
 import { signal } from "@preact/signals";
+import { hasFleet } from "./fleet";
 import { markOf } from "./marks";
 import { events, go, goLive, gpuLeaves, lookAt, cursor, now, route, togglePause } from "./store";
 import { VIEWS } from "./route";
@@ -13,7 +14,7 @@ export const keysAreShown = signal(false);
 export const viewKeys = signal<Readonly<Record<string, () => void>>>({});
 
 export const KEYS: readonly (readonly [string, string])[] = [
-  ["1 – 8", "views"],
+  ["1 – 9", "views; the ninth where this server asks a fleet"],
   ["space", "pause, go on"],
   ["L", "back to live"],
   ["← →", "a second back, forth; with shift from mark to mark"],
@@ -76,7 +77,7 @@ function actionOf(event: KeyboardEvent): (() => void) | null {
   const own = viewKeys.peek()[key];
   if (own !== undefined) return own;
   const view = VIEWS[Number(event.key) - 1];
-  if (view !== undefined) return () => go({ view, more: {} });
+  if (view !== undefined && (view !== "fleet" || hasFleet.peek() === true)) return () => go({ view, more: {} });
   return ACTIONS[key] ?? null;
 }
 

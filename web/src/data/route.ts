@@ -1,6 +1,6 @@
 /** View, time, GPU, process, filter and marks stand in the address, so that a link shows the same again. */
 
-export const VIEWS = ["overview", "map", "timeline", "processes", "moment", "compare", "incidents", "health"] as const;
+export const VIEWS = ["overview", "map", "timeline", "processes", "moment", "compare", "incidents", "health", "fleet"] as const;
 export type View = (typeof VIEWS)[number];
 
 export interface Route {

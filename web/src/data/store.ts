@@ -230,6 +230,7 @@ function loadPast(): void {
     past.value = null;
     return;
   }
+  if (route.value.view === "fleet") return; // that time is asked of all machines, and may be long before this one's recording
   const event = eventOf(route.value);
   if (past.peek()?.time === time && past.peek()?.event === event && past.peek()?.snapshot !== null) return;
   asked = new AbortController();

@@ -3,6 +3,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { login } from "../data/api";
+import { hasFleet } from "../data/fleet";
 import { ago, clock, clockTenths, foreignDay, zone } from "../data/format";
 import { KEYS, keysAreShown } from "../data/keys";
 import { VIEWS } from "../data/route";
@@ -25,7 +26,7 @@ export function Header() {
       )}
       <span class="host">{live.value?.host}</span>
       <nav class="views" aria-label="views">
-        {VIEWS.map((view, index) => (
+        {VIEWS.filter((view) => view !== "fleet" || hasFleet.value === true || route.value.view === "fleet").map((view, index) => (
           <a key={view} href={linkTo({ view })} aria-current={route.value.view === view ? "page" : undefined}>
             <span class="key" aria-hidden="true">
               {index + 1}
@@ -55,7 +56,7 @@ function Clock() {
       <span class={`dot ${dot} ${beat ? "beat" : ""}`} aria-hidden="true" />
       <b>{word}</b>
       {foreignDay(cursor.value) !== "" && <span class="soft">{foreignDay(cursor.value)}</span>}
-      <b>{past === null ? clock(cursor.value) : clockTenths(past)}</b>
+      <b>{past === null ? clock(cursor.value, cursor.value) : clockTenths(past, past)}</b>
       <span class="soft">{zone(cursor.value)}</span>
     </div>
   );
@@ -71,7 +72,7 @@ export function States() {
         <div class="bar past" role="status">
           <span>
             ◷ Showing {clockTenths(route.value.time)} {zone(route.value.time)}, {ago(route.value.time, now.value)}.
-            {pastError.value === null ? " The recording goes on meanwhile." : ` It cannot be shown: ${pastError.value}.`}
+            {route.value.view === "fleet" ? "" : pastError.value === null ? " The recording goes on meanwhile." : ` It cannot be shown: ${pastError.value}.`}
           </span>
           <button type="button" onClick={goLive}>
             Back to live <kbd>L</kbd>
@@ -130,7 +131,7 @@ export function Footer({ children }: { children?: ComponentChildren }) {
       <span>{children}</span>
       <span class="hints" aria-hidden="true">
         <span>
-          <kbd>1</kbd>–<kbd>8</kbd> views
+          <kbd>1</kbd>–<kbd>{hasFleet.value === true ? 9 : 8}</kbd> views
         </span>
         <span>
           <kbd>space</kbd> pause
