@@ -9,6 +9,7 @@ from blackbox.analysis.trace.device_findings import UNKNOWN, AllocatorMoment
 from blackbox.analysis.usage import use_name
 from blackbox.model.event import TraceStep
 from blackbox.model.snapshot import Stack
+from blackbox.model.text import plural, size
 
 ALLOCATING = "alloc"
 FREEING = frozenset(("free", "free_requested", "free_completed"))
@@ -40,7 +41,18 @@ class StackShare(Struct, frozen=True, kw_only=True):
     @property
     def blocks(self) -> str:
         """The number of blocks as text, as in `5 GiB in 3 blocks`; empty where it is not known."""
-        return "" if self.count is None else f" in {self.count} blocks"
+        return "" if self.count is None else f" in {plural(self.count, 'block')}"
+
+    @property
+    def what_for(self) -> str:
+        """What the memory is for, as text; the bytes of each where that is not one thing alone; empty where nothing is
+        known."""
+        rest = self.bytes - sum(self.uses.values())
+        if not self.uses or (len(self.uses) == 1 and rest <= 0):
+            return ", ".join(self.uses)
+        parts = self.uses | ({UNKNOWN: rest} if rest > 0 else {})
+        ranked = sorted(parts, key=lambda name: -parts[name])
+        return ", ".join(f"{size(parts[name])} {name}" for name in ranked)
 
 
 class StackGrowth(Struct, frozen=True, kw_only=True):

@@ -44,6 +44,11 @@ def signed(count: float) -> str:
     return f"+{size(count)}" if count > 0 else size(count)
 
 
+def plural(count: int, noun: str, nouns: str | None = None) -> str:
+    """`1 GPU`, `3 GPUs`."""
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
 def duration(seconds: float) -> str:
     """`45 s`, `12 min`, `3.5 h`, `2.1 days`."""
     if seconds < 2 * MINUTE_SECONDS:

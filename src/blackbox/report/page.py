@@ -153,7 +153,7 @@ def _stacks(report: Report) -> Iterator[Element]:
         yield from figures.history(growth)
     for place, share in enumerate(growth.shares[:STACKS_MAX]):
         head = own_frame(share.frames) if share.frames else "stack not recorded"
-        uses = f" · {', '.join(share.uses)}" if share.uses else ""
+        uses = f" · {share.what_for}" if share.uses else ""
         if not share.frames:
             yield tag("p", tag("b", size(share.bytes)), f"{share.blocks}{uses} · {head}")
             continue

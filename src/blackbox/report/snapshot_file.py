@@ -17,6 +17,8 @@ from blackbox.sources.memory_snapshot.moment import moment_of
 from blackbox.sources.memory_snapshot.parts import SnapshotParts
 from blackbox.sources.memory_snapshot.replayed import Replayed, Told
 
+MALFORMED = "its history is malformed, and nothing is told of it: the blocks are those at the end"
+
 
 def of_snapshot_file(
     path: Path,
@@ -43,7 +45,7 @@ def _of_the_end(path: Path, contents: Contents, origin: str) -> Evidence:
     if not allocators:
         raise FailureError(f"{path}: it holds no GPU memory")
     shown = max(allocators, key=lambda allocator: allocator.reserved_bytes)
-    evidence = from_summaries(origin, [], merge(moment_of(path, contents)), [])
+    evidence = from_summaries(origin, [], merge(moment_of(path, contents)), [], [MALFORMED])
     return structs.replace(evidence, inside=Inside(allocator=shown))
 
 

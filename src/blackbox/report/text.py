@@ -119,7 +119,7 @@ def _stacks(report: Report) -> Iterator[str]:
         return
     yield from ("", f"By stack: {stacks_text(growth)}")
     for share in growth.shares[:STACKS_MAX]:
-        uses = f"  ({', '.join(share.uses)})" if share.uses else ""
+        uses = f"  ({share.what_for})" if share.uses else ""
         yield f"   {size(share.bytes):>10} {share.blocks}{uses}"
         yield from (f"                 {frame}" for frame in share.frames[:FRAMES_MAX] or ("stack not recorded",))
 

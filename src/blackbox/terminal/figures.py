@@ -3,6 +3,7 @@
 from datetime import datetime, tzinfo
 
 from blackbox.model.text import DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS, size
+from blackbox.model.text import plural as plural
 
 GIB = 1024**3
 MINUS = "\N{MINUS SIGN}"
@@ -68,11 +69,6 @@ def brief(seconds: float) -> str:
     if whole < DAY_SECONDS:
         return f"{whole // HOUR_SECONDS}h{whole % HOUR_SECONDS // MINUTE_SECONDS:02}m"
     return f"{whole // DAY_SECONDS}d"
-
-
-def plural(count: int, noun: str, nouns: str | None = None) -> str:
-    """`1 GPU`, `3 GPUs`."""
-    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
 
 
 def about(seconds: float) -> str:

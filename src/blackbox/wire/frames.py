@@ -34,11 +34,11 @@ def frames_of(block: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
 
 def program_frames(frames: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
     """The Python among them; of C++ alone, what is outside of the allocator and of what recorded it."""
-    python = [frame for frame in frames if str(frame["filename"]).endswith(PYTHON)]
+    python = [frame for frame in frames if frame_word(frame, "filename").endswith(PYTHON)]
     if python:
         return python
     for place, frame in enumerate(frames):
-        name = str(frame["name"])
+        name = frame_word(frame, "name")
         if name not in UNKNOWN and MACHINERY.match(name) is None:
             return frames[place:]
     return frames
@@ -54,5 +54,12 @@ def frame_of(text: str) -> dict[str, Any]:
 
 def frame_text(frame: Mapping[str, Any]) -> str:
     """`file:line function`; the function alone where nobody knows its file."""
-    file, name = str(frame["filename"]), str(frame["name"])
-    return name if file in UNKNOWN else f"{file}:{frame['line']} {name}"
+    file, name = frame_word(frame, "filename"), frame_word(frame, "name")
+    line = frame.get("line")
+    return name if file in UNKNOWN else f"{file}:{0 if line is None else line} {name}"
+
+
+def frame_word(frame: Mapping[str, Any], key: str) -> str:
+    """Empty where the frame does not tell it."""
+    told = frame.get(key)
+    return "" if told is None else str(told)

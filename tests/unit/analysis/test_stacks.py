@@ -1,9 +1,10 @@
 """Live memory by stack."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.analysis.stacks import LEVELS_MAX, growth_by_stack, live_by_stack, own_frame
+from blackbox.analysis.stacks import LEVELS_MAX, StackShare, growth_by_stack, live_by_stack, own_frame
 from blackbox.model.event import TraceStep
 from blackbox.model.snapshot import Stack
 
@@ -76,3 +77,17 @@ def test_without_a_trace_the_stacks_of_the_instant_count() -> None:
     ]
     assert (growth.live_bytes, growth.steps) == (100, 0)
     assert live_by_stack([]) is None
+
+
+@pytest.mark.parametrize(
+    ("uses", "told"),
+    [
+        ({"activations": 3 << 20}, "activations"),
+        ({}, ""),
+        ({"optimizer state": 1 << 20}, "2.0 MiB unknown, 1.0 MiB optimizer state"),
+        ({"gradients": 1 << 20, "activations": 2 << 20}, "2.0 MiB activations, 1.0 MiB gradients"),
+    ],
+)
+def test_what_a_stack_is_for_never_names_a_part_as_the_whole(uses: dict[str, int], told: str) -> None:
+    share = StackShare(frames=(), bytes=3 << 20, count=1, uses=uses, first_at=None, last_at=None)
+    assert (share.what_for, share.blocks) == (told, " in 1 block")

@@ -8,8 +8,9 @@ from blackbox.analysis.trace.layout import Layout, is_default
 from blackbox.analysis.trace.moments import FreeFor, highest
 from blackbox.analysis.trace.race import lacks_kinds
 from blackbox.analysis.trace.replay import Replay
-from blackbox.model.text import size
+from blackbox.model.text import plural, size
 
+BOTH = "blocks or segments"
 HISTORY_MIN = 2
 """Entries: a list with fewer is what PyTorch keeps where nobody asked for a history."""
 NO_TRACE = (
@@ -55,7 +56,7 @@ def of_refusal(needed: int, device_free: int | None, free: FreeFor, fraction: fl
         )
     elif usable.bytes:
         found.append(
-            f"{size(usable.bytes)} were free for this request, in {usable.pieces} pieces of at most "
+            f"{size(usable.bytes)} were free for this request, in {plural(usable.pieces, 'piece')} of at most "
             f"{size(usable.largest_bytes)}"
         )
     if device_free is not None and device_free > needed:
@@ -95,7 +96,7 @@ def _history(replayed: Replay, facts: Facts) -> Iterator[str]:
             "in that time"
         )
     if trace.action.count(OTHER):
-        yield f"{trace.action.count(OTHER)} steps are notes or of a kind unknown here, and changed nothing"
+        yield f"notes, and steps of a kind unknown here, changed nothing: {plural(trace.action.count(OTHER), 'step')}"
 
 
 def _order(replayed: Replay) -> Iterator[str]:
@@ -106,8 +107,8 @@ def _order(replayed: Replay) -> Iterator[str]:
         )
     if replayed.races:
         yield (
-            f"the program went on while the file was written: {replayed.races} blocks or segments differ between the "
-            f"last step ({size(replayed.allocated[-1])} allocated) and the list of segments"
+            f"the program went on while the file was written: {plural(replayed.races, 'block or segment', BOTH)} "
+            f"changed between the last step ({size(replayed.allocated[-1])} allocated) and the list of segments"
         )
 
 
@@ -128,8 +129,8 @@ def _beginning(replayed: Replay, facts: Facts) -> Iterator[str]:
         lost = sum(replayed.start_address[place] in facts.recorded_blocks for place in _lasting(replayed))
         if lost:
             yield (
-                f"steps before the first one are missing (overwritten, or cleared): {lost} live blocks have a stack, "
-                "and no step that allocated them"
+                "steps before the first one are missing (overwritten, or cleared): "
+                f"{plural(lost, 'live block')} with a stack, and no step that allocated them"
             )
         else:
             yield "recording began after the program had allocated, or earlier steps were overwritten"
@@ -145,7 +146,8 @@ def _open_sizes(replayed: Replay) -> Iterator[str]:
         return
     peak = highest(replayed)
     wide = sum(most - replayed.size[block] for block, most in replayed.size_max.items())
-    text = f"{len(replayed.size_max)} blocks from before the first step may be up to {size(wide)} larger than told"
+    blocks = plural(len(replayed.size_max), "block")
+    text = f"{blocks} from before the first step may be up to {size(wide)} larger than told"
     yield text + (f": the peak is {peak.bytes:,} to {peak.bytes_max:,} bytes" if peak.bytes_max > peak.bytes else "")
 
 
@@ -154,14 +156,12 @@ def _pending(replayed: Replay) -> Iterator[str]:
     waiting = [held for held, waits in zip(end.size, end.pending, strict=True) if waits]
     if waiting:
         yield (
-            f"at the end {size(sum(waiting))} in {len(waiting)} blocks were freed by the program and still in use by "
-            "the GPU: active, neither allocated nor free"
+            f"at the end {size(sum(waiting))} in {plural(len(waiting), 'block')} were freed by the program and still "
+            "in use by the GPU: active, neither allocated nor free"
         )
     if replayed.start.pending:
-        yield (
-            f"{len(replayed.start.pending)} blocks were waiting to be freed before the first step; who allocated them "
-            "is not known"
-        )
+        waited = plural(len(replayed.start.pending), "block was", "blocks were")
+        yield f"{waited} waiting to be freed before the first step; who allocated them is not known"
 
 
 def _pools(replayed: Replay) -> Iterator[str]:
@@ -197,8 +197,8 @@ def _checks(replayed: Replay) -> Iterator[str]:
     trace = replayed.trace
     if replayed.off_rule:
         yield (
-            f"{replayed.off_rule} blocks are not as large as PyTorch's rules make them (a setting that the file does "
-            "not tell): blocks that are gone may have been other than told too"
+            f"not as large as PyTorch's rules make them (a setting that the file does not tell): "
+            f"{plural(replayed.off_rule, 'block')}: blocks that are gone may have been other than told too"
         )
     wrong = [
         place
@@ -209,8 +209,8 @@ def _checks(replayed: Replay) -> Iterator[str]:
     ]
     if wrong:
         yield (
-            f"at {len(wrong)} steps PyTorch noted another sum of active bytes than the replay finds, first at step "
-            f"{wrong[0] + 1}"
+            f"at {plural(len(wrong), 'step')} PyTorch noted another sum of active bytes than the replay finds, first "
+            f"at step {wrong[0] + 1}"
         )
     if trace.action.count(OOM, 0, replayed.first):
-        yield f"{trace.action.count(OOM, 0, replayed.first)} refusals lie before the steps that can be replayed"
+        yield f"before the steps that can be replayed: {plural(trace.action.count(OOM, 0, replayed.first), 'refusal')}"

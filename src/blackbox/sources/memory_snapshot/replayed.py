@@ -17,6 +17,7 @@ from blackbox.analysis.trace.replay import Instant, Replay, instants
 from blackbox.analysis.trace.situations import HISTORY_MIN, NO_TRACE
 from blackbox.analysis.trace.timeline import Timeline, timeline
 from blackbox.model.parts import Allocator
+from blackbox.model.text import plural
 from blackbox.sources.memory_snapshot.device_replay import DeviceReplay, allocator_at, replayed_device
 from blackbox.sources.memory_snapshot.growth import step_levels
 from blackbox.sources.memory_snapshot.traces import HOST, Traces, read_traces
@@ -188,7 +189,10 @@ def _of_refusal(found: DeviceFindings) -> Sequence[str]:
     if not found.refusals:
         return ()
     more = found.refusals_total - 1
-    return (*found.refusals[-1].situations, *([f"{more} requests were refused before this one"] if more else []))
+    return (
+        *found.refusals[-1].situations,
+        *([f"{plural(more, 'request was', 'requests were')} refused before this one"] if more else []),
+    )
 
 
 def _freed_of_the_start(run: Replay, instant: Instant) -> int:

@@ -8,7 +8,7 @@ from blackbox.analysis.purpose_course import Annotation
 from blackbox.analysis.purpose_frames import FrameSign, StackSign, sign_of_frame, sign_of_stack
 from blackbox.analysis.rules import CategoryRules
 from blackbox.analysis.trace.entries import NO_STACK
-from blackbox.wire.frames import frame_text, program_frames
+from blackbox.wire.frames import frame_text, frame_word, program_frames
 
 FRAMES_MAX = 64
 ALL_FRAMES_MAX = 512
@@ -102,7 +102,7 @@ class StackTexts:
         return sign_of_stack(signs)
 
     def _sign_of_frame(self, frame: Mapping[str, Any]) -> FrameSign:
-        function = str(frame["filename"])[-FRAME_CHARS_MAX:], str(frame["name"])[:NAME_CHARS_MAX]
+        function = frame_word(frame, "filename")[-FRAME_CHARS_MAX:], frame_word(frame, "name")[:NAME_CHARS_MAX]
         sign = self._function_signs.get(function)
         if sign is None:
             sign = self._function_signs[function] = sign_of_frame(*function)

@@ -77,7 +77,7 @@ def test_refusals_before_a_contradiction_are_counted() -> None:
     trace = written["device_traces"][0]
     trace[0:0] = [{**trace[0], "action": "oom", "device_free": 0}]
     trace.insert(3, trace[2] | {"size": 77})
-    assert "1 refusals lie before the steps that can be replayed" in told(written)
+    assert "before the steps that can be replayed: 1 refusal" in told(written)
 
 
 def test_a_program_that_went_on_while_the_file_was_written() -> None:
@@ -85,23 +85,23 @@ def test_a_program_that_went_on_while_the_file_was_written() -> None:
     traces = allocator.snapshot(NEW)["device_traces"]
     allocator.free(next(block.address for block in allocator._blocks() if block.state == "active"))
     text = told(allocator.snapshot(NEW) | {"device_traces": traces})
-    assert "the program went on while the file was written: 1 blocks" in text
+    assert "the program went on while the file was written: 1 block or segment changed" in text
 
 
 def test_waiting_at_the_end_and_before_the_start() -> None:
     allocator = busy()
     allocator.free(allocator.alloc(7 * MIB), later=True)
-    assert "at the end 7.0 MiB in 1 blocks were freed by the program and still in use" in told(allocator.snapshot(NEW))
+    assert "at the end 7.0 MiB in 1 block were freed by the program and still in use" in told(allocator.snapshot(NEW))
     allocator.complete(next(block.address for block in allocator._blocks() if block.state == "pending"))
     allocator.note_snapshot()
     allocator.keep_last(2)
-    assert "1 blocks were waiting to be freed before the first step" in told(allocator.snapshot(NEW))
+    assert "1 block was waiting to be freed before the first step" in told(allocator.snapshot(NEW))
 
 
 def test_a_history_that_lost_its_beginning() -> None:
     allocator = busy()
     allocator.keep_last(2)
-    assert "1 live blocks have a stack, and no step that allocated them" in told(allocator.snapshot(NEW))
+    assert "1 live block with a stack, and no step that allocated them" in told(allocator.snapshot(NEW))
     for segment in (written := allocator.snapshot(NEW))["segments"]:
         for block in segment["blocks"]:
             block["frames"] = []
@@ -114,7 +114,7 @@ def test_sizes_that_the_file_leaves_open() -> None:
     allocator.note_snapshot()
     allocator.free(held)
     allocator.keep_last(2)
-    assert "1 blocks from before the first step may be up to 512 B larger than told" in told(allocator.snapshot(NEW))
+    assert "1 block from before the first step may be up to 512 B larger than told" in told(allocator.snapshot(NEW))
 
 
 def test_private_pools_and_pools_that_overflow() -> None:
@@ -145,9 +145,7 @@ def test_a_sum_that_pytorch_noted_otherwise() -> None:
     written = allocator.snapshot(NEW)
     assert told(written) == ""
     written["device_traces"][0][-1]["size"] += 512
-    assert "at 1 steps PyTorch noted another sum of active bytes than the replay finds, first at step 6" in told(
-        written
-    )
+    assert "at 1 step PyTorch noted another sum of active bytes than the replay finds, first at step 6" in told(written)
 
 
 def test_kinds_of_steps_that_were_not_recorded() -> None:
@@ -159,12 +157,14 @@ def test_kinds_of_steps_that_were_not_recorded() -> None:
 def test_steps_of_later_releases_change_nothing() -> None:
     written = busy().snapshot(NEW)
     written["device_traces"][0].append({"action": "annotate", "addr": 1, "size": 0, "stream": 0, "time_us": 1 << 52})
-    assert told(written) == "1 steps are notes or of a kind unknown here, and changed nothing"
+    assert told(written) == "notes, and steps of a kind unknown here, changed nothing: 1 step"
 
 
 def test_settings_that_the_file_does_not_tell() -> None:
     allocator = busy(divisions={str(1 << place): 2 for place in range(16)})
-    assert "1 blocks are not as large as PyTorch's rules make them" in told(allocator.snapshot((2, 2)))
+    assert "not as large as PyTorch's rules make them (a setting that the file does not tell): 1 block" in told(
+        allocator.snapshot((2, 2))
+    )
 
 
 def test_what_was_free_for_a_refused_request() -> None:

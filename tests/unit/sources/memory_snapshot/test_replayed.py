@@ -181,3 +181,27 @@ def test_a_history_that_contradicts_the_end_altogether_leaves_the_end() -> None:
     assert (found.told.kind, found.told.steps, found.told.allocator.allocated_bytes) == ("end", 0, 0)
     assert any(note.startswith("none of the 2 steps agrees with the list of segments") for note in found.told.notes)
     assert not any("steps 3 to 2" in note for note in found.told.notes)
+
+
+@pytest.mark.parametrize("key", ["name", "filename", "line"])
+@pytest.mark.parametrize("how", ["missing", "null"])
+def test_frames_that_lack_a_key_lose_no_history(key: str, how: str) -> None:
+    written = snapshot(OOM)
+    for entry in (*written["device_traces"][0], *written["segments"][0]["blocks"]):
+        entry["frames"] = [
+            {name: told for name, told in one.items() if name != key} | ({key: None} if how == "null" else {})
+            for one in entry["frames"]
+        ]
+    found = read_replayed(written)
+    assert found is not None
+    assert found.told.kind == "refusal"
+    assert "None" not in str(found.told.by_stack)
+
+
+def test_a_malformed_history_is_named(tmp_path: Path) -> None:
+    written = snapshot(OOM)
+    written["device_traces"][0][0]["size"] = "many"
+    path = tmp_path / "snapshot.pickle"
+    path.write_bytes(pickle.dumps(written))
+    report = build_report(of_snapshot_file(path))
+    assert any(note.startswith("its history is malformed") for note in report.notes)
