@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 
 from blackbox.model.event import Event
-from blackbox.model.query import Chart, ChartSeries, Mark, Number
+from blackbox.model.query import Chart, ChartSeries, Mark
 from blackbox.model.series import METRIC_KEYS
 from blackbox.model.visibility import visible_event
-from blackbox.recorder.query.buckets import TimeBuckets, number, rounded_mean
+from blackbox.recorder.query.buckets import TimeBuckets
 from blackbox.recorder.query.history import SERIES_MAX, HistoryQuery, found_series
 from blackbox.recorder.storage.event_log import RecordedEvent
 from blackbox.recorder.storage.tier_reader import TierReader
@@ -48,14 +48,8 @@ def chart(
 
 def _series(buckets: TimeBuckets, first: int, end: int) -> ChartSeries:
     subject, metric = buckets.key
-    low: list[Number | None] = []
-    mean: list[Number | None] = []
-    high: list[Number | None] = []
-    for place in range(first, end):
-        bucket = buckets.bucket_at(place)
-        low.append(None if bucket is None else number(bucket.min, metric))
-        mean.append(None if bucket is None else rounded_mean(bucket.total / bucket.count, metric))
-        high.append(None if bucket is None else number(bucket.max, metric))
+    columns = buckets.columns()
+    low, mean, high = (list(map(column.get, range(first, end))) for column in columns)
     return ChartSeries(
         gpu=subject.gpu,
         pid=subject.pid,

@@ -1,7 +1,8 @@
 """Series over time, from whichever tier is as fine as the query and still has the time it asks for."""
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice, pairwise
 from typing import NamedTuple
 
@@ -10,8 +11,9 @@ from blackbox.model.query import Aggregate, History, Series
 from blackbox.model.series import METRIC_KEYS
 from blackbox.model.visibility import sees
 from blackbox.recorder.query.buckets import RunSlice, TimeBuckets, bucket_rows, number
-from blackbox.recorder.storage.layout import SeriesKey
+from blackbox.recorder.storage.layout import Layout, SeriesKey
 from blackbox.recorder.storage.rollup import Summary, percentile, pool, pooled_percentile, samples, summaries, summarise
+from blackbox.recorder.storage.rows import Run
 from blackbox.recorder.storage.tier_reader import TierReader
 
 METRIC = "used_bytes"
@@ -53,12 +55,17 @@ class HistoryQuery(NamedTuple):
             raise ValueError("from: must be before to")
         return cls(since, until, gpu, pid, frozenset(metrics or (METRIC,)), viewer_uid)
 
-    def wants(self, key: SeriesKey) -> bool:
-        """Whether the series is asked for, and for the eyes of who asks."""
+    def places(self, layout: Layout) -> list[tuple[SeriesKey, int]]:
+        """The series of a layout that are asked for, and where each stands."""
+        keys = layout.keys
+        found = sorted(place for metric in self.metrics for place in layout.places_of(metric))
+        return [(keys[place], place) for place in found if self._wants(keys[place])]
+
+    def _wants(self, key: SeriesKey) -> bool:
+        """Whether the series of a wanted metric is asked for, and for the eyes of who asks."""
         subject, metric = key
         return (
-            metric.key in self.metrics
-            and (self.pid is None or subject.pid == self.pid)
+            (self.pid is None or subject.pid == self.pid)
             and (self.gpu is None or self.gpu == subject.gpu_uuid or self.gpu == str(subject.gpu))
             and (metric.visible_to == "anyone" or sees(self.viewer_uid, subject.uid))
         )
@@ -75,11 +82,15 @@ class FoundSeries(NamedTuple):
 def history(tiers: Sequence[TierReader], query: HistoryQuery, points: int) -> History:
     """The answer to `/vram/history`."""
     step, largest = found_series(tiers, query, points)
+    kept = largest[:SERIES_MAX]
+    spans = [one.span() for one in kept]
+    grid = range(min((span[0] for span in spans), default=0), max((span[-1] + 1 for span in spans), default=0))
+    starts = {place: round(place * step, 3) for place in grid}
     return History(
         from_=query.since,
         to=query.until,
         step_seconds=step,
-        series=tuple(sorted((_series(one, step) for one in largest[:SERIES_MAX]), key=_order)),
+        series=tuple(sorted((_series(one, starts) for one in kept), key=_order)),
         series_omitted=max(0, len(largest) - SERIES_MAX),
     )
 
@@ -152,21 +163,28 @@ def _slices(tiers: Sequence[TierReader], query: HistoryQuery) -> Iterator[RunSli
     for reader in reversed(tiers):
         step, end = reader.tier.step_seconds, start
         for run in reader.runs(start - step, query.until):
-            rows = [row for row, time in enumerate(run.times) if _touches(time, step, start, query.until)]
+            rows = _touching(run, step, start, query.until)
             if rows:
-                end = max(end, max(map(run.times.__getitem__, rows)) + step)
+                newest = run.times[rows[-1]] if run.in_order else max(map(run.times.__getitem__, rows))
+                end = max(end, newest + step)
             places = wanted.get(run.layout.id)
             if places is None:
-                places = [(key, place) for place, key in enumerate(run.layout.keys) if query.wants(key)]
+                places = query.places(run.layout)
                 wanted[run.layout.id] = places
             if rows and places:
                 yield RunSlice(run, step > 0, rows, places)
         start = end
 
 
-def _touches(time: float, step: float, since: float, until: float) -> bool:
-    """Whether the row of `time`, which stands for the `step` from then on, tells of the range."""
-    return time < until and (time + step > since if step else time >= since)
+def _touching(run: Run, step: float, since: float, until: float) -> Sequence[int]:
+    """The rows that tell of the range, of which each stands for the `step` from its time on."""
+    times = run.times
+    if not run.in_order:
+        return [
+            row for row, time in enumerate(times) if time < until and (time + step > since if step else time >= since)
+        ]
+    first = bisect_right(times, since, key=lambda time: time + step) if step else bisect_left(times, since)
+    return range(first, max(first, bisect_left(times, until)))
 
 
 def _step(wanted: float, tier_step: float, slices: Iterable[RunSlice]) -> float:
@@ -210,13 +228,13 @@ def _aggregate(parts: _Parts) -> Aggregate:
     )
 
 
-def _series(buckets: TimeBuckets, step: float) -> Series:
+def _series(buckets: TimeBuckets, starts: Mapping[int, float]) -> Series:
     subject, metric = buckets.key
     return Series(
         gpu=subject.gpu,
         pid=subject.pid,
         metric=metric.key,
-        points=buckets.points(step),
+        points=buckets.points(starts),
         gpu_uuid=subject.gpu_uuid,
         name=subject.name,
         start_time=subject.start_time,

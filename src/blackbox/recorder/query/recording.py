@@ -1,6 +1,6 @@
 """The read side: questions over a data directory, live or copied. Any thread may ask."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Hashable, Iterator
 from pathlib import Path
 
 from blackbox.merge import merge
@@ -9,6 +9,7 @@ from blackbox.model.moment import Moment
 from blackbox.model.query import Chart
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.visibility import visible_event
+from blackbox.recorder.query.answer_cache import AnswerCache
 from blackbox.recorder.query.chart import MARKS_MAX, chart
 from blackbox.recorder.query.history import (
     Aggregate,
@@ -20,6 +21,8 @@ from blackbox.recorder.query.history import (
 )
 from blackbox.recorder.query.refusal import at_refusal
 from blackbox.recorder.query.samples import RecordedNumber, recorded_numbers
+from blackbox.recorder.storage.chunk_cache import ChunkCache
+from blackbox.recorder.storage.directory import chunk_files
 from blackbox.recorder.storage.event_log import EVENTS_MAX, EventReader, RecordedEvent
 from blackbox.recorder.storage.frames import moment_of
 from blackbox.recorder.storage.tier_reader import TierReader
@@ -28,6 +31,8 @@ from blackbox.recorder.storage.tiers import TIERS
 POINTS = 300
 """About one per three pixels of a chart."""
 POINTS_MAX = 10_000
+POINTS_KEPT_MAX = 2_000
+"""Of an answer that is kept for the same question: about 0.3 MB."""
 FOREVER = float("-inf"), float("inf")
 
 
@@ -36,7 +41,9 @@ class Recording:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._tiers = [TierReader(directory, tier) for tier in TIERS]
+        self._chunks = ChunkCache()
+        self._tiers = [TierReader(directory, tier, self._chunks) for tier in TIERS]
+        self._histories: AnswerCache[History] = AnswerCache(_is_small)
         self._events = EventReader(directory)
 
     @property
@@ -73,10 +80,9 @@ class Recording:
         """
         if not 1 <= points <= POINTS_MAX:
             raise ValueError(f"points: {points} is not between 1 and {POINTS_MAX}")
-        return history(
-            self._tiers,
-            HistoryQuery.checked(since, until, gpu, pid, _only(metric), viewer_uid),
-            points,
+        query = HistoryQuery.checked(since, until, gpu, pid, _only(metric), viewer_uid)
+        return self._histories.answer(
+            (query, points), lambda: self._state(until), lambda: history(self._tiers, query, points)
         )
 
     def chart(
@@ -185,9 +191,25 @@ class Recording:
             light=light,
         )
 
+    def _state(self, until: float) -> Hashable | None:
+        """Which chunks there are, and which version of them where they begin by `until`; what was skipped counts, too,
+        so that no answer is kept that had to skip something. None where a version cannot be told."""
+        found: list[Hashable] = [self.damaged]
+        for reader in self._tiers:
+            for chunk in chunk_files(self._directory, reader.tier.name):
+                version = self._chunks.version(chunk.path) if chunk.start <= until else ()
+                if version is None:
+                    return None
+                found.append((chunk.path, version))
+        return tuple(found)
+
     def events_after(self, number: int, limit: int = EVENTS_MAX) -> list[RecordedEvent]:
         """The oldest `limit` events with ids above `number`."""
         return self._events.after(number, min(limit, EVENTS_MAX))
+
+
+def _is_small(history: History) -> bool:
+    return sum(len(one.points) for one in history.series) <= POINTS_KEPT_MAX
 
 
 def _only(metric: str | None) -> tuple[str, ...] | None:

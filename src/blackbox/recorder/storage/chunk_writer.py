@@ -95,7 +95,7 @@ class ChunkWriter:
         kept = [(frame.time, len(frame.body)) for frame in reader.tail_frames(*NEVER)]
         moments, sizes = [time for time, _ in kept], [size for _, size in kept]
         frames = pack_bodies(moments, sizes, (frame.body for frame in reader.tail_frames(*NEVER)))
-        layout = runs[0].layout if len(runs) == 1 else _union(runs)
+        layout = runs[0].layout if len(runs) == 1 else Layout.union(run.layout for run in runs)
         times = [time for run in runs for time in run.times]
         columns = [times, [float(layout.id)] * len(times), *_columns(layout, runs, self._statistics)]
         with self._transaction(synced=False):
@@ -124,11 +124,6 @@ class ChunkWriter:
             with contextlib.suppress(sqlite3.Error):
                 self._database.execute("ROLLBACK")
             raise
-
-
-def _union(runs: Sequence[Run]) -> Layout:
-    """A layout with the subjects of all."""
-    return Layout(tuple(dict.fromkeys(subject for run in runs for subject in run.layout.subjects)))
 
 
 def _columns(layout: Layout, runs: Sequence[Run], statistics: int) -> Iterator[Sequence[float]]:

@@ -14,7 +14,7 @@ Little-endian, as every machine with a GPU is.
 import math
 import struct
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate, compress, groupby
 from operator import sub
 from typing import Annotated, Final, Literal, NamedTuple
@@ -101,6 +101,8 @@ class Columns:
             head = _head_decoder.decode(self._heads[index])
         except DECODE_ERRORS as error:
             raise DamageError(f"column: {error}") from error
+        if not head.gaps and not head.step and not self._sizes[index] and head.decimals != UNSCALED:  # it stands still
+            return [head.first / 10**head.decimals] * self.rows
         if head.gaps and sum(head.gaps) != self.rows:
             raise DamageError("column: gaps of other rows")
         count = _present(head, self.rows)
@@ -160,15 +162,13 @@ def _decode(head: Head, stored: bytes, count: int) -> list[float]:
         return list(array("d", _unshuffle(stored)))
     if count == 0:
         return []
-    if head.step == 0:
-        integers: Iterable[int] = [head.first] * count
-    else:
-        steps = array(head.width, stored)
-        integers = accumulate(map(head.step.__mul__, steps), initial=head.first)
-    if head.decimals == 0:
-        return list(map(float, integers))
     scale = 10**head.decimals
-    return [integer / scale for integer in integers]
+    if head.step == 0:
+        return [head.first / scale] * count
+    steps = array(head.width, stored)
+    if head.decimals == 0:  # integers below `INTEGER_MAX`: adding them up as floats is exact, and ends in floats
+        return list(accumulate(map(float(head.step).__mul__, steps), initial=float(head.first)))
+    return [integer / scale for integer in accumulate(map(head.step.__mul__, steps), initial=head.first)]
 
 
 def _as_integers(column: Sequence[float]) -> tuple[Decimals, list[int]]:

@@ -4,6 +4,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ FLEET_NAME = "fleet.json"
 NAMES = (LOCK_NAME, DUMPS_DIRECTORY, DEMO_DIRECTORY, FLEET_NAME)
 COMPANIONS = ("-wal", "-shm", "-journal")
 """SQLite's files beside a chunk that is being written."""
+NAMES_KEPT = 1 << 10
+"""Names of chunks that are taken apart once, of 150 bytes: some hundred are there, and each question looks for all."""
 _TIME = "%Y%m%dT%H%M%SZ"
 
 
@@ -49,8 +52,16 @@ class ChunkFile(NamedTuple):
 
 def chunk_files(directory: Path, tier: str) -> list[ChunkFile]:
     """The chunks of a tier, oldest first."""
-    found = (_parse(path) for path in directory.glob(f"{tier}-*{SUFFIX}") if may_be_opened(path))
-    return sorted(chunk for chunk in found if chunk is not None)
+    found: list[ChunkFile] = []
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                told = _start_and_number(entry.name) if entry.name.startswith(f"{tier}-") else None
+                if told is not None and may_be_opened(entry):
+                    found.append(ChunkFile(*told, directory / entry.name))
+    except OSError:
+        return []
+    return sorted(found)
 
 
 def chunk_file(directory: Path, tier: str, start: float, number: int) -> ChunkFile:
@@ -135,11 +146,14 @@ class HeldError(FailureError):
     """Another process records in this directory."""
 
 
-def _parse(path: Path) -> ChunkFile | None:
+@lru_cache(NAMES_KEPT)
+def _start_and_number(name: str) -> tuple[float, int] | None:
+    """What the name of a chunk tells; None where it is none."""
+    if not name.endswith(SUFFIX):
+        return None
     try:
-        _, stamp, number = path.name.removesuffix(SUFFIX).split("-")
-        start = datetime.strptime(stamp, _TIME).replace(tzinfo=UTC).timestamp()
-        return ChunkFile(start, int(number), path)
+        _, stamp, number = name.removesuffix(SUFFIX).split("-")
+        return datetime.strptime(stamp, _TIME).replace(tzinfo=UTC).timestamp(), int(number)
     except ValueError:
         return None
 

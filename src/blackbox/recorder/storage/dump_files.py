@@ -4,6 +4,7 @@
 Dumps made by hand or by earlier versions lack the number and what follows.
 """
 
+import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,7 +60,7 @@ def dump_files(directory: Path) -> list[Path]:
     return [dump.path for dump in dumps_in(directory)]
 
 
-def may_be_opened(path: Path) -> bool:
+def may_be_opened(path: Path | os.DirEntry[str]) -> bool:
     """False of what is no file, such as a pipe, which opening would wait for: a directory may come from anyone."""
     try:
         return path.is_file()

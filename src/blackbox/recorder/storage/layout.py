@@ -5,7 +5,8 @@ subjects and of the metrics that each kind has.
 """
 
 import zlib
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from typing import Annotated, NamedTuple
 
@@ -16,7 +17,7 @@ from blackbox.model.decoding import DECODE_ERRORS
 from blackbox.model.identity import StartTimes
 from blackbox.model.series import METRICS, RECORDED, Metric, SubjectKind
 from blackbox.recorder.storage.compression import DamageError, pack, unpack
-from blackbox.recorder.storage.subjects import Subject
+from blackbox.recorder.storage.subjects import Metrics, Subject
 
 STATISTICS = ("min", "mean", "max", "p95", "count")
 """Of one number over the period of a row; in the full-rate tier a row has the number itself instead."""
@@ -94,6 +95,16 @@ class Layout:
         self._metric_keys = RECORDED_KEYS if metric_keys is None else metric_keys
 
     @classmethod
+    def union(cls, layouts: Iterable["Layout"]) -> "Layout":
+        """One with the subjects of all, and the metrics that any of them has, as far as this version records them."""
+        told = list(layouts)
+        present = {(kind, key) for layout in told for kind, keys in layout._metric_keys.items() for key in keys}
+        metric_keys: MetricKeys = {
+            kind: tuple(key for key in keys if (kind, key) in present) for kind, keys in RECORDED_KEYS.items()
+        }
+        return cls(tuple(dict.fromkeys(subject for layout in told for subject in layout.subjects)), metric_keys)
+
+    @classmethod
     def unpacked(cls, blob: object) -> "Layout":
         """The layout in `blob`. Raises `DamageError`."""
         try:
@@ -118,6 +129,17 @@ class Layout:
     def keys(self) -> list[SeriesKey]:
         """The series of a row, in order."""
         return list(self._keys())
+
+    def places_of(self, metric: str) -> Sequence[int]:
+        """Where the series of a metric stand among `keys`."""
+        return self._places.get(metric, ())
+
+    @cached_property
+    def _places(self) -> dict[str, "array[int]"]:
+        found: dict[str, array[int]] = {}
+        for place, key in enumerate(self.keys):
+            found.setdefault(key.metric.key, array("L")).append(place)
+        return found
 
     def packed(self) -> bytes:
         """As stored."""
@@ -150,7 +172,7 @@ class LayoutCache:
         return known
 
 
-def keys_of(metrics: Mapping[SubjectKind, tuple[Metric, ...]]) -> MetricKeys:
+def keys_of(metrics: Metrics) -> MetricKeys:
     """The metrics' names, as they are stored."""
     return {kind: tuple(metric.key for metric in of_kind) for kind, of_kind in metrics.items()}
 

@@ -113,7 +113,7 @@ def _row(
     in_period = [found for run in runs if (found := _PeriodRows.of(run, since, until)) is not None]
     if not in_period:
         return None
-    layout = Layout(tuple(dict.fromkeys(subject for found in in_period for subject in found.run.layout.subjects)))
+    layout = Layout.union(found.run.layout for found in in_period)
     rolled: list[Summary] = []
     for key in layout.keys:
         parts = [

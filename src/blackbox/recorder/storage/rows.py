@@ -3,6 +3,9 @@
 import math
 from array import array
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from itertools import islice
+from operator import le
 
 from blackbox.recorder.storage.columns import Columns
 from blackbox.recorder.storage.compression import DamageError, pack, unpack
@@ -17,10 +20,23 @@ FindLayout = Callable[[int], Layout]
 class Run:
     """Rows with one layout."""
 
-    def __init__(self, layout: Layout, times: Sequence[float], column: Callable[[int], Sequence[float]]) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        times: Sequence[float],
+        column: Callable[[int], Sequence[float]],
+        stored: bytes | None = None,
+    ) -> None:
         self.layout = layout
         self.times = times
+        self.stored = stored
+        """The block it is read from; None of rows that are in none yet."""
         self._column = column
+
+    @cached_property
+    def in_order(self) -> bool:
+        """Whether no row is older than the one before it: only a clock that was set back makes one."""
+        return all(map(le, self.times, islice(self.times, 1, None)))
 
     def column(self, index: int) -> Sequence[float]:
         """The numbers of one column, one per time; NaN where there was none, or none that can be read."""
@@ -73,7 +89,8 @@ def packed_run(blob: object, find_layout: FindLayout) -> Run:
     if not all(map(math.isfinite, times)):
         raise DamageError("a block of no time")
     _check_width(len(columns) - VALUES, layout)
-    return Run(layout, times, lambda index: columns[VALUES + index])
+    stored = blob if isinstance(blob, bytes) else None
+    return Run(layout, times, lambda index: columns[VALUES + index], stored)
 
 
 def tail_runs(rows: Iterable["array[float]"], find_layout: FindLayout) -> list[Run]:

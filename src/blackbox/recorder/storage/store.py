@@ -7,14 +7,15 @@ from pathlib import Path
 
 from blackbox.model.event import Event
 from blackbox.model.moment import Moment
+from blackbox.model.series import RECORDED
 from blackbox.model.snapshot import Snapshot
 from blackbox.recorder.storage.directory import DirectoryLock, prepare, tidy
 from blackbox.recorder.storage.dump_files import DUMPS_DIRECTORY, dump_files
 from blackbox.recorder.storage.event_log import EventWriter, RecordedEvent
 from blackbox.recorder.storage.frames import Frame, to_bytes
-from blackbox.recorder.storage.layout import Layout
+from blackbox.recorder.storage.layout import Layout, keys_of
 from blackbox.recorder.storage.rollup import roll_up_samples, roll_up_summaries
-from blackbox.recorder.storage.subjects import numbers_of
+from blackbox.recorder.storage.subjects import Metrics, numbers_of
 from blackbox.recorder.storage.tier_reader import TierReader
 from blackbox.recorder.storage.tier_writer import TierWriter
 from blackbox.recorder.storage.tiers import FULL, TIERS, enforce, period_start, recorded_bytes
@@ -49,6 +50,8 @@ class Store:
         self.events_total = 0
         """On the disk since the start."""
         self._layout = Layout(())
+        self._metrics: Metrics = RECORDED
+        """Those of the layout."""
         self._rolled: list[float | None] = [None for _ in TIERS]
         """End of the last period that is rolled up, by tier."""
         self._newest_at = float("-inf")
@@ -73,9 +76,9 @@ class Store:
             self.note(events, now)
         self._prepare_for(now)
         synced = bool(events) or self._clock() - self._synced_at >= SYNC_SECONDS
-        subjects, values = numbers_of(moment, merged)
-        if subjects != self._layout.subjects:
-            self._layout = Layout(subjects)
+        subjects, values, metrics = numbers_of(moment, merged)
+        if metrics is not self._metrics or subjects != self._layout.subjects:
+            self._metrics, self._layout = metrics, Layout(subjects, keys_of(metrics))
         self._tiers[0].append(now, self._layout, values, Frame(now, to_bytes(moment)), synced=synced)
         if synced:
             self._synced_at = self._clock()

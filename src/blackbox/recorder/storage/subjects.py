@@ -1,7 +1,7 @@
 """Whom recorded numbers are about, and their numbers at one moment."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -39,17 +39,22 @@ class Subject(Struct, frozen=True, array_like=True):
         start_time = starts.first((self.gpu_uuid, self.pid), self.start_time)
         return self.kind, self.gpu_uuid, self.pid, start_time, self.engine
 
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """What is kept of it."""
-        return RECORDED[self.kind]
+
+Metrics = Mapping[SubjectKind, tuple[Metric, ...]]
+"""What is kept of each kind of subject, in order."""
+WITHOUT_PURPOSES: Metrics = {
+    **RECORDED,
+    "process": tuple(metric for metric in RECORDED["process"] if metric.read is None),
+}
+"""Of a moment in which no program tells what its memory is for: three numbers of a process instead of thirteen."""
 
 
 class Numbers(NamedTuple):
-    """Those of one moment: for each subject its metrics, in order."""
+    """Those of one moment: for each subject the metrics of its kind, in order."""
 
     subjects: tuple[Subject, ...]
     values: list[float]
+    metrics: Metrics
 
 
 MACHINE = Subject("machine")
@@ -61,25 +66,26 @@ def numbers_of(moment: Moment, merged: Snapshot | None = None) -> Numbers:
     snapshot = merge(without_maps(moment) if has_maps(moment) else moment) if merged is None else merged
     uids = {(row.gpu_uuid, row.pid): row.uid for sample in moment.samples for row in sample.processes}
     sole = sole_owner(moment)
+    metrics = RECORDED if any(row.purposes is not None for row in snapshot.processes) else WITHOUT_PURPOSES
     subjects = [structs.replace(MACHINE, uid=sole)]
-    values = _values(MACHINE, snapshot, snapshot)
+    values = _values(metrics["machine"], MACHINE, snapshot, snapshot)
     for gpu in snapshot.gpus:
         subject = Subject("gpu", gpu_uuid=gpu.uuid, gpu=gpu.index, name=gpu.name, uid=sole)
         subjects.append(subject)
-        values += _values(subject, gpu, snapshot)
+        values += _values(metrics["gpu"], subject, gpu, snapshot)
     for process in snapshot.processes:
         subject = _of_process(process, uids.get((process.gpu_uuid, process.pid)))
         subjects.append(subject)
-        values += _values(subject, process, snapshot)
+        values += _values(metrics["process"], subject, process, snapshot)
     owners = engine_owners(moment)
     for engine in snapshot.engines:
         uid = owners.get((engine.kind, engine.pid))
         subject = Subject("engine", pid=engine.pid, engine=engine.kind, name=engine.model, uid=uid)
         subjects.append(subject)
-        values += _values(subject, engine, snapshot)
+        values += _values(metrics["engine"], subject, engine, snapshot)
     if snapshot.simulated:
         subjects = [structs.replace(subject, uid=ANYONE) for subject in subjects]
-    return Numbers(tuple(subjects), values)
+    return Numbers(tuple(subjects), values, metrics)
 
 
 def has_maps(moment: Moment) -> bool:
@@ -131,12 +137,12 @@ def engine_owners(moment: Moment) -> dict[tuple[str, int | None], int | None]:
     return found
 
 
-def _values(subject: Subject, row: SubjectRow, snapshot: Snapshot) -> list[float]:
+def _values(metrics: tuple[Metric, ...], subject: Subject, row: SubjectRow, snapshot: Snapshot) -> list[float]:
     read_keys = KEY_READERS.get(subject.kind)
     if read_keys is not None and not row.unknown:
         found = [_number(value) for value in read_keys(row)]
-        return found + _read(subject.metrics[len(found) :], row, snapshot)
-    return [_number(metric.value(row, snapshot)) for metric in subject.metrics]
+        return found + _read(metrics[len(found) :], row, snapshot)
+    return [_number(metric.value(row, snapshot)) for metric in metrics]
 
 
 def _read(metrics: tuple[Metric, ...], row: SubjectRow, snapshot: Snapshot) -> list[float]:

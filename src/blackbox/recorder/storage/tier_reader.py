@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from blackbox.recorder.storage.chunk_cache import NO_RANGE, ChunkCache, KeptChunk, KeptRun
 from blackbox.recorder.storage.chunk_reader import ChunkReader
 from blackbox.recorder.storage.directory import ChunkFile, chunk_files
 from blackbox.recorder.storage.frames import Frame
@@ -13,18 +14,25 @@ from blackbox.recorder.storage.tiers import Tier
 class TierReader:
     """The chunks of a tier as they are when they are asked for. Never raises over their content."""
 
-    def __init__(self, directory: Path, tier: Tier) -> None:
+    def __init__(self, directory: Path, tier: Tier, cache: ChunkCache | None = None) -> None:
+        """`cache`: for what stands still, where questions come again."""
         self.tier = tier
         self.damaged = 0
         """Records skipped so far."""
         self._directory = directory
+        self._cache = cache
 
     def runs(self, since: float, until: float) -> Iterator[Run]:
         """Rows of the range, and neighbours of them, oldest chunk first."""
         for chunk in self._chunks(since, until):
-            with ChunkReader(chunk.path) as reader:
-                yield from reader.runs(since, until)
-                self.damaged += reader.damaged
+            start, end = max(since, chunk.start), min(until, chunk.start + self.tier.chunk_seconds)
+            known = None if self._cache is None else self._cache.find(chunk.path)
+            if known is None or not known.covers(start, end):
+                yield from self._read(chunk, start, end, known)
+                continue
+            for run in known.runs:
+                yield run
+                run.pack()
 
     def frames(self, since: float, until: float) -> Iterator[Frame]:
         """The moments of the range, oldest chunk first."""
@@ -56,12 +64,43 @@ class TierReader:
 
     def _edge(self, chunks: "Iterator[ChunkFile] | list[ChunkFile]", place: int) -> float | None:
         for chunk in chunks:
-            with ChunkReader(chunk.path) as reader:
-                edges = reader.first_and_last()
-                self.damaged += reader.damaged
+            edges = self._edges(chunk)
             if edges is not None:
                 return edges[place]
         return None
+
+    def _edges(self, chunk: ChunkFile) -> tuple[float, float] | None:
+        known = None if self._cache is None else self._cache.find(chunk.path)
+        if known is not None:
+            return known.edges
+        version = None if self._cache is None else self._cache.version(chunk.path)
+        with ChunkReader(chunk.path) as reader:
+            edges = reader.first_and_last()
+            self._done(reader, chunk, KeptChunk(version, edges, *NO_RANGE))
+        return edges
+
+    def _read(self, chunk: ChunkFile, since: float, until: float, known: KeptChunk | None) -> Iterator[Run]:
+        """Rows of the range out of the file, to be kept with what is `known` of it. One block is unpacked at a time."""
+        version = None if self._cache is None else self._cache.version(chunk.path)
+        if known is not None:
+            since, until = min(since, known.since), max(until, known.until)
+        runs: list[KeptRun] = []
+        with ChunkReader(chunk.path) as reader:
+            edges = None if version is None else reader.first_and_last()
+            for run in reader.runs(since, until):
+                if version is None:
+                    yield run
+                    continue
+                runs.append(KeptRun(run))
+                yield runs[-1]
+                runs[-1].pack()
+            self._done(reader, chunk, KeptChunk(version, edges, since, until, runs))
+
+    def _done(self, reader: ChunkReader, chunk: ChunkFile, read: KeptChunk) -> None:
+        """Counts the damage of what was read, and keeps it where there is none."""
+        self.damaged += reader.damaged
+        if self._cache is not None and not reader.damaged:
+            self._cache.keep(chunk.path, read)
 
     def _chunks(self, since: float = float("-inf"), until: float = float("inf")) -> list[ChunkFile]:
         """By their names: a chunk holds nothing outside of its period."""

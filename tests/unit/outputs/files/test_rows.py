@@ -14,7 +14,7 @@ from blackbox.errors import FailureError
 from blackbox.merge import merge
 from blackbox.outputs.files import EVENT_COLUMNS, FORMATS, SERIES_COLUMNS, event_rows, sample_rows, series_rows
 from blackbox.recorder import Recording
-from blackbox.recorder.storage.layout import Layout, SeriesKey
+from blackbox.recorder.storage.layout import Layout, SeriesKey, keys_of
 from blackbox.recorder.storage.subjects import numbers_of
 from tests import incidents
 from tests.recorded_moments import HOUR, PID, record, series
@@ -79,8 +79,8 @@ def test_at_the_full_rate_every_number_of_every_moment_comes_out_once(recording:
     expected = [
         (moment.timestamp, 0.0, *describe(key), value, value, value)
         for moment in incidents.leak()[-20:]
-        for subjects, values in [numbers_of(moment)]
-        for key, value in zip(Layout(subjects).keys, values, strict=True)
+        for subjects, values, metrics in [numbers_of(moment)]
+        for key, value in zip(Layout(subjects, keys_of(metrics)).keys, values, strict=True)
         if not math.isnan(value)
     ]
     first, last = incidents.span(incidents.leak()[-20:])

@@ -18,13 +18,16 @@ rows = st.lists(st.tuples(st.integers(0, 40).map(lambda tenth: tenth / 4), sampl
 
 
 def slice_of(times: Sequence[float], columns: Sequence[Sequence[float]], kept: Sequence[int], rolled: bool) -> RunSlice:
-    return RunSlice(Run(LAYOUT, times, columns.__getitem__), rolled, kept, [(LAYOUT.keys[0], 0)])
+    """All rows beside each other as a range, as `history` asks for them where times are in order."""
+    whole = [*kept] == [*range(len(times))] and [*times] == sorted(times) and len(times) > 0
+    run = Run(LAYOUT, times, columns.__getitem__)
+    return RunSlice(run, rolled, range(len(times)) if whole else kept, [(LAYOUT.keys[0], 0)])
 
 
 def points(part: RunSlice) -> list[object]:
     buckets = TimeBuckets()
     buckets.add(LAYOUT.keys[0], part, 0, bucket_rows(part, STEP))
-    return list(buckets.points(STEP)) if buckets else []
+    return list(buckets.points({place: place * STEP for place in buckets.span()})) if buckets else []
 
 
 def expected(added: Sequence[tuple[float, float, float, float, float]]) -> list[object]:
@@ -44,9 +47,10 @@ def expected(added: Sequence[tuple[float, float, float, float, float]]) -> list[
     return made
 
 
-@given(rows)
-def test_samples_by_slices_are_samples_one_by_one(told: list[tuple[float, float, bool]]) -> None:
-    """In any order of times, with gaps, and with rows that are not wanted."""
+@given(rows, st.booleans())
+def test_samples_by_slices_are_samples_one_by_one(told: list[tuple[float, float, bool]], whole: bool) -> None:
+    """In any order of times, with gaps, and with rows that are not wanted; or in order, and all."""
+    told = sorted((time, number, True) for time, number, _ in told) if whole else told
     times, column = [row[0] for row in told], [row[1] for row in told]
     kept = [number for number, row in enumerate(told) if row[2]]
     wanted = [(times[row], column[row], column[row], column[row], 1.0) for row in kept]

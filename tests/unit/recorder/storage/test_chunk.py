@@ -13,17 +13,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from blackbox.model.series import RECORDED
 from blackbox.recorder.storage import chunk_writer, database
 from blackbox.recorder.storage.chunk_reader import NEVER, ChunkReader
 from blackbox.recorder.storage.chunk_writer import ChunkWriter
 from blackbox.recorder.storage.frames import Frame, to_bytes, unpack_frames
-from blackbox.recorder.storage.layout import Layout
+from blackbox.recorder.storage.layout import Layout, keys_of
 from blackbox.recorder.storage.subjects import Subject, numbers_of
 from tests.recorded_moments import INTERVAL, moment_at, series
 
 START = 1_800_000_000.0
 LEAF_OF_A_TABLE = 13
 """First byte of such a page in SQLite's format; bytes 3 and 4 count its rows."""
+METRICS_EACH = len(RECORDED["process"])
 ONE, TWO = Subject("process", gpu_uuid="GPU-0", pid=1), Subject("process", gpu_uuid="GPU-0", pid=2)
 
 
@@ -37,9 +39,9 @@ def append(writer: ChunkWriter, seconds: float, *, since: float = START, **more:
     """Moments from `since` on, and what was stored of them."""
     frames: list[Frame] = []
     for one in series(since, seconds, **more):
-        subjects, values = numbers_of(one)
+        subjects, values, metrics = numbers_of(one)
         frames.append(Frame(one.timestamp, to_bytes(one)))
-        writer.append(one.timestamp, Layout(subjects), values, frames[-1], synced=False)
+        writer.append(one.timestamp, Layout(subjects, keys_of(metrics)), values, frames[-1], synced=False)
     return frames
 
 
@@ -147,7 +149,7 @@ def test_going_on_with_a_chunk_keeps_what_is_in_it(tmp_path: Path) -> None:
 def test_rows_of_several_layouts_are_sealed_into_one_block(tmp_path: Path) -> None:
     path = tmp_path / "chunk.db"
     frame = Frame(START, to_bytes(moment_at(START, 1)))
-    rest = [math.nan] * (len(ONE.metrics) - 1)
+    rest = [math.nan] * (METRICS_EACH - 1)
     with writer_of(path) as writer:
         writer.append(START, Layout((ONE,)), [1.0, *rest], frame, synced=False)
         writer.append(START + 1, Layout((ONE, TWO)), [2.0, *rest, 5.0, *rest[1:], 7.0], frame, synced=False)
@@ -157,8 +159,8 @@ def test_rows_of_several_layouts_are_sealed_into_one_block(tmp_path: Path) -> No
     assert run.layout.subjects == (ONE, TWO)
     assert run.times == [START, START + 1]
     assert run.column(0) == [1.0, 2.0]
-    assert math.isnan(run.column(len(ONE.metrics))[0])
-    assert run.column(2 * len(ONE.metrics) - 1)[1] == 7.0
+    assert math.isnan(run.column(METRICS_EACH)[0])
+    assert run.column(2 * METRICS_EACH - 1)[1] == 7.0
 
 
 def test_many_blocks_of_memory_make_shorter_blocks_of_moments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blackbox.model.series import RECORDED
 from blackbox.recorder.storage.layout import COUNT, MAX, MEAN, MIN, P95, STATISTICS, Layout
 from blackbox.recorder.storage.rollup import (
     percentile,
@@ -20,7 +21,7 @@ from blackbox.recorder.storage.subjects import Subject
 SAMPLES = st.lists(st.integers(0, 10**12).map(float), min_size=1, max_size=200)
 PROCESS = Subject("process", gpu_uuid="GPU-0", pid=1)
 LAYOUT = Layout((PROCESS,))
-WIDTH = len(PROCESS.metrics)
+WIDTH = len(RECORDED["process"])
 TOLD = 3
 """Metrics of a process that these tests give: used, reserved, allocated. The others are gaps."""
 

@@ -31,9 +31,10 @@ def numbers(reading: Numbers, **wanted: object) -> dict[str, float]:
     """The numbers of the one subject that has these fields."""
     start = 0
     for subject in reading.subjects:
-        end = start + len(subject.metrics)
+        metrics = reading.metrics[subject.kind]
+        end = start + len(metrics)
         if all(getattr(subject, name) == value for name, value in wanted.items()):
-            return dict(zip((metric.key for metric in subject.metrics), reading.values[start:end], strict=True))
+            return dict(zip((metric.key for metric in metrics), reading.values[start:end], strict=True))
         start = end
     raise AssertionError(f"nobody is {wanted}")
 

@@ -1,0 +1,163 @@
+"""Rows of chunks, kept between questions: all but the newest minutes of a recording stand still."""
+
+import math
+import threading
+import time
+from array import array
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from blackbox.recorder.storage.layout import STATISTICS
+from blackbox.recorder.storage.rows import VALUES, Run, packed_run
+
+BYTES_MAX = 8 * 1024 * 1024
+"""The last hour of 8 GPUs x 32 processes takes 3 MB."""
+UNUSED_SECONDS_MAX = 600.0
+"""What nobody asked for in ten minutes is forgotten at the next question."""
+SETTLED_SECONDS = 2.0
+"""A file that changed less long ago may change again without another time: file systems tell it in ticks of 10 ms, and
+some in whole seconds."""
+COLUMNS_KEPT = 32
+"""Decoded columns kept of a run: a screen shows some tens of series; an answer about everybody asks for all once."""
+NUMBER_BYTES = 8
+LOG_SUFFIX = "-wal"
+"""Of the file beside a chunk that is being written."""
+
+Version = tuple[tuple[int, ...] | None, ...]
+"""Of a chunk's file and of its log: device, inode, size, times of change. None where there is none, or an empty log."""
+
+
+class KeptRun(Run):
+    """A run whose first columns that are asked for stay decoded. The others are read from the bytes of the block, which
+    are unpacked until `pack`."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run.layout, run.times, run.column, run.stored)
+        self._decoded: dict[int, array[float]] = {}
+        self._unpacked: Run | None = run
+
+    def column(self, index: int) -> Sequence[float]:
+        """The numbers of one column."""
+        decoded = self._decoded.get(index)
+        if decoded is not None:
+            return decoded
+        numbers = self._run().column(index)
+        if len(self._decoded) < COLUMNS_KEPT:
+            self._decoded[index] = array("d", numbers)
+        return numbers
+
+    def pack(self) -> None:
+        """Lets go of what can be unpacked again."""
+        if self.stored is not None:
+            self._unpacked = None
+
+    def _run(self) -> Run:
+        run = self._unpacked
+        if run is None:
+            run = self._unpacked = packed_run(self.stored, lambda _: self.layout)
+        return run
+
+    @property
+    def bytes_max(self) -> int:
+        """What it may come to hold, packed."""
+        numbers = COLUMNS_KEPT + 1 if self.stored is not None else VALUES + len(STATISTICS) * len(self.layout.keys)
+        return len(self.stored or b"") + NUMBER_BYTES * numbers * len(self.times)
+
+
+class KeptChunk(NamedTuple):
+    """What was read of a chunk."""
+
+    version: Version | None
+    """As of before it was read; None where it may change without another one."""
+    edges: tuple[float, float] | None
+    """Times of its first row and its last moment."""
+    since: float
+    until: float
+    runs: Sequence[KeptRun] = ()
+    """All whose rows may lie between these two times."""
+
+    @property
+    def bytes_max(self) -> int:
+        """What it may come to hold."""
+        return sum(run.bytes_max for run in self.runs)
+
+    def covers(self, since: float, until: float) -> bool:
+        """Whether it has every row of that range."""
+        return self.since <= since and until <= self.until
+
+
+NO_RANGE = math.inf, -math.inf
+"""`since` and `until` of a chunk of which no rows were read."""
+
+
+class _Used(NamedTuple):
+    chunk: KeptChunk
+    at: float
+    """When it was last asked for, by the clock of the cache."""
+
+
+class ChunkCache:
+    """Chunks by their paths. One holds as long as neither its file nor its log is another one, or has changed: size and
+    times of change are the same. A file that changed a moment ago may do so again without another time, so it is not
+    kept, and neither is one with damage, which every question counts.
+
+    Bounded in bytes: those unused for the longest time go first. Safe to use from several threads.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, wall_clock: Callable[[], float] = time.time
+    ) -> None:
+        self._chunks: dict[Path, _Used] = {}
+        """The one used last stands last."""
+        self._lock = threading.Lock()
+        self._clock = clock
+        self._wall_clock = wall_clock
+
+    @property
+    def bytes_max(self) -> int:
+        """What all may come to hold."""
+        with self._lock:
+            return sum(used.chunk.bytes_max for used in self._chunks.values())
+
+    def version(self, path: Path) -> Version | None:
+        """The chunk's version; None where it may change without another one."""
+        found = tuple(map(_version, (path, path.with_name(path.name + LOG_SUFFIX))))
+        changed = max((max(one[-2:]) for one in found if one is not None), default=None)
+        settled = changed is not None and 0 <= changed <= (self._wall_clock() - SETTLED_SECONDS) * 1e9
+        return found if settled and found[0] is not None else None
+
+    def find(self, path: Path) -> KeptChunk | None:
+        """The chunk as it is now; None where it is not known."""
+        with self._lock:
+            used = self._chunks.pop(path, None)
+        if used is None or used.chunk.version != self.version(path):
+            return None
+        with self._lock:
+            self._chunks[path] = _Used(used.chunk, self._clock())
+        return used.chunk
+
+    def keep(self, path: Path, chunk: KeptChunk) -> None:
+        """Keeps what was read, unless the chunk has changed meanwhile."""
+        if chunk.version is None or chunk.bytes_max > BYTES_MAX or chunk.version != self.version(path):
+            return
+        now = self._clock()
+        with self._lock:
+            self._chunks.pop(path, None)
+            self._chunks[path] = _Used(chunk, now)
+            total = sum(used.chunk.bytes_max for used in self._chunks.values())
+            for oldest, used in list(self._chunks.items()):
+                if total <= BYTES_MAX and now - used.at <= UNUSED_SECONDS_MAX:
+                    break
+                del self._chunks[oldest]
+                total -= used.chunk.bytes_max
+
+
+def _version(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    if not found.st_size and path.name.endswith(LOG_SUFFIX):
+        return None  # a reader makes it where there is none
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
