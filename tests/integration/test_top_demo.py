@@ -46,6 +46,22 @@ def test_every_page_says_what_it_is_for_and_that_this_is_a_demo(demo: RunningSer
     asyncio.run(look())
 
 
+@pytest.mark.parametrize("size", [WIDE, SMALL], ids=["120x40", "80x24"])
+def test_the_stacks_of_a_moment_as_an_icicle(demo: RunningServer, size: tuple[int, int]) -> None:
+    async def look() -> None:
+        async with top(demo.url, size=size) as screen:
+            await screen.until("LIVE")
+            await screen.press("5", "t")
+            await screen.until("as an icicle", "all that is held", "│VLLM::EngineCor 31877")
+            screen.picture(f"icicle-{size[0]}x{size[1]}")
+            await screen.press("z")
+            await screen.until("VLLM::EngineCor 31877  ", "W weights", "Backspace: out")
+            await screen.press("backspace")
+            await screen.until("all that is held")
+
+    asyncio.run(look())
+
+
 def is_recorded(server: RunningServer, seconds_ago: float) -> bool:
     try:
         return bool(Client(server.url).at(time.time() - seconds_ago, blocks="none"))

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from blackbox.model.query import NumberedEvent
 from blackbox.tui.frame import strip_range, strip_width
 from blackbox.tui.incident_rows import folded, shown_incidents
-from blackbox.tui.pages import processes
+from blackbox.tui.pages import icicle, processes
+from blackbox.tui.pages.moment_rows import rows_of
 from blackbox.tui.scene import PageLines, Scene
-from blackbox.tui.view import PAGES, View
+from blackbox.tui.view import GROUPINGS, PAGES, View
 
 ZOOM = 2.0
 MARK_SECONDS = 0.2
@@ -179,6 +180,27 @@ def _clear(scene: Scene, _: PageLines) -> None:
 
 def _group(scene: Scene, _: PageLines) -> None:
     scene.view.grouping += 1
+    scene.view.row["moment"] = 0
+
+
+def _into(scene: Scene, _: PageLines) -> None:
+    """Looks into the chosen box of the icicle."""
+    lived = scene.answers.lived.of(scene.past_key)
+    if not _shows_icicle(scene) or lived is None:
+        return
+    found = icicle.boxes(scene, rows_of(scene, lived.snapshot, lived.before))
+    box = found[min(scene.view.chosen, len(found) - 1)] if found else None
+    if box is not None and box.inner:
+        scene.view.inside, scene.view.row["moment"] = box.path, 0
+
+
+def _out(scene: Scene, _: PageLines) -> None:
+    if _shows_icicle(scene):
+        scene.view.inside, scene.view.row["moment"] = scene.view.inside[:-1], 0
+
+
+def _shows_icicle(scene: Scene) -> bool:
+    return scene.view.page == "moment" and GROUPINGS[scene.view.grouping % len(GROUPINGS)] == "icicle"
 
 
 def _help(scene: Scene, _: PageLines) -> None:
@@ -214,7 +236,9 @@ STEPS = (
     Step(("end",), "End", "last row", _chosen(1_000_000)),
     Step(("slash",), "/", "filter by name, pid, user, file; Enter keeps it, Esc clears it", _filter),
     Step(("escape",), "Esc", "clear the filter; then: all GPUs", _clear),
-    Step(("t", "T"), "T", "group a moment by stack, purpose, thread", _group),
+    Step(("t", "T"), "T", "group a moment by stack, as an icicle, by purpose, by thread", _group),
+    Step(("z", "Z"), "Z", "look into the chosen box of the icicle", _into),
+    Step(("backspace",), "Backspace", "out of it again", _out),
     Step(("question_mark", "h"), "?", "these keys", _help),
 )
 STEP_OF_KEY = {key: step for step in STEPS for key in step.keys}

@@ -217,7 +217,7 @@ HINTS = {
     "overview": "Enter its map",
     "map": "P next process",
     "processes": "O order  Enter its map",
-    "moment": "T stack, purpose, thread",
+    "moment": "T icicle, purpose, thread  Z into",
     "compare": "A B mark  X swap",
     "incidents": "M its moment  C compare",
 }

@@ -10,7 +10,7 @@ TITLES: dict[Page, str] = {page: page.capitalize() for page in PAGES}
 SPAN_SECONDS = 300.0
 """What the strip of time shows at first, as on the dashboard."""
 SPAN_SECONDS_MIN, SPAN_SECONDS_MAX = 30.0, 7 * 86_400.0
-GROUPINGS = ("stack", "purpose", "thread")
+GROUPINGS = ("stack", "icicle", "purpose", "thread")
 
 
 class Order(NamedTuple):
@@ -48,6 +48,8 @@ class View:
     """Which of the processes with a map."""
     grouping: int = 0
     """Of `GROUPINGS`."""
+    inside: tuple[str, ...] = ()
+    """The box of the icicle that is looked into; empty: all."""
     row: dict[Page, int] = field(default_factory=dict[Page, int])
     """The chosen row of a page."""
     scroll: dict[Page, int] = field(default_factory=dict[Page, int])

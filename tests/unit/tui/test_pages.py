@@ -10,12 +10,13 @@ from blackbox.model.query import NumberedEvent
 from blackbox.model.snapshot import Snapshot
 from blackbox.terminal.layout import plain, text_width
 from blackbox.tui import frame
+from blackbox.tui.actions import STEP_OF_KEY
 from blackbox.tui.answers import Answers, Lived
 from blackbox.tui.feed import Connection, ServerState
 from blackbox.tui.pages import PAGE_LINES
 from blackbox.tui.requests import compare_key
-from blackbox.tui.scene import Scene
-from blackbox.tui.view import PAGES, Page, View
+from blackbox.tui.scene import PageLines, Scene
+from blackbox.tui.view import GROUPINGS, PAGES, Page, View
 from tests.moments import GIB, TRAINER, machine, moment, process
 
 SIZES = ((200, 60), (120, 40), (80, 24))
@@ -70,6 +71,45 @@ def answered(page: Page, width: int = 120, height: int = 40) -> Scene:
 def test_a_page_fits_with_and_without_answers(page: Page, width: int, height: int) -> None:
     assert told(scene(page, width, height)).strip()
     assert told(answered(page, width, height)).strip()
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+@pytest.mark.parametrize("grouping", range(len(GROUPINGS)))
+def test_a_moment_fits_however_it_is_grouped(grouping: int, width: int, height: int) -> None:
+    made = answered("moment", width, height)
+    made.view.grouping = grouping
+    assert told(made).strip()
+
+
+def test_the_icicle_is_looked_into_and_out_of() -> None:
+    made = answered("moment")
+    made.view.grouping = GROUPINGS.index("icicle")
+    words = told(made)
+    assert "all that is held" in words
+    assert f"python {TRAINER}" in words
+    page = PAGE_LINES["moment"](made)
+    press(made, page, "z")
+    assert len(made.view.inside) == 1, "the first box, which is the largest process"
+    assert f" {made.view.inside[0]}  " in told(made)
+    assert "Backspace: out" in told(made)
+    press(made, page, "backspace")
+    assert (made.view.inside, told(made)) == ((), words)
+    made.view.filter = "nothing of that name"
+    assert "no stack matches" in told(made)
+    press(made, page, "z")
+    assert made.view.inside == ()
+
+
+def test_keys_of_the_icicle_do_nothing_elsewhere() -> None:
+    made = answered("moment")
+    page = PAGE_LINES["moment"](made)
+    press(made, page, "z")
+    press(made, page, "backspace")
+    assert made.view.inside == ()
+
+
+def press(scene: Scene, page: PageLines, key: str) -> None:
+    STEP_OF_KEY[key].act(scene, page)
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -23,7 +23,7 @@ def lines(scene: Scene) -> PageLines:
     unknown = [f"{key}: {reason}" for key, reason in snapshot.unknown.items()]
     if unknown:
         found += [(), line(f" {figures.ABSENT} for the whole machine", look.strong)]
-        found += [line(part) for words in unknown for part in wrapped(f"  {words}", scene.width, 4)]
+        found += [line(f"  {part}") for words in unknown for part in wrapped(words, scene.width - 2, 2)]
     connection = scene.server.connection
     found += [(), line(" This connection", look.strong)]
     found.append(
@@ -32,7 +32,7 @@ def lines(scene: Scene) -> PageLines:
     age = figures.span(snapshot.age_seconds)
     found.append(line(f"  sample {snapshot.seq} of {scene.clock(scene.cursor)}; then its oldest part was {age} old"))
     recorded = scene.server.no_recording or "kept; 'blackbox events' and the dashboard have all of it"
-    found += [line(part) for part in wrapped(f"  recording: {recorded}", scene.width, 4)]
+    found += [line(f"  {part}") for part in wrapped(f"recording: {recorded}", scene.width - 2, 2)]
     return PageLines(found)
 
 
@@ -57,5 +57,5 @@ def _source(scene: Scene, source: SourceStatus) -> list[TextLine]:
         text(fit(source.name, NAME_CELLS), look.strong),
         text(f"{age}{took}; {counts}", look.soft),
     )
-    reason = [line(part) for part in wrapped(f"      {source.reason}", scene.width - 2, 6)] if source.reason else []
+    reason = [line(f"      {part}") for part in wrapped(source.reason, scene.width - 8)] if source.reason else []
     return [first, *reason]
