@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from blackbox.fleet.batch import Batch, Part
 from blackbox.fleet.rows import Origin, key_columns
-from blackbox.fleet.schema import LIFE
+from blackbox.fleet.schema import LIFE, hours
 from blackbox.fleet.send import EngineConnection, EngineError
 from blackbox.fleet.setup import INSERT_SETTINGS
 
@@ -115,7 +115,10 @@ class Delivery:
                 f"WHERE {mine} AND last_seen >= parseDateTimeBestEffort('{since}')"
             )
         times: list[str] = [row["ts"] for row in part.rows]
-        within = f"ts >= {_time(min(times))} AND ts <= {_time(max(times))}"
+        first, last = _time(min(times)), _time(max(times))
+        within = f"ts >= {first} AND ts <= {last}"
+        if "toStartOfHour(ts)" in table.order:
+            within += f" AND {hours(first, last)}"
         return (
             f"SELECT '{table.name}' AS t, uniqExact({columns}) AS n FROM {table.name} "  # noqa: S608 - no input
             f"WHERE {mine} AND {within} AND batch = {{batch:UInt64}}"

@@ -4,11 +4,12 @@ Every machine answers with the last moment of a minute that it had reached by th
 time of that moment.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from blackbox.fleet.questions.cover import (
     EVERYWHERE,
+    OF_MACHINE,
     SCOPE,
     STALE_SECONDS,
     FleetScope,
@@ -18,7 +19,7 @@ from blackbox.fleet.questions.cover import (
     known_machines,
 )
 from blackbox.fleet.reader import FleetReader
-from blackbox.fleet.schema import GPU, OWNER_KEYS, PROCESS
+from blackbox.fleet.schema import GPU, OWNER_KEYS, PROCESS, hours
 from blackbox.model.fleet import (
     FleetAt,
     FleetHolder,
@@ -49,10 +50,11 @@ KEY_EXPRESSIONS: dict[HolderKey, str] = {
     "host": "host",
     "name": "name",
 }
-WINDOW = "ts > toDateTime({since:Int64} - 60, 'UTC') AND ts <= toDateTime({until:Int64}, 'UTC')"
+_FIRST, _LAST = "toDateTime({since:Int64} - 60, 'UTC')", "toDateTime({until:Int64}, 'UTC')"
+WINDOW = f"ts > {_FIRST} AND ts <= {_LAST} AND {hours(_FIRST, _LAST)} AND {SCOPE} AND {OF_MACHINE}"
 NEWEST = f"""(tenant, machine, ts) GLOBAL IN (
     SELECT tenant, machine, max(ts) FROM {GPU.name}
-    WHERE {WINDOW} AND {SCOPE} AND moment > fromUnixTimestamp64Milli({{since_ms:Int64}}, 'UTC')
+    WHERE {WINDOW} AND moment > fromUnixTimestamp64Milli({{since_ms:Int64}}, 'UTC')
         AND moment <= fromUnixTimestamp64Milli({{until_ms:Int64}}, 'UTC')
     GROUP BY tenant, machine
 )"""  # noqa: S608 - parameters
@@ -64,6 +66,8 @@ COUNTS = (
     f"count() AS processes, uniqExact(machine, gpu_uuid) AS gpus, uniqExact(tenant, machine) AS machines, {SUMS}, "
     "countIf(reserved_bytes IS NULL) AS silent"
 )
+HOLDERS, MACHINES, TOGETHER = 1, 2, 3
+"""Which set a row of `_holders` is of, as `grouping()` tells it: 1 for what it is not grouped by."""
 
 
 class _Window(NamedTuple):
@@ -102,7 +106,8 @@ def at(reader: FleetReader, asked: float, scope: FleetScope = EVERYWHERE, limit:
 
     def question(reader: FleetReader) -> tuple[_Held, list[FleetProcess]]:
         window = _window(reader, asked, scope)
-        return _held(reader, window), _processes(reader, window, limit)
+        processes, found = _processes(reader, window, limit)
+        return _held(reader, window, found), processes
 
     (held, processes), shards = reader.ask(question)
     return FleetAt(
@@ -120,15 +125,8 @@ def top(reader: FleetReader, asked: float, by: HolderKey, scope: FleetScope = EV
 
     def question(reader: FleetReader) -> tuple[_Held, list[FleetHolder], FleetHolder]:
         window = _window(reader, asked, scope)
-        source = f"FROM {PROCESS.name} FINAL WHERE present AND {WINDOW} AND {SCOPE} AND {NEWEST}"
-        parameters = window.parameters | {"limit": limit}
-        ranked = f"""
-            SELECT {KEY_EXPRESSIONS[by]} AS holder, {COUNTS} {source}
-            GROUP BY holder ORDER BY sum_used_bytes DESC NULLS LAST, holder LIMIT {{limit:UInt32}}
-        """
-        holders = [_holder(row["holder"], row) for row in reader.rows(ranked, parameters)]
-        (together,) = reader.rows(f"SELECT {COUNTS} {source}", parameters)
-        return _held(reader, window), holders, _holder(None, together)
+        holders, together, found = _holders(reader, window, by, limit)
+        return _held(reader, window, found), holders, together
 
     (held, holders, together), shards = reader.ask(question)
     covered = cover(held.known, shards, held.present, held.torn)
@@ -139,7 +137,8 @@ def _window(reader: FleetReader, asked: float, scope: FleetScope) -> _Window:
     return _Window(due(asked, reader.clock()) - STALE_SECONDS, asked, scope)
 
 
-def _held(reader: FleetReader, window: _Window) -> _Held:
+def _held(reader: FleetReader, window: _Window, found: Mapping[MachineKey, int]) -> _Held:
+    """`found`: the processes of each machine that were read."""
     sums = ", ".join(f"sumIf({key}, parent_uuid IS NULL) AS {key}_sum" for key in MEASURED)
     measured = "parent_uuid IS NULL AND used_bytes IS NOT NULL"
     gpus = f"""
@@ -150,15 +149,10 @@ def _held(reader: FleetReader, window: _Window) -> _Held:
             sum(omitted_processes) AS omitted,
             sum(omitted_used_bytes) AS omitted_used,
             sumIf(processes, gpu_uuid NOT IN (
-                SELECT parent_uuid FROM {GPU.name} WHERE {WINDOW} AND {SCOPE} AND parent_uuid IS NOT NULL
+                SELECT parent_uuid FROM {GPU.name} WHERE {WINDOW} AND parent_uuid IS NOT NULL
             )) AS listed
-        FROM {GPU.name} FINAL WHERE {WINDOW} AND {SCOPE} AND {NEWEST} GROUP BY tenant, machine
+        FROM {GPU.name} FINAL WHERE {WINDOW} AND {NEWEST} GROUP BY tenant, machine
     """  # noqa: S608 - parameters
-    rows = f"""
-        SELECT tenant, machine, count() AS found FROM {PROCESS.name} FINAL
-        WHERE present AND {WINDOW} AND {SCOPE} AND {NEWEST} GROUP BY tenant, machine
-    """  # noqa: S608 - parameters
-    found = {(row["tenant"], row["machine"]): row["found"] for row in reader.rows(rows, window.parameters)}
     machines: list[FleetMachineAt] = []
     torn: set[MachineKey] = set()
     for row in reader.rows(gpus.replace("gpu_uuid NOT IN", "gpu_uuid GLOBAL NOT IN"), window.parameters):
@@ -187,14 +181,44 @@ def _machine(row: dict[str, Any], processes: int) -> FleetMachineAt:
     )
 
 
-def _processes(reader: FleetReader, window: _Window, limit: int) -> list[FleetProcess]:
+def _processes(reader: FleetReader, window: _Window, limit: int) -> tuple[list[FleetProcess], dict[MachineKey, int]]:
+    """The `limit` largest, and how many each machine has: both in one reading of the rows."""
+    order = "used_bytes DESC NULLS LAST, machine, gpu_uuid, pid, start_ms"
     query = f"""
-        SELECT tenant, machine, host, gpu, gpu_uuid, pid, if(start_ms < 0, NULL, start_ms / 1000) AS start, name,
-            {", ".join(OWNER_KEYS)}, used_bytes, reserved_bytes, allocated_bytes
-        FROM {PROCESS.name} FINAL WHERE present AND {WINDOW} AND {SCOPE} AND {NEWEST}
-        ORDER BY used_bytes DESC NULLS LAST, machine, gpu_uuid, pid, start_ms LIMIT {{limit:UInt32}}
+        SELECT * FROM (
+            SELECT tenant, machine, host, gpu, gpu_uuid, pid, if(start_ms < 0, NULL, start_ms / 1000) AS start, name,
+                {", ".join(OWNER_KEYS)}, used_bytes, reserved_bytes, allocated_bytes,
+                row_number() OVER (ORDER BY {order}) AS place, count() OVER (PARTITION BY tenant, machine) AS found,
+                row_number() OVER (PARTITION BY tenant, machine ORDER BY {order}) AS own_place
+            FROM {PROCESS.name} FINAL WHERE present AND {WINDOW} AND {NEWEST}
+        ) WHERE place <= {{limit:UInt32}} OR own_place = 1 ORDER BY place
     """  # noqa: S608 - parameters
-    return [process_of(row) for row in reader.rows(query, window.parameters | {"limit": limit})]
+    rows = reader.rows(query, window.parameters | {"limit": limit})
+    found = {(row["tenant"], row["machine"]): row["found"] for row in rows}
+    return [process_of(row) for row in rows if row["place"] <= limit], found
+
+
+def _holders(
+    reader: FleetReader, window: _Window, by: HolderKey, limit: int
+) -> tuple[list[FleetHolder], FleetHolder, dict[MachineKey, int]]:
+    """The `limit` largest, all together, and how many processes each machine has: in one reading of the rows."""
+    order = "sum_used_bytes DESC NULLS LAST, holder"
+    query = f"""
+        SELECT * FROM (
+            SELECT *, row_number() OVER (PARTITION BY kind ORDER BY {order}) AS place FROM (
+                SELECT holder, of_tenant, of_machine, 2 * grouping(holder) + grouping(of_machine) AS kind, {COUNTS}
+                FROM (
+                    SELECT *, {KEY_EXPRESSIONS[by]} AS holder, tenant AS of_tenant, machine AS of_machine
+                    FROM {PROCESS.name} FINAL WHERE present AND {WINDOW} AND {NEWEST}
+                ) GROUP BY GROUPING SETS ((holder), (of_tenant, of_machine), ())
+            )
+        ) WHERE kind != {HOLDERS} OR place <= {{limit:UInt32}} ORDER BY place
+    """  # noqa: S608 - parameters
+    rows = reader.rows(query, window.parameters | {"limit": limit})
+    holders = [_holder(row["holder"], row) for row in rows if row["kind"] == HOLDERS]
+    (together,) = [_holder(None, row) for row in rows if row["kind"] == TOGETHER]
+    found = {(row["of_tenant"], row["of_machine"]): row["processes"] for row in rows if row["kind"] == MACHINES}
+    return holders, together, found
 
 
 def process_of(row: dict[str, Any]) -> FleetProcess:

@@ -35,6 +35,8 @@ EVERYWHERE = FleetScope()
 TENANT = "({tenant:String} = '' OR tenant = {tenant:String})"
 SCOPE = f"{TENANT} AND ({{machine:String}} = '' OR machine = {{machine:String}} OR host = {{machine:String}})"
 """As a condition on rows."""
+OF_MACHINE = f"({{machine:String}} = '' OR machine GLOBAL IN (SELECT machine FROM {MACHINE.name} WHERE {SCOPE}))"  # noqa: S608 - parameters
+"""The same by identities alone, which lead to few rows of a table that is sorted by them: names do not."""
 
 
 def due(asked: float, now: float) -> float:

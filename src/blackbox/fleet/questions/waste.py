@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from blackbox.fleet.questions.at import KEY_EXPRESSIONS
-from blackbox.fleet.questions.cover import EVERYWHERE, SCOPE, FleetScope, cover, known_machines
+from blackbox.fleet.questions.cover import EVERYWHERE, OF_MACHINE, SCOPE, FleetScope, cover, known_machines
 from blackbox.fleet.reader import FleetReader
-from blackbox.fleet.schema import ALLOCATION, GPU, MACHINE, OWNER_KEYS, PROCESS_HOUR
+from blackbox.fleet.schema import ALLOCATION, GPU, MACHINE, OWNER_KEYS, PROCESS_HOUR, hours
 from blackbox.model.fleet import FleetEmptyGpu, FleetMachine, FleetWaste, FleetWaster
 from blackbox.model.holder import HolderKey
 
@@ -22,6 +22,7 @@ PROCESS_HOURS = f"""
     GROUP BY tenant, machine, gpu_uuid, pid, start_ms, hour
 """  # noqa: S608 - parameters
 """Every process and hour as one row: the least that it held, the most that lived in it, and how long it was there."""
+HOURS = hours("toDateTime({since:Int64}, 'UTC')", "toDateTime({until:Int64}, 'UTC')")
 REPORTED = "held IS NOT NULL AND lived IS NOT NULL"
 IDENTITY = "tenant, machine, gpu_uuid, pid, start_ms"
 GIVEN = f"""
@@ -109,8 +110,8 @@ def _empty(reader: FleetReader, parameters: Mapping[str, object]) -> tuple[int, 
             toUnixTimestamp(returned) AS returned_at, count() AS seen, countIf(processes = 0) AS empty
         FROM (
             SELECT tenant, host, gpu_uuid, ts, processes FROM {GPU.name} FINAL
-            WHERE ts >= toDateTime({{since:Int64}}, 'UTC') AND ts < toDateTime({{until:Int64}}, 'UTC')
-                AND processes IS NOT NULL AND {SCOPE}
+            WHERE ts >= toDateTime({{since:Int64}}, 'UTC') AND ts < toDateTime({{until:Int64}}, 'UTC') AND {HOURS}
+                AND processes IS NOT NULL AND {SCOPE} AND {OF_MACHINE}
         ) AS minutes
         GLOBAL INNER JOIN ({GIVEN}) AS gifts USING (tenant, host, gpu_uuid)
         WHERE ts >= given AND (returned IS NULL OR ts < returned)

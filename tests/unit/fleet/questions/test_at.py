@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from blackbox.fleet.questions.at import KEY_EXPRESSIONS, at, top
+from blackbox.fleet.questions.at import HOLDERS, KEY_EXPRESSIONS, MACHINES, TOGETHER, at, top
 from blackbox.fleet.questions.cover import GRACE_SECONDS, STALE_SECONDS
 from blackbox.fleet.schema import OWNER_KEYS
 from blackbox.model.holder import HOLDER_KEYS
@@ -18,8 +18,9 @@ def gpu(host: str, listed: int | None, **changes: Any) -> dict[str, Any]:
     return fields | LEDGER | {"unattributed": 1, "unmeasured": 0, "omitted": 0, "omitted_used": 0} | changes
 
 
-def process(host: str, pid: int, used: int | None) -> dict[str, Any]:
+def process(host: str, pid: int, used: int | None, place: int, found: int) -> dict[str, Any]:
     fields = {"tenant": "", "machine": f"id-{host}", "host": host, "gpu": 0, "gpu_uuid": "GPU-0", "pid": pid}
+    fields |= {"place": place, "found": found}
     sizes = {"used_bytes": used, "reserved_bytes": None, "allocated_bytes": None}
     return fields | dict.fromkeys(OWNER_KEYS) | {"start": None, "name": None} | sizes
 
@@ -27,8 +28,7 @@ def process(host: str, pid: int, used: int | None) -> dict[str, Any]:
 def rows(**more: Any) -> dict[str, list[dict[str, Any]]]:
     return {
         "AS listed": more.get("gpus", [gpu("a", 2), gpu("b", 1)]),
-        "AS found": [{"tenant": "", "machine": "id-a", "found": 2}, {"tenant": "", "machine": "id-b", "found": 1}],
-        "ORDER BY used_bytes": [process("a", 1, 5), process("b", 3, None)],
+        "AS found": [process("a", 1, 5, 1, 2), process("a", 2, 4, 2, 2), process("b", 3, None, 3, 1)],
         "FROM machine FINAL": [machine("a"), machine("b")],
     }
 
@@ -37,7 +37,8 @@ def test_sums_are_of_all_machines_and_rows_beyond_the_limit_are_counted() -> Non
     found = at(ScriptedReader(rows()), NOW, limit=2)
     assert found.cover.whole
     assert (found.ledger.total_bytes, found.ledger.used_bytes, found.ledger.unattributed_bytes) == (160, 18, 2)
-    assert [one.used_bytes for one in found.processes] == [5, None]
+    assert [one.used_bytes for one in found.processes] == [5, 4]
+    assert [one.processes for one in found.machines] == [2, 1], "one whose processes are all beyond the limit, too"
     assert found.processes_omitted == 1
     assert found.machines[0].timestamp == NOW - 60
 
@@ -74,7 +75,9 @@ def test_numbers_of_the_past_are_of_that_time_and_those_of_now_as_new_as_they_ca
 def test_holders_keep_what_is_not_known_apart() -> None:
     sums = {"processes": 3, "gpus": 2, "machines": 1, "silent": 1, "sum_used_bytes": 9}
     silent = sums | {"sum_reserved_bytes": None, "sum_allocated_bytes": None}
-    answers = {"AS holder": [{"holder": None} | silent], "SELECT count() AS processes": [silent]} | rows()
+    apart = {"holder": None, "of_tenant": "", "of_machine": "id-a"} | silent
+    sets = [apart | {"kind": kind} for kind in (HOLDERS, MACHINES, TOGETHER)]
+    answers = {"AS holder": sets} | rows()
     found = top(ScriptedReader(answers), NOW, "user")
     assert [(one.name, one.used_bytes, one.reserved_bytes) for one in found.holders] == [(None, 9, None)]
     assert (found.by, found.all.silent) == ("user", 1)
