@@ -14,7 +14,14 @@ FREE_IN_CACHE = "free in the cache"
 OUTSIDE = "outside the allocator"
 KV_USED, KV_CACHED, KV_FREE = "KV cache in use", "KV cache, cached prefixes", "KV cache, free pages"
 PENDING = "waiting to be freed"
-USE_NAMES = {"weight": "weights", "activation": "activations", "gradient": "gradients", "optimizer": "optimizer state"}
+USE_NAMES = {
+    "weight": "weights",
+    "activation": "activations",
+    "gradient": "gradients",
+    "optimizer": "optimizer state",
+    "workspace": "workspaces",
+    "communication": "communication buffers",
+}
 
 
 class GpuSummary(Struct, frozen=True):

@@ -268,5 +268,10 @@ def _unknowns(evidence: Evidence, subject: ReportSubject | None, growth: StackGr
         yield f"no agent looked inside {process_name(subject.held.name, subject.key.pid)}: only the driver's view"
     if subject is not None and growth is None:
         yield "no allocation history: memory cannot be told by stack"
-    if len(evidence.summaries) == 1:
+    if len(evidence.summaries) == 1 and not _has_history(evidence):
         yield "one instant only: what grew before it is not known"
+
+
+def _has_history(evidence: Evidence) -> bool:
+    """A trace tells what was held before the moment in question."""
+    return evidence.replayed is not None and evidence.replayed.told.kind != "end" and not lacks_history(evidence)

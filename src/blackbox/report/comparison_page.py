@@ -46,7 +46,7 @@ def _body(found: SnapshotComparison, drawn: tuple[Timeline, Timeline] | None) ->
         yield _changes("What for", [(change.category or "", change) for change in device.by_category])
         yield from _stacks(device)
     if found.notes:
-        yield tag("h2", "What is not known")
+        yield tag("h2", "About these figures")
         yield tag("ul", *(tag("li", note) for note in found.notes))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from xml.etree.ElementTree import Element
 
 from blackbox.analysis.stacks import StackGrowth
-from blackbox.analysis.usage import FREE_IN_CACHE, ProcessOnGpu, ProcessUsage, use_of
+from blackbox.analysis.usage import FREE_IN_CACHE, KV_USED, ProcessOnGpu, ProcessUsage, use_of
 from blackbox.model.text import size
 from blackbox.report.charts import Band, Bar, ChartMark, bands, bars, strip
 from blackbox.report.map import block_map
@@ -16,6 +16,8 @@ BANDS_MAX = 6
 """Processes told apart in a chart; the rest share one band."""
 MARKS = frozenset(("oom", "crash", "xid", "gpu_lost", "process_start", "process_exit"))
 REST = "other processes"
+OF_A_TRACE = {"other": "unknown", "weights": "parameters", "graph pool": "graph pools", KV_USED: "KV cache"}
+"""The words that the tables of a snapshot's trace have for some uses, for the map beside them."""
 
 
 def asked(report: Report) -> Element:
@@ -99,7 +101,9 @@ def blocks(report: Report) -> Iterator[Element]:
     yield block_map(report.blocks, "Memory of the process by address")
     sums: dict[str, int] = {}
     for block in report.blocks:
-        sums[use_of(block)] = sums.get(use_of(block), 0) + block.size
+        use = use_of(block)
+        name = use if report.told is None else OF_A_TRACE.get(use, use)
+        sums[name] = sums.get(name, 0) + block.size
     yield _legend([Bar(use, count, use_colour(use)) for use, count in sorted(sums.items(), key=lambda item: -item[1])])
 
 

@@ -1,6 +1,7 @@
 """Elements of a page. Everything becomes text or an attribute of a tree: nothing recorded can turn into markup."""
 
 import re
+from itertools import compress
 from xml.etree.ElementTree import Element, tostring
 
 Child = Element | str | None
@@ -42,7 +43,11 @@ def to_bytes(element: Element) -> bytes:
 
 
 def table(heads: tuple[str, ...], rows: list[tuple[bool, tuple[str, ...]]]) -> Element:
-    """Rows of texts, each with whether it is of what failed; heads that begin with # are of numbers."""
+    """Rows of texts, each with whether it is of what failed; heads that begin with # are of numbers. A column that
+    tells nothing in any row is left out."""
+    told = [any(cells) for cells in zip(*(cells for _, cells in rows), strict=True)] or [True] * len(heads)
+    heads = tuple(compress(heads, told))
+    rows = [(failed, tuple(compress(cells, told))) for failed, cells in rows]
     numeric = [head.startswith("#") for head in heads]
     head = tag(
         "tr",

@@ -66,7 +66,7 @@ def _body(report: Report, over_time: Iterable[Element]) -> Iterator[Element]:
         ("What would have helped", _advice(report)),
         ("Events", _events(report)),
         ("The machine", _machine(report)),
-        ("What is not known", _notes(report)),
+        ("About these figures", _notes(report)),
     ):
         found = list(parts)
         if found:
@@ -136,7 +136,7 @@ def _uses(report: Report) -> Iterator[Element]:
                         use.what,
                         size(use.after_bytes),
                         moved(use, report),
-                        size(use.fell_bytes),
+                        size(use.fell_bytes) if len(report.summaries) > 1 else "",
                     ),
                 )
                 for use in report.uses

@@ -46,7 +46,7 @@ HOLDERS = ("blue", "teal", "violet", "olive", "pink", "brown")
 
 def use_colour(use: str) -> str:
     """Of a use of memory."""
-    return USES.get(use, OTHER)
+    return USES.get(use) or CATEGORIES.get(use, (OTHER,))[0]
 
 
 def holder_colours(names: Iterable[str], failed: str | None) -> dict[str, str]:

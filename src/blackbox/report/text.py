@@ -62,7 +62,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _advice(report)
     yield from _events(report)
     if report.notes:
-        yield from ("", "Not known")
+        yield from ("", "About these figures")
         yield from (f"  {note}" for note in report.notes)
 
 

@@ -56,7 +56,7 @@ def lines(found: "SnapshotComparison") -> Iterator[str]:
     for device in found.devices:
         yield from _device(device)
     if found.notes:
-        yield from ("", "Not known")
+        yield from ("", "About these figures")
         yield from (f"  {note}" for note in found.notes)
 
 

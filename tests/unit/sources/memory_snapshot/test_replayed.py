@@ -1,12 +1,13 @@
 """The moment that a snapshot's trace is about, and what a report makes of it."""
 
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from blackbox.report import build_report
+from blackbox.report import build_report, to_html
 from blackbox.report.snapshot_file import of_snapshot_file
 from blackbox.sources.memory_snapshot.replayed import Told, read_replayed
 from tests import genuine
@@ -205,3 +206,20 @@ def test_a_malformed_history_is_named(tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps(written))
     report = build_report(of_snapshot_file(path))
     assert any(note.startswith("its history is malformed") for note in report.notes)
+
+
+def test_a_report_of_a_history_does_not_say_that_only_one_instant_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "snapshot.pickle"
+    for written, is_instant in ((snapshot(OOM), False), (snapshot() | {"device_traces": []}, True)):
+        path.write_bytes(pickle.dumps(written))
+        report = build_report(of_snapshot_file(path))
+        assert any(note.startswith("one instant only") for note in report.notes) == is_instant
+
+
+def test_the_map_beside_a_trace_names_what_memory_is_for_as_its_tables_do(tmp_path: Path) -> None:
+    path = tmp_path / "snapshot.pickle"
+    path.write_bytes(pickle.dumps(snapshot(OOM)))
+    page = to_html(build_report(of_snapshot_file(path))).decode()
+    assert re.search(r"<li>(?:(?!</li>).)*unknown 12\.0 MiB</li>", page)
+    assert "other 12.0 MiB" not in page
+    assert "Deepest fall" not in page, "of one instant there is no fall"
