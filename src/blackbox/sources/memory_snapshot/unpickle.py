@@ -2,8 +2,9 @@
 
 import io
 import pickle
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
+from blackbox.sources.memory_snapshot.addresses import lower_addresses
 from blackbox.sources.memory_snapshot.entry_reader import EntryReaderOf, PlainEntryReader
 from blackbox.sources.memory_snapshot.walk import walk
 from blackbox.sources.memory_snapshot.wrappers import json_data, unwrapped
@@ -36,10 +37,16 @@ def snapshot_data(
     """
     read = json_data(unwrapped(file))
     if read is not None:
-        return read
+        return _lowered(read)
     try:
-        return walk(unwrapped(file), with_traces, reader_of)
+        return _lowered(walk(unwrapped(file), with_traces, reader_of))
     except MemoryError:
         raise
     except Exception:  # a pickle of another protocol, or a broken one: the reason is told by who reads it whole
-        return plain_data(unwrapped(file))
+        return _lowered(plain_data(unwrapped(file)))
+
+
+def _lowered(snapshot: Any) -> Any:
+    if isinstance(snapshot, dict):
+        lower_addresses(cast(dict[str, Any], snapshot))
+    return snapshot  # pyright: ignore[reportUnknownVariableType]
