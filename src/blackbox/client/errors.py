@@ -6,7 +6,13 @@ ClientError
 └── AnswerError        the answer is not what a Blackbox server says
 """
 
+import os
+import re
+
 from blackbox.errors import FailureError
+
+_SEVERAL = re.compile(r"Multiple exceptions: \[Errno ([0-9]{1,3})\]")
+"""Of a name with several addresses, none of which answers."""
 
 
 class ClientError(FailureError):
@@ -33,4 +39,13 @@ class AnswerError(ClientError):
 
 def unreachable(label: str, error: OSError) -> UnreachableError:
     """What the system said about a connection to the server called `label`, without its numbers."""
-    return UnreachableError(f"no answer from {label}: {error.strerror or str(error) or type(error).__name__}")
+    return UnreachableError(f"no answer from {label}: {_plain(error)}")
+
+
+def _plain(error: OSError) -> str:
+    """As the system says it: `asyncio` puts addresses and tuples in its place."""
+    if isinstance(error, ConnectionError) and error.errno:
+        return os.strerror(error.errno)
+    text = error.strerror or str(error) or type(error).__name__
+    several = _SEVERAL.match(text)
+    return os.strerror(int(several[1])) if several else text

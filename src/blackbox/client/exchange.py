@@ -94,7 +94,7 @@ class Exchange:
         is_plain = self._headers.get("content-type", "").startswith("text/plain")
         most = OWN_REASON_CHARS_MAX if is_plain else REASON_CHARS_MAX
         text = " ".join(self._body.decode(errors="replace").split())[:most]
-        message = f"{self._server.label} answered {status}: {text or _phrase(status)}{_if_older(status, text)}"
+        message = f"{self._server.label} answered {status}: {text or _phrase(status)}{_hint(status, text)}"
         raise StatusError(message, status, _retry_after(self._headers))
 
     def _require_type(self, content_type: str) -> None:
@@ -128,8 +128,10 @@ class Exchange:
         self.complete = True
 
 
-def _if_older(status: int, text: str) -> str:
+def _hint(status: int, text: str) -> str:
     """What follows from a refusal of a question that this client knows: it asks no other."""
+    if status == HTTPStatus.UNAUTHORIZED:
+        return "; it wants a token (--token-file, token=) or a user (user:password@ in the URL)"
     if status == HTTPStatus.BAD_REQUEST and text.startswith(UNKNOWN_PARAMETER):
         return "; the server is older than this client, which asks for more: upgrade the server"
     if status == HTTPStatus.NOT_FOUND and text == HTTPStatus.NOT_FOUND.phrase:

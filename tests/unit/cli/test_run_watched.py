@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from msgspec import structs
 
 from blackbox.cli.commands.agents import lines
 from blackbox.cli.commands.run_watched import NO_SERVER, Listening, first_line, last_line
@@ -23,6 +24,8 @@ SNAPSHOT, ROWS = merged(MOMENT, None, None)
         (Listening(None, None, True), {}, "does not answer questions here"),
         (Listening(None, SNAPSHOT, True), {}, "sees 1 GPU; what the program holds is recorded"),
         (Listening(None, SNAPSHOT, False), {}, "takes no reports"),
+        (Listening(None, structs.replace(SNAPSHOT, gpus=()), True), {}, "sees no GPU; 'blackbox doctor'"),
+        (Listening(None, structs.replace(SNAPSHOT, simulated=True), True), {}, "is a demo"),
         (Listening(None, SNAPSHOT, True), {"BLACKBOX_AGENT": "0"}, "keeps the agent out"),
     ],
 )

@@ -19,6 +19,7 @@ from blackbox.client import (
     UnreachableError,
     resume,
 )
+from blackbox.client.errors import unreachable
 from blackbox.errors import FailureError, UsageError
 from tests.scripted_server import JSON_HEAD, STREAM_HEAD, Script, ScriptedServer, chunk, json_answer, text_answer
 from tests.waiting import PATIENCE_SECONDS
@@ -116,6 +117,7 @@ def test_any_framing_of_the_body(both: Both, answer: bytes) -> None:
             "upgrade the server",
         ),
         (text_answer("404 Not Found", "Not Found"), StatusError, "or one older than this client"),
+        (text_answer("401 Unauthorized", "Unauthorized"), StatusError, "it wants a token"),
         (text_answer("503 Service Unavailable", ""), StatusError, "answered 503: Service Unavailable"),
         (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nhi", AnswerError, "no Blackbox"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", AnswerError, "does not speak HTTP"),
@@ -143,6 +145,22 @@ def test_nobody_there(both: Both) -> None:
         both.snapshot_json(url)
     with pytest.raises(UnreachableError, match=url):
         both.take(url, 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 1)"), "Connection refused"),
+        (OSError("Multiple exceptions: [Errno 111] Connect call failed ('::1', 1), [Errno"), "Connection refused"),
+        (OSError(-2, "Name or service not known"), "Name or service not known"),
+        (OSError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] no"), "CERTIFICATE_VERIFY_FAILED"),
+        (TimeoutError(), "TimeoutError"),
+    ],
+)
+def test_what_the_system_says_of_a_connection_is_plain(error: OSError, words: str) -> None:
+    told = str(unreachable("http://one", error))
+    assert words in told
+    assert "Connect call" not in told
 
 
 def test_a_silent_server_is_given_up(both: Both) -> None:

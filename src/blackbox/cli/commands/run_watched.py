@@ -64,6 +64,8 @@ def first_line(found: Listening, environ: Mapping[str, str]) -> str:
     sees = f"a server listens and sees {plural(gpus, 'GPU')}"
     if found.snapshot.simulated:
         return f"{SIMULATED}; 'blackbox serve' records"
+    if not gpus:
+        return "a server listens, but sees no GPU; 'blackbox doctor' tells why"
     if is_off(environ):
         return f"{sees}; BLACKBOX_AGENT keeps the agent out, so it is told what the driver tells, and no more"
     if not found.agents:

@@ -78,11 +78,16 @@ def _print(client: "Client", arguments: Namespace, screen: Screen | None) -> int
     if bytes(parts.get("gpus", b"")).strip() != b"[]":  # a `Raw` equals no bytes
         return 0
     sources = msgspec.json.decode(parts.get("sources", b"[]"), type=list[dict[str, Any]])
-    return _no_gpu(f"{source['name']}: {source['reason'] or source['state']}" for source in sources)
+    return _no_gpu((source["name"], source["state"], source["reason"]) for source in sources)
 
 
-def _no_gpu(reasons: Iterable[str]) -> int:
-    say(f"blackbox: no GPU found ({'; '.join(reasons)}); 'blackbox doctor' tells more", sys.stderr)
+def _no_gpu(sources: Iterable[tuple[str, str, str | None]]) -> int:
+    """`sources`: name, state and reason of each."""
+    reasons = [f"{name}: {reason or state}" for name, state, reason in sources if state != "ok"]
+    say(
+        f"blackbox: no GPU found ({'; '.join(reasons) or 'every source is well'}); 'blackbox doctor' tells more",
+        sys.stderr,
+    )
     return 1
 
 
@@ -91,7 +96,7 @@ def _show(client: "Client", arguments: Namespace, screen: Screen) -> int:
 
     machine = _machine(client, arguments.gpu)
     if not machine.snapshot.gpus:
-        return _no_gpu(f"{source.name}: {source.reason or source.state}" for source in machine.snapshot.sources)
+        return _no_gpu((source.name, source.state, source.reason) for source in machine.snapshot.sources)
     screen.show(lines(machine, screen), anew=arguments.watch is not None)
     return 0
 

@@ -28,6 +28,8 @@ def lines(forecast: Forecast, labels: Mapping[str, str], screen: Screen) -> Iter
         seconds = soonest.full_in_seconds or 0.0
         first = f"{_where(soonest, labels)} is full in {about(seconds)}, if it goes on growing as it does."
         look = words.alarm if seconds <= ALARM_SECONDS_MAX else words.warn
+    elif not forecast.gpus:
+        first, look = "The server sees no GPU; 'blackbox doctor' tells why.", words.strong
     else:
         first, look = "Nothing has a trend that fills a GPU.", words.strong
     yield from ((Fragment(line, look),) for line in wrapped(first, screen.width, 2))

@@ -44,7 +44,7 @@ def lines(
     title = f"{metric} in {unit}" if unit else metric
     yield (Fragment(title, words.strong), Fragment(f"  {local_text(history.from_)} to {local_text(history.to)}"))
     if not history.series:
-        yield from ((Fragment(line),) for line in wrapped(_nothing(reach), screen.width))
+        yield from ((Fragment(line),) for line in wrapped(_nothing(history, metric, reach), screen.width))
         return
     yield (
         Fragment(
@@ -71,9 +71,11 @@ def _in_order(series: Sequence[Series]) -> list[Series]:
     return sorted(series, key=lambda one: (devices.index(one.gpu_uuid), one.pid is not None))
 
 
-def _nothing(reach: tuple[float, float] | None) -> str:
+def _nothing(history: History, metric: str, reach: tuple[float, float] | None) -> str:
     if reach is None:
         return "Nothing is recorded yet."
+    if reach[0] <= history.to and history.from_ <= reach[1]:
+        return f"Nothing had {metric} then: no GPU, process or engine that was seen has it."
     return f"Nothing was recorded then: the recording reaches from {local_text(reach[0])} to {local_text(reach[1])}."
 
 

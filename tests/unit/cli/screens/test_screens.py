@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from blackbox.analysis.compare import compare
 from blackbox.analysis.forecast import forecast
@@ -17,6 +18,7 @@ from blackbox.merge import merge
 from blackbox.model.event import EventKind
 from blackbox.model.moment import Moment
 from blackbox.model.query import History, NumberedEvent, Series
+from blackbox.terminal.figures import span
 from blackbox.terminal.layout import TextLine, plain, width_of
 from tests.moments import GIB, TIMESTAMP, device, instance, memory, moment, process, sample
 from tests.strategies import moments
@@ -128,8 +130,37 @@ def test_a_series_shows_least_mean_and_most_and_leaves_gaps() -> None:
 
 
 def test_where_nothing_was_recorded_it_says_from_when_to_when_there_is_something() -> None:
-    text = texts(list(series.lines(history(), "used_bytes", {}, SCREEN, (TIMESTAMP, TIMESTAMP + 60))))
+    text = texts(list(series.lines(history(), "used_bytes", {}, SCREEN, (TIMESTAMP + 200, TIMESTAMP + 260))))
     assert "the recording reaches from" in text
+
+
+def test_where_nothing_of_the_metric_was_recorded_it_does_not_say_that_nothing_was() -> None:
+    text = texts(list(series.lines(history(), "kv_pages_used", {}, SCREEN, (TIMESTAMP, TIMESTAMP + 60))))
+    assert "Nothing had kv_pages_used then" in text
+    assert "recording reaches" not in text
+
+
+def test_without_a_gpu_there_is_nothing_to_predict() -> None:
+    snapshot = merge(moment(sample([])))
+    text = texts(list(outlook.lines(forecast(TIMESTAMP, snapshot, [], EMPTY), {}, SCREEN)))
+    assert text.startswith("The server sees no GPU")
+
+
+TABLE_WIDTH = 60
+"""Narrower than this the figures of a row do not fit, and are cut as they are printed."""
+
+
+@given(st.integers(40, 160), st.floats(60, 6000))
+def test_what_lies_ahead_is_told_whole_however_narrow(width: int, seconds: float) -> None:
+    snapshot = merge(moment(sample([device()])))
+    found = forecast(TIMESTAMP, snapshot, [], EMPTY)
+    full = structs.replace(
+        found.gpus[0], full_in_seconds=seconds, full_in_seconds_min=seconds / 2, full_in_seconds_max=seconds * 2
+    )
+    shown = list(outlook.lines(structs.replace(found, gpus=(full,)), {}, Screen(width, 24, 0)))
+    assert width < TABLE_WIDTH or all(width_of(line) <= width for line in shown)
+    text = " ".join(texts(shown).split())
+    assert f"({span(seconds / 2)} to {span(seconds * 2)})" in text
 
 
 def test_an_outlook_says_what_has_no_trend() -> None:
