@@ -358,6 +358,36 @@ def test_a_sharded_gradient_is_the_shard_that_lies_here(start: Start) -> None:
     assert ("other", "gradient", 4000) in [(kind, subtype, size) for kind, subtype, _, size in program.live()]
 
 
+def test_a_sparse_gradient_is_its_values_and_their_places_and_hides_no_other(start: Start) -> None:
+    program = start()
+    torch = program.torch
+
+    class Sparse(torch.Tensor):
+        """Without a storage, as PyTorch's gradients of an `Embedding(..., sparse=True)`."""
+
+        is_cuda = is_sparse = True
+
+        def __init__(self) -> None:
+            self.values, self.places = torch.empty(1000, 0), torch.empty(500, 0)
+
+        def _values(self) -> Any:
+            return self.values
+
+        def _indices(self) -> Any:
+            return self.places
+
+        def untyped_storage(self) -> Any:
+            raise NotImplementedError("Cannot access storage of SparseTensorImpl")
+
+    model = torch.nn.Linear(50, 50, device=0)
+    weight, bias = model._parameters.values()
+    weight.grad, bias.grad = Sparse(), torch.empty(300, 0)
+    optimizer = torch.optim.Adam([weight, bias])
+    optimizer.step()
+    gradients = sorted(size for _, subtype, _, size in program.live() if subtype == "gradient")
+    assert gradients == [1200, 2000, 4000]
+
+
 def test_scales_beside_a_weight_are_weights(start: Start) -> None:
     program = start()
     torch = program.torch

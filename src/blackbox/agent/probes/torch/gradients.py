@@ -58,6 +58,16 @@ def _storages(optimizer: Any) -> Iterator[StorageSpan]:
         for parameter in group["params"]:
             gradient = parameter.grad
             for part in parts(gradient) if gradient is not None else ():
-                if part.is_cuda and hasattr(part, "untyped_storage"):
-                    storage = part.untyped_storage()
-                    yield storage.data_ptr(), storage.nbytes()
+                for held in _dense(part):
+                    if held.is_cuda and hasattr(held, "untyped_storage"):
+                        storage = held.untyped_storage()
+                        yield storage.data_ptr(), storage.nbytes()
+
+
+def _dense(tensor: Any) -> Iterator[Any]:
+    """The tensors with a storage: of a sparse gradient (an embedding's) its values and their places."""
+    if getattr(tensor, "is_sparse", False):
+        yield tensor._values()
+        yield tensor._indices()
+    else:
+        yield tensor
