@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from blackbox.fleet.schema import (
+    ALLOCATION,
     COMMENT,
     DEDUPLICATION_WINDOW,
     LOCAL_SUFFIX,
@@ -17,7 +18,7 @@ from blackbox.fleet.schema import (
     TableColumn,
 )
 
-WRITER_ROLE, READER_ROLE = "blackbox_writer", "blackbox_reader"
+WRITER_ROLE, READER_ROLE, SCHEDULER_ROLE = "blackbox_writer", "blackbox_reader", "blackbox_scheduler"
 KEY_COLUMNS = frozenset(
     ("tenant", "machine", "ts", "gpu_uuid", "pid", "start_ms", "kind", "event_id", "last_seen", "batch")
 )
@@ -67,13 +68,15 @@ def statements(layout: TableLayout, tables: tuple[Table, ...] = TABLES, version:
 
 
 def role_statements(layout: TableLayout) -> Iterator[str]:
-    """Who may do what: servers insert, and read their own deliveries' keys; people read."""
-    for role in (WRITER_ROLE, READER_ROLE):
+    """Who may do what: servers insert, and read their own deliveries' keys; people read; a scheduler's hooks insert."""
+    for role in (WRITER_ROLE, READER_ROLE, SCHEDULER_ROLE):
         yield f"CREATE ROLE IF NOT EXISTS {role}{layout.on_cluster}"
     for grant in writer_grants(layout):
         yield f"GRANT{layout.on_cluster} {grant} TO {WRITER_ROLE}"
     for grant in reader_grants(layout):
         yield f"GRANT{layout.on_cluster} {grant} TO {READER_ROLE}"
+    for grant in scheduler_grants(layout):
+        yield f"GRANT{layout.on_cluster} {grant} TO {SCHEDULER_ROLE}"
 
 
 def writer_grants(layout: TableLayout) -> Iterator[str]:
@@ -84,6 +87,12 @@ def writer_grants(layout: TableLayout) -> Iterator[str]:
         for name in dict.fromkeys((layout.asked(table), layout.stored(table))):
             yield f"INSERT ON {name}"
             yield f"SELECT({', '.join(keys)}) ON {name}"
+
+
+def scheduler_grants(layout: TableLayout) -> Iterator[str]:
+    """What a scheduler's hooks need, likewise: to write what they gave, and to read nothing."""
+    for name in dict.fromkeys((layout.asked(ALLOCATION), layout.stored(ALLOCATION))):
+        yield f"INSERT ON {name}"
 
 
 def reader_grants(layout: TableLayout) -> Iterator[str]:

@@ -23,6 +23,7 @@ ACTIONS = (
     Command("where", "blackbox.cli.commands.fleet_where", "tell where a pod, job, user or container was"),
     Command("ooms", "blackbox.cli.commands.fleet_ooms", "print every out-of-memory of a range"),
     Command("machines", "blackbox.cli.commands.fleet_machines", "tell which machines are behind"),
+    Command("allocate", "blackbox.cli.commands.fleet_allocate", "tell which GPUs a job was given (for schedulers)"),
 )
 """A new one is a module with `configure` and `run`, and one line here."""
 

@@ -1,8 +1,8 @@
 """Make the tables of a fleet in ClickHouse, or bring those of an older version up to date; then write a row and read it
 back. To run it again does no harm.
 
-Users are not made: --sql prints every statement, those of the two roles too (servers insert, people read), and runs
-nothing.
+Users are not made: --sql prints every statement, those of the roles too (servers insert, people read, a scheduler's
+hooks tell what they gave), and runs nothing.
 """
 
 from argparse import ArgumentParser, Namespace
