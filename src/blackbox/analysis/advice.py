@@ -67,7 +67,7 @@ def _stop_the_leak(failure: FailedAllocation) -> Iterator[FailureAdvice]:
     culprit = next((share for share in shares if share.frames and grown.what in share.uses), None)
     where = f" Most of it was allocated at {own_frame(culprit.frames)} and never freed." if culprit else ""
     yield FailureAdvice(
-        title=f"Let go of the {grown.what} that pile up",
+        title=f"Let go of the {grown.what} that {'pile' if grown.what.endswith('s') else 'piles'} up",
         text=f"Something keeps a reference: a list of losses that hold their graphs (use .item() or .detach()), "
         f"a cache without a limit, outputs collected on the GPU.{where}",
         bytes=grown.rise_bytes,

@@ -5,10 +5,11 @@ from pathlib import Path
 from msgspec import structs
 
 from blackbox.analysis.rules import NO_RULES, CategoryRules
+from blackbox.analysis.trace.device_findings import DeviceFindings
 from blackbox.errors import FailureError
 from blackbox.merge import merge
 from blackbox.model.event import Event, OutOfMemory
-from blackbox.model.text import size
+from blackbox.model.text import plural, size
 from blackbox.report.evidence import Evidence, Inside, from_summaries
 from blackbox.sources.isolation.reader import Progress
 from blackbox.sources.memory_snapshot import read as read_snapshot_file
@@ -16,6 +17,7 @@ from blackbox.sources.memory_snapshot.contents import Contents, at_moment
 from blackbox.sources.memory_snapshot.moment import moment_of
 from blackbox.sources.memory_snapshot.parts import SnapshotParts
 from blackbox.sources.memory_snapshot.replayed import Replayed, Told
+from blackbox.sources.memory_snapshot.traces import HOST
 
 MALFORMED = "its history is malformed, and nothing is told of it: the blocks are those at the end"
 
@@ -57,7 +59,15 @@ def _moment_notes(told: Told, replayed: Replayed) -> list[str]:
         "end": "the blocks are those at the end",
     }
     then = f"{size(end.allocated_bytes)} were allocated when the file was written"
-    return [f"{texts[told.kind]}; {then}", *told.notes]
+    others = (_of_another(device) for device in replayed.devices if device.gpu != told.device)
+    return [f"{texts[told.kind]}; {then}", *others, *told.notes]
+
+
+def _of_another(device: DeviceFindings) -> str:
+    """What a report of one GPU says of the others that the program used."""
+    name = "pinned on the host it" if device.gpu == HOST else f"on GPU {device.gpu} the program"
+    refused = f", and {plural(device.refusals_total, 'request was', 'requests were')} refused there"
+    return f"{name} held at most {size(device.peak.bytes)}{refused if device.refusals_total else ''}"
 
 
 def _failure(told: Told, replayed: Replayed) -> Event:

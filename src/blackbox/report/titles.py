@@ -7,6 +7,7 @@ from blackbox.model.parts import Allocator, BlockState
 from blackbox.model.text import signal_name, size
 from blackbox.report.evidence import Evidence
 from blackbox.report.subject import ReportSubject, process_name
+from blackbox.sources.memory_snapshot.traces import HOST
 
 INACTIVE: BlockState = "inactive"
 CRASH_TEXTS = {"exception": "an exception that nobody caught", "abrupt": "a signal or os._exit"}
@@ -22,7 +23,7 @@ def title_of(
     evidence: Evidence, request: FailedRequest | None, subject: ReportSubject | None, gpu: GpuSummary | None
 ) -> str:
     """What happened, where and to whom; where nothing did, how much is held."""
-    where = f" on GPU {gpu.index}" if gpu else ""
+    where = f" on GPU {gpu.index}" if gpu else _one_of_many(evidence)
     if evidence.failure is not None and is_crash(evidence):
         return _title_of_crash(evidence.failure, where)
     if evidence.failure is not None:
@@ -51,9 +52,10 @@ def _title_from_inside(evidence: Evidence) -> str:
         return "No GPU memory was measured"
     allocator = inside.allocator
     if evidence.replayed is not None and evidence.replayed.told.kind == "peak":
+        name, where = process_name(None, allocator.pid).capitalize(), _one_of_many(evidence)
         return (
-            f"{process_name(None, allocator.pid).capitalize()} held {size(allocator.allocated_bytes)} at its peak, of "
-            f"{size(allocator.reserved_bytes)} that it kept from the driver"
+            f"{name} held {size(allocator.allocated_bytes)} at its peak{where}, of {size(allocator.reserved_bytes)} "
+            "that it kept from the driver"
         )
     hole = largest_hole(allocator)
     largest = f"; its largest hole is {size(hole)}" if hole is not None else ""
@@ -61,6 +63,13 @@ def _title_from_inside(evidence: Evidence) -> str:
         f"{process_name(None, allocator.pid).capitalize()} holds {size(allocator.reserved_bytes)}, "
         f"{size(allocator.allocated_bytes)} of it in use{largest}"
     )
+
+
+def _one_of_many(evidence: Evidence) -> str:
+    """The GPU that a snapshot's report is about, where the program used several."""
+    replayed = evidence.replayed
+    gpus = () if replayed is None else [device for device in replayed.devices if device.gpu != HOST]
+    return f" on GPU {replayed.told.device}" if replayed is not None and len(gpus) > 1 else ""
 
 
 def _failed_name(failure: Event) -> str:

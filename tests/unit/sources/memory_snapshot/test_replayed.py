@@ -223,3 +223,20 @@ def test_the_map_beside_a_trace_names_what_memory_is_for_as_its_tables_do(tmp_pa
     assert re.search(r"<li>(?:(?!</li>).)*unknown 12\.0 MiB</li>", page)
     assert "other 12.0 MiB" not in page
     assert "Deepest fall" not in page, "of one instant there is no fall"
+
+
+def test_of_several_gpus_the_report_names_the_one_it_is_about_and_what_the_others_held(tmp_path: Path) -> None:
+    path = tmp_path / "snapshot.pickle"
+    calm, refusing = snapshot(), snapshot(OOM)
+    for segment in refusing["segments"]:
+        segment["device"] = 1
+    both = {
+        "segments": calm["segments"] + refusing["segments"],
+        "device_traces": calm["device_traces"] + refusing["device_traces"],
+    }
+    path.write_bytes(pickle.dumps(both))
+    report = build_report(of_snapshot_file(path))
+    assert report.title == "the recorded process ran out of memory on GPU 1: it asked for 10.0 MiB"
+    assert "on GPU 0 the program held at most 17.0 MiB" in report.notes
+    path.write_bytes(pickle.dumps(refusing | {"segments": snapshot()["segments"]}))
+    assert "GPU" not in build_report(of_snapshot_file(path)).title, "one GPU needs no number"
