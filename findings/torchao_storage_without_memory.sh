@@ -11,7 +11,7 @@
 
 . "$(dirname "$0")/evidence.sh"
 
-install torchao==0.18.0 torch==2.13.0
+install torchao==0.18.0 torch==2.13.0 numpy==2.4.6
 evidence <<'PYTHON'
 import logging
 
