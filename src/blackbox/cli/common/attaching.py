@@ -128,8 +128,8 @@ def what_it_does(program: Program) -> str:
 def on_wait(program: Program, wait: float) -> Callable[[], None]:
     """What to say where it takes long."""
     return lambda: say(
-        f"process {program.pid}: {what_it_does(program)}; waiting up to {wait:g} s until that returns (Ctrl-C takes "
-        "the request back)",
+        f"process {program.pid}: {what_it_does(program)}; waiting up to {wait:g} s until that returns, and until "
+        "then a signal sent to it may be lost (Ctrl-C here takes the request back)",
         sys.stderr,
     )
 
