@@ -4,6 +4,7 @@ Uses only what both builds have; what has another name in the older one is impor
 """
 
 import gc
+import inspect
 import json
 import os
 import random
@@ -16,7 +17,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-MEGABYTE = 1 << 20
+BLOCK_BYTES = 16 << 10
+"""100,000 of them fit into what the driver says of the process: else the report would not be believed."""
 HOUR_SECONDS = 3600.0
 COARSE_SECONDS = 30.0
 """Between moments of the day before the last hour, which is kept in minutes all the same."""
@@ -95,6 +97,11 @@ def blocks(count: int) -> dict[str, float]:
     from blackbox.model.view import Shape
     from blackbox.sources.agents.rows import block_rows
 
+    def make(columns: Any, before: Any) -> Any:
+        if "before" in inspect.signature(block_rows).parameters:
+            return block_rows(columns, _ids(), before)
+        return block_rows(columns, _ids())
+
     hub = Hub(lambda: 0.0, blocks_max=count + 1)
     hub.demand(Shape(), "identity")
     first = moment(1, processes=1, pages=1)
@@ -111,8 +118,8 @@ def blocks(count: int) -> dict[str, float]:
             gc.collect()
             began = time.process_time()
             if percent:
-                rows = block_rows(columns, _ids())
-            reserved = count * MEGABYTE
+                rows = make(columns, rows)
+            reserved = count * BLOCK_BYTES
             allocator = structs.replace(
                 told, blocks=rows, kv_pools=(), reserved_bytes=reserved, allocated_bytes=reserved
             )
@@ -133,8 +140,8 @@ def _columns(count: int, states: "array[int]") -> Any:
     from blackbox.sources.agents.decode import Columns
 
     told: dict[str, Any] = {
-        "address": array("Q", range(1 << 45, (1 << 45) + count * MEGABYTE, MEGABYTE)),
-        "size": array("Q", [MEGABYTE]) * count,
+        "address": array("Q", range(1 << 45, (1 << 45) + count * BLOCK_BYTES, BLOCK_BYTES)),
+        "size": array("Q", [BLOCK_BYTES]) * count,
         "state": states,
         "stream": array("Q", [0]) * count,
         "labels": (),

@@ -3,10 +3,13 @@ for the memory that no allocator explains."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
+from operator import attrgetter
 
 from msgspec import structs
 
 from blackbox.merge.identity_cache import IdentityCache
+from blackbox.model.block_arrays import ListedBlocks
 from blackbox.model.parts import Allocator, AllocatorBlock, KvPage, KvPool
 from blackbox.model.snapshot import Block
 
@@ -21,6 +24,11 @@ ROWS_KEPT_MAX = 400_000
 """Rows kept for reports that have not changed since the last snapshot: about 100 MB of memory."""
 
 _rows: IdentityCache[list[Block]] = IdentityCache(ROWS_KEPT_MAX)
+_chunk_rows: IdentityCache[list[Block]] = IdentityCache(ROWS_KEPT_MAX)
+"""Those of the parts of a report that are the same in the next."""
+_address, _size, _id = attrgetter("address"), attrgetter("size"), attrgetter("block_id")
+COPIED = ("requested_bytes", "subtype", "type_source", "thread_id", "stream")
+"""The last fields of a row, in order, as the allocator tells them."""
 
 
 def block_rows(pid: int, gpu: int, allocators: Iterable[Allocator]) -> list[Block]:
@@ -36,7 +44,12 @@ def block_rows(pid: int, gpu: int, allocators: Iterable[Allocator]) -> list[Bloc
 
 def blocks_bytes(blocks: Iterable[AllocatorBlock]) -> int:
     """Sum of the blocks' sizes."""
-    return sum(block.size for block in blocks)
+    return sum(blocks.arrays.size) if isinstance(blocks, ListedBlocks) else sum(map(_size, blocks))
+
+
+def rows_bytes(rows: Iterable[Block]) -> int:
+    """Sum of the rows' sizes."""
+    return sum(map(_size, rows))
 
 
 def opaque_row(pid: int, gpu: int, size: int) -> Block:
@@ -63,7 +76,7 @@ def block_id(pid: int, gpu: int, address: int) -> int:
 
 def with_distinct_ids(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
     """The blocks with unique ids: of blocks that share an id, all but the first get the next free one."""
-    taken: set[int] = {block.block_id for block in blocks}
+    taken: set[int] = set(map(_id, blocks))
     if len(taken) == len(blocks):
         return blocks
     taken.clear()
@@ -90,9 +103,15 @@ def pages_and_blocks(allocator: Allocator) -> tuple[list[KvPage], Sequence[Alloc
 
 
 def _make_rows(pid: int, gpu: int, allocator: Allocator) -> list[Block]:
+    told = allocator.blocks
+    if isinstance(told, ListedBlocks) and not allocator.kv_pools:
+        made: list[Block] = []
+        for _, blocks in told.chunks:
+            made += _chunk_rows.get((pid, gpu), (blocks,), lambda of=blocks: _allocator_rows(pid, gpu, of))
+        return made
     pages, blocks = pages_and_blocks(allocator)
     rows = [_page_row(pid, gpu, page) for page in pages]
-    rows += [_row(pid, gpu, block) for block in blocks]
+    rows += _allocator_rows(pid, gpu, blocks)
     return rows
 
 
@@ -113,25 +132,22 @@ def _lies_within(blocks: Sequence[AllocatorBlock], start: int, end: int) -> bool
     return behind == len(blocks) or end <= blocks[behind].address
 
 
-def _address(block: AllocatorBlock) -> int:
-    return block.address
-
-
-def _row(pid: int, gpu: int, block: AllocatorBlock) -> Block:
-    return Block(
-        block_id=block_id(pid, gpu, block.address),
-        address=block.address,
-        size=block.size,
-        type=block.type,
-        allocated=block.state != "inactive",
-        utilized=block.state == "active",
-        pid=pid,
-        gpu=gpu,
-        requested_bytes=block.requested_bytes,
-        subtype=block.subtype,
-        type_source=block.type_source,
-        thread_id=block.thread_id,
-        stream=block.stream,
+def _allocator_rows(pid: int, gpu: int, blocks: Sequence[AllocatorBlock]) -> list[Block]:
+    """Column by column: a loop over blocks takes twice as long."""
+    states = [block.state for block in blocks]
+    return list(
+        map(
+            Block,
+            [block_id(pid, gpu, block.address) for block in blocks],
+            map(_address, blocks),
+            map(_size, blocks),
+            map(attrgetter("type"), blocks),
+            [state != "inactive" for state in states],
+            [state == "active" for state in states],
+            repeat(pid),
+            repeat(gpu),
+            *(map(attrgetter(name), blocks) for name in COPIED),
+        )
     )
 
 

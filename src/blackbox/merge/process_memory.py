@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from msgspec import Struct, structs
 
-from blackbox.merge.blocks import block_rows, blocks_bytes, opaque_row
+from blackbox.merge.blocks import block_rows, blocks_bytes, opaque_row, rows_bytes
 from blackbox.merge.claims import Claim, capped, excessive
 from blackbox.merge.identity_cache import UNUSED_SECONDS_MAX
 from blackbox.merge.limits import tightest
@@ -174,7 +174,7 @@ def _process_memory(
         why = OTHER_USER if withheld else NO_REPORT
         return _unreported_rows.of(listed, gpu, why)
     blocks = block_rows(pid, gpu, allocators)
-    explained_bytes = sum(block.size for block in blocks)
+    explained_bytes = rows_bytes(blocks)
     process = _reported_row(pid, gpu, uuid, listed, allocators, explained_bytes)
     if process.used_bytes > explained_bytes:
         blocks.append(opaque_row(pid, gpu, process.used_bytes - explained_bytes))

@@ -3,6 +3,8 @@ anew from thousands of rows."""
 
 from __future__ import annotations  # arrays take no parameter at run time before Python 3.12
 
+from collections.abc import Hashable, Sequence
+from itertools import chain
 from typing import NamedTuple, get_args
 
 from blackbox.model.lanes import IntArray
@@ -45,14 +47,26 @@ class BlockArrays(NamedTuple):
     """Q: Unix milliseconds; 0 where a block does not tell."""
 
 
+class BlockChunk(NamedTuple):
+    """Blocks beside each other."""
+
+    key: Hashable
+    """Equal for equal blocks."""
+    rows: tuple[AllocatorBlock, ...]
+    """The same tuple from report to report, while none of its blocks changes."""
+
+
 class ListedBlocks(tuple[AllocatorBlock, ...]):
     """Blocks with their arrays."""
 
     arrays: BlockArrays
+    chunks: tuple[BlockChunk, ...]
+    """The same blocks."""
 
 
-def listed(blocks: tuple[AllocatorBlock, ...], arrays: BlockArrays) -> ListedBlocks:
-    """The blocks, and the same as arrays."""
-    made = ListedBlocks(blocks)
+def listed(chunks: Sequence[BlockChunk], arrays: BlockArrays) -> ListedBlocks:
+    """The blocks of the chunks, and the same as arrays."""
+    made = ListedBlocks(chain.from_iterable(chunk.rows for chunk in chunks))
     made.arrays = arrays
+    made.chunks = tuple(chunks)
     return made

@@ -82,7 +82,7 @@ class Thread(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Key of this object -> why its value was not measured. Absent when everything was."""
 
 
-class Block(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class Block(Struct, frozen=True, omit_defaults=True, gc=False):
     """A block of GPU memory. Keys beyond the contract are left out of a block where they are unknown."""
 
     block_id: int

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.model.block_arrays import BlockArrays, listed
+from blackbox.model.block_arrays import BlockArrays, BlockChunk, listed
 from blackbox.model.block_table import BlockTable, BlockTableHead, ColumnHead, LayoutError, TablePart, decode, encode
 from blackbox.model.parts import AllocatorBlock
 
@@ -60,6 +60,6 @@ def test_blocks_with_arrays_are_rows_like_others() -> None:
     """They are recorded and sent as rows; the arrays stay here."""
     rows = (AllocatorBlock(4096, 512, "active"),)
     arrays = BlockArrays(*(array(code, [0]) for code in "QQBBB"), ((None, None),))
-    made = listed(rows, arrays)
+    made = listed([BlockChunk(0, rows)], arrays)
     assert made == rows
     assert msgspec.msgpack.encode(made) == msgspec.msgpack.encode(rows)

@@ -80,7 +80,7 @@ class ProbeState:
         if held != allocator.reserved_bytes:
             refused = f"its blocks sum to {held} bytes, not to the {allocator.reserved_bytes} it holds"
             return Details(self.taken_at, None, threads, refused, stacks)
-        return Details(self.taken_at, block_rows(columns, ids), threads, None, stacks)
+        return Details(self.taken_at, block_rows(columns, ids, before.blocks), threads, None, stacks)
 
 
 def _over(before: Report, reported: Report) -> Report:
