@@ -1,15 +1,19 @@
-"""A PyTorch memory snapshot: a pickle, or its tree as msgpack. The child that reads one stands whatever it raises."""
+"""A PyTorch memory snapshot: a pickle, bare or wrapped, JSON, or its tree as msgpack. The child that reads one stands
+whatever it raises."""
 
+import bz2
 import contextlib
+import gzip
 import io
 import pickle
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from blackbox.sources.memory_snapshot.contents import contents
-from blackbox.sources.memory_snapshot.unpickle import plain_data
+from blackbox.sources.memory_snapshot.unpickle import plain_data, snapshot_data
 from tests.mutations import NOT_A_TREE
 
 ALLOWED = (Exception,)
@@ -18,10 +22,19 @@ RECORDED = Path(__file__).parents[2] / "recorded" / "torch"
 
 def seeds() -> Sequence[bytes]:
     found = [path.read_bytes() for path in sorted(RECORDED.glob("*.pickle"))]
-    return [*found, *(msgspec.msgpack.encode(plain_data(io.BytesIO(one))) for one in found)]
+    trees = [plain_data(io.BytesIO(one)) for one in found]
+    wrapped = (wrap(one) for one in found for wrap in (gzip.compress, bz2.compress, _zipped))
+    return [*found, *map(msgspec.msgpack.encode, trees), *map(msgspec.json.encode, trees), *wrapped]
 
 
 def run(data: bytes) -> None:
     with contextlib.suppress(*NOT_A_TREE):
         data = pickle.dumps(msgspec.msgpack.decode(data, strict=False))
-    contents(plain_data(io.BytesIO(data)), "all_stacks")
+    contents(snapshot_data(io.BytesIO(data)), "all_stacks")
+
+
+def _zipped(data: bytes) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        file.writestr("snapshot/data.pkl", data)
+    return packed.getvalue()
