@@ -17,6 +17,7 @@ from blackbox.fleet.questions.cover import GRACE_SECONDS, STALE_SECONDS, FleetSc
 from blackbox.fleet.questions.lives import ooms, where
 from blackbox.fleet.questions.waste import waste
 from blackbox.fleet.reader import FleetReader
+from blackbox.fleet.rows import Origin
 from blackbox.fleet.send import Access, EngineError
 from blackbox.fleet.setup import make_tables
 from tests.clickhouse_rig import CLUSTER, PASSWORD, READER, ClickHouse, running
@@ -283,6 +284,9 @@ def test_where_a_job_was(nodes: list[ClickHouse], made: list[MadeMinute]) -> Non
     assert [one.pid for one in where(reader(nodes[0]), "4711", START + 900, END, MAIN).lives] == [1]
     assert where(reader(nodes[0]), "c0ffeec0ffee", START, END, MAIN).matched == ("container",)
     assert where(reader(nodes[0]), "train-0", START, END, MAIN).matched == ("pod",)
+    insert(nodes[0], "life", [life(5, user=Origin("", "", MAIN.tenant).user("carol"))])
+    carol = where(reader(nodes[0]), "carol", START, END, MAIN)
+    assert (carol.matched, [one.pid for one in carol.lives]) == (("user",), [5]), "whose name was shipped as a hash"
     nothing = where(reader(nodes[0]), "nobody'; DROP TABLE life", START, END, MAIN)
     assert (nothing.matched, nothing.lives, nothing.omitted) == ((), (), 0)
 

@@ -5,6 +5,7 @@ from typing import Any
 from blackbox.fleet.questions.at import process_of
 from blackbox.fleet.questions.cover import EVERYWHERE, SCOPE, TENANT, FleetScope, cover, known_machines
 from blackbox.fleet.reader import FleetReader
+from blackbox.fleet.rows import Origin
 from blackbox.fleet.schema import EVENT, LIFE, OWNER_KEYS
 from blackbox.model.fleet import FleetLife, FleetMachine, FleetOom, FleetOoms, FleetWhere
 
@@ -24,6 +25,7 @@ def where(
 ) -> FleetWhere:
     """The lives of its processes within the range, the `limit` last seen. Raises `EngineError`, `FailureError`."""
     parameters: dict[str, object] = {"what": what, "since": int(since), "until": int(until), "limit": limit}
+    parameters["user"] = Origin("", "", scope.tenant).user(what)  # as servers ship users unless they are told otherwise
 
     def question(reader: FleetReader) -> tuple[list[FleetMachine], tuple[str, ...], list[FleetLife], int]:
         known = known_machines(reader, scope, until)
@@ -80,6 +82,8 @@ def _is_there(reader: FleetReader, key: str, what: str, parameters: dict[str, ob
 def _keys(key: str, what: str) -> str:
     """Identities of the lives of which a row says so: other rows of the same life may not, until they are merged."""
     condition = f"{key} = {{what:String}}"
+    if key == "user":
+        condition = f"{key} IN ({{what:String}}, {{user:String}})"
     if key == "container" and len(what) >= CONTAINER_CHARS_MIN:
         condition = f"startsWith(ifNull({key}, ''), {{what:String}})"
     return f"SELECT {IDENTITY} FROM {LIFE.name} WHERE {condition} AND {TENANT}"  # noqa: S608 - one of `SOUGHT`

@@ -18,7 +18,7 @@ def test_a_name_is_looked_for_as_all_that_it_may_be() -> None:
         "AS first": [LIFE],
         "AS found": [{"found": 3}],
         "slurm_job = {what:String}": [{}],
-        "user = {what:String}": [{}],
+        "user IN ({what:String}, {user:String})": [{}],
         "FROM machine FINAL": [machine("a")],
     }
     reader = ScriptedReader(answers)
