@@ -14,6 +14,7 @@ from benchmarks import (
     endurance,
     fanout,
     faults,
+    fleet,
     get,
     gpu,
     http_libraries,
@@ -54,6 +55,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     gpu.BENCHMARK,
     http_libraries.BENCHMARK,
     snapshot.BENCHMARK,
+    fleet.BENCHMARK,
     *against_today.BENCHMARKS,
 )
 

@@ -60,6 +60,7 @@ def shipped(node: ClickHouse, machine: str) -> list[dict[str, Any]]:
     return node.rows(SHIPPED_PROCESSES.format(machine=machine))
 
 
-def expected(minutes: int) -> list[dict[str, Any]]:
-    rows = expected_processes(machine_moments(START, MINUTES))
+def expected(minutes: int, number: int = 0) -> list[dict[str, Any]]:
+    """Rows of `process` of so many minutes of that machine, worked out from its moments."""
+    rows = expected_processes(machine_moments(START, MINUTES, number))
     return [row for row in rows if row["ts"] < START + minutes * MINUTE]
