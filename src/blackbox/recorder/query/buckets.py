@@ -173,7 +173,7 @@ class TimeBuckets:
         self._extend(places, map(min, parts), map(sum, parts), map(max, parts), map(len, parts))
 
     def _add_summaries(self, part: RunSlice, place: int, rows: BucketRows) -> None:
-        width = len(part.run.layout.keys)
+        width = part.run.layout.width
         low, mean, high, count = (part.run.column(one * width + place) for one in (MIN, MEAN, MAX, COUNT))
         if math.isnan(sum(low) + sum(mean) + sum(high) + sum(count)) or min(count, default=0) <= 0:
             rows, (low, mean, high, count) = _measured(rows, (low, mean, high, count))

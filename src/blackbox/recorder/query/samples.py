@@ -52,7 +52,7 @@ def _is_within(time: float, step: float, since: float, until: float) -> bool:
 def _of_run(run: Run, rows: Sequence[int], step: float) -> Iterator[RecordedNumber]:
     if not rows:
         return
-    width = len(run.layout.keys)
+    width = run.layout.width
     for place, key in enumerate(run.layout.keys):
         if step:
             low, mean, high, count = (run.column(statistic * width + place) for statistic in (MIN, MEAN, MAX, COUNT))

@@ -2,7 +2,7 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from blackbox.recorder.storage.columns import encode
 from blackbox.recorder.storage.compression import DeltaCodec, pack
 from blackbox.recorder.storage.database import CHUNK_SCHEMA, open_for_writing, shrunk, sync
 from blackbox.recorder.storage.frames import Frame, pack_bodies
-from blackbox.recorder.storage.layout import Layout, SeriesKey
+from blackbox.recorder.storage.layout import Layout
 from blackbox.recorder.storage.row_count import RowCount, ensured_row_count
 from blackbox.recorder.storage.rows import Run, pack_row
 from blackbox.recorder.storage.subjects import MISSING
@@ -97,7 +97,7 @@ class ChunkWriter:
         frames = pack_bodies(moments, sizes, (frame.body for frame in reader.tail_frames(*NEVER)))
         layout = runs[0].layout if len(runs) == 1 else Layout.union(run.layout for run in runs)
         times = [time for run in runs for time in run.times]
-        columns = [times, [float(layout.id)] * len(times), *_columns(layout, runs, self._statistics)]
+        columns = chain((times, [float(layout.id)] * len(times)), _columns(layout, runs, self._statistics))
         with self._transaction(synced=False):
             self._store_layout(layout)
             self._database.execute(
@@ -128,14 +128,14 @@ class ChunkWriter:
 
 def _columns(layout: Layout, runs: Sequence[Run], statistics: int) -> Iterator[Sequence[float]]:
     """The columns of the runs, one below the other, in the order of `layout`."""
-    places = [{key: place for place, key in enumerate(run.layout.keys)} for run in runs]
     for statistic in range(statistics):
-        for key in layout.keys:
-            yield list(chain.from_iterable(map(_part, runs, places, repeat(key), repeat(statistic))))
+        for subject in layout.subjects:
+            for metric in layout.metrics_of(subject):
+                places = [run.layout.place(subject, metric) for run in runs]
+                yield list(chain.from_iterable(map(_part, runs, places, repeat(statistic))))
 
 
-def _part(run: Run, places: Mapping[SeriesKey, int], key: SeriesKey, statistic: int) -> Sequence[float]:
-    place = places.get(key)
+def _part(run: Run, place: int | None, statistic: int) -> Sequence[float]:
     if place is None:
         return [MISSING] * len(run.times)
-    return run.column(statistic * len(places) + place)
+    return run.column(statistic * run.layout.width + place)

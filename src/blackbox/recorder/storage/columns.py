@@ -14,7 +14,7 @@ Little-endian, as every machine with a GPU is.
 import math
 import struct
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate, compress, groupby
 from operator import sub
 from typing import Annotated, Final, Literal, NamedTuple
@@ -123,17 +123,20 @@ class Columns:
         return self._start + sum(self._sizes[:index])
 
 
-def encode(columns: Sequence[Sequence[float]]) -> bytes:
-    """Columns, at least one, of equal length, in one blob."""
+def encode(columns: Iterable[Sequence[float]]) -> bytes:
+    """Columns, at least one, of equal length, in one blob. One of them is in memory at a time."""
     heads: list[Head] = []
+    alike: dict[Head, Head] = {}
     sizes: list[int] = []
     body = bytearray()
+    rows = 0
     for column in columns:
+        rows = len(column)
         head, stored = _encode(column)
-        heads.append(head)
+        heads.append(alike.setdefault(head, head))
         sizes.append(len(stored))
         body += stored
-    contents = _encoder.encode((len(columns[0]), sizes, heads))
+    contents = _encoder.encode((rows, sizes, heads))
     return pack(_LENGTH.pack(len(contents)) + contents + bytes(body))
 
 

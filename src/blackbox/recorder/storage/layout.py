@@ -6,8 +6,9 @@ subjects and of the metrics that each kind has.
 
 import zlib
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
+from itertools import accumulate
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -128,7 +129,23 @@ class Layout:
     @cached_property
     def keys(self) -> list[SeriesKey]:
         """The series of a row, in order."""
-        return list(self._keys())
+        return [SeriesKey(subject, metric) for subject in self.subjects for metric in self.metrics_of(subject)]
+
+    @cached_property
+    def width(self) -> int:
+        """How many series a row has. Counted without making `keys`, which of an hour of short processes are many."""
+        counts = {kind: len(metrics) for kind, metrics in self._metrics.items()}
+        return sum(counts.get(subject.kind, 0) for subject in self.subjects)
+
+    def metrics_of(self, subject: Subject) -> tuple[Metric, ...]:
+        """Those that the row has of a subject, in order."""
+        return self._metrics.get(subject.kind, ())
+
+    def place(self, subject: Subject, metric: Metric) -> int | None:
+        """The column of a series; None where the row does not have it."""
+        first = self._first_places.get(subject)
+        offset = None if first is None else self._offsets[subject.kind].get(metric)
+        return None if first is None or offset is None else first + offset
 
     def places_of(self, metric: str) -> Sequence[int]:
         """Where the series of a metric stand among `keys`."""
@@ -145,11 +162,20 @@ class Layout:
         """As stored."""
         return pack(self.body)
 
-    def _keys(self) -> Iterator[SeriesKey]:
-        metrics = {kind: tuple(_metric(kind, key) for key in keys) for kind, keys in self._metric_keys.items()}
-        for subject in self.subjects:
-            for metric in metrics.get(subject.kind, ()):
-                yield SeriesKey(subject, metric)
+    @cached_property
+    def _metrics(self) -> dict[SubjectKind, tuple[Metric, ...]]:
+        return {kind: tuple(_metric(kind, key) for key in keys) for kind, keys in self._metric_keys.items()}
+
+    @cached_property
+    def _offsets(self) -> dict[SubjectKind, dict[Metric, int]]:
+        return {
+            kind: {metric: offset for offset, metric in enumerate(metrics)} for kind, metrics in self._metrics.items()
+        }
+
+    @cached_property
+    def _first_places(self) -> dict[Subject, int]:
+        widths = [len(self.metrics_of(subject)) for subject in self.subjects]
+        return dict(zip(self.subjects, accumulate(widths, initial=0), strict=False))
 
 
 class LayoutCache:

@@ -1,12 +1,14 @@
 """What a period comes to: the least, mean, largest and 95th percentile of each series, from its finer rows."""
 
 import math
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
-from blackbox.recorder.storage.layout import COUNT, STATISTICS, Layout, SeriesKey
+from blackbox.model.series import Metric
+from blackbox.recorder.storage.layout import COUNT, STATISTICS, Layout
 from blackbox.recorder.storage.rows import Run
-from blackbox.recorder.storage.subjects import MISSING
+from blackbox.recorder.storage.subjects import MISSING, Subject
 
 T = TypeVar("T")
 
@@ -22,9 +24,6 @@ class Summary(NamedTuple):
     p95: float
     weight: float
     """Samples it was made from."""
-
-
-NOTHING = Summary(MISSING, MISSING, MISSING, MISSING, MISSING)
 
 
 def summarise(numbers: Sequence[float]) -> Summary:
@@ -77,7 +76,7 @@ class RolledRow(NamedTuple):
     """One row of a coarser tier: `STATISTICS` in turn, of every series of the layout."""
 
     layout: Layout
-    values: list[float]
+    values: "array[float]"
 
 
 def roll_up_samples(runs: Iterable[Run], since: float, until: float) -> RolledRow | None:
@@ -98,7 +97,7 @@ def samples(run: Run, place: int, rows: Sequence[int]) -> list[float]:
 
 def summaries(run: Run, place: int, rows: Sequence[int]) -> list[Summary]:
     """The same of a run of roll-ups."""
-    width = len(run.layout.keys)
+    width = run.layout.width
     columns = [run.column(statistic * width + place) for statistic in range(len(STATISTICS))]
     return [Summary(*(column[row] for column in columns)) for row in rows if columns[COUNT][row] > 0]
 
@@ -114,16 +113,15 @@ def _row(
     if not in_period:
         return None
     layout = Layout.union(found.run.layout for found in in_period)
-    rolled: list[Summary] = []
-    for key in layout.keys:
-        parts = [
-            part
-            for found in in_period
-            if key in found.places
-            for part in parts_of(found.run, found.places[key], found.rows)
-        ]
-        rolled.append(_rounded(key, condense(parts)) if parts else NOTHING)
-    return RolledRow(layout, [number for statistic in zip(*rolled, strict=True) for number in statistic])
+    width, place = layout.width, 0
+    values = array("d", [MISSING]) * (len(STATISTICS) * width)
+    for subject in layout.subjects:
+        for metric in layout.metrics_of(subject):
+            parts = [part for found in in_period for part in found.parts(subject, metric, parts_of)]
+            if parts:
+                values[place::width] = array("d", _rounded(metric, condense(parts)))
+            place += 1
+    return RolledRow(layout, values)
 
 
 class _PeriodRows(NamedTuple):
@@ -131,15 +129,21 @@ class _PeriodRows(NamedTuple):
 
     run: Run
     rows: list[int]
-    places: dict[SeriesKey, int]
 
     @classmethod
     def of(cls, run: Run, since: float, until: float) -> "_PeriodRows | None":
         rows = [row for row, time in enumerate(run.times) if since <= time < until]
-        return cls(run, rows, {key: place for place, key in enumerate(run.layout.keys)}) if rows else None
+        return cls(run, rows) if rows else None
+
+    def parts(
+        self, subject: Subject, metric: Metric, parts_of: Callable[[Run, int, Sequence[int]], list[T]]
+    ) -> list[T]:
+        """What they have of a series."""
+        place = self.run.layout.place(subject, metric)
+        return [] if place is None else parts_of(self.run, place, self.rows)
 
 
-def _rounded(key: SeriesKey, summary: Summary) -> Summary:
+def _rounded(metric: Metric, summary: Summary) -> Summary:
     """Its mean no finer than is worth keeping, and still between min and max."""
-    mean = round(summary.mean, key.metric.decimals)
+    mean = round(summary.mean, metric.decimals)
     return summary._replace(mean=max(summary.min, min(summary.max, mean)))

@@ -75,7 +75,7 @@ def check_row(row: "array[float]", layout: Layout) -> None:
 
 
 def _check_width(numbers: int, layout: Layout) -> None:
-    if numbers not in (len(layout.keys), len(STATISTICS) * len(layout.keys)):
+    if numbers not in (layout.width, len(STATISTICS) * layout.width):
         raise DamageError("numbers of another layout")
 
 
