@@ -1,4 +1,5 @@
-"""Rows of the tables out of closed minutes and events. Pure: the same recording makes the same rows, whenever.
+"""Rows of the tables out of closed minutes and events. Pure: the same recording makes the same rows, whenever; of an
+event, until the moment in which its process is looked up has been thinned.
 
 Command lines, stacks, messages and types of exceptions are in no row. Users are hashed unless told otherwise.
 """

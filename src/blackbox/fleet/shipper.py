@@ -5,7 +5,8 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import takewhile
 
 from msgspec import Struct, structs
 
@@ -22,6 +23,7 @@ from blackbox.hub import Published
 from blackbox.model.event import Event
 from blackbox.model.status import FleetState, FleetStatus
 from blackbox.recorder import Recording
+from blackbox.recorder.storage.event_log import RecordedEvent
 from blackbox.recorder.storage.tiers import MINUTE_SECONDS, period_start
 
 BATCH_MINUTES = 5
@@ -32,6 +34,8 @@ LOOK_SECONDS = 15.0
 """Between two looks at the recording."""
 EVENT_SECONDS = 0.5
 """After an event, until the recorder has written it."""
+MOMENT_SECONDS_MAX = 5.0
+"""After an event, until its moment is recorded; later none is waited for."""
 BACK_OFF_SECONDS, BACK_OFF_SECONDS_MAX = 1.0, 60.0
 """Until the next try after a passing error: doubled each time, up to a minute, half to one and a half times as long."""
 SETUP_SECONDS = 60.0
@@ -220,13 +224,19 @@ class Shipper:
         return self._next_events(origin, cursor) or self._next_minutes(origin, cursor)
 
     def _next_events(self, origin: Origin, cursor: Cursor) -> tuple[Delivery, Cursor] | None:
-        events = self._recording.events_after(cursor.event_id, EVENTS_MAX)
+        events = self._settled(self._recording.events_after(cursor.event_id, EVENTS_MAX))
         if not events:
             return None
         last = events[-1].id
         rows = event_rows(events, origin, self._recording.moment_at)
         batch = make_batch(f"{self._prefix(origin, cursor)}/events/{events[0].id}-{last}", rows)
         return Delivery(batch, origin), structs.replace(cursor, event_id=last)
+
+    def _settled(self, events: Sequence[RecordedEvent]) -> list[RecordedEvent]:
+        """Those up to the first whose moment may not be recorded yet: whose its process is, is looked up there."""
+        span = self._recording.span()
+        recorded_until = max(self._wall_clock() - MOMENT_SECONDS_MAX, float("-inf") if span is None else span[1])
+        return list(takewhile(lambda one: one.event.timestamp <= recorded_until, events))
 
     def _next_minutes(self, origin: Origin, cursor: Cursor) -> tuple[Delivery, Cursor] | None:
         first, closed = self._minutes.first(), self._minutes.closed_until()

@@ -11,12 +11,13 @@ from msgspec import structs
 from blackbox.errors import FailureError
 from blackbox.fleet.cursor import CursorFile
 from blackbox.fleet.send import Access, EngineError
-from blackbox.fleet.shipper import BACK_OFF_SECONDS_MAX, UNKNOWN_TRIES_MAX, FleetOptions, Shipper
+from blackbox.fleet.shipper import BACK_OFF_SECONDS_MAX, MOMENT_SECONDS_MAX, UNKNOWN_TRIES_MAX, FleetOptions, Shipper
 from blackbox.hub import BLOCKS_MAX, Published
+from blackbox.model.event import Event
 from blackbox.recorder import Recording
 from tests import moments
 from tests.clocks import ManualClock
-from tests.fleet_recordings import MINUTE, expected_processes, machine_events, machine_moments
+from tests.fleet_recordings import MINUTE, TRAINER, expected_processes, machine_events, machine_moments
 from tests.recordings import recorded
 from tests.unit.fleet.engine import MemoryEngine
 from tests.waiting import until
@@ -77,6 +78,27 @@ def test_closed_minutes_and_events_arrive_once(make: Callable[..., Shipper], eng
     before = len(engine.requests)
     steps(shipper, 1)
     assert len(engine.requests) == before, "nothing new, nothing sent"
+
+
+@pytest.mark.parametrize("comes", [True, False])
+def test_an_event_waits_for_its_moment_but_not_for_long(comes: bool, tmp_path: Path, engine: MemoryEngine) -> None:
+    seen = list(machine_moments(START, 1))
+    at = START + 5
+    event = Event(kind="process_start", timestamp=at, message="", gpu_uuid="GPU-0", pid=TRAINER)
+    now = at + 1.0
+    with recorded(tmp_path, seen[:1], [event]) as recorder:
+        options = FleetOptions(access=Access("http://localhost:1"), host="h", version="1")
+        shipper = Shipper(Recording(tmp_path), options, clock=ManualClock(), wall_clock=lambda: now)
+        steps(shipper, 3)
+        assert "event" not in engine.rows
+        if comes:
+            recorder.take(Published(seen[1], BLOCKS_MAX))
+            until(lambda: recorder.status().moments_total == 2)
+        else:
+            now += MOMENT_SECONDS_MAX
+        steps(shipper, 3)
+        assert [row["pid"] for row in engine.rows["event"]] == [TRAINER]
+        shipper.close(0)
 
 
 def test_the_cursor_stays_until_rows_are_seen_there(make: Callable[..., Shipper], engine: MemoryEngine) -> None:
