@@ -21,6 +21,8 @@ some in whole seconds."""
 COLUMNS_KEPT = 32
 """Decoded columns kept of a run: a screen shows some tens of series; an answer about everybody asks for all once."""
 NUMBER_BYTES = 8
+SERIES_BYTES = 100
+"""What a layout takes for each of its series, about: where thousands of processes came and went, more than numbers."""
 LOG_SUFFIX = "-wal"
 """Of the file beside a chunk that is being written."""
 
@@ -61,7 +63,7 @@ class KeptRun(Run):
     @property
     def bytes_max(self) -> int:
         """What it may come to hold, packed."""
-        numbers = COLUMNS_KEPT + 1 if self.stored is not None else VALUES + len(STATISTICS) * len(self.layout.keys)
+        numbers = COLUMNS_KEPT + 1 if self.stored is not None else VALUES + len(STATISTICS) * self.layout.width
         return len(self.stored or b"") + NUMBER_BYTES * numbers * len(self.times)
 
 
@@ -80,7 +82,8 @@ class KeptChunk(NamedTuple):
     @property
     def bytes_max(self) -> int:
         """What it may come to hold."""
-        return sum(run.bytes_max for run in self.runs)
+        layouts = {id(run.layout): run.layout.width for run in self.runs}
+        return sum(run.bytes_max for run in self.runs) + SERIES_BYTES * sum(layouts.values())
 
     def covers(self, since: float, until: float) -> bool:
         """Whether it has every row of that range."""
