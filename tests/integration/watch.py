@@ -10,7 +10,7 @@ from blackbox.model.status import SourceStatus
 from blackbox.sampling.runner import ChildRunner
 from blackbox.sampling.sampler import Sampler, WakeEvent
 from blackbox.sources import SourceSpec
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, until
 
 CLOSE_SECONDS = PATIENCE_SECONDS
 
@@ -75,3 +75,5 @@ def watching(spec: SourceSpec, interval_seconds: float = 0.5, wall: Callable[[],
         yield moments[0]
     finally:
         sampler.close(CLOSE_SECONDS)
+        killed = runner._supervised._stuck  # pyright: ignore[reportPrivateUsage]
+        until(lambda: all(process.gone() for process in killed))  # a loaded machine takes its time with them
