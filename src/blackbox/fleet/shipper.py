@@ -34,7 +34,7 @@ LOOK_SECONDS = 15.0
 """Between two looks at the recording."""
 EVENT_SECONDS = 0.5
 """After an event, until the recorder has written it."""
-MOMENT_SECONDS_MAX = 5.0
+MOMENT_SECONDS_MAX = 30.0
 """After an event, until its moment is recorded; later none is waited for."""
 BACK_OFF_SECONDS, BACK_OFF_SECONDS_MAX = 1.0, 60.0
 """Until the next try after a passing error: doubled each time, up to a minute, half to one and a half times as long."""
