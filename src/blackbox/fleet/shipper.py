@@ -234,6 +234,8 @@ class Shipper:
 
     def _settled(self, events: Sequence[RecordedEvent]) -> list[RecordedEvent]:
         """Those up to the first whose moment may not be recorded yet: whose its process is, is looked up there."""
+        if not events:
+            return []
         span = self._recording.span()
         recorded_until = max(self._wall_clock() - MOMENT_SECONDS_MAX, float("-inf") if span is None else span[1])
         return list(takewhile(lambda one: one.event.timestamp <= recorded_until, events))

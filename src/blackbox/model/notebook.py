@@ -111,20 +111,24 @@ def snapshot_html(snapshot: Any) -> str:
 def history_frame(history: Any) -> Any:
     """Of a `History`: a line per point. Raises `ImportError` where there is no pandas."""
     rows = [
-        {
-            "time": datetime.fromtimestamp(start, UTC),
-            "gpu": series.gpu,
-            "pid": series.pid,
-            "name": series.name,
-            "metric": series.metric,
-            "min": least,
-            "mean": mean,
-            "max": largest,
-        }
+        _point_row(series, start, least, mean, largest)
         for series in history.series
         for start, least, mean, largest in series.points
     ]
     return data_frame(rows, POINT_COLUMNS)
+
+
+def _point_row(series: Any, start: float, least: Any, mean: Any, largest: Any) -> dict[str, Any]:
+    return {
+        "time": datetime.fromtimestamp(start, UTC),
+        "gpu": series.gpu,
+        "pid": series.pid,
+        "name": series.name,
+        "metric": series.metric,
+        "min": least,
+        "mean": mean,
+        "max": largest,
+    }
 
 
 def history_html(history: Any) -> str:
@@ -135,16 +139,7 @@ def history_html(history: Any) -> str:
 def chart_frame(chart: Any) -> Any:
     """Of a `Chart`: a line per step of each series. Raises `ImportError` where there is no pandas."""
     rows = [
-        {
-            "time": datetime.fromtimestamp(chart.start + place * chart.step_seconds, UTC),
-            "gpu": series.gpu,
-            "pid": series.pid,
-            "name": series.name,
-            "metric": series.metric,
-            "min": least,
-            "mean": mean,
-            "max": largest,
-        }
+        _point_row(series, chart.start + place * chart.step_seconds, least, mean, largest)
         for series in chart.series
         for place, (least, mean, largest) in enumerate(zip(series.low, series.mean, series.high, strict=True))
     ]
