@@ -1,9 +1,9 @@
 """Slurm's prolog and epilog on a real server and a real ClickHouse: what a job was given, and that it gave it back."""
 
 import os
-import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ class Hooks:
         tools = folder / "bin"
         tools.mkdir()
         (tools / "logger").write_text(f'#!/bin/sh\ncat >> "{self._log}"\n')
-        (tools / "blackbox").write_text(f'#!/bin/sh\nexec "{shutil.which("python")}" -m blackbox "$@"\n')
+        (tools / "blackbox").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m blackbox "$@"\n')
         for tool in tools.iterdir():
             tool.chmod(0o755)
         secret = folder / "password"
