@@ -34,6 +34,22 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "nodeSelector": {},
         "tolerations": [],
     },
+    "fleet": {
+        "podNames": True,
+        "recording": {"hostPath": "/var/lib/blackbox"},
+        "fleet": {
+            "url": "https://db.example.org:8443",
+            "user": "gpu",
+            "passwordSecret": "fleet",
+            "caConfigMap": "fleet-ca",
+            "database": "vram",
+            "tenant": "acme",
+            "users": "none",
+            "read": {"url": "https://db.example.org:8443", "user": "reader", "passwordSecret": "fleet-reader"},
+        },
+    },
+    "fleet by token": {"fleet": {"url": "https://db.example.org:8443", "tokenSecret": "fleet"}},
+    "fleet without an address": {"fleet": {"user": "gpu", "passwordSecret": "fleet", "caConfigMap": "fleet-ca"}},
 }
 
 
@@ -73,7 +89,19 @@ def test_a_misspelt_key_would_be_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{"auth": {"tokenSecret": ""}}, {"port": 0}, {"agent": True}, {"recording": {"limit": "much"}}]
+    "values",
+    [
+        {"auth": {"tokenSecret": ""}},
+        {"port": 0},
+        {"agent": True},
+        {"recording": {"limit": "much"}},
+        {"fleet": {"url": "http://db.example.org:8123"}},
+        {"fleet": {"url": "https://user:secret@db.example.org:8443"}},
+        {"fleet": {"passwordSecret": "fleet"}},
+        {"fleet": {"user": "gpu", "passwordSecret": "fleet", "tokenSecret": "fleet"}},
+        {"fleet": {"users": "all"}},
+        {"fleet": {"read": {"passwordSecret": "fleet"}}},
+    ],
 )
 def test_values_that_make_no_sense_are_refused(values: dict[str, Any]) -> None:
     assert run("python", ROOT / "tests/render_chart.py", CHART, json.dumps(values)).returncode != 0
@@ -91,6 +119,27 @@ def test_the_arguments_are_those_of_the_server(variant: str) -> None:
     parsed = command_parser(command).parse_args(words)
     assert parsed.host == ["0.0.0.0"]
     assert (parsed.token_file is None) == (parsed.no_auth is not None)
+
+
+def test_every_file_of_the_arguments_is_mounted_and_secrets_are_nobody_elses() -> None:
+    spec = pod(rendered(VARIANTS["fleet"]))
+    (container,) = spec["containers"]
+    _, *words = container["args"]
+    parsed = command_parser(next(one for one in COMMANDS if one.name == "serve")).parse_args(words)
+    volumes = {volume["name"]: volume for volume in spec["volumes"]}
+    mounts = {Path(mount["mountPath"]): mount["name"] for mount in container["volumeMounts"]}
+    assert set(mounts.values()) == set(volumes)
+    for file in (parsed.fleet_password_file, parsed.fleet_read_password_file):
+        secret = volumes[mounts[Path(file).parent]]["secret"]
+        # the kubelet adds reading for the pod's group, 10001, which is the server's own
+        assert secret["defaultMode"] == 0o400
+    assert volumes[mounts[Path(parsed.fleet_ca).parent]]["configMap"] == {"name": "fleet-ca"}
+    assert volumes[mounts[Path("/var/log/pods")]]["hostPath"]["path"] == "/var/log/pods"
+    assert (parsed.fleet_users, parsed.fleet_tenant, parsed.fleet_database) == ("none", "acme", "vram")
+
+
+def test_without_an_address_nothing_is_shipped_or_mounted() -> None:
+    assert pod(rendered(VARIANTS["fleet without an address"])) == pod(rendered({}))
 
 
 def test_a_pod_sees_the_host_and_may_do_little() -> None:

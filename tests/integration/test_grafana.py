@@ -16,6 +16,9 @@ from tests.tools import tool
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BOARD: dict[str, Any] = json.loads((EXAMPLES / "grafana-board.json").read_text())
 TARGETS = [(panel["title"], target["expr"]) for panel in BOARD["panels"] for target in panel["targets"]]
+RULES = ("prometheus-rules.yml", "prometheus-fleet-rules.yml")
+NOBODY = "http://127.0.0.1:1"
+"""Where no database of a fleet is."""
 VARIABLES = {"$instance": ".*", "$job": ".*", "$__rate_interval": "10s"}
 
 
@@ -29,9 +32,10 @@ def in_prometheus(expression: str) -> str:
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     home = tmp_path_factory.mktemp("prometheus")
-    flags = ("--demo", "--process-metrics")
+    flags = ("--demo", "--process-metrics", "--fleet", NOBODY)
     with RunningServer(home, *flags) as server:
-        made = Prometheus(tool("prometheus", "prometheus"), home, server.port)
+        rules = [EXAMPLES / name for name in RULES]
+        made = Prometheus(tool("prometheus", "prometheus"), home, server.port, rules)
         try:
             yield made
         finally:
@@ -67,9 +71,22 @@ def test_panels_do_not_overlap() -> None:
         taken |= cells
 
 
-def test_alerts_fire_when_they_should_and_not_before(tmp_path: Path) -> None:
-    text = Path(__file__).with_name("prometheus-rules-test.yml").read_text()
+@pytest.mark.parametrize("name", RULES)
+def test_alerts_fire_when_they_should_and_not_before(name: str, tmp_path: Path) -> None:
+    text = Path(__file__).with_name(name.replace(".yml", "-test.yml")).read_text()
     cases = tmp_path / "cases.yml"
-    cases.write_text(text.replace("RULES", str(EXAMPLES / "prometheus-rules.yml")))
+    cases.write_text(text.replace("RULES", str(EXAMPLES / name)))
     done = subprocess.run([tool("promtool", "prometheus"), "test", "rules", cases], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_rules_are_evaluated_on_what_a_server_tells(prometheus: Prometheus) -> None:
+    rules = {rule["name"]: rule for rule in prometheus.rules()}
+    assert {name: rule["health"] for name, rule in rules.items()} == dict.fromkeys(rules, "ok")
+    assert len(rules) > 20
+    (ratio,) = prometheus.ask("job:blackbox_gpu_memory_used_bytes:sum / job:blackbox_gpu_memory_total_bytes:sum")
+    assert 0 < float(ratio["value"][1]) < 1
+    assert ratio["metric"] == {"job": "blackbox"}
+    (away,) = prometheus.ask('ALERTS{alertname="FleetDatabaseAway"}')
+    assert away["metric"]["alertstate"] == "pending"

@@ -4,7 +4,7 @@ import json
 import subprocess
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ CONFIGURATION = """\
 global:
   scrape_interval: 1s
   scrape_timeout: 1s
+  evaluation_interval: 1s
+rule_files: [{rules}]
 scrape_configs:
   - job_name: blackbox
     static_configs:
@@ -29,9 +31,9 @@ scrape_configs:
 class Prometheus:
     """Prometheus in a process of its own, asked over its API."""
 
-    def __init__(self, program: str, home: Path, scraped_port: int) -> None:
+    def __init__(self, program: str, home: Path, scraped_port: int, rules: Sequence[Path] = ()) -> None:
         configuration = home / "prometheus.yml"
-        configuration.write_text(CONFIGURATION.format(port=scraped_port))
+        configuration.write_text(CONFIGURATION.format(port=scraped_port, rules=", ".join(map(str, rules))))
         self._log = home / "prometheus.log"
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
@@ -52,6 +54,11 @@ class Prometheus:
         url = f"http://127.0.0.1:{self.port}/api/v1/query?" + urllib.parse.urlencode({"query": query})
         return until(lambda: _result(url), lambda: f"an answer to {query}: {self._log.read_text()}")
 
+    def rules(self) -> list[dict[str, Any]]:
+        """All rules, once each has been evaluated."""
+        url = f"http://127.0.0.1:{self.port}/api/v1/rules"
+        return until(lambda: _evaluated(url), lambda: f"rules: {self._log.read_text()}")
+
     def _await_port(self) -> int:
         return until(self._port_in_log, lambda: f"a port: {self._log.read_text()}")
 
@@ -69,6 +76,14 @@ class Prometheus:
 def _result(url: str) -> list[dict[str, Any]]:
     with suppress(OSError), urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as response:
         return json.load(response)["data"]["result"]
+    return []
+
+
+def _evaluated(url: str) -> list[dict[str, Any]]:
+    """Empty while one of the rules waits for its first time."""
+    with suppress(OSError), urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as response:
+        found = [rule for group in json.load(response)["data"]["groups"] for rule in group["rules"]]
+        return [] if any(rule["health"] == "unknown" for rule in found) else found
     return []
 
 
