@@ -7,6 +7,7 @@ import msgspec
 
 from blackbox.sources.engines.adapters import METRIC_NAMES, NAMESPACES
 from blackbox.sources.engines.metrics import KnownLines, Metrics
+from blackbox.sources.engines.scrape import NONE
 
 T = TypeVar("T")
 RECORDED = Path(__file__).parent / "recorded" / "engines"
@@ -21,7 +22,7 @@ def recorded(name: str) -> bytes:
 def metrics(page: bytes) -> Metrics:
     """A /metrics page as it is read from a socket."""
     lines = KnownLines(METRIC_NAMES, NAMESPACES)
-    for start in range(0, len(page), PIECE_BYTES):
+    for start in range(0, max(len(page), 1), PIECE_BYTES):
         lines.take(page[start : start + PIECE_BYTES])
     return lines.metrics()
 
@@ -39,7 +40,8 @@ class Recording:
         self._remembered: set[str] = set()
 
     def metrics(self, path: str = "/metrics") -> Metrics:
-        return metrics(self._page(path) or b"")
+        page = self._page(path)
+        return NONE if page is None else metrics(page)
 
     def json(self, path: str, shape: type[T]) -> T | None:
         page = self._page(path)

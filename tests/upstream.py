@@ -163,6 +163,15 @@ def hang_up(_: Upstream, _connection: socket.socket, _path: str) -> None:
     pass
 
 
+def status(code: int) -> Behaviour:
+    """A server that answers every question so."""
+
+    def behave(_: Upstream, connection: socket.socket, _path: str) -> None:
+        connection.sendall(b"HTTP/1.1 %d So\r\nContent-Length: 0\r\n\r\n" % code)
+
+    return behave
+
+
 def garbage_metrics(_: Upstream, connection: socket.socket, _path: str) -> None:
     body = b'vllm:num_requests_running{engine="0} }{ \xff\xfe 1\n' * 10
     connection.sendall(OK + b"Content-Length: %d\r\n\r\n" % len(body) + body)

@@ -31,6 +31,8 @@ class ScrapedEngine(NamedTuple):
     engine: InferenceEngine
     rank: str | None = None
     """Which of several engines that share the address, in the engine's own words."""
+    left_out: str | None = None
+    """What else was told beside it, and could not be read."""
 
 
 class Scrape(Protocol):
@@ -55,7 +57,7 @@ class Scrape(Protocol):
         ...
 
     def remembers(self, what: str) -> bool:
-        """Whether an earlier visit noted this of the address; forgotten when a visit comes to nothing."""
+        """Whether an earlier visit noted this of the address."""
         ...
 
     def remember(self, what: str) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -12,8 +13,13 @@ from blackbox.sources.engines.fetch import NoAnswerError
 KEPT_BYTES_MAX = 1024 * 1024
 """Kept of one page. What is kept of a real one is a few KiB per engine."""
 
+PARSE_ERRORS = (ValueError, IndexError, KeyError, OverflowError)
+"""What the parser raises at text that is none."""
 COUNT_MAX = 2**53
 """Beyond it, what a page tells is no longer exact."""
+
+
+_FIGURE = re.compile(rb"\n[^#\s]")
 
 
 class MetricLine(NamedTuple):
@@ -32,6 +38,8 @@ class Metrics(NamedTuple):
     """Name -> its lines."""
     is_json_list: bool = False
     """The page is a list in JSON, and no metrics."""
+    is_bare: bool = False
+    """The page is there, and has no line but comments."""
 
     def of(self, name: str, labels: Mapping[str, str]) -> tuple[MetricLine, ...]:
         """The lines of a name that bear these labels; an empty label is one that is not there."""
@@ -67,6 +75,7 @@ class KnownLines:
         self._wanted = re.compile(rb"\n(?:" + wanted + rb")[{ \t].*")
         self._missing = {name: b"\n" + name.encode() for name in namespaces}
         self._namespaces: set[str] = set()
+        self._is_there, self._has_figures = False, False
         self._first = b""
         """The first character that is no blank."""
         self._rest = b"\n"
@@ -74,7 +83,8 @@ class KnownLines:
         self._kept = Body()
 
     def take(self, chunk: bytes) -> None:
-        """The next piece of the page. Raises `NoAnswerError` when there is too much to keep."""
+        """The next piece of the page, at least one, if empty. Raises `NoAnswerError` when there is too much to keep."""
+        self._is_there = True
         self._first = self._first or chunk.lstrip()[:1]
         data = self._rest + chunk
         end = data.rfind(b"\n")
@@ -90,10 +100,13 @@ class KnownLines:
         series: defaultdict[str, list[MetricLine]] = defaultdict(list)
         for name, line in _parse(self._kept.content + b"\n"):
             series[name].append(line)
-        return Metrics(frozenset(self._namespaces), series, self._first == b"[")
+        return Metrics(
+            frozenset(self._namespaces), series, self._first == b"[", self._is_there and not self._has_figures
+        )
 
     def _look(self, lines: bytes) -> None:
         """At whole lines, each with the end of the one before it."""
+        self._has_figures = self._has_figures or _FIGURE.search(lines) is not None
         for name in [name for name, start in self._missing.items() if start in lines]:
             self._namespaces.add(name)
             del self._missing[name]
@@ -102,12 +115,25 @@ class KnownLines:
 
 
 def _parse(text: bytes) -> Iterator[tuple[str, MetricLine]]:
+    """The lines; those that are none are left out, unless all are none."""
     try:
-        for family in text_string_to_metric_families(text.decode()):
-            for sample in family.samples:
-                yield sample.name, MetricLine(sample.labels, float(sample.value))
-    except (ValueError, IndexError, KeyError, OverflowError):  # what the parser raises at text that is none
-        raise NoAnswerError("/metrics is not in the exposition format") from None
+        yield from list(_parsed(text))
+        return
+    except PARSE_ERRORS:
+        pass
+    found: list[tuple[str, MetricLine]] = []
+    for line in text.splitlines():
+        with suppress(*PARSE_ERRORS):
+            found += _parsed(line + b"\n")
+    if not found:
+        raise NoAnswerError("/metrics is not in the exposition format")
+    yield from found
+
+
+def _parsed(text: bytes) -> Iterator[tuple[str, MetricLine]]:
+    for family in text_string_to_metric_families(text.decode()):
+        for sample in family.samples:
+            yield sample.name, MetricLine(sample.labels, float(sample.value))
 
 
 class FigureReader:

@@ -31,7 +31,9 @@ def read(scrape: Scrape) -> tuple[ScrapedEngine, ...] | None:
     models = [model for row in loaded.models if (model := _decoded(row)) is not None]
     if loaded.models and not models:
         return None
-    return tuple(ScrapedEngine(_engine(model), model.name) for model in models)
+    missing = len(loaded.models) - len(models)
+    left_out = f"{missing} of {len(loaded.models)} models left out: their rows at /api/ps could not be read"
+    return tuple(ScrapedEngine(_engine(model), model.name, left_out if missing else None) for model in models)
 
 
 def _decoded(row: msgspec.Raw) -> LoadedModel | None:
@@ -44,7 +46,9 @@ def _decoded(row: msgspec.Raw) -> LoadedModel | None:
 
 def _engine(model: LoadedModel) -> InferenceEngine:
     engine = InferenceEngine(kind="ollama", pid=None, model=printable(model.name))
-    where = "" if model.size_vram > 0 else "; this one is on the CPU alone"
+    where = "" if model.size_vram >= model.size else "; part of this one is on the CPU"
+    if model.size_vram <= 0:
+        where = "; this one is on the CPU alone"
     return explained(engine, {}, f"Ollama tells which models are loaded, and nothing of their caches{where}")
 
 

@@ -9,11 +9,13 @@ import msgspec
 from blackbox.model.decoding import DECODE_ERRORS
 from blackbox.sources.engines.adapters import METRIC_NAMES, NAMESPACES
 from blackbox.sources.engines.address import Address
-from blackbox.sources.engines.fetch import fetch
+from blackbox.sources.engines.fetch import NoAnswerError, fetch
 from blackbox.sources.engines.metrics import Body, KnownLines, Metrics
 
 T = TypeVar("T")
 OK = 200
+NOT_READY = 503
+"""What engines answer to everything while they load their model."""
 NONE = Metrics(frozenset(), {})
 
 
@@ -26,9 +28,12 @@ class HttpScrape:
         kept: dict[str, bytes | None],
         cancelled: threading.Event,
         look: Callable[[], bool | None] = lambda: None,
+        notes: set[str] | None = None,
     ) -> None:
-        """`kept` holds the pages that last, from visit to visit; `look` tells whether the process works."""
+        """`kept` holds the pages that last, from visit to visit, and `notes` what adapters noted of the address; `look`
+        tells whether the process works."""
         self._look = look
+        self._notes = set[str]() if notes is None else notes
         self._address = address
         self._kept = kept
         self._cancelled = cancelled
@@ -44,7 +49,11 @@ class HttpScrape:
     def metrics(self, path: str = "/metrics") -> Metrics:
         if path not in self._metrics:
             lines = KnownLines(METRIC_NAMES, NAMESPACES)
-            self._metrics[path] = lines.metrics() if self._get(path, lines) else NONE
+            if self._get(path, lines):
+                lines.take(b"")  # an empty page came in no piece
+                self._metrics[path] = lines.metrics()
+            else:
+                self._metrics[path] = NONE
         return self._metrics[path]
 
     def json(self, path: str, shape: type[T]) -> T | None:
@@ -58,10 +67,10 @@ class HttpScrape:
         return _decoded(self._kept[path], shape)
 
     def remembers(self, what: str) -> bool:
-        return what in self._kept
+        return what in self._notes
 
     def remember(self, what: str) -> None:
-        self._kept[what] = None
+        self._notes.add(what)
 
     def _page(self, path: str) -> bytes | None:
         body = Body()
@@ -69,6 +78,8 @@ class HttpScrape:
 
     def _get(self, path: str, into: Body | KnownLines) -> bool:
         self.statuses[path] = fetch(self._address, path, into.take, self._cancelled)
+        if self.statuses[path] == NOT_READY:
+            raise NoAnswerError(f"it says that it is not ready ({path} {NOT_READY})")
         return self.statuses[path] == OK
 
 

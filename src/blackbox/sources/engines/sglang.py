@@ -7,10 +7,11 @@ scheduler, so nobody asks for it.
 """
 
 import re
+from collections.abc import Mapping
 
 from blackbox.model.parts import InferenceEngine
 from blackbox.sources.engines.adapter import Adapter, Scrape, ScrapedEngine, explained, printable, unsupported
-from blackbox.sources.engines.metrics import FigureReader, Metrics, share, whole_label
+from blackbox.sources.engines.metrics import FigureReader, MetricLine, Metrics, share, whole_label
 from blackbox.sources.engines.versions import CheckedVersions
 
 RUNNING = "sglang:num_running_reqs"
@@ -33,8 +34,9 @@ PROMPT_TOKENS = "sglang:prompt_tokens_total"
 HIT_TOKENS = "sglang:cached_tokens_total"
 RETRACTIONS = ("sglang:num_retracted_requests_total", "sglang:total_retracted_reqs")
 """Not `num_retracted_reqs`, which versions count differently."""
-FIRST = ("", "0")
-"""Each rank of a tensor-parallel engine may tell the same; the first does always."""
+RANKS_WITHIN = ("pp_rank", "tp_rank", "moe_ep_rank")
+"""Of an engine, each of which may tell the same; the first does always. With data-parallel attention that is not 0:
+ranks are numbered through all engines (0.5)."""
 
 
 def read(scrape: Scrape) -> tuple[ScrapedEngine, ...] | None:
@@ -51,16 +53,25 @@ def read(scrape: Scrape) -> tuple[ScrapedEngine, ...] | None:
 
 
 def _of_first_ranks(metrics: Metrics) -> Metrics:
+    """Of each engine, the lines of its first rank and those that bear no rank."""
+    first: dict[str, tuple[int, ...]] = {}
+    for name in (FULL_USAGE, USAGE, RUNNING):
+        for line in metrics.series.get(name, ()):
+            engine, place = line.labels.get("dp_rank", ""), _place(line)
+            first[engine] = min(first.get(engine, place), place)
     return metrics._replace(
-        series={
-            name: [
-                line
-                for line in lines
-                if line.labels.get("tp_rank", "") in FIRST and line.labels.get("pp_rank", "") in FIRST
-            ]
-            for name, lines in metrics.series.items()
-        }
+        series={name: [line for line in lines if _is_of(line, first)] for name, lines in metrics.series.items()}
     )
+
+
+def _place(line: MetricLine) -> tuple[int, ...]:
+    return tuple(whole_label(line.labels.get(name)) or 0 for name in RANKS_WITHIN)
+
+
+def _is_of(line: MetricLine, first: Mapping[str, tuple[int, ...]]) -> bool:
+    if not any(line.labels.get(name) for name in RANKS_WITHIN):
+        return True
+    return _place(line) == first.get(line.labels.get("dp_rank", ""))
 
 
 def _engine(metrics: Metrics, rank: str, ranks: int) -> InferenceEngine:
@@ -146,8 +157,9 @@ def _hit_ratio(reading: FigureReader, metrics: Metrics, ranks: int) -> float | N
         return reading.none(field, f"counted for {ranks} engines together")
     whole = FigureReader(metrics)  # counted in front of the engine, without its rank, by source and by priority
     tokens = whole.sum(field, PROMPT_TOKENS)
-    # no hit yet: the counter is not on the page before its first event
-    hits = whole.sum(field, HIT_TOKENS) if HIT_TOKENS in metrics.series or tokens is None else 0
+    if tokens is None and PROMPT_TOKENS not in metrics.series:  # counters are not on the page before their first event
+        return reading.none(field, "0 of 0 so far")
+    hits = whole.sum(field, HIT_TOKENS) if HIT_TOKENS in metrics.series else 0
     ratio = share(whole, field, hits, tokens)
     reading.reasons |= whole.reasons
     return ratio

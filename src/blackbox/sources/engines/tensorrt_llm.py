@@ -21,7 +21,8 @@ RUNNING = "trtllm_num_requests_running"
 WAITING = "trtllm_num_requests_waiting"
 SUCCESSES = "trtllm_request_success_total"
 IS_JSON = "/metrics is JSON that each question empties"
-"""Remembered of an address, so that it is not asked again."""
+"""Remembered of an address and a version, so that it is not asked again."""
+NOTHING_YET = f"{PAGE} is there, and has no figure before the first request"
 NOT_MOUNTED = f"told at {PAGE} alone, which this server does not have: it wants return_perf_metrics; and {IS_JSON}"
 
 
@@ -30,11 +31,21 @@ def read(scrape: Scrape) -> tuple[ScrapedEngine, ...] | None:
     metrics = scrape.metrics(PAGE)
     if ADAPTER.namespace in metrics.namespaces:
         return (ScrapedEngine(_engine(metrics)),)
-    if not scrape.remembers(IS_JSON):
-        if ADAPTER.version(scrape) is None or not scrape.metrics().is_json_list:
+    version = ADAPTER.version(scrape)
+    if version is None:
+        return None
+    if metrics.is_bare:
+        return (ScrapedEngine(_silent(NOTHING_YET)),)
+    seen = f"{IS_JSON} ({version})"
+    if not scrape.remembers(seen):
+        if not scrape.metrics().is_json_list:
             return None
-        scrape.remember(IS_JSON)
-    return (ScrapedEngine(explained(InferenceEngine(kind="tensorrt-llm", pid=None, model=None), {}, NOT_MOUNTED)),)
+        scrape.remember(seen)
+    return (ScrapedEngine(_silent(NOT_MOUNTED)),)
+
+
+def _silent(why: str) -> InferenceEngine:
+    return explained(InferenceEngine(kind="tensorrt-llm", pid=None, model=None), {}, why)
 
 
 def _engine(metrics: Metrics) -> InferenceEngine:

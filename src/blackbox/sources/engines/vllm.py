@@ -5,6 +5,7 @@ so that a version that counts differently shows as unknown and not as a wrong nu
 """
 
 import re
+from collections.abc import Mapping
 
 from blackbox.model.parts import InferenceEngine
 from blackbox.sources.engines.adapter import Adapter, Scrape, ScrapedEngine, explained, printable, unsupported
@@ -25,7 +26,9 @@ WAITING = "vllm:num_requests_waiting"
 PREEMPTIONS = ("vllm:num_preemptions_total", "vllm:num_preemptions")
 CONFIG = "vllm:cache_config_info"
 SLEEP = "vllm:engine_sleep_state"
-"""One line for each state, 1 in the one that is on."""
+"""One line for each state, 1 in the one that is on; in none where it was only paused (sleep of level 0)."""
+AWAKE, ASLEEP = "awake", ("weights_offloaded", "discard_all")
+PAUSED = "its weights are in memory, but it is paused; whether its cache was given up /metrics does not tell"
 ONLY_V0 = ("vllm:num_requests_swapped", "vllm:cpu_cache_usage_perc")
 WHOLE_WITHIN = 1e-6
 """How far usage times pages may be off a whole number: usage is told with 16 digits."""
@@ -47,7 +50,7 @@ def _engine(metrics: Metrics, rank: str, ranks: int) -> InferenceEngine:
     reading = FigureReader(metrics, engine=rank)
     usage = reading.ratio("kv_usage_ratio", *USAGE)
     total = _pages(reading, metrics, rank, ranks)
-    sleeping = _sleeping(metrics, rank)
+    states = {line.labels.get("sleep_state"): line.value == 1 for line in metrics.of(SLEEP, {"engine": rank})}
     is_v0 = not rank and any(name in metrics.series for name in ONLY_V0)
     engine = InferenceEngine(
         kind="vllm",
@@ -60,17 +63,23 @@ def _engine(metrics: Metrics, rank: str, ranks: int) -> InferenceEngine:
         requests_running=reading.count("requests_running", RUNNING),
         requests_waiting=reading.count("requests_waiting", WAITING),
         preemptions_total=reading.count("preemptions_total", *PREEMPTIONS),
-        sleeping=sleeping,
+        sleeping=_is_asleep(states) if AWAKE in states else None,
     )
     reading.none("kv_pages_cached", "/metrics counts cached pages as free; the agent inside tells them apart")
-    notes = {"kv_pages_total": "it sleeps: none of them is in memory"} if sleeping else None
-    return explained(engine, reading.reasons, "/metrics does not tell", notes)
+    return explained(engine, reading.reasons, "/metrics does not tell", _notes(states))
 
 
-def _sleeping(metrics: Metrics, rank: str) -> bool | None:
-    """Its cache is given up in every sleep mode."""
-    awake = metrics.of(SLEEP, {"engine": rank, "sleep_state": "awake"})
-    return awake[0].value != 1 if len(awake) == 1 else None
+def _notes(states: Mapping[str | None, bool]) -> dict[str, str]:
+    """The cache is given up in every sleep mode that gives up the weights."""
+    if states.get(AWAKE, True):
+        return {}
+    if _is_asleep(states):
+        return {"kv_pages_total": "it sleeps: none of them is in memory"}
+    return {"sleeping": PAUSED, "kv_pages_total": PAUSED}
+
+
+def _is_asleep(states: Mapping[str | None, bool]) -> bool:
+    return not states.get(AWAKE, True) and any(states.get(state) for state in ASLEEP)
 
 
 def _model(metrics: Metrics, rank: str) -> str | None:

@@ -67,6 +67,7 @@ class Watch:
         self._due_at = clock()
         self._busy = False
         self._kept: dict[str, bytes | None] = {}
+        self._notes: set[str] = set()
         self._activity = Activity(clock=clock)
 
     @property
@@ -86,7 +87,8 @@ class Watch:
 
     def _fault(self, outcome: Outcome) -> str | None:
         unsupported = next((text for found in outcome.found for text in _unsupported(found.engine)), None)
-        what = outcome.failure or unsupported
+        left_out = next((found.left_out for found in outcome.found if found.left_out), None)
+        what = outcome.failure or unsupported or left_out
         is_known = self.candidate is None or outcome.adapter is not None
         return f"{self.address}: {what}" if what and is_known else None
 
@@ -111,7 +113,7 @@ class Watch:
         """One visit, some seconds at most. Never raises."""
         began_at = self._clock()
         before = self._listeners()
-        outcome = self._visit(HttpScrape(self.address, self._kept, cancelled, self._is_working))
+        outcome = self._visit(HttpScrape(self.address, self._kept, cancelled, self._is_working, self._notes))
         self.outcome = outcome._replace(uid=self._owner(outcome, before, self._listeners()))
         self._due_at = self._clock() + self._pause(self._clock() - began_at)
         self._busy = False
@@ -153,6 +155,8 @@ class Watch:
             found = adapter.read(scrape)
             if found is not None:
                 return Outcome(adapter, found, taken_at=self._clock(), version=adapter.version(scrape))
+            if adapter is self.outcome.adapter:
+                self._kept.clear()  # another is there now, if anybody
         answers = ", ".join(f"{path} {status}" for path, status in scrape.statuses.items())
         return self._failed(f"no engine that is known: {answers}")
 
@@ -162,11 +166,10 @@ class Watch:
         return self._activity.of_port(self.address.port)
 
     def _adapters(self) -> Sequence[Adapter]:
-        if self.outcome.adapter is not None:
-            return (self.outcome.adapter,)
-        if self.candidate is not None:
-            return [adapter for adapter in ADAPTERS if adapter.kind in self.candidate.kinds]
-        return ADAPTERS
+        """Those to ask, in this order: the one that knew the engine first, since another may have taken its place."""
+        known, candidate = self.outcome.adapter, self.candidate
+        possible = [adapter for adapter in ADAPTERS if candidate is None or adapter.kind in candidate.kinds]
+        return possible if known is None else [known, *(adapter for adapter in possible if adapter is not known)]
 
     def _failed(self, reason: str) -> Outcome:
         self._kept.clear()

@@ -115,6 +115,26 @@ def test_a_vllm_that_sleeps_says_that_its_pages_are_not_in_memory(awake: str | N
     assert ("kv_pages_total" in engine.unknown) == (sleeping is True)
 
 
+def test_a_vllm_that_is_only_paused_does_not_sleep_and_says_what_is_not_known() -> None:
+    page = recorded("vllm-v0.10.prom").decode()
+    for state in ("awake", "weights_offloaded", "discard_all"):
+        page += f'vllm:engine_sleep_state{{engine="0",sleep_state="{state}"}} 0.0\n'
+    (engine,) = engines("vllm", Recording(metrics=page.encode()))
+    assert (engine.sleeping, engine.kv_pages_total) == (False, 1001)
+    assert "paused" in engine.unknown["sleeping"]
+    assert "whether its cache was given up" in engine.unknown["kv_pages_total"]
+
+
+def test_one_line_that_is_none_costs_its_own_figure_alone() -> None:
+    broken = "".join(
+        'vllm:num_requests_running{model_name="q"w"} 2\n' if line.startswith("vllm:num_requests_running") else line
+        for line in recorded("vllm-v0.10.prom").decode().splitlines(keepends=True)
+    )
+    (engine,) = engines("vllm", Recording(metrics=broken.encode()))
+    assert engine.requests_running is None
+    assert (engine.kv_pages_total, engine.kv_pages_used, engine.prefix_hit_ratio) == (1001, 250, 0.25)
+
+
 def test_a_genuine_vllm_is_awake() -> None:
     assert genuine("busy")[0].sleeping is False
 
@@ -217,6 +237,25 @@ def test_sglang_data_parallel_ranks_are_engines() -> None:
     assert first.unknown["prefix_hit_ratio"] == "counted for 2 engines together"
 
 
+def test_with_data_parallel_attention_ranks_are_numbered_through_all_engines() -> None:
+    """Each engine is told by its first rank, which is 0 in the first engine alone."""
+    page = "".join(
+        f'sglang:{name}{{dp_rank="{tp // 2}",moe_ep_rank="{tp}",pp_rank="0",tp_rank="{tp}"}} {value}\n'
+        for tp in range(8)
+        for name, value in (
+            ("num_running_reqs", tp),
+            ("full_token_usage", tp / 10),
+            ("kv_used_tokens", 64 * tp),
+            ("page_size", 64),
+            ("num_pages", 100),
+        )
+    )
+    found = engines("sglang", Recording(metrics=page.encode()))
+    assert [engine.requests_running for engine in found] == [0, 2, 4, 6]
+    assert [engine.kv_pages_used for engine in found] == [0, 2, 4, 6]
+    assert [engine.kv_pages_total for engine in found] == [100] * 4
+
+
 def test_the_usage_of_a_hybrid_sglang_is_that_of_the_pool_that_has_the_pages() -> None:
     (engine,) = engines("sglang", Recording(metrics=(case("sglang-hybrid-usage") / "metrics.prom").read_bytes()))
     assert (engine.kv_pages_used, engine.kv_pages_total, engine.kv_usage_ratio) == (100, 1000, 0.1)
@@ -250,6 +289,7 @@ def test_what_sglang_has_not_counted_yet_is_0_and_not_unknown() -> None:
     page = "\n".join(line for line in page.splitlines() if "prompt_tokens" not in line)
     (engine,) = engines("sglang", Recording(metrics=page.encode()))
     assert engine.prefix_hit_ratio is None, "no request has come yet"
+    assert engine.unknown["prefix_hit_ratio"] == "0 of 0 so far"
 
 
 def test_the_total_of_all_priorities_is_the_line_with_none() -> None:
@@ -328,6 +368,17 @@ def test_a_tensorrt_llm_without_that_page_is_looked_at_once_and_never_again() ->
     assert visit.asked.count("/metrics") == 1
 
 
+@pytest.mark.parametrize("page", [b"", b"# HELP trtllm_x x\n# TYPE trtllm_x gauge\n"])
+def test_a_tensorrt_llm_before_its_first_request_is_not_said_to_lack_its_page(page: bytes) -> None:
+    visit = Recording(
+        prometheus_metrics=page, metrics=recorded("tensorrt-llm-metrics.json"), version=b'{"version": "1.2.1"}'
+    )
+    (engine,) = engines("tensorrt-llm", visit)
+    assert figures(engine) == {}
+    assert "no figure before the first request" in engine.unknown["kv_pages_total"]
+    assert "/metrics" not in visit.asked, "which would have been emptied"
+
+
 def test_an_old_tensorrt_llm_tells_its_model_alone() -> None:
     (engine,) = engines("tensorrt-llm", Recording(prometheus_metrics=recorded("tensorrt-llm-1.0.prom")))
     assert (engine.model, figures(engine)) == ("nemotron", {})
@@ -402,6 +453,15 @@ def test_a_row_that_nobody_knows_does_not_hide_the_others() -> None:
     page = b'{"models": [{"title": "new"}, {"name": "a:8b", "size": 6, "size_vram": 6}]}'
     assert [engine.model for engine in engines("ollama", Recording(api_ps=page))] == ["a:8b"]
     assert READ["ollama"](Recording(api_ps=b'{"models": [{"title": "new"}]}')) is None
+    (found,) = READ["ollama"](Recording(api_ps=page)) or ()
+    assert found.left_out == "1 of 2 models left out: their rows at /api/ps could not be read"
+
+
+def test_a_model_that_does_not_fit_the_gpu_says_so() -> None:
+    page = b'{"models": [{"name": "a:70b", "size": 60, "size_vram": 20}, {"name": "b:8b", "size": 6, "size_vram": 6}]}'
+    split, whole = engines("ollama", Recording(api_ps=page))
+    assert "part of this one is on the CPU" in split.unknown["kv_pages_total"]
+    assert "CPU" not in whole.unknown["kv_pages_total"]
 
 
 def test_ollama_without_a_model() -> None:

@@ -10,7 +10,7 @@ from blackbox.sources.engines.discovery import Candidate
 from blackbox.sources.engines.watch import Watch
 from tests.clocks import ManualClock
 from tests.recorded_engines import recorded
-from tests.upstream import Upstream, hang_up, pages, upstream
+from tests.upstream import Upstream, hang_up, pages, status, upstream
 
 NEVER = threading.Event()
 
@@ -194,3 +194,38 @@ def test_a_visit_that_is_no_longer_wanted_asks_nothing(vllm: Upstream) -> None:
     watch = Watch(vllm.address, ManualClock())
     watch.ask(cancelled)
     assert (watch.outcome.failure, vllm.paths) == ("no longer wanted", [])
+
+
+def test_an_engine_in_the_place_of_another_is_recognised(vllm: Upstream) -> None:
+    watch = Watch(vllm.address, ManualClock())
+    watch.ask(NEVER)
+    vllm.behave = pages(metrics=recorded("sglang-0.5.23.prom"))
+    watch.ask(NEVER)
+    assert [engine.kind for engine in watch.engines()] == ["sglang"]
+    assert watch.fault is None
+
+
+def test_an_engine_that_loads_its_model_is_no_unknown_one(vllm: Upstream) -> None:
+    watch = Watch(vllm.address, ManualClock())
+    vllm.behave = status(503)
+    watch.ask(NEVER)
+    assert watch.fault == f"{vllm.address}: it says that it is not ready (/api/ps 503)"
+    assert vllm.paths == ["/api/ps"]
+
+
+def test_what_a_question_empties_is_not_asked_again_after_a_visit_that_failed(vllm: Upstream) -> None:
+    server = pages(metrics=recorded("tensorrt-llm-metrics.json"), version=b'{"version": "1.2.1"}')
+    watch = Watch(vllm.address, ManualClock())
+    for behave in (server, hang_up, server, status(503), server):
+        vllm.behave = behave
+        watch.ask(NEVER)
+    assert [engine.kind for engine in watch.engines()] == ["tensorrt-llm"]
+    assert vllm.paths.count("/metrics") == 1
+
+
+def test_rows_that_cannot_be_read_are_named(vllm: Upstream) -> None:
+    vllm.behave = pages(api_ps=b'{"models": [{"title": "new"}, {"name": "a:8b", "size": 6, "size_vram": 6}]}')
+    watch = Watch(vllm.address, ManualClock())
+    watch.ask(NEVER)
+    assert [engine.model for engine in watch.engines()] == ["a:8b"]
+    assert "1 of 2 models left out" in (watch.fault or "")
