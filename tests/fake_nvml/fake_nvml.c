@@ -202,10 +202,13 @@ struct row { unsigned pid; unsigned long long used; unsigned gpu_instance, compu
 struct row_r535 { struct row row; unsigned long long protected_used; };
 
 static unsigned list(const struct device *device, enum list_kind kind, unsigned growth, struct row *rows) {
-    unsigned count = 0;
+    unsigned count = 0, first = ~0u;
     for (int i = device->processes_start; i < device->processes_end; i++) {
         const struct process *from = &machine.processes[i];
-        if (from->kind != kind || (device->filtered && from->gpu_instance != device->gpu_instance)) continue;
+        int is_foreign = from->gpu_instance != device->gpu_instance;
+        if (first == ~0u && is_foreign) first = from->gpu_instance;
+        if (from->kind != kind || (is_foreign && device->filtered && (device->filtered == 1 || from->gpu_instance != first)))
+            continue;
         if (machine.rows_max && count == machine.rows_max) break;
         if (rows) rows[count] = (struct row){from->pid, from->used, from->gpu_instance, from->compute_instance};
         count++;

@@ -34,7 +34,7 @@ struct device {
     unsigned memory_clock, bus_width, gpm, gpm_occupancy, gpm_dram; /* gpm: the GPU has that unit */
     int processes_start, processes_end; /* a GPU's range spans those of its MIG instances */
     int addressing, numa; /* -1: not told */
-    unsigned filtered;                  /* its own lists leave those out, in silence */
+    unsigned filtered;                  /* its own lists leave those out, in silence; 2: but for those of the first instance */
 };
 
 struct event {

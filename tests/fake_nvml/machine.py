@@ -70,8 +70,9 @@ class Gpu(Struct, kw_only=True):
     addressing_mode: int | None = None
     """As NVML numbers them: 0 none, 1 HMM, 2 ATS. None: not supported."""
     numa_node: int | None = None
-    filtered: bool = False
-    """Its own process lists leave out those of its instances, as for a client without the mig-monitor capability."""
+    filtered: bool | int = False
+    """Its own process lists leave out those of its instances, as for a client without the mig-monitor capability; 2: of
+    all but the first, as for a client that belongs to that."""
     instances: list[Mig] = field(default_factory=list)
     processes: list[Process] = field(default_factory=list)
 

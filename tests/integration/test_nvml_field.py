@@ -57,7 +57,7 @@ def _health(url: str) -> int:
         return error.code
 
 
-def partitioned(*processes_of: list[Process], filtered: bool = False) -> list[Gpu]:
+def partitioned(*processes_of: list[Process], filtered: bool | int = False) -> list[Gpu]:
     """A GPU whose instances hold these processes."""
     instances = [
         Mig(uuid=mig_uuid(0, number), gpu_instance_id=number, processes=processes)
@@ -184,6 +184,88 @@ def test_a_list_filtered_in_silence_is_not_taken_for_an_empty_gpu(
     sample = nvml_source.sample()
     assert homes(sample) == {10: mig_uuid(0, 7), 11: mig_uuid(0, 8)}
     assert snapshot(sample).unattributed_bytes == 0
+
+
+def test_a_list_that_names_one_instance_says_nothing_of_the_others(
+    fake_driver: FakeDriver, nvml_source: NvmlSource
+) -> None:
+    fake_driver.set_gpus(partitioned([Process(pid=10)], [Process(pid=11)], [], filtered=2))
+    sample = nvml_source.sample()
+    assert homes(sample) == {10: mig_uuid(0, 7), 11: mig_uuid(0, 8)}
+    assert not any("unattributed_bytes" in row.unknown for row in snapshot(sample).gpus)
+
+
+def test_an_instance_that_the_list_does_not_name_and_that_refuses_its_own_is_marked(
+    fake_driver: FakeDriver, nvml_source: NvmlSource
+) -> None:
+    fake_driver.set_gpus(partitioned([Process(pid=10)], [Process(pid=11)], filtered=2))
+    fake_driver.fail(LISTS, NO_PERMISSION, device=mig_uuid(0, 8))
+    sample = nvml_source.sample()
+    assert homes(sample) == {10: mig_uuid(0, 7)}
+    assert "unattributed_bytes" not in gpu(sample, mig_uuid(0, 7)).unknown
+    for uuid in (gpu_uuid(0), mig_uuid(0, 8)):
+        assert "NO_PERMISSION" in gpu(sample, uuid).unknown["unattributed_bytes"]
+
+
+@pytest.mark.parametrize("call", ["nvmlDeviceGetUUID", "nvmlDeviceGetGpuInstanceId", "nvmlDeviceGetComputeInstanceId"])
+@pytest.mark.parametrize("code", [NO_PERMISSION, NOT_SUPPORTED, UNKNOWN])
+def test_an_instance_that_does_not_say_who_it_is_costs_itself(
+    fake_driver: FakeDriver, nvml_source: NvmlSource, nvml_clock: ManualClock, call: str, code: int
+) -> None:
+    fake_driver.set_gpus(partitioned([Process(pid=10)], [Process(pid=11)], [Process(pid=12)]))
+    fake_driver.fail(call, code, device=mig_uuid(0, 8))
+    for _ in range(3):
+        sample = nvml_source.sample()
+        assert [one.uuid for one in sample.devices] == [gpu_uuid(0), mig_uuid(0, 7), mig_uuid(0, 9)]
+        # the whole GPU's list tells of the third, which stays with the GPU
+        assert homes(sample) == {10: mig_uuid(0, 7), 11: gpu_uuid(0), 12: mig_uuid(0, 9)}
+        assert "MIG instance in slot 1" in gpu(sample, gpu_uuid(0)).unknown["unattributed_bytes"]
+        nvml_clock.advance(1)
+    assert sample.state == ("degraded" if code == UNKNOWN else "ok")
+
+
+def test_slots_that_are_refused_cost_the_others_nothing(
+    fake_driver: FakeDriver, nvml_source: NvmlSource, nvml_clock: ManualClock
+) -> None:
+    fake_driver.set_gpus(partitioned([Process(pid=10)], [Process(pid=11)]))
+    fake_driver.fail("nvmlDeviceGetMigDeviceHandleByIndex", NO_PERMISSION, device=gpu_uuid(0), times=1)
+    sample = nvml_source.sample()
+    assert [one.uuid for one in sample.devices] == [gpu_uuid(0), mig_uuid(0, 8)]
+    assert "MIG instance in slot 0" in gpu(sample, gpu_uuid(0)).unknown["unattributed_bytes"]
+    nvml_clock.advance(2)
+    sample = nvml_source.sample()
+    assert [one.uuid for one in sample.devices] == [gpu_uuid(0), mig_uuid(0, 7), mig_uuid(0, 8)]
+    assert not any("unattributed_bytes" in row.unknown for row in snapshot(sample).gpus)
+
+
+def test_a_known_instance_that_does_not_answer_for_a_while_is_kept(
+    fake_driver: FakeDriver, nvml_source: NvmlSource, nvml_clock: ManualClock
+) -> None:
+    fake_driver.set_gpus(partitioned([Process(pid=10)], [Process(pid=11)]))
+    nvml_source.sample()
+    fake_driver.fail("nvmlDeviceGetMigDeviceHandleByIndex", UNKNOWN, device=gpu_uuid(0), times=1)
+    nvml_clock.advance(2)
+    sample = nvml_source.sample()
+    assert {one.uuid for one in sample.devices} == {gpu_uuid(0), mig_uuid(0, 7), mig_uuid(0, 8)}
+    assert homes(sample) == {10: mig_uuid(0, 7), 11: mig_uuid(0, 8)}
+
+
+@pytest.mark.parametrize("code", [NO_PERMISSION, NOT_SUPPORTED])
+def test_an_instance_that_refuses_its_memory_leaves_the_others_theirs(
+    fake_driver: FakeDriver, nvml_source: NvmlSource, code: int
+) -> None:
+    fake_driver.set_gpus(partitioned([Process(pid=10)], [Process(pid=11)]))
+    fake_driver.fail("nvmlDeviceGetMemoryInfo*", code, device=mig_uuid(0, 8))
+    sample = nvml_source.sample()
+    answer = snapshot(sample)
+    assert answer.total_bytes == gpu(sample, gpu_uuid(0)).total_bytes > 0
+    assert gpu(sample, mig_uuid(0, 7)).total_bytes > 0
+    refused = gpu(sample, mig_uuid(0, 8))
+    assert (refused.total_bytes, refused.unattributed_bytes) == (0, 0)
+    assert f"({code})" in refused.unknown["total_bytes"]
+    assert "total_bytes" not in answer.unknown
+    assert homes(sample) == {10: mig_uuid(0, 7), 11: mig_uuid(0, 8)}
+    assert sample.state == "ok"
 
 
 def test_an_idle_partitioned_gpu_has_no_marks(fake_driver: FakeDriver, nvml_source: NvmlSource) -> None:
@@ -316,6 +398,25 @@ def test_a_gpu_without_memory_of_its_own_has_the_machines(
         assert row.unattributed_bytes == 80 * GIB - 90
         assert "use no GPU" in row.unknown["unattributed_bytes"]
     assert sample.state == "ok"
+
+
+@pytest.mark.parametrize("name", ["NVIDIA GB10", "Orin (nvgpu)"])
+def test_a_driver_that_tells_the_machines_memory_as_the_gpus_is_understood(
+    fake_driver: FakeDriver, unified: NvmlSource, name: str
+) -> None:
+    """What it calls used counts the kernel's caches."""
+    figures = Memory(total_bytes=118 * GIB, reserved_bytes=0, used_bytes=117 * GIB)
+    fake_driver.set_gpus([Gpu(uuid=gpu_uuid(0), name=name, memory=figures)])
+    answer = snapshot(unified.sample())
+    assert (answer.total_bytes, answer.used_bytes, answer.free_bytes) == (120 * GIB, 80 * GIB, 40 * GIB)
+    assert answer.gpus[0].memory_source == "system"
+
+
+def test_a_card_of_that_size_keeps_its_own_memory(fake_driver: FakeDriver, unified: NvmlSource) -> None:
+    figures = Memory(total_bytes=120 * GIB, reserved_bytes=0, used_bytes=GIB)
+    fake_driver.set_gpus([Gpu(uuid=gpu_uuid(0), memory=figures)])
+    answer = snapshot(unified.sample())
+    assert (answer.used_bytes, answer.gpus[0].memory_source) == (GIB, "nvml_v2")
 
 
 def test_a_program_may_hold_more_than_what_is_said_to_be_used(fake_driver: FakeDriver, unified: NvmlSource) -> None:

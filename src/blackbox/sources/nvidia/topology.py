@@ -60,6 +60,17 @@ class Topology:
     """UUID of a GPU -> its MIG instances. A GPU that could not tell is missing."""
     unreadable: dict[int, Failure]
     """Index of a GPU that did not even give its UUID -> why."""
+    instances_unread: dict[str, Failure]
+    """UUID of a GPU -> why some of its MIG instances, or all, are not among `instances`."""
+
+
+class FoundInstances(NamedTuple):
+    """The MIG instances of one GPU."""
+
+    handles: tuple[DeviceHandle, ...] | None
+    """None: not even their number is known."""
+    unread: Failure | None = None
+    """Why there are more than these."""
 
 
 class _Identity(NamedTuple):
@@ -97,6 +108,7 @@ class TopologyReader:
         gpus: dict[str, DeviceHandle] = {}
         instances: dict[str, tuple[DeviceHandle, ...]] = {}
         unreadable: dict[int, Failure] = {}
+        unread: dict[str, Failure] = {}
         for index in range(count):
             device_handle = self._gpu(index, before)
             if isinstance(device_handle, Failure):
@@ -104,9 +116,11 @@ class TopologyReader:
             elif device_handle.uuid not in gpus:  # else the order changed while it was read
                 gpus[device_handle.uuid] = device_handle
                 found = self._instances(device_handle, before)
-                if not isinstance(found, Failure):
-                    instances[device_handle.uuid] = found
-        return Topology(gpus, instances, unreadable)
+                if found.handles is not None:
+                    instances[device_handle.uuid] = found.handles
+                if found.unread is not None:
+                    unread[device_handle.uuid] = found.unread
+        return Topology(gpus, instances, unreadable, unread)
 
     def _gpu(self, index: int, before: dict[_Identity, DeviceHandle]) -> DeviceHandle | Failure:
         failure = self._driver.attempt(_HANDLE_BY_INDEX, index, c_uint(index), byref(self._handle))
@@ -114,31 +128,33 @@ class TopologyReader:
             return failure
         return self._place(self._handle.value or 0, index, None, before)
 
-    def _instances(
-        self, gpu: DeviceHandle, before: dict[_Identity, DeviceHandle]
-    ) -> tuple[DeviceHandle, ...] | Failure:
-        """The MIG instances of a GPU; none when it has no MIG or has it switched off."""
+    def _instances(self, gpu: DeviceHandle, before: dict[_Identity, DeviceHandle]) -> FoundInstances:
+        """The MIG instances of a GPU; none when it has no MIG or has it switched off. One that does not tell who it is
+        costs itself."""
         failure = gpu.calls.make(_MIG_MODE, byref(self._mode), byref(self._pending_mode))
-        if failure is None and self._mode.value == nvml.NVML_DEVICE_MIG_ENABLE:
-            failure = gpu.calls.make(_MIG_COUNT, byref(self._count))
-        elif failure is None or failure.fault is Fault.PERMANENT:
-            return ()
         if failure is not None:
-            return failure
-        found: list[DeviceHandle] = []
-        for slot in range(min(self._count.value, INSTANCES_MAX)):
-            device_handle = self._instance(gpu, slot, before)
-            if isinstance(device_handle, DeviceHandle):
-                found.append(device_handle)
-            elif device_handle.code != nvml.NVML_ERROR_NOT_FOUND:  # which is an empty slot
-                return device_handle
-        return tuple(found)
+            return FoundInstances(() if failure.fault is Fault.PERMANENT else None)
+        if self._mode.value != nvml.NVML_DEVICE_MIG_ENABLE:
+            return FoundInstances(())
+        failure = gpu.calls.make(_MIG_COUNT, byref(self._count))
+        if failure is not None:
+            return FoundInstances(None, failure)
+        found = [self._instance(gpu, slot, before) for slot in range(min(self._count.value, INSTANCES_MAX))]
+        handles = tuple(one for one in found if isinstance(one, DeviceHandle))
+        return FoundInstances(handles, next((one for one in found if isinstance(one, Failure)), None))
 
-    def _instance(self, gpu: DeviceHandle, slot: int, before: dict[_Identity, DeviceHandle]) -> DeviceHandle | Failure:
-        failure = gpu.calls.make(_MIG_HANDLE, c_uint(slot), byref(self._handle))
+    def _instance(
+        self, gpu: DeviceHandle, slot: int, before: dict[_Identity, DeviceHandle]
+    ) -> DeviceHandle | Failure | None:
+        """None where the slot is empty."""
+        # past what the GPU refused before: a slot that is refused says nothing of the others
+        failure = self._driver.attempt(
+            _MIG_HANDLE, gpu.index, c_void_p(gpu.calls.handle), c_uint(slot), byref(self._handle)
+        )
         if failure is not None:
-            return failure
-        return self._place(self._handle.value or 0, gpu.index, gpu, before)
+            return None if failure.code == nvml.NVML_ERROR_NOT_FOUND else _of_slot(failure, slot)
+        found = self._place(self._handle.value or 0, gpu.index, gpu, before)
+        return _of_slot(found, slot) if isinstance(found, Failure) else found
 
     def _place(
         self, handle: int, index: int, parent: DeviceHandle | None, before: dict[_Identity, DeviceHandle]
@@ -201,6 +217,10 @@ class TopologyReader:
     def _read_text(self, calls: DeviceCalls, name: str) -> str | Failure:
         failure = calls.make(name, self._text, c_uint(len(self._text)))
         return failure or self._text.value.decode(errors="replace")
+
+
+def _of_slot(failure: Failure, slot: int) -> Failure:
+    return failure._replace(reason=f"MIG instance in slot {slot}: {failure.reason}")
 
 
 class IdentityCheck:

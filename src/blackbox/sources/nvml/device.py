@@ -11,7 +11,7 @@ from blackbox.sources.nvidia.runtime_power import ASLEEP
 from blackbox.sources.nvidia.topology import DeviceHandle, IdentityCheck
 from blackbox.sources.nvml.gauges import GaugeReader, Gauges
 from blackbox.sources.nvml.memory import MemoryReader, MemoryReading
-from blackbox.sources.nvml.system_memory import read_system_memory, shares_memory
+from blackbox.sources.nvml.system_memory import CHIPS, is_system_memory, read_system_memory, shares_memory
 
 FAILURES_MAX = 4
 """Transient failures in a row that make a device lost: two seconds at the default interval."""
@@ -88,8 +88,14 @@ class TrackedDevice:
 
     def _read_memory(self) -> MemoryReading | Failure:
         reading = self._memory_reader.read()
-        has_none = isinstance(reading, Failure) and reading.fault is Fault.PERMANENT
-        return read_system_memory(self._procfs) if has_none and shares_memory(self.device_handle) else reading
+        if isinstance(reading, Failure):
+            has_none = reading.fault is Fault.PERMANENT
+            return read_system_memory(self._procfs) if has_none and shares_memory(self.device_handle) else reading
+        if CHIPS.search(self.device_handle.name):
+            system = read_system_memory(self._procfs)
+            if not isinstance(system, Failure) and is_system_memory(self.device_handle, reading.memory, system.memory):
+                return system
+        return reading
 
     def rest(self, now: float) -> None:
         """Takes note that the device sleeps, and is not asked."""

@@ -68,7 +68,8 @@ class _Watched:
         instances = registry.instances(gpu).values()
         pids = sorted({row.pid for device in (gpu, *instances) for row in device.rows})
         unlisted = gpu.rows_gap.reason if gpu.rows_gap else None
-        reason = shared_reason(gpu.device_handle.index, len(pids), unlisted, bool(instances), sees_all_pids, "GPM")
+        is_partitioned = bool(instances) or registry.instances_unread(gpu) is not None
+        reason = shared_reason(gpu.device_handle.index, len(pids), unlisted, is_partitioned, sees_all_pids, "GPM")
         only_pid = pids[0] if pids and reason is None else None
         if only_pid != self._only_pid:
             self.reader.forget()

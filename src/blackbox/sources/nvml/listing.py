@@ -67,17 +67,28 @@ class ProcessListReader:
             self.processes = tuple(process for process in self.processes if process.gpu_uuid in listed)
 
     def _read_gpu(self, registry: DeviceRegistry, gpu: TrackedDevice, now: float) -> None:
-        """One list for the whole GPU, instances included; where that tells of no instance, one per instance."""
+        """One list for the whole GPU, instances included; those that it does not name are asked for their own."""
         instances = registry.instances(gpu)
         failure = self._read_device(registry, gpu, now)
-        if not instances:
-            return
+        if instances:
+            self._share_out(registry, gpu, instances, failure, now)
+        if (unread := registry.instances_unread(gpu)) is not None:
+            gpu.rows_gap = gpu.rows_gap or gap_of(unread)
+
+    def _share_out(
+        self,
+        registry: DeviceRegistry,
+        gpu: TrackedDevice,
+        instances: dict[tuple[int, int], TrackedDevice],
+        failure: Failure | None,
+        now: float,
+    ) -> None:
+        """A list refused with whatever code, or told in part without a word of it, or by a driver that names no
+        instances, says nothing of the instances that are not in it."""
         is_whole = gpu.rows_gap is None or gpu.rows_gap.kind == "rows"
-        if is_whole and any(_instance(row) in instances for row in gpu.rows):
-            _hand_down(gpu, instances, now)
-            return
-        # refused with whatever code, told in part without a word of it, or by a driver that names no instances
-        self._read_instances(registry, gpu, instances, now)
+        named = {_instance(row) for row in gpu.rows} & instances.keys() if is_whole else set[tuple[int, int]]()
+        _hand_down(gpu, {place: instances[place] for place in named}, now)
+        self._read_instances(registry, gpu, {place: instances[place] for place in instances.keys() - named}, now)
         if failure is not None and not any(instance.rows_gap for instance in instances.values()):
             gpu.rows, gpu.rows_taken_at, gpu.rows_gap = [], now, None
 

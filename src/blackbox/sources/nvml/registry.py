@@ -22,6 +22,7 @@ class DeviceRegistry:
         self._wall_clock = wall_clock
         self._gpus: dict[str, TrackedDevice] = {}
         self._instances: dict[str, dict[str, TrackedDevice]] = {}
+        self._instances_unread: dict[str, Failure] = {}
         self._unlisted: set[str] = set()
         self._unidentified: dict[int, Failure] = {}
         """Index -> why a GPU that nobody ever saw gives no UUID."""
@@ -56,6 +57,10 @@ class DeviceRegistry:
             if device.device_handle.mig
         }
 
+    def instances_unread(self, gpu: TrackedDevice) -> Failure | None:
+        """Why a GPU has more MIG instances than are known; None where these are all."""
+        return self._instances_unread.get(gpu.device_handle.uuid)
+
     def apply(self, topology: Topology, now: float) -> None:
         """Takes over an enumeration."""
         for device_handle in topology.gpus.values():
@@ -68,6 +73,7 @@ class DeviceRegistry:
         for uuid in list(self._instances):
             if self._gpus[uuid].is_lost:
                 del self._instances[uuid]
+        self._instances_unread = topology.instances_unread
         for uuid, device_handles in topology.instances.items():
             self._reconfigure(uuid, device_handles, now)
 
@@ -132,14 +138,14 @@ class DeviceRegistry:
 
     def _reconfigure(self, uuid: str, device_handles: tuple[DeviceHandle, ...], now: float) -> None:
         known = self._instances.get(uuid, {})
-        kept = {
-            device_handle.uuid: known[device_handle.uuid]
-            for device_handle in device_handles
-            if device_handle.uuid in known
-        }
+        devices: dict[str, TrackedDevice] = {}
         for device_handle in device_handles:
-            self._admit(kept, device_handle, now)
-        self._instances[uuid] = kept
+            if device_handle.uuid in known:
+                devices[device_handle.uuid] = known[device_handle.uuid]
+            self._admit(devices, device_handle, now)
+        if uuid in self._instances_unread:  # those not found may be the ones that did not tell
+            devices = devices | {other: device for other, device in known.items() if other not in devices}
+        self._instances[uuid] = devices
 
     def _note(self, gpu: TrackedDevice, was_lost: bool) -> None:
         if gpu.is_lost == was_lost:

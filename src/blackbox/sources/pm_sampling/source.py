@@ -132,7 +132,8 @@ class PmSamplingSource:
         self._due_at = min(self._due.values(), default=now + EVERY_SECONDS)
 
     def _look_at(self, topology: Topology, uuid: str) -> list[KernelCounters]:
-        gpu, is_partitioned = topology.gpus[uuid], bool(topology.instances.get(uuid))
+        gpu = topology.gpus[uuid]
+        is_partitioned = bool(topology.instances.get(uuid)) or uuid in topology.instances_unread
         before = self._gpu_processes.on(gpu, is_partitioned)
         if before.shared is not None or not before.pids:
             return [nothing(pid, before.shared or "") for pid in before.pids]
