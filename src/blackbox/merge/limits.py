@@ -1,9 +1,9 @@
-"""What a process may hold of a GPU: the tightest of the limits that anyone knows of."""
+"""What a process may hold of a GPU: of the limits that anyone knows of, the one that leaves least."""
 
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-from blackbox.model.parts import Allocator, MemoryLimit
+from blackbox.model.parts import Allocator, MemoryLimit, bytes_left
 
 _KINDS: dict[str, Literal["pytorch", "jax"]] = {"pytorch": "pytorch", "jax": "jax"}
 """Of the allocators that keep a limit of their own, by their source."""
@@ -12,7 +12,7 @@ _KINDS: dict[str, Literal["pytorch", "jax"]] = {"pytorch": "pytorch", "jax": "ja
 def tightest(of_cgroup: MemoryLimit | None, allocators: Iterable[Allocator]) -> MemoryLimit | None:
     """Of the process's cgroup and of its allocators, each of which limits what it gives out itself."""
     found = [*_own(allocators), *([] if of_cgroup is None else [of_cgroup])]
-    return min(found, key=lambda limit: limit.limit_bytes, default=None)
+    return min(found, key=bytes_left, default=None)
 
 
 def _own(allocators: Iterable[Allocator]) -> Iterator[MemoryLimit]:

@@ -89,6 +89,12 @@ class MemoryLimit(Struct, frozen=True, kw_only=True):
     """Whose limit it is: the process's own, or one around it; null where the program limits itself."""
 
 
+def bytes_left(limit: MemoryLimit) -> tuple[int, int]:
+    """What a limit leaves, by which limits are compared, and the limit itself, where they leave the same. One that does
+    not tell what is held leaves all."""
+    return max(0, limit.limit_bytes - (limit.used_bytes or 0)), limit.limit_bytes
+
+
 PodQos = Literal["guaranteed", "burstable", "besteffort"]
 """Kubernetes' classes of service."""
 
@@ -133,7 +139,7 @@ class DeviceProcess(Part, frozen=True, kw_only=True, gc=False):
     state: ThreadState | None = None
     """State of its main thread."""
     limit: MemoryLimit | None = None
-    """The tightest of its cgroups on this device."""
+    """Of its cgroups on this device, the one whose limit leaves least."""
     workload: Workload | None = None
     """What its cgroup says of whose it is; None where that names nobody."""
 

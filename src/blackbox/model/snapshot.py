@@ -52,7 +52,7 @@ class Process(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Which of the driver's lists names it."""
     limit: MemoryLimit | None = None
     """What it may hold of the GPU, by its cgroup or by its own settings (which an agent tells), where that is less than
-    the GPU has; the tightest. Absent without a limit."""
+    the GPU has; of several the one that leaves least. Absent without a limit."""
     workload: Workload | None = None
     """Pod, runtime of the container, Slurm job and step, as its cgroup names them. Absent where it names none."""
     purposes: dict[str, Bytes] | None = None

@@ -62,9 +62,11 @@ class CardFinder:
         uuid = f"GPU-{unique_id:0>16}" if has_one else f"PCI-{directory.name}"
         if uuid not in self._names:
             self._names[uuid] = self._name(index, directory)
-        if uuid not in self._apus:
-            self._apus[uuid] = is_apu(self._files, index, directory)
-        return Card(index, directory.name, uuid, self._names[uuid], directory, self._apus[uuid])
+        told = self._apus.get(uuid)
+        if told is None and (told := _told_by_table(self._files, index, directory)) is not None:
+            self._apus[uuid] = told
+        apu = _seems_apu(self._files, index, directory, told)
+        return Card(index, directory.name, uuid, self._names[uuid], directory, apu)
 
     def _name(self, index: int, directory: Path) -> str:
         """What the board says of itself, else its name in the market, else its number."""
@@ -75,18 +77,28 @@ class CardFinder:
         return _marketing_name(self._root, device, revision) or f"AMD GPU {device}"
 
 
-def is_apu(files: Files, index: int, directory: Path) -> bool:
-    """Whether a GPU is part of a processor. The kernel's table of metrics has version 2 or 3 there, and 1 on a card;
-    where it has no table, a carve-out that is small beside what the GPU may use of the machine's memory tells."""
-    if files.text(directory / "power/runtime_status", index) != "suspended":  # reading the table would wake it
-        head = files.head(directory / "gpu_metrics", index, 4)
-        if isinstance(head, bytes) and len(head) == 4 and head[2]:
-            return head[2] >= APU_METRICS_VERSION
+def _told_by_table(files: Files, index: int, directory: Path) -> bool | None:
+    """Whether a GPU is part of a processor, by the kernel's table of metrics: version 2 or 3 there, and 1 on a card.
+    None where it has no table, or sleeps, since reading that would wake it."""
+    if files.text(directory / "power/runtime_status", index) == "suspended":
+        return None
+    head = files.head(directory / "gpu_metrics", index, 4)
+    if isinstance(head, FileFailure) or len(head) < 4 or not head[2]:
+        return None
+    return head[2] >= APU_METRICS_VERSION
+
+
+def _seems_apu(files: Files, index: int, directory: Path, told: bool | None) -> bool:
+    """By the table, but for accelerators that are part of a processor (MI300A): their table is a card's, and they have
+    no VRAM at all. Without a table a carve-out tells that is small beside what the GPU may use of the machine's memory.
+    """
     vram = files.number(directory / "mem_info_vram_total", index)
     gtt = files.number(directory / "mem_info_gtt_total", index)
     if isinstance(vram, FileFailure) or isinstance(gtt, FileFailure):
-        return False
-    return vram <= CARVE_OUT_BYTES_MAX and gtt >= CARVE_OUT_SHARE * vram
+        return bool(told)
+    if told is None:
+        return vram <= CARVE_OUT_BYTES_MAX and gtt >= CARVE_OUT_SHARE * max(vram, 1)
+    return told or (vram == 0 and gtt > 0)
 
 
 def _marketing_name(root: Path, device: str, revision: str) -> str | None:

@@ -10,6 +10,8 @@ from blackbox.sources.amd.files import FileFailure, FileFault, Files
 SOURCE = "amdgpu"
 SOURCE_OF_APU = "amdgpu_vram_gtt"
 """Of a processor with graphics."""
+RESERVED_UNKNOWN = "the driver counts its own share into used_bytes"
+WITHOUT_GTT = ("total_bytes", "used_bytes", "free_bytes", "used_percent", "unattributed_bytes")
 TOTAL_BYTES_MAX = 2**50
 """No device has a pebibyte."""
 TEMPERATURE_SENSORS = ("edge", "junction")
@@ -31,29 +33,41 @@ class Gauges(NamedTuple):
     unknown: dict[str, str]
 
 
-def read_memory(files: Files, card: Card) -> Memory | FileFailure:
+class MemoryReading(NamedTuple):
+    memory: Memory
+    unknown: dict[str, str]
+
+
+def read_memory(files: Files, card: Card) -> MemoryReading | FileFailure:
     """The memory for a GPU's programs: its own, and of a processor with graphics also what it may use of the machine's.
     What the driver keeps for itself is part of what is used, and told apart by nobody."""
-    total = used = 0
-    for region in ("vram", "gtt") if card.is_apu else ("vram",):
-        region_total = files.number(card.directory / f"mem_info_{region}_total", card.index)
-        if isinstance(region_total, FileFailure):
-            return region_total
-        region_used = files.number(card.directory / f"mem_info_{region}_used", card.index)
-        if isinstance(region_used, FileFailure):
-            return region_used
-        total, used = total + region_total, used + region_used
+    vram = _region(files, card, "vram")
+    if isinstance(vram, FileFailure):
+        return vram
+    (total, used), source, unknown = vram, SOURCE, {"driver_reserved_bytes": RESERVED_UNKNOWN}
+    if card.is_apu:
+        gtt = _region(files, card, "gtt")
+        if not isinstance(gtt, FileFailure):
+            total, used, source = total + gtt[0], used + gtt[1], SOURCE_OF_APU
+        elif gtt.fault is FileFault.ABSENT:
+            unknown |= dict.fromkeys(WITHOUT_GTT, f"of the carve-out alone: {gtt.reason}")
+        else:
+            return gtt
     if not total:
         return FileFailure(FileFault.ABSENT, "the driver answers a memory of 0 bytes: it does not tell")
     if not used <= total <= TOTAL_BYTES_MAX:
         return FileFailure(FileFault.PASSING, f"the driver answered impossible memory: total {total}, used {used}")
-    return Memory(
-        total_bytes=total,
-        used_bytes=used,
-        free_bytes=total - used,
-        driver_reserved_bytes=0,
-        source=SOURCE_OF_APU if card.is_apu else SOURCE,
-    )
+    memory = Memory(total_bytes=total, used_bytes=used, free_bytes=total - used, driver_reserved_bytes=0, source=source)
+    return MemoryReading(memory, unknown)
+
+
+def _region(files: Files, card: Card, region: str) -> tuple[int, int] | FileFailure:
+    """Bytes that it has, and that are used."""
+    total = files.number(card.directory / f"mem_info_{region}_total", card.index)
+    if isinstance(total, FileFailure):
+        return total
+    used = files.number(card.directory / f"mem_info_{region}_used", card.index)
+    return used if isinstance(used, FileFailure) else (total, used)
 
 
 class GaugeReader:

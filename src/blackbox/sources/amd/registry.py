@@ -10,7 +10,6 @@ from blackbox.sources.amd.gauges import GAUGES, GaugeReader, Gauges, read_memory
 
 FAILURES_MAX = 4
 """Passing failures in a row that make a GPU lost: two seconds at the default interval."""
-RESERVED_UNKNOWN = "the driver counts its own share into used_bytes"
 UNLISTED = FileFailure(FileFault.GONE, "the driver lists this GPU no more")
 _STATES: dict[FileFault, GpuState] = {
     FileFault.DENIED: "no_access",
@@ -28,14 +27,15 @@ class TrackedGpu:
         self.reason: str | None = None
         self._taken_at = now
         self._memory: Memory | None = None
-        self._memory_unknown = "not read yet"
+        self._memory_unknown = {"memory": "not read yet"}
         self._gauges: Gauges | None = None
         self._gauge_reader = GaugeReader(card)
         self._failures = 0
 
     @property
     def total_bytes(self) -> int | None:
-        return self._memory.total_bytes if self._memory else None
+        """The most that a process can hold on it, where that is known."""
+        return self._memory.total_bytes if self._memory and "total_bytes" not in self._memory_unknown else None
 
     def move(self, card: Card) -> None:
         """It stands elsewhere now, or its index is another."""
@@ -49,7 +49,7 @@ class TrackedGpu:
             self.fail(reading, now)
             return
         self.state, self.reason, self._failures = "ok", None, 0
-        self._memory, self._taken_at = reading, now
+        (self._memory, self._memory_unknown), self._taken_at = reading, now
         self._gauges = self._gauge_reader.read(files, now)
 
     def fail(self, failure: FileFailure, now: float) -> None:
@@ -69,11 +69,7 @@ class TrackedGpu:
     def describe(self, processes_unknown: str | None) -> Device:
         """What is known, with the age and the reasons of what is not."""
         gauges = self._gauges or Gauges(None, None, None, dict.fromkeys(GAUGES, self.reason or "not read yet"))
-        unknown = dict(gauges.unknown)
-        if self._memory is None:
-            unknown["memory"] = self._memory_unknown
-        else:
-            unknown["driver_reserved_bytes"] = RESERVED_UNKNOWN
+        unknown = gauges.unknown | self._memory_unknown
         if processes_unknown:
             unknown["processes"] = processes_unknown
         return Device(
@@ -91,7 +87,7 @@ class TrackedGpu:
         )
 
     def _forget(self, reason: str) -> None:
-        self._memory, self._memory_unknown, self._gauges = None, reason, None
+        self._memory, self._memory_unknown, self._gauges = None, {"memory": reason}, None
 
 
 class DeviceRegistry:

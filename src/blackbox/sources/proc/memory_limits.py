@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from blackbox.model.parts import MemoryLimit
+from blackbox.model.parts import MemoryLimit, bytes_left
 
 CGROUPS = "fs/cgroup"
-CAPACITY = "dmem.capacity"
-"""At the root alone: the regions there are, such as `drm/0000:03:00.0/vram0 8514437120`. Absent where nobody limits."""
+CAPACITY, LIMIT = "dmem.capacity", "dmem.max"
+"""The first at the machine's root alone: the regions there are, such as `drm/0000:03:00.0/vram0 8514437120`. In a
+container the root that is seen is the container's own cgroup, which has the second. Neither where nobody limits."""
 DEPTH_MAX = 16
 """Ancestors of a cgroup that are looked at; systemd and Kubernetes nest half as deep."""
 
@@ -23,11 +24,11 @@ class MemoryLimitReader:
         self._root = sysfs / CGROUPS
         self._addresses = addresses
         self._ask = ask
-        self._has_dmem = bool(addresses) and (self._root / CAPACITY).exists()
+        self._has_dmem = bool(addresses) and any((self._root / name).exists() for name in (CAPACITY, LIMIT))
         self._known: dict[tuple[str, str], MemoryLimit | None] = {}
 
     def of(self, cgroup: str | None, gpu_uuid: str) -> MemoryLimit | None:
-        """The tightest limit of a cgroup (its path below the root) and of those around it; None without any."""
+        """Of a cgroup (its path below the root) and those around it, the limit that leaves least; None without any."""
         if cgroup is None or ".." in cgroup or not (self._has_dmem or self._ask):
             return None
         key = cgroup, gpu_uuid
@@ -39,19 +40,23 @@ class MemoryLimitReader:
         path = cgroup.strip("/")
         found: list[MemoryLimit] = []
         for _ in range(DEPTH_MAX):
+            directory = self._root / path
+            own = self._ask and path and self._ask(gpu_uuid, directory)
+            found += filter(None, (self._of_dmem(directory, gpu_uuid), own or None))
             if not path:
                 break
-            directory = self._root / path
-            found += filter(None, (self._of_dmem(directory, gpu_uuid), self._ask and self._ask(gpu_uuid, directory)))
             path = path.rpartition("/")[0]
-        return min(found, key=lambda limit: limit.limit_bytes, default=None)
+        return min(found, key=bytes_left, default=None)
 
     def _of_dmem(self, directory: Path, gpu_uuid: str) -> MemoryLimit | None:
         address = self._addresses.get(gpu_uuid) if self._has_dmem else None
         if address is None:
             return None
-        limits = _regions(directory / "dmem.max", address)
-        numbers = {region: int(value) for region, value in limits.items() if value.isdigit()}
+        limits = _regions(directory / LIMIT, address)
+        whole = _numbers(_regions(self._root / CAPACITY, address)) if limits else {}
+        numbers = {
+            region: limit for region, limit in _numbers(limits).items() if region not in whole or limit < whole[region]
+        }
         if not numbers:
             return None
         current = _regions(directory / "dmem.current", address)
@@ -59,9 +64,14 @@ class MemoryLimitReader:
         return MemoryLimit(
             kind="dmem",
             limit_bytes=sum(numbers.values()),
-            used_bytes=used if current else None,
-            cgroup=f"/{directory.relative_to(self._root)}",
+            used_bytes=used if current.keys() >= numbers.keys() else None,
+            cgroup=f"/{directory.relative_to(self._root)}".replace("/.", "/"),
         )
+
+
+def _numbers(regions: dict[str, str]) -> dict[str, int]:
+    """Without those that are `max`."""
+    return {region: int(value) for region, value in regions.items() if value.isdigit()}
 
 
 def _regions(file: Path, address: str) -> dict[str, str]:

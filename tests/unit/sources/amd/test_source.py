@@ -380,6 +380,60 @@ def test_a_card_beside_much_machine_memory_is_still_a_card(tmp_path: Path) -> No
     assert (gpu.total_bytes, gpu.memory_source) == (8 * GIB, "amdgpu")
 
 
+@pytest.mark.parametrize(("carve_out", "shared"), [(96, 16), (0.5, 110), (64, 64)])
+def test_a_carve_out_may_be_larger_than_what_is_shared(tmp_path: Path, carve_out: float, shared: int) -> None:
+    files = {"mem_info_gtt_total": str(shared * GIB), "mem_info_gtt_used": str(GIB)}
+    machine = apu(tmp_path, files, total_bytes=int(carve_out * GIB))
+    (machine.root / "sys/bus/pci/drivers/amdgpu" / NEAR / "gpu_metrics").write_bytes(bytes([96, 0, 3, 0]))
+    (gpu,) = snapshot(sample(machine)).gpus
+    assert gpu.total_bytes == int(carve_out * GIB) + shared * GIB
+    assert gpu.memory_source == "amdgpu_vram_gtt"
+
+
+def test_a_processor_that_sleeps_when_first_seen_is_known_for_one_when_it_wakes(tmp_path: Path) -> None:
+    machine = apu(tmp_path, {"power/runtime_status": "suspended"}, total_bytes=64 * GIB)
+    folder = machine.root / "sys/bus/pci/drivers/amdgpu" / NEAR
+    (folder / "gpu_metrics").write_bytes(bytes([96, 0, 3, 0]))
+    clock = ManualClock(100.0)
+    taken = source(machine, clock)
+    assert snapshot(taken.sample()).gpus[0].memory_source == "amdgpu"
+    (folder / "power/runtime_status").write_text("active")
+    assert snapshot(later(taken, clock)).gpus[0].memory_source == "amdgpu_vram_gtt"
+    (folder / "power/runtime_status").write_text("suspended")
+    assert snapshot(later(taken, clock)).gpus[0].memory_source == "amdgpu_vram_gtt", "it was seen awake"
+
+
+def test_a_processor_that_does_not_tell_what_it_shares_has_its_carve_out_marked(tmp_path: Path) -> None:
+    machine = apu(tmp_path)
+    folder = machine.root / "sys/bus/pci/drivers/amdgpu" / NEAR
+    (folder / "gpu_metrics").write_bytes(bytes([96, 0, 2, 0]))
+    for name in STRIX_HALO:
+        (folder / name).unlink()
+    answer = snapshot(sample(machine))
+    (gpu,) = answer.gpus
+    assert (gpu.total_bytes, gpu.used_bytes, gpu.memory_source) == (GIB // 2, GIB // 4, "amdgpu")
+    for row in (gpu, answer):
+        assert "of the carve-out alone: mem_info_gtt_total" in row.unknown["total_bytes"]
+
+
+def test_an_accelerator_without_vram_of_its_own_has_the_machines(tmp_path: Path) -> None:
+    """MI300A: the processor's memory is all it has, and its table of metrics is that of a card."""
+    machine = apu(tmp_path, total_bytes=0)
+    folder = machine.root / "sys/bus/pci/drivers/amdgpu" / NEAR
+    (folder / "mem_info_vram_used").write_text("0")
+    (folder / "gpu_metrics").write_bytes(bytes([96, 0, 1, 6]))
+    (gpu,) = snapshot(sample(machine)).gpus
+    assert (gpu.total_bytes, gpu.used_bytes, gpu.memory_source) == (110 * GIB, 60 * GIB, "amdgpu_vram_gtt")
+
+
+def test_of_several_gpus_each_has_what_is_its_own(tmp_path: Path) -> None:
+    machine = apu(tmp_path)
+    machine.add_gpu(FakeGpu(FAR, "0123456789abcdef", files=STRIX_HALO))
+    processor, card = snapshot(sample(machine)).gpus
+    assert (processor.memory_source, processor.total_bytes) == ("amdgpu_vram_gtt", 110 * GIB + GIB // 2)
+    assert (card.memory_source, card.total_bytes) == ("amdgpu", 192 * GIB)
+
+
 @pytest.mark.parametrize("key", ["resident", "memory"])
 def test_programs_of_a_processor_with_graphics_hold_both(tmp_path: Path, key: str) -> None:
     machine = apu(tmp_path)

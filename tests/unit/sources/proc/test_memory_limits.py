@@ -48,6 +48,47 @@ def test_the_tightest_of_those_around_it_counts(cgroups: Path) -> None:
     assert (found.cgroup, found.limit_bytes) == ("/pod", 2 * GIB)
 
 
+def test_the_one_that_leaves_least_counts_though_it_is_the_larger(cgroups: Path) -> None:
+    limit(cgroups, "pod/box", str(8 * GIB), GIB)
+    limit(cgroups, "pod", str(10 * GIB), 9 * GIB)
+    found = of(cgroups, "/pod/box")
+    assert found is not None
+    assert (found.cgroup, found.limit_bytes) == ("/pod", 10 * GIB)
+
+
+@pytest.mark.parametrize("allowed", [80 * GIB, 100 * GIB])
+def test_what_is_not_less_than_the_gpu_has_is_no_limit(cgroups: Path, allowed: int) -> None:
+    limit(cgroups, "box", str(allowed), GIB)
+    assert of(cgroups, "/box") is None
+
+
+def test_in_a_container_the_root_is_its_own_cgroup(cgroups: Path) -> None:
+    (cgroups / "dmem.capacity").unlink()
+    limit(cgroups, ".", str(4 * GIB), GIB)
+    found = of(cgroups, "/")
+    assert found == MemoryLimit(kind="dmem", limit_bytes=4 * GIB, used_bytes=GIB, cgroup="/")
+    limit(cgroups, "inner", "max", GIB)
+    assert of(cgroups, "/inner") == found
+
+
+@pytest.mark.parametrize("region", ["vram", "vram0", "fb", "memory"])
+def test_whatever_a_driver_calls_its_regions_they_bear_the_address(cgroups: Path, region: str) -> None:
+    (cgroups / "box").mkdir()
+    (cgroups / "box/dmem.max").write_text(f"drm/{ADDRESS}/{region} 4096\nxe/0000:04:00.0/vram0 1\n")
+    found = of(cgroups, "/box")
+    assert found is not None
+    assert (found.limit_bytes, found.used_bytes) == (4096, None)
+
+
+def test_of_several_regions_those_without_a_limit_are_left_out(cgroups: Path) -> None:
+    (cgroups / "box").mkdir()
+    (cgroups / "box/dmem.max").write_text(f"drm/{ADDRESS}/vram0 4096\ndrm/{ADDRESS}/vram1 max\n")
+    (cgroups / "box/dmem.current").write_text(f"drm/{ADDRESS}/vram0 1024\ndrm/{ADDRESS}/vram1 9999\n")
+    found = of(cgroups, "/box")
+    assert found is not None
+    assert (found.limit_bytes, found.used_bytes) == (4096, 1024)
+
+
 @pytest.mark.parametrize("path", [None, "/", "/../other", "/free", "/none/such"])
 def test_without_a_limit_there_is_none(cgroups: Path, path: str | None) -> None:
     limit(cgroups, "free", "max", GIB)
