@@ -1,14 +1,57 @@
 """Coverage where tests run side by side: `-p tests.measured` measures each worker from before it imports Blackbox."""
 
 import os
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from itertools import count
+from typing import Any
 
 import coverage
+import pytest
 
 WORKER = "PYTEST_XDIST_WORKER"
 """The process that hands out the tests runs nothing of ours."""
+ONE_IN = 5
+"""Examples of a property that is measured: the others run through hardly anything new, and take thrice as long while
+they are. The first tenth are small ones."""
 measured = coverage.Coverage(data_suffix=True) if WORKER in os.environ else None
 if measured is not None:
     measured.start()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Measures some examples of a property, and any other test whole."""
+    prop = getattr(getattr(item, "obj", None), "hypothesis", None)
+    if measured is None or prop is None:
+        return (yield)
+    with _some_examples(prop, measured):
+        return (yield)
+
+
+@contextmanager
+def _some_examples(prop: Any, measured: coverage.Coverage) -> Iterator[None]:
+    """`inner_test` is what hypothesis calls for each example, and lets others wrap."""
+    inner, calls = prop.inner_test, count()
+
+    @wraps(inner)
+    def sampled(*arguments: Any, **named: Any) -> Any:
+        if next(calls) % ONE_IN:
+            return inner(*arguments, **named)
+        measured.start()
+        try:
+            return inner(*arguments, **named)
+        finally:
+            measured.stop()
+
+    measured.stop()
+    prop.inner_test = sampled
+    try:
+        yield
+    finally:
+        prop.inner_test = inner
+        measured.start()
 
 
 def pytest_unconfigure() -> None:
