@@ -1,6 +1,7 @@
 """Fixtures of all tests."""
 
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -58,10 +59,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in left_out]
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Thousands of tests, and what they import, live to the end: no collection of garbage looks through them again,
+    nor does what is tested find them among its own objects."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Gives each test its time-out, unless that plugin is off (`-p no:timeout`, in a debugger); a browser is slow."""
-    if item.path.relative_to(ROOT).parts[1] == "browser":
+    if item.nodeid.startswith("tests/browser/"):
         item.add_marker(pytest.mark.slow)
     if item.config.pluginmanager.hasplugin("timeout"):
         takes_long = any(map(item.get_closest_marker, ("slow", *OWN_RUNS, "gpu")))

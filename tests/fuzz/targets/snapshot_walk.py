@@ -4,7 +4,7 @@ by its objects: where two of them read it, they tell the same."""
 import io
 import pickle
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import msgspec
@@ -32,19 +32,17 @@ def seeds() -> Sequence[bytes]:
 
 def run(data: bytes) -> None:
     plain = _told(plain_data, data)
-    for reader_of in READERS:
+    for reader_of in _readers():
         walked = _told(partial(walk, reader_of=reader_of), data)
         assert walked is None or plain is None or walked == plain
 
 
+@cache
 def _readers() -> Sequence[EntryReaderOf]:
     try:
         return PlainEntryReader, compiled()
     except CompilerError:
         return (PlainEntryReader,)
-
-
-READERS = _readers()
 
 
 def _told(read: Callable[[io.BytesIO], Any], data: bytes) -> bytes | None:

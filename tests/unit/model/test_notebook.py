@@ -4,7 +4,6 @@ import sys
 from html.parser import HTMLParser
 from typing import Any
 
-import pandas
 import pytest
 from msgspec import structs
 
@@ -234,6 +233,8 @@ def test_a_large_machine_is_shown_small() -> None:
 
 
 def test_data_frames_have_a_line_per_row() -> None:
+    import pandas  # a second, which every process that looks for tests would spend
+
     answer = snapshot()
     frame = answer.to_pandas()
     assert isinstance(frame, pandas.DataFrame)

@@ -67,7 +67,7 @@ def test_it_tells_what_the_bare_pickle_tells(way: str, tmp_path: Path) -> None:
         (_zipped("notes.txt", b""), "a zip without a pickle in it"),
         (b'{"segments": [', "truncated"),
         (b"[1]", "not a memory snapshot"),
-        (gzip.compress(bytes(1 << 26)), "invalid load key"),
+        (gzip.compress(bytes(1 << 26), 1), "invalid load key"),
     ],
 )
 def test_one_that_holds_no_snapshot_is_refused_in_one_line(data: bytes, told: str, tmp_path: Path) -> None:
