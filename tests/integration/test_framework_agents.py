@@ -119,6 +119,12 @@ def test_a_device_without_a_context_is_not_touched(tmp_path: Path, cuda: Path) -
             70,
             ["reserved_bytes"],
         ),
+        (
+            "TrackingResourceAdaptor(PoolMemoryResource(PoolMemoryResource(CudaMemoryResource(), 900), 500), 70)",
+            900,
+            70,
+            [],
+        ),
     ],
 )
 def test_rmm_tells_what_its_resources_count(
@@ -135,6 +141,7 @@ def test_rmm_tells_what_its_resources_count(
     [
         "CudaMemoryResource()",
         "PoolMemoryResource(ManagedMemoryResource(), 900)",
+        "TrackingResourceAdaptor(SamHeadroomMemoryResource(), 900)",
         "StatisticsResourceAdaptor(CudaMemoryResource(), -1000)",
     ],
 )

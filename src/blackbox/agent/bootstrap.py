@@ -72,15 +72,17 @@ class ImportWatch:
     """A finder that finds nothing of its own: it passes on what the others find, and learns when that has run."""
 
     def __init__(self, probes: dict[str, list[str]], start: Callable[[ModuleType, Sequence[str]], None]) -> None:
-        """`probes`: module -> modules of its probes; `start` is called with both once the module has run."""
+        """`probes`: module -> modules of its probes (`a.*.b_`: of any module whose name begins with `a.` and has `.b_`
+        in it); `start` is called with a module that has run, and its probes."""
         self._probes = probes
+        self._families = {name: tuple(name.split("*", 1)) for name in probes if "*" in name}
         self._start = start
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """What the finders behind this one say, with a loader that starts the probes afterwards."""
-        if name not in self._probes:
+        if not self._probes_of(name):
             return None
         for finder in _behind(self):
             spec = finder.find_spec(name, path, target) if hasattr(finder, "find_spec") else None
@@ -92,13 +94,21 @@ class ImportWatch:
 
     def start_loaded(self) -> None:
         """Starts the probes of modules whose import is over."""
-        for name in self._probes:
+        for name in [name for name in list(sys.modules) if self._probes_of(name)]:
             module = sys.modules.get(name)
             if module is not None and not getattr(getattr(module, "__spec__", None), "_initializing", False):
                 self._imported(module)
 
     def _imported(self, module: ModuleType) -> None:
-        self._start(module, self._probes[module.__name__])
+        self._start(module, self._probes_of(module.__name__))
+
+    def _probes_of(self, name: str) -> Sequence[str]:
+        if name in self._probes:
+            return self._probes[name]
+        for family, (start, part) in self._families.items():
+            if name.startswith(start) and part in name:
+                return self._probes[family]
+        return ()
 
 
 class _ProbeLoader:

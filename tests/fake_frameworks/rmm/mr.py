@@ -9,6 +9,10 @@ class ManagedMemoryResource:
     pass
 
 
+class SamHeadroomMemoryResource:
+    pass
+
+
 class UpstreamResourceAdaptor:
     def __init__(self, upstream_mr):
         self.upstream_mr = upstream_mr

@@ -49,6 +49,18 @@ def test_a_module_is_told_of_after_it_has_run(started: list[tuple[str, Sequence[
     assert module.value == 1
 
 
+def test_a_family_of_modules_is_told_of_by_name(
+    watch: ImportWatch, monkeypatch: pytest.MonkeyPatch, started: list[tuple[str, Sequence[str]]]
+) -> None:
+    family = ImportWatch({"watched_package.*inn": ["probe"]}, watch._start)
+    monkeypatch.setattr(sys, "meta_path", [family, *[one for one in sys.meta_path if one is not watch]])
+    importlib.import_module("watched_package")
+    importlib.import_module("watched_one")
+    assert started == [("watched_package.inner", ["probe"])]
+    family.start_loaded()
+    assert started == [("watched_package.inner", ["probe"])] * 2
+
+
 @pytest.mark.usefixtures("watch")
 def test_the_module_never_sees_a_loader_that_is_not_its_own() -> None:
     module = importlib.import_module("watched_one")

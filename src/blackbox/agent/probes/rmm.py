@@ -1,7 +1,8 @@
 """The probe in RMM: what its resources hold on each GPU, as far as one of them counts it. It lists no blocks.
 
 Resources stand on one another. What lives is told by the outermost that counts it, unless it stands below a pool: there
-it counts what the pool took, which is held. Without either nothing is told, and the driver's figure stands alone.
+it counts what the pool took, which is held; of several pools that nearest to the driver tells. Without either nothing
+is told, and the driver's figure stands alone.
 
 A `StatisticsResourceAdaptor` is no such count: where the program opens a block of statistics it tells that block's own,
 which begins at 0 and goes below as older memory is freed, and nothing says that a block is open.
@@ -21,7 +22,13 @@ from blackbox.wire.report import AllocatorReport, Report
 
 NESTING_MAX = 16
 """Resources on one another; three are usual."""
-NOT_ON_THE_GPU = ("ManagedMemoryResource", "SystemMemoryResource", "PinnedHostMemoryResource")
+NOT_ON_THE_GPU = (
+    "ManagedMemoryResource",
+    "CudaAsyncManagedMemoryResource",
+    "SystemMemoryResource",
+    "SamHeadroomMemoryResource",
+    "PinnedHostMemoryResource",
+)
 """What lies below pools of memory that the driver books to no process."""
 UNKNOWN = {
     "blocks": "RMM tells its totals alone",
@@ -82,7 +89,7 @@ class RmmProbe:
 
 def _look(outermost: Any) -> RmmTotals | None:
     """None where nothing is counted, or it is not memory of the GPU."""
-    held = allocated = None
+    pool = below = allocated = None
     below_a_pool = partly = False
     resource = outermost
     for _ in range(NESTING_MAX):
@@ -93,14 +100,15 @@ def _look(outermost: Any) -> RmmTotals | None:
             return None
         counted = _living(resource)
         if below_a_pool:
-            held = counted if held is None else held
+            below = counted if below is None else below
         elif allocated is None:
             allocated = counted
-        if held is None and hasattr(resource, "pool_size"):
-            held = _bytes(resource.pool_size())
+        if hasattr(resource, "pool_size"):
+            pool = _bytes(resource.pool_size())  # the one nearest to the driver holds for all above it
         below_a_pool = below_a_pool or name in TAKES_IN_BULK
         partly = partly or hasattr(resource, SEVERAL)
         resource = getattr(resource, "upstream_mr", None)
+    held = below if pool is None else pool
     return None if held is None and allocated is None else RmmTotals(held, allocated, partly)
 
 

@@ -411,6 +411,49 @@ def test_scales_beside_a_weight_are_weights(start: Start) -> None:
     assert sizes == [32, 256, 400, 16_384]
 
 
+def test_scales_of_rows_are_weights_where_they_lie(start: Start) -> None:
+    """In 8 bits: beside the weight until the first use, in the layer's state after it."""
+    program = start()
+    torch = program.torch
+
+    class Int8Params(torch.nn.Parameter):
+        pass
+
+    class MatmulLtState:
+        threshold = 0.0
+
+        def __init__(self) -> None:
+            self.SCB, self.idx, self.outliers = torch.empty(9, 0), None, [1]
+
+    class Linear8bitLt(torch.nn.Module):
+        pass
+
+    Int8Params.__module__ = Linear8bitLt.__module__ = "bitsandbytes.nn.modules"
+    fresh, used = Linear8bitLt(), Linear8bitLt()
+    weights = [Int8Params(1024, 0), Int8Params(1024, 0)]
+    for layer, weight in zip((fresh, used), weights, strict=True):
+        layer.register_parameter("weight", weight)
+    weights[0].SCB = torch.empty(7, 0)
+    used.state = MatmulLtState()
+    assert sorted(size for kind, _, _, size in program.live() if kind == "weight") == [28, 36, 4096, 4096]
+
+
+def test_scales_that_vllm_keeps_beside_parameters_are_weights(start: Start) -> None:
+    program = start()
+    torch = program.torch
+
+    class QuantState:
+        def __init__(self, scales: int) -> None:
+            self.absmax = torch.empty(scales, 0)
+
+    model = torch.nn.Module()
+    for name, shards in (("qkv", {0: QuantState(3), 1: QuantState(5)}), ("gate", {0: torch.empty(11, 0)})):
+        weight = torch.nn.Parameter(1024, 0)
+        weight.bnb_quant_state = shards
+        model.register_parameter(name, weight)
+    assert sorted(size for kind, _, _, size in program.live() if kind == "weight") == [12, 20, 44, 4096, 4096]
+
+
 def test_a_tensor_that_refuses_to_say_where_it_lies_costs_nobody_else(start: Start) -> None:
     program = start()
     torch = program.torch
@@ -707,6 +750,23 @@ def test_caches_of_transformers_are_kv_caches(start: Start) -> None:
     del cache, old
     gc.collect()
     assert program.allocator().allocated_bytes == 0
+
+
+@pytest.mark.parametrize("name", ["Qwen3NextDynamicCache", "HybridMambaAttentionDynamicCache", "PagedAttentionCache"])
+def test_caches_that_a_model_brings_of_its_own_are_kv_caches(start: Start, name: str) -> None:
+    program = start()
+    torch = program.torch
+
+    def fill(self: Any) -> None:
+        self.key_cache, self.conv_states = [None, torch.empty(3000, 0)], {1: torch.empty(4000, 0)}
+
+    of_words = type("VocabTranslatorCache", (), {"__init__": fill, "__module__": "transformers.models.x.modeling_x"})
+    cls = type(name, (), {"__init__": fill, "__module__": "transformers.models.x.modeling_x"})
+    module = SimpleNamespace(__name__=cls.__module__, first=3, VocabTranslatorCache=of_words, **{name: cls})
+    assert sys.modules["blackbox.agent.probes.torch"].make(module, program.context) is None
+    cache, words = cls(), of_words()
+    assert [size for kind, _, _, size in program.live() if kind == "kv_cache"] == [12_000, 16_000]
+    del cache, words
 
 
 def test_every_tensor_that_a_cache_holds_is_kv_cache_whatever_it_is_called(start: Start) -> None:

@@ -1,4 +1,5 @@
-"""Caches of Hugging Face's `transformers` (the module `transformers.cache_utils`).
+"""Caches of Hugging Face's `transformers`: those of `transformers.cache_utils`, that of continuous batching, and those
+that models bring of their own, which are no kind of the first (jamba, qwen3_next, xlstm).
 
 They hold keys and values, quantized or not, and states of convolution and recurrence.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, cast
@@ -19,8 +21,11 @@ that never runs, and fails there.
 """
 
 
+COMMON = "transformers.cache_utils"
 CLASSES = ("Cache", "MambaCache")
-"""The second stood beside the first until 4.5x."""
+"""Of that module. The second stood beside the first until 4.5x."""
+OF_A_MODEL = re.compile(r"(?:Dynamic|Paged\w*|Hybrid\w*|Mamba\w*|xLSTM|Recurrent)Cache")
+"""Names, to their end, of caches elsewhere; others of that name hold words, pictures or paddings."""
 NESTING_MAX = 4
 """Of lists and dictionaries in a layer: quantized keys are a pair of a tensor and a dictionary of such."""
 TENSORS_MAX = 100_000
@@ -29,10 +34,18 @@ TENSORS_MAX = 100_000
 
 def watch(module: ModuleType, torch: ModuleType) -> None:
     """Tracks the caches made from now on."""
-    for name in CLASSES:
-        cls = getattr(module, name, None)
+    is_common = module.__name__ == COMMON
+    for cls in [getattr(module, name, None) for name in CLASSES] if is_common else _of_its_own(module):
         if cls is not None:
             _track(cls, torch.compiler.is_compiling)
+
+
+def _of_its_own(module: ModuleType) -> Iterator[Any]:
+    """The classes of caches that a module defines. They may be kinds of one that is tracked, and then are tracked
+    twice, which makes no difference."""
+    for name, cls in list(vars(module).items()):
+        if OF_A_MODEL.search(name) and isinstance(cls, type) and cls.__module__ == module.__name__:
+            yield cls
 
 
 def _track(cls: Any, is_compiling: Any) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from blackbox.agent.probe import AgentContext
 from blackbox.agent.probes.torch import caches, kinds
-from blackbox.agent.probes.torch.composite import parts
+from blackbox.agent.probes.torch.composite import parts, scales_in
 from blackbox.agent.probes.torch.gradients import Gradients, StorageSpan
 from blackbox.agent.probes.torch.live import LiveSet
 
@@ -75,6 +75,8 @@ class Tensors:
             for tensor in _values(getattr(module, "_parameters", None)):
                 yield kinds.WEIGHT, tensor
             for tensor in _values(getattr(module, "_buffers", None)):
+                yield kinds.WEIGHT, tensor
+            for tensor in scales_in(module):
                 yield kinds.WEIGHT, tensor
         for optimizer in self._optimizers.list():
             for state in _values(getattr(optimizer, "state", None)):
