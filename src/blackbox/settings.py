@@ -7,6 +7,8 @@ from msgspec import Struct
 
 DEFAULT_PORT = 6767
 LOOPBACK = ("127.0.0.1", "::1")
+FLEET_DATABASE = "blackbox"
+"""Of ClickHouse, where the fleet's tables are."""
 INTERVAL_SECONDS_MIN = 0.1
 """Faster sampling would cost the driver more than anyone can read."""
 DATA_LIMIT_BYTES_MIN = 16 * 1024**2
@@ -91,7 +93,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Instead of user and password."""
     fleet_ca: Path | None = None
     """Certificates that vouch for it; None for the system's."""
-    fleet_database: str = "blackbox"
+    fleet_database: str = FLEET_DATABASE
     fleet_read: str | None = None
     """Address of a ClickHouse that questions about a fleet are asked; https, or this machine."""
     fleet_read_user: str | None = None

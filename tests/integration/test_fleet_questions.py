@@ -407,6 +407,20 @@ def test_a_shard_that_is_away_is_named_in_every_answer(nodes: list[ClickHouse], 
     assert (blind.cover.shards, blind.ledger) == (None, whole.ledger)
 
 
+def test_a_shard_that_hangs_is_named_as_one_that_is_away(nodes: list[ClickHouse], made: list[MadeMinute]) -> None:
+    asked = START + 45 * MINUTE
+    asking = reader(nodes[0])
+    whole = at(asking, asked, MAIN)
+    nodes[1].pause()  # accepts connections, has some already, and answers nothing
+    try:
+        answer = at(asking, asked, MAIN)
+        assert answer.cover.missing_shards == (f"2 (127.0.0.1:{nodes[1].tcp_port})",)
+        assert answer.ledger.used_bytes < whole.ledger.used_bytes
+    finally:
+        nodes[1].resume()
+    assert at(asking, asked, MAIN) == whole
+
+
 def test_commands_answer_in_json_with_a_word_on_what_is_missing(
     nodes: list[ClickHouse], made: list[MadeMinute], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

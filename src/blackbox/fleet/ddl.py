@@ -17,6 +17,7 @@ from blackbox.fleet.schema import (
     Table,
     TableColumn,
 )
+from blackbox.settings import FLEET_DATABASE
 
 WRITER_ROLE, READER_ROLE, SCHEDULER_ROLE = "blackbox_writer", "blackbox_reader", "blackbox_scheduler"
 KEY_COLUMNS = frozenset(
@@ -29,7 +30,7 @@ BLOOM = "bloom_filter(0.01) GRANULARITY 1"
 class TableLayout(Struct, frozen=True):
     """How the tables are spread."""
 
-    database: str = "blackbox"
+    database: str = FLEET_DATABASE
     cluster: str | None = None
     """Over the shards of this; None: on one node."""
     replicated: bool = True

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple, TypeVar
 
 from blackbox.errors import FailureError
@@ -12,6 +13,13 @@ from blackbox.fleet.send import Access, EngineConnection, EngineError
 T = TypeVar("T")
 QUERY_SECONDS_MAX = 25
 """Of one query in the engine: below what the connection waits for."""
+SHARD_SETTINGS: Mapping[str, object] = {
+    "handshake_timeout_ms": 2000,
+    "connections_with_failover_max_tries": 1,
+    "receive_timeout": 10,
+}
+"""Until a shard counts as one that does not answer. By the engine's own defaults a node that accepts and says nothing
+holds a query for 25 to 30 s, whatever `max_execution_time` says; one that computes tells of progress every 0.1 s."""
 ACCESS_DENIED = 497
 _DISTRIBUTED = re.compile(r"Distributed\(\s*'?([^',)]+)'?\s*,")
 
@@ -34,28 +42,44 @@ class FleetReader:
         self._access = access
         self._connection = EngineConnection(access)
         self._may_skip = False
-        """The shards are known: one that is away is named instead of failing a question."""
+        """A shard is known to be away, and will be named: it fails no question."""
 
     def ask(self, question: Callable[["FleetReader"], T]) -> tuple[T, FleetShards]:
-        """What the question comes to, and the shards: one that was away before it or after it counts as missing.
-        Raises `EngineError`, `FailureError`."""
+        """What the question comes to, and the shards: one that was away before it or after it counts as missing. The
+        question may be asked twice. Raises `EngineError`, `FailureError`."""
         addresses = self._addresses()
-        self._may_skip = addresses is not None
-        before = self._missing(addresses)
-        answer = question(self)
-        if addresses is None or len(addresses) == 1:
-            return answer, FleetShards(None if addresses is None else 1)
-        missing = sorted(before | self._missing(addresses))
-        return answer, FleetShards(len(addresses), tuple(f"{one} ({addresses[one]})" for one in missing))
+        missing = self._missing(addresses)
+        try:
+            answer = self._answer(question, missing)
+        except EngineError:
+            if missing:
+                raise
+            missing = self._missing(addresses)
+            if not missing:
+                raise
+            answer = self._answer(question, missing)  # one went away meanwhile
+        if missing and addresses is not None:
+            missing |= self._missing(addresses)
+            told = tuple(f"{one} ({addresses[one]})" for one in sorted(missing))
+            return answer, FleetShards(len(addresses), told)
+        return answer, FleetShards(None if addresses is None else len(addresses))
 
     def rows(self, query: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, Any]]:
         """The rows of a SELECT, of every shard that answers. Raises `EngineError`."""
-        settings = {"skip_unavailable_shards": int(self._may_skip), "max_execution_time": QUERY_SECONDS_MAX}
-        return self._connection.rows(query, parameters, settings)
+        settings: dict[str, object] = {
+            "skip_unavailable_shards": int(self._may_skip),
+            "max_execution_time": QUERY_SECONDS_MAX,
+        }
+        return self._connection.rows(query, parameters, {**settings, **SHARD_SETTINGS})
 
     def close(self) -> None:
         """Lets go of the connection."""
         self._connection.close()
+
+    def _answer(self, question: Callable[["FleetReader"], T], missing: AbstractSet[int]) -> T:
+        """While all shards are there none may be skipped: one that is away for a moment is no smaller sum."""
+        self._may_skip = bool(missing)
+        return question(self)
 
     def _addresses(self) -> dict[int, str] | None:
         """Number of a shard -> where it is; None where the database does not tell. Raises `FailureError` where there
@@ -96,5 +120,5 @@ class FleetReader:
             return set()
         # without merging, every shard that is there gives a row, one without machines too
         query = f"SELECT shardNum() AS shard, count() FROM {MACHINE.name}"  # noqa: S608 - no input
-        settings = {"distributed_group_by_no_merge": 1, "skip_unavailable_shards": 1}
+        settings = {"distributed_group_by_no_merge": 1, "skip_unavailable_shards": 1, **SHARD_SETTINGS}
         return set(addresses) - {row["shard"] for row in self._connection.rows(query, None, settings)}

@@ -20,7 +20,6 @@ VERSION = 1
 """Of the tables. It grows with every column and table that is added."""
 COMMENT = "Blackbox fleet, version"
 """The comment of every table begins so, the version follows."""
-DATABASE = "blackbox"
 LOCAL_SUFFIX = "_local"
 DEDUPLICATION_WINDOW = 10_000
 """Inserts whose tokens a shard remembers: of 1,000 machines that send four tables every five minutes, 12 minutes.

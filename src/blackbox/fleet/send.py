@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from blackbox.errors import FailureError, UsageError
 from blackbox.private_file import private_lines
-from blackbox.settings import is_loopback
+from blackbox.settings import FLEET_DATABASE, is_loopback
 
 ErrorKind = Literal["passing", "setup", "batch", "unknown"]
 """`passing`: the same bytes may be taken later. `setup`: nothing will be until a person has changed tables, password,
@@ -65,7 +65,7 @@ class Access(Struct, frozen=True):
     token: str | None = None
     ca: Path | None = None
     """Certificates to trust instead of the system's."""
-    database: str = "blackbox"
+    database: str = FLEET_DATABASE
 
 
 class EngineAnswer(Struct, frozen=True):
@@ -101,7 +101,7 @@ def access(
     password_file: Path | None = None,
     token_file: Path | None = None,
     ca: Path | None = None,
-    database: str = "blackbox",
+    database: str = FLEET_DATABASE,
 ) -> Access:
     """What the settings come to. Raises `UsageError` and `FailureError`."""
     if password_file is not None and token_file is not None:
@@ -207,7 +207,7 @@ class EngineConnection:
         try:
             return ssl.create_default_context(cafile=self._access.ca)
         except (OSError, ssl.SSLError) as error:
-            raise EngineError("setup", f"cannot use the certificates in {self._access.ca}: {error}") from None
+            raise EngineError("setup", f"cannot use the certificates in {self._access.ca}: {_words(error)}") from None
 
     def _headers(self) -> dict[str, str]:
         access = self._access
@@ -219,8 +219,7 @@ class EngineConnection:
     def _unreachable(self, error: Exception) -> EngineError:
         if isinstance(error, ssl.SSLCertVerificationError):
             return EngineError("setup", f"{self._access.url}: its certificate is not trusted: {error.verify_message}")
-        text = str(error) or type(error).__name__
-        return EngineError("passing", f"{self._access.url} does not answer: {text}")
+        return EngineError("passing", f"{self._access.url} does not answer: {_words(error)}")
 
     def _refused(self, status: int, number: str | None, answer: bytes) -> EngineError:
         code = int(number) if number is not None and number.isdecimal() else None
@@ -247,6 +246,19 @@ _KINDS: tuple[tuple[ErrorKind, frozenset[int]], ...] = (
     ("setup", SETUP_CODES),
     ("batch", BATCH_CODES),
 )
+
+
+def _words(error: Exception) -> str:
+    """What the system or its libraries say, without their numbers and names."""
+    if isinstance(error, http.client.RemoteDisconnected):
+        return "it closed the connection"
+    if isinstance(error, http.client.HTTPException):
+        return "what is there speaks no HTTP"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed: {(error.reason or 'no reason given').lower().replace('_', ' ')}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
 
 
 def _read_rows(summary: str | None) -> int:

@@ -34,7 +34,7 @@ def run(arguments: Namespace) -> int:
 
     from blackbox.fleet.ddl import TableLayout, role_statements, statements
 
-    layout = TableLayout(arguments.database, arguments.cluster, not arguments.not_replicated)
+    layout = TableLayout(fleet_arguments.database(arguments), arguments.cluster, not arguments.not_replicated)
     if arguments.sql:
         for statement in (*statements(layout), *role_statements(layout)):
             print(f"{statement};")

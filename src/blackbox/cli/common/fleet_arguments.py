@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from blackbox.fleet.send import Access
 
 VARIABLE = "BLACKBOX_FLEET"
-DATABASE = "blackbox"
 
 
 def add_engine_flags(parser: ArgumentParser, *, many: bool = False) -> None:
@@ -31,9 +30,7 @@ def add_engine_flags(parser: ArgumentParser, *, many: bool = False) -> None:
     parser.add_argument("--password-file", metavar="FILE", help="file with the user's password")
     parser.add_argument("--token-file", metavar="FILE", help="file with a token, instead of user and password")
     parser.add_argument("--ca", metavar="FILE", help="certificates to trust, in PEM (default: those of the system)")
-    parser.add_argument(
-        "--database", metavar="NAME", default=DATABASE, help=f"where the tables are (default: {DATABASE})"
-    )
+    parser.add_argument("--database", metavar="NAME", help="where the tables are (default: blackbox)")
 
 
 def accesses(arguments: Namespace) -> "list[Access]":
@@ -51,7 +48,14 @@ def accesses(arguments: Namespace) -> "list[Access]":
             ("ca", arguments.ca),
         )
     }
-    return [access(url, user=arguments.user, database=arguments.database, **files) for url in urls]
+    return [access(url, user=arguments.user, database=database(arguments), **files) for url in urls]
+
+
+def database(arguments: Namespace) -> str:
+    """Where the tables are."""
+    from blackbox.settings import FLEET_DATABASE
+
+    return arguments.database or FLEET_DATABASE
 
 
 def add_question_flags(parser: ArgumentParser, limit: int, of: str) -> None:
