@@ -7,7 +7,7 @@ function type(more: Partial<TypeChange>): TypeChange {
 }
 
 function process(more: Partial<ProcessChange>): ProcessChange {
-  return { change: "grown", gpu: 0, gpu_uuid: "GPU-a", pid: 1, name: "python", before_bytes: 0, after_bytes: 0, delta_bytes: 0, types: [], stacks: [], unknown: {}, ...more };
+  return { change: "grown", gpu: 0, gpu_uuid: "GPU-a", pid: 1, name: "python", before_bytes: 0, after_bytes: 0, delta_bytes: 0, types: [], purposes: [], stacks: [], unknown: {}, ...more };
 }
 
 function comparison(...processes: ProcessChange[]): Comparison {
@@ -32,6 +32,23 @@ test("a change is told by its stack, and by its purpose alone where no stack was
   expect(rows.map((row) => [row.process.pid, row.word, row.frames.length, row.note])).toEqual([
     [1, "NEW", 1, null],
     [2, "GONE", 0, "not told then"],
-    [1, "GREW", 0, "held by its allocator, in use or free"],
+    [1, "GREW", 0, "no stack was told"],
+  ]);
+});
+
+test("what is in use, cached and free are told apart where the allocator tells", () => {
+  const purpose = (name: string, delta: number) => ({ purpose: name, before_bytes: 10, after_bytes: 10 + delta, delta_bytes: delta });
+  const told = process({ types: [type({ type: "other", delta_bytes: 12 })], purposes: [purpose("cached", 9), purpose("kv_cached", 4), purpose("kv_used", -4), purpose("other", 3)], unknown: { stacks: "no history" } });
+  expect(purposeChanges(comparison(told)).map((row) => [row.purpose.key, row.delta])).toEqual([
+    ["cached", 9],
+    ["kv_used", -4],
+    ["kv_cached", 4],
+    ["other", 3],
+  ]);
+  expect(stackChanges(comparison(told)).map((row) => [row.purpose.key, row.note])).toEqual([
+    ["cached", "its allocator holds it without using it"],
+    ["kv_cached", "pages kept for a prefix that may come again"],
+    ["kv_used", "no history"],
+    ["other", "no history"],
   ]);
 });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { about, bytes, change, changeGib, clock, clockTenths, duration, foreignDay, GIB, MIB, ratePerMinute, setToday, shortDuration, ticks } from "../src/data/format";
+import { about, bytes, change, changeGib, clock, clockTenths, duration, foreignDay, GIB, MIB, ratePerMinute, setToday, shortDuration, span, ticks } from "../src/data/format";
 
 test.each([
   [0, "0 B"],
@@ -60,4 +60,8 @@ test("axes have round numbers within the limit", () => {
     expect(found.at(-1)).toBeLessThanOrEqual(limit);
     expect(found.length).toBeLessThanOrEqual(6);
   }
+});
+
+test("a range that is told alike at both ends is told once", () => {
+  expect([span(45, 55), span(14.6, 15.2), span(141, 150)]).toEqual(["45 s to 55 s", "15 s", "2 min 21 s to 2 min 30 s"]);
 });

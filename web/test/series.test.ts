@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { timeOf } from "../src/data/answers";
-import { courseOf, KEPT_SECONDS, Tracks, valueAt } from "../src/data/series";
+import { courseOf, KEPT_SECONDS, Tracks, valueAt, windowFrom } from "../src/data/series";
 import { GIB, snapshot } from "./snapshots";
 
 function at(seconds: number) {
@@ -46,4 +46,21 @@ test("a course is flat, swings, or moves", () => {
   expect(course(times.map((time) => 30 + 20 * Math.sin(time / 3)))).toBe("swings");
   expect(course(times.map((time) => time))).toBe("moves");
   expect(courseOf({ times: [], values: [] }, 100)).toBeNull();
+});
+
+test("nothing has a course in its first seconds", () => {
+  expect(courseOf({ times: [0, 1, 2, 3], values: [50, 50, 50, 50] }, 100)).toBeNull();
+});
+
+test("a window begins where what is known begins, and never before", () => {
+  const every = (from: number, to: number) => {
+    const times = Array.from({ length: to - from + 1 }, (_, index) => from + index);
+    return { times, values: times.map(() => 1) };
+  };
+  expect(windowFrom([every(700, 1000)], 1000, 120)).toBe(880);
+  expect(windowFrom([every(970, 1000), every(980, 1000)], 1000, 120)).toBe(970);
+  const withGap = { times: [...every(800, 830).times, ...every(950, 1000).times], values: [] };
+  expect(windowFrom([withGap], 1000, 120)).toBe(950); // what was before the silence is not of two minutes ago
+  expect(windowFrom([every(970, 1000)], 500, 120)).toBeNull(); // a time that is long past
+  expect(windowFrom([{ times: [], values: [] }], 1000, 120)).toBeNull();
 });

@@ -15,7 +15,7 @@ const ledgers = leaves(ledgersOf(made)).flatMap((ledger) => ledger.processes);
 
 function comparison(more: Partial<Comparison["processes"][number]>): Comparison {
   const side = { timestamp: "", used_bytes: 0 };
-  const changed = { change: "grown", gpu: 2, gpu_uuid: "MIG-a", pid: 2, name: "python", before_bytes: 0, after_bytes: 0, delta_bytes: 0, types: [], stacks: [], unknown: {}, ...more } as const;
+  const changed = { change: "grown", gpu: 2, gpu_uuid: "MIG-a", pid: 2, name: "python", before_bytes: 0, after_bytes: 0, delta_bytes: 0, types: [], purposes: [], stacks: [], unknown: {}, ...more } as const;
   return { a: side, b: side, delta_bytes: 0, processes: [changed], unchanged: 0 };
 }
 

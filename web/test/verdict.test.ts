@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Forecast, Outlook } from "../src/data/answers";
 import { leaves, ledgersOf } from "../src/data/ledger";
-import { fillingOf, isAlarm, movedIn, verdictOf } from "../src/data/verdict";
+import { fillingOf, isAlarm, movedSince, verdictOf } from "../src/data/verdict";
 import { GIB, snapshot } from "./snapshots";
 
 function outlook(more: Partial<Outlook>): Outlook {
@@ -73,7 +73,7 @@ test("hours away is no alarm", () => {
 
 test("what a process took is told from when it was first seen, or from its start", () => {
   const track = { times: [900, 1000], values: [5 * GIB, 8 * GIB] };
-  const [first, second] = movedIn(ledgers, (process) => (process.pid === 1 ? track : { times: [], values: [] }), 1010, 60);
+  const [first, second] = movedSince(ledgers, (process) => (process.pid === 1 ? track : { times: [], values: [] }), 950);
   expect(first!.process.pid).toBe(1);
   expect(first!.bytes).toBe(5 * GIB);
   expect([second!.bytes, second!.isNew]).toEqual([20 * GIB, true]);

@@ -59,6 +59,12 @@ def _joined(whole: int, large: int, large_unit: str, small: int, small_unit: str
     return f"{count} {large_unit} {rest} {small_unit}" if rest else f"{count} {large_unit}"
 
 
+def between(least: float, most: float) -> str:
+    """`45 s to 55 s`; `50 s` where both are told alike."""
+    first, last = span(least), span(most)
+    return first if first == last else f"{first} to {last}"
+
+
 def brief(seconds: float) -> str:
     """`45s`, `2m49s`, `3h05m`, `2d`: for narrow columns."""
     whole = max(0, round(seconds))

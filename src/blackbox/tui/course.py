@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from blackbox.model.snapshot import Process
 from blackbox.terminal import figures
+from blackbox.tui.answers import ChartTable
 from blackbox.tui.scene import Scene
 
 FLAT_SHARE = 0.01
@@ -49,14 +50,32 @@ def _turns(values: Sequence[float], least: float) -> int:
     return found
 
 
-def moved(scene: Scene) -> list[Moved]:
-    """Of every process, by how much, the largest change first; nothing where the time was not seen."""
-    table = scene.answers.chart.value
+def _place(table: ChartTable, time: float) -> int:
+    return int((time - table.chart.start) / table.chart.step_seconds)
+
+
+def moved_from(scene: Scene) -> float | None:
+    """When the last two minutes begin: later where less is recorded; None where nothing is, and in the past."""
+    table, then = scene.answers.chart.value, scene.now - MOVED_SECONDS
     if table is None or not scene.is_live:
+        return None
+    first = max(0, _place(table, then))
+    rows = [
+        table.series[key].mean[first:] for leaf in scene.leaves if (key := (leaf.gpu.uuid, None, None)) in table.series
+    ]
+    seen = [next((step for step, one in enumerate(row) if one is not None), None) for row in rows]
+    skipped = min((step for step in seen if step is not None), default=None)
+    if skipped is None:
+        return None
+    return then if skipped == 0 else table.chart.start + (first + skipped) * table.chart.step_seconds
+
+
+def moved(scene: Scene) -> list[Moved]:
+    """Of every process since `moved_from`, by how much, the largest change first; nothing where that is not known."""
+    table, then = scene.answers.chart.value, moved_from(scene)
+    if table is None or then is None:
         return []
-    chart = table.chart
-    then = scene.now - MOVED_SECONDS
-    place = int((then - chart.start) / chart.step_seconds)
+    place = _place(table, then)
     found: list[Moved] = []
     for leaf in scene.leaves:
         for ledger in leaf.processes:

@@ -13,6 +13,8 @@ from blackbox.tui.view import PAGES, TITLES
 
 STRIP_LABEL_CELLS = 15
 STRIP_END_CELLS = 14
+STRIP_UNTOLD_SECONDS = 3.0
+"""A recording that begins so near to the strip's own begin is as good as whole."""
 TIME_TARGET = "time"
 """Of cells that stand for times: which, the column tells."""
 ABBREVIATED_BELOW = 81
@@ -112,13 +114,24 @@ def strip(scene: Scene) -> list[TextLine]:
     sparks = spark(values, leaf.gpu.total_bytes)
     cursor = None if scene.is_live else int((scene.cursor - start) / (end - start) * width)
     shown = time_cells(scene, sparks, cursor)
-    ending = text(
-        fit(f" {figures.brief(scene.view.span_seconds)} {'to now' if end >= scene.now else ''}", STRIP_END_CELLS),
-        scene.palette.soft,
-    )
+    ending = text(fit(f" {_strip_reach(scene, start, end)}", STRIP_END_CELLS), scene.palette.soft)
     if not any(value is not None for value in values):
         shown = line(fit(_why_no_strip(scene), width), scene.palette.soft)
     return [(text(" " * STRIP_LABEL_CELLS), *_marks(scene, start, end, width)), (label, *shown, ending)]
+
+
+def recorded_from(scene: Scene) -> float | None:
+    """When the recording begins, as far as the strip's answer tells."""
+    table = scene.answers.chart.value
+    return table.chart.recorded_from if table is not None else None
+
+
+def _strip_reach(scene: Scene, start: float, end: float) -> str:
+    """`5m00s to now`, `from 11:53:41` where the recording begins then, `5m00s`."""
+    begin = recorded_from(scene)
+    if begin is not None and start + STRIP_UNTOLD_SECONDS < begin < end:
+        return f"from {scene.clock(begin)}"
+    return f"{figures.brief(scene.view.span_seconds)} {'to now' if end >= scene.now else ''}"
 
 
 def time_cells(scene: Scene, signs: str, cursor: int | None) -> TextLine:

@@ -6,7 +6,7 @@ from blackbox.client import AsyncClient, ClientError
 from blackbox.model.query import Comparison, NumberedEvent
 from blackbox.model.snapshot import Snapshot
 from blackbox.tui.answers import Answers, ChartTable, Lived
-from blackbox.tui.frame import strip_range, strip_width
+from blackbox.tui.frame import recorded_from, strip_range, strip_width
 from blackbox.tui.incident_rows import shown_incidents
 from blackbox.tui.scene import Scene, seconds_of
 
@@ -17,6 +17,8 @@ STACKS_EVERY_SECONDS = 3.0
 COMPARE_EVERY_SECONDS = 5.0
 BEFORE_SECONDS = 60.0
 """What a moment is compared with lies so long before it."""
+FIRST_SECONDS = 1.0
+"""So long after its beginning a recording has a moment of every process."""
 POINTS_MAX = 600
 
 
@@ -83,10 +85,15 @@ def _ask_for_past(
 
 
 def compared_times(scene: Scene) -> tuple[float, float | None]:
-    """A and B; without A the time two minutes before, without B the time looked at, or now."""
+    """A and B; without A the time two minutes before, or when the recording begins; without B the time looked at, or
+    now."""
     second = scene.view.b if scene.view.b is not None else scene.view.time
-    first = scene.view.a if scene.view.a is not None else (second or scene.now) - 2 * BEFORE_SECONDS
-    return first, second
+    if scene.view.a is not None:
+        return scene.view.a, second
+    end = second or scene.now
+    begin = recorded_from(scene)
+    first = end - 2 * BEFORE_SECONDS
+    return (first if begin is None else max(first, min(begin + FIRST_SECONDS, end))), second
 
 
 def compare_key(scene: Scene) -> tuple[object, ...]:

@@ -31,6 +31,8 @@ def test_a_glyph_is_one_cell_and_no_other_purpose_has_it() -> None:
         (figures.per_minute(GIB / 60), "+1.0 GiB/min"),
         (figures.percent(58.4), "58 %"),
         (figures.span(45.4), "45 s"),
+        (figures.between(45, 55), "45 s to 55 s"),
+        (figures.between(14.6, 15.2), "15 s"),
         (figures.span(169), "2 min 49 s"),
         (figures.span(3 * 3600 + 300), "3 h 5 min"),
         (figures.span(7200), "2 h"),

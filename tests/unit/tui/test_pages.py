@@ -6,15 +6,16 @@ from msgspec.structs import replace
 from blackbox.analysis.compare import compare
 from blackbox.merge import merge
 from blackbox.model.event import EventKind
-from blackbox.model.query import NumberedEvent
+from blackbox.model.query import Chart, ChartSeries, NumberedEvent
 from blackbox.model.snapshot import Snapshot
 from blackbox.terminal.layout import plain, text_width
 from blackbox.tui import frame
 from blackbox.tui.actions import STEP_OF_KEY
-from blackbox.tui.answers import Answers, Lived
+from blackbox.tui.answers import Answers, ChartTable, Lived
+from blackbox.tui.course import moved, moved_from
 from blackbox.tui.feed import Connection, ServerState
 from blackbox.tui.pages import PAGE_LINES
-from blackbox.tui.requests import compare_key
+from blackbox.tui.requests import compare_key, compared_times
 from blackbox.tui.scene import PageLines, Scene
 from blackbox.tui.view import GROUPINGS, PAGES, Page, View
 from tests.moments import GIB, TRAINER, machine, moment, process
@@ -152,6 +153,51 @@ def test_a_comparison_tells_what_grew() -> None:
     after = merge(moment(replace(before, processes=rows)))
     made.answers.comparison.key, made.answers.comparison.value = compare_key(made), compare(snapshot(), after)
     assert "2.0 GiB" in told(made) or "+2.0" in told(made)
+
+
+def recorded_for(page: Page, seconds: int, width: int = 120) -> Scene:
+    """A recording that began so long ago, as the strip's answer tells it."""
+    made = scene(page, width)
+    steps = 300
+    begin = START - seconds
+
+    def series(uuid: str, pid: int | None, start_time: float | None, used: float) -> ChartSeries:
+        values = [used if START - steps + step >= begin else None for step in range(steps + 1)]
+        return ChartSeries(
+            gpu=0, pid=pid, metric="used_bytes", gpu_uuid=uuid, name=None, start_time=start_time, engine=None,
+            low=values, mean=values, high=values,
+        )  # fmt: skip
+
+    leaves = made.leaves
+    rows = [series(leaf.gpu.uuid, None, None, leaf.gpu.used_bytes) for leaf in leaves]
+    held = [ledger.process for leaf in leaves for ledger in leaf.processes]
+    rows += [series(one.gpu_uuid, one.pid, one.start_time, one.used_bytes / 2) for one in held]
+    chart = Chart(
+        from_=START - steps, to=START, start=START - steps, step_seconds=1.0, steps=steps + 1, series=tuple(rows),
+        series_omitted=0, marks=(), marks_omitted=False, recorded_from=begin, recorded_to=START,
+    )  # fmt: skip
+    made.answers.chart.value = ChartTable(chart)
+    return made
+
+
+def test_the_last_two_minutes_begin_where_the_recording_begins() -> None:
+    young, old = recorded_for("overview", 30), recorded_for("overview", 290)
+    assert (moved_from(young), moved_from(old)) == (START - 30, START - 120)
+    assert "Change in 30 s" in told(young)
+    assert "Change in 2 min" in told(old)
+    assert not any(one.is_new for one in moved(young))  # they hold what they held when the recording began
+    assert all(one.bytes > 0 for one in moved(young))
+    strips = ["\n".join(plain(line) for line in frame.strip(made)) for made in (young, recorded_for("overview", 400))]
+    assert f"from {young.clock(START - 30)}" in strips[0]
+    assert "to now" in strips[1]
+
+
+def test_a_comparison_begins_where_the_recording_begins() -> None:
+    young = recorded_for("compare", 30)
+    assert compared_times(young) == (START - 29, None)
+    assert compared_times(recorded_for("compare", 290)) == (START - 120, None)
+    young.view.a = START - 500  # what was chosen stays, and the answer says why not
+    assert compared_times(young)[0] == START - 500
 
 
 def test_the_frame_names_the_page_and_its_state() -> None:

@@ -275,6 +275,14 @@ export interface TypeChange {
   after_blocks: number;
 }
 
+/** What a process holds for one purpose: what is in use, evictable and free are told apart. */
+export interface PurposeChange {
+  purpose: string;
+  before_bytes: number;
+  after_bytes: number;
+  delta_bytes: number;
+}
+
 export interface StackChange {
   frames: readonly string[];
   type: BlockType;
@@ -294,6 +302,8 @@ export interface ProcessChange {
   after_bytes: number;
   delta_bytes: number;
   types: readonly TypeChange[];
+  /** Empty where its allocator did not tell its blocks at both times. */
+  purposes: readonly PurposeChange[];
   stacks: readonly StackChange[];
   unknown: Unknown;
 }

@@ -160,6 +160,12 @@ export function stacked(bands: readonly Band[]): Values[] {
   return edges;
 }
 
+/** Index of the newest step in which anything was recorded; null where nothing was. */
+export function newestOf(used: Values): number | null {
+  const index = used.findLastIndex((value) => value !== null);
+  return index === -1 ? null : index;
+}
+
 /** Index of the newest time that is not after `time`; null before the first. */
 export function indexAt(times: readonly number[], time: number): number | null {
   const index = times.findLastIndex((one) => one <= time);

@@ -1,7 +1,7 @@
 /** Rows of a comparison: by process, by purpose, by stack. Pure. */
 
 import type { Comparison, ProcessChange } from "./answers";
-import { type Purpose, purposeOfType, RANK } from "./purpose";
+import { type Purpose, PURPOSE_OF, purposeOfType, RANK } from "./purpose";
 
 export interface PurposeChange {
   purpose: Purpose;
@@ -23,13 +23,28 @@ export interface StackChangeRow {
   note: string | null;
 }
 
-/** By purpose over all processes, the largest change first. What an allocator holds without use may be among "other". */
+interface Changed {
+  purpose: Purpose;
+  before_bytes: number;
+  after_bytes: number;
+  delta_bytes: number;
+}
+
+/** What a process holds more or less of, by purpose: what is in use and what is free in its cache told apart where its allocator tells. */
+function purposesOf(process: ProcessChange): Changed[] {
+  const known = process.purposes.flatMap((one) => {
+    const purpose = PURPOSE_OF.get(one.purpose);
+    return purpose === undefined ? [] : [{ ...one, purpose }];
+  });
+  return known.length > 0 ? known : process.types.map((type) => ({ ...type, purpose: purposeOfType(type.type, type.subtype, false) }));
+}
+
+/** By purpose over all processes, the largest change first. */
 export function purposeChanges(comparison: Comparison): PurposeChange[] {
   const sums = new Map<string, PurposeChange>();
-  for (const type of comparison.processes.flatMap((process) => process.types)) {
-    const purpose = purposeOfType(type.type, type.subtype);
-    const sum = sums.get(purpose.key) ?? { purpose, before: 0, after: 0, delta: 0 };
-    sums.set(purpose.key, { purpose, before: sum.before + type.before_bytes, after: sum.after + type.after_bytes, delta: sum.delta + type.delta_bytes });
+  for (const one of comparison.processes.flatMap(purposesOf)) {
+    const sum = sums.get(one.purpose.key) ?? { purpose: one.purpose, before: 0, after: 0, delta: 0 };
+    sums.set(one.purpose.key, { purpose: one.purpose, before: sum.before + one.before_bytes, after: sum.after + one.after_bytes, delta: sum.delta + one.delta_bytes });
   }
   return [...sums.values()].toSorted((a, b) => Math.abs(b.delta) - Math.abs(a.delta) || RANK.get(a.purpose.key)! - RANK.get(b.purpose.key)!);
 }
@@ -40,20 +55,23 @@ export function stackChanges(comparison: Comparison): StackChangeRow[] {
 }
 
 function rowsOf(process: ProcessChange): StackChangeRow[] {
-  const stacks = process.stacks.map((stack) => row(process, stack, stack.frames, null));
+  const stacks = process.stacks.map((stack) => row(process, { ...stack, purpose: purposeOfType(stack.type, stack.subtype) }, stack.frames, null));
   const covered = new Set(stacks.map((one) => one.purpose.key));
-  const reason = process.unknown["stacks"];
-  const rest = process.types
-    .map((type) => row(process, type, [], reason ?? (type.type === "other" && type.subtype === null ? "held by its allocator, in use or free" : "no stack was told")))
-    .filter((one) => !covered.has(one.purpose.key));
+  const rest = purposesOf(process)
+    .filter((one) => !covered.has(one.purpose.key))
+    .map((one) => row(process, one, [], NOTES.get(one.purpose.key) ?? process.unknown["stacks"] ?? "no stack was told"));
   return [...stacks, ...rest];
 }
 
-type Changed = { type: ProcessChange["types"][number]["type"]; subtype: string | null; before_bytes: number; after_bytes: number; delta_bytes: number };
+/** What has no stack by its nature. */
+const NOTES: ReadonlyMap<string, string> = new Map([
+  ["cached", "its allocator holds it without using it"],
+  ["kv_cached", "pages kept for a prefix that may come again"],
+  ["outside", "the driver's own for this process: context, libraries"],
+]);
 
 function row(process: ProcessChange, changed: Changed, frames: readonly string[], note: string | null): StackChangeRow {
-  const { before_bytes: before, after_bytes: after, delta_bytes: delta } = changed;
+  const { purpose, before_bytes: before, after_bytes: after, delta_bytes: delta } = changed;
   const word = before === 0 ? "NEW" : after === 0 ? "GONE" : delta > 0 ? "GREW" : "SHRANK";
-  const purpose = purposeOfType(changed.type, changed.subtype);
-  return { key: `${process.pid}/${process.gpu_uuid}/${purpose.key}/${frames.join("\n")}`, process, purpose, frames, before, after, delta, word, note: frames.length > 0 ? null : note };
+  return { key: `${process.pid}/${process.gpu_uuid}/${purpose.key}/${frames.join("\n")}`, process, purpose, frames, before, after, delta, word, note };
 }

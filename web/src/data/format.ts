@@ -55,6 +55,12 @@ function joined(large: number, largeUnit: string, small: number, smallUnit: stri
   return small === 0 ? `${large} ${largeUnit}` : `${large} ${largeUnit} ${small} ${smallUnit}`;
 }
 
+/** "45 s to 55 s"; "50 s" where both are told alike. */
+export function span(least: number, most: number): string {
+  const [first, last] = [duration(least), duration(most)];
+  return first === last ? first : `${first} to ${last}`;
+}
+
 /** A duration below a second in ms, as sources take. */
 export function shortDuration(seconds: number): string {
   if (seconds < 1) return `${seconds < 0.01 ? (seconds * 1000).toFixed(1) : Math.round(seconds * 1000)} ms`;

@@ -76,6 +76,19 @@ export function valueAt(track: Track, time: number): number | null {
   return low === 0 ? null : track.values[low - 1]!;
 }
 
+/** When a window of so many seconds begins: that long ago, or where what is known begins; null where nothing is. */
+export function windowFrom(tracks: readonly Track[], now: number, seconds: number): number | null {
+  const wanted = now - seconds;
+  let first: number | null = null;
+  for (const { times } of tracks) {
+    const after = times.findIndex((time) => time > wanted && time <= now);
+    const before = after === -1 ? times.at(-1) : times[after - 1];
+    if (before !== undefined && before <= wanted && wanted - before <= GAP_SECONDS) return wanted;
+    if (after !== -1) first = Math.min(first ?? Infinity, times[after]!);
+  }
+  return first;
+}
+
 export interface Course {
   kind: "flat" | "swings" | "moves";
   low: number;
@@ -84,10 +97,12 @@ export interface Course {
 
 /** Share of a GPU's memory within which it is called flat. */
 const FLAT_SHARE = 0.01;
+/** Seen for less than that, nothing has a course yet. */
+const COURSE_SECONDS_MIN = 10;
 
 /** How a track went, for where no trend is told: flat, swinging between two values, or on its way. */
 export function courseOf(track: Track, total: number): Course | null {
-  if (track.values.length < 2) return null;
+  if (track.values.length < 2 || track.times.at(-1)! - track.times[0]! < COURSE_SECONDS_MIN) return null;
   const low = Math.min(...track.values);
   const high = Math.max(...track.values);
   if (high - low <= total * FLAT_SHARE) return { kind: "flat", low, high };

@@ -4,7 +4,6 @@ import { computed, effect, signal } from "@preact/signals";
 import type { BlackboxEvent, Chart } from "./answers";
 import { askChart } from "./api";
 import { METRICS } from "./bands";
-import { whileVisible } from "./poll";
 import { events, noRecording, now, recordedSince, route } from "./store";
 
 export const RANGES = [
@@ -17,23 +16,23 @@ export const ALL = "all";
 const POINTS = 300;
 /** Of a recording that is worth a picture: that of a memory snapshot may be over in microseconds. */
 const SHORTEST_SECONDS = 1;
-const WHOLE_EVERY_MS = 60_000;
+const WHOLE_EVERY_SECONDS = 60;
+/** A recording that is younger does not stretch over the whole width: it would shrink with every second. */
+const NARROWEST_SECONDS = 60;
+/** Share of a range by which it may have grown before it is asked for again. */
+const GROWN_SHARE = 0.02;
 
 /** The range in the address: fixed by a brush, or so long before the time looked at. */
 export const range = computed<{ from: number; to: number; isFixed: boolean }>(() => {
   const { more, time } = route.value;
   const [from, to] = [Number(more["from"]), Number(more["to"])];
   if (more["from"] !== undefined && more["to"] !== undefined && Number.isFinite(from) && to > from) return { from, to, isFixed: true };
-  const seconds = secondsOf(more["range"]);
-  if (time === null) return { from: now.value - seconds, to: now.value, isFixed: false };
-  const end = Math.min(now.value, time + seconds / 2);
-  return { from: end - seconds, to: end, isFixed: false };
+  const begin = recordedSince.value ?? now.value - RANGES[0].value;
+  if (more["range"] === ALL) return { from: Math.min(begin, now.value - NARROWEST_SECONDS), to: now.value, isFixed: false };
+  const seconds = Number(more["range"]) > 0 ? Number(more["range"]) : RANGES[0].value;
+  const end = time === null ? now.value : Math.min(now.value, time + seconds / 2);
+  return { from: Math.max(end - seconds, Math.min(begin, end - NARROWEST_SECONDS)), to: end, isFixed: false };
 });
-
-function secondsOf(text: string | undefined): number {
-  if (text === ALL) return Math.max(RANGES[0].value, now.value - (recordedSince.value ?? now.value));
-  return Number(text) > 0 ? Number(text) : RANGES[0].value;
-}
 
 export const recorded = signal<Chart | null>(null);
 export const whole = signal<Chart | null>(null);
@@ -72,32 +71,35 @@ export function followTimeline(): () => void {
     }
     isBusy.value = false;
   };
-  const loadWhole = async () => {
-    const to = now.peek();
+  let isWholeBusy = false;
+  let [wholeFrom, wholeTo] = [-Infinity, -Infinity];
+  const loadWhole = async (from: number, to: number) => {
+    isWholeBusy = true;
     try {
-      const from = recordedSince.peek();
-      if (from !== null && from < to - SHORTEST_SECONDS) whole.value = await askChart({ from, to }, ["used_bytes"], POINTS);
+      whole.value = await askChart({ from, to }, ["used_bytes"], POINTS);
     } catch {
       whole.value = null;
     }
+    isWholeBusy = false;
   };
   const stop = effect(() => {
     if (noRecording.value !== null || recordedSince.value === null) return;
     const { from, to, isFixed } = range.value;
-    const moved = isFixed ? from !== last.from || to !== last.to : Math.abs(to - last.to) >= everySeconds(to - from) || Math.abs(to - from - (last.to - last.from)) > 1;
+    const moved = isFixed ? from !== last.from || to !== last.to : Math.abs(to - last.to) >= everySeconds(to - from) || Math.abs(to - from - (last.to - last.from)) > Math.max(1, (to - from) * GROWN_SHARE);
     if (isBusy.value || !moved) return;
     last = { from, to };
     void load(from, to);
   });
   const stopWhole = effect(() => {
-    if (recordedSince.value !== null) void loadWhole();
+    const [from, to] = [recordedSince.value, now.value];
+    if (from === null || isWholeBusy || from > to - SHORTEST_SECONDS) return;
+    const wait = Math.min(WHOLE_EVERY_SECONDS, Math.max(everySeconds(0), (to - from) * GROWN_SHARE));
+    if (from !== wholeFrom || Math.abs(to - wholeTo) >= wait) void loadWhole((wholeFrom = from), (wholeTo = to));
   });
-  const stopAsking = whileVisible(loadWhole, WHOLE_EVERY_MS);
   return () => {
     isWanted = false;
     stop();
     stopWhole();
-    stopAsking();
     pointed.value = null;
   };
 }

@@ -71,18 +71,18 @@ export function fillingOf(forecast: Forecast | null, gpuUuid: string, pid: numbe
 export interface Moved {
   process: Process;
   bytes: number;
-  /** It began within the window, so all it holds is new. */
+  /** It began since then, so all it holds is new. */
   isNew: boolean;
 }
 
-/** What each process took or gave back within a window; null where the window was not seen. */
-export function movedIn(ledgers: readonly GpuLedger[], trackOf: (process: Process) => Track, now: number, seconds: number): Moved[] {
+/** What each process took or gave back since a time. */
+export function movedSince(ledgers: readonly GpuLedger[], trackOf: (process: Process) => Track, from: number): Moved[] {
   return ledgers
     .flatMap((ledger) => ledger.processes)
     .map(({ process }) => {
       const track = trackOf(process);
-      const before = valueAt(track, now - seconds);
-      const isNew = before === null && (process.start_time ?? 0) > now - seconds;
+      const before = valueAt(track, from);
+      const isNew = before === null && (process.start_time ?? 0) > from;
       return { process, bytes: process.used_bytes - (before ?? (isNew ? 0 : (track.values[0] ?? process.used_bytes))), isNew };
     })
     .toSorted((a, b) => a.bytes - b.bytes);

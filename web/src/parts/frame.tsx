@@ -219,20 +219,29 @@ export function Login() {
   );
 }
 
+/** In place of a view that has nothing to show: why. */
+export function Nothing({ children }: { children: ComponentChildren }) {
+  return (
+    <main id="content" tabIndex={-1}>
+      <div class="empty">{children}</div>
+    </main>
+  );
+}
+
 /** Nothing to show yet, and why. */
 export function Waiting() {
   const state = connection.value.state;
   if (pastError.value !== null) {
     return (
-      <div class="empty">
+      <Nothing>
         <h1>Nothing was recorded then</h1>
         <p>{pastError.value}</p>
         <button type="button" onClick={goLive}>
           Back to live
         </button>
-      </div>
+      </Nothing>
     );
   }
-  return <div class="empty">{state === "lost" ? "The server does not answer yet." : route.value.time === null ? "Waiting for the first sample." : "Asking the recording."}</div>;
+  return <Nothing>{state === "lost" ? "The server does not answer yet." : route.value.time === null ? "Waiting for the first sample." : "Asking the recording."}</Nothing>;
 }
 

@@ -4,7 +4,7 @@ import { useRef } from "preact/hooks";
 import { clock, clockTenths, percent } from "../data/format";
 import { gpuShort } from "../data/ledger";
 import { markOf } from "../data/marks";
-import { courseOf, GAP_SECONDS, valueAt } from "../data/series";
+import { courseOf, GAP_SECONDS, valueAt, windowFrom } from "../data/series";
 import { cursor, events, forecast, gpuLeaves, live, lookAt, now, route, STRIP_SECONDS, tracks, tracksSeeded, tracksVersion } from "../data/store";
 import { token } from "../data/theme";
 import { pointed } from "../data/timeline";
@@ -13,6 +13,8 @@ import { Canvas, positionOf } from "../draw/canvas";
 
 const LANES_MAX = 5;
 const TOP = 9;
+/** A beginning so near to that of the strip is none that would be told. */
+const SECONDS_UNTOLD_MAX = 3;
 
 export function Strip() {
   const isHeld = useRef(false);
@@ -23,6 +25,9 @@ export function Strip() {
   const end = Math.max(now.value, 1);
   const filling = new Set(forecast.value?.gpus.filter((outlook) => outlook.full_in_seconds !== null).map((outlook) => outlook.gpu_uuid));
   const begin = past !== null && past < end - STRIP_SECONDS ? past - STRIP_SECONDS / 2 : end - STRIP_SECONDS;
+
+  const first = windowFrom(lanes.map(({ gpu }) => tracks.get(gpu.uuid)), end, STRIP_SECONDS);
+  const known = first !== null && begin === end - STRIP_SECONDS && first > begin + SECONDS_UNTOLD_MAX ? first : null; // where what is known begins, if in sight
 
   const timeAt = (event: PointerEvent) => {
     const width = (event.currentTarget as HTMLElement).clientWidth;
@@ -77,6 +82,7 @@ export function Strip() {
               if (right > 0 && left < width) context.fillRect(left, top + laneHeight - 2 - size, right - left, size);
             });
           });
+          if (known !== null) drawBegin(context, x(known), height);
           drawMarks(context, x, width, height);
           if (pointed.value !== null) drawPointed(context, x(pointed.value), height);
           for (const [name, time] of [["A", a], ["B", b]] as const) if (time !== null) drawLetter(context, name, x(time), height);
@@ -84,7 +90,7 @@ export function Strip() {
         }}
       />
       <aside>
-        {past !== null && past < end - STRIP_SECONDS ? "5 min around then" : "last 5 min"} · 0–100 % each
+        {past !== null && past < end - STRIP_SECONDS ? "5 min around then" : known === null ? "last 5 min" : `since ${clock(known)}`} · 0–100 %{known === null && " each"}
         <br />
         drag = look back <kbd>←</kbd> <kbd>→</kbd>
       </aside>
@@ -115,6 +121,17 @@ function drawMarks(context: CanvasRenderingContext2D, x: (time: number) => numbe
     context.fillText(mark.shape, at, 8);
     if (mark.tone === "alarm") context.fillRect(at - 0.75, TOP, 1.5, height - TOP);
   }
+}
+
+/** Before it nothing is known. */
+function drawBegin(context: CanvasRenderingContext2D, at: number, height: number): void {
+  context.strokeStyle = token("soft");
+  context.setLineDash([2, 2]);
+  context.beginPath();
+  context.moveTo(at - 0.5, TOP);
+  context.lineTo(at - 0.5, height);
+  context.stroke();
+  context.setLineDash([]);
 }
 
 /** Where the pointer is on a chart below. */

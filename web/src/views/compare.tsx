@@ -5,7 +5,7 @@ import { useEffect } from "preact/hooks";
 import type { Comparison } from "../data/answers";
 import { askComparison } from "../data/api";
 import { purposeChanges, type StackChangeRow, stackChanges } from "../data/comparison";
-import { bytes, change, clockTenths, duration, gib, plural, zone } from "../data/format";
+import { bytes, change, clock, clockTenths, duration, gib, plural, zone } from "../data/format";
 import { gpuShort, processLabel } from "../data/ledger";
 import { whileVisible } from "../data/poll";
 import { go, gpuLeaves, linkTo, live, noRecording, now, recordedSince, route, whyNotRecorded } from "../data/store";
@@ -14,6 +14,7 @@ import { Footer } from "../parts/frame";
 import { Overlay } from "../parts/overlay";
 
 const BEFORE_SECONDS = 120;
+const BACK_SECONDS = [60, 120, 300, 900];
 const AGAIN_MS = 5000;
 const ROWS_SHOWN = 100;
 /** Smaller changes are rounding beside the largest. */
@@ -57,8 +58,8 @@ export function Compare() {
         {error !== null && (
           <p class="empty">
             These times cannot be compared: {error}.{" "}
-            <button type="button" onClick={() => go({ a: Math.round(now.value - BEFORE_SECONDS), b: null })}>
-              Two minutes ago with now
+            <button type="button" onClick={() => go({ a: null, b: null, time: null })}>
+              The last two minutes
             </button>
           </p>
         )}
@@ -104,11 +105,19 @@ function Times({ a, b, comparison }: { a: number; b: number | null; comparison: 
           onChoose={(gpu) => go({ gpu })}
         />
         <span>A</span>
-        {[60, 120, 300, 900].map((seconds) => (
-          <button type="button" key={seconds} onClick={() => go({ a: Math.round(end - seconds) })}>
-            {duration(seconds)} before B
+        {BACK_SECONDS.map((seconds) => {
+          const why = whyNotRecorded(end - seconds);
+          return (
+            <button type="button" key={seconds} disabled={why !== null} title={why ?? undefined} onClick={() => go({ a: Math.round(end - seconds) })}>
+              {duration(seconds)} before B
+            </button>
+          );
+        })}
+        {recordedSince.value !== null && recordedSince.value < end - 1 && (
+          <button type="button" onClick={() => go({ a: Math.ceil(recordedSince.value! + 1) })}>
+            {clock(recordedSince.value)}, when the recording begins
           </button>
-        ))}
+        )}
         {b !== null && (
           <button type="button" onClick={() => go({ b: null })}>
             B is now
@@ -210,7 +219,7 @@ function ByPurpose({ comparison }: { comparison: Comparison }) {
           {rows.map((row) => (
             <tr key={row.purpose.key}>
               <td>
-                <Swatch purpose={row.purpose} /> {row.purpose.key === "other" ? "other, free in cache" : row.purpose.name}
+                <Swatch purpose={row.purpose} /> {row.purpose.name}
               </td>
               <td style={{ width: "35%" }}>
                 <Both delta={row.delta} most={most} />

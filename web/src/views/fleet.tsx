@@ -10,7 +10,7 @@ import { processLabel } from "../data/ledger";
 import { PURPOSE_OF } from "../data/purpose";
 import { go, goLive, goMore, lookAt, now, route } from "../data/store";
 import { Absent, Chips, Scroll, fillClass, fillStyle } from "../parts/basics";
-import { Footer } from "../parts/frame";
+import { Footer, Nothing } from "../parts/frame";
 
 const HOUR = 3600;
 const BACK = [
@@ -25,15 +25,15 @@ const NOT_TOLD = "its machine did not tell whose it is";
 
 export function Fleet() {
   useEffect(followFleet, []);
-  if (hasFleet.value === null) return <p class="empty">Asking whether this server knows of other machines.</p>;
+  if (hasFleet.value === null) return <Nothing>Asking whether this server knows of other machines.</Nothing>;
   if (!hasFleet.value) {
     return (
-      <div class="empty">
+      <Nothing>
         <h1>This server asks no fleet</h1>
         <p>
           It knows of its own machine alone: start it with <code>--fleet-read URL</code> to ask about all machines that ship to a ClickHouse of yours.
         </p>
-      </div>
+      </Nothing>
     );
   }
   const answers = fleet.value;

@@ -1,12 +1,14 @@
 /** What went wrong, why, and what was there before? */
 
 import { signal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { BlackboxEvent, DumpInfo } from "../data/answers";
 import { askDumps, reportAddress } from "../data/api";
 import { bytes, change, clock, clockTenths, duration, plural, zone } from "../data/format";
 import { gpuShort } from "../data/ledger";
 import { type Folded, foldedMarks, type Kind, kindOf, KINDS, type Mark, markOf, namesOf } from "../data/marks";
+import { whileVisible } from "../data/poll";
+import { shared } from "../data/shared";
 import { events, go, goMore, incidents, gpuLeaves, linkTo, noRecording, now, recordedSince, route, writeAddress } from "../data/store";
 import { Absent, Chips, reasonOf, Tag } from "../parts/basics";
 import { Causes, hasReport, Remedies, ReportLink, useReport } from "../parts/verdict_of_event";
@@ -99,13 +101,20 @@ function List({ folded, chosen }: { folded: readonly Folded[]; chosen: Mark | nu
 
 const dumps = signal<readonly DumpInfo[]>([]);
 
+/** A dump is written some seconds after what it is of, and may make way for a newer one at any time. */
+const DUMPS_EVERY_MS = 10_000;
+
+function loadDumps(): void {
+  askDumps()
+    .then((answer) => (dumps.value = shared(dumps.peek(), answer.dumps)))
+    .catch(() => undefined); // the list stays as it is
+}
+
 /** Files with the minutes before something went wrong, and their reports. */
 function Dumps() {
-  useEffect(() => {
-    askDumps()
-      .then((answer) => (dumps.value = answer.dumps))
-      .catch(() => undefined); // the list stays away
-  }, [events.value.length]);
+  const newest = events.value.at(-1)?.id; // their number stays where old ones make way
+  useEffect(loadDumps, [newest]);
+  useEffect(() => whileVisible(loadDumps, DUMPS_EVERY_MS), []);
   if (dumps.value.length === 0) return null;
   return (
     <section class="card" style={{ marginTop: "12px" }}>
@@ -166,9 +175,7 @@ function Detail({ mark, row }: { mark: Mark; row: Folded | null }) {
         </a>
         <span class="end">
           {hasReport(event.kind) && <ReportLink event={event.id} />}
-          <button type="button" onClick={() => (writeAddress(), void navigator.clipboard.writeText(location.href))}>
-            Copy link
-          </button>
+          <CopyLink />
         </span>
       </div>
       <div class="two even">
@@ -191,6 +198,25 @@ function Detail({ mark, row }: { mark: Mark; row: Folded | null }) {
       <Facts event={event} />
       {row !== null && row.count > 1 && <Repeats row={row} chosen={event} />}
     </article>
+  );
+}
+
+const COPIED_MS = 2000;
+
+/** Browsers let pages copy where they came by TLS or from this machine alone: elsewhere the address bar has the same. */
+function CopyLink() {
+  const [isCopied, setCopied] = useState(false);
+  if (!window.isSecureContext) return null;
+  const copy = async () => {
+    writeAddress();
+    await navigator.clipboard.writeText(location.href);
+    setCopied(true);
+    setTimeout(() => setCopied(false), COPIED_MS);
+  };
+  return (
+    <button type="button" aria-live="polite" onClick={() => void copy()}>
+      {isCopied ? "Copied" : "Copy link"}
+    </button>
   );
 }
 

@@ -2,13 +2,13 @@
 
 import { computed } from "@preact/signals";
 import type { BlackboxEvent, GrowthOrigin, Outlook } from "../data/answers";
-import { about, bytes, change, clock, duration, gib, plural, ratePerMinute } from "../data/format";
+import { about, bytes, change, clock, duration, gib, plural, ratePerMinute, span } from "../data/format";
 import { gpuModel, type GpuLedger, processKey, processLabel, type ProcessLedger } from "../data/ledger";
 import { foldedMarks, kindOf, namesOf } from "../data/marks";
 import { PURPOSE_OF } from "../data/purpose";
-import { courseOf } from "../data/series";
+import { courseOf, windowFrom } from "../data/series";
 import { cursor, engines, events, forecast, gpuLeaves, go, incidents, ledgers, linkTo, noRecording, now, route, shown, tracks, tracksVersion } from "../data/store";
-import { fillingOf, isAlarm, movedIn, sinceOf, type Verdict, verdictOf } from "../data/verdict";
+import { fillingOf, isAlarm, movedSince, sinceOf, type Verdict, verdictOf } from "../data/verdict";
 import { Absent, Legend, reasonOf, Swatch, Tag } from "../parts/basics";
 import { Footer, Waiting } from "../parts/frame";
 import { LedgerBar } from "../parts/ledger_bar";
@@ -18,6 +18,11 @@ const MOVED_SECONDS = 120;
 const INCIDENTS_SHOWN = 4;
 
 const isNow = computed(() => route.value.time === null);
+/** When what the page tells of the last two minutes begins: later than that where less is known. */
+const movedFrom = computed(() => {
+  void tracksVersion.value;
+  return windowFrom(gpuLeaves.value.map(({ gpu }) => tracks.get(gpu.uuid)), cursor.value, MOVED_SECONDS);
+});
 const verdict = computed(() => (isNow.value ? verdictOf(forecast.value, gpuLeaves.value, events.value) : null));
 
 export function Overview() {
@@ -82,11 +87,11 @@ function Alarm({ verdict: { ledger, outlook, process, since, origin, others, ear
       <h1>
         ⚠ {ledger.label} is full in <span class="alarm">{about(outlook.full_in_seconds)}</span>{" "}
         <span class="range">
-          ({range && `${duration(outlook.full_in_seconds_min!)} to ${duration(outlook.full_in_seconds_max!)}, `}at {ratePerMinute(outlook.evidence?.rate_bytes_per_second ?? 0)})
+          ({range && `${span(outlook.full_in_seconds_min!, outlook.full_in_seconds_max!)}, `}at {ratePerMinute(outlook.evidence?.rate_bytes_per_second ?? 0)})
         </span>
       </h1>
       <div class="actions">
-        <a class="button main" href={linkTo({ view: "compare", a: since ?? now.value - MOVED_SECONDS, b: null, gpu: ledger.gpu.uuid })}>
+        <a class="button main" href={linkTo({ view: "compare", a: since ?? movedFrom.value, b: null, gpu: ledger.gpu.uuid })}>
           What grew <kbd>C</kbd>
         </a>
         <a class="button" href={linkTo({ view: "map", gpu: ledger.gpu.uuid, pid: process?.pid ?? null })}>
@@ -323,12 +328,14 @@ function Course({ ledger: { gpu, label }, hot, seconds }: { ledger: GpuLedger; h
 
 function Moves() {
   void tracksVersion.value;
-  const rows = movedIn(gpuLeaves.value, (process) => tracks.get(processKey(process)), now.value, MOVED_SECONDS);
+  const from = movedFrom.value;
+  if (from === null) return <MovesUnknown />;
+  const rows = movedSince(gpuLeaves.value, (process) => tracks.get(processKey(process)), from);
   const most = Math.max(1, ...rows.map((row) => Math.abs(row.bytes)));
   return (
     <section class="card">
       <h2>
-        Change in 2 min <small class="soft">by process, since {clock(now.value - MOVED_SECONDS)}</small>
+        Change in {duration(cursor.value - from)} <small class="soft">by process, since {clock(from)}</small>
       </h2>
       {rows.map(({ process, bytes: moved, isNew }) => (
         <div class="delta" key={processKey(process)}>
@@ -347,6 +354,16 @@ function Moves() {
         </div>
       ))}
       {rows.length === 0 && <p class="soft">No process holds memory.</p>}
+    </section>
+  );
+}
+
+/** Of a time that is long past the page has no readings at hand, the recording has. */
+function MovesUnknown() {
+  return (
+    <section class="card">
+      <h2>Change</h2>
+      <p class="soft">{isNow.value || noRecording.value !== null ? "Nothing has been read for long enough." : <a href={linkTo({ view: "compare", a: cursor.value - MOVED_SECONDS, b: cursor.value })}>Compare with 2 min before</a>}</p>
     </section>
   );
 }
@@ -395,7 +412,7 @@ function Advice() {
 export const overviewKeys: Readonly<Record<string, () => void>> = {
   c: () => {
     const found = verdict.peek();
-    const since = found?.since ?? now.peek() - MOVED_SECONDS;
+    const since = found?.since ?? movedFrom.peek();
     go({ view: "compare", a: since, b: route.peek().time, gpu: found?.ledger.gpu.uuid ?? null, more: {} });
   },
 };

@@ -1,7 +1,7 @@
 /** When did it begin? */
 
 import { useEffect, useMemo } from "preact/hooks";
-import { bandsByProcess, bandsByPurpose, type BandStack, indexAt, NO_BANDS } from "../data/bands";
+import { bandsByProcess, bandsByPurpose, type BandStack, indexAt, newestOf, NO_BANDS } from "../data/bands";
 import { bytes, changeGib, clock, clockTenths, duration, gib, zone } from "../data/format";
 import { gpuShort, type GpuLedger } from "../data/ledger";
 import { markOf, namesOf } from "../data/marks";
@@ -13,7 +13,7 @@ import { fillingOf } from "../data/verdict";
 import { BandChart, describeChart } from "../parts/band_chart";
 import { Chips, Swatch, Tag } from "../parts/basics";
 import { Brush } from "../parts/brush";
-import { Footer, Waiting } from "../parts/frame";
+import { Footer, Nothing, Waiting } from "../parts/frame";
 
 const LARGE_PX = 340;
 const SMALL_PX = 66;
@@ -34,7 +34,7 @@ export function Timeline() {
   const isByStack = bandsOf() === "stack";
   useEffect(() => (isByStack ? followStacks(stackRange) : undefined), [isByStack]);
   const all = gpuLeaves.value;
-  if (noRecording.value !== null) return <p class="empty">There is nothing to draw: {noRecording.value}.</p>;
+  if (noRecording.value !== null) return <Nothing>There is nothing to draw: {noRecording.value}.</Nothing>;
   if (all.length === 0) return <Waiting />;
   const chosen = chosenOf(all);
   const { from, to, isFixed } = range.value;
@@ -68,7 +68,8 @@ export function Timeline() {
       </main>
       <Footer>
         {recorded.value !== null && `every ${duration(recorded.value.step_seconds)}; `}
-        {clock(from)} to {clock(to)} {zone(to)}
+        {recordedSince.value !== null && from <= recordedSince.value ? `recorded since ${clock(recordedSince.value)}, nothing before; shown to ` : `${clock(from)} to `}
+        {clock(to)} {zone(to)}
       </Footer>
     </>
   );
@@ -166,10 +167,9 @@ function predictionOf(ledger: GpuLedger, from: number, to: number) {
 }
 
 function Side({ chosen }: { chosen: GpuLedger }) {
-  const time = pointed.value ?? route.value.time ?? now.value;
   return (
     <aside class="side">
-      <Readings chosen={chosen} time={time} />
+      <Readings chosen={chosen} time={pointed.value ?? route.value.time} />
       <section class="card">
         <h2>
           {route.value.time === null ? "Now" : "At the cursor"} <small class="soft">{clockTenths(route.value.time ?? now.value)}</small>
@@ -205,17 +205,18 @@ function Side({ chosen }: { chosen: GpuLedger }) {
   );
 }
 
-function Readings({ chosen, time }: { chosen: GpuLedger; time: number }) {
+/** What stood at a time; without one, at the newest that is recorded. */
+function Readings({ chosen, time }: { chosen: GpuLedger; time: number | null }) {
   const bands = bandsOf();
   const chart = useMemo(() => chartOf(chosen, true), [recorded.value, stackBandsOf(chosen.gpu.uuid), bands, chosen.gpu.uuid]);
-  const index = indexAt(chart.times, time);
+  const index = time === null ? newestOf(chart.used) : indexAt(chart.times, time);
   const used = index === null ? null : (chart.used[index] ?? null);
   return (
     <section class="card">
       <table>
         <thead>
           <tr>
-            <th>GiB at {index === null ? clock(time) : clock(chart.times[index]!)}</th>
+            <th>GiB at {clock(index === null ? (time ?? now.value) : chart.times[index]!)}</th>
             <th class="num">held</th>
             <th class="num">Δ start</th>
             <th class="num">peak</th>

@@ -7,7 +7,7 @@ from blackbox.model.forecast import Forecast, Outlook
 from blackbox.model.text import size
 from blackbox.model.times import local_text
 from blackbox.terminal.bar import meter
-from blackbox.terminal.figures import about, clock, per_minute, span
+from blackbox.terminal.figures import about, between, clock, per_minute
 from blackbox.terminal.layout import EMPTY, Fragment, TextLine, fit, width_of, wrapped
 from blackbox.terminal.ledger import process_label
 from blackbox.terminal.looks import palette
@@ -82,8 +82,8 @@ def _ahead(one: Outlook, now: float, screen: Screen) -> Fragment:
     words, rise = palette(screen.depth), one.evidence
     if one.full_in_seconds is not None:
         low, high = one.full_in_seconds_min, one.full_in_seconds_max
-        between = "" if low is None or high is None else f" ({span(low)} to {span(high)})"
-        return Fragment(f"full in {about(one.full_in_seconds)}{between}", words.alarm)
+        range_ = "" if low is None or high is None else f" ({between(low, high)})"
+        return Fragment(f"full in {about(one.full_in_seconds)}{range_}", words.alarm)
     if rise is not None:
         since = f" since {clock(one.since, now)}" if one.since is not None else ""
         return Fragment(f"{per_minute(rise.rate_bytes_per_second)}{since}", words.warn)

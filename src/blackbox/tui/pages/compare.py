@@ -16,6 +16,8 @@ from blackbox.tui.scene import PageLines, Scene, line, place_of, text
 NAME_CELLS, FIGURE_CELLS, METER_CELLS = 26, 12, 12
 WORDS = {"new": "NEW", "gone": "GONE", "grown": "GREW", "shrunk": "SHRANK", "shifted": "SHIFTED"}
 STACKS_SHOWN = 40
+WIDE_CELLS = 96
+"""Narrower ones have no room for a bar beside the figures and the GPU."""
 
 
 def lines(scene: Scene) -> PageLines:
@@ -41,7 +43,7 @@ def _title(scene: Scene, found: Comparison) -> list[TextLine]:
     first, second = rfc3339_seconds(found.a.timestamp), rfc3339_seconds(found.b.timestamp)
     view = scene.view
     which = (
-        ("" if view.a is not None else " (2 min before; A marks one)"),
+        ("" if view.a is not None else f" ({figures.span(second - first)} before; A marks one)"),
         ("" if view.b is not None or view.time is not None else " (now; B marks one)"),
     )
     span = figures.span(abs(second - first))
@@ -70,12 +72,13 @@ def _kept(scene: Scene, found: Comparison) -> list[ProcessChange]:
 
 def _change(scene: Scene, before: int, after: int, delta: int, most: int) -> TextLine:
     look = scene.palette
+    meter_cells = METER_CELLS if scene.width >= WIDE_CELLS else 0
     numbers = f"{fit(figures.gib(before), 8, 'right')} → {fit(figures.gib(after), 6, 'right')} GiB"
     tone = look.warn if delta > 0 else look.good if delta < 0 else look.soft
     return (
         text(numbers),
         text(fit(figures.change(delta), FIGURE_CELLS, "right"), look.strong),
-        text(" " + meter(abs(delta) / max(1, most), METER_CELLS), tone),
+        *([text(" " + meter(abs(delta) / max(1, most), meter_cells), tone)] if meter_cells else []),
     )
 
 
@@ -89,13 +92,8 @@ def _processes(scene: Scene, found: Comparison) -> list[TextLine]:
     for one in rows:
         label = f"  {fit(WORDS[one.change], 8)}{fit(process_label(one.name, one.pid), NAME_CELLS)}"
         place = place_of(scene, one.gpu_uuid)
-        shown.append(
-            (
-                text(label),
-                *_change(scene, one.before_bytes, one.after_bytes, one.delta_bytes, most),
-                text(f" {place}", look.soft),
-            )
-        )
+        row = (text(label), *_change(scene, one.before_bytes, one.after_bytes, one.delta_bytes, most))
+        shown.append((*row, text(f" {place}", look.soft)))
     return shown
 
 

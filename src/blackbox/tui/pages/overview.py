@@ -22,7 +22,7 @@ from blackbox.terminal.verdict import (
     verdict,
     who_grew,
 )
-from blackbox.tui.course import course_words, moved
+from blackbox.tui.course import course_words, moved, moved_from
 from blackbox.tui.feed import ServerState
 from blackbox.tui.frame import series_values
 from blackbox.tui.incident_rows import folded, headline_of, word_of
@@ -38,6 +38,8 @@ SPARK_FROM = 76
 SMALL_SHARE = 0.02
 """A process that nobody looks into is named from this share of its GPU on."""
 ROWS_MAX = 6
+ENGINE_NAMES = {"vllm": "vLLM"}
+"""Of those who write themselves otherwise than their kind in an answer."""
 
 
 def lines(scene: Scene) -> PageLines:
@@ -256,7 +258,7 @@ def _notes(scene: Scene, ledger: GpuLedger, width: int) -> list[TextLine]:
 
 
 def engine_words(engine: Engine) -> str:
-    """`vllm Qwen2.5-32B-Instruct: KV pages 558 of 640 in use, 80 cached · 13 running`."""
+    """`vLLM Qwen2.5-32B-Instruct: KV pages 558 of 640 in use, 80 cached · 13 running`."""
     used = (
         f"{engine.kv_pages_used} of {engine.kv_pages_total if engine.kv_pages_total is not None else figures.ABSENT}"
         if engine.kv_pages_used is not None
@@ -265,7 +267,8 @@ def engine_words(engine: Engine) -> str:
     cached = f", {engine.kv_pages_cached} cached" if engine.kv_pages_cached is not None else ""
     running = f" · {engine.requests_running} running" if engine.requests_running is not None else ""
     waits = f", {engine.requests_waiting} waiting" if engine.requests_waiting else ""
-    return f"{engine.kind} {(engine.model or '').split('/')[-1]}: KV pages {used} in use{cached}{running}{waits}"
+    kind = ENGINE_NAMES.get(engine.kind, engine.kind)
+    return f"{kind} {(engine.model or '').split('/')[-1]}: KV pages {used} in use{cached}{running}{waits}"
 
 
 def _gauges(ledger: GpuLedger) -> str:
@@ -281,10 +284,11 @@ def _gauges(ledger: GpuLedger) -> str:
 
 
 def _changes(scene: Scene, width: int) -> list[TextLine]:
-    """What each process took or gave back over the strip's last two minutes."""
+    """What each process took or gave back over the last two minutes, as far as they are recorded."""
     look = scene.palette
-    rows = moved(scene)
-    head = spread(line(" Change in 2 min", look.strong), line("GiB ", look.soft), width)
+    rows, since = moved(scene), moved_from(scene)
+    words = " Change" if since is None else f" Change in {figures.span(scene.now - since)}"
+    head = spread(line(words, look.strong), line("GiB ", look.soft), width)
     if not rows:
         why = "told of the present alone" if not scene.is_live else "seen for too short a time"
         words = f"{figures.ABSENT}: {scene.server.no_recording or why}" if scene.leaves else "no process"
