@@ -11,7 +11,7 @@ from blackbox.sources.memory_snapshot.compiled.building import CompilerError, co
 from blackbox.sources.memory_snapshot.compiled.library import Library
 from blackbox.sources.memory_snapshot.compiled.reader import CompiledEntryReader
 from blackbox.sources.memory_snapshot.entry_reader import EntryReaderOf, PlainEntryReader
-from blackbox.sources.memory_snapshot.unpickle import snapshot_data
+from blackbox.sources.memory_snapshot.unpickle import snapshots
 from blackbox.sources.memory_snapshot.walk import walk
 from tests.tools import missing
 
@@ -24,10 +24,12 @@ class Way(NamedTuple):
     reader_of: EntryReaderOf
 
     def walk(self, packed: bytes, with_traces: bool = True) -> dict[str, Any]:
-        return walk(io.BytesIO(packed), with_traces, self.reader_of)
+        (found,) = walk(io.BytesIO(packed), with_traces, self.reader_of)
+        return found.snapshot
 
     def snapshot_data(self, packed: bytes) -> Any:
-        return snapshot_data(io.BytesIO(packed), True, self.reader_of)
+        (found,) = snapshots(io.BytesIO(packed), True, self.reader_of)
+        return found.snapshot
 
 
 def way_called(name: str) -> Way:

@@ -17,10 +17,10 @@ from typing import Any
 
 import msgspec
 
+from blackbox.sources.memory_snapshot.choice import contents_of_file
 from blackbox.sources.memory_snapshot.compiled.building import compile_library
 from blackbox.sources.memory_snapshot.compiled.library import Library
 from blackbox.sources.memory_snapshot.compiled.reader import CompiledEntryReader
-from blackbox.sources.memory_snapshot.contents import contents
 from blackbox.sources.memory_snapshot.entry_reader import EntryReaderOf, PlainEntryReader
 from blackbox.sources.memory_snapshot.entry_shape import BEGIN
 from blackbox.sources.memory_snapshot.walk import walk
@@ -62,7 +62,7 @@ class ExactLibrary(Library):
 def told(data: bytes, reader_of: EntryReaderOf) -> bytes | None:
     """None where it is refused."""
     try:
-        return msgspec.msgpack.encode(contents(walk(io.BytesIO(data), True, reader_of), "traces"))
+        return msgspec.msgpack.encode(contents_of_file(walk(io.BytesIO(data), True, reader_of), "traces"))
     except Exception:  # the child that reads one stands whatever it raises
         return None
 

@@ -1,5 +1,6 @@
 """Evidence out of a PyTorch memory snapshot. Nothing of the recorder is needed for it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from msgspec import structs
@@ -37,7 +38,8 @@ def of_snapshot_file(
     told = replayed.told
     failures = [_failure(told, replayed)] if told.kind == "refusal" else []
     moment = merge(moment_of(path, at_moment(contents, told)))
-    evidence = from_summaries(origin, [], moment, failures, _moment_notes(told, replayed))
+    notes = [*_moment_notes(told, replayed), *_of_others(contents)]
+    evidence = from_summaries(origin, [], moment, failures, notes)
     return structs.replace(evidence, inside=Inside(allocator=told.allocator), replayed=replayed)
 
 
@@ -47,7 +49,8 @@ def _of_the_end(path: Path, contents: Contents, origin: str) -> Evidence:
     if not allocators:
         raise FailureError(f"{path}: it holds no GPU memory")
     shown = max(allocators, key=lambda allocator: allocator.reserved_bytes)
-    evidence = from_summaries(origin, [], merge(moment_of(path, contents)), [], [MALFORMED])
+    notes = [MALFORMED, *_of_others(contents)]
+    evidence = from_summaries(origin, [], merge(moment_of(path, contents)), [], notes)
     return structs.replace(evidence, inside=Inside(allocator=shown))
 
 
@@ -68,6 +71,23 @@ def _of_another(device: DeviceFindings) -> str:
     name = "pinned on the host it" if device.gpu == HOST else f"on GPU {device.gpu} the program"
     refused = f", and {plural(device.refusals_total, 'request was', 'requests were')} refused there"
     return f"{name} held at most {size(device.peak.bytes)}{refused if device.refusals_total else ''}"
+
+
+def _of_others(contents: Contents) -> Iterator[str]:
+    """Of the snapshots beside the one that is told, where a file holds several."""
+    beside = contents.beside
+    if not beside:
+        return
+    yield (
+        f"the file holds {len(beside) + 1} snapshots: this one is {contents.place}, and "
+        "`blackbox compare FILE` has all of them in one table"
+    )
+    peaks = [(device.peak.bytes, one.place) for one in beside for device in one.devices if device.gpu != HOST]
+    refused = sum(device.refusals_total for one in beside for device in one.devices)
+    if peaks:
+        most, place = max(peaks)
+        requests = f"; {plural(refused, 'request was', 'requests were')} refused in the others" if refused else ""
+        yield f"of the others {place} held most, {size(most)} at its peak{requests}"
 
 
 def _failure(told: Told, replayed: Replayed) -> Event:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from blackbox.sources.memory_snapshot.contents import contents
-from blackbox.sources.memory_snapshot.unpickle import plain_data, snapshot_data
+from blackbox.sources.memory_snapshot.choice import contents_of_file
+from blackbox.sources.memory_snapshot.unpickle import plain_data, snapshots
 from tests.mutations import NOT_A_TREE
 
 ALLOWED = (Exception,)
@@ -24,13 +24,14 @@ def seeds() -> Sequence[bytes]:
     found = [path.read_bytes() for path in sorted(RECORDED.glob("*.pickle"))]
     trees = [plain_data(io.BytesIO(one)) for one in found]
     wrapped = (wrap(one) for one in found for wrap in (gzip.compress, bz2.compress, _zipped))
-    return [*found, *map(msgspec.msgpack.encode, trees), *map(msgspec.json.encode, trees), *wrapped]
+    nested = (pickle.dumps({"rank": 0, "snapshot": one, "of others": [one]}) for one in (*trees, *found))
+    return [*found, *nested, *map(msgspec.msgpack.encode, trees), *map(msgspec.json.encode, trees), *wrapped]
 
 
 def run(data: bytes) -> None:
     with contextlib.suppress(*NOT_A_TREE):
         data = pickle.dumps(msgspec.msgpack.decode(data, strict=False))
-    contents(snapshot_data(io.BytesIO(data)), "all_stacks")
+    contents_of_file(snapshots(io.BytesIO(data)), "all_stacks")
 
 
 def _zipped(data: bytes) -> bytes:

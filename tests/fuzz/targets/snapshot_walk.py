@@ -5,13 +5,13 @@ import io
 import pickle
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import Any
 
 import msgspec
 
+from blackbox.sources.memory_snapshot.choice import contents_of_file
 from blackbox.sources.memory_snapshot.compiled.building import CompilerError
-from blackbox.sources.memory_snapshot.contents import contents
 from blackbox.sources.memory_snapshot.entry_reader import EntryReaderOf, PlainEntryReader
+from blackbox.sources.memory_snapshot.nested import Nested, snapshots_in
 from blackbox.sources.memory_snapshot.unpickle import plain_data
 from blackbox.sources.memory_snapshot.walk import walk
 from tests.caching_allocator import MIB, CachingAllocator
@@ -27,11 +27,12 @@ def seeds() -> Sequence[bytes]:
         memory.tag = "even" if step % 2 else f"step {step}"
         held = memory.alloc(20 * MIB, frames=list(STACKS[step % 4]))
         memory.free(held, later=step == 3, frames=list(STACKS[2]))
-    return [pickle.dumps(memory.snapshot(version)) for version in ((2, 0), (2, 5), (2, 12), (2, 15))]
+    written = [memory.snapshot(version) for version in ((2, 0), (2, 5), (2, 12), (2, 15))]
+    return [*map(pickle.dumps, written), pickle.dumps({"ranks": written[2:]})]
 
 
 def run(data: bytes) -> None:
-    plain = _told(plain_data, data)
+    plain = _told(_plain, data)
     for reader_of in _readers():
         walked = _told(partial(walk, reader_of=reader_of), data)
         assert walked is None or plain is None or walked == plain
@@ -45,9 +46,13 @@ def _readers() -> Sequence[EntryReaderOf]:
         return (PlainEntryReader,)
 
 
-def _told(read: Callable[[io.BytesIO], Any], data: bytes) -> bytes | None:
+def _plain(data: io.BytesIO) -> Sequence[Nested]:
+    return snapshots_in(plain_data(data), plain_data)
+
+
+def _told(read: Callable[[io.BytesIO], Sequence[Nested]], data: bytes) -> bytes | None:
     """None where it is refused."""
     try:
-        return msgspec.msgpack.encode(contents(read(io.BytesIO(data)), "traces"))
+        return msgspec.msgpack.encode(contents_of_file(read(io.BytesIO(data)), "traces"))
     except Exception:  # the child that reads one stands whatever it raises
         return None

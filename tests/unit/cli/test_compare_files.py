@@ -97,7 +97,8 @@ def test_rules_of_the_users_own(tmp_path: Path, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("words", "code"),
     [
-        (["a.pickle"], 2),
+        (["a.pickle"], 1),
+        (["one.pickle"], 2),
         (["a.pickle", "1h"], 2),
         (["1h", "b.pickle"], 2),
         (["a.pickle", "b.pickle", "--gpu", "0"], 2),
@@ -115,6 +116,7 @@ def test_bad_input_is_one_line(
     (tmp_path / "folder").mkdir()
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "x.pickle").write_bytes(b"broken")
+    write(tmp_path / "one.pickle", 30)
     monkeypatch.chdir(tmp_path)
     assert main(["compare", *words]) == code
     assert len(capsys.readouterr().err.splitlines()) == 1

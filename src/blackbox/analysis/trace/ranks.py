@@ -1,11 +1,14 @@
 """Many snapshots of one job, a file a process: who holds more than the others, and who was refused first."""
 
+import re
 from collections.abc import Iterable, Sequence
 from statistics import mean
 
 from msgspec import Struct
 
 from blackbox.analysis.trace.device_findings import DeviceFindings
+
+_DIGITS = re.compile(r"(\d+)")
 
 
 class RankRow(Struct, frozen=True, kw_only=True):
@@ -60,6 +63,11 @@ class RankTable(Struct, frozen=True, kw_only=True):
     refused_files: int
     by_category: tuple[CategorySpread, ...]
     """The widest spread first."""
+
+
+def in_order(name: str) -> list[tuple[int, str]]:
+    """To sort by: `rank2` before `rank10`."""
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in _DIGITS.split(name)]
 
 
 def rows_of(file: str, devices: Iterable[DeviceFindings]) -> list[RankRow]:

@@ -1,7 +1,8 @@
 """Print what is new, gone, grown or shrunk between two times, by process, by type of block and by stack.
 
 A and B can be memory snapshots of PyTorch instead (.pickle): then it is told between their peaks, by category and by
-stack. A folder of such files, one of each rank of a job, gives one table: who holds how much, who was refused first.
+stack. A folder of such files, one of each rank of a job, or a file that holds them all, gives one table: who holds how
+much, who was refused first.
 
 examples:
   blackbox compare 2h 1h
@@ -68,7 +69,7 @@ def _is_of_files(arguments: Namespace) -> bool:
     a, b = arguments.a, arguments.b
     if snapshot_arguments.is_pickle(a) and snapshot_arguments.is_pickle(b):
         return True
-    if b is None and not query_arguments.is_time(a) and parsers.path(a).is_dir():
+    if b is None and (snapshot_arguments.is_pickle(a) or (not query_arguments.is_time(a) and parsers.path(a).is_dir())):
         return True
     if snapshot_arguments.is_pickle(a) or snapshot_arguments.is_pickle(b):
         raise UsageError("two snapshots are compared, or a folder of them: a snapshot and a time cannot be")

@@ -1,6 +1,5 @@
-"""`blackbox compare` of snapshot files: two of them, or a folder with one of each rank."""
+"""`blackbox compare` of snapshot files: two of them, or a folder, or one file, with a snapshot of each rank."""
 
-import re
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
@@ -22,7 +21,6 @@ STACKS_MAX = 12
 """Printed of each device, the largest differences first; --json has all."""
 CATEGORIES_MAX = 4
 """Of a job, printed: the widest spreads."""
-_DIGITS = re.compile(r"(\d+)")
 
 
 def run(arguments: Namespace) -> int:
@@ -35,7 +33,10 @@ def run(arguments: Namespace) -> int:
             raise UsageError("--html is for two snapshots, not for a folder of them")
         from blackbox.report.comparison import compare_ranks
 
-        table = compare_ranks(_files(parsers.path(arguments.a)), rules)
+        path = parsers.path(arguments.a)
+        table = compare_ranks(_files(path), rules)
+        if not path.is_dir() and all(row.file == path.name for row in table.rows):
+            raise UsageError(f"{path}: one snapshot alone; name a second one to compare it with, or a folder of them")
         _print(arguments, table, rank_lines(table))
         return 1 if table.unread else 0
     from blackbox.report.comparison import compare_files
@@ -62,7 +63,7 @@ def lines(found: "SnapshotComparison") -> Iterator[str]:
 
 def rank_lines(table: "RankTable") -> Iterator[str]:
     """A job, for people."""
-    from blackbox.model.text import rfc3339, signed, size
+    from blackbox.model.text import plural, rfc3339, signed, size
 
     width = max(len(row.file) for row in table.rows)
     yield f"{'':{width}}  GPU        peak    of mean    reserved  refused"
@@ -86,10 +87,10 @@ def rank_lines(table: "RankTable") -> Iterator[str]:
         first = table.first_refused
         yield (
             f"{first.file} was refused first, by the clocks of the machines: {size(first.first_refused_bytes or 0)} at "
-            f"{rfc3339(first.first_refusal_time or 0)}; refused in {table.refused_files} files"
+            f"{rfc3339(first.first_refusal_time or 0)}; refused in {plural(table.refused_files, 'file')}"
         )
     elif table.refused_files:
-        yield f"Refused in {table.refused_files} files, which tell no times"
+        yield f"Refused in {plural(table.refused_files, 'file')}, without a time"
     for spread in table.by_category[:CATEGORIES_MAX]:
         if spread.most_bytes > spread.least_bytes:
             yield (
@@ -136,7 +137,9 @@ def _origin(change: "ShareChange") -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Ranks in the order of their numbers. Raises `FailureError`."""
+    """Ranks in the order of their numbers; a file may hold them all. Raises `FailureError`."""
+    if not folder.is_dir():
+        return [folder]
     try:
         found = [path for path in folder.iterdir() if snapshot_arguments.is_pickle(path.name)]
     except OSError as error:
@@ -145,12 +148,9 @@ def _files(folder: Path) -> list[Path]:
         raise FailureError(f"{folder}: no snapshot in it ({', '.join(SNAPSHOT_SUFFIXES)})")
     if len(found) > FILES_MAX:
         raise FailureError(f"{folder}: {len(found)} snapshots are more than the {FILES_MAX} that are compared")
-    return sorted(found, key=_in_order)
+    from blackbox.analysis.trace.ranks import in_order
 
-
-def _in_order(path: Path) -> list[tuple[int, str]]:
-    """`rank2` before `rank10`."""
-    return [(int(part), "") if part.isdigit() else (0, part) for part in _DIGITS.split(path.name)]
+    return sorted(found, key=lambda path: in_order(path.name))
 
 
 def _print(arguments: Namespace, found: Any, text: Iterator[str]) -> None:

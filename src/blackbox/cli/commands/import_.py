@@ -9,7 +9,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import NamedTuple, Protocol, cast
 
-from blackbox.cli.common import parsers
+from blackbox.cli.common import parsers, snapshot_arguments
 from blackbox.errors import UsageError
 from blackbox.paths import SNAPSHOT_SUFFIXES
 
@@ -68,5 +68,7 @@ def _importer(path: Path) -> ImporterModule:
     for importer in IMPORTERS:
         if path.name.lower().endswith(importer.suffixes):
             return cast(ImporterModule, importlib.import_module(importer.module))
+    if snapshot_arguments.begins_like_a_snapshot(path):  # as the report takes it: whatever the file is called
+        return cast(ImporterModule, importlib.import_module(IMPORTERS[0].module))
     known = ", ".join(suffix for importer in IMPORTERS for suffix in importer.suffixes)
     raise UsageError(f"{path}: the name must end in one of {known}")

@@ -6,7 +6,7 @@ from typing import Any, cast
 from msgspec import Struct, structs
 
 from blackbox.analysis.rules import NO_RULES, CategoryRules
-from blackbox.analysis.trace.device_findings import STACKS_MAX
+from blackbox.analysis.trace.device_findings import STACKS_MAX, DeviceFindings
 from blackbox.analysis.trace.roll_forward import WrongStartError
 from blackbox.model.parts import Allocator, AllocatorBlock, BlockState, Device, DeviceProcess, Memory, OwningStack
 from blackbox.model.sample import Sample
@@ -46,6 +46,14 @@ DEVICE_UNKNOWN = {
 PROCESS_UNKNOWN = {"pid": NOT_TOLD, "name": NOT_TOLD}
 
 
+class Beside(Struct, frozen=True):
+    """Another snapshot in the same file."""
+
+    place: str
+    devices: tuple[DeviceFindings, ...]
+    """Empty where its traces were not asked for, or are malformed."""
+
+
 class Contents(Struct, frozen=True):
     """What is in a snapshot file."""
 
@@ -57,6 +65,10 @@ class Contents(Struct, frozen=True):
     host_bytes: int | None = None
     """Pinned memory of the host that the process held (PyTorch 2.14 with `record_host=True`); None where the file does
     not tell it."""
+    place: str = ""
+    """Of the snapshot in the file: the keys that lead to it; empty where it is the whole file."""
+    beside: tuple[Beside, ...] = ()
+    """The others, where the file holds several."""
 
 
 def contents(snapshot: Any, parts: SnapshotParts, rules: CategoryRules = NO_RULES) -> Contents:
@@ -85,8 +97,9 @@ def at_moment(contents: Contents, told: Told) -> Contents:
     """The same with the device in question as it was at the moment in question; other devices as at the end."""
     sample, uuid = contents.sample, told.allocator.gpu_uuid
     held = device_of(told.device, told.allocator.reserved_bytes)
-    return Contents(
-        structs.replace(
+    return structs.replace(
+        contents,
+        sample=structs.replace(
             sample,
             devices=(*(device for device in sample.devices or () if device.uuid != uuid), held),
             processes=(
@@ -95,9 +108,7 @@ def at_moment(contents: Contents, told: Told) -> Contents:
             ),
             allocators=(*(one for one in sample.allocators or () if one.gpu_uuid != uuid), told.allocator),
         ),
-        contents.timestamp if told.time is None else told.time,
-        contents.replayed,
-        contents.host_bytes,
+        timestamp=contents.timestamp if told.time is None else told.time,
     )
 
 

@@ -20,6 +20,7 @@ from blackbox.model.moment import Moment
 from blackbox.model.parts import Allocator, Device, Memory
 from blackbox.model.sample import Sample
 from blackbox.model.text import size
+from blackbox.sources.memory_snapshot.choice import chosen
 from blackbox.sources.memory_snapshot.contents import NO_DRIVER, NOT_TOLD, device_of, process_of
 from blackbox.sources.memory_snapshot.device_replay import (
     MICROSECONDS,
@@ -29,6 +30,7 @@ from blackbox.sources.memory_snapshot.device_replay import (
 )
 from blackbox.sources.memory_snapshot.growth import growths
 from blackbox.sources.memory_snapshot.moment import status_of
+from blackbox.sources.memory_snapshot.nested import Nested
 from blackbox.sources.memory_snapshot.parts import PID, SOURCE, TAKEN_AT, device_uuid
 from blackbox.sources.memory_snapshot.reading import read_packed
 from blackbox.sources.memory_snapshot.traces import HOST, read_traces
@@ -53,9 +55,10 @@ class PlayedMoment(Struct, frozen=True):
     sample: Sample
 
 
-def packed_playback(snapshot: Mapping[str, Any], rules: CategoryRules = NO_RULES) -> bytes:
+def packed_playback(found: Sequence[Nested], rules: CategoryRules = NO_RULES) -> bytes:
     """All moments of a file, as the child writes them. Raises what `read_traces` does."""
-    packed = (zlib.compress(msgspec.msgpack.encode(moment), 1) for moment in played(snapshot, rules))
+    moments = played(chosen(found, rules).snapshot, rules)
+    packed = (zlib.compress(msgspec.msgpack.encode(moment), 1) for moment in moments)
     return b"".join(_LENGTH.pack(len(part)) + part for part in packed)
 
 

@@ -6,6 +6,7 @@ from typing import Any, NoReturn, cast
 
 from blackbox.sources.memory_snapshot.addresses import lower_addresses
 from blackbox.sources.memory_snapshot.entry_reader import EntryReaderOf, PlainEntryReader
+from blackbox.sources.memory_snapshot.nested import Nested, snapshots_in
 from blackbox.sources.memory_snapshot.walk import walk
 from blackbox.sources.memory_snapshot.wrappers import json_data, unwrapped
 
@@ -27,26 +28,27 @@ def plain_data(pickled: io.BufferedIOBase) -> Any:
     return Unpickler(pickled).load()
 
 
-def snapshot_data(
+def snapshots(
     file: io.BufferedIOBase, with_traces: bool = True, reader_of: EntryReaderOf = PlainEntryReader
-) -> Any:
-    """What is in the file, or in what it wraps, its long traces as `EntryColumns`; as `plain_data` where PyTorch would
-    not write it so.
+) -> list[Nested]:
+    """The snapshots in the file, or in what it wraps, their long traces as `EntryColumns`; as `plain_data` where
+    PyTorch would not write it so. At least one, which is whatever the file holds where that is no snapshot.
 
     Raises what that raises. Without traces, of these the last entries alone are in it.
     """
     read = json_data(unwrapped(file))
     if read is not None:
-        return _lowered(read)
+        return _lowered(snapshots_in(read, plain_data))
     try:
         return _lowered(walk(unwrapped(file), with_traces, reader_of))
     except MemoryError:
         raise
     except Exception:  # a pickle of another protocol, or a broken one: the reason is told by who reads it whole
-        return _lowered(plain_data(unwrapped(file)))
+        return _lowered(snapshots_in(plain_data(unwrapped(file)), plain_data))
 
 
-def _lowered(snapshot: Any) -> Any:
-    if isinstance(snapshot, dict):
-        lower_addresses(cast(dict[str, Any], snapshot))
-    return snapshot  # pyright: ignore[reportUnknownVariableType]
+def _lowered(found: list[Nested]) -> list[Nested]:
+    for _, snapshot in found:
+        if isinstance(snapshot, dict):
+            lower_addresses(cast(dict[str, Any], snapshot))
+    return found

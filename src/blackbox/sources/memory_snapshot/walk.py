@@ -6,12 +6,13 @@ or a function is among it, and no opcode calls anything.
 
 import io
 import struct
-from typing import Any
+from typing import Any, NoReturn, cast
 
 from blackbox.sources.memory_snapshot.entry_columns import EntryColumns
 from blackbox.sources.memory_snapshot.entry_reader import EntryReaderOf, PlainEntryReader
 from blackbox.sources.memory_snapshot.entry_shape import REFERENCES, SHAPES_MAX, EntryShape, learn, references
 from blackbox.sources.memory_snapshot.entry_values import EntryValues, typed
+from blackbox.sources.memory_snapshot.nested import Nested, snapshots_in
 from blackbox.sources.memory_snapshot.pickle_stream import LOOK_AHEAD_BYTES, PickleStream, UnexpectedError
 
 _DOUBLE = struct.Struct(">d")
@@ -20,8 +21,8 @@ _COUNT = struct.Struct("<I")
 
 def walk(
     file: io.BufferedIOBase, with_traces: bool = True, reader_of: EntryReaderOf = PlainEntryReader
-) -> dict[str, Any]:
-    """The snapshot, its traces `EntryColumns` where they are longer than one entry; without them, what these hold is
+) -> list[Nested]:
+    """The snapshots, their traces `EntryColumns` where they are longer than one entry; without them, what these hold is
     the last entry, and some before it.
 
     Raises `UnexpectedError`, or whatever a broken pickle provokes.
@@ -43,9 +44,16 @@ class _Walk:
         self._tables: dict[int, EntryColumns] = {}
         """By the identity of the list that they are the items of."""
 
-    def whole(self) -> dict[str, Any]:
-        """The snapshot in the file."""
-        snapshot: dict[str, Any] = dict(typed(self._run(), dict))
+    def whole(self) -> list[Nested]:
+        """The snapshots in the file. Raises `UnexpectedError`, too, where there is none."""
+        found = [one for one in snapshots_in(self._run(), _not_in_a_pickle) if isinstance(one.snapshot, dict)]
+        used = sum(self._fill(cast(dict[str, Any], one.snapshot)) for one in found)
+        if not found or used < len(self._tables) or any(table.has_negative() for table in self._tables.values()):
+            raise UnexpectedError
+        return found
+
+    def _fill(self, snapshot: dict[str, Any]) -> int:
+        """Puts the columns into their places, and tells how many there were."""
         used = 0
         lists = snapshot.get("device_traces")
         if isinstance(lists, list):
@@ -55,9 +63,7 @@ class _Walk:
         if host is not None:
             snapshot["host_traces"] = host
             used += 1
-        if used < len(self._tables) or any(table.has_negative() for table in self._tables.values()):
-            raise UnexpectedError
-        return snapshot
+        return used
 
     def _run(self) -> Any:
         stream, memo, stack, marks = self._stream, self._values.memo, self._stack, self._marks
@@ -208,6 +214,11 @@ class _Walk:
         target.clear()
         del self._stack[mark:]
         return table
+
+
+def _not_in_a_pickle(_: io.BytesIO) -> NoReturn:
+    """Bytes are none of the opcodes that are understood."""
+    raise UnexpectedError
 
 
 def _is_list(value: Any) -> bool:

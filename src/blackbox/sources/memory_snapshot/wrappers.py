@@ -1,10 +1,12 @@
-"""What people put a snapshot into: gzip, Zstandard, bzip2, xz, a zip (`torch.save` writes one), or JSON instead of a
-pickle. Told by the first bytes, whatever the file is called."""
+"""What people put a snapshot into: gzip, Zstandard, bzip2, xz, a zip (`torch.save` writes one), a tar, the page that
+PyTorch's memory_viz makes of it, or JSON instead of a pickle. Told by the first bytes, whatever the file is called."""
 
+import base64
 import bz2
 import gzip
 import io
 import lzma
+import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,18 +14,24 @@ from typing import IO, Any, cast
 
 import msgspec
 
+from blackbox.paths import SNAPSHOT_SUFFIXES
 from blackbox.sources.memory_snapshot.pickle_stream import PROTO
 
-PICKLES = (".pickle", ".pkl")
-"""Names inside a zip; `torch.save` calls it `data.pkl`."""
 JSON_BEGINS = (b"{", b"[")
-HEAD_BYTES = 8
+PAGE_BEGINS = (b"<", b"\n<")
+PAGE_CHARS_MAX = 1 << 16
+"""Of a page, before the snapshot: PyTorch writes 250."""
+PAGE_KEY = b'"base64": "'
+TAR_MAGIC, TAR_MAGIC_AT = b"ustar", 257
+HEAD_BYTES = TAR_MAGIC_AT + len(TAR_MAGIC)
+LAYERS_MAX = 3
+"""Wrappers around each other: a zip of one file that was packed by itself has two."""
 UNPACKED_FACTOR = 16
 """A file counts for so many times its size where it is packed: stacks that recur pack 20 times smaller and more."""
 
 
 class WrapperError(Exception):
-    """It holds no pickle."""
+    """It holds no pickle, or more than one."""
 
 
 def _zstd(file: io.BufferedIOBase) -> io.BufferedIOBase:
@@ -36,10 +44,36 @@ def _zstd(file: io.BufferedIOBase) -> io.BufferedIOBase:
 
 def _zip(file: io.BufferedIOBase) -> io.BufferedIOBase:
     packed = zipfile.ZipFile(cast(IO[bytes], file))
-    names = [name for name in packed.namelist() if name.lower().endswith(PICKLES)]
-    if len(names) != 1:
-        raise WrapperError(f"a zip with {len(names)} pickles in it" if names else "a zip without a pickle in it")
-    return cast(io.BufferedIOBase, packed.open(names[0]))
+    return cast(io.BufferedIOBase, packed.open(_the_one("zip", packed.namelist())))
+
+
+def _tar(file: io.BufferedIOBase) -> io.BufferedIOBase:
+    if not file.seekable():
+        raise WrapperError("a tar in Zstandard is not read: unpack it first")
+    packed = tarfile.open(fileobj=cast(IO[bytes], file))  # noqa: SIM115 - whoever reads it is done with it
+    found = packed.extractfile(_the_one("tar", [one.name for one in packed if one.isfile()]))
+    return cast(io.BufferedIOBase, found)
+
+
+def _the_one(kind: str, names: list[str]) -> str:
+    """The snapshot among the files of an archive; what macOS adds, and hidden files, are none."""
+    plain = [name for name in names if not name.rpartition("/")[2].startswith(".")]
+    found = [name for name in plain if name.lower().endswith(SNAPSHOT_SUFFIXES)] or plain
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise WrapperError(f"an empty {kind}")
+    raise WrapperError(f"a {kind} with several files in it ({', '.join(found[:3])}): unpack it first")
+
+
+def _page(file: io.BufferedIOBase) -> io.BufferedIOBase:
+    """The snapshot inside the page that `_memory_viz.py trace_plot` and the like write."""
+    before = file.read(PAGE_CHARS_MAX)
+    at = before.find(PAGE_KEY)
+    if at < 0:
+        raise WrapperError("a page, and not one of PyTorch's memory_viz with a snapshot in it")
+    text = before[at + len(PAGE_KEY) :] + file.read()
+    return io.BytesIO(base64.b64decode(text[: text.index(b'"')]))
 
 
 _UNWRAP: Mapping[bytes, Callable[[io.BufferedIOBase], io.BufferedIOBase]] = {
@@ -48,12 +82,13 @@ _UNWRAP: Mapping[bytes, Callable[[io.BufferedIOBase], io.BufferedIOBase]] = {
     b"BZh": lambda file: bz2.BZ2File(cast(IO[bytes], file)),
     b"\xfd7zXZ": lambda file: lzma.LZMAFile(cast(IO[bytes], file)),  # noqa: SIM115 - whoever reads it is done with it
     b"PK\x03\x04": _zip,
+    **dict.fromkeys(PAGE_BEGINS, _page),
 }
 
 
 def is_wrapped(head: bytes) -> bool:
     """Whether a file that begins so is larger than it looks."""
-    return any(head.startswith(magic) for magic in _UNWRAP)
+    return _unwrap_of(head) is not None
 
 
 def may_be_snapshot(head: bytes) -> bool:
@@ -73,10 +108,20 @@ def unwrapped(file: io.BufferedIOBase) -> io.BufferedIOBase:
     file.seek(0)
     head = file.read(HEAD_BYTES)
     file.seek(0)
-    for magic, unwrap in _UNWRAP.items():
-        if head.startswith(magic):
-            return unwrap(file)
+    for _ in range(LAYERS_MAX):
+        unwrap = _unwrap_of(head)
+        if unwrap is None:
+            break
+        file = io.BufferedReader(cast(io.RawIOBase, unwrap(file)))
+        head = file.peek(HEAD_BYTES)
     return file
+
+
+def _unwrap_of(head: bytes) -> Callable[[io.BufferedIOBase], io.BufferedIOBase] | None:
+    """None where nothing is around what begins so."""
+    if head[TAR_MAGIC_AT:HEAD_BYTES] == TAR_MAGIC:
+        return _tar
+    return next((unwrap for magic, unwrap in _UNWRAP.items() if head.startswith(magic)), None)
 
 
 def json_data(file: io.BufferedIOBase) -> Any:

@@ -1,11 +1,13 @@
 """Snapshots as people send them: packed, in a zip, as JSON. Each tells what the bare pickle tells."""
 
+import base64
 import bz2
 import gzip
 import io
 import json
 import lzma
 import pickle
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +37,23 @@ def _zipped(name: str, data: bytes) -> bytes:
     return packed.getvalue()
 
 
+def _in_a_tar(data: bytes) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as file:
+        for name, content in (("run/._rank0.pickle", b"of macOS"), ("run/rank0.pickle", data)):
+            told = tarfile.TarInfo(name)
+            told.size = len(content)
+            file.addfile(told, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def _on_a_page(snapshot: dict[str, Any]) -> bytes:
+    """As `_memory_viz.py trace_plot` writes it, with zeros behind the pickle."""
+    text = base64.b64encode(pickle.dumps(snapshot) + b"\0\0").decode()
+    files = json.dumps([{"name": "snapshot.pickle", "base64": text}])
+    return f"\n<!DOCTYPE html>\n<html>\n<script>\nconst local_files = {files}\n</script>\n".encode()
+
+
 WAYS: dict[str, Callable[[dict[str, Any]], bytes]] = {
     "snapshot.pickle.gz": lambda snapshot: gzip.compress(pickle.dumps(snapshot)),
     "snapshot.pickle.zst": lambda snapshot: zstandard.compress(pickle.dumps(snapshot)),
@@ -44,6 +63,9 @@ WAYS: dict[str, Callable[[dict[str, Any]], bytes]] = {
     "of torch.save.pt": lambda snapshot: _zipped("snapshot/data.pkl", pickle.dumps(snapshot, protocol=2)),
     "snapshot.json": lambda snapshot: json.dumps(snapshot).encode(),
     "of C++.pickle": lambda snapshot: pickle.dumps(snapshot, protocol=2),
+    "in a tar.tar.gz": lambda snapshot: _in_a_tar(pickle.dumps(snapshot)),
+    "packed twice.zip": lambda snapshot: _zipped("snapshot.pickle.gz", gzip.compress(pickle.dumps(snapshot))),
+    "memory_viz.html": _on_a_page,
     "packed all the same.pickle": lambda snapshot: gzip.compress(pickle.dumps(snapshot)),
 }
 
@@ -64,7 +86,9 @@ def test_it_tells_what_the_bare_pickle_tells(way: str, tmp_path: Path) -> None:
     [
         (gzip.compress(pickle.dumps(_snapshot()))[:-40], "ended before the end-of-stream marker"),
         (zstandard.compress(b"nothing of that kind"), "invalid load key"),
-        (_zipped("notes.txt", b""), "a zip without a pickle in it"),
+        (_zipped("notes.txt", b""), "several files in it .*: unpack it first"),
+        (zstandard.compress(gzip.decompress(_in_a_tar(b""))), "a tar in Zstandard is not read"),
+        (b"<!doctype html><p>nothing of that kind", "a page, and not one of PyTorch's memory_viz"),
         (b'{"segments": [', "truncated"),
         (b"[1]", "not a memory snapshot"),
         (gzip.compress(bytes(1 << 26), 1), "invalid load key"),

@@ -1,0 +1,100 @@
+"""Snapshots inside what programs put them in: each tells what the bare one tells; of several the one in question."""
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blackbox.errors import FailureError
+from blackbox.report.comparison import compare_ranks
+from blackbox.report.snapshot_file import of_snapshot_file
+from blackbox.sources.memory_snapshot import read
+from blackbox.sources.memory_snapshot.nested import snapshots_in
+from blackbox.sources.memory_snapshot.playback import moments_of_file
+from blackbox.sources.memory_snapshot.unpickle import plain_data
+from tests.caching_allocator import MIB, CachingAllocator, RefusedError
+
+FRAMES = [{"name": "forward", "filename": "/src/model.py", "line": 3}]
+
+
+def of_rank(held: int, refused: int = 0) -> dict[str, Any]:
+    memory = CachingAllocator(200 * MIB)
+    kept = [memory.alloc(held * MIB, frames=FRAMES), memory.alloc(2 * MIB, frames=FRAMES)]
+    if refused:
+        with pytest.raises(RefusedError):
+            memory.alloc(refused * MIB, frames=FRAMES)
+    memory.free(kept[1], frames=FRAMES)
+    return memory.snapshot((2, 12))
+
+
+PLACES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "with what else is known": (lambda snapshot: {"rank": 0, "config": {"lr": 0.1}, "snapshot": snapshot}, "snapshot"),
+    "a list of one": (lambda snapshot: [snapshot], "0"),
+    "by device": (lambda snapshot: {"cuda:0": snapshot}, "cuda:0"),
+    "in a tuple, deeper": (lambda snapshot: ({"step": 7}, {"memory": {"dump": snapshot}}), "1.memory.dump"),
+    "a pickle in a pickle": (lambda snapshot: {"rank": 3, "data": pickle.dumps(snapshot)}, "data"),
+    "a pickle of bytes": (pickle.dumps, ""),
+}
+
+
+@pytest.mark.parametrize("protocol", [3, 4])
+@pytest.mark.parametrize("way", PLACES)
+def test_it_tells_what_the_bare_one_tells(way: str, protocol: int, tmp_path: Path) -> None:
+    bare, nested = tmp_path / "bare.pickle", tmp_path / "nested.pickle"
+    bare.write_bytes(pickle.dumps(of_rank(50, refused=190)))
+    put, place = PLACES[way]
+    nested.write_bytes(pickle.dumps(put(of_rank(50, refused=190)), protocol))
+    found = read(nested, "traces")
+    assert found.place == place
+    assert found.sample == read(bare, "traces").sample
+    assert found.replayed == read(bare, "traces").replayed
+
+
+def ranks() -> dict[str, Any]:
+    return {"rank10": of_rank(120), "rank2": of_rank(80, refused=150), "rank1": of_rank(60)}
+
+
+@pytest.mark.parametrize("parts", ["end", "figures", "traces"])
+def test_of_several_the_last_refused_is_told_else_the_largest(parts: Any, tmp_path: Path) -> None:
+    path = tmp_path / "all.pickle"
+    path.write_bytes(pickle.dumps(ranks()))
+    found = read(path, parts)
+    assert found.place == ("rank10" if parts == "end" else "rank2")
+    assert len(found.beside) == 2
+    path.write_bytes(pickle.dumps([of_rank(10), of_rank(30), of_rank(20)]))
+    assert read(path, parts).place == "1"
+    assert max(moment.samples[0].allocators[0].allocated_bytes or 0 for moment in moments_of_file(path)) == 32 * MIB
+
+
+def test_a_report_of_several_names_the_one_and_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "all.pickle"
+    path.write_bytes(pickle.dumps(ranks()))
+    notes = " ".join(of_snapshot_file(path).notes)
+    assert "the file holds 3 snapshots: this one is rank2" in notes
+    assert "of the others rank10 held most, 122.0 MiB at its peak" in notes
+
+
+def test_all_of_one_file_are_rows_of_one_table_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "all.pickle"
+    path.write_bytes(pickle.dumps(ranks()))
+    table = compare_ranks([path])
+    assert [row.file for row in table.rows] == ["all.pickle rank1", "all.pickle rank2", "all.pickle rank10"]
+    assert [row.peak_bytes for row in table.rows] == [62 * MIB, 82 * MIB, 122 * MIB]
+    assert table.first_refused is not None
+    assert table.first_refused.file == "all.pickle rank2"
+
+
+def test_a_file_without_any_is_refused_as_before(tmp_path: Path) -> None:
+    path = tmp_path / "none.pickle"
+    path.write_bytes(pickle.dumps({"rank": 1, "snapshot": {"segments": 3}}))
+    with pytest.raises(FailureError, match="it has no list of segments"):
+        read(path)
+
+
+def test_what_refers_to_itself_a_thousand_times_is_looked_at_once() -> None:
+    nest: list[Any] = [{}]
+    for _ in range(6):
+        nest = [nest] * 1000
+    assert [one.place for one in snapshots_in(nest, plain_data)] == [""]
