@@ -1,14 +1,12 @@
 """The agent comes into programs that run already, goes, and comes again; the programs do not notice."""
 
 import os
-import pty
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,94 +14,28 @@ import pytest
 from blackbox.injection import handover, program
 from blackbox.injection.objections import AGE_SECONDS_MIN, Objection
 from tests import python314_environment
-from tests.agent_rig import AgentServer, plain_environment
+from tests.agent_rig import AgentServer
+from tests.attach_rig import (
+    KINDS,
+    SLEEPS,
+    STRIDE,
+    TORCH_PYTHON,
+    TORCH_VARIABLE,
+    TRAINING,
+    UNNOTICED,
+    ask,
+    asleep,
+    blackbox,
+    end,
+    go_round,
+    kill_at_every_step,
+    running,
+)
 from tests.waiting import PATIENCE_SECONDS, until
 
 ATTACHES = int(os.environ.get("BLACKBOX_TEST_ATTACHES", "3"))
 """Of each kind of program; by hand more."""
-EXIT_CODE = 7
 SYSTEM_PYTHON = "/usr/bin/python3"
-KINDS = {
-    "idle": "while not done(): time.sleep(.01)",
-    "busy": """
-import threading
-def spin():
-    while not done(): sum(range(1000))
-threads = [threading.Thread(target=spin) for _ in range(4)]
-[thread.start() for thread in threads]
-while not done(): time.sleep(.01)
-[thread.join() for thread in threads]
-""",
-    "allocating": "while not done(): [bytearray(size) for size in range(1, 20000, 500)]",
-    "forking": """
-while not done():
-    child = os.fork()
-    child or os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
-""",
-    "starting others": """
-import subprocess
-while not done(): subprocess.run(["/bin/true"], check=True)
-""",
-    "asyncio": """
-import asyncio
-async def main():
-    while not done(): await asyncio.gather(*(asyncio.sleep(.001) for _ in range(10)))
-asyncio.run(main())
-""",
-    "importing": """
-import importlib, json
-while not done(): importlib.reload(json)
-""",
-}
-TORCH_VARIABLE = "BLACKBOX_PYTHON314_TORCH"
-"""Names an interpreter of 3.14 that can import PyTorch."""
-TORCH_PYTHON = os.environ.get(TORCH_VARIABLE)
-TRAINING = """
-import torch
-torch.version.cuda = "13.0"  # a build for CPUs has no probe
-def train():
-    torch.manual_seed(7)
-    model = torch.nn.Sequential(torch.nn.Linear(32, 32), torch.nn.ReLU(), torch.nn.Linear(32, 1))
-    optimizer = torch.optim.Adam(model.parameters())
-    for _ in range(5):
-        optimizer.zero_grad()
-        loss = model(torch.ones(8, 32)).square().mean()
-        loss.backward()
-        optimizer.step()
-    return loss.item()
-alone = train()
-open(sys.argv[1] + "-training", "w").close()
-while not done(): assert train() == alone
-"""
-SLEEPS = {
-    "sleep": "time.sleep(3600)",
-    "queue.get": "queue.Queue().get()",
-    "select": "select.select([os.pipe()[0]], [], [])",
-}
-ASLEEP = """
-import queue, select, signal
-class Woken(Exception): pass
-def wake(*_): raise Woken
-signal.signal(signal.SIGUSR1, wake)
-try:
-    {call}
-except Woken:
-    pass
-while not done(): time.sleep(.01)
-"""
-PROGRAM = """
-import os, sys, time
-import blackbox_heap as heap
-heap.alloc(4096)
-done = lambda: os.path.exists(sys.argv[1])
-before = list(sys.path), dict(os.environ)
-print("begun", flush=True)
-{work}
-changed = sorted(name for name in globals() if "blackbox" in name)
-print(before == (list(sys.path), dict(os.environ)), changed, "done", flush=True)
-sys.exit({code})
-"""
 
 
 @pytest.fixture(scope="module")
@@ -120,60 +52,9 @@ def server(tmp_path: Path) -> Iterator[AgentServer]:
         yield started
 
 
-@contextmanager
-def running(python: Path, folder: Path, work: str, **variables: str) -> Iterator["subprocess.Popen[str]"]:
-    """A program without the agent, until it finds the file `done`."""
-    environment = plain_environment() | {
-        "BLACKBOX_AGENT_INTERVAL": "0.05",
-        "BLACKBOX_AGENT_BUDGET": "50",
-        "BLACKBOX_AGENT_PROBES": "blackbox_heap=heap_probe",
-    }
-    started = subprocess.Popen(
-        [python, "-c", PROGRAM.format(work=work, code=EXIT_CODE), str(folder / "done")],
-        env=environment | variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert started.stdout is not None
-        assert started.stdout.readline() == "begun\n"
-        yield started
-    finally:
-        started.kill()
-        started.communicate()
-
-
-def end(running: "subprocess.Popen[str]", folder: Path) -> tuple[int, str, str]:
-    """How the program ends, and all that it wrote."""
-    (folder / "done").touch()
-    out, err = running.communicate(timeout=PATIENCE_SECONDS)
-    return running.returncode, out, err
-
-
-UNNOTICED = (EXIT_CODE, "True [] done\n", "")
-
-
-def ask(pid: int, task: handover.Task, server: AgentServer, wait: float = PATIENCE_SECONDS) -> handover.Outcome:
-    return handover.ask(program.look(pid), task, str(server.socket), wait)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_program_does_not_notice(python: Path, tmp_path: Path, server: AgentServer, kind: str) -> None:
-    with running(python, tmp_path, KINDS[kind]) as target:
-        for _ in range(ATTACHES):
-            outcome = ask(target.pid, "attach", server)
-            assert (outcome.kind, outcome.details) == ("connected", "heap")
-            assert ask(target.pid, "attach", server)[:2] == ("connected", "heap"), "a second time nothing changes"
-            server.wait_for(lambda sample: [row.pid for row in sample.allocators] == [target.pid])
-            assert ask(target.pid, "detach", server).kind == "detached"
-            server.wait_for(lambda sample: not sample.allocators)
-        assert ask(target.pid, "attach", server).kind == "connected"
-        returncode, out, err = end(target, tmp_path)
-        assert (returncode, out) == UNNOTICED[:2]
-        assert not err or (kind == "forking" and "is multi-threaded" in err), "told while the agent is brought in only"
-    ended = server.wait_for(lambda sample: sample.process_exits).process_exits
-    assert [(one.pid, one.ended) for one in ended] == [(target.pid, "orderly")], "detaching was taken for no end"
+    go_round(python, tmp_path, server, kind, ATTACHES)
 
 
 @pytest.mark.slow
@@ -216,21 +97,6 @@ def test_an_agent_that_is_out_costs_nothing(python: Path, tmp_path: Path, server
         assert ask(target.pid, "detach", server).kind == "detached"
         until(lambda: (len(list(tasks.iterdir())), len(list(files.iterdir()))) == before)
         assert end(target, tmp_path) == UNNOTICED
-
-
-@contextmanager
-def asleep(python: Path, folder: Path, call: str) -> Iterator["subprocess.Popen[str]"]:
-    """A program whose main thread waits in this call until it is sent `SIGUSR1`."""
-    with running(python, folder, ASLEEP.format(call=call)) as target:
-        until(lambda: catches(target.pid, signal.SIGUSR1) and program.look(target.pid).state == "S")
-        yield target
-
-
-def catches(pid: int, number: signal.Signals) -> bool:
-    """Whether the program has a handler for the signal."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    caught = next(int(line.split()[1], 16) for line in lines if line.startswith("SigCgt"))
-    return bool(caught >> (number - 1) & 1)
 
 
 @pytest.mark.parametrize("call", SLEEPS)
@@ -277,42 +143,16 @@ def test_a_program_that_sleeps_is_told_as_one(python: Path, tmp_path: Path, serv
         assert end(target, tmp_path) == UNNOTICED
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1, 0.2])
-def test_whoever_attaches_may_be_killed_at_any_time(
-    python: Path, tmp_path: Path, server: AgentServer, delay: float
+@pytest.mark.parametrize("who", ["asker", "remote"])
+def test_whoever_attaches_may_be_killed_at_every_step(
+    python: Path, tmp_path: Path, server: AgentServer, who: str
 ) -> None:
-    code = (
-        "from blackbox.injection import handover, program; "
-        f"handover.ask(program.look({{}}), 'attach', {str(server.socket)!r}, 60)"
-    )
     with running(python, tmp_path, KINDS["idle"]) as target:
-        attacher = subprocess.Popen([sys.executable, "-c", code.format(target.pid)])
-        time.sleep(delay)
-        attacher.send_signal(signal.SIGKILL)
-        attacher.wait()
-        assert ask(target.pid, "attach", server).kind in ("connected", "attached"), (
-            "the killed one's may still be at it"
-        )
-        server.wait_for(lambda sample: [row.pid for row in sample.allocators] == [target.pid])
-        assert end(target, tmp_path) == UNNOTICED
-
-
-def blackbox(*arguments: str, typed: str | None = None) -> "subprocess.CompletedProcess[str]":
-    """The command line; with `typed`, on a terminal."""
-    command = [sys.executable, "-m", "blackbox", *arguments]
-    if typed is None:
-        return subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
-        )
-    controller, terminal = pty.openpty()
-    os.write(controller, typed.encode())
-    try:
-        return subprocess.run(
-            command, stdin=terminal, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
-        )
-    finally:
-        os.close(controller)
-        os.close(terminal)
+        kill_at_every_step(who, target.pid, server, STRIDE)
+        returncode, out, err = end(target, tmp_path)
+        assert (returncode, out) == UNNOTICED[:2]
+        assert err.count("Traceback") == err.count("Can't open debugger script"), "a letter that went too early"
+        assert not err or who == "remote"
 
 
 def test_the_commands_as_a_person_uses_them(python: Path, tmp_path: Path, server: AgentServer) -> None:

@@ -129,13 +129,15 @@ class AgentRuntime:
         """Stops the thread: it may hold no lock while the process is copied, and from 3.12 on Python warns of a fork
         where the kernel still lists another thread.
         """
-        if self._thread is not None and self._thread.stop(FORK_STOP_SECONDS_MAX):
-            self._thread.wait_gone(FORK_STOP_SECONDS_MAX)
+        thread = self._thread  # `detach` may take it away meanwhile
+        if thread is not None and thread.stop(FORK_STOP_SECONDS_MAX):
+            thread.wait_gone(FORK_STOP_SECONDS_MAX)
 
     def after_fork_in_parent(self) -> None:
         """Starts the thread again."""
-        if self._thread is not None:
-            self._start(after=self._thread)
+        with self._lock:
+            if self._thread is not None:
+                self._start(after=self._thread)
 
     def after_fork_in_child(self) -> None:
         """Resets the state; the thread is started when a probe asks for it, since most children never use a GPU."""

@@ -5,15 +5,18 @@ import math
 import os
 import selectors
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple, cast
 
 from blackbox.injection.inside import STATUS_BYTES
-from blackbox.injection.program import Program
+from blackbox.injection.program import Ids, Program
 
 Task = Literal["attach", "detach"]
+Mechanism = Literal["remote", "detour"]
+"""Python's own remote debugging, or a detour of its main thread (`detour`)."""
 OutcomeKind = Literal["connected", "attached", "detached", "absent", "failed", "refused", "taken-back", "ended"]
 
 FOLDER = Path(__file__).parents[2]
@@ -33,6 +36,8 @@ class Outcome(NamedTuple):
     """Sources that report, separated by commas, or what went wrong."""
     seconds: float
     """From the request to the program's word."""
+    stopped_seconds: float = 0.0
+    """The longest that a thread of it was stopped."""
 
 
 def ask(
@@ -41,27 +46,52 @@ def ask(
     socket: str,
     wait_seconds: float,
     on_wait: Callable[[], None] = lambda: None,
+    mechanism: Mechanism = "remote",
 ) -> Outcome:
     """Has the program do it at its next safe point; takes the request back after `wait_seconds`, or when interrupted.
     `on_wait` is called once, where the program has not answered after `SLOW_SECONDS`.
 
-    The child that asks runs as the program's user: root never runs another user's interpreter as root.
+    The child that asks by remote debugging runs as the program's user: root never runs another user's interpreter as
+    root. The one that makes a detour runs our own, as we do.
     """
     began = time.monotonic()
     try:
-        line, child = _answer(program, letter(task, socket), began + wait_seconds, on_wait)
-        if (
-            not line and child.returncode < 0
-        ):  # killed: the program would look for a script that is gone, and print that
-            _take_back(program, child.pid)
-            line = "refused the process that asked it was killed; the request was taken back"
+        line = (_by_remote if mechanism == "remote" else _by_detour)(
+            program, task, socket, began + wait_seconds, on_wait
+        )
     except OSError as error:
         line = f"refused {error.strerror}"
     seconds = time.monotonic() - began
+    line, _, stopped = line.partition("\t")
     kind, _, details = line.partition(" ")
-    if not kind:
-        return Outcome("refused", f"its interpreter, {program.executable}, does not run here", seconds)
-    return Outcome(cast(OutcomeKind, kind), details, seconds)
+    return Outcome(cast(OutcomeKind, kind), details, seconds, float(stopped or 0))
+
+
+def _by_remote(program: Program, task: Task, socket: str, until: float, on_wait: Callable[[], None]) -> str:
+    text = letter(task, socket)
+    line, child = _answer(_start(program, str(len(text))), text, until, on_wait)
+    if line:
+        return line
+    if child.returncode < 0:  # killed: the program would look for a script that is gone, and print that
+        _take_back(program, child.pid)
+        return "refused the process that asked it was killed; the request was taken back"
+    return f"refused its interpreter, {program.executable}, does not run here"
+
+
+def _by_detour(program: Program, task: Task, socket: str, until: float, on_wait: Callable[[], None]) -> str:
+    text = errand(task, socket, elsewhere=not {"mnt", "root"}.isdisjoint(program.namespaces))
+    code = f"import sys; sys.path.append({str(FOLDER)!r}); from blackbox.injection.detour.child import main"
+    folder = os.path.dirname(socket)  # noqa: PTH120 - a string
+    arguments = map(str, (program.pid, program.start_ticks, len(text), folder))
+    command = [sys.executable, "-I", "-S", "-c", f"{code}; main(*sys.argv[1:])", *arguments]
+    line, _ = _answer(_child(command), text, until, on_wait)
+    return line or "refused the process that asked it was killed; the program runs nothing of it"
+
+
+def errand(task: Task, socket: str, elsewhere: bool) -> bytes:
+    """What the program runs on a thread of its own, in which `door` is its connection to the child."""
+    folder, place = ("", os.path.basename(socket)) if elsewhere else (str(FOLDER), socket)  # noqa: PTH119 - a string
+    return f"{_source('inside')}\nwork(door, {folder!r}, {place!r}, {task!r})\n".encode()
 
 
 def letter(task: Task, socket: str) -> bytes:
@@ -87,11 +117,11 @@ def _take_back(program: Program, killed: int) -> None:
 
 
 def _answer(
-    program: Program, text: bytes, until: float, on_wait: Callable[[], None]
+    started: "subprocess.Popen[bytes]", text: bytes, until: float, on_wait: Callable[[], None]
 ) -> "tuple[str, subprocess.Popen[bytes]]":
     """The line of the child that asks, empty where it said none; and the child, which has ended."""
     slow = time.monotonic() + SLOW_SECONDS
-    with _start(program, str(len(text))) as child:
+    with started as child:
         assert child.stdin is not None
         assert child.stdout is not None
         with contextlib.suppress(BrokenPipeError):
@@ -115,9 +145,16 @@ def _answer(
 
 def _start(program: Program, task: str) -> "subprocess.Popen[bytes]":
     """The program's own interpreter, in isolation: nothing of its environment, no folder of its packages."""
-    ids = program.ids if program.ids.uid != os.geteuid() else None
+    code = f"{_source('remote')}\nmain({program.pid}, {task})\n"
+    return _child([program.executable, "-I", "-S", "-B", "-c", code], program.ids)
+
+
+def _child(command: list[str], ids: Ids | None = None) -> "subprocess.Popen[bytes]":
+    """In a session of its own, so that Ctrl-C does not reach it; as another user where `ids` are not ours."""
+    if ids is not None and ids.uid == os.geteuid():
+        ids = None
     return subprocess.Popen(
-        [program.executable, "-I", "-S", "-B", "-c", f"{_source('remote')}\nmain({program.pid}, {task})\n"],
+        command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

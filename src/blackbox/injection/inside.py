@@ -9,15 +9,20 @@ from typing import Any
 CONNECT_SECONDS = 3.0
 """How long the agent may take to reach the server before that is told as not done."""
 LOOK_SECONDS = 0.01
+DESCRIPTOR_MIN = 250
+"""Programs may rely on small descriptor numbers for the files they open."""
 STATUS_BYTES = 200
 """In the letter's first line, for the answer."""
 
 
-def work(letter: str, folder: str, socket: str, task: str) -> None:
-    """`task` is `attach` or `detach`; `letter` the file that takes the answer, `folder` where Blackbox lies, `socket`
-    where the server listens. Never raises.
+def work(letter: Any, folder: str, socket: str, task: str) -> None:
+    """`task` is `attach` or `detach`; `letter` takes the answer (the path of a file, or a connection), `folder` is
+    where Blackbox lies, `socket` where the server listens. With an empty `folder` both come through the connection,
+    and `socket` is but the last part of the path. Never raises.
     """
     try:
+        if task == "attach" and not folder:
+            folder, socket = handed(letter, socket)
         answer = detach() if task == "detach" else attach(folder, socket)
     except BaseException as error:
         answer = f"failed {type(error).__name__}: {error}".partition("\n")[0]
@@ -27,10 +32,19 @@ def work(letter: str, folder: str, socket: str, task: str) -> None:
         pass
 
 
-def tell(letter: str, answer: str) -> None:
-    """Writes the answer behind the `#` of the letter's first line. Raises `OSError`."""
+def tell(letter: Any, answer: str) -> None:
+    """Says the answer: through the connection, which is closed, or in a file behind the `#` of its first line.
+
+    Raises `OSError`.
+    """
     import os
 
+    if not isinstance(letter, str):
+        try:
+            letter.sendall(answer.encode()[:STATUS_BYTES])
+        finally:
+            letter.close()
+        return
     file = os.open(letter, os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.pwrite(file, answer.encode()[:STATUS_BYTES].ljust(STATUS_BYTES), 1)
@@ -60,6 +74,29 @@ def attach(folder: str, socket: str) -> str:
         if connected or not sources or time.monotonic() >= until:
             return f"{'connected' if connected else 'attached'} {','.join(sources)}"
         time.sleep(LOOK_SECONDS)
+
+
+def handed(door: Any, name: str) -> "tuple[str, str]":
+    """Where two folders lie that come through the connection: Blackbox's, and the one with the socket of this name.
+    What an earlier one brought is closed. Raises `OSError`.
+    """
+    import os
+    import struct
+    import sys
+    from fcntl import F_DUPFD_CLOEXEC, fcntl
+
+    _, messages, _, _ = door.recvmsg(1, 64)
+    came = struct.unpack("2i", messages[0][2])
+    kept = [fcntl(one, F_DUPFD_CLOEXEC, DESCRIPTOR_MIN) for one in came]
+    before = getattr(sys, "_blackbox_handed", None)
+    for one in came:
+        os.close(one)
+    if before:
+        os.close(before.pop())
+        os.close(kept.pop(0))
+        kept.insert(0, before.pop())
+    sys._blackbox_handed = kept  # pyright: ignore
+    return f"/proc/self/fd/{kept[0]}", f"/proc/self/fd/{kept[1]}/{name}"
 
 
 def detach() -> str:

@@ -9,6 +9,10 @@ from blackbox.injection.program import Program, own_machine
 
 OLDEST = (3, 14)
 """Of Python: the first that runs a script for others at a safe point of its own (PEP 768)."""
+OLDEST_DETOUR = (3, 9)
+"""The first that the agent runs on."""
+X86_64 = b"\x3e\0"
+"""For which the instructions of the detour are written."""
 AGE_SECONDS_MIN = 5.0
 """A younger program may still be setting up its interpreter."""
 
@@ -25,7 +29,7 @@ class Objection(Enum):
     NOT_PERMITTED = 11, "the kernel does not let this user look into process {pid}: attach as its user, or as root"
     ENDED = 12, "process {pid} has ended"
     NOT_PYTHON = 13, "process {pid} ({name}) is no Python that shows its version"
-    OLD_PYTHON = 14, "process {pid} ({name}) runs Python {version}; from outside only 3.14 and newer can be attached to"
+    OLD_PYTHON = 14, "process {pid} ({name}) runs Python {version}; {oldest}"
     YOUNG = 15, "process {pid} ({name}) is younger than {age_min:.0f} s and may still be starting; try again"
     NO_FRAMEWORK = 16, "process {pid} ({name}) has loaded no framework that the agent knows: {known}"
     STOPPED = 17, "process {pid} ({name}) is stopped; it can be attached to when it runs again"
@@ -35,7 +39,11 @@ class Objection(Enum):
     DEBUGGING_OFF = 21, "process {pid} ({name}) has remote debugging switched off"
     OTHER_MACHINE = 22, "process {pid} ({name}) is of another architecture than this Blackbox"
     C_LIBRARY = 23, "process {pid} ({name}) does not run on the GNU C library, on which alone attaching was tried"
-    ELSEWHERE = 24, "process {pid} ({name}) is in a container or another namespace ({namespaces})"
+    ELSEWHERE = (
+        24,
+        "process {pid} ({name}) is in a container or another namespace ({namespaces}); root may attach to it with "
+        "--experimental",
+    )
     NO_SERVER = 25, "no server listens for agents at {socket}: start one with 'blackbox serve'"
     KERNEL = 26, "process {pid} ({name}) could not be written to: {reason}"
     NOT_RUN = (
@@ -63,6 +71,7 @@ class Refused(NamedTuple):
 
 def refuse(objection: Objection, program: Program, **figures: object) -> Refused:
     """With what is known of the program in its sentence."""
+    detour = program.version is not None and OLDEST_DETOUR <= program.version < OLDEST
     version = "?" if program.version is None else ".".join(map(str, program.version))
     sentence = objection.sentence(
         pid=program.pid,
@@ -74,21 +83,32 @@ def refuse(objection: Objection, program: Program, **figures: object) -> Refused
         agent=program.environment.get("BLACKBOX_AGENT", ""),
         age_min=AGE_SECONDS_MIN,
         known="PyTorch, JAX, CuPy, RMM",
+        oldest="older ones than 3.14 can be attached to only with --experimental"
+        if detour
+        else "from outside only 3.14 and newer can be attached to, or with --experimental 3.9 and newer",
         **figures,
     )
     return Refused(objection, sentence)
 
 
-def objections(program: Program) -> tuple[Refused, ...]:
-    """All that speaks against attaching to this program, the weightiest first; empty where nothing does."""
-    return tuple(refuse(objection, program) for objection, holds in _RULES.items() if holds(program))
+def objections(program: Program, experimental: bool = False, as_root: bool = False) -> tuple[Refused, ...]:
+    """All that speaks against attaching to this program, the weightiest first; empty where nothing does.
+
+    `experimental`: by a detour of its main thread, `as_root` by root.
+    """
+    rules = _RULES
+    if experimental:
+        rules = _RULES | _DETOUR_RULES
+        if as_root:
+            rules = {objection: holds for objection, holds in rules.items() if objection is not Objection.ELSEWHERE}
+    return tuple(refuse(objection, program) for objection, holds in rules.items() if holds(program))
 
 
-def objections_to_detach(program: Program) -> tuple[Refused, ...]:
+def objections_to_detach(program: Program, experimental: bool = False, as_root: bool = False) -> tuple[Refused, ...]:
     """The same for taking the agent out: what it has loaded and its age do not matter then."""
     return tuple(
         refused
-        for refused in objections(program)
+        for refused in objections(program, experimental, as_root)
         if refused.objection not in (Objection.YOUNG, Objection.NO_FRAMEWORK, Objection.FORBIDDEN)
     )
 
@@ -117,3 +137,8 @@ _RULES: dict[Objection, Callable[[Program], bool]] = {
     Objection.YOUNG: lambda program: program.age_seconds < AGE_SECONDS_MIN,
     Objection.NO_FRAMEWORK: lambda program: not program.frameworks,
 }
+_DETOUR_RULES: dict[Objection, Callable[[Program], bool]] = {
+    Objection.OTHER_MACHINE: lambda program: program.machine != own_machine() or program.machine != X86_64,
+    Objection.OLD_PYTHON: lambda program: program.version is not None and program.version < OLDEST_DETOUR,
+}
+"""In place of those above."""

@@ -1,7 +1,8 @@
 """Bring the agent into a program that already runs, so that the server sees inside: blackbox attach PID
 
 For programs of Python 3.14 and newer, of the same user (root: of any), on this machine. The program is not stopped: its
-Python runs a line when it next can. 'blackbox detach PID' takes the agent out again. Experimental: not tried on a GPU.
+Python runs a line when it next can. With --experimental also for Python 3.9 and newer: one thread of it is stopped for
+under a millisecond. 'blackbox detach PID' takes the agent out again. All of it is experimental: not tried on a GPU.
 """
 
 import os
@@ -13,6 +14,7 @@ from blackbox.cli.common import attaching, server_arguments
 from blackbox.cli.common.paragraphs import say
 from blackbox.errors import UsageError
 from blackbox.injection import handover
+from blackbox.injection.handover import Mechanism
 from blackbox.injection.objections import OTHER_WAYS, Objection, Refused, objections
 from blackbox.injection.program import Program
 
@@ -47,9 +49,10 @@ def run(arguments: Namespace) -> int:
     socket = attaching.find_socket(arguments.socket)
     if isinstance(socket, Refused):
         return _refused(socket)
-    if not attaching.confirm(_what_will_be_done([seen]), arguments.yes):
+    by = attaching.mechanism(arguments)
+    if not attaching.confirm(_what_will_be_done([seen], by), arguments.yes):
         return 1
-    return _attach(seen, socket, wait)
+    return _attach(seen, socket, wait, by)
 
 
 def _all_gpu(arguments: Namespace, wait: float) -> int:
@@ -58,7 +61,7 @@ def _all_gpu(arguments: Namespace, wait: float) -> int:
     chosen: list[Program] = []
     for one in seen:
         if isinstance(one, Program):
-            against = objections(one)
+            against = objections(one, arguments.experimental, os.geteuid() == 0)
             left_alone += against[:1]
             chosen += [] if against else [one]
     for refused in left_alone:
@@ -67,14 +70,16 @@ def _all_gpu(arguments: Namespace, wait: float) -> int:
         say("no program on a GPU can be attached to", sys.stderr)
         return Objection.NO_FRAMEWORK.exit_code
     if arguments.dry_run:
-        print("\n\n".join(attaching.describe(program, ()) for program in chosen))
+        by = attaching.mechanism(arguments)
+        print("\n\n".join(attaching.describe(program, (), by) for program in chosen))
         return 0
     socket = attaching.find_socket(arguments.socket)
     if isinstance(socket, Refused):
         return _refused(socket)
-    if not attaching.confirm(_what_will_be_done(chosen), arguments.yes):
+    by = attaching.mechanism(arguments)
+    if not attaching.confirm(_what_will_be_done(chosen, by), arguments.yes):
         return 1
-    return max(_attach(program, socket, wait) for program in chosen)
+    return max(_attach(program, socket, wait, by) for program in chosen)
 
 
 def _on_gpus(arguments: Namespace, environ: Mapping[str, str]) -> list[int]:
@@ -82,24 +87,25 @@ def _on_gpus(arguments: Namespace, environ: Mapping[str, str]) -> list[int]:
     return sorted({process.pid for process in snapshot.processes})
 
 
-def _what_will_be_done(chosen: list[Program]) -> list[str]:
+def _what_will_be_done(chosen: list[Program], by: Mechanism) -> list[str]:
     programs = [f"  {program.pid:>7}  {program.name}  ({', '.join(program.frameworks)})" for program in chosen]
     return [
         "This writes into the memory of",
         *programs,
+        *(["and stops its main thread for under a millisecond,"] if by == "detour" else []),
         "so that its Python starts the agent's thread when it next can. A fault here can end the program.",
         attaching.EXPERIMENTAL,
     ]
 
 
-def _attach(program: Program, socket: str, wait: float) -> int:
+def _attach(program: Program, socket: str, wait: float, by: Mechanism) -> int:
     if not attaching.still_the_same(program):
         return _refused(Refused(Objection.GONE, Objection.GONE.sentence(pid=program.pid)))
     say(f"asked process {program.pid}; it is in when the program next runs Python", sys.stderr)
-    outcome = handover.ask(program, "attach", socket, wait, attaching.on_wait(program, wait))
+    outcome = handover.ask(program, "attach", socket, wait, attaching.on_wait(program, wait, by), by)
     if outcome.kind not in ("connected", "attached"):
         return _refused(attaching.failed(program, outcome.kind, outcome.details, wait))
-    took = f"after {outcome.seconds:.1f} s, the program was not stopped"
+    took = f"after {outcome.seconds:.1f} s, {attaching.stop(outcome, by)}"
     if not outcome.details:
         say(f"process {program.pid}: the agent is in ({took}), and waits: what is loaded there uses no GPU", sys.stdout)
     elif outcome.kind == "attached":

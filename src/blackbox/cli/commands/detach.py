@@ -35,11 +35,12 @@ def run(arguments: Namespace) -> int:
     ]
     if not attaching.confirm(lines, arguments.yes):
         return 1
-    outcome = handover.ask(seen, "detach", "", wait, attaching.on_wait(seen, wait))
+    by = attaching.mechanism(arguments)
+    outcome = handover.ask(seen, "detach", "", wait, attaching.on_wait(seen, wait, by), by)
     if outcome.kind not in ("detached", "absent"):
         return _refused(attaching.failed(seen, outcome.kind, outcome.details, wait))
     words = "the agent is out" if outcome.kind == "detached" else "no agent was in"
-    print(f"process {seen.pid}: {words} (after {outcome.seconds:.1f} s)")
+    print(f"process {seen.pid}: {words} (after {outcome.seconds:.1f} s, {attaching.stop(outcome, by)})")
     return 0
 
 

@@ -9,6 +9,7 @@ from blackbox.cli.common import parsers
 from blackbox.cli.common.agent_socket import listens
 from blackbox.cli.common.paragraphs import say
 from blackbox.errors import FailureError, UsageError
+from blackbox.injection import handover
 from blackbox.injection import program as programs
 from blackbox.injection.objections import Objection, Refused, refuse
 from blackbox.injection.program import Program
@@ -21,6 +22,10 @@ _DOING = {
     "T": "it was stopped meanwhile",
 }
 """By the state that the kernel shows of it."""
+_MECHANISMS: dict[handover.Mechanism, str] = {
+    "remote": "remote debugging of Python 3.14 (PEP 768): the program is not stopped",
+    "detour": "a detour of its main thread by ptrace (experimental): that thread is stopped for under a millisecond",
+}
 EXPERIMENTAL = "Attaching is experimental: it has not been tried on a program that uses a GPU."
 
 
@@ -29,6 +34,12 @@ def add_flags(parser: ArgumentParser) -> None:
     parser.add_argument("pid", metavar="PID", nargs="?", help="the program")
     parser.add_argument(
         "--wait", metavar="DURATION", help=f"for the program to run Python (default: {WAIT_SECONDS:g}s)"
+    )
+    parser.add_argument(
+        "--experimental",
+        action="store_true",
+        help="by a detour of the program's main thread, which is stopped for under a millisecond: for Python 3.9 and "
+        "newer on x86-64, for programs that sleep, and (root) for those in containers",
     )
     parser.add_argument("--yes", action="store_true", help="do not ask first")
     parser.add_argument(
@@ -53,14 +64,14 @@ def look(number: int) -> Program | Refused:
         raise FailureError(f"process {number}: what the kernel shows of it cannot be read: {error}") from error
 
 
-def chosen(arguments: Namespace, against: Callable[[Program], Sequence[Refused]]) -> Program | Refused | None:
+def chosen(arguments: Namespace, rules: Callable[[Program, bool, bool], Sequence[Refused]]) -> Program | Refused | None:
     """The program that the pid names, or what speaks against it most; None where that was only to be looked at."""
     seen = look(parsers.named("PID", parsers.count, arguments.pid))
     if isinstance(seen, Refused):
         return seen
-    found = against(seen)
+    found = rules(seen, arguments.experimental, os.geteuid() == 0)
     if arguments.dry_run:
-        print(describe(seen, found))
+        print(describe(seen, found, mechanism(arguments)))
     if found:
         return found[0]
     return None if arguments.dry_run else seen
@@ -83,14 +94,19 @@ def find_socket(asked: str | None) -> str | Refused:
     return Refused(Objection.NO_SERVER, Objection.NO_SERVER.sentence(socket=" or ".join(paths)))
 
 
-def describe(program: Program, against: Sequence[Refused]) -> str:
+def mechanism(arguments: Namespace) -> handover.Mechanism:
+    """How the program is reached."""
+    return "detour" if arguments.experimental else "remote"
+
+
+def describe(program: Program, against: Sequence[Refused], by: handover.Mechanism) -> str:
     """Lines for `--dry-run`."""
     version = "unknown" if program.version is None else ".".join(map(str, program.version))
     rows = [
         ("process", f"{program.pid} ({program.name}), started {program.age_seconds:.0f} s ago, state {program.state}"),
         ("user", str(program.ids.uid)),
         ("Python", f"{version}, {program.executable}"),
-        ("mechanism", "remote debugging of Python 3.14 (PEP 768): the program is not stopped"),
+        ("mechanism", _MECHANISMS[by]),
         ("frameworks", ", ".join(program.frameworks) or "none that the agent knows"),
         (
             "namespaces",
@@ -125,11 +141,19 @@ def what_it_does(program: Program) -> str:
     return _DOING.get(state, "its main thread is in a library's code")
 
 
-def on_wait(program: Program, wait: float) -> Callable[[], None]:
+def stop(outcome: handover.Outcome, by: handover.Mechanism) -> str:
+    """How long the program was stopped, in words."""
+    if by == "remote":
+        return "the program was not stopped"
+    return f"one thread of it was stopped for {outcome.stopped_seconds * 1e3:.2f} ms"
+
+
+def on_wait(program: Program, wait: float, by: handover.Mechanism) -> Callable[[], None]:
     """What to say where it takes long."""
+    risk = ", and until then a signal sent to it may be lost" if by == "remote" else ""
     return lambda: say(
-        f"process {program.pid}: {what_it_does(program)}; waiting up to {wait:g} s until that returns, and until "
-        "then a signal sent to it may be lost (Ctrl-C here takes the request back)",
+        f"process {program.pid}: {what_it_does(program)}; waiting up to {wait:g} s until that returns{risk} "
+        "(Ctrl-C here takes the request back)",
         sys.stderr,
     )
 

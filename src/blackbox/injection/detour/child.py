@@ -1,0 +1,285 @@
+"""Run in a process of its own: sends a thread of the program on its way, and gives the program its task over a socket.
+
+The socket has no file: its name is an abstract one, drawn by chance, so nothing is left behind, however this ends. The
+program runs what comes from it only behind a token that stands in its own memory alone, and this process gives the task
+to that program only, as the kernel names it. The end of standard input takes the request back. One line is printed.
+"""
+
+import contextlib
+import os
+import re
+import secrets
+import select
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from blackbox.injection.detour import cave as caves
+from blackbox.injection.detour import elf
+from blackbox.injection.detour.outside import Handed, handed, listen
+from blackbox.injection.detour.thread import BusyError, Way, borrow
+from blackbox.injection.detour.tracing import StopError, Thread, stopped
+
+LOOK_SECONDS = 0.01
+ASLEEP_SECONDS = 0.3
+"""A main thread that has run nothing by then may be asleep: a thread of our own is tried, and again so much later."""
+TRIES = 200
+TRY_SECONDS = 0.002
+"""Between tries to find the main thread where it may be borrowed."""
+ANSWER_BYTES_MAX = 200
+LATE_SECONDS = 0.05
+"""For a program that comes to the door while a request is taken back."""
+WORK_SECONDS = 4.0
+"""For the answer of one that has come to the door, once the request is taken back: it is at it already."""
+_FREE_THREADED = re.compile(r"python3[.]\d+t")
+_PEER = struct.Struct("3i")
+_START_TICKS = 19
+
+
+class RefusedError(Exception):
+    """The program was left as it was; says why in one line."""
+
+
+class ProgramLayout(NamedTuple):
+    """What was found in the program, before anything is done."""
+
+    memory: int
+    cave: caves.Cave
+    names: caves.Names
+    stacks: tuple[range, ...]
+
+
+def main(pid: str, start_ticks: str, size: str, folder: str) -> None:
+    """Reads a task of `size` bytes (Python for the program, in which `door` is the socket) and prints what came of it.
+
+    `folder`: that of the server's socket, for a program that sees another disk.
+    """
+    task = b""
+    while len(task) < int(size):
+        more = os.read(0, int(size) - len(task))
+        if not more:
+            return
+        task += more
+    request = Request(int(pid), int(start_ticks), folder)
+    try:
+        answer = request.carry_out(task)
+    except (RefusedError, StopError, elf.ElfError) as error:
+        answer = f"refused {error}"
+    except ProcessLookupError:
+        answer = "ended"
+    except OSError as error:
+        answer = f"refused {error.strerror}"
+    print(f"{answer}\t{request.stopped_seconds:.6f}", flush=True)
+
+
+class Request:
+    """One task for one program."""
+
+    def __init__(self, pid: int, start_ticks: int, folder: str) -> None:
+        self._pid = pid
+        self._folder = folder
+        self._start_ticks = start_ticks
+        self._name = f"blackbox-{secrets.token_hex(8)}"
+        self._token = secrets.token_hex(16)
+        self.stopped_seconds = 0.0
+        """The longest that its main thread was stopped."""
+
+    def carry_out(self, task: bytes) -> str:
+        """What the program answered, or `taken-back`. Raises `RefusedError`, `StopError`, `ElfError`, `OSError`."""
+        place = find_place(self._pid)
+        with listen(self._pid, self._name) as listener, handed(self._pid, self._folder) as outside:
+            self._send("pending call", place)
+            answer = self._await(listener, task, place, outside)
+            self._blank(place)
+            if answer is None:
+                answer = self._served(listener, task, outside, LATE_SECONDS)
+            return "taken-back" if answer is None else answer
+
+    def _await(self, listener: socket.socket, task: bytes, place: ProgramLayout, outside: Handed) -> str | None:
+        again = time.monotonic() + ASLEEP_SECONDS
+        while not select.select([0], [], [], 0)[0]:
+            answer = self._served(listener, task, outside, LOOK_SECONDS)
+            if answer is not None:
+                return answer
+            os.kill(self._pid, 0)
+            if time.monotonic() >= again:
+                with contextlib.suppress(BusyError):
+                    self._send("thread", place, tries=1)
+                again = time.monotonic() + ASLEEP_SECONDS
+        return None
+
+    def _served(self, listener: socket.socket, task: bytes, outside: Handed, seconds: float) -> str | None:
+        """The answer of the program, where it comes to the door within `seconds`; others are sent away."""
+        if not select.select([listener], [], [], seconds)[0]:
+            return None
+        door, _ = listener.accept()
+        with door, contextlib.suppress(OSError):
+            peer, _, _ = _PEER.unpack(door.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
+            if peer != self._pid:
+                return None
+            door.sendall(f"{self._token}{len(task):08x}".encode() + task)
+            if outside.descriptors:
+                socket.send_fds(door, [b"+"], outside.descriptors)
+            if select.select([door, 0], [], [])[0] != [door]:
+                door.settimeout(WORK_SECONDS)
+            return door.recv(ANSWER_BYTES_MAX).decode(errors="replace").strip() or None
+        return None
+
+    def _send(self, way: Way, place: ProgramLayout, tries: int = TRIES) -> None:
+        """Sends the main thread round. Raises `RefusedError` where it was never where it may be borrowed; `BusyError`
+        where that is so of one try."""
+
+        text = line(inner_pid(self._pid), self._name, self._token)
+
+        def work(thread: Thread) -> None:
+            there = os.pread(place.memory, place.cave.end - place.cave.address, place.cave.address)
+            if not caves.is_ours(place.cave, there):
+                if not caves.is_free(place.cave, there):
+                    raise BusyError("another is at it")
+                self._write(place, place.cave.code, place.cave.contents)
+            self._write(place, place.cave.address, text)
+            borrow(thread, place.memory, way, place.cave, place.names, place.stacks)
+
+        for left in reversed(range(tries)):
+            try:
+                self._stopped(work)
+            except BusyError as error:
+                if tries == 1:
+                    raise
+                if not left:
+                    raise RefusedError(str(error)) from None
+                time.sleep(TRY_SECONDS)
+            else:
+                return
+
+    def _stopped(self, work: Callable[[Thread], None]) -> None:
+        with stopped(self._pid, self._check_same) as thread:
+            work(thread)
+        self.stopped_seconds = max(self.stopped_seconds, thread.stopped_seconds)
+
+    def _check_same(self) -> None:
+        if start_ticks(self._pid) != self._start_ticks:
+            raise ProcessLookupError(self._pid)
+
+    def _write(self, place: ProgramLayout, address: int, data: bytes) -> None:
+        if os.pwrite(place.memory, data, address) != len(data):
+            raise RefusedError("its memory cannot be written to")
+
+    def _blank(self, place: ProgramLayout) -> None:
+        """Whatever is queued in the program runs nothing from now on."""
+        try:
+            self._write(place, place.cave.address, b"\0")
+        except PermissionError:  # some kernels let only a debugger write
+            with contextlib.suppress(StopError, BusyError):
+                self._stopped(lambda _: self._write(place, place.cave.address, b"\0"))
+        except OSError:  # it has ended
+            pass
+
+
+def line(pid: int, name: str, token: str) -> bytes:
+    """What Python runs in the program: starts a thread, binds no name, raises nothing, prints nothing; does nothing in
+    a child that was forked while it waited. The thread asks at the door for its task.
+    """
+    fetch = f"""try:
+ import _socket
+ door=_socket.socket(1,1)
+ try:
+  door.settimeout(9)
+  door.connect({chr(0) + name!r})
+  t=door.recv(40)
+  n=t[:32]=={token.encode()!r} and int(t[32:],16)
+  t=b''
+  while len(t)<n:t+=door.recv(n-len(t)) or 1/0
+  exec(t)
+ finally:door.close()
+except BaseException:pass
+"""
+    text = f"""try:
+ __import__('posix').getpid()=={pid} and __import__('_thread').start_new_thread(exec,({fetch!r},{{}}))
+except BaseException:pass
+""".encode()
+    assert len(text) < caves.TEXT_BYTES
+    return text.ljust(caves.TEXT_BYTES, b"\0")
+
+
+def find_place(pid: int) -> ProgramLayout:
+    """Looks only. Raises `RefusedError`, `ElfError`, `OSError`."""
+    check_machine(pid)
+    bases, pythons, stacks = _maps(pid)
+    memory = os.open(f"/proc/{pid}/mem", os.O_RDWR | os.O_CLOEXEC)
+
+    def read(address: int, size: int) -> bytes:
+        try:
+            return os.pread(memory, size, address)
+        except (OverflowError, ValueError) as error:
+            raise OSError(str(error)) from None
+
+    for base in pythons:
+        found = elf.functions(elf.library(read, base), caves.NAMES)
+        if len(found) == len(caves.NAMES):
+            names = caves.Names(*(found[name] for name in caves.NAMES))
+            cave = caves.find(read, bases, names)
+            if cave is None:
+                raise RefusedError("no library in it has room for the few instructions that are needed")
+            return ProgramLayout(memory, cave, names, stacks)
+    raise RefusedError("its Python does not export the functions that are needed")
+
+
+def _maps(pid: int) -> tuple[tuple[int, ...], tuple[int, ...], tuple[range, ...]]:
+    """Where its libraries begin, those of them that may be Python's, and the stack of its main thread."""
+    bases: list[int] = []
+    pythons: list[int] = []
+    stacks: list[range] = []
+    with open(f"/proc/{pid}/maps", errors="replace") as lines:  # noqa: PTH123
+        for columns in (text.split(maxsplit=5) for text in lines):
+            start, end = (int(part, 16) for part in columns[0].split("-"))
+            path = columns[5].strip() if len(columns) > 5 else ""
+            if path == "[stack]":
+                stacks.append(range(start - _stack_growth(pid, end - start), end))
+            elif path.startswith("/") and int(columns[2], 16) == 0:
+                bases.append(start)
+                name = path.rpartition("/")[2]
+                if _FREE_THREADED.search(name):
+                    raise RefusedError("its Python is free-threaded, on which this was not tried")
+                if "python" in name:
+                    pythons.append(start)
+    return tuple(bases), tuple(pythons), tuple(stacks)
+
+
+def check_machine(pid: int) -> None:
+    """Raises `RefusedError` where the few instructions would not do what they do elsewhere."""
+    with open("/proc/cpuinfo") as lines:  # noqa: PTH123
+        flags = next((text for text in lines if text.startswith("flags")), "")
+    if "xsave" not in flags.split():
+        raise RefusedError("this processor cannot store its state in one piece (xsave)")
+    with open(f"/proc/{pid}/status", errors="replace") as lines:  # noqa: PTH123
+        if any(text.startswith("x86_Thread_features:") and "shstk" in text.split() for text in lines):
+            raise RefusedError("its return addresses are guarded by a shadow stack")
+
+
+def _stack_growth(pid: int, used: int) -> int:
+    """How far its stack may grow yet: at most what is usual, where its limit says more."""
+    with open(f"/proc/{pid}/limits") as lines:  # noqa: PTH123
+        words = next(text for text in lines if text.startswith("Max stack size")).split()
+    limit = 8 << 20 if words[3] == "unlimited" else min(int(words[3]), 8 << 20)
+    return max(0, limit - used)
+
+
+def start_ticks(pid: int) -> int:
+    """When it started, in the kernel's ticks since boot. Raises `OSError`."""
+    with open(f"/proc/{pid}/stat", errors="replace") as file:  # noqa: PTH123
+        return int(file.read().rpartition(")")[2].split()[_START_TICKS])
+
+
+def inner_pid(pid: int) -> int:
+    """Its number where it lives, which in a container is another."""
+    with open(f"/proc/{pid}/status", errors="replace") as lines:  # noqa: PTH123
+        numbers = next((text.split()[1:] for text in lines if text.startswith("NSpid:")), [str(pid)])
+    return int(numbers[-1])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:5])
