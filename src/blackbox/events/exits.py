@@ -49,12 +49,25 @@ def kernel_exit(row: DeviceProcess) -> ProcessExit | None:
     )
 
 
+def is_gone(row: DeviceProcess) -> bool:
+    """Whether the kernel knows the process no more; False where it cannot be asked, as of another pid namespace."""
+    if row.start_time is None:
+        return False
+    facts = Procfs().look(row.pid)
+    return facts is None or not same_process(facts.identity, _identity_of(row)) or kernel_exit(row) is not None
+
+
 class ProcessExits:
     """The exits of processes, as far as a source or the kernel reported them."""
 
-    def __init__(self, kernel_exit: Callable[[DeviceProcess], ProcessExit | None] = kernel_exit) -> None:
-        """`kernel_exit` looks up the exit of a zombie."""
+    def __init__(
+        self,
+        kernel_exit: Callable[[DeviceProcess], ProcessExit | None] = kernel_exit,
+        is_gone: Callable[[DeviceProcess], bool] = is_gone,
+    ) -> None:
+        """`kernel_exit` looks up the exit of a zombie, `is_gone` whether there is such a process still."""
         self._kernel_exit = kernel_exit
+        self.is_gone = is_gone
         self._known: dict[ExitKey, ProcessExit] = {}
         """The exits in the samples of the newest moment."""
 

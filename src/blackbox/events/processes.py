@@ -46,13 +46,22 @@ class _TrackedProcess(Struct):
 
 class ProcessDetector:
     """Detects starts, exits and crashes. A process present when its device is first seen has not just started; a
-    process on a device that cannot be read has not ended."""
+    process on a device that cannot be read has not ended.
+
+    Of a device whose list may not be complete (other users' programs are hidden, a row cannot be), the processes that
+    are listed are followed all the same: one has started that is younger than the device's first moment here, and one
+    has ended that is neither in the list nor in the kernel's.
+    """
 
     def __init__(self, exits: ProcessExits) -> None:
         self._exits = exits
         self._tracked: dict[ProcessKey, _TrackedProcess] = {}
         self._known_devices: set[str] = set()
         """UUIDs of devices whose process list has been read before."""
+        self._seen_at: dict[str, float] = {}
+        """Unix time of the moment in which a device was first seen, by its UUID."""
+        self._are_some_missing = False
+        """A tracked process is not in an incomplete list, and the kernel still knows it."""
         self._compared: tuple[object, frozenset[str], frozenset[str]] | None = None
         """What the moment before was compared by: its processes, its devices, and those that are listed."""
 
@@ -61,23 +70,27 @@ class ProcessDetector:
         for process_exit in self._exits.new_exits(moment):
             yield from self._crashes(process_exit, process_exit.timestamp)
         before, self._compared = self._compared, (listing.processes, listing.listed, frozenset(listing.devices))
-        if before is not None and before[0] is listing.processes and before[1:] == self._compared[1:]:
+        is_same = before is not None and before[0] is listing.processes and before[1:] == self._compared[1:]
+        if is_same and not self._are_some_missing:
             return  # nobody came, went, or holds more or less
+        for uuid in listing.devices:
+            self._seen_at.setdefault(uuid, moment.timestamp)
         yield from self._exited(moment.timestamp, listing)
         for key, holder in listing.processes.items():
             process = self._tracked.get(key)
             if process is None:
                 process = self._tracked[key] = _TrackedProcess(holder.gpu, holder.row)
                 process.update(holder, moment.timestamp)
-                if key[0] in self._known_devices:
+                if key[0] in self._known_devices or self._is_younger(key[0], holder.row, listing):
                     yield _event("process_start", process, moment.timestamp, f"began to use GPU {process.gpu}")
             else:
                 process.update(holder, moment.timestamp)
         self._known_devices |= listing.listed
 
     def _exited(self, timestamp: float, listing: MomentProcesses) -> Iterator[Event]:
+        self._are_some_missing = False
         for key, process in tuple(self._tracked.items()):
-            if _has_exited(key, process, listing):
+            if self._has_exited(key, process, listing):
                 process_exit = self._exits.of(process.row)
                 if process_exit is not None and not process.is_reported_dead:
                     yield from self._crashes(process_exit, timestamp)
@@ -97,13 +110,25 @@ class ProcessDetector:
         elif process_exit.gpu_uuids:
             yield crash_event(process_exit, None, process_exit.gpu_uuids[0], timestamp)
 
+    def _is_younger(self, uuid: str, row: DeviceProcess, listing: MomentProcesses) -> bool:
+        """Whether the process began after its device was first seen, of whose processes some are listed."""
+        seen_at = self._seen_at.get(uuid)
+        if seen_at is None or row.start_time is None or not listing.devices[uuid].is_partly_listed:
+            return False
+        return row.start_time > seen_at
 
-def _has_exited(key: ProcessKey, process: _TrackedProcess, listing: MomentProcesses) -> bool:
-    holder = listing.processes.get(key)
-    if holder is not None:
-        return is_other_process(process.row, holder.row)
-    uuid = key[0]
-    return uuid in listing.listed or (uuid not in listing.devices and bool(listing.listed))
+    def _has_exited(self, key: ProcessKey, process: _TrackedProcess, listing: MomentProcesses) -> bool:
+        holder = listing.processes.get(key)
+        if holder is not None:
+            return is_other_process(process.row, holder.row)
+        uuid = key[0]
+        if uuid in listing.listed or (uuid not in listing.devices and bool(listing.listed)):
+            return True
+        device = listing.devices.get(uuid)
+        if device is None or not device.is_partly_listed:
+            return False
+        self._are_some_missing = not (is_gone := self._exits.is_gone(process.row)) or self._are_some_missing
+        return is_gone
 
 
 def is_other_process(before: DeviceProcess, now: DeviceProcess) -> bool:

@@ -72,6 +72,8 @@ class Device(Part, frozen=True, kw_only=True):
     """How it reads the machine's memory: `hmm`: the kernel mirrors page tables; `ats`: it uses the processor's own."""
     numa_node: int | None = None
     """The kernel's NUMA node that its memory is, whose pages the kernel gives out and takes back."""
+    is_partly_listed: bool = False
+    """The list of its processes is there, and not whole (`unknown` has why): who is in it is known all the same."""
 
 
 class MemoryLimit(Struct, frozen=True, kw_only=True):

@@ -152,6 +152,27 @@ def test_a_start_time_that_cannot_be_read_once_is_no_other_process() -> None:
     assert kinds(watching.observe(at(3, None, process(7, start_time=200.0)))) == ["process_exit", "process_start"]
 
 
+PARTLY = {"unknown": {"processes": "the open files of 3 processes may not be seen"}, "is_partly_listed": True}
+
+
+def test_of_a_list_that_is_not_whole_those_in_it_are_followed() -> None:
+    """The kernel knows whether one that is no longer in it has ended."""
+    gone: set[int] = set()
+    watching = EventDetectors(exits=ProcessExits(lambda _: None, lambda row: row.pid in gone))
+    partly = [device(**PARTLY)]
+    old = process(7)
+    young = structs.replace(process(8), start_time=TIMESTAMP + 0.5)
+    assert watching.observe(at(0, partly, old)) == []
+    (start,) = watching.observe(at(1, partly, old, young))
+    assert (start.kind, start.pid) == ("process_start", 8)
+    assert watching.observe(at(2, partly, old)) == [], "it may hold memory still"
+    assert watching.observe(at(3, partly, old)) == []
+    gone.add(8)
+    (end,) = watching.observe(at(4, partly, old))
+    assert (end.kind, end.pid) == ("process_exit", 8)
+    assert watching.observe(at(5, partly, old)) == []
+
+
 @pytest.mark.parametrize(
     "blind",
     [

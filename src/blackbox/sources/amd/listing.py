@@ -35,6 +35,8 @@ class ProcessListReader:
         self.taken_at: float | None = None
         self.unknown: str | None = None
         """Why there may be more processes than these."""
+        self.is_partly_told = False
+        """There may be more than these, and these are known."""
         self.left_out_total = 0
         """Figures that cannot be."""
         self._files = files
@@ -82,6 +84,7 @@ class ProcessListReader:
         if left_out:
             more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
             self.unknown = self.unknown or f"{LEFT_OUT}: {left_out[0]}{more}"
+        self.is_partly_told = self.unknown is not None and barred is None
         self.seconds = self._stopwatch() - started
         self.interval_seconds = min(INTERVAL_SECONDS_MAX, max(INTERVAL_SECONDS_MIN, COST_SHARE * self.seconds))
         self._due_at = now + self.interval_seconds

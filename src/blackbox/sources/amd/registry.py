@@ -66,7 +66,7 @@ class TrackedGpu:
         self.state = _STATES.get(failure.fault, "lost")
         self._forget(failure.reason)
 
-    def describe(self, processes_unknown: str | None) -> Device:
+    def describe(self, processes_unknown: str | None, is_partly_listed: bool = False) -> Device:
         """What is known, with the age and the reasons of what is not."""
         gauges = self._gauges or Gauges(None, None, None, dict.fromkeys(GAUGES, self.reason or "not read yet"))
         unknown = gauges.unknown | self._memory_unknown
@@ -83,6 +83,7 @@ class TrackedGpu:
             utilization_percent=gauges.utilization_percent,
             temperature_celsius=gauges.temperature_celsius,
             power_watts=gauges.power_watts,
+            is_partly_listed=is_partly_listed,
             unknown=unknown,
         )
 

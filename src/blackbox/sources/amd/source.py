@@ -74,7 +74,7 @@ class AmdSource:
             taken_at=now,
             state=state,
             reason=reason,
-            devices=tuple(gpu.describe(self._listing.unknown) for gpu in gpus),
+            devices=tuple(gpu.describe(self._listing.unknown, self._listing.is_partly_told) for gpu in gpus),
             processes=tuple(process for process in self._listing.processes if process.gpu_uuid in uuids),
             processes_taken_at=self._listing.taken_at,
             events=self._registry.drain_events(),

@@ -28,16 +28,40 @@ NEEDED = (
 """All that we use of the bindings."""
 
 
+OWN_PACKAGE = "nvidia-ml-py"
+
+
 def checked(bindings: Any) -> Any:
-    """The bindings. Raises `ImportError` where another package of that name lies in their place, which an old `pynvml`
-    does whatever the order of installation."""
+    """The bindings. Raises `ImportError` where they are too old, or another package of that name lies in their place,
+    which an old `pynvml` does whatever the order of installation."""
     missing = next((name for name in NEEDED if not hasattr(bindings, name)), None)
     if missing is None:
         return bindings
+    file = str(bindings.__file__)
+    package = _package_of(file)
+    if package is not None and package[0] == OWN_PACKAGE:
+        raise ImportError(
+            f"{file} is of {OWN_PACKAGE} {package[1]}, which is too old (it has no {missing}):"
+            f" run 'pip install --upgrade {OWN_PACKAGE}'"
+        )
+    name, version = package or ("pynvml", "")
+    of = f" but of {name} {version}" if package else ""
     raise ImportError(
-        f"{bindings.__file__} is not NVIDIA's own module (it has no {missing}), and hides it:"
-        " run 'pip uninstall pynvml', then 'pip install --force-reinstall nvidia-ml-py'"
+        f"{file} is not NVIDIA's own module{of} (it has no {missing}), and hides it:"
+        f" run 'pip uninstall {name}', then 'pip install --force-reinstall {OWN_PACKAGE}'"
     )
+
+
+def _package_of(file: str) -> tuple[str, str] | None:
+    """(name, version) of the installed package that a module's file is of; None where none has it."""
+    from importlib.metadata import distributions
+
+    path = Path(file).resolve()
+    for found in distributions():
+        for part in found.files or ():
+            if part.name == path.name and Path(str(found.locate_file(part))).resolve() == path:
+                return found.name, found.version
+    return None
 
 
 nvml: Any = checked(pynvml)

@@ -133,6 +133,7 @@ class TrackedDevice:
             mig=self.device_handle.mig,
             addressing_mode=self.device_handle.addressing_mode,
             numa_node=self.device_handle.numa_node,
+            is_partly_listed=self.rows_gap is not None and self.rows_taken_at is not None,
             unknown=unknown,
         )
         return self._with_gauges(device, unknown)

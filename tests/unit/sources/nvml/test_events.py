@@ -5,7 +5,7 @@ import pytest
 from blackbox.sources.nvml.events import describe_xid
 
 
-@pytest.mark.parametrize("code", [48, 63, 64, 92, 94, 95, 140, 160, 161, 168, 171, 172])
+@pytest.mark.parametrize("code", [48, 57, 58, 63, 64, 92, 94, 95, 140, 121, 160, 161, 168, 171, 172])
 def test_the_xids_of_memory_speak_of_memory(code: int) -> None:
     assert describe_xid(code).startswith(f"Xid {code}: ")
     assert any(word in describe_xid(code) for word in ("memory", "caches"))
