@@ -8,8 +8,6 @@ from blackbox.model.text import size
 from blackbox.report.markup import tag
 
 WIDTH = 920.0
-BAR_HEIGHT, BAR_STEP = 18.0, 30.0
-LABEL_WIDTH, VALUE_WIDTH = 200.0, 90.0
 CHART_HEIGHT, CHART_LEFT, CHART_BOTTOM = 220.0, 64.0, 22.0
 GRID_LINES = 4
 SHORT_SECONDS = 2.0
@@ -44,22 +42,20 @@ class ChartMark(NamedTuple):
 
 
 def bars(rows: Sequence[Bar], limit: int | None, title: str) -> Element:
-    """Horizontal bars on one scale, with a line at `limit`."""
+    """Horizontal bars on one scale, with a line at `limit`; their words stay as large as the page's, however narrow."""
     scale_max = max([*(row.bytes for row in rows), limit or 0, 1])
-    span = WIDTH - LABEL_WIDTH - VALUE_WIDTH
-    height = BAR_STEP * len(rows) + 6
-    picture = _picture(height, title)
-    if limit is not None:
-        at = LABEL_WIDTH + span * limit / scale_max
-        picture.append(tag("line", x1=at, x2=at, y1=0.0, y2=height, class_="limit"))
-    for place, row in enumerate(rows):
-        top = 4 + place * BAR_STEP
-        length = span * row.bytes / scale_max
-        middle = top + BAR_HEIGHT * 0.72
-        picture.append(tag("text", row.label, x=LABEL_WIDTH - 10, y=middle, text_anchor="end", class_="label"))
-        picture.append(tag("rect", x=LABEL_WIDTH, y=top, width=max(length, 1.0), height=BAR_HEIGHT, class_=row.colour))
-        picture.append(tag("text", size(row.bytes), x=LABEL_WIDTH + length + 8, y=middle, class_="value"))
-    return picture
+    found = tag("div", class_="bars", role="group", aria_label=title)
+    for row in rows:
+        picture = tag("svg", viewBox=f"0 0 {WIDTH:g} 1", preserveAspectRatio="none", aria_hidden="true")
+        length = max(WIDTH * row.bytes / scale_max, 1.0)
+        picture.append(tag("rect", x=0.0, y=0.0, width=length, height=1.0, class_=row.colour))
+        if limit is not None:
+            at = WIDTH * limit / scale_max
+            picture.append(tag("line", x1=at, x2=at, y1=0.0, y2=1.0, class_="limit"))
+        found.append(
+            tag("div", tag("span", row.label), tag("span", size(row.bytes), class_="n"), picture, class_="bar")
+        )
+    return found
 
 
 def strip(parts: Sequence[Bar], total: int, title: str) -> Element:

@@ -199,6 +199,8 @@ def _events(report: Report) -> Iterator[Element]:
 
 
 def _machine(report: Report) -> Iterator[Element]:
+    if report.gpu is None and report.told is not None:
+        return  # a snapshot file tells nothing of it
     rows = [(False, (f"GPU {gpu.index}", gpu.name, _gpu_use(gpu), gpu.state)) for gpu in report.last.gpus]
     rows += [
         (

@@ -7,6 +7,9 @@ from blackbox.merge.blocks import block_rows
 from blackbox.model.text import who
 from blackbox.report.evidence import Evidence
 
+NAMELESS = "the recorded process"
+"""That of a snapshot file."""
+
 
 class ReportSubject(Struct, frozen=True):
     """The process that the report is about."""
@@ -54,4 +57,4 @@ def _absent_subject(evidence: Evidence) -> ReportSubject | None:
 
 def process_name(name: str | None, pid: int) -> str:
     """A process as text; in files its pid may be unknown (0)."""
-    return who(name or None, pid) if pid else name or "the recorded process"
+    return who(name or None, pid) if pid else name or NAMELESS

@@ -6,7 +6,7 @@ from blackbox.model.event import Event
 from blackbox.model.parts import Allocator, BlockState
 from blackbox.model.text import signal_name, size
 from blackbox.report.evidence import Evidence
-from blackbox.report.subject import ReportSubject, process_name
+from blackbox.report.subject import NAMELESS, ReportSubject, process_name
 from blackbox.sources.memory_snapshot.traces import HOST
 
 INACTIVE: BlockState = "inactive"
@@ -29,7 +29,7 @@ def title_of(
     if evidence.failure is not None:
         name = process_name(subject.held.name, subject.key.pid) if subject else _failed_name(evidence.failure)
         asked = f": it asked for {size(request.requested_bytes)}" if request is not None else ""
-        return f"{name} ran out of memory{where}{asked}"
+        return f"{name.capitalize() if name == NAMELESS else name} ran out of memory{where}{asked}"
     if gpu is None:
         return _title_from_inside(evidence)
     return f"{size(gpu.used_bytes)} of {size(gpu.total_bytes)} are in use{where}"

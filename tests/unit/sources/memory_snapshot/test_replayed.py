@@ -111,7 +111,7 @@ def test_a_dumped_failure_is_reported_like_one_that_blackbox_saw(tmp_path: Path)
     path = tmp_path / "x.pickle"
     path.write_bytes(pickle.dumps(snapshot(OOM)))
     report = build_report(of_snapshot_file(path))
-    assert report.title == "the recorded process ran out of memory: it asked for 10.0 MiB"
+    assert report.title == "The recorded process ran out of memory: it asked for 10.0 MiB"
     assert report.cause == "shortage"
     assert report.cache is not None
     assert report.cache.largest_hole_bytes == 3 * MIB
@@ -236,7 +236,7 @@ def test_of_several_gpus_the_report_names_the_one_it_is_about_and_what_the_other
     }
     path.write_bytes(pickle.dumps(both))
     report = build_report(of_snapshot_file(path))
-    assert report.title == "the recorded process ran out of memory on GPU 1: it asked for 10.0 MiB"
+    assert report.title == "The recorded process ran out of memory on GPU 1: it asked for 10.0 MiB"
     assert "on GPU 0 the program held at most 17.0 MiB" in report.notes
     path.write_bytes(pickle.dumps(refusing | {"segments": snapshot()["segments"]}))
     assert "GPU" not in build_report(of_snapshot_file(path)).title, "one GPU needs no number"
