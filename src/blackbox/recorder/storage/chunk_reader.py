@@ -197,15 +197,21 @@ class ChunkReader:
         """Columns of the rows that touch the range; of all that can be read, where the table is damaged."""
         if self._database is None:
             return []
-        wanted = f"SELECT {columns} FROM {table}"  # noqa: S608 - names from this file
+        wanted = f"SELECT id, {columns} FROM {table}"  # noqa: S608 - names from this file
         try:
-            return self._database.execute(f"{wanted} WHERE {TOUCHING}", (since, until)).fetchall()
+            return self._once(self._database.execute(f"{wanted} WHERE {TOUCHING}", (since, until)).fetchall())
         except READ_ERRORS:
             self.damaged += 1
         found: list[SqlRow] = []
         for number in range(1, SALVAGED_IDS_MAX + 1):
             found += self._ask(f"{wanted} WHERE id = ?", number)
-        return found
+        return self._once(found)
+
+    def _once(self, rows: list[SqlRow]) -> list[SqlRow]:
+        """Each without its id, and no id twice: a damaged page may lead SQLite to the same rows again."""
+        found = {row[0]: row[1:] for row in rows}
+        self.damaged += len(rows) - len(found)
+        return list(found.values())
 
     def _ask(self, question: str, number: int) -> list[SqlRow]:
         if self._database is None:
