@@ -25,6 +25,7 @@ def test_a_part(number):
     [
         ("tests/integration/test_http_vram.py::test_one", "tests/integration/test_http_vram.py"),
         ("tests/browser/test_views.py::test_view[a/b::c@d]", "tests/browser/test_views.py"),
+        ("tests/unit/sources/simulated/test_machine.py::test_one", "tests/unit/sources/simulated/test_machine.py"),
         ("tests/unit/test_paths.py::test_one[1]", "tests/unit/test_paths.py::test_one[1]"),
     ],
 )
