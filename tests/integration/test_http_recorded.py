@@ -13,6 +13,8 @@ import pytest
 import zstandard
 from msgspec import structs
 
+from blackbox.model.endpoint import Endpoint
+from blackbox.model.endpoints import ENDPOINTS
 from blackbox.model.event import Event, OutOfMemory, ProcessLife
 from blackbox.model.moment import Moment
 from blackbox.recorder import RecordedEvent, Recorder, Recording
@@ -129,6 +131,27 @@ def test_events_of_a_kind_and_since_then(serving: Serving) -> None:
         "process_start",
         "xid",
     ]
+
+
+RANGES = (("from", "to"), ("since", "until"))
+RANGED = [
+    (endpoint, *names)
+    for endpoint in ENDPOINTS
+    for names in RANGES
+    if {*names} <= {one.name for one in endpoint.parameters} and not endpoint.path.startswith("/fleet")
+]
+"""Every route that takes a range of this machine's recording."""
+
+
+@pytest.mark.parametrize(("endpoint", "begin", "end"), RANGED, ids=[endpoint.path for endpoint, *_ in RANGED])
+def test_a_range_that_ends_before_it_begins_is_refused(
+    serving: Serving, endpoint: Endpoint, begin: str, end: str
+) -> None:
+    given = {begin: START + 30, end: START + 10, "metric": "used_bytes", "gpu": "0"}
+    query = "&".join(f"{one.name}={given[one.name]}" for one in endpoint.parameters if one.name in given)
+    refused = serving.ask(f"{endpoint.path}?{query}")
+    told = refused.body.decode()
+    assert (refused.status, begin in told, end in told) == (400, True, True)
 
 
 def test_events_of_one_gpu(serving: Serving) -> None:

@@ -180,6 +180,18 @@ def test_the_file_limit() -> None:
     assert checks.file_limit(machine(streams_max=1000), 1000).level == "warn"
 
 
+def test_the_server_that_the_environment_names() -> None:
+    assert list(checks.named_server(machine())) == []
+    snapshot = to_json(merge(moment_of_blocks(1)))
+    with ScriptedServer([Script(json_answer(snapshot))]) as server:
+        (found,) = checks.named_server(structs.replace(machine(), environ={"BLACKBOX_URL": server.url}))
+        assert (found.level, server.url in found.text) == ("ok", True)
+    (found,) = checks.named_server(structs.replace(machine(), environ={"BLACKBOX_URL": server.url}))
+    assert (found.level, "unset" in (found.remedy or "")) == ("warn", True)
+    (found,) = checks.named_server(structs.replace(machine(), environ={"BLACKBOX_URL": "no url"}))
+    assert found.level == "warn"
+
+
 def test_who_has_the_port() -> None:
     def ask(*scripts: Script) -> Finding:
         with ScriptedServer(scripts) as server:

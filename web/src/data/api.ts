@@ -70,8 +70,8 @@ export async function askColumns({ gpu, time, event, since, etag }: ColumnsWante
   return { body: await response.arrayBuffer(), etag: response.headers.get("ETag") };
 }
 
-export function askChart(range: { from: number; to: number }, metrics: readonly string[], points: number, gpu: string | null = null): Promise<Chart> {
-  return ask("vram/chart", { ...range, metric: metrics.join(","), points, gpu });
+export function askChart(range: { from: number; to: number }, metrics: readonly string[], points: number, gpu: string | null = null, signal?: AbortSignal): Promise<Chart> {
+  return ask("vram/chart", { ...range, metric: metrics.join(","), points, gpu }, signal);
 }
 
 interface EventList {

@@ -100,8 +100,15 @@ const FLAT_SHARE = 0.01;
 /** Seen for less than that, nothing has a course yet. */
 const COURSE_SECONDS_MIN = 10;
 
-/** How a track went, for where no trend is told: flat, swinging between two values, or on its way. */
-export function courseOf(track: Track, total: number): Course | null {
+/** A track without what came after a time. */
+function upTo(track: Track, time: number): Track {
+  const after = track.times.findIndex((one) => one > time);
+  return after === -1 ? track : { times: track.times.slice(0, after), values: track.values.slice(0, after) };
+}
+
+/** How a track went up to a time, for where no trend is told: flat, swinging between two values, or on its way. */
+export function courseOf(whole: Track, total: number, to = Infinity): Course | null {
+  const track = upTo(whole, to);
   if (track.values.length < 2 || track.times.at(-1)! - track.times[0]! < COURSE_SECONDS_MIN) return null;
   const low = Math.min(...track.values);
   const high = Math.max(...track.values);

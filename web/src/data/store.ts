@@ -13,6 +13,8 @@ import { shared } from "./shared";
 import { type Connection, SnapshotStream } from "./stream";
 
 export const STRIP_SECONDS = 300;
+/** Of the five minutes before a time that is long past, and the half after it. */
+const PAST_POINTS = STRIP_SECONDS * 1.5;
 const EVENTS_KEPT_MAX = 500;
 const EVENTS_EVERY_MS = 4000;
 const FORECAST_EVERY_MS = 5000;
@@ -121,6 +123,30 @@ export const stream = new SnapshotStream(onSnapshot, (next) => {
   connection.value = next;
 });
 
+/** The time looked at, where the readings at hand do not reach back to it. */
+const longPast = computed(() => (route.value.time !== null && route.value.time < now.value - STRIP_SECONDS ? route.value.time : null));
+/** Readings around such a time, from the recording. */
+const pastTracks = signal(new Tracks());
+/** Readings around the time looked at: of the last minutes, or of some minutes long past. */
+export const tracksShown = computed(() => (longPast.value === null ? tracks : pastTracks.value));
+let asking: AbortController | null = null;
+
+/** Takes the minutes around a time that is long past from the recording, the newest request alone. */
+function seedPast(): void {
+  const time = longPast.value;
+  asking?.abort();
+  if (time === null || route.value.view === "fleet" || noRecording.value !== null) return;
+  asking = new AbortController();
+  const { signal } = asking;
+  askChart({ from: time - STRIP_SECONDS, to: time + STRIP_SECONDS / 2 }, ["used_bytes"], PAST_POINTS, null, signal)
+    .then((recorded) => {
+      const found = new Tracks();
+      found.seed(recorded);
+      pastTracks.value = found;
+    })
+    .catch(() => undefined); // what is shown of that time says why it cannot be
+}
+
 /** The newest sample that came; that on the page may be a little older. */
 let newest: { seq: number; time: number } | null = null;
 
@@ -218,6 +244,7 @@ export function start(): void {
   whileVisible(() => active() && refreshEvents(false), EVENTS_EVERY_MS);
   whileVisible(() => active() && refreshForecast(), FORECAST_EVERY_MS);
   effect(loadPast);
+  effect(seedPast);
 }
 
 let asked: AbortController | null = null;

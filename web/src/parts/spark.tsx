@@ -19,17 +19,18 @@ export function Spark({ track, total, to, hot, label }: { track: Track; total: n
         context.strokeStyle = token(hot ? "alarm" : "ink");
         context.lineWidth = 1.3;
         context.beginPath();
-        traceLine(context, track, (time) => width * (1 - (to - time) / STRIP_SECONDS), (value) => height - 2 - (height - 4) * (value / total));
+        traceLine(context, track, to, (time) => width * (1 - (to - time) / STRIP_SECONDS), (value) => height - 2 - (height - 4) * (value / total));
         context.stroke();
       }}
     />
   );
 }
 
-/** Adds a track's line to the path. A gap stays a gap. */
-export function traceLine(context: CanvasRenderingContext2D, track: Track, x: (time: number) => number, y: (value: number) => number): void {
+/** Adds a track's line up to a time to the path. A gap stays a gap. */
+export function traceLine(context: CanvasRenderingContext2D, track: Track, to: number, x: (time: number) => number, y: (value: number) => number): void {
   let before = -Infinity;
   track.times.forEach((time, index) => {
+    if (time > to) return;
     const at = [x(time), y(track.values[index]!)] as const;
     if (at[0] >= 0) {
       if (time - before > GAP_SECONDS) context.moveTo(...at);

@@ -5,7 +5,7 @@ import { clock, clockTenths, percent } from "../data/format";
 import { gpuShort } from "../data/ledger";
 import { markOf } from "../data/marks";
 import { courseOf, GAP_SECONDS, valueAt, windowFrom } from "../data/series";
-import { cursor, events, forecast, gpuLeaves, live, lookAt, now, route, STRIP_SECONDS, tracks, tracksSeeded, tracksVersion } from "../data/store";
+import { cursor, events, forecast, gpuLeaves, live, lookAt, now, route, STRIP_SECONDS, tracksShown, tracksSeeded, tracksVersion } from "../data/store";
 import { token } from "../data/theme";
 import { pointed } from "../data/timeline";
 import { leaves, ledgersOf } from "../data/ledger";
@@ -26,7 +26,7 @@ export function Strip() {
   const filling = new Set(forecast.value?.gpus.filter((outlook) => outlook.full_in_seconds !== null).map((outlook) => outlook.gpu_uuid));
   const begin = past !== null && past < end - STRIP_SECONDS ? past - STRIP_SECONDS / 2 : end - STRIP_SECONDS;
 
-  const first = windowFrom(lanes.map(({ gpu }) => tracks.get(gpu.uuid)), end, STRIP_SECONDS);
+  const first = windowFrom(lanes.map(({ gpu }) => tracksShown.value.get(gpu.uuid)), end, STRIP_SECONDS);
   const known = first !== null && begin === end - STRIP_SECONDS && first > begin + SECONDS_UNTOLD_MAX ? first : null; // where what is known begins, if in sight
 
   const timeAt = (event: PointerEvent) => {
@@ -47,7 +47,7 @@ export function Strip() {
       </ol>
       <Canvas
         label="time looked at"
-        of={[Math.floor(end), past, shownLeaves.map(({ gpu }) => gpu.uuid).join(), tracksSeeded.value, forecast.value, events.value, pointed.value, a, b]}
+        of={[Math.floor(end), past, shownLeaves.map(({ gpu }) => gpu.uuid).join(), tracksSeeded.value, tracksShown.value, forecast.value, events.value, pointed.value, a, b]}
         role="slider"
         attributes={{
           tabIndex: 0,
@@ -74,7 +74,7 @@ export function Strip() {
             context.fillStyle = token("shade");
             context.fillRect(0, top, width, laneHeight - 2);
             context.fillStyle = token(filling.has(gpu.uuid) ? "alarm" : "hatch");
-            const track = tracks.get(gpu.uuid);
+            const track = tracksShown.value.get(gpu.uuid);
             track.times.forEach((time, at) => {
               const next = Math.min(track.times[at + 1] ?? end, time + GAP_SECONDS);
               const size = (track.values[at]! / gpu.total_bytes) * (laneHeight - 2);
@@ -90,14 +90,14 @@ export function Strip() {
         }}
       />
       <aside>
-        {past !== null && past < end - STRIP_SECONDS ? "5 min around then" : known === null ? "last 5 min" : `since ${clock(known)}`} · 0–100 %{known === null && " each"}
+        {past !== null && past < end - STRIP_SECONDS ? "5 min around" : known === null ? "last 5 min" : `since ${clock(known)}`} · 0–100 %{known === null && " each"}
         <br />
         drag = look back <kbd>←</kbd> <kbd>→</kbd>
       </aside>
       <p class="visually-hidden">
         {lanes.map(({ gpu, label }) => {
-          const course = courseOf(tracks.get(gpu.uuid), gpu.total_bytes);
-          const at = valueAt(tracks.get(gpu.uuid), cursor.value);
+          const course = courseOf(tracksShown.value.get(gpu.uuid), gpu.total_bytes, cursor.value);
+          const at = valueAt(tracksShown.value.get(gpu.uuid), cursor.value);
           return `${label}: ${at === null ? "not recorded" : percent(at / gpu.total_bytes)} used, ${course?.kind ?? "no course"}. `;
         })}
       </p>

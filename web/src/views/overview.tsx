@@ -7,7 +7,7 @@ import { gpuModel, type GpuLedger, processKey, processLabel, type ProcessLedger 
 import { foldedMarks, kindOf, namesOf } from "../data/marks";
 import { PURPOSE_OF } from "../data/purpose";
 import { courseOf, windowFrom } from "../data/series";
-import { cursor, engines, events, forecast, gpuLeaves, go, incidents, ledgers, linkTo, noRecording, now, route, shown, tracks, tracksVersion } from "../data/store";
+import { cursor, engines, events, forecast, gpuLeaves, go, incidents, ledgers, linkTo, noRecording, now, route, shown, tracksShown, tracksVersion } from "../data/store";
 import { fillingOf, isAlarm, movedSince, sinceOf, type Verdict, verdictOf } from "../data/verdict";
 import { Absent, Legend, reasonOf, Swatch, Tag } from "../parts/basics";
 import { Footer, Waiting } from "../parts/frame";
@@ -21,7 +21,7 @@ const isNow = computed(() => route.value.time === null);
 /** When what the page tells of the last two minutes begins: later than that where less is known. */
 const movedFrom = computed(() => {
   void tracksVersion.value;
-  return windowFrom(gpuLeaves.value.map(({ gpu }) => tracks.get(gpu.uuid)), cursor.value, MOVED_SECONDS);
+  return windowFrom(gpuLeaves.value.map(({ gpu }) => tracksShown.value.get(gpu.uuid)), cursor.value, MOVED_SECONDS);
 });
 const verdict = computed(() => (isNow.value ? verdictOf(forecast.value, gpuLeaves.value, events.value) : null));
 
@@ -62,7 +62,7 @@ function Calm({ later }: { later: Verdict | null }) {
   const highest = gpuLeaves.value.toSorted((a, b) => b.gpu.used_percent - a.gpu.used_percent)[0];
   if (highest === undefined) return null;
   void tracksVersion.value;
-  const course = courseOf(tracks.get(highest.gpu.uuid), highest.gpu.total_bytes);
+  const course = courseOf(tracksShown.value.get(highest.gpu.uuid), highest.gpu.total_bytes, cursor.value);
   const unknown = noRecording.value ?? (forecast.value === null ? "the forecast has not come yet" : null);
   const soonest = unknown !== null ? `whether one fills is not known: ${unknown}` : later === null ? "none has a trend that fills it" : `the first, ${later.ledger.label}, fills in ${about(later.outlook.full_in_seconds)}`;
   return (
@@ -306,8 +306,8 @@ function Notes({ ledger }: { ledger: GpuLedger }) {
 
 function Course({ ledger: { gpu, label }, hot, seconds }: { ledger: GpuLedger; hot: boolean; seconds: number | null }) {
   void tracksVersion.value;
-  const track = tracks.get(gpu.uuid);
-  const course = courseOf(track, gpu.total_bytes);
+  const track = tracksShown.value.get(gpu.uuid);
+  const course = courseOf(track, gpu.total_bytes, cursor.value);
   const words =
     seconds !== null
       ? `full in ${about(seconds).replace("about ", "~")}`
@@ -330,7 +330,7 @@ function Moves() {
   void tracksVersion.value;
   const from = movedFrom.value;
   if (from === null) return <MovesUnknown />;
-  const rows = movedSince(gpuLeaves.value, (process) => tracks.get(processKey(process)), from);
+  const rows = movedSince(gpuLeaves.value, (process) => tracksShown.value.get(processKey(process)), from);
   const most = Math.max(1, ...rows.map((row) => Math.abs(row.bytes)));
   return (
     <section class="card">

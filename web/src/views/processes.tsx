@@ -9,7 +9,7 @@ import { gpuShort, type GpuLedger, processKey, processLabel, type ProcessLedger 
 import { ordered } from "../data/order";
 import { whileVisible } from "../data/poll";
 import { courseOf } from "../data/series";
-import { cursor, events, forecast, go, gpuLeaves, linkTo, noRecording, now, recordedSince, route, shown, tracks, tracksVersion } from "../data/store";
+import { cursor, events, forecast, go, gpuLeaves, linkTo, noRecording, now, recordedSince, route, shown, tracksShown, tracksVersion } from "../data/store";
 import { fillingOf } from "../data/verdict";
 import { Absent, Chips, Legend, Scroll } from "../parts/basics";
 import { Footer, Waiting } from "../parts/frame";
@@ -241,7 +241,7 @@ function ProcessRow({ row: { ledger, gpu, key } }: { row: Row }) {
           <Rate filling={filling?.evidence?.rate_bytes_per_second ?? null} keyOfTrack={key} total={gpu.gpu.total_bytes} />
         </td>
         <td>
-          <Spark track={tracks.get(key)} total={gpu.gpu.total_bytes} to={cursor.value} hot={filling !== null} label={`memory of ${processLabel(process)} in the last five minutes`} />
+          <Spark track={tracksShown.value.get(key)} total={gpu.gpu.total_bytes} to={cursor.value} hot={filling !== null} label={`memory of ${processLabel(process)} in the last five minutes`} />
         </td>
         <td class="nowrap">{threadsOf(process.pid, process.gpu)}</td>
         <td class="nowrap soft">{process.start_time === null ? <Absent reason={process.unknown?.["start_time"] ?? "its start could not be read"} /> : duration(cursor.value - process.start_time)}</td>
@@ -266,7 +266,7 @@ function ProcessRow({ row: { ledger, gpu, key } }: { row: Row }) {
 
 function Rate({ filling, keyOfTrack, total }: { filling: number | null; keyOfTrack: string; total: number }) {
   if (filling !== null) return <b class="alarm">{changeGib(filling * 60)}</b>;
-  const course = courseOf(tracks.get(keyOfTrack), total);
+  const course = courseOf(tracksShown.value.get(keyOfTrack), total, cursor.value);
   if (course === null) return <Absent reason="seen for too short a time" />;
   if (course.kind === "flat") return <>0.0</>;
   return (

@@ -11,7 +11,7 @@ from typing import Literal
 from msgspec import Struct
 
 from blackbox.cli.commands.ncu_program import ATTACHES_SINCE, find_ncu
-from blackbox.cli.common.server_arguments import local_url
+from blackbox.cli.common.server_arguments import URL_VARIABLE, local_url, named_url
 from blackbox.cli.common.settings_file import config_path
 from blackbox.client import Client, ClientError, StatusError, UnreachableError
 from blackbox.errors import BlackboxError
@@ -85,6 +85,7 @@ def examine(machine: Machine) -> Iterator[Finding]:
     yield recording(machine)
     yield file_limit(machine, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     yield server(machine)
+    yield from named_server(machine)
     yield from inside(machine)
     yield from fleet(machine)
 
@@ -299,12 +300,28 @@ def server(machine: Machine) -> Finding:
     return Finding(subject="server", level="ok", text=f"{url} answers for {kind}, sample {snapshot.seq}")
 
 
+def named_server(machine: Machine) -> Iterator[Finding]:
+    """The server that other commands ask instead of this machine's, where the environment names one."""
+    url = named_url(machine.environ)
+    if url is None:
+        return
+    try:
+        snapshot = Client(url, timeout_seconds=SERVER_SECONDS_MAX).snapshot(blocks="none")
+    except StatusError as error:
+        yield Finding(subject=URL_VARIABLE, level="ok", text=str(error))
+    except BlackboxError as error:
+        remedy = f"the commands ask it because {URL_VARIABLE} names it: start it, or unset the variable"
+        yield Finding(subject=URL_VARIABLE, level="warn", text=str(error), remedy=remedy)
+    else:
+        yield Finding(subject=URL_VARIABLE, level="ok", text=f"{url} answers for {snapshot.host}; the commands ask it")
+
+
 def inside(machine: Machine) -> Iterator[Finding]:
     """Which programs report to the server from inside, and which engines it found; nothing where none answers."""
-    client = Client(local_url(machine.settings), timeout_seconds=SERVER_SECONDS_MAX)
     try:
+        client = Client(named_url(machine.environ) or local_url(machine.settings), timeout_seconds=SERVER_SECONDS_MAX)
         processes, engines = client.coverage(), client.snapshot(blocks="none").engines
-    except ClientError:
+    except BlackboxError:
         return
     silent = [one for one in processes if not one.sources]
     text = f"{len(processes) - len(silent)} of {len(processes)} processes on GPUs report from inside"

@@ -8,6 +8,7 @@ import signal
 from argparse import ArgumentParser, Namespace
 
 from blackbox.cli.common import parsers
+from blackbox.cli.common.server_arguments import URL_VARIABLE, named_url, port_on_this_machine
 from blackbox.errors import FailureError
 
 
@@ -22,9 +23,22 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
+def _named_port() -> int | None:
+    """The port of the server that the environment names. Raises `FailureError` where that is of another machine."""
+    url = named_url()
+    port = None if url is None else port_on_this_machine(url)
+    if url is not None and port is None:
+        raise FailureError(
+            f"{URL_VARIABLE} names {url}, and only servers of this machine can be told: run it there, or name a --port"
+        )
+    return port
+
+
 def add_port_flag(parser: ArgumentParser) -> None:
     """Adds `--port`."""
-    parser.add_argument("--port", metavar="PORT", help="only the server on this port")
+    parser.add_argument(
+        "--port", metavar="PORT", help="only the server on this port (default: that of BLACKBOX_URL, or all)"
+    )
 
 
 def tell_servers(port: str | None, signal_number: signal.Signals, what: str) -> None:
@@ -33,7 +47,7 @@ def tell_servers(port: str | None, signal_number: signal.Signals, what: str) -> 
     from blackbox.pidfile import running_servers
 
     directory = runtime_directory()
-    only = None if port is None else parsers.named("--port", parsers.port, port)
+    only = _named_port() if port is None else parsers.named("--port", parsers.port, port)
     servers = [server for server in running_servers(directory) if only in (None, server.port)]
     if not servers:
         place = "" if only is None else f" on port {only}"

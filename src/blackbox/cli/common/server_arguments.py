@@ -44,6 +44,15 @@ def add_selection_flags(parser: ArgumentParser) -> None:
     )
 
 
+URL_VARIABLE = "BLACKBOX_URL"
+"""Names the server in place of `--url`."""
+
+
+def named_url(environ: Mapping[str, str] = os.environ) -> str | None:
+    """The URL that the environment names; None where it names none."""
+    return environ.get(URL_VARIABLE) or None
+
+
 def client(arguments: Namespace, environ: Mapping[str, str] = os.environ) -> "Client":
     """A client of the server that the arguments name. Raises `UsageError`, `FailureError`."""
     from blackbox.client import Client
@@ -72,9 +81,22 @@ def _server(
     from blackbox.server.auth.credentials import load_token
 
     settings = load_settings(arguments, environ)
-    url = given or environ.get("BLACKBOX_URL")
+    url = given or named_url(environ)
     token = load_token(settings.token_file).decode() if settings.token_file else None
     return url or local_url(settings), token, None if url and not arguments.unix_socket else settings.unix_socket
+
+
+def port_on_this_machine(url: str) -> int | None:
+    """The port of a URL that leads to this machine by one of its own names; None of any other."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+        if parts.hostname not in _LOCAL:
+            return None
+        return parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return None
 
 
 def local_url(settings: "Settings") -> str:

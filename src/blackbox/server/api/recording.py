@@ -27,7 +27,7 @@ from blackbox.server.api.context import Context
 from blackbox.server.api.endpoint import handles
 from blackbox.server.http.answer import AnswerOrCoroutine, Viewer
 from blackbox.server.http.negotiation import WHOLE, accepted_encoding
-from blackbox.server.http.query import Query, in_order
+from blackbox.server.http.query import Query, in_order, not_reversed
 from blackbox.server.http.request import HTTPError, Request
 from blackbox.server.http.response import JSON, Fields, Response, text, too_much_waits, unavailable
 
@@ -112,7 +112,8 @@ def at(context: Context, request: Request, viewer: Viewer, query: Query) -> Answ
 def events(context: Context, request: Request, viewer: Viewer, query: Query) -> AnswerOrCoroutine:
     """What happened."""
     now = time.time()
-    since, until = query.time_or(endpoints.SINCE, now, None), query.time_or(endpoints.UNTIL, now, None)
+    since = query.time_or(endpoints.SINCE, now, None)
+    since, until = not_reversed(since, query.time_or(endpoints.UNTIL, now, None))
     kinds, limit = query.get(endpoints.KIND), query.value(endpoints.LIMIT)
     detail, number = query.value(endpoints.EVENT_DETAIL), query.get(endpoints.ONE_EVENT)
     gpus = gpu_uuids(context, query.get(endpoints.EVENT_GPU))

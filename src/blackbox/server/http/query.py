@@ -72,6 +72,13 @@ def query_of(endpoint: Endpoint, given: tuple[tuple[str, str], ...]) -> Query:
     return Query(values)
 
 
+def not_reversed(since: float | None, until: float | None) -> tuple[float | None, float | None]:
+    """Both ends of a range that holds them both, where they are given. Raises `HTTPError` where its end comes first."""
+    if since is not None and until is not None and since > until:
+        raise HTTPError(400, f"since ({rfc3339(since)}) must not be after until ({rfc3339(until)})")
+    return since, until
+
+
 def in_order(since: float, until: float) -> tuple[float, float]:
     """Both ends of a range. Raises `HTTPError` where nothing lies between."""
     if since >= until:
