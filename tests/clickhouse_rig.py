@@ -167,7 +167,7 @@ def _users(grants: Mapping[str, Sequence[str]]) -> str:
         <users><default><password></password>{common}</default>{named}</users></clickhouse>"""
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server((HOST, 0))) for _ in range(count)]
         return [one.getsockname()[1] for one in sockets]
@@ -194,7 +194,7 @@ def running(
 ) -> Iterator[list[ClickHouse]]:
     """That many nodes, each a shard of `CLUSTER`. The test is skipped where there is no ClickHouse, or fails in CI."""
     library = _library()
-    ports = _free_ports(2 * count)
+    ports = free_ports(2 * count)
     nodes = [
         ClickHouse(folder / f"node{place}", library, (ports[2 * place], ports[2 * place + 1])) for place in range(count)
     ]
