@@ -130,6 +130,13 @@ def test_every_push_and_pull_request_runs_what_ci_runs() -> None:
     assert workflow["permissions"] == {"contents": "read"}
 
 
+def test_ci_leaves_out_no_folder_of_tests() -> None:
+    named = (ROOT / ".ci" / "run").read_text().split()
+    folders = {str(path.relative_to(ROOT / "tests").parts[0]) for path in files() if path.name.startswith("test_")}
+    assert folders >= {"unit", "fuzz"}
+    assert sorted(folder for folder in folders if f"tests/{folder}" not in named) == []
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("[0-9]*.yml")), ids=named)
 def test_issue_forms_have_what_a_form_needs(path: Path) -> None:
     form = loaded(named(path))
