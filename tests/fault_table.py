@@ -117,6 +117,16 @@ FAULTS: dict[int, tuple[str, str, str]] = {
         "one bad part beside good ones (a row of pid 0, a memory of 0 bytes)",
         "it is left out, named and counted; a list is refused only where every row is nonsense",
     ),
+    63: (
+        HTTP,
+        "whoever asks for report after report, which take seconds each",
+        "one is made at a time, on a thread of its own; history, events and charts do not wait for them",
+    ),
+    64: (
+        HTTP,
+        "thousands of requests in one piece, from clients that never read",
+        "those beyond the limit are not even parsed, and the connection ends",
+    ),
 }
 """Row of the fault catalogue -> part, fault, what Blackbox does."""
 

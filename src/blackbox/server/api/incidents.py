@@ -60,7 +60,7 @@ async def _report(context: Context, viewer: Viewer, what: str, shape: ReportForm
             _require_dump(pool.recording, what)
         return _made(pool.recording, what, viewer, shape)
 
-    answer = await pool.answer(work)
+    answer = await pool.report(work)
     return answer if context.waiting.has_room(answer.body) else too_much_waits()
 
 

@@ -15,6 +15,9 @@ AT_ONCE = 2
 """Queries that run at the same time. More would not be faster: they share one interpreter."""
 WAITING_MAX = 16
 """Requests that run or wait; the next one is answered 503 with Retry-After."""
+REPORTS_WAITING_MAX = 4
+"""Reports that are made or wait. One takes seconds, and minutes at most, so they have a thread of their own: whoever
+asks for many of them keeps nobody else from the recording."""
 
 
 class QueryPool:
@@ -23,7 +26,9 @@ class QueryPool:
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
         self._workers = ThreadPoolExecutor(AT_ONCE, "blackbox-queries")
+        self._reports = ThreadPoolExecutor(1, "blackbox-reports")
         self._waiting = 0
+        self._reports_waiting = 0
 
     async def answer(self, work: Callable[[], Response]) -> Response:
         """The response that `work` makes on a thread, or 503 where too many wait. Raises what `work` raises."""
@@ -35,10 +40,21 @@ class QueryPool:
         finally:
             self._waiting -= 1
 
+    async def report(self, work: Callable[[], Response]) -> Response:
+        """The same for a report: one at a time, beside the queries."""
+        if self._reports_waiting >= REPORTS_WAITING_MAX:
+            return unavailable("too many reports are being made", retry_after_seconds=5)
+        self._reports_waiting += 1
+        try:
+            return await off_loop(self._reports, work)
+        finally:
+            self._reports_waiting -= 1
+
     async def ask(self, work: Callable[[], T]) -> T:
         """What `work` returns, for the server's own queries, which are never refused. Raises what `work` raises."""
         return await off_loop(self._workers, work)
 
     def close(self) -> None:
         """Drops the queries that wait, and runs no more."""
-        self._workers.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._workers, self._reports):
+            threads.shutdown(wait=False, cancel_futures=True)

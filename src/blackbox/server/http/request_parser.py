@@ -158,3 +158,6 @@ class RequestReader:
         self.phase = "idle"
         self.wants_continue = False
         self.finished = not keep_alive
+        if len(self._found) > self._limits.pipelined:
+            self.finished = True  # the connection ends after these: thousands more may lie in the same bytes
+            raise self._refuse(HTTPError(400, f"more than {self._limits.pipelined} requests at once"))

@@ -11,7 +11,7 @@ from blackbox.server.http.request_parser import RequestReader
 PLAIN = b"GET /vram?gpu=0 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST /vram HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n"
-LIMITS = Limits(url_bytes=64, head_bytes=512, headers=8, body_bytes=128)
+LIMITS = Limits(url_bytes=64, head_bytes=512, headers=8, body_bytes=128, pipelined=100)
 
 
 def read(data: bytes, limits: Limits = LIMITS) -> list[Request | HTTPError]:
@@ -183,3 +183,15 @@ def test_the_absolute_form_names_its_host() -> None:
         b"b.example",
     )
     assert request(b"GET http://[::1]/ HTTP/1.1\r\nHost: a\r\n\r\n").target.host == b"[::1]"
+
+
+@pytest.mark.fault(64)
+def test_row_64_what_is_beyond_the_limit_of_requests_at_once_is_not_parsed() -> None:
+    limits = Limits(pipelined=3)
+    found = read(PLAIN * 1000, limits)
+    assert len(found) == 4, "one more than may wait, by which the connection knows to end"
+    assert all(isinstance(one, Request) for one in found)
+    reader = RequestReader(limits)
+    reader.feed(PLAIN * 1000)
+    assert reader.finished
+    assert len(read(PLAIN * 3, limits)) == 3
