@@ -13,10 +13,10 @@ from blackbox.hub import BLOCKS_MAX
 from blackbox.merge import merged
 from blackbox.merge.block_table import table, table_rows
 from blackbox.merge.process_memory import ProcessMemory
-from blackbox.model.block_arrays import NO_REQUEST, STATES, TYPES, BlockArrays, listed
+from blackbox.model.block_arrays import NO_REQUEST, STATES, TYPES, BlockArrays, ListedBlocks
 from blackbox.model.codec import compress, to_json
 from blackbox.model.moment import Moment
-from blackbox.model.parts import Allocator, AllocatorBlock
+from blackbox.model.parts import Allocator
 
 SIZES = (14_400, 100_000)
 """Blocks of the allocator; one more stands for what the process holds beside them."""
@@ -33,6 +33,7 @@ LABELS: tuple[tuple[str | None, str | None], ...] = (
 )
 LABEL_TYPES = ("weight", "activation", "other", "other", "other")
 FREE_LABEL = 4
+ACTIVE = STATES.index("active")
 RUN_MAX = 60
 """Blocks of one purpose beside each other, at most."""
 FREE_SHARE = 0.2
@@ -47,12 +48,12 @@ def run(plan: Plan) -> list[Row]:
 
 
 def _rows(plan: Plan, blocks: int) -> list[Row]:
-    arrays, rows = lifelike(blocks, Random(1))
-    seen = moment(1, processes=1)
-    snapshot, memory = merged(with_blocks(seen, rows, arrays))
+    arrays = lifelike(blocks, Random(1))
+    made = merged(with_blocks(moment(1, processes=1), arrays))
+    snapshot, memory = made.snapshot, made.rows
     body = to_json(snapshot)
     known = table_rows(memory, BLOCKS_MAX)
-    fresh = [_anew(memory, rows, arrays) for _ in range(plan.rounds * 20)]
+    fresh = [_anew(memory, arrays) for _ in range(plan.rounds * 20)]
     works = (
         lambda: compress(to_json(snapshot), "zstd"),
         lambda: compress(table(snapshot, known, "benchmark"), "zstd"),
@@ -81,8 +82,8 @@ def _cpu(figure: str, ours: float, peer: str, theirs: float) -> Row:
     )
 
 
-def lifelike(blocks: int, random: Random) -> tuple[BlockArrays, tuple[AllocatorBlock, ...]]:
-    """The blocks of a training program, as an agent packs them and as rows."""
+def lifelike(blocks: int, random: Random) -> BlockArrays:
+    """The blocks of a training program, as an agent packs them."""
     columns = BlockArrays(
         array("Q"), array("Q"), array("B"), array("B"), array("B"), LABELS,
         requested=array("Q"), thread=array("I"), stream=array("Q", bytes(8 * blocks)),
@@ -106,18 +107,10 @@ def lifelike(blocks: int, random: Random) -> tuple[BlockArrays, tuple[AllocatorB
         requested.append(NO_REQUEST if is_free else size - random.choice(ROUNDINGS))
         thread.append(0 if is_free else THREADS[label in (1, 2)])
         address += size
-    rows = tuple(
-        AllocatorBlock(
-            at, size, STATES[state], TYPES[kind], None if asked == NO_REQUEST else asked, *LABELS[of], owner or None, 0
-        )
-        for at, size, state, kind, asked, of, owner in zip(
-            columns.address, columns.size, columns.state, columns.type, requested, columns.label, thread, strict=True
-        )
-    )
-    return columns, rows
+    return columns
 
 
-def with_blocks(seen: Moment, rows: tuple[AllocatorBlock, ...], arrays: BlockArrays) -> Moment:
+def with_blocks(seen: Moment, arrays: BlockArrays) -> Moment:
     """The moment, its one process holding these blocks."""
     (sample,) = seen.samples
     (process,) = sample.processes
@@ -129,20 +122,20 @@ def with_blocks(seen: Moment, rows: tuple[AllocatorBlock, ...], arrays: BlockArr
         taken_at=seen.taken_at,
         source="pytorch",
         reserved_bytes=held,
-        allocated_bytes=sum(block.size for block in rows if block.state == "active"),
+        allocated_bytes=sum(size for size, state in zip(arrays.size, arrays.state, strict=True) if state == ACTIVE),
         inactive_split_bytes=0,
-        blocks=listed(rows, arrays),
+        blocks=ListedBlocks(arrays),
     )
     listing = structs.replace(process, used_bytes=held + UNIT_BYTES)
     sample = structs.replace(sample, allocators=(allocator,), processes=(listing,), kernels=(), engines=())
     return structs.replace(seen, samples=(sample,))
 
 
-def _anew(memory: list[ProcessMemory], rows: tuple[AllocatorBlock, ...], arrays: BlockArrays) -> list[ProcessMemory]:
+def _anew(memory: list[ProcessMemory], arrays: BlockArrays) -> list[ProcessMemory]:
     """The same as if the agent had just told it: nothing is packed yet."""
     (one,) = memory
     (allocator,) = one.allocators
-    return [structs.replace(one, allocators=(structs.replace(allocator, blocks=listed(rows, arrays)),))]
+    return [structs.replace(one, allocators=(structs.replace(allocator, blocks=ListedBlocks(arrays)),))]
 
 
 BENCHMARK = Benchmark(

@@ -17,7 +17,7 @@ from msgspec import structs
 from benchmarks.columns import lifelike, with_blocks
 from benchmarks.moments import moment
 from blackbox.hub import BLOCKS_MAX, Hub
-from blackbox.model.block_arrays import STATES, BlockArrays, listed
+from blackbox.model.block_arrays import STATES, BlockArrays, ListedBlocks
 from blackbox.model.moment import Moment
 from blackbox.model.parts import OwningStack
 from blackbox.server import Server
@@ -78,14 +78,14 @@ def publish_forever(hub: Hub, variants: list[Moment], interval: float) -> None:
 async def main() -> None:
     """Serves until killed."""
     random = Random(1)
-    arrays, rows = lifelike(int(sys.argv[2]), random)
+    arrays = lifelike(int(sys.argv[2]), random)
     arrays = told(arrays, random)
     first = moment(1, processes=1)
     variants = []
     for _ in range(VARIANTS):
-        seen = with_blocks(first, rows, arrays)
+        seen = with_blocks(first, arrays)
         (sample,) = seen.samples
-        allocator = structs.replace(sample.allocators[0], blocks=listed(rows, changed(arrays, random)), stacks=stacks())
+        allocator = structs.replace(sample.allocators[0], blocks=ListedBlocks(changed(arrays, random)), stacks=stacks())
         variants.append(structs.replace(seen, samples=(structs.replace(sample, allocators=(allocator,)),)))
     hub = Hub(time.monotonic, BLOCKS_MAX)
     hub.publish(variants[0])

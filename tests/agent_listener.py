@@ -16,7 +16,7 @@ def main() -> None:
     logging.basicConfig(stream=sys.stderr)
     source = AgentSource(Path(sys.argv[1]), int(sys.argv[2], 8))
     for _ in sys.stdin:
-        sys.stdout.write(msgspec.json.encode(source.sample()).decode() + "\n")
+        sys.stdout.write(msgspec.json.encode(source.sample(), enc_hook=tuple).decode() + "\n")
         sys.stdout.flush()
     source.close()
 

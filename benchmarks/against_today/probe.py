@@ -150,11 +150,11 @@ def _columns(count: int, states: "array[int]") -> Any:
 
 
 def _change(states: "array[int]", percent: int, number: int) -> None:
-    chunks = range(0, len(states), CHUNK_BLOCKS)
-    chosen = random.Random(number).sample(chunks, len(chunks) * percent // 100)
-    for start in chosen:
+    """Each run gets states that it had never."""
+    chunks, random_ = range(0, len(states), CHUNK_BLOCKS), random.Random(number)
+    for start in random_.sample(chunks, len(chunks) * percent // 100):
         for place in range(start, min(start + CHUNK_BLOCKS, len(states))):
-            states[place] = (states[place] + 1) % 3
+            states[place] = random_.randrange(3)
 
 
 def main() -> None:

@@ -11,11 +11,11 @@ from blackbox.merge import Merged, merged
 from blackbox.merge.block_table import TableRows, Versions, table, table_rows
 from blackbox.merge.coverage import coverage
 from blackbox.model.about import Coverage
-from blackbox.model.codec import compress, to_json
+from blackbox.model.codec import compress
 from blackbox.model.moment import Moment
 from blackbox.model.sample import Sample
 from blackbox.model.snapshot import Snapshot
-from blackbox.model.view import Encoding, Shape, UnknownGpuError, with_blocks
+from blackbox.model.view import Encoding, Shape, UnknownGpuError
 from blackbox.model.visibility import sees_all
 
 BLOCKS_MAX = 100_000
@@ -68,14 +68,14 @@ class Published:
         return None if sees_all(self.moment, viewer_uid) else viewer_uid
 
     def merged(self) -> Snapshot:
-        """The whole moment as somebody who may see everything gets it, with every block."""
+        """The whole moment as somebody who may see everything gets it, but for its blocks, which are counted."""
         with self._lock:
-            return self._merge(None, None).snapshot
+            return self._merge(None, None).bare
 
     def merged_already(self) -> Snapshot | None:
         """The same if somebody asked for it already; never waits."""
         known = self._merged.get((None, None))
-        return None if known is None else known.snapshot
+        return None if known is None else known.bare
 
     def changed_columns(self, shape: Shape, before: "Published") -> bytes:
         """The columns without the parts that are the same in the columns of a moment before. Raises
@@ -104,7 +104,7 @@ class Published:
     def _snapshot(self, shape: Shape) -> Snapshot:
         if (known := self._snapshots.get(shape)) is not None:
             return known
-        snapshot = with_blocks(self._merge(shape.gpu, shape.viewer_uid).snapshot, shape.blocks, self._blocks_max)
+        snapshot = self._merge(shape.gpu, shape.viewer_uid).shaped(shape.blocks, self._blocks_max)
         if self._is_newest:
             self._snapshots[shape] = snapshot
         return snapshot
@@ -125,16 +125,17 @@ class Published:
         key = self._seen_by(shape)
         made = self._merge(*key)
         if (known := self._tables.get(key)) is not None:
-            return made.snapshot, known
+            return made.bare, known
         rows = table_rows(made.rows, self._blocks_max)
         if self._is_newest:
             self._tables[key] = rows
             self._versions[key] = rows.versions
-        return made.snapshot, rows
+        return made.bare, rows
 
     def _coverage(self, shape: Shape) -> bytes:
-        snapshot, rows = self._merge(shape.gpu, shape.viewer_uid)
-        found = coverage(rows, snapshot.nsight_metrics)
+        made = self._merge(shape.gpu, shape.viewer_uid)
+        snapshot = made.bare
+        found = coverage(made.rows, snapshot.nsight_metrics)
         return msgspec.json.encode(Coverage(seq=snapshot.seq, timestamp=snapshot.timestamp, processes=found))
 
     def _body(self, shape: Shape, encoding: Encoding) -> bytes:
@@ -151,7 +152,7 @@ class Published:
             return table(*self._table(shape), self.version)
         if shape.blocks == "coverage":
             return self._coverage(shape)
-        return to_json(self._snapshot(shape))
+        return self._merge(shape.gpu, shape.viewer_uid).json(shape.blocks, self._blocks_max)
 
 
 def _part_count(sample: Sample) -> int:

@@ -15,7 +15,7 @@ def main() -> None:
     clock = ManualClock()
     source = NvmlSource(clock=clock)
     for _ in range(int(sys.argv[1]) if len(sys.argv) > 1 else 1):
-        print(msgspec.json.encode(source.sample()).decode())
+        print(msgspec.json.encode(source.sample(), enc_hook=tuple).decode())
         clock.advance(1)
     source.close()
 

@@ -1,25 +1,31 @@
 """Merge: turns the samples of one moment into one snapshot. Pure; every invariant of the numbers is established here.
 
 The pipeline: `selection` chooses the parts the viewer may see; `process_memory` builds the rows of each process on each
-GPU (with `blocks`, `threads`, `stacks`); `ledger` adds up each GPU; this module adds up the machine.
+GPU (with `block_part`, `threads`, `stacks`); `ledger` adds up each GPU; this module adds up the machine. Blocks are
+counted, and become rows or JSON where somebody asks for them (`moment_blocks`).
 """
 
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, cast
 
-from blackbox.merge.blocks import with_distinct_ids
+from msgspec import Raw, structs
+
 from blackbox.merge.engines import engine_rows
 from blackbox.merge.fragmentation import fragmentation, fragmentation_ratio, fragmentation_unknown
 from blackbox.merge.kernels import kernel_metrics
 from blackbox.merge.ledger import gpu_rows
+from blackbox.merge.moment_blocks import MomentBlocks
 from blackbox.merge.process_memory import PIDS_NAMED_MAX, ProcessMemory, name_pids, process_memory, unmeasured_reason
 from blackbox.merge.selection import Selection, select
+from blackbox.model.codec import to_json
 from blackbox.model.moment import Moment
 from blackbox.model.parts import SYSTEM_MEMORY
 from blackbox.model.snapshot import SCHEMA_VERSION, Gpu, Snapshot
 from blackbox.model.text import rfc3339
+from blackbox.model.view import ShapeDetail, with_blocks
 from blackbox.model.visibility import visible_sources
 
 MEMORY_KEYS = ("total_bytes", "used_bytes", "free_bytes", "driver_reserved_bytes", "used_percent", "unattributed_bytes")
@@ -28,11 +34,44 @@ PROCESSES_KEYS = ("processes", *INSIDE_KEYS, "nsight_metrics")
 """Keys that describe processes: unknown where the driver does not list the processes."""
 
 
-class Merged(NamedTuple):
+BLOCKS_HERE = Raw(b"\0")
+"""Stands for the blocks while the rest is put into words: JSON has no such byte."""
+
+
+class Merged:
     """A snapshot, and what it was made of."""
 
-    snapshot: Snapshot
-    rows: list[ProcessMemory]
+    def __init__(self, bare: Snapshot, rows: list[ProcessMemory], blocks: MomentBlocks) -> None:
+        self.bare = bare
+        """Without blocks, but their sums and counts."""
+        self.rows = rows
+        self.blocks = blocks
+
+    @cached_property
+    def snapshot(self) -> Snapshot:
+        """The whole snapshot, with a row for each block."""
+        return structs.replace(self.bare, blocks=self.blocks.rows())
+
+    def shaped(self, detail: ShapeDetail, blocks_max: int) -> Snapshot:
+        """As `view.with_blocks` of the whole snapshot."""
+        if detail == "full":
+            return with_blocks(self.snapshot, detail, blocks_max)
+        return structs.replace(
+            self.bare,
+            blocks_omitted=len(self.blocks),
+            blocks_summary=None if detail == "none" else self.blocks.summary(),
+            stacks=self.bare.stacks if detail == "stacks" else None,
+        )
+
+    def json(self, detail: ShapeDetail, blocks_max: int) -> bytes:
+        """`shaped` as one line of JSON, without making rows of blocks that have been put into words before."""
+        if detail != "full":
+            return to_json(self.shaped(detail, blocks_max))
+        marked = structs.replace(
+            self.bare, blocks=cast(Any, BLOCKS_HERE), blocks_omitted=max(0, len(self.blocks) - blocks_max)
+        )
+        before, _, behind = to_json(marked).partition(bytes(BLOCKS_HERE))
+        return b"".join((before, *self.blocks.json(blocks_max), behind))
 
 
 def merge(moment: Moment, gpu: str | None = None, viewer_uid: int | None = None) -> Snapshot:
@@ -51,21 +90,20 @@ def merged(moment: Moment, gpu: str | None = None, viewer_uid: int | None = None
     gpus = gpu_rows(selection, rows)
     whole = [row for row in gpus if row.parent_uuid is None or len(gpus) == 1]
     total, used = sum(row.total_bytes for row in whole), sum(row.used_bytes for row in whole)
-    blocks = with_distinct_ids(tuple(chain.from_iterable(row.blocks for row in rows)))
-    utilized = [block.size for block in blocks if block.utilized]
-    snapshot = Snapshot(
+    blocks = MomentBlocks(rows)
+    bare = Snapshot(
         total_bytes=total,
         used_bytes=used,
         free_bytes=sum(row.free_bytes for row in whole),
         reserved_bytes=sum(row.process.reserved_bytes for row in rows),
         used_percent=percent(used, total),
-        active_blocks=len(utilized),
-        free_blocks=len(blocks) - len(utilized),
-        atomic_allocations_bytes=sum(utilized),
+        active_blocks=blocks.utilized_count,
+        free_blocks=len(blocks) - blocks.utilized_count,
+        atomic_allocations_bytes=blocks.utilized_bytes,
         fragmentation_ratio=fragmentation_ratio(rows),
         processes=tuple(row.process for row in rows),
         threads=tuple(chain.from_iterable(row.threads for row in rows)),
-        blocks=blocks,
+        blocks=(),
         nsight_metrics=kernel_metrics(selection, rows, moment.sources),
         driver_reserved_bytes=sum(row.driver_reserved_bytes for row in whole),
         unattributed_bytes=sum(row.unattributed_bytes for row in whole),
@@ -84,7 +122,7 @@ def merged(moment: Moment, gpu: str | None = None, viewer_uid: int | None = None
         simulated=any(sample.simulated for sample in moment.samples),
         unknown=unknown_of_machine(moment, whole, selection, rows),
     )
-    return Merged(snapshot, rows)
+    return Merged(bare, rows, blocks)
 
 
 def percent(part: int, whole: int) -> float:

@@ -14,7 +14,7 @@ from msgspec import structs
 from blackbox.merge.blocks import opaque_row, page_subtype, pages_and_blocks
 from blackbox.merge.identity_cache import IdentityCache
 from blackbox.merge.process_memory import ProcessMemory
-from blackbox.model.block_arrays import NO_REQUEST, STATES, TYPES, BlockArrays, ListedBlocks
+from blackbox.model.block_arrays import NO_REQUEST, NO_STREAM, STATES, TYPES, BlockArrays, ListedBlocks
 from blackbox.model.block_table import (
     ALLOCATED,
     BLOCK_COLUMNS,
@@ -132,17 +132,15 @@ def part_key(part: TablePart) -> PartKey:
 
 
 def _parts(memory: ProcessMemory) -> Iterator[tuple[TablePart, PackedBlocks]]:
-    rows = 0
     for allocator in memory.allocators:
         if allocator.blocks is None and not allocator.kv_pools:
             continue
         packed = _packed.get(
             (), (allocator.blocks, allocator.stacks, *allocator.kv_pools), lambda of=allocator: _pack(of)
         )
-        rows += len(packed)
         yield _part(memory, allocator.source, packed, allocator.stacks or (), None), packed
-    for row in memory.blocks[rows:]:  # one, where no allocator explains all
-        opaque = _opaque(row.size)
+    if memory.opaque is not None:
+        opaque = _opaque(memory.opaque.size)
         yield _part(memory, None, opaque, (), memory.unreported_reason), opaque
 
 
@@ -220,7 +218,7 @@ def _packed_arrays(blocks: BlockArrays) -> PackedBlocks:
             columns["rounding"] = rounding.planes()
     for name in ("thread", "stream", "stack", "segment", "pool", "allocated_ms"):
         numbers: IntArray | None = getattr(blocks, name)
-        if numbers is not None:
+        if numbers is not None and not (name == "stream" and NO_STREAM in numbers):
             columns[name] = planes(numbers.tobytes(), numbers.itemsize)
     first_address = None if distances is None or not blocks.address else blocks.address[0]
     return PackedBlocks(columns, blocks.labels, len(blocks.size), first_address)

@@ -1,6 +1,6 @@
 """What each process lets us see of its memory, and why not more."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from blackbox.merge.process_memory import NO_REPORT, ProcessMemory
 from blackbox.model.about import ProcessCoverage
@@ -71,7 +71,7 @@ def _tells(part: str, row: ProcessMemory, first: list[AllocatorBlock]) -> bool:
     return any(_tells_times(one.blocks or ()) for one in row.allocators)
 
 
-def _tells_times(blocks: tuple[AllocatorBlock, ...]) -> bool:
+def _tells_times(blocks: Sequence[AllocatorBlock]) -> bool:
     if isinstance(blocks, ListedBlocks):
         return blocks.arrays.allocated_ms is not None
     return any(block.allocated_at is not None for block in blocks)

@@ -30,10 +30,16 @@ class IdentityCache(Generic[V]):
     """Results of a pure function of immutable objects, looked up by the identity of the objects. Forgets the least
     recently used, and what was not used lately. Safe to use from several threads."""
 
-    def __init__(self, items_max: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        items_max: int,
+        clock: Callable[[], float] = time.monotonic,
+        unused_seconds_max: float = UNUSED_SECONDS_MAX,
+    ) -> None:
         """`items_max` bounds the sum of the lengths of what is kept; the newest result is kept whatever its length."""
         self._items_max = items_max
         self._clock = clock
+        self._unused_seconds_max = unused_seconds_max
         self._items = 0
         self._results: dict[tuple[object, ...], _Kept[V]] = {}
         """Least recently used first."""
@@ -45,7 +51,7 @@ class IdentityCache(Generic[V]):
         with self._lock:
             known = self._results.pop(key, None)
             if known is not None:
-                self._results[key] = known._replace(used_at=now)
+                self._results[key] = _Kept(known.objects, known.result, now)
             self._forget(now)
         if known is not None:
             return known.result
@@ -65,7 +71,7 @@ class IdentityCache(Generic[V]):
         while len(self._results) > 1:
             oldest = next(iter(self._results))
             kept = self._results[oldest]
-            if self._items <= self._items_max and now - kept.used_at <= UNUSED_SECONDS_MAX:
+            if self._items <= self._items_max and now - kept.used_at <= self._unused_seconds_max:
                 return
             del self._results[oldest]
             self._items -= kept.items

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 
 from msgspec import Struct, structs
 
-from blackbox.merge.blocks import block_rows, blocks_bytes, opaque_row, rows_bytes
+from blackbox.merge.block_part import BlockPart, block_parts
+from blackbox.merge.blocks import blocks_bytes, opaque_row
 from blackbox.merge.claims import Claim, capped, excessive
 from blackbox.merge.identity_cache import UNUSED_SECONDS_MAX
 from blackbox.merge.limits import tightest
@@ -77,11 +78,14 @@ class UnreportedRows:
 
 
 class ProcessMemory(Struct, frozen=True, kw_only=True):
-    """A process on a GPU. `blocks` sum to `process.used_bytes`; `threads`, and `stacks` where there are any, sum to its
+    """A process on a GPU. Its blocks sum to `process.used_bytes`; `threads`, and `stacks` where there are any, to its
     allocated bytes (or used bytes, where no allocator reports)."""
 
     process: Process
-    blocks: list[Block]
+    parts: tuple[BlockPart, ...]
+    """Its blocks, by allocator."""
+    opaque: Block | None
+    """The memory that no allocator explains; None where there is none."""
     threads: tuple[Thread, ...]
     stacks: tuple[Stack, ...]
     allocators: tuple[Allocator, ...]
@@ -89,6 +93,10 @@ class ProcessMemory(Struct, frozen=True, kw_only=True):
     """Why no allocator reports its blocks; None where one does."""
     unmeasured: bool
     """The driver does not report how much the process uses."""
+
+    def pieces(self) -> tuple[BlockPart | Block, ...]:
+        """All its blocks."""
+        return self.parts if self.opaque is None else (*self.parts, self.opaque)
 
 
 def process_memory(selection: Selection) -> list[ProcessMemory]:
@@ -133,7 +141,7 @@ def unmeasured_reason(pids: list[int]) -> str:
 def _claim(key: ProcessKey, gpu: int, allocators: tuple[Allocator, ...], listed: DeviceProcess | None) -> Claim:
     claimed_bytes = sum(allocator.reserved_bytes for allocator in allocators)
     if any(allocator.kv_pools for allocator in allocators):  # pages may lie outside of the allocator's own blocks
-        claimed_bytes = max(claimed_bytes, sum(block.size for block in block_rows(key[1], gpu, allocators)))
+        claimed_bytes = max(claimed_bytes, sum(part.bytes for part in block_parts(key[1], gpu, allocators)))
     return Claim(key, claimed_bytes, None if listed is None else listed.used_bytes)
 
 
@@ -173,14 +181,14 @@ def _process_memory(
     if not allocators and listed is not None:
         why = OTHER_USER if withheld else NO_REPORT
         return _unreported_rows.of(listed, gpu, why)
-    blocks = block_rows(pid, gpu, allocators)
-    explained_bytes = rows_bytes(blocks)
+    parts = block_parts(pid, gpu, allocators)
+    explained_bytes = sum(part.bytes for part in parts)
     process = _reported_row(pid, gpu, uuid, listed, allocators, explained_bytes)
-    if process.used_bytes > explained_bytes:
-        blocks.append(opaque_row(pid, gpu, process.used_bytes - explained_bytes))
+    rest = process.used_bytes - explained_bytes
     return ProcessMemory(
         process=process,
-        blocks=blocks,
+        parts=parts,
+        opaque=opaque_row(pid, gpu, rest) if rest > 0 else None,
         threads=thread_rows(pid, gpu, allocators, listed),
         stacks=stack_rows(pid, gpu, allocators),
         allocators=allocators,
@@ -194,7 +202,8 @@ def _unreported(pid: int, gpu: int, listed: DeviceProcess, why: str) -> ProcessM
     used = listed.used_bytes or 0
     return ProcessMemory(
         process=_row(pid, gpu, listed.gpu_uuid, listed, used, used, None, RESERVED_UNKNOWN[why]),
-        blocks=[opaque_row(pid, gpu, used)] if used else [],
+        parts=(),
+        opaque=opaque_row(pid, gpu, used) if used else None,
         threads=(main_thread(pid, gpu, listed, used),),
         stacks=(),
         allocators=(),

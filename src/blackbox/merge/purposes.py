@@ -1,15 +1,12 @@
 """What the memory of allocators is for, in sums. Those of an allocator are added up once per report."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from blackbox.merge.blocks import page_subtype, pages_and_blocks
+from blackbox.merge.blocks import allocator_kinds
 from blackbox.merge.identity_cache import IdentityCache
-from blackbox.model.block_arrays import STATES, TYPES, BlockArrays, ListedBlocks
-from blackbox.model.parts import Allocator, AllocatorBlock, BlockState, BlockType, KvPage
+from blackbox.model.parts import Allocator, AllocatorBlock
 from blackbox.model.purpose import PURPOSES, purpose_of
 
-Kind = tuple[BlockType, str | None, BlockState]
 BLOCKS_KEPT_MAX = 400_000
 """Of reports whose sums are kept: the blocks stay in memory with them."""
 
@@ -39,27 +36,5 @@ def purposes_of(allocators: Iterable[Allocator], reserved_bytes: int) -> dict[st
 
 
 def _summed(allocator: Allocator) -> Iterable[AllocatorBlock]:
-    sums: defaultdict[Kind, int] = defaultdict(int)
-    if isinstance(allocator.blocks, ListedBlocks) and not allocator.kv_pools:
-        pages, blocks = [], _of_arrays(allocator.blocks.arrays)
-    else:
-        pages, blocks = pages_and_blocks(allocator)
-    for page in pages:
-        sums["kv_cache", page_subtype(page), _page_state(page)] += page.size
-    for block in blocks:
-        sums[block.type, block.subtype, block.state] += block.size
-    for (type_, subtype, state), size in sums.items():
-        yield AllocatorBlock(0, size, state, type_, subtype=subtype)
-
-
-def _of_arrays(blocks: BlockArrays) -> Iterator[AllocatorBlock]:
-    """One block for each kind."""
-    sizes: defaultdict[tuple[int, int, int], int] = defaultdict(int)
-    for kind, size in zip(zip(blocks.type, blocks.label, blocks.state, strict=True), blocks.size, strict=True):
-        sizes[kind] += size
-    for (type_, label, state), size in sizes.items():
-        yield AllocatorBlock(0, size, STATES[state], TYPES[type_], subtype=blocks.labels[label][0])
-
-
-def _page_state(page: KvPage) -> BlockState:
-    return "active" if page.in_use else "pending_free" if page.cached else "inactive"
+    for kind, held in allocator_kinds(allocator).items():
+        yield AllocatorBlock(0, held.bytes, kind.state, kind.type, subtype=kind.subtype)

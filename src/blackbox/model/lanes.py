@@ -11,6 +11,14 @@ LANE_BYTES = 8
 _TOP_BIT = 63
 _LANE_BITS = 64
 _WIDTHS = (1, 2, 4)
+_UNUSED_BITS = 9
+"""Low bits of an address, which are 0: blocks begin at multiples of 512 bytes."""
+_MIXER = 0x9E3779
+"""2**24 times the golden ratio: multiples of it leave the most even remainders."""
+_MIXED_BITS = _TOP_BIT - _MIXER.bit_length()
+"""The bits of a number that can be multiplied by it within a lane."""
+_MIXED_BYTE = 3
+"""The byte of the product in which every low bit of the number counts, and those above."""
 IntArray: TypeAlias = "array[int]"
 
 
@@ -42,6 +50,21 @@ class Lanes:
     def large(self) -> int:
         """How many numbers reach 2**63."""
         return (self._whole & self._top).bit_count()
+
+    def are_multiples_of(self, power: int) -> bool:
+        """Whether every number is one; of a power of 2, below 2**64."""
+        return not self._whole & _bits(self._count, power.bit_length() - 1)
+
+    def has_zero(self) -> bool:
+        """Whether a number is 0, or one reaches 2**63."""
+        return self.less(Lanes(_ones(self._count), self._count)) is None
+
+    def marks(self, one_of: int) -> bytes:
+        """A byte for each number that says nothing of its neighbours; of about `one_of` (a power of 2, at most 256)
+        different numbers one has 0."""
+        mixed = (self._whole >> _UNUSED_BITS & _bits(self._count, _MIXED_BITS)) * _MIXER
+        found = mixed.to_bytes(LANE_BYTES * self._count, "little")[_MIXED_BYTE::LANE_BYTES]
+        return found.translate(bytes(byte % one_of for byte in range(256)))
 
     def distances(self, sizes: Lanes) -> Lanes | None:
         """The distance of each number from the number before and its size; 0 for the first. None where one would be
@@ -101,6 +124,17 @@ def _above(count: int, width: int) -> int:
     """All bits of every number but those of its lowest bytes."""
     mask = (1 << _LANE_BITS) - (1 << 8 * width)
     return int.from_bytes(mask.to_bytes(LANE_BYTES, "little") * count, "little")
+
+
+@lru_cache(maxsize=8)
+def _ones(count: int) -> int:
+    return int.from_bytes((1).to_bytes(LANE_BYTES, "little") * count, "little")
+
+
+@lru_cache(maxsize=16)
+def _bits(count: int, bits: int) -> int:
+    """The lowest bits of every number."""
+    return int.from_bytes(((1 << bits) - 1).to_bytes(LANE_BYTES, "little") * count, "little")
 
 
 @lru_cache(maxsize=8)

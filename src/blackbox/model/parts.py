@@ -4,7 +4,8 @@ Every size is in bytes. `taken_at` is seconds on the machine's monotonic clock (
 machine). `None` means the source could not tell; the reason stands in the part's `unknown`, keyed by field name.
 """
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
@@ -168,6 +169,13 @@ class AllocatorBlock(Struct, frozen=True, array_like=True, gc=False):
     """Unix seconds."""
 
 
+if TYPE_CHECKING:
+    Blocks = Sequence[AllocatorBlock]
+    """A source may hold them as it likes (`model.block_arrays`); read from bytes they are a tuple."""
+else:
+    Blocks = tuple[AllocatorBlock, ...]
+
+
 class KvPage(Struct, frozen=True, array_like=True, gc=False):
     """A page of an inference engine's KV cache, its part in one layer, or several of a kind as one."""
 
@@ -235,7 +243,7 @@ class Allocator(Part, frozen=True, kw_only=True):
     """What the program asked for, of `allocated_bytes`."""
     largest_free_bytes: int | None = None
     """The largest request that needs no new memory from the driver."""
-    blocks: tuple[AllocatorBlock, ...] | None = None
+    blocks: Blocks | None = None
     """None: counters only. They tile `reserved_bytes` exactly otherwise."""
     kv_pools: tuple[KvPool, ...] = ()
     threads: tuple[OwningThread, ...] | None = None

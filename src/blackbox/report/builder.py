@@ -173,7 +173,7 @@ def _blocks(evidence: Evidence, subject: ReportSubject | None) -> tuple[Block, .
     allocator = _allocator(evidence)
     if allocator is not None and allocator.blocks is not None:
         gpu = next((row.gpu for row in evidence.last.processes if row.pid == allocator.pid), 0)
-        return tuple(block_rows(allocator.pid, gpu, (allocator,)))
+        return tuple(block_rows(allocator.pid, gpu, allocator))
     if subject is None:
         return ()
     gpu = evidence.summaries[-1].gpus.get(subject.key.gpu_uuid)

@@ -193,7 +193,7 @@ def _with_inside(summary: SnapshotSummary, inside: Inside | None) -> SnapshotSum
     if inside is None or inside.allocator.blocks is None:
         return summary
     allocator = inside.allocator
-    seen = uses_of(block_rows(allocator.pid, 0, (allocator,)))
+    seen = uses_of(block_rows(allocator.pid, 0, allocator))
     processes = {
         key: held._replace(uses=seen | {use: count for use, count in held.uses.items() if use == OUTSIDE})
         if (key.pid, key.gpu_uuid) == (allocator.pid, allocator.gpu_uuid)

@@ -48,7 +48,7 @@ def _absent_subject(evidence: Evidence) -> ReportSubject | None:
     if inside is None:
         return None
     allocator = inside.allocator
-    uses = uses_of(block_rows(allocator.pid, 0, (allocator,)))
+    uses = uses_of(block_rows(allocator.pid, 0, allocator))
     return ReportSubject(
         ProcessOnGpu(allocator.gpu_uuid, allocator.pid, allocator.start_time),
         ProcessUsage("", None, allocator.reserved_bytes, uses),

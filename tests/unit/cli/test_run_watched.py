@@ -14,7 +14,8 @@ from blackbox.model.query import History, NumberedEvent, Series
 from tests.moments import GIB, SILENT, TIMESTAMP, TRAINER, allocator, device, moment, process, sample
 
 MOMENT = moment(sample([device()], [process(SILENT), process(TRAINER)], allocators=(allocator(),)))
-SNAPSHOT, ROWS = merged(MOMENT, None, None)
+MADE = merged(MOMENT, None, None)
+SNAPSHOT, ROWS = MADE.snapshot, MADE.rows
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from blackbox.merge import Merged, merged
 from blackbox.merge.block_table import table, table_rows
-from blackbox.model.block_arrays import NO_REQUEST, STATES, TYPES, BlockArrays, BlockChunk, listed
+from blackbox.model.block_arrays import NO_REQUEST, STATES, TYPES, BlockArrays, ListedBlocks
 from blackbox.model.block_table import ALLOCATED, BLOCK_COLUMNS, UTILIZED, BlockTable, LayoutError, decode
 from blackbox.model.moment import Moment
 from blackbox.model.parts import Allocator, AllocatorBlock, OwningStack
@@ -118,7 +118,7 @@ def arrays_of(one: Allocator) -> BlockArrays:
 
 def test_blocks_that_come_with_arrays_are_told_by_these() -> None:
     plain = allocator()
-    with_arrays = structs.replace(plain, blocks=listed([BlockChunk(0, plain.blocks or ())], arrays_of(plain)))
+    with_arrays = structs.replace(plain, blocks=ListedBlocks(arrays_of(plain)))
     seen = [
         merged(moment(sample((device(0),), (process(TRAINER),), allocators=(one,)))) for one in (plain, with_arrays)
     ]

@@ -14,7 +14,8 @@ from tests.strategies import moments
 
 
 def rows_of(seen: Moment, viewer_uid: int | None = None) -> dict[tuple[str, int], ProcessCoverage]:
-    snapshot, rows = merged(seen, None, viewer_uid)
+    made = merged(seen, None, viewer_uid)
+    snapshot, rows = made.bare, made.rows
     return {(row.gpu_uuid, row.pid): row for row in coverage(rows, snapshot.nsight_metrics)}
 
 

@@ -1,15 +1,11 @@
 """Bytes that are no table of blocks are refused; nothing else comes of them."""
 
-from array import array
-
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.model.block_arrays import BlockArrays, BlockChunk, listed
 from blackbox.model.block_table import BlockTable, BlockTableHead, ColumnHead, LayoutError, TablePart, decode, encode
-from blackbox.model.parts import AllocatorBlock
 
 PART = TablePart(
     gpu=0, gpu_uuid="GPU-0", pid=7, name="python", start_time=None, source="pytorch", rows=2, same=False,
@@ -54,12 +50,3 @@ def test_mutated_bytes_are_a_table_or_refused(place: int, byte: int, cut: int) -
 def test_a_head_that_contradicts_itself_is_refused(head: BlockTableHead) -> None:
     with pytest.raises(LayoutError):
         decode(encode(head, ((b"\0\x05",), (b"\0\x01", b"\x02\x03"))))
-
-
-def test_blocks_with_arrays_are_rows_like_others() -> None:
-    """They are recorded and sent as rows; the arrays stay here."""
-    rows = (AllocatorBlock(4096, 512, "active"),)
-    arrays = BlockArrays(*(array(code, [0]) for code in "QQBBB"), ((None, None),))
-    made = listed([BlockChunk(0, rows)], arrays)
-    assert made == rows
-    assert msgspec.msgpack.encode(made) == msgspec.msgpack.encode(rows)

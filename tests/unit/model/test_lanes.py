@@ -2,6 +2,7 @@
 
 from array import array
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,3 +60,23 @@ def test_planes_are_the_bytes_of_the_numbers(numbers: list[int]) -> None:
         sum(plane[row] << 8 * place for place, plane in enumerate(planes)) for row in range(len(numbers))
     ] == numbers
     assert not planes or any(planes[-1])
+
+
+@given(pairs | small_pairs, st.sampled_from((1, 2, 512)))
+def test_multiples_and_zeros_are_found(rows: list[tuple[int, int]], power: int) -> None:
+    numbers = [one * power % 2**64 + other % 2 for one, other in rows]
+    assert column(numbers).are_multiples_of(power) == all(one % power == 0 for one in numbers)
+    assert column(numbers).has_zero() == any(one == 0 or one >= TOP for one in numbers)
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), max_size=20), st.sampled_from((1, 32, 256)))
+def test_a_mark_is_of_its_number_alone(numbers: list[int], one_of: int) -> None:
+    marks = column(numbers).marks(one_of)
+    assert list(marks) == [column([one]).marks(one_of)[0] for one in numbers]
+    assert max(marks, default=0) < one_of
+
+
+@pytest.mark.parametrize("distance", [512, 1536, 4096, 16 << 10, 2 << 20, 20 << 20])
+def test_addresses_have_marks_now_and_then_however_far_apart_they_are(distance: int) -> None:
+    marks = column([(1 << 46) + place * distance for place in range(4096)]).marks(32)
+    assert 4096 / 32 / 3 < marks.count(0) < 4096 / 32 * 3

@@ -13,6 +13,7 @@ import msgspec
 
 from blackbox.model.decoding import DECODE_ERRORS
 from blackbox.model.moment import Moment
+from blackbox.recorder.storage.block_lists import packed_blocks
 from blackbox.recorder.storage.compression import DamageError, pack_parts, unpack
 
 FRAMES_MAX = 1 << 18
@@ -21,7 +22,7 @@ ALIKE_MOMENTS = 4
 """A moment repeats the one before it, so no more need be looked back over."""
 _LENGTH = struct.Struct("<I")
 _TIME = struct.Struct("<d")
-_moment_encoder = msgspec.msgpack.Encoder()
+_moment_encoder = msgspec.msgpack.Encoder(enc_hook=packed_blocks)
 _moment_decoder = msgspec.msgpack.Decoder(Moment)
 
 

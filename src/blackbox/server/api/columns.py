@@ -75,7 +75,7 @@ def _of_recording(
 ) -> AnswerOrCoroutine:
     def work(recording: Recording) -> bytes:
         moment = recorded_moment(recording, then, event, viewer)
-        snapshot, rows = merged(moment, shape.gpu, shape.viewer_uid)
-        return table(snapshot, table_rows(rows, context.settings.blocks_max), RECORDED_VERSION)
+        made = merged(moment, shape.gpu, shape.viewer_uid)
+        return table(made.bare, table_rows(made.rows, context.settings.blocks_max), RECORDED_VERSION)
 
     return recorded_answer(context, request, work, CONTENT_TYPE)

@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from blackbox.model.parts import AllocatorBlock, OwningStack
+from blackbox.model.block_arrays import ListedBlocks
+from blackbox.model.parts import OwningStack
 from blackbox.sources.agents.budgets import weigh
 from blackbox.sources.agents.decode import Columns, ReportMessage
 from blackbox.sources.agents.rows import block_rows, stack_rows
@@ -17,7 +18,7 @@ class Details(NamedTuple):
     """The parts of an allocator that only full reports have."""
 
     taken_at: float
-    blocks: tuple[AllocatorBlock, ...] | None
+    blocks: ListedBlocks | None
     threads: tuple[OwnerThread, ...] | None
     refused: str | None
     """Why there are no blocks, although some were reported."""
@@ -80,7 +81,7 @@ class ProbeState:
         if held != allocator.reserved_bytes:
             refused = f"its blocks sum to {held} bytes, not to the {allocator.reserved_bytes} it holds"
             return Details(self.taken_at, None, threads, refused, stacks)
-        return Details(self.taken_at, block_rows(columns, ids, before.blocks), threads, None, stacks)
+        return Details(self.taken_at, block_rows(columns, ids), threads, None, stacks)
 
 
 def _over(before: Report, reported: Report) -> Report:

@@ -1,0 +1,123 @@
+"""What was found out about an allocator's blocks: how many there are of each kind, and their JSON. What is known of a
+chunk of blocks is used again in the next report that has an equal one: most blocks stay from one to the next."""
+
+from __future__ import annotations  # arrays take no parameter at run time before Python 3.12
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from blackbox.merge.identity_cache import IdentityCache
+from blackbox.model.block_arrays import STATES, TYPES, BlockArrays, BlockChunk, ListedBlocks
+from blackbox.model.parts import AllocatorBlock, BlockState, BlockType
+
+ROWS_KEPT_MAX = 400_000
+"""Blocks in kept chunks, and in kept reports: 200 bytes each with their JSON."""
+CHUNK_UNUSED_SECONDS_MAX = 15.0
+"""A chunk waits for the next report: an agent with 100,000 blocks makes one every six seconds or so."""
+
+
+PURPOSES_MAX = 8
+"""The recording, and a process on each GPU. Programs that have ended may have had equal blocks, however many they
+were."""
+
+
+class Kind(NamedTuple):
+    """Blocks that differ in nothing but place and size."""
+
+    type: BlockType
+    subtype: str | None
+    state: BlockState
+
+
+class BlockSum(NamedTuple):
+    """Blocks of one kind."""
+
+    blocks: int
+    bytes: int
+
+
+NOTHING = BlockSum(0, 0)
+Kinds = Mapping[Kind, BlockSum]
+
+
+class KnownChunk:
+    """A chunk of blocks; valid for every chunk with an equal key, as long as it is kept. Its length is the number of
+    blocks."""
+
+    __slots__ = ("_blocks", "_made", "kinds")
+
+    def __init__(self, arrays: BlockArrays, part: slice) -> None:
+        self.kinds = _kinds(arrays, part)
+        self._blocks = part.stop - part.start
+        self._made: dict[object, bytes] = {}
+
+    def __len__(self) -> int:
+        return self._blocks
+
+    def bytes_of(self, purpose: object, make: Callable[[], bytes]) -> bytes:
+        """The chunk as bytes for some `purpose`, made once."""
+        known = self._made.get(purpose)
+        if known is None:
+            if len(self._made) >= PURPOSES_MAX:
+                self._made = {}
+            known = self._made[purpose] = make()
+        return known
+
+
+class KnownBlocks:
+    """Those of one report; valid as long as the report is the same object. Its length is the number of blocks."""
+
+    def __init__(self, blocks: ListedBlocks) -> None:
+        self.arrays = blocks.arrays
+        self.chunks = tuple((chunk.part, _known_chunk(blocks.arrays, chunk)) for chunk in blocks.chunks)
+        """Where each stands."""
+        self.kinds = added(one for _, chunk in self.chunks for one in chunk.kinds.items())
+
+    def __len__(self) -> int:
+        return len(self.arrays.size)
+
+
+_chunks: IdentityCache[KnownChunk] = IdentityCache(ROWS_KEPT_MAX, unused_seconds_max=CHUNK_UNUSED_SECONDS_MAX)
+_reports: IdentityCache[KnownBlocks] = IdentityCache(ROWS_KEPT_MAX)
+
+
+def known_blocks(blocks: ListedBlocks) -> KnownBlocks:
+    """What is known of them."""
+    return _reports.get((), (blocks,), lambda: KnownBlocks(blocks))
+
+
+def kinds_of(blocks: Sequence[AllocatorBlock]) -> Kinds:
+    """The kinds of an allocator's blocks."""
+    if isinstance(blocks, ListedBlocks):
+        return known_blocks(blocks).kinds
+    return added((Kind(block.type, block.subtype, block.state), BlockSum(1, block.size)) for block in blocks)
+
+
+def added(parts: Iterable[tuple[Kind, BlockSum]]) -> Kinds:
+    """The parts, those of one kind as one."""
+    counts: defaultdict[Kind, int] = defaultdict(int)
+    sizes: defaultdict[Kind, int] = defaultdict(int)
+    for kind, (count, size) in parts:
+        counts[kind] += count
+        sizes[kind] += size
+    return {kind: BlockSum(count, sizes[kind]) for kind, count in counts.items()}
+
+
+def _known_chunk(arrays: BlockArrays, chunk: BlockChunk) -> KnownChunk:
+    return _chunks.get((chunk.key,), (), lambda: KnownChunk(arrays, chunk.part))
+
+
+def _kinds(blocks: BlockArrays, part: slice) -> Kinds:
+    """Summed by a number for each kind first, which is looked up faster than words."""
+    codes = blocks.kind_codes(part)
+    sizes: defaultdict[int, int] = defaultdict(int)
+    for code, size in zip(codes, blocks.size[part], strict=True):
+        sizes[code] += size
+    found: dict[Kind, BlockSum] = {}
+    for code, size in sizes.items():
+        label, type_, state = blocks.kind_of(code)
+        kind = Kind(TYPES[type_], blocks.labels[label][0], STATES[state])
+        known = found.get(kind, NOTHING)
+        found[kind] = BlockSum(known.blocks + codes.count(code), known.bytes + size)
+    return found

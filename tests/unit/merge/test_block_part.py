@@ -1,0 +1,110 @@
+"""Blocks that are held as arrays are counted, summed up and put into words as rows of them would be, whatever was
+kept of reports before (`known_blocks`, `block_texts`, `moment_blocks`)."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import structs
+
+from blackbox.merge import Merged, known_blocks, merged
+from blackbox.merge.blocks import ALIGNMENT_BYTES
+from blackbox.merge.known_blocks import KnownChunk
+from blackbox.model.block_arrays import BlockArrays, ListedBlocks
+from blackbox.model.codec import to_json
+from blackbox.model.moment import Moment
+from blackbox.model.view import ShapeDetail, with_blocks
+from tests.block_arrays import OneBlock, Report, changed, reports
+from tests.moments import MIB, allocator, device, moment, process, sample
+
+PIDS = (700, 700 + ALIGNMENT_BYTES, 701)
+"""The ids of the first two are told apart by their addresses alone."""
+DETAILS: tuple[ShapeDetail, ...] = ("full", "none", "summary", "stacks")
+
+
+def told(programs: list[tuple[int, BlockArrays]], *, as_rows: bool) -> Moment:
+    reported = tuple(
+        allocator(
+            pid,
+            reserved_bytes=sum(arrays.size),
+            allocated_bytes=0,
+            blocks=arrays.rows() if as_rows else ListedBlocks(arrays),
+            threads=None,
+            stacks=None,
+        )
+        for pid, arrays in programs
+    )
+    listed = [process(pid, used_bytes=sum(arrays.size) + pid % 2 * MIB) for pid, arrays in programs]
+    return moment(sample((device(0),), (*listed, process(4, used_bytes=MIB)), allocators=reported))
+
+
+def assert_same(made: Merged, rows: Merged) -> None:
+    """As JSON in every shape, of any number of blocks, and as a snapshot."""
+    assert made.snapshot == rows.snapshot
+    for detail in DETAILS:
+        for blocks_max in (0, 177, 10**6) if detail == "full" else (10,):
+            want = to_json(with_blocks(rows.snapshot, detail, blocks_max))
+            assert made.json(detail, blocks_max) == want
+            assert to_json(made.shaped(detail, blocks_max)) == want
+
+
+@settings(max_examples=30)
+@given(st.data())
+def test_arrays_are_told_as_rows_are_from_report_to_report(data: st.DataObject) -> None:
+    programs = {pid: data.draw(reports(), str(pid)) for pid in data.draw(st.sampled_from((PIDS[:1], PIDS[:2], PIDS)))}
+    for _ in range(data.draw(st.integers(1, 3))):
+        now = [(pid, report.arrays()) for pid, report in programs.items()]
+        assert_same(merged(told(now, as_rows=False)), merged(told(now, as_rows=True)))
+        programs = {pid: data.draw(changed(report)) for pid, report in programs.items()}
+
+
+@settings(max_examples=30)
+@given(reports(), reports())
+def test_programs_whose_ids_would_be_the_same_get_different_ones(one: Report, other: Report) -> None:
+    same = other._replace(start=one.start, unit=one.unit)
+    now = [(PIDS[0], one.arrays()), (PIDS[1], same.arrays())]
+    blocks = merged(told(now, as_rows=False)).snapshot.blocks
+    assert len({block.block_id for block in blocks}) == len(blocks)
+    assert_same(merged(told(now, as_rows=False)), merged(told(now, as_rows=True)))
+
+
+def test_a_block_more_makes_few_chunks_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    class Counted(KnownChunk):
+        def __init__(self, arrays: BlockArrays, part: slice) -> None:
+            super().__init__(arrays, part)
+            made.append(len(self))
+
+    monkeypatch.setattr(known_blocks, "KnownChunk", Counted)
+    blocks = reports_of(3000)
+    merged(told([(700, blocks.arrays())], as_rows=False)).json("full", 10**6)
+    first, made[:] = list(made), []
+    split = [blocks.blocks[1499]._replace(size=size) for size in (1, 2)]
+    assert sum(one.size for one in split) == blocks.blocks[1499].size
+    more = blocks._replace(blocks=(*blocks.blocks[:1499], *split, *blocks.blocks[1500:]))
+    merged(told([(700, more.arrays())], as_rows=False)).json("full", 10**6)
+    assert len(first) > 10
+    assert 1 <= len(made) <= 3
+
+
+def reports_of(count: int) -> Report:
+    blocks = tuple(OneBlock(0, 1 + place % 3, place % 2, 1, 1, None, 1, 0) for place in range(count))
+    return Report(blocks, without=frozenset(("segment",)))
+
+
+def test_what_is_kept_of_a_chunk_has_a_bound() -> None:
+    chunk = KnownChunk(reports_of(3).arrays(), slice(0, 3))
+    made = [chunk.bytes_of(pid, lambda pid=pid: str(pid).encode()) for pid in range(100)]
+    assert made == [str(pid).encode() for pid in range(100)]
+    assert len(chunk._made) <= known_blocks.PURPOSES_MAX  # pyright: ignore[reportPrivateUsage]
+    assert chunk.bytes_of(99, lambda: b"anew") == b"99"
+
+
+def test_a_pool_of_pages_is_told_by_rows() -> None:
+    plain = told([(700, reports_of(100).arrays())], as_rows=False)
+    (seen,) = plain.samples
+    (one,) = seen.allocators
+    assert isinstance(one.blocks, ListedBlocks)
+    as_rows = structs.replace(one, blocks=tuple(one.blocks))
+    both = [merged(structs.replace(plain, samples=(structs.replace(seen, allocators=(of,)),))) for of in (one, as_rows)]
+    assert_same(*both)
