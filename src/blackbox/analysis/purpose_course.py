@@ -11,6 +11,7 @@ from blackbox.analysis.purpose_frames import (
     INPUT,
     MAIN,
     OPTIMIZER,
+    SETUP,
     StackSign,
 )
 from blackbox.analysis.purpose_phases import CODES, Phases
@@ -20,6 +21,8 @@ from blackbox.analysis.trace.replay import Replay
 
 RELEASED_SHARE_MIN = 0.9
 """A forward pass that nothing follows keeps hardly anything; one that a backward pass follows keeps most."""
+UNMARKED_SHARE_MIN = 0.5
+"""Of a program without any forward pass less is known: it serves where it frees more of its blocks than it keeps."""
 STATE_SHARE_MIN = 0.25
 """State made by the first step takes at least this share of the gradients: in 8 bits beside gradients of 32."""
 GRADIENTS_SHARE_MIN = 0.1
@@ -140,6 +143,15 @@ class Course:
             return self.optimizer_steps() or self._parts.profiler_steps
         return self._parts.profiler_steps or self._begins(FORWARD)
 
+    def unmarked_from(self) -> int | None:
+        """The entry from which rounds of a program may be looked for whose steps nothing marks: nothing is set up any
+        more. None where it trains, or keeps what it makes: a forward pass alone looks like a leak until its end."""
+        run, codes = self._run, self._parts.phase.codes
+        begin = max(run.first, codes.rfind(CODES[SETUP]) + 1)
+        if self.trains or (self._parts.phase.has_any((FORWARD,)) and not self._releases()):
+            return None
+        return begin if self._released_share(run.trace.places_of(ALLOC, begin)) > UNMARKED_SHARE_MIN else None
+
     def parts(self) -> Iterator[tuple[str, int, int]]:
         """The parts of steps in turn: name, position of the first entry, and of the first one after it."""
         return (run for run in self._parts.phase.runs() if run[0] != MAIN)
@@ -182,11 +194,15 @@ class Course:
     def _releases(self) -> bool:
         """What forward passes made was freed at once: nothing is kept for a backward pass."""
         run = self._run
-        until = self._refusals[0] if self._refusals else run.trace.steps
         made = self._parts.phase.of(FORWARD, run.trace.places_of(ALLOC, run.first))
+        return self._released_share(made) >= RELEASED_SHARE_MIN
+
+    def _released_share(self, made: Sequence[int]) -> float:
+        """Of these allocations, as far as they were made before the first refusal, the share that was freed before
+        it."""
+        until = self._refusals[0] if self._refusals else self._run.trace.steps
         made = made[: bisect_left(made, until)]
-        gone = sum(self.freed.get(place, until) < until for place in made)
-        return bool(made) and gone >= RELEASED_SHARE_MIN * len(made)
+        return sum(self.freed.get(place, until) < until for place in made) / max(1, len(made))
 
 
 def course_of(replayed: Replay, signs: Sequence[StackSign], annotations: Sequence[Annotation]) -> Course:

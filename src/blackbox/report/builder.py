@@ -197,8 +197,14 @@ def _growth(evidence: Evidence, subject: ReportSubject | None, blocks: Iterable[
 
 def _trace_growth(evidence: Evidence) -> UsageChange | None:
     """What was held from step to step, the first left out: it makes what all others find."""
-    levels = [] if evidence.replayed is None else list(evidence.replayed.told.step_levels[1:])
-    return _change("memory held from step to step", levels[:-1], levels[-1]) if len(levels) >= THIRDS_MIN else None
+    if evidence.replayed is None:
+        return None
+    told = evidence.replayed.told
+    levels = list(told.step_levels[1:])
+    what = (
+        "step to step" if told.steps_are_marked else f"round to round of its work ({len(levels)}, which nothing marks)"
+    )
+    return _change(f"memory held from {what}", levels[:-1], levels[-1]) if len(levels) >= THIRDS_MIN else None
 
 
 def _stacks_of(evidence: Evidence, subject: ReportSubject) -> Iterable[Stack]:

@@ -249,6 +249,7 @@ def test_a_step_that_needs_far_more_than_those_before_it_is_a_spike(tmp_path: Pa
 
 MODULE = {"filename": "/site-packages/torch/nn/modules/module.py", "line": 1, "name": "_call_impl"}
 FORWARD: Frames = [STACKS[0][0], MODULE, STACKS[0][1]]
+LOADING: Frames = [{"filename": "/site-packages/transformers/modeling_utils.py", "line": 1, "name": "from_pretrained"}]
 CACHE: Frames = [{"filename": "/site-packages/transformers/cache_utils.py", "line": 1, "name": "update"}, *FORWARD]
 
 
@@ -304,6 +305,42 @@ def test_steps_of_a_profiler_are_steps_whatever_is_done_in_them(tmp_path: Path) 
     assert report.causes[0].figures["rise_bytes"] == 40 * MIB
     path.write_bytes(pickle.dumps(memory.snapshot((2, 12))))
     assert build_report(of_snapshot_file(path)).cause == "shortage", "without the scopes no steps are known"
+
+
+def worked(works_with: int, kept: int, frames: Frames = STACKS[2], requests: int = 14) -> CachingAllocator:
+    """A program of no modules, of whose frames none tells a part of a step."""
+    memory = CachingAllocator(100 * MIB)
+    memory.alloc(20 * MIB, frames=STACKS[2])
+    for _ in range(requests):
+        held = [memory.alloc(works_with // 2, frames=STACKS[2]) for _ in range(2)]
+        if kept:
+            memory.alloc(kept, frames=frames)
+        for address in held:
+            memory.free(address, frames=STACKS[2])
+    refuse(memory, 90 * MIB)
+    return memory
+
+
+def test_a_leak_is_told_where_nothing_marks_the_steps(tmp_path: Path) -> None:
+    report = report_of(worked(works_with=16 * MIB, kept=3 * MIB), tmp_path)
+    assert [told.cause for told in report.causes][:2] == ["leak", "shortage"]
+    assert report.causes[0].figures["rise_bytes"] == 36 * MIB, "from the second round to the fourteenth"
+    assert "memory held from round to round of its work (13, which nothing marks) grew by 36.0 MiB" in to_text(report)
+
+
+@pytest.mark.parametrize(
+    "memory",
+    [
+        worked(works_with=16 * MIB, kept=0),
+        worked(works_with=16 * MIB, kept=3 * MIB, requests=6),
+        worked(works_with=8 * MIB, kept=4 * MIB),
+        worked(works_with=16 * MIB, kept=3 * MIB, frames=LOADING),
+        worked(works_with=16 * MIB, kept=3 * MIB, frames=CACHE),
+    ],
+    ids=["nothing is kept", "too few rounds", "it may be a model that is converted", "it is loaded", "KV cache"],
+)
+def test_what_may_be_none_is_not_told(memory: CachingAllocator, tmp_path: Path) -> None:
+    assert "leak" not in [told.cause for told in report_of(memory, tmp_path).causes]
 
 
 def test_one_forward_pass_that_fills_the_memory_is_no_leak(tmp_path: Path) -> None:

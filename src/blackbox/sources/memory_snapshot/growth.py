@@ -1,8 +1,10 @@
 """Whether the memory of a snapshot grew from step to step of its program, and when that could be told."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from blackbox.analysis.purpose_frames import KV_CACHE
+from blackbox.analysis.trace.rounds import ROUNDS_MIN, rounds
 from blackbox.analysis.trace.timeline import lives
 from blackbox.analysis.trend import NOTEWORTHY_BYTES, POINTS_MAX, POINTS_MIN, Point, Trend, rising_trend
 from blackbox.model.event import Event, Growth
@@ -12,6 +14,26 @@ from blackbox.sources.memory_snapshot.parts import PID, device_uuid
 
 LOOKS_MAX = 240
 """Trends computed of one device, each of which takes about a millisecond: as many as moments are played."""
+
+
+class Steps(NamedTuple):
+    """Where each step of a program begins."""
+
+    begun: list[int]
+    """Positions of entries."""
+    are_marked: bool
+    """False: they are rounds in which what was held rose, and fell back."""
+
+
+def steps_of(device: DeviceReplay, done: int) -> Steps:
+    """Those of the first so many entries."""
+    run, course = device.run, device.course
+    marked = [step for step in course.step_starts() if run.first <= step <= run.first + done]
+    begin = course.unmarked_from() if len(marked) < ROUNDS_MIN else None
+    if begin is None:
+        return Steps(marked, True)
+    found = [begin + place for place in rounds(run.allocated[begin - run.first : done + 1])]
+    return Steps(found, False) if found else Steps(marked, True)
 
 
 def step_levels(device: DeviceReplay, begun: Sequence[int]) -> list[int]:
@@ -35,7 +57,7 @@ def growths(device: DeviceReplay) -> Iterator[tuple[int, Event]]:
     run, times = device.run, device.run.trace.time_us
     if times is None:
         return
-    begun = [step for step in device.course.step_starts() if step >= run.first][1:]  # the first makes what others find
+    begun = steps_of(device, run.steps).begun[1:]  # the first makes what others find
     levels = step_levels(device, begun)
     points = [(times[step] / MICROSECONDS, float(level)) for step, level in zip(begun, levels, strict=True)]
     is_growing = False

@@ -19,7 +19,7 @@ from blackbox.analysis.trace.timeline import Timeline, timeline
 from blackbox.model.parts import Allocator
 from blackbox.model.text import plural
 from blackbox.sources.memory_snapshot.device_replay import DeviceReplay, allocator_at, replayed_device
-from blackbox.sources.memory_snapshot.growth import step_levels
+from blackbox.sources.memory_snapshot.growth import step_levels, steps_of
 from blackbox.sources.memory_snapshot.traces import HOST, Traces, read_traces
 
 LEVELS_MAX = 400
@@ -59,6 +59,8 @@ class Told(Struct, frozen=True, kw_only=True):
     ones of many. Where nothing is trained, without KV cache: it grows with what is generated, and is no leak."""
     step_peaks: tuple[int, ...]
     """The most that was allocated between one of these and the next."""
+    steps_are_marked: bool
+    """False: nothing marks them, they are rounds in which what was held rose, and fell back."""
     expandable: bool
     """Expandable segments were on."""
     max_split_bytes: int | None
@@ -156,7 +158,8 @@ def _told(device: DeviceReplay, traces: Traces, with_timeline: bool) -> Told:
     last = run.first + done - 1
     times = run.trace.time_us
     timed = times is not None and done > 0
-    begun = [step for step in device.course.step_starts() if run.first <= step <= run.first + done][-STEPS_MAX:]
+    steps = steps_of(device, done)
+    begun = steps.begun[-STEPS_MAX:]
     return Told(
         device=device.recorded.device,
         kind=kind,
@@ -171,6 +174,7 @@ def _told(device: DeviceReplay, traces: Traces, with_timeline: bool) -> Told:
         step_peaks=tuple(
             max(run.allocated[step - run.first : after - run.first + 1]) for step, after in pairwise(begun)
         ),
+        steps_are_marked=steps.are_marked,
         expandable=run.rules.expandable,
         max_split_bytes=run.rules.max_split_bytes,
         memory_fraction=device.recorded.facts.memory_fraction,
