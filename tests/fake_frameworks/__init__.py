@@ -1,13 +1,11 @@
 """See the README."""
 
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.fake_nvml.library import compiler
-from tests.waiting import PATIENCE_SECONDS
+from tests.fake_nvml.library import compiled, compiler
 
 FOLDER = Path(__file__).parent
 GPU = "GPU-10101010-1010-1010-1010-101010101010"
@@ -30,9 +28,6 @@ def build_hip(folder: Path) -> Path:
 
 
 def _build(library: Path, source: Path, options: Sequence[str]) -> Path:
-    cc = compiler()
-    if cc is None:
+    if compiler() is None:
         pytest.skip("no C compiler for NVIDIA's libraries (Debian: apt install gcc libc6-dev)")
-    words = [cc, "-shared", "-fPIC", f"-Wl,-soname,{library.name}", *options, "-o", library, source]
-    subprocess.run(words, check=True, timeout=PATIENCE_SECONDS)
-    return library
+    return compiled(library, [source], ("-shared", "-fPIC", *options))

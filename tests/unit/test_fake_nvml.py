@@ -11,7 +11,7 @@ from pathlib import Path
 import pynvml
 import pytest
 
-from tests.fake_nvml import GIB, FakeDriver, Gpu, Memory, Mig, Process, build, gpu_uuid, mig_uuid
+from tests.fake_nvml import GIB, FakeDriver, Gpu, Memory, Mig, Process, build, gpu_uuid, library, mig_uuid
 from tests.waiting import PATIENCE_SECONDS
 
 NVML_GPU_IS_LOST = 15
@@ -223,6 +223,25 @@ def test_older_driver_lacks_symbols_and_nvitop_copes(fake_driver, tmp_path: Path
     code = "import nvitop; [d] = nvitop.Device.all(); print({p: q.gpu_memory() for p, q in d.processes().items()})"
     result = run_python(code, LD_LIBRARY_PATH=str(tmp_path))
     assert result.stdout.strip() == str(dict.fromkeys((10_000, 10_001, 10_002), GIB // 2))
+
+
+def test_what_is_compiled_is_kept_until_it_would_be_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "KEPT", tmp_path / "kept")
+    source, header, options = tmp_path / "one.c", tmp_path / "one.h", ("-shared", "-fPIC")
+    source.write_text('#include "one.h"\nint number(void) { return NUMBER; }')
+
+    def number(place: str) -> int:
+        return ctypes.CDLL(str(library.compiled(tmp_path / place, [source], options))).number()
+
+    header.write_text("#define NUMBER 1")
+    assert number("first.so") == 1
+    header.write_text("#define NUMBER 2")
+    assert number("second.so") == 2
+    monkeypatch.setattr(subprocess, "run", None)
+    assert number("second.so") == 2
+    header.write_text("#define NUMBER 3")
+    with pytest.raises(TypeError):
+        number("second.so")
 
 
 def test_two_controllers_hold_two_machines(fake_driver, fake_nvml_library, tmp_path):
