@@ -20,6 +20,8 @@ MACHINES_AT_ONCE = 10
 EVENTS_PER_HOUR = 10
 """Of a machine; one in ten is an out-of-memory."""
 PAGE = 2 << 20
+STATEMENT_SECONDS_MAX = 1800.0
+"""To make or merge millions of rows on a machine that has other work, too."""
 
 
 class Mix(NamedTuple):
@@ -145,6 +147,6 @@ def empty(node: ClickHouse) -> None:
 
 
 def _run(node: ClickHouse, statement: str) -> None:
-    answer = node.ask(statement, max_threads=2, max_insert_threads=1)
+    answer = node.ask(statement, patience=STATEMENT_SECONDS_MAX, max_threads=2, max_insert_threads=1)
     if answer.status != 200:
         raise BrokenRunError(answer.text[:500])

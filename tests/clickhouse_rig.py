@@ -91,12 +91,19 @@ class ClickHouse:
         self._process.send_signal(signal.SIGCONT)
 
     def ask(
-        self, query: str, *, body: bytes = b"", user: str = "", password: str = PASSWORD, **settings: Any
+        self,
+        query: str,
+        *,
+        body: bytes = b"",
+        user: str = "",
+        password: str = PASSWORD,
+        patience: float = PATIENCE_SECONDS,
+        **settings: Any,
     ) -> Answer:
         """What it says to a query; `body` is what an INSERT inserts. Nothing is raised over its errors."""
         named = {"user": user, "password": password} if user else {}
         target = "/?" + urlencode({"query": query, "wait_end_of_query": 1} | named | settings)
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=PATIENCE_SECONDS)
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=patience)
         try:
             connection.request("POST", target, body)
             response = connection.getresponse()

@@ -21,6 +21,7 @@ LAYOUT = TableLayout(cluster=CLUSTER, replicated=False)
 HOSTS = ("gpu1", "gpu2", "gpu3")
 MINUTES = 10
 ASKED = START + MINUTES * MINUTE
+JOB = "4711"
 LATE = "gpu9"
 """Its server has not shipped so far yet."""
 TABLES = 6
@@ -37,6 +38,9 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ClickHouse]
         refused = {"kind": "oom", "ts": utc(ASKED - 5), "event_id": 41, "batch": 1, "detail": "{}", "pid": 48211}
         of = {"tenant": "", "machine": "id-gpu2", "host": "gpu2", "name": "python", "slurm_job": "7"}
         insert(nodes[0], "event", [refused | of | {"requested_bytes": 3 * GIB, "device_total_bytes": 80 * GIB}])
+        life = {"tenant": "", "machine": "id-gpu2", "host": "gpu2", "gpu_uuid": "GPU-gpu2-0", "gpu": 0, "pid": 48211}
+        life |= {"name": "python", "start_ms": (START - 60) * 1000, "slurm_job": JOB, "peak_used_bytes": 5 * GIB}
+        insert(nodes[0], "life", [life | {"first_seen": utc(START), "last_seen": utc(ASKED - 60)}])
         yield nodes
 
 
@@ -62,6 +66,12 @@ def admitted(open_page: OpenPage, address: str, *, expected: str = "401") -> Pag
     page.get_by_placeholder("token").fill(TOKEN)
     page.get_by_role("button", name="Show").click()
     return page
+
+
+def look_for(page: Page, name: str) -> None:
+    field = page.get_by_label("where was a pod, job, user or container")
+    field.fill(name)
+    field.press("Enter")
 
 
 def test_the_fleet_is_seen_at_a_time_and_who_is_late_is_said_on_every_table(
@@ -95,6 +105,25 @@ def test_the_fleet_is_seen_at_a_time_and_who_is_late_is_said_on_every_table(
     page.set_viewport_size({"width": 1360, "height": 850})
     refused.get_by_role("button").click()
     expect(page).to_have_url(re.compile(rf"t={ASKED - 5}"))
+
+
+def test_a_job_is_looked_for_and_its_processes_are_found_with_the_most_they_held(
+    open_page: OpenPage, server: RunningServer
+) -> None:
+    page = admitted(open_page, f"{server.url}/#/fleet?t={ASKED}")
+    look_for(page, JOB)
+    expect(page).to_have_url(re.compile(rf"where={JOB}"))
+    found = page.locator(".card.fleet").filter(has_text=f"Where was {JOB}?")
+    expect(found).to_contain_text("Found as slurm job.")
+    expect(found.locator("tbody tr")).to_have_count(1)
+    expect(found.locator("tbody tr")).to_contain_text(re.compile(rf"gpu2.*0.*python 48211.*slurm {JOB}.*5\.0"))
+    expect(found.locator(".cover")).to_contain_text(LATE)
+    screenshot(page, "fleet-where")
+    look_for(page, "nobody")
+    nobody = page.locator(".card.fleet").filter(has_text="Where was nobody?")
+    expect(nobody).to_contain_text("No pod, job, user or container of that name")
+    look_for(page, "")
+    expect(nobody).to_have_count(0)
 
 
 def test_a_shard_that_is_away_is_named_on_every_table(

@@ -2,7 +2,7 @@
 
 import { effect, signal } from "@preact/signals";
 import { ask, askSettings } from "./api";
-import type { FleetAt, FleetMachines, FleetOoms, FleetTop, FleetWaste } from "./fleet_answers";
+import type { FleetAt, FleetMachines, FleetOoms, FleetTop, FleetWaste, FleetWhere } from "./fleet_answers";
 import { whileVisible } from "./poll";
 import { connection, route } from "./store";
 
@@ -39,10 +39,12 @@ export interface FleetAnswers {
   waste: Asked<FleetWaste>;
   ooms: Asked<FleetOoms>;
   machines: Asked<FleetMachines>;
+  /** Asked only while a name is. */
+  where: Asked<FleetWhere>;
 }
 
 const NOT_YET = { answer: null, error: null };
-const NOTHING: FleetAnswers = { at: NOT_YET, top: NOT_YET, waste: NOT_YET, ooms: NOT_YET, machines: NOT_YET };
+const NOTHING: FleetAnswers = { at: NOT_YET, top: NOT_YET, waste: NOT_YET, ooms: NOT_YET, machines: NOT_YET, where: NOT_YET };
 export const fleet = signal<FleetAnswers>(NOTHING);
 
 /** Asks the server's settings whether it reads a fleet, once there is a server. Called once. */
@@ -62,10 +64,15 @@ export function holderKey(): HolderKey {
   return HOLDERS.find(([key]) => key === route.value.more["by"])?.[0] ?? "workload";
 }
 
+/** The pod, job, user or container that is looked for; empty where nobody is. */
+export function wantedName(): string {
+  return route.value.more["where"] ?? "";
+}
+
 /** Asks all questions about the time looked at, again as time goes on; returns the way to stop. */
 export function followFleet(): () => void {
   let controller = new AbortController();
-  const load = (time: number | null, by: HolderKey) => {
+  const load = (time: number | null, by: HolderKey, wanted: string) => {
     controller.abort();
     controller = new AbortController();
     const { signal: aborted } = controller;
@@ -80,13 +87,16 @@ export function followFleet(): () => void {
     void about("at", "fleet/at", { t: time, limit: ROWS });
     void about("top", "fleet/top", { t: time, by, limit: ROWS });
     void about("waste", "fleet/waste", { to: time, by, limit: ROWS });
-    void about("ooms", "fleet/ooms", { to: time, from: time === null ? `-${WEEK_SECONDS}s` : time - WEEK_SECONDS, limit: ROWS });
+    const week = { to: time, from: time === null ? `-${WEEK_SECONDS}s` : time - WEEK_SECONDS };
+    if (wanted !== "") void about("where", "fleet/where", { name: wanted, ...week, limit: ROWS });
+    void about("ooms", "fleet/ooms", { ...week, limit: ROWS });
   };
   const stop = effect(() => {
     if (hasFleet.value !== true) return;
-    load(route.value.time, holderKey());
+    if (fleet.peek().where.answer?.what !== wantedName()) fleet.value = { ...fleet.peek(), where: NOT_YET };
+    load(route.value.time, holderKey(), wantedName());
   });
-  const stopAsking = whileVisible(() => hasFleet.peek() === true && route.peek().time === null && load(null, holderKey()), AGAIN_MS);
+  const stopAsking = whileVisible(() => hasFleet.peek() === true && route.peek().time === null && load(null, holderKey(), wantedName()), AGAIN_MS);
   return () => {
     stop();
     stopAsking();

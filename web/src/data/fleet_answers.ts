@@ -56,6 +56,24 @@ export interface FleetProcess extends Attribution {
   readonly allocated_bytes: number | null;
 }
 
+/** A process on a GPU from its start to its end; its bytes are the most it ever had. */
+export interface FleetLife extends FleetProcess {
+  readonly first_seen: number;
+  readonly last_seen: number;
+  readonly ended_at: number | null;
+  readonly ended: string | null;
+}
+
+export interface FleetWhere {
+  readonly what: string;
+  readonly matched: readonly string[];
+  readonly since: number;
+  readonly until: number;
+  readonly cover: Cover;
+  readonly lives: readonly FleetLife[];
+  readonly omitted: number;
+}
+
 export interface FleetAt {
   readonly cover: Cover;
   readonly ledger: FleetLedger;

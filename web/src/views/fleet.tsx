@@ -2,8 +2,8 @@
 
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
-import { type Asked, fleet, type FleetAnswers, followFleet, hasFleet, holderKey, HOLDERS } from "../data/fleet";
-import type { Cover, EmptyGpu, FleetAt, FleetLedger, FleetMachine, FleetMachines, FleetOom, FleetOoms, FleetProcess, FleetTop, FleetWaste, Holder } from "../data/fleet_answers";
+import { type Asked, fleet, type FleetAnswers, followFleet, hasFleet, holderKey, HOLDERS, wantedName } from "../data/fleet";
+import type { Cover, EmptyGpu, FleetAt, FleetLedger, FleetLife, FleetMachine, FleetMachines, FleetOom, FleetOoms, FleetProcess, FleetTop, FleetWaste, FleetWhere, Holder } from "../data/fleet_answers";
 import { coverText, workloadOf } from "../data/fleet_words";
 import { ago, bytes, clock, duration, GIB, gib, percent, plural } from "../data/format";
 import { processLabel } from "../data/ledger";
@@ -37,13 +37,14 @@ export function Fleet() {
     );
   }
   const answers = fleet.value;
-  const { at, top, waste, ooms, machines } = answers;
+  const { at, top, waste, ooms, machines, where } = answers;
   return (
     <>
       <main id="content" tabIndex={-1}>
         <When />
         <Errors answers={answers} />
         {at.answer !== null && <Lead at={at.answer} />}
+        {wantedName() !== "" && <WhereCard asked={where} />}
         <div class="two">
           <div style={{ minWidth: 0 }}>
             <TopCard asked={top} />
@@ -80,8 +81,20 @@ function When() {
         <span class="visually-hidden">another time</span>
         <input type="datetime-local" step={1} value={time === null ? "" : localText(time)} onChange={(event) => event.currentTarget.value !== "" && lookAt(new Date(event.currentTarget.value).getTime() / 1000)} />
       </label>
+      <Wanted />
       <Chips label="by" choices={HOLDERS.map(([value, text]) => ({ value, text: value === "workload" ? "workload" : text }))} chosen={holderKey()} onChoose={(by) => goMore({ by: by === "workload" ? null : by })} />
     </div>
+  );
+}
+
+/** Looks for a pod, job, user or container; asked once the name is whole. */
+function Wanted() {
+  const wanted = wantedName();
+  return (
+    <label>
+      <span class="visually-hidden">where was a pod, job, user or container</span>
+      <input key={wanted} id="filter" type="search" placeholder="where: pod, job, user, container" defaultValue={wanted} onChange={(event) => goMore({ where: event.currentTarget.value.trim() || null })} />
+    </label>
   );
 }
 
@@ -155,6 +168,67 @@ function Card<T extends { cover: Cover }>({ title, more, asked: { answer, error 
         <p class="soft">{error === null ? "Asking the database." : "n/a: it could not be asked."}</p>
       )}
     </section>
+  );
+}
+
+function WhereCard({ asked }: { asked: Asked<FleetWhere> }) {
+  const { answer } = asked;
+  return (
+    <Card title={`Where was ${wantedName()}?`} more={answer === null ? undefined : `the week to ${clock(answer.until)}, the last seen first; the most that each held, GiB`} asked={asked}>
+      {({ lives, matched, omitted }) => (
+        <>
+          <Scroll label="where it was">
+            <table>
+              <thead>
+                <tr>
+                  <th>machine</th>
+                  <th class="num">GPU</th>
+                  <th>process</th>
+                  <th>whose</th>
+                  <th>first seen</th>
+                  <th>last seen</th>
+                  <th>end</th>
+                  <th class="num">used</th>
+                  <th class="num">reserved</th>
+                </tr>
+              </thead>
+              <tbody>
+                {lives.map((one) => (
+                  <LifeRow key={`${one.machine}/${one.gpu_uuid}/${one.pid}/${one.start_time}`} life={one} />
+                ))}
+                {lives.length === 0 && <None columns={9}>No pod, job, user or container of that name held GPU memory in that week, as far as machines shipped it.</None>}
+              </tbody>
+            </table>
+          </Scroll>
+          {matched.length > 0 && <p class="small soft">Found as {matched.map((key) => key.replace("_", " ")).join(", ")}.</p>}
+          <Omitted count={omitted} noun="older process" nouns="older processes" />
+        </>
+      )}
+    </Card>
+  );
+}
+
+function LifeRow({ life }: { life: FleetLife }) {
+  return (
+    <tr>
+      <td>{life.host}</td>
+      <td class="num" title={life.gpu_uuid}>
+        {life.gpu ?? <Absent reason="its index was not shipped" />}
+      </td>
+      <td class="nowrap">{processLabel(life)}</td>
+      <td>
+        <Whose of={life} />
+      </td>
+      <td class="nowrap">{clock(life.first_seen)}</td>
+      <td class="nowrap">
+        <button type="button" class="plain link" title="look at that time" onClick={() => go({ time: life.last_seen })}>
+          {clock(life.last_seen)}
+        </button>
+      </td>
+      <td>{life.ended ?? <Absent reason="it lives, or nobody saw it end" />}</td>
+      <Gib value={life.used_bytes} reason={NOT_MEASURED} isMain />
+      <Gib value={life.reserved_bytes} reason={NOT_REPORTED} />
+    </tr>
   );
 }
 
