@@ -47,6 +47,7 @@ BASE = {"machine": "m", "host": "h", "gpu_uuid": "g", "ts": whole_time(START), "
 REFUSED: dict[str, tuple[dict[str, Any], ErrorKind]] = {
     "text for a number": ({"pid": "one"}, "batch"),
     "a point in a whole number": ({"used_bytes": 1.5}, "batch"),
+    "a whole number written with a point": ({"used_bytes": 1.0}, "batch"),
     "a time that is none": ({"ts": "soon"}, "batch"),
     "a column that older tables lack": ({"of_tomorrow": 1}, "setup"),
 }

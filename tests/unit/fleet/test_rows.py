@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from blackbox.fleet import rows as rows_module
 from blackbox.fleet.batch import make_batch
@@ -59,6 +60,22 @@ def test_a_damaged_moment_leaves_the_numbers_of_the_minute() -> None:
     (row, _) = minute_rows([ClosedMinute(START, whole.numbers, None)], ORIGIN)["process"]
     assert (row["moment"], row["present"], row["used_bytes"], row["used_bytes_max"]) == (None, False, None, GIB)
     assert row["name"] == "python"
+
+
+def test_a_reused_pid_makes_two_lives() -> None:
+    """One ends and another begins within a minute; the next minute has the second alone."""
+    whole = minute(1)
+    (first, of_first) = next(iter(whole.numbers.items()))
+    second = replace(first, start_time=(first.start_time or 0.0) + 7)
+    numbers = {first: of_first, second: {"used_bytes": (2, 2.0, 2)}}
+    later = ClosedMinute(START + 60, {second: {"used_bytes": (3, 3.0, 3)}}, None)
+    found = minute_rows([ClosedMinute(START, numbers, whole.moment), later], ORIGIN)  # type: ignore[arg-type]
+    assert [row["present"] for row in found["process"]] == [True, False, False]
+    lives = {life["start_ms"]: life for life in found["life"]}
+    assert len(lives) == 2
+    old, new = lives[found["process"][0]["start_ms"]], lives[found["process"][1]["start_ms"]]
+    assert (old["first_seen"], old["last_seen"], old["peak_used_bytes"]) == (whole_time(START), whole_time(START), GIB)
+    assert (new["last_seen"], new["peak_used_bytes"]) == (whole_time(START + 60), 3)
 
 
 def test_of_too_many_processes_the_smallest_are_summed(monkeypatch: pytest.MonkeyPatch) -> None:
