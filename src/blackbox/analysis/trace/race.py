@@ -1,10 +1,14 @@
 """A file's trace is read before its segments: what other threads did in between is in the segments alone."""
 
+from bisect import bisect_left
+from itertools import accumulate
+
 from blackbox.analysis.trace.entries import (
     ALLOC,
     FREE_COMPLETED,
     FREE_REQUESTED,
     NO_STACK,
+    OOM,
     SEGMENT_ALLOC,
     SEGMENT_FREE,
     Trace,
@@ -44,6 +48,11 @@ def end_of_trace(trace: Trace, end: Layout) -> tuple[Layout, int] | None:
         else:
             continue
         races += 1
+    touched = _Touched(trace)
+    made_since = [at for at, row in rows.items() if at not in blocks and touched.overlaps(at, row[0])]
+    for address in made_since:
+        del rows[address]
+    races += len(made_since)
     found = dict(end.segments)
     for address, place in segments.items():
         if trace.action[place] == SEGMENT_ALLOC and address not in found:
@@ -78,3 +87,19 @@ def _last_entries(trace: Trace) -> tuple[dict[int, int], dict[int, int]]:
         elif code in (SEGMENT_ALLOC, SEGMENT_FREE):
             segments[address] = place
     return blocks, segments
+
+
+class _Touched:
+    """The memory that entries tell of: no block lives there from before the first to the end without one of its own."""
+
+    def __init__(self, trace: Trace) -> None:
+        ends: dict[int, int] = {}
+        for code, address, size in zip(trace.action, trace.address, trace.size, strict=True):
+            if code < OOM:
+                ends[address] = max(ends.get(address, 0), address + size)
+        self._starts = sorted(ends)
+        self._ends = list(accumulate((ends[start] for start in self._starts), max))
+
+    def overlaps(self, address: int, size: int) -> bool:
+        place = bisect_left(self._starts, address + size) - 1
+        return place >= 0 and self._ends[place] > address
