@@ -23,7 +23,8 @@ CLUSTER = "fleet"
 """Name of the cluster that all nodes of a rig are shards of."""
 WRITER, READER, PASSWORD = "writer", "reader", "geheim"
 """Users besides `default`, who may do all and has no password. What they may is told by `grants`."""
-QUERY = "SYSTEM START LISTEN HTTP; SYSTEM START LISTEN TCP; SELECT * FROM file('/dev/stdin', LineAsString)"
+QUERY = "SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP; SELECT * FROM file('/dev/stdin', LineAsString)"
+"""HTTP last: whoever waits until it answers finds the other nodes' way to it open, too."""
 
 
 class Answer(NamedTuple):
