@@ -7,8 +7,8 @@ BLOCKS = (14_400, 100_000)
 RATIOS = {"0": 0.15, "1": 0.15, "10": 0.3, "100": 0.7}
 """Percent changed -> the design's figure."""
 LEFT = (
-    "left: the JSON, its ids and the sums are made of all blocks at every moment, whatever has changed; where most "
-    "have, the search for what stands still comes on top"
+    "left: the JSON of what changed, half of the time where all did; the marks and keys by which equal chunks are "
+    "found; one copy of the whole JSON"
 )
 """Why the ratio is not met, where it is not."""
 

@@ -37,9 +37,11 @@ def _completed(known: InferenceEngine, more: InferenceEngine) -> InferenceEngine
 
 def engine_rows(engines: Iterable[InferenceEngine], processes: Iterable[Process], now: float) -> tuple[Engine, ...]:
     """The row of each engine: its numbers as reported, and the GPUs on which its processes hold memory."""
-    gpus: dict[int, set[int]] = {}
-    for process in processes:
-        gpus.setdefault(process.pid, set()).add(process.gpu)
+    engines = tuple(engines)
+    gpus: dict[int, set[int]] = {pid: set() for engine in engines for pid in engine_pids(engine)}
+    for process in processes if gpus else ():
+        if process.pid in gpus:
+            gpus[process.pid].add(process.gpu)
     return tuple(_row(engine, gpus, now) for engine in engines)
 
 
@@ -63,7 +65,7 @@ def _row(engine: InferenceEngine, gpus: Mapping[int, Collection[int]], now: floa
         preemptions_total=engine.preemptions_total,
         sleeping=engine.sleeping,
         pids=engine.pids,
-        gpus=tuple(sorted({gpu for pid in engine_pids(engine) for gpu in gpus.get(pid, ())})),
+        gpus=tuple(sorted({gpu for pid in engine_pids(engine) for gpu in gpus[pid]})),
         age_seconds=None if engine.taken_at is None else round(max(0.0, now - engine.taken_at), 3),
         unknown=engine.unknown,
     )

@@ -1,5 +1,6 @@
 """The `nsight_metrics` object: one entry per GPU process, and for every counter not measured the reason."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -86,9 +87,10 @@ class _UnmeasuredEntries:
 
 def _by_gpu(rows: Iterable[ProcessMemory]) -> dict[int, dict[int, None]]:
     """The pids on each GPU, in row order (dict used as an ordered set); MIG instances count as their GPU."""
-    gpus: dict[int, dict[int, None]] = {}
+    gpus: defaultdict[int, dict[int, None]] = defaultdict(dict)
     for row in rows:
-        gpus.setdefault(row.process.gpu, {})[row.process.pid] = None
+        process = row.process
+        gpus[process.gpu][process.pid] = None
     return gpus
 
 

@@ -18,20 +18,29 @@ class MomentBlocks:
     """The blocks of every process. Its length is their number."""
 
     def __init__(self, processes: Iterable[ProcessMemory]) -> None:
-        self._pieces: list[BlockPart | Block] = [piece for one in processes for piece in one.pieces()]
+        self._pieces: list[BlockPart | Block] = []
         """In order; a lone block is memory that no allocator explains."""
-        parts = [piece for piece in self._pieces if isinstance(piece, BlockPart)]
-        opaque = [piece for piece in self._pieces if isinstance(piece, Block)]
+        parts: list[BlockPart] = []
+        opaque: list[Block] = []
+        for process in processes:
+            self._pieces += process.parts
+            parts += process.parts
+            if process.opaque is not None:
+                self._pieces.append(process.opaque)
+                opaque.append(process.opaque)
         self._count = len(opaque) + sum(map(len, parts))
         self.utilized_count = len(opaque) + sum(part.utilized.blocks for part in parts)
-        self.utilized_bytes = sum(block.size for block in opaque) + sum(part.utilized.bytes for part in parts)
+        self.utilized_bytes = sum([block.size for block in opaque]) + sum(part.utilized.bytes for part in parts)
 
     def __len__(self) -> int:
         return self._count
 
     def rows(self) -> tuple[Block, ...]:
         """Every block, each with an id of its own."""
-        return with_distinct_ids(tuple(block for piece in self._pieces for block in _rows(piece)))
+        rows: list[Block] = []
+        for piece in self._pieces:
+            rows += _rows(piece)
+        return with_distinct_ids(tuple(rows))
 
     def json(self, rows_max: int) -> list[bytes]:
         """The first rows as a JSON array, as `rows` has them; in pieces, which are megabytes together."""

@@ -62,22 +62,22 @@ class UnreportedRows:
     def of(self, listed: DeviceProcess, gpu: int, why: str) -> "ProcessMemory":
         """One block, one thread. `why` is the reason."""
         key = listed.gpu_uuid, listed.pid, gpu, why
-        self._forget()
         known = self._known.get(key) or self._older.get(key)
         if known is None or known[0] is not listed:
             known = listed, _unreported(listed.pid, gpu, listed, why)
         self._known[key] = known
         return known[1]
 
-    def _forget(self) -> None:
-        """Begins a new period where the one that runs is over, or holds too much."""
+    def forget(self) -> None:
+        """Begins a new period where the one that runs is over, or holds too much. Called once for all processes of a
+        moment."""
         now = self._clock()
         if now - self._since > UNUSED_SECONDS_MAX or len(self._known) >= ROWS_KEPT_MAX:
             # replaced, so that a thread which looks into them is not disturbed
             self._older, self._known, self._since = self._known, {}, now
 
 
-class ProcessMemory(Struct, frozen=True, kw_only=True):
+class ProcessMemory(Struct, frozen=True, kw_only=True, gc=False):
     """A process on a GPU. Its blocks sum to `process.used_bytes`; `threads`, and `stacks` where there are any, to its
     allocated bytes (or used bytes, where no allocator reports)."""
 
@@ -94,33 +94,28 @@ class ProcessMemory(Struct, frozen=True, kw_only=True):
     unmeasured: bool
     """The driver does not report how much the process uses."""
 
-    def pieces(self) -> tuple[BlockPart | Block, ...]:
-        """All its blocks."""
-        return self.parts if self.opaque is None else (*self.parts, self.opaque)
-
 
 def process_memory(selection: Selection) -> list[ProcessMemory]:
     """Every process on every selected GPU: those the driver lists, and those that only an allocator reports. Ordered by
     device, then pid."""
     order = {device.uuid: (position, device.index) for position, device in enumerate(selection.devices)}
     listed = {(row.gpu_uuid, row.pid): row for row in selection.processes}
-    keys = sorted(listed.keys() | selection.allocators.keys(), key=lambda key: (order[key[0]][0], key[1]))
     reported = selection.allocators
+    keys = [*listed, *(key for key in reported if key not in listed)]
+    keys.sort(key=lambda key: (order[key[0]][0], key[1]))  # mostly so already
     allocators = {key: tuple(_consistent(reported[key])) for key in keys if key in reported} if reported else {}
     claims = [_claim(key, order[key[0]][1], reports, listed.get(key)) for key, reports in allocators.items() if reports]
     for key, believed_bytes in (excessive(selection, claims) if claims else {}).items():
         allocators[key] = tuple(capped(allocators[key], believed_bytes))
-    return [
-        _process_memory(
-            key[1],
-            order[key[0]][1],
-            key[0],
-            listed.get(key),
-            allocators.get(key, ()),
-            key in selection.withheld,
-        )
-        for key in keys
-    ]
+    _unreported_rows.forget()
+    rows: list[ProcessMemory] = []
+    for key in keys:
+        gpu, row, reports = order[key[0]][1], listed.get(key), allocators.get(key, ())
+        if row is not None and not reports:
+            rows.append(_unreported_rows.of(row, gpu, OTHER_USER if key in selection.withheld else NO_REPORT))
+        else:
+            rows.append(_reported(key[1], gpu, key[0], row, reports))
+    return rows
 
 
 _unreported_rows = UnreportedRows()
@@ -170,17 +165,9 @@ def _sums_agree(allocator: Allocator, parts: int, whole: int) -> bool:
     return parts == whole if allocator.details_taken_at is None else parts <= whole
 
 
-def _process_memory(
-    pid: int,
-    gpu: int,
-    uuid: str,
-    listed: DeviceProcess | None,
-    allocators: tuple[Allocator, ...],
-    withheld: bool,
+def _reported(
+    pid: int, gpu: int, uuid: str, listed: DeviceProcess | None, allocators: tuple[Allocator, ...]
 ) -> ProcessMemory:
-    if not allocators and listed is not None:
-        why = OTHER_USER if withheld else NO_REPORT
-        return _unreported_rows.of(listed, gpu, why)
     parts = block_parts(pid, gpu, allocators)
     explained_bytes = sum(part.bytes for part in parts)
     process = _reported_row(pid, gpu, uuid, listed, allocators, explained_bytes)

@@ -21,8 +21,9 @@ SYSTEM_MEMORY = "system"
 """Source of the memory of a GPU that has none of its own."""
 
 
-class Part(Struct, frozen=True, kw_only=True):
-    """Base of all parts of a sample."""
+class Part(Struct, frozen=True, kw_only=True, gc=False):
+    """Base of all parts of a sample. None refers to itself, so Python's collector need not go through the thousands
+    that a minute of moments holds."""
 
     unknown: dict[str, str] = {}
     """Field name -> why its value could not be measured."""
