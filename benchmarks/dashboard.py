@@ -22,6 +22,8 @@ FIRST_PICTURE_SECONDS_MAX = 1.0
 IDLE_SHARE_MAX = 0.02
 SETTLE_SECONDS = 4.0
 """Until a page that was opened has asked for all it shows."""
+UNTOUCHED_SECONDS = 30.0
+"""So long after the last touch, or after it was opened, a page takes itself as in use."""
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 TRACED = ["disabled-by-default-devtools.timeline", "devtools.timeline", "toplevel"]
 TASKS = ("RunTask", "ThreadControllerImpl::RunTask")
@@ -171,7 +173,7 @@ def _at_rest(plan: Plan, browser: Any, server: Serving) -> list[Row]:
     page.goto(f"{server.url}/#/overview")
     page.get_by_text("LIVE", exact=True).wait_for()
     first = page.evaluate(FIRST_PICTURE)
-    time.sleep(SETTLE_SECONDS)
+    time.sleep(UNTOUCHED_SECONDS + SETTLE_SECONDS)
     before = _browser_seconds(browser)
     with_tab = _server_cost(server, seconds)
     idle = (_browser_seconds(browser) - before) / seconds

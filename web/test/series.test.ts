@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { timeOf } from "../src/data/answers";
-import { courseOf, KEPT_SECONDS, Tracks, valueAt, windowFrom } from "../src/data/series";
+import { courseOf, KEPT_SECONDS, levels, Tracks, valueAt, windowFrom } from "../src/data/series";
 import { GIB, snapshot } from "./snapshots";
 
 function at(seconds: number) {
@@ -46,6 +46,15 @@ test("a course is flat, swings, or moves", () => {
   expect(course(times.map((time) => 30 + 20 * Math.sin(time / 3)))).toBe("swings");
   expect(course(times.map((time) => time))).toBe("moves");
   expect(courseOf({ times: [], values: [] }, 100)).toBeNull();
+});
+
+test("a steady track is one level, a change begins another, and a gap stays a gap", () => {
+  const track = { times: [0, 1, 2, 3, 30], values: [50, 50.5, 49.6, 80, 80] };
+  expect(levels(track, 31, 1)).toEqual([
+    { from: 0, to: 3, value: 50 },
+    { from: 3, to: 11, value: 80 },
+    { from: 30, to: 31, value: 80 },
+  ]);
 });
 
 test("nothing has a course in its first seconds", () => {

@@ -89,6 +89,26 @@ export function windowFrom(tracks: readonly Track[], now: number, seconds: numbe
   return first;
 }
 
+/** A time over which a track stays at a value. */
+export interface Level {
+  from: number;
+  to: number;
+  value: number;
+}
+
+/** A track up to a time as steps, those that differ by less than `least` as one; a gap stays a gap. */
+export function levels(track: Track, end: number, least: number): Level[] {
+  const found: Level[] = [];
+  track.times.forEach((from, at) => {
+    const to = Math.min(track.times[at + 1] ?? end, from + GAP_SECONDS);
+    const value = track.values[at]!;
+    const last = found.at(-1);
+    if (last !== undefined && last.to === from && Math.abs(value - last.value) < least) last.to = to;
+    else found.push({ from, to, value });
+  });
+  return found;
+}
+
 export interface Course {
   kind: "flat" | "swings" | "moves";
   low: number;

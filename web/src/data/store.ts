@@ -120,7 +120,7 @@ export const cursor = computed(() => route.value.time ?? now.value);
 export const isDemo = computed(() => (live.value ?? past.value?.snapshot)?.simulated ?? false);
 
 export const stream = new SnapshotStream(onSnapshot, (next) => {
-  connection.value = next;
+  connection.value = shared(connection.peek(), next); // with every sample it is live still
 });
 
 /** The time looked at, where the readings at hand do not reach back to it. */
@@ -168,11 +168,12 @@ function onSnapshot(came: Snapshot): void {
 
 /** So long after the last touch somebody still works with the page. */
 const IN_USE_MS = 30_000;
-/** While nobody does, it is drawn once a second: every sample is kept, but for a glance that is enough. A little less than
- * a second, since samples are not quite even. */
-const UNTOUCHED_EVERY_SECONDS = 0.9;
+/** While nobody does, it is drawn every other second: every sample is kept, but for a glance that is enough. A little less
+ * than that, since samples are not quite even. */
+const UNTOUCHED_EVERY_SECONDS = 1.9;
 const TOUCHES = ["pointerdown", "pointermove", "keydown", "wheel"] as const;
-let touchedAt = -Infinity;
+/** Who has just opened it looks at it. */
+let touchedAt = performance.now();
 
 function isInUse(): boolean {
   return performance.now() - touchedAt < IN_USE_MS;

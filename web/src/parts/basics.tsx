@@ -1,6 +1,7 @@
 /** The small words of every view. */
 
 import type { ComponentChildren } from "preact";
+import { useMemo } from "preact/hooks";
 import type { Unknown } from "../data/answers";
 import { type Purpose, PURPOSES } from "../data/purpose";
 import type { Mark } from "../data/marks";
@@ -32,21 +33,24 @@ export function fillStyle(purpose: Purpose): Record<string, string> {
 export function Swatch({ purpose }: { purpose: Purpose }) {
   return (
     <span class={`swatch ${fillClass(purpose)}`} style={fillStyle(purpose)} aria-hidden="true">
-      {purpose.letter}
+      {purpose.letter === "" ? null : purpose.letter /* an empty text would be written anew each time */}
     </span>
   );
 }
 
 export function Legend({ purposes = PURPOSES }: { purposes?: readonly Purpose[] }) {
-  return (
-    <div class="legend" role="note" aria-label="colours and textures">
-      {purposes.map((purpose) => (
-        <span key={purpose.key}>
-          <Swatch purpose={purpose} />
-          {purpose.name}
-        </span>
-      ))}
-    </div>
+  return useMemo(
+    () => (
+      <div class="legend" role="note" aria-label="colours and textures">
+        {purposes.map((purpose) => (
+          <span key={purpose.key}>
+            <Swatch purpose={purpose} />
+            {purpose.name}
+          </span>
+        ))}
+      </div>
+    ),
+    [purposes],
   );
 }
 

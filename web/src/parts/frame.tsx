@@ -1,5 +1,6 @@
 /** What stands around every view: header, time, what state the page is in, footer. */
 
+import { computed } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { login } from "../data/api";
@@ -12,8 +13,11 @@ import { choice, choose } from "../data/theme";
 
 const RECENT_SECONDS = 600;
 
+/** Out of memory in the last minutes. */
+const refusals = computed(() => events.value.filter((event) => event.kind === "oom" && event.timestamp > now.value - RECENT_SECONDS).length);
+const host = computed(() => live.value?.host);
+
 export function Header() {
-  const refusals = events.value.filter((event) => event.kind === "oom" && event.timestamp > now.value - RECENT_SECONDS).length;
   return (
     <header class="top">
       <a class="brand" href={linkTo({ view: "overview" })}>
@@ -24,7 +28,7 @@ export function Header() {
           DEMO
         </span>
       )}
-      <span class="host">{live.value?.host}</span>
+      <span class="host">{host.value}</span>
       <nav class="views" aria-label="views">
         {VIEWS.filter((view) => view !== "fleet" || hasFleet.value === true || route.value.view === "fleet").map((view, index) => (
           <a key={view} href={linkTo({ view })} aria-current={route.value.view === view ? "page" : undefined}>
@@ -32,9 +36,9 @@ export function Header() {
               {index + 1}
             </span>
             {view.charAt(0).toUpperCase() + view.slice(1)}
-            {view === "incidents" && refusals > 0 && (
-              <span class="count" title={`${refusals} out of memory in the last 10 min`}>
-                {refusals}
+            {view === "incidents" && refusals.value > 0 && (
+              <span class="count" title={`${refusals.value} out of memory in the last 10 min`}>
+                {refusals.value}
               </span>
             )}
           </a>

@@ -4,7 +4,7 @@ import { useRef } from "preact/hooks";
 import { clock, clockTenths, percent } from "../data/format";
 import { gpuShort } from "../data/ledger";
 import { markOf } from "../data/marks";
-import { courseOf, GAP_SECONDS, valueAt, windowFrom } from "../data/series";
+import { courseOf, levels, valueAt, windowFrom } from "../data/series";
 import { cursor, events, forecast, gpuLeaves, live, lookAt, now, route, STRIP_SECONDS, tracksShown, tracksSeeded, tracksVersion } from "../data/store";
 import { token } from "../data/theme";
 import { pointed } from "../data/timeline";
@@ -13,6 +13,8 @@ import { Canvas, positionOf } from "../draw/canvas";
 
 const LANES_MAX = 5;
 const TOP = 9;
+/** A change that is finer than that is not seen. */
+const LEVELS_PER_PX = 4;
 /** A beginning so near to that of the strip is none that would be told. */
 const SECONDS_UNTOLD_MAX = 3;
 
@@ -74,13 +76,11 @@ export function Strip() {
             context.fillStyle = token("shade");
             context.fillRect(0, top, width, laneHeight - 2);
             context.fillStyle = token(filling.has(gpu.uuid) ? "alarm" : "hatch");
-            const track = tracksShown.value.get(gpu.uuid);
-            track.times.forEach((time, at) => {
-              const next = Math.min(track.times[at + 1] ?? end, time + GAP_SECONDS);
-              const size = (track.values[at]! / gpu.total_bytes) * (laneHeight - 2);
-              const [left, right] = [Math.floor(x(time)), Math.ceil(x(next))];
+            for (const { from, to, value } of levels(tracksShown.value.get(gpu.uuid), end, gpu.total_bytes / (laneHeight - 2) / LEVELS_PER_PX)) {
+              const size = (value / gpu.total_bytes) * (laneHeight - 2);
+              const [left, right] = [Math.floor(x(from)), Math.ceil(x(to))];
               if (right > 0 && left < width) context.fillRect(left, top + laneHeight - 2 - size, right - left, size);
-            });
+            }
           });
           if (known !== null) drawBegin(context, x(known), height);
           drawMarks(context, x, width, height);
