@@ -24,15 +24,21 @@ BYTES_MAX = 1 << 53
 """What JSON readers hold exactly, and above what any machine has."""
 BYTES = ("space", "bytes")
 COUNT = ("allocations", "count")
-_DEVICE = re.compile(r"([a-z_]+):([0-9]{1,4})")
+_DEVICE = re.compile(r"([a-z_]+):([0-9]{1,10})")
+"""Numbers of the processes of a cluster go into millions."""
+OTHER = "other"
+"""Stands for the platform of a device that is named in another way, as TPUs are."""
 
 NOT_TOLD = "a device memory profile does not tell it"
-AT_LEAST = f"{NOT_TOLD}; at least what the arrays take"
+OF_THE_ARRAYS = (
+    f"{NOT_TOLD}; this is what the arrays take, those that were put into the machine's memory (`pinned_host`) among"
+    " them, which bear the same label"
+)
 DEVICE_UNKNOWN = {
     "uuid": "a device memory profile numbers the GPUs as its process did",
     "name": NOT_TOLD,
-    "total_bytes": AT_LEAST,
-    "used_bytes": AT_LEAST,
+    "total_bytes": OF_THE_ARRAYS,
+    "used_bytes": OF_THE_ARRAYS,
     "free_bytes": NOT_TOLD,
     "driver_reserved_bytes": NOT_TOLD,
     "used_percent": NOT_TOLD,
@@ -41,7 +47,7 @@ DEVICE_UNKNOWN = {
 PROCESS_UNKNOWN = {"pid": NOT_TOLD, "name": NOT_TOLD}
 ALLOCATOR_UNKNOWN = {
     "blocks": "a device memory profile tells bytes by stack, and no block",
-    "reserved_bytes": AT_LEAST,
+    "reserved_bytes": OF_THE_ARRAYS,
     "inactive_split_bytes": NOT_TOLD,
     "requested_bytes": NOT_TOLD,
 }
@@ -57,6 +63,8 @@ class ProfileContents(Struct, frozen=True):
     """Compiled programs. The profile does not tell where they lie: with one GPU they are part of what is used there."""
     host_bytes: int
     """Arrays on the CPU, which are left out."""
+    other_bytes: int = 0
+    """Arrays on devices whose names say nothing here; left out as well."""
 
 
 def contents(profile: Profile) -> ProfileContents:
@@ -67,7 +75,8 @@ def contents(profile: Profile) -> ProfileContents:
     count_at = profile.sample_types.index(COUNT) if COUNT in profile.sample_types else None
     stacks: dict[int, Counter[tuple[str, ...]]] = {}
     counts: dict[int, Counter[tuple[str, ...]]] = {}
-    executables = host = 0
+    executables = host = other = 0
+    strange: str | None = None
     for sample in profile.samples:
         size = _size(sample, bytes_at)
         place = _device(sample)
@@ -75,11 +84,15 @@ def contents(profile: Profile) -> ProfileContents:
             executables += size
         elif place[0] == HOST:
             host += size
+        elif place[0] == OTHER:
+            other, strange = other + size, strange or sample.labels["device"]
         else:
             frames = _frames(profile, sample)
             stacks.setdefault(place[1], Counter())[frames] += size
             if count_at is not None:
                 counts.setdefault(place[1], Counter())[frames] += sample.values[count_at]
+    if not stacks and strange is not None:
+        raise PprofError(f"it names the device {strange[:40]!r}")
     if not stacks:
         raise PprofError("it lists no array on a GPU" + (f", and {host} bytes on the CPU" if host else ""))
     extra = executables if len(stacks) == 1 else 0
@@ -96,7 +109,7 @@ def contents(profile: Profile) -> ProfileContents:
         ),
     )
     time = profile.time_nanoseconds
-    return ProfileContents(sample, time / 1e9 if 0 < time < BYTES_MAX * 1000 else None, executables, host)
+    return ProfileContents(sample, time / 1e9 if 0 < time < BYTES_MAX * 1000 else None, executables, host, other)
 
 
 def _size(sample: ProfileSample, at: int) -> int:
@@ -114,9 +127,7 @@ def _device(sample: ProfileSample) -> tuple[str, int] | None:
             raise PprofError("it is a profile, and not of device memory: a sample names neither device nor executable")
         return None
     match = _DEVICE.fullmatch(label)
-    if match is None:
-        raise PprofError(f"it names the device {label[:40]!r}")
-    return match[1], int(match[2])
+    return (OTHER, 0) if match is None else (match[1], int(match[2]))
 
 
 def _frames(profile: Profile, sample: ProfileSample) -> tuple[str, ...]:
@@ -162,7 +173,7 @@ def _process(device: int, held: int) -> DeviceProcess:
         uid=None,
         container=None,
         start_time=None,
-        unknown=PROCESS_UNKNOWN | {"used_bytes": AT_LEAST},
+        unknown=PROCESS_UNKNOWN | {"used_bytes": OF_THE_ARRAYS},
     )
 
 

@@ -23,7 +23,8 @@ def moment_of(path: Path, contents: ProfileContents) -> Moment:
             "file": path.name,
             "executable_bytes": str(contents.executable_bytes),
             "host_bytes": str(contents.host_bytes),
-        },
+        }
+        | ({"other_bytes": str(contents.other_bytes)} if contents.other_bytes else {}),
     )
     return Moment(
         seq=0,

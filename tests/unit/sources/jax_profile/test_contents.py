@@ -52,6 +52,30 @@ def test_arrays_on_the_cpu_are_left_out() -> None:
     assert ((found.sample.allocators or ())[0].allocated_bytes, found.host_bytes) == (4 * MIB, MIB)
 
 
+def test_a_device_with_a_strange_name_costs_itself_alone() -> None:
+    found = read(buffer(4 * MIB, "cuda:0", BUILD), buffer(MIB, "TPU_0(process=0,(0,0,0,0))", BUILD))
+    assert ((found.sample.allocators or ())[0].allocated_bytes, found.other_bytes) == (4 * MIB, MIB)
+
+
+def test_devices_of_a_cluster_have_large_numbers() -> None:
+    found = read(buffer(4 * MIB, "cuda:131073", BUILD), buffer(MIB, "cpu:2097152", BUILD))
+    assert [device.index for device in found.sample.devices] == [131073]
+    assert found.host_bytes == MIB
+
+
+def test_what_is_said_of_the_bytes_does_not_call_them_a_lower_bound() -> None:
+    """Arrays in the machine's memory bear the label of the GPU, too."""
+    found = read(buffer(4 * MIB, "cuda:0", BUILD))
+    (device,), (process,), (allocator,) = (
+        found.sample.devices,
+        found.sample.processes or (),
+        found.sample.allocators or (),
+    )
+    for said in (device.unknown["used_bytes"], process.unknown["used_bytes"], allocator.unknown["reserved_bytes"]):
+        assert "pinned_host" in said
+        assert "at least" not in said
+
+
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1 << 40), st.sampled_from([BUILD, STEP])), min_size=1))
 def test_no_byte_is_lost_or_counted_twice(sizes: list[tuple[int, int, tuple[str, str, int]]]) -> None:
     found = read(*(buffer(size, f"gpu:{device}", frame) for device, size, frame in sizes))
