@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from blackbox.events.listing import MomentProcesses
 from blackbox.model.event import Crossing, Event
 from blackbox.model.moment import Moment
-from blackbox.model.parts import Device
+from blackbox.model.parts import SYSTEM_MEMORY, Device
 
 HYSTERESIS_PERCENT = 2.0
 """A GPU counts as below again only this far under the threshold, so that it is not reported at every small change."""
@@ -36,10 +36,13 @@ class ThresholdDetector:
 
 def _event(device: Device, threshold: float, used: float, timestamp: float, *, above: bool) -> Event:
     what = "above" if above else "below again:"
+    is_shared = device.memory is not None and device.memory.source == SYSTEM_MEMORY
+    of_the_machine = f"{_name(device)}: {used:.1f} % of the machine's memory, which it shares, is used"
+    how = of_the_machine if is_shared else f"{_name(device)} uses {used:.1f} % of its memory"
     return Event(
         kind="threshold",
         timestamp=timestamp,
-        message=f"{_name(device)} uses {used:.1f} % of its memory, {what} {threshold:g} %",
+        message=f"{how}, {what} {threshold:g} %",
         gpu_uuid=device.uuid,
         threshold=Crossing(threshold_percent=threshold, used_percent=round(used, 2), above=above),
     )

@@ -400,6 +400,8 @@ def test_a_threshold_holds_for_memory_that_is_shared_with_the_machine(source: st
     (event,) = detector(90).observe(at(0, [device(0, memory=shared)]))
     assert event.threshold is not None
     assert (event.threshold.used_percent, event.threshold.above) == (96.0, True)
+    of_the_machine = "GPU 0: 96.0 % of the machine's memory, which it shares, is used, above 90 %"
+    assert event.message == (of_the_machine if source == "system" else "GPU 0 uses 96.0 % of its memory, above 90 %")
 
 
 def test_a_slice_of_a_gpu_is_called_by_its_own_name() -> None:
