@@ -147,7 +147,7 @@ def test_the_case_of_lists_that_name_no_instance(
     assert sample.state == "ok"
 
 
-@pytest.mark.parametrize("code", [NOT_SUPPORTED, NO_PERMISSION, TIMEOUT, UNKNOWN])
+@pytest.mark.parametrize("code", [*range(1, 30), UNKNOWN])
 def test_instances_are_asked_whatever_the_code_of_the_refusal(
     fake_driver: FakeDriver, nvml_source: NvmlSource, nvml_clock: ManualClock, code: int
 ) -> None:
@@ -224,11 +224,12 @@ def test_an_instance_that_does_not_say_who_it_is_costs_itself(
     assert sample.state == ("degraded" if code == UNKNOWN else "ok")
 
 
+@pytest.mark.parametrize("code", [*range(1, 6), *range(7, 30), UNKNOWN])
 def test_slots_that_are_refused_cost_the_others_nothing(
-    fake_driver: FakeDriver, nvml_source: NvmlSource, nvml_clock: ManualClock
+    fake_driver: FakeDriver, nvml_source: NvmlSource, nvml_clock: ManualClock, code: int
 ) -> None:
     fake_driver.set_gpus(partitioned([Process(pid=10)], [Process(pid=11)]))
-    fake_driver.fail("nvmlDeviceGetMigDeviceHandleByIndex", NO_PERMISSION, device=gpu_uuid(0), times=1)
+    fake_driver.fail("nvmlDeviceGetMigDeviceHandleByIndex", code, device=gpu_uuid(0), times=1)
     sample = nvml_source.sample()
     assert [one.uuid for one in sample.devices] == [gpu_uuid(0), mig_uuid(0, 8)]
     assert "MIG instance in slot 0" in gpu(sample, gpu_uuid(0)).unknown["unattributed_bytes"]
@@ -266,6 +267,21 @@ def test_an_instance_that_refuses_its_memory_leaves_the_others_theirs(
     assert "total_bytes" not in answer.unknown
     assert homes(sample) == {10: mig_uuid(0, 7), 11: mig_uuid(0, 8)}
     assert sample.state == "ok"
+
+
+@pytest.mark.parametrize("code", [*range(1, 30), UNKNOWN])
+def test_an_instance_that_refuses_its_memory_costs_itself_whatever_the_code(
+    fake_driver: FakeDriver, nvml_source: NvmlSource, nvml_clock: ManualClock, code: int
+) -> None:
+    fake_driver.set_gpus(partitioned([Process(pid=10)], [Process(pid=11)]))
+    fake_driver.fail("nvmlDeviceGetMemoryInfo*", code, device=mig_uuid(0, 8))
+    for _ in range(6):
+        sample = nvml_source.sample()
+        assert gpu(sample, gpu_uuid(0)).total_bytes > 0
+        assert gpu(sample, mig_uuid(0, 7)).total_bytes > 0
+        assert homes(sample)[10] == mig_uuid(0, 7)
+        assert "total_bytes" in gpu(sample, mig_uuid(0, 8)).unknown
+        nvml_clock.advance(1)
 
 
 def test_an_idle_partitioned_gpu_has_no_marks(fake_driver: FakeDriver, nvml_source: NvmlSource) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from blackbox.model.parts import AddressingMode, MigInstance
 from blackbox.sources.nvidia.device_calls import DeviceCalls
 from blackbox.sources.nvidia.driver import NO_DEVICE, Driver
-from blackbox.sources.nvidia.errors import Failure, Fault
+from blackbox.sources.nvidia.errors import Failure, Fault, LibraryGoneError
 from blackbox.sources.nvidia.library import nvml
 
 COUNT_CALL = "nvmlDeviceGetCount_v2"
@@ -147,14 +147,18 @@ class TopologyReader:
         self, gpu: DeviceHandle, slot: int, before: dict[_Identity, DeviceHandle]
     ) -> DeviceHandle | Failure | None:
         """None where the slot is empty."""
-        # past what the GPU refused before: a slot that is refused says nothing of the others
-        failure = self._driver.attempt(
-            _MIG_HANDLE, gpu.index, c_void_p(gpu.calls.handle), c_uint(slot), byref(self._handle)
-        )
-        if failure is not None:
-            return None if failure.code == nvml.NVML_ERROR_NOT_FOUND else _of_slot(failure, slot)
-        found = self._place(self._handle.value or 0, gpu.index, gpu, before)
-        return _of_slot(found, slot) if isinstance(found, Failure) else found
+        try:
+            # past what the GPU refused before: a slot that is refused says nothing of the others
+            failure = self._driver.attempt(
+                _MIG_HANDLE, gpu.index, c_void_p(gpu.calls.handle), c_uint(slot), byref(self._handle)
+            )
+            found = failure or self._place(self._handle.value or 0, gpu.index, gpu, before)
+        except LibraryGoneError as gone:
+            self._read_text(gpu.calls, _UUID)  # so it says at an instance; where it is gone indeed, this raises as well
+            found = gone.failure._replace(fault=Fault.TRANSIENT)
+        if isinstance(found, DeviceHandle) or found.code == nvml.NVML_ERROR_NOT_FOUND:
+            return found if isinstance(found, DeviceHandle) else None
+        return found._replace(reason=f"MIG instance in slot {slot}: {found.reason}")
 
     def _place(
         self, handle: int, index: int, parent: DeviceHandle | None, before: dict[_Identity, DeviceHandle]
@@ -217,10 +221,6 @@ class TopologyReader:
     def _read_text(self, calls: DeviceCalls, name: str) -> str | Failure:
         failure = calls.make(name, self._text, c_uint(len(self._text)))
         return failure or self._text.value.decode(errors="replace")
-
-
-def _of_slot(failure: Failure, slot: int) -> Failure:
-    return failure._replace(reason=f"MIG instance in slot {slot}: {failure.reason}")
 
 
 class IdentityCheck:

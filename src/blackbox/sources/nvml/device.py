@@ -5,7 +5,7 @@ from pathlib import Path
 from msgspec import structs
 
 from blackbox.model.parts import SYSTEM_MEMORY, Device, GpuState, Memory
-from blackbox.sources.nvidia.errors import Failure, Fault
+from blackbox.sources.nvidia.errors import Failure, Fault, LibraryGoneError
 from blackbox.sources.nvidia.process_list import Gap, ProcessRow
 from blackbox.sources.nvidia.runtime_power import ASLEEP
 from blackbox.sources.nvidia.topology import DeviceHandle, IdentityCheck
@@ -71,7 +71,11 @@ class TrackedDevice:
         if self.is_lost and now < self._probe_at:
             return
         self._probe_at = now + PROBE_SECONDS
-        reading = self._read_memory()
+        try:
+            reading = self._read_memory()
+        except LibraryGoneError as gone:
+            # so it says at the memory; where it is gone indeed, this raises as well
+            reading = check.failure(self.device_handle) or gone.failure._replace(fault=Fault.TRANSIENT)
         if isinstance(reading, Failure) and reading.fault not in (*_REFUSALS, Fault.INVALID):
             self.fail(reading)
             return

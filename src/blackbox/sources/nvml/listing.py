@@ -4,7 +4,7 @@ from pathlib import Path
 
 from blackbox.model.parts import DeviceProcess, MemoryLimit
 from blackbox.sources.nvidia.driver import Driver
-from blackbox.sources.nvidia.errors import Failure, Fault
+from blackbox.sources.nvidia.errors import Failure, Fault, LibraryGoneError
 from blackbox.sources.nvidia.process_list import ProcessLists, ProcessRow, gap_of
 from blackbox.sources.nvml.device import TrackedDevice
 from blackbox.sources.nvml.memory_limits import CALL, read_memory_limit
@@ -111,7 +111,12 @@ class ProcessListReader:
 
     def _read_device(self, registry: DeviceRegistry, device: TrackedDevice, now: float) -> Failure | None:
         """Reads one list into the device; a list that cannot be read leaves the last one, with its age."""
-        reading = self._lists.read(device.device_handle.calls, device.total_bytes)
+        try:
+            reading = self._lists.read(device.device_handle.calls, device.total_bytes)
+        except LibraryGoneError as gone:
+            # so it says at a list; where it is gone indeed, this raises as well
+            failure = registry.identity_failure(device)
+            reading = failure or gone.failure._replace(fault=Fault.TRANSIENT)
         if not isinstance(reading, Failure):
             reading = registry.identity_failure(device) or reading
         if not isinstance(reading, Failure):
