@@ -122,6 +122,11 @@ FAULTS: dict[int, tuple[str, str, str]] = {
         "whoever asks for report after report, which take seconds each",
         "one is made at a time, on a thread of its own; history, events and charts do not wait for them",
     ),
+    65: (
+        PEOPLE,
+        "a program whose name, script or interpreter is called so as to forge lines or command a terminal",
+        "signs that do not print are ? from the first look on; a line of the log stays one line",
+    ),
     64: (
         HTTP,
         "thousands of requests in one piece, from clients that never read",

@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack
@@ -21,6 +20,7 @@ from blackbox.events import EventDetectors, EventWatcher
 from blackbox.events.counts import EventCounts
 from blackbox.heap import keep_trimmed
 from blackbox.hub import Hub
+from blackbox.log import log_to_stderr
 from blackbox.model.endpoints import COLUMNS, METRICS, SNAPSHOT, SNAPSHOT_STREAM
 from blackbox.model.event import Event
 from blackbox.model.forecast import Outlook
@@ -74,7 +74,7 @@ log = logging.getLogger(__name__)
 def serve(settings: Settings, origins: Mapping[str, str]) -> int:
     """Runs the server until SIGTERM or SIGINT, or until its terminal is closed; returns the exit code. Raises
     `BlackboxError` where it cannot start."""
-    _log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level)
     with ExitStack() as stack, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(settings, origins, _recording_directory(settings, stack)))
     return 0
@@ -387,11 +387,3 @@ def _log_start(settings: Settings, server: Server) -> str:
     url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{server.port}/vram"
     log.info("serving %s", url)
     return url
-
-
-def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(
-        level=level.upper(),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )

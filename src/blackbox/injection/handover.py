@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple, cast
 
 from blackbox.injection.inside import STATUS_BYTES
 from blackbox.injection.program import Ids, Program
+from blackbox.model.text import printable
 
 Task = Literal["attach", "detach"]
 Mechanism = Literal["remote", "detour"]
@@ -64,7 +65,7 @@ def ask(
     seconds = time.monotonic() - began
     line, _, stopped = line.partition("\t")
     kind, _, details = line.partition(" ")
-    return Outcome(cast(OutcomeKind, kind), details, seconds, float(stopped or 0))
+    return Outcome(cast(OutcomeKind, kind), printable(details), seconds, float(stopped or 0))
 
 
 def _by_remote(program: Program, task: Task, socket: str, until: float, on_wait: Callable[[], None]) -> str:

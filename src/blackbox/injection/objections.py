@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from blackbox.agent.bootstrap import is_off
 from blackbox.injection.program import Program, own_machine
+from blackbox.model.text import printable
 
 OLDEST = (3, 14)
 """Of Python: the first that runs a script for others at a safe point of its own (PEP 768)."""
@@ -88,7 +89,7 @@ def refuse(objection: Objection, program: Program, **figures: object) -> Refused
         else "from outside only 3.14 and newer can be attached to, or with --experimental 3.9 and newer",
         **figures,
     )
-    return Refused(objection, sentence)
+    return Refused(objection, printable(sentence))
 
 
 def objections(program: Program, experimental: bool = False, as_root: bool = False) -> tuple[Refused, ...]:

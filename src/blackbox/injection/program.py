@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from blackbox.model.text import printable
+
 FRAMEWORKS = {
     "PyTorch": re.compile(r"/libtorch[\w]*[.]so"),
     "JAX": re.compile(r"/jaxlib/[^ ]*[.]so"),
@@ -127,8 +129,8 @@ def _mapped_files(path: Path) -> tuple[str, ...]:
 def _name(arguments: tuple[str, ...], command: str) -> str:
     for before, argument in zip(("", *arguments), arguments, strict=False):
         if before == "-m" or argument.endswith(".py"):
-            return argument.rpartition("/")[2]
-    return command
+            return printable(argument.rpartition("/")[2])
+    return printable(command)
 
 
 def _same_file(of_program: Path, path: str) -> bool:

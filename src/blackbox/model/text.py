@@ -73,6 +73,14 @@ def rate(bytes_per_second: float) -> str:
     return f"{size(bytes_per_second * DAY_SECONDS)}/day"
 
 
+def printable(text: str) -> str:
+    """The text with `?` for what would move a terminal's cursor, change it, or begin a new line: names of processes and
+    what is in files of others are chosen by others."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
 def who(name: str | None, pid: int) -> str:
     """`python (pid 4711)`."""
     return f"{name} (pid {pid})" if name else f"pid {pid}"

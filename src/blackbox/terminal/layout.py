@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
+from blackbox.model.text import printable
 from blackbox.terminal.colour_depth import Depth
 
 Align = Literal["left", "right"]
@@ -36,14 +37,6 @@ class Fragment(NamedTuple):
 
 TextLine = tuple[Fragment, ...]
 EMPTY: TextLine = ()
-
-
-def printable(text: str) -> str:
-    """The text with `?` for what would move the cursor or change the terminal: names of processes are chosen by
-    others."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
 _NARROW = re.compile("[\u0020-\u007e\u00a0-\u02ff\u2010-\u2027\u2190-\u21ff\u2200-\u22ff\u2500-\u259f]*")

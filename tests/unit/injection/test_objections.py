@@ -89,3 +89,22 @@ def test_figures_come_into_the_sentence() -> None:
         "process 7 (train.py) ran no Python within 1.5 s: it sleeps, and lets nobody in until that returns; the "
         "request was taken back, --wait waits longer"
     )
+
+
+@pytest.mark.fault(65)
+def test_row_65_a_sentence_is_one_line_whatever_the_program_is_called() -> None:
+    refused = refuse(Objection.REPLACED, FINE._replace(executable="/tmp/\x1b[2J\nall is well"))
+    assert refused.sentence.endswith("/tmp/?[2J?all is well")
+
+
+def test_the_detour_has_rules_of_its_own() -> None:
+    def against(**changed: object) -> list[Objection]:
+        return [one.objection for one in objections(FINE._replace(**changed), experimental=True)]
+
+    assert against(version=(3, 9)) == []
+    assert against(version=(3, 8)) == [Objection.OLD_PYTHON]
+    assert against(version=(3, 14)) == []
+    assert against(machine=b"\xb7\0") == [Objection.OTHER_MACHINE]
+    assert against(namespaces=("mnt",)) == [Objection.ELSEWHERE]
+    assert objections(FINE._replace(namespaces=("mnt",)), experimental=True, as_root=True) == ()
+    assert "--experimental" in objections(FINE._replace(version=(3, 13)))[0].sentence

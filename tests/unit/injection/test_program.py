@@ -118,6 +118,11 @@ def test_a_module_names_the_program_and_so_does_the_kernel(tmp_path: Path) -> No
     assert look(tmp_path, cmdline="python\0-m\0vllm.entrypoints.api\0").name == "vllm.entrypoints.api"
 
 
+@pytest.mark.fault(65)
+def test_row_65_a_script_may_have_any_name(tmp_path: Path) -> None:
+    assert look(tmp_path, cmdline="python\0\x1b[2J\nevil.py\0").name == "?[2J?evil.py"
+
+
 def test_there_is_no_such_process(tmp_path: Path) -> None:
     with pytest.raises(ProcessLookupError):
         programs.look(PID, tmp_path)

@@ -13,6 +13,7 @@ from blackbox.injection import handover
 from blackbox.injection import program as programs
 from blackbox.injection.objections import Objection, Refused, refuse
 from blackbox.injection.program import Program
+from blackbox.model.text import printable
 
 WAIT_SECONDS = 10.0
 """A main thread that waits in a library's code lets a script in only when it next runs Python."""
@@ -116,7 +117,7 @@ def describe(program: Program, against: Sequence[Refused], by: handover.Mechanis
     ]
     if not against:
         rows.append(("", "nothing speaks against it"))
-    return "\n".join(f"{name:<11} {value}".strip() for name, value in rows)
+    return "\n".join(printable(f"{name:<11} {value}".strip()) for name, value in rows)
 
 
 def confirm(lines: Sequence[str], yes: bool, ask: Callable[[str], str] = input) -> bool:

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from msgspec import structs
 
 from blackbox.model.parts import InferenceEngine
+from blackbox.model.text import printable as text_of_others
 from blackbox.sources.engines.metrics import Metrics
 from blackbox.sources.engines.versions import CheckedVersions
 
@@ -106,6 +107,4 @@ def silent(engine: InferenceEngine, reason: str) -> InferenceEngine:
 
 def printable(text: str | None) -> str | None:
     """A name that an engine gives, fit for a log and a screen."""
-    if text is None:
-        return None
-    return "".join(char if char.isprintable() else "?" for char in text[:TEXT_CHARS_MAX])
+    return None if text is None else text_of_others(text[:TEXT_CHARS_MAX])

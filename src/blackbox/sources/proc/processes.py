@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from blackbox.model.identity import ProcessIdentity
 from blackbox.model.parts import ThreadState, Workload
+from blackbox.model.text import printable
 from blackbox.sources.proc.pod_names import PodNames
 from blackbox.sources.proc.stat import Stat, boot_time, open_file, parse, read, read_open
 from blackbox.sources.proc.workload import workload_of
@@ -184,7 +185,7 @@ class Procfs:
         workload = workload_of(cgroup, container, self._pods)
         return ProcessFacts(
             pid=pid,
-            name=_text(stat.name),
+            name=printable(_text(stat.name)),
             start_ticks=stat.start_ticks,
             start_time=self._start_time(stat.start_ticks),
             uid=uid,

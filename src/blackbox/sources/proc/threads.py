@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from blackbox.model.text import printable
 from blackbox.sources.proc.stat import DEAD_STATES, STAT_BYTES_MAX, parse, read
 
 _OWNER = re.compile(r"^Uid:\s+(\d+)", re.MULTILINE)
@@ -32,7 +33,7 @@ class Tasks:
         stat = parse(read(f"{self._root}/{pid}/task/{thread_id}/stat", bytes_max=STAT_BYTES_MAX))
         if stat is None or stat.state in DEAD_STATES:
             return None
-        return Task(stat.name.decode(errors="replace"), stat.state == b"R", stat.cpu_ticks)
+        return Task(printable(stat.name.decode(errors="replace")), stat.state == b"R", stat.cpu_ticks)
 
     def ids(self, pid: int) -> dict[int, int]:
         """Thread ids as the process itself knows them -> as we do, where the two are in different pid namespaces."""

@@ -100,6 +100,14 @@ def test_names_with_blanks_and_parentheses(tree: ProcTree, name: str) -> None:
     assert (facts.name, facts.start_ticks) == (name, 42)
 
 
+@pytest.mark.fault(65)
+def test_row_65_a_name_moves_no_cursor_and_begins_no_line(tree: ProcTree) -> None:
+    tree.write(7, name="a\n\x1b[2J root\x9b", start_ticks=42)
+    facts = tree.open().look(7)
+    assert facts is not None
+    assert facts.name == "a??[2J root?"
+
+
 @pytest.mark.parametrize(
     ("state", "expected"), [("R", "running"), ("S", "waiting"), ("D", "waiting"), ("T", "waiting"), ("Z", "waiting")]
 )
