@@ -151,6 +151,20 @@ def test_agent_and_file_tell_the_same_of_a_refusal(version: Version, tmp_path: P
     assert live.cache.usable_bytes == 0
 
 
+def test_a_note_made_later_tells_what_for_in_both(tmp_path: Path) -> None:
+    memory, version = CachingAllocator(100 * MIB), (2, 15)
+    held = memory.alloc(20 * MIB, frames=STACKS[1])
+    memory.tag = "prefix cache"
+    memory._write("annotate", held, 20 * MIB, 0, POOL, [])  # `torch.cuda.memory._annotate_memory`
+    memory.tag = ""
+    agent = Agent(memory, version)
+    agent.refuse(90 * MIB, frames=STACKS[0])
+    live = live_report(shipped(agent.told[0]))
+    assert_agree(live, file_report(memory, version, tmp_path))
+    (share,) = live.traced[0].refusals[-1].moment.by_category
+    assert (share.category, share.bytes) == ("prefix cache", 20 * MIB)
+
+
 def test_fragmentation_is_told_by_both(tmp_path: Path) -> None:
     memory = CachingAllocator(82 * MIB)
     held = [memory.alloc(10 * MIB - 512, frames=STACKS[1]) for _ in range(8)]
