@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element
 
 from blackbox.analysis.stacks import LIBRARIES, own_frame
 from blackbox.analysis.trace.timeline import OTHERS, Band, StepTold, Timeline, TimelineScope, levels
-from blackbox.model.text import size
+from blackbox.model.text import short, size
 from blackbox.report import charts, html
 from blackbox.report.markup import clean, table, tag
 from blackbox.report.palette import BANDS, CATEGORIES, NO_STACK, OWN_NAMES, REST
@@ -156,15 +156,15 @@ def _finding(told: DeviceTimeline, held: Sequence[int], of_several: bool) -> str
     timeline, replayed = told.timeline, told.timeline.done[-1]
     peak = timeline.first + timeline.done[timeline.peak]
     parts = [
-        f"{replayed} steps of the allocator" + (f" in {timeline.seconds[-1]:.1f} s" if timeline.seconds else ""),
-        f"peak {size(held[timeline.peak])} at step {peak}"
+        f"{replayed:,} steps of the allocator" + (f" in {short(timeline.seconds[-1])}" if timeline.seconds else ""),
+        f"peak {size(held[timeline.peak])} at step {peak:,}"
         if peak
         else f"peak {size(held[timeline.peak])} at the start",
     ]
     if timeline.refusals:
         parts.append(f"{len(timeline.refusals)} refused")
     if len(timeline.done) <= replayed:
-        parts.append(f"{len(timeline.done)} of them told, the highest and the lowest of each stretch")
+        parts.append(f"{len(timeline.done):,} of them drawn, the highest and the lowest of each stretch")
     return f"{f'GPU {told.device}: ' if of_several else ''}{'; '.join(parts)}."
 
 
