@@ -287,4 +287,5 @@ def _message(gpu: Gpu, process: Process | None, name: str, rise: Rise | None, ce
         duration(_ahead(gpu, speed)) for speed in (certain.rate_high, certain.rate, certain.rate_low)
     )
     end = f"would fill GPU {gpu.index}" if process else "would be full"
-    return f"{name}: prediction: {end} in {likely} ({sooner} to {later}), if it goes on growing {growing}"
+    between = f" ({sooner} to {later})" if sooner != later else ""
+    return f"{name}: prediction: {end} in {likely}{between}, if it goes on growing {growing}"

@@ -51,6 +51,11 @@ class ProcessLife(Struct, frozen=True, kw_only=True):
     `exit_code` shown to the owner of the process and to whoever may see all."""
 
 
+RISE_SHARE = 5 / 6
+"""Of the time that a trend looks at: so much lies between the middles of its first and its last sixth, whose medians
+tell the rise."""
+
+
 class Growth(Struct, frozen=True, kw_only=True):
     """Memory of a process that keeps growing: what was seen, not what will come."""
 
@@ -70,6 +75,11 @@ class Growth(Struct, frozen=True, kw_only=True):
     """The rate is above this with 97.5 % confidence."""
     rate_high_bytes_per_second: float
     """And below this."""
+
+    @property
+    def rise_seconds(self) -> float:
+        """Time in which it grew by `rise_bytes`."""
+        return self.window_seconds * RISE_SHARE
 
 
 class Crossing(Struct, frozen=True, kw_only=True):

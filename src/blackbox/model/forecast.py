@@ -4,6 +4,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from blackbox.model.event import RISE_SHARE
 from blackbox.model.quantity import Count
 
 
@@ -24,6 +25,11 @@ class Evidence(Struct, frozen=True, kw_only=True):
     """Lower end of the 95 % interval of the rate."""
     rate_high_bytes_per_second: float
     """Upper end."""
+
+    @property
+    def rise_seconds(self) -> float:
+        """Time in which it rose by `rise_bytes`."""
+        return (self.to - self.from_) * RISE_SHARE
 
 
 class EarlierFailures(Struct, frozen=True, kw_only=True):

@@ -94,8 +94,9 @@ def test_a_leak_is_told_as_a_range_with_its_evidence() -> None:
         assert outlook.evidence is not None
         assert outlook.evidence.rate_bytes_per_second == pytest.approx(rate, rel=0.01)
         assert outlook.evidence.to - outlook.evidence.from_ == pytest.approx(590)
+        assert outlook.evidence.rise_bytes == pytest.approx(rate * outlook.evidence.rise_seconds, rel=0.02)
     assert (leaky.pid, leaky.name) == (PID, "leaky")
-    assert gpu.message.startswith("GPU 0: prediction: would be full in 34 min (34 min to 34 min), if it goes on")
+    assert gpu.message.startswith("GPU 0: prediction: would be full in 34 min, if it goes on")
     assert "leaky (pid 7): prediction: would fill GPU 0 in 34 min" in leaky.message
 
 

@@ -62,7 +62,7 @@ def test_the_verdict_names_gpu_time_range_rate_and_process() -> None:
     assert found.is_alarm
     assert headline(found) == "GPU 0 is full in about 1 min 40 s (1 min 30 s to 1 min 50 s, at +2.0 GiB/min)"
     assert who_grew(found, TIMESTAMP).startswith(f"python {SILENT}")
-    assert "+4.0 GiB since" in who_grew(found, TIMESTAMP)
+    assert "+4.0 GiB in 1 min 40 s, since" in who_grew(found, TIMESTAMP)
     assert if_nothing_is_done(found, TIMESTAMP).startswith(f"python {SILENT} is refused memory at about")
     assert "Hit as well: python 4711" in if_nothing_is_done(found, TIMESTAMP)
 

@@ -212,6 +212,9 @@ export interface BlackboxEvent {
   repeats?: Repeats;
 }
 
+/** Of the time that a trend looks at: so much lies between the middles of its first and its last sixth, whose medians tell the rise. */
+export const RISE_SHARE = 5 / 6;
+
 export interface Evidence {
   from: number;
   to: number;

@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
-import type { BlackboxEvent, DumpInfo } from "../data/answers";
+import { type BlackboxEvent, type DumpInfo, RISE_SHARE } from "../data/answers";
 import { askDumps, reportAddress } from "../data/api";
 import { bytes, change, clock, clockTenths, duration, plural, zone } from "../data/format";
 import { gpuShort } from "../data/ledger";
@@ -256,7 +256,7 @@ function Facts({ event }: { event: BlackboxEvent }) {
         <>
           <dt>grew</dt>
           <dd>
-            {change(growth.rise_bytes)} in {duration(growth.window_seconds)}
+            {change(growth.rise_bytes)} in {duration(growth.window_seconds * RISE_SHARE)}
           </dd>
         </>
       )}

@@ -1,7 +1,7 @@
 /** What fills, how soon, who grew, what now? */
 
 import { computed } from "@preact/signals";
-import type { BlackboxEvent, GrowthOrigin, Outlook } from "../data/answers";
+import { type BlackboxEvent, type GrowthOrigin, type Outlook, RISE_SHARE } from "../data/answers";
 import { about, bytes, change, clock, duration, gib, plural, ratePerMinute, span } from "../data/format";
 import { gpuModel, type GpuLedger, processKey, processLabel, type ProcessLedger } from "../data/ledger";
 import { foldedMarks, kindOf, namesOf } from "../data/marks";
@@ -110,7 +110,7 @@ function Alarm({ verdict: { ledger, outlook, process, since, origin, others, ear
             {who === null ? <Absent reason="more than one process grows, or none that is listed">several</Absent> : <b>{who}</b>}
             {process?.user != null && `, ${process.user}`}
             <br />
-            {outlook.evidence !== null && `${change(outlook.evidence.rise_bytes)} in ${duration(outlook.evidence.to - outlook.evidence.from)}`}
+            {outlook.evidence !== null && `${change(outlook.evidence.rise_bytes)} in ${duration((outlook.evidence.to - outlook.evidence.from) * RISE_SHARE)}`}
           </dd>
         </div>
         <div>

@@ -132,7 +132,7 @@ def _facts(scene: Scene, event: NumberedEvent) -> list[TextLine]:
     if event.process is not None and event.process.peak_used_bytes is not None:
         words.append(f"it held at most {size(event.process.peak_used_bytes)}")
     if event.growth is not None:
-        words.append(f"grew {figures.change(event.growth.rise_bytes)} in {figures.span(event.growth.window_seconds)}")
+        words.append(f"grew {figures.change(event.growth.rise_bytes)} in {figures.span(event.growth.rise_seconds)}")
     if event.threshold is not None:
         words.append(f"used then: {event.threshold.used_percent:.1f} %")
     return [
