@@ -46,7 +46,7 @@ def one(python: Path, kind: str, rounds: int, mechanism: Mechanism) -> bool:
         try:
             outcomes = go_round(python, Path(folder), server, kind, rounds, mechanism)
         except AssertionError as error:
-            print(f"| {python.name} | {kind} | NOTICED: {str(error).splitlines()[0]} |", flush=True)
+            print(f"| {python.name} | {kind} | NOTICED: {error} |", flush=True)
             return False
     stops = sorted(outcome.stopped_seconds * 1e3 for outcome in outcomes)
     figures = f"{stops[len(stops) // 2]:.2f} | {stops[int(len(stops) * 0.95)]:.2f} | {stops[-1]:.2f}"

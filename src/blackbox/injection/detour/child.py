@@ -218,7 +218,10 @@ def find_place(pid: int) -> ProgramLayout:
             raise OSError(str(error)) from None
 
     for base in pythons:
-        found = elf.functions(elf.library(read, base), caves.NAMES)
+        try:
+            found = elf.functions(elf.library(read, base), caves.NAMES)
+        except (elf.ElfError, OSError):  # others are called so, too, such as modules that come with no table of names
+            continue
         if len(found) == len(caves.NAMES):
             names = caves.Names(*(found[name] for name in caves.NAMES))
             cave = caves.find(read, bases, names)

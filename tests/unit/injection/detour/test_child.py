@@ -113,6 +113,16 @@ def test_its_number_in_a_container_is_another() -> None:
     assert child.inner_pid(os.getpid()) == os.getpid()
 
 
+def test_a_library_that_is_only_called_so_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    bases, pythons, stacks = child._maps(os.getpid())
+    monkeypatch.setattr(child, "_maps", lambda pid: (bases, (pythons[-1] + 8, 8, *pythons), stacks))
+    try:
+        place = child.find_place(os.getpid())
+    except child.RefusedError as error:
+        pytest.skip(str(error))
+    os.close(place.memory)
+
+
 def test_a_program_without_python_is_refused() -> None:
     with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) as program:
         thread = Thread(target=lambda: None)
