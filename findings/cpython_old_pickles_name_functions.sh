@@ -4,7 +4,7 @@
 # Expected: plain data (numbers, texts, bytes, lists, dicts) is written by opcodes of its own, whatever the protocol, so a
 # reader that refuses every name (`find_class` raises) reads it. What happens: protocols 0 to 2 have no opcode for bytes;
 # Python 3 writes them as a text and a call of `_codecs.encode`, and empty ones as a call of `bytes`. A set is a call
-# before protocol 4, a bytearray before 5. PyTorch's `torch.save` still writes protocol 2.
+# before protocol 4, a bytearray before 5. PyTorch's `torch.save` still writes protocol 2. With CPython 3.11.7.
 #
 # So: what a safe reader refuses depends on the protocol as much as on the data; a test of one that uses `pickle.dumps`
 # as it is sees protocol 4 or 5 alone.
