@@ -40,8 +40,32 @@ def quantized():
     return cache, [tensor for pair in pairs for tensor in pair]
 
 
+def static():
+    cache = cache_utils.StaticCache(config=config, max_cache_len=32)
+    for layer in range(2):
+        cache.update(torch.zeros(SHAPE), torch.zeros(SHAPE), layer)
+    return cache, [tensor for layer in cache.layers for tensor in (layer.keys, layer.values)]
+
+
+def encoder_decoder():
+    cache = cache_utils.EncoderDecoderCache(cache_utils.DynamicCache(), cache_utils.DynamicCache())
+    parts = [cache.self_attention_cache, cache.cross_attention_cache]
+    for part in parts:
+        part.update(torch.zeros(SHAPE), torch.zeros(SHAPE), 0)
+    return cache, [tensor for part in parts for tensor in (part.layers[0].keys, part.layers[0].values)]
+
+
+def of_one_model():
+    from transformers.models.xlstm import modeling_xlstm
+    from transformers.models.xlstm.configuration_xlstm import xLSTMConfig
+
+    caches.watch(modeling_xlstm, torch)
+    cache = modeling_xlstm.xLSTMCache(xLSTMConfig(hidden_size=64, num_heads=4, num_hidden_layers=2), 1)
+    return cache, [tensor for states in cache.rnn_state.values() for tensor in states]
+
+
 told = {"version": transformers.__version__}
-for make in (dynamic, linear, quantized):
+for make in (dynamic, linear, quantized, static, encoder_decoder, of_one_model):
     try:
         cache, held = make()
     except (AttributeError, ImportError, ValueError, TypeError) as error:

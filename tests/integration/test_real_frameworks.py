@@ -105,5 +105,5 @@ def test_every_tensor_of_transformers_caches_is_found() -> None:
         pytest.skip("no PyTorch with transformers here: './run test --vllm' installs them")
     found: dict[str, Any] = json.loads(output(interpreter, "transformers_caches.py", PYTHONPATH=str(ROOT / "src")))
     assert found["dynamic"] == [4, 4]
-    for kind in ("linear", "quantized"):
+    for kind in ("linear", "quantized", "static", "encoder_decoder", "of_one_model"):
         assert isinstance(found[kind], str) or found[kind][0] == found[kind][1] > 0, found
