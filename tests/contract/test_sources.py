@@ -188,7 +188,7 @@ settings = load_settings(parser.parse_args(sys.argv[1:]))
 answered = threading.Event()
 runner = make_runner(spec, SourceContext(settings.source_options, lambda: ()), 0.5, answered.set)
 runner.request()
-assert answered.wait(60)
+assert answered.wait(120)
 print(runner.collect().facts["said"])
 runner.close(10)
 """
@@ -208,7 +208,9 @@ def test_a_new_source_is_a_folder_and_a_line(tmp_path: Path) -> None:
 
     def run(*command: str) -> str:
         env = environment(tmp_path, PYTHONPATH=str(tmp_path / "src"))
-        done = subprocess.run([sys.executable, *command], env=env, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            [sys.executable, *command], env=env, capture_output=True, text=True, timeout=2 * PATIENCE_SECONDS
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 

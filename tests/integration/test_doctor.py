@@ -10,7 +10,7 @@ from tests.running_server import blackbox, environment
 
 
 def findings(home: Path, code: int) -> dict[str, dict[str, str]]:
-    done = blackbox("doctor", "--json", env=environment(home, BLACKBOX_PORT="1"), seconds=60)
+    done = blackbox("doctor", "--json", env=environment(home, BLACKBOX_PORT="1"))
     assert (done.returncode, done.stderr) == (code, "")
     found: dict[str, dict[str, str]] = {}
     for finding in map(json.loads, done.stdout.splitlines()):

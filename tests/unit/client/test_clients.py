@@ -165,7 +165,7 @@ def test_what_the_system_says_of_a_connection_is_plain(error: OSError, words: st
 
 def test_a_silent_server_is_given_up(both: Both) -> None:
     with ScriptedServer([Script(b"", hold=True)]) as server, pytest.raises(UnreachableError, match="no answer"):
-        both.snapshot_json(server.url, timeout_seconds=0.05)
+        both.snapshot_json(server.url, timeout_seconds=0.5)
 
 
 @pytest.mark.parametrize(
