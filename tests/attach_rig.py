@@ -190,7 +190,7 @@ def go_round(
     that was left alone.
     """
     outcomes: list[handover.Outcome] = []
-    reports = "pytorch,heap" if kind == PYTORCH else "heap"
+    reports = "heap,pytorch" if kind == PYTORCH else "heap"
     unnoticed = UNNOTICED[:2]
     if kind == PYTORCH:  # it changes the environment itself
         (folder / "done").touch()
@@ -204,7 +204,7 @@ def go_round(
 
         def asked(task: handover.Task) -> tuple[str, str]:
             outcomes.append(ask(target.pid, task, server, mechanism=mechanism))
-            return outcomes[-1].kind, outcomes[-1].details
+            return outcomes[-1].kind, ",".join(sorted(outcomes[-1].details.split(",")))
 
         for _ in range(rounds):
             assert asked("attach") == ("connected", reports)

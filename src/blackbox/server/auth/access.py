@@ -1,5 +1,6 @@
 """Who may ask, and what they may see. Every request passes `Access` before its route is looked up."""
 
+import logging
 import os
 import time
 from collections.abc import Callable, Coroutine
@@ -20,6 +21,8 @@ from blackbox.server.http.negotiation import accepts_html
 from blackbox.server.http.request import Request
 from blackbox.server.http.response import Fields, Response, text, unavailable
 from blackbox.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 ROOT_UID = 0
 NOBODY_UID = 65534
@@ -55,6 +58,8 @@ class Access:
         self._web_config: WatchedFiles[WebConfig] | None = None
         if (token_file := settings.token_file) is not None:
             self._token = WatchedFiles(lambda: (token_file,), lambda: credentials.load_token(token_file))
+            if credentials.open_to_others(token_file):
+                logger.warning("every user of this machine can read the token: chmod 600 %s", token_file)
         if (config_file := settings.web_config) is not None:
             self._web_config = WatchedFiles(lambda: (config_file,), lambda: load_web_config(config_file))
         self._passwords = Passwords(self._users())

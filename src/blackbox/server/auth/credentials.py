@@ -5,6 +5,7 @@ import binascii
 import hashlib
 import hmac
 import secrets
+import stat
 from collections import OrderedDict
 from pathlib import Path
 
@@ -31,6 +32,14 @@ def load_token(path: Path) -> bytes:
     if not token or not token.isascii() or not token.isprintable() or " " in token:
         raise UsageError(f"token file {path} must hold one line of printable ASCII without spaces")
     return token.encode()
+
+
+def open_to_others(path: Path) -> bool:
+    """Whether every user of the machine can read the file."""
+    try:
+        return bool(path.stat().st_mode & stat.S_IROTH)
+    except OSError:
+        return False
 
 
 def is_token(given: bytes, token: bytes) -> bool:

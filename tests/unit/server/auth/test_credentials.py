@@ -126,3 +126,12 @@ def test_the_memory_of_passwords_is_bounded() -> None:
         passwords.remember("ada", str(number).encode())
     assert not passwords.remembers("ada", b"0")
     assert passwords.remembers("ada", b"1")
+
+
+@pytest.mark.parametrize(("mode", "is_open"), [(0o600, False), (0o640, False), (0o644, True)])
+def test_a_token_that_every_user_can_read_is_told(tmp_path: Path, mode: int, is_open: bool) -> None:
+    file = tmp_path / "token"
+    file.write_text("secret")
+    file.chmod(mode)
+    assert credentials.open_to_others(file) is is_open
+    assert not credentials.open_to_others(tmp_path / "gone")
