@@ -15,7 +15,7 @@ class LoadedModel(Struct):
     name: str
     size: int
     """By this key it is told from others' lists of models. An estimate, so it is not passed on."""
-    size_vram: int = 0
+    size_vram: int | None = 0
     """The part on GPUs. Versions up to 0.1.41 leave it out where it is 0."""
 
 
@@ -46,9 +46,9 @@ def _decoded(row: msgspec.Raw) -> LoadedModel | None:
 
 def _engine(model: LoadedModel) -> InferenceEngine:
     engine = InferenceEngine(kind="ollama", pid=None, model=printable(model.name))
-    where = "" if model.size_vram >= model.size else "; part of this one is on the CPU"
-    if model.size_vram <= 0:
-        where = "; this one is on the CPU alone"
+    where = ""
+    if model.size_vram is not None and model.size_vram < model.size:
+        where = "; part of this one is on the CPU" if model.size_vram > 0 else "; this one is on the CPU alone"
     return explained(engine, {}, f"Ollama tells which models are loaded, and nothing of their caches{where}")
 
 

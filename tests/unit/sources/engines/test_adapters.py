@@ -457,6 +457,15 @@ def test_a_row_that_nobody_knows_does_not_hide_the_others() -> None:
     assert found.left_out == "1 of 2 models left out: their rows at /api/ps could not be read"
 
 
+@pytest.mark.parametrize(
+    "row", ['"size": 6, "size_vram": null', '"size": 0, "size_vram": 0', '"size": 6, "size_vram": 9']
+)
+def test_a_model_of_which_nobody_says_where_it_is_is_not_said_to_be_anywhere(row: str) -> None:
+    (engine,) = engines("ollama", Recording(api_ps=f'{{"models": [{{"name": "a:8b", {row}}}]}}'.encode()))
+    assert engine.model == "a:8b"
+    assert "CPU" not in engine.unknown["kv_pages_total"]
+
+
 def test_a_model_that_does_not_fit_the_gpu_says_so() -> None:
     page = b'{"models": [{"name": "a:70b", "size": 60, "size_vram": 20}, {"name": "b:8b", "size": 6, "size_vram": 6}]}'
     split, whole = engines("ollama", Recording(api_ps=page))
