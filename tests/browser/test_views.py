@@ -21,6 +21,17 @@ def is_wider_than_its_window(page: Page) -> bool:
     return page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
 
 
+CUT_FIGURES = """[...document.querySelectorAll('.ledger .seg')].flatMap(part => {
+  const box = part.getBoundingClientRect(), range = document.createRange();
+  return [...part.childNodes].filter(node => node.textContent !== '').filter(node => {
+    range.selectNodeContents(node);
+    const text = range.getBoundingClientRect();
+    return text.top < box.bottom - 1 && (text.left < box.left - 1 || text.right > box.right + 1);
+  }).map(node => node.textContent);
+})"""
+"""Words in bars of which a part can be seen."""
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_view_is_filled_in_both_colours_and_on_a_phone_and_says_that_it_is_a_demo(
     open_page: OpenPage, demo: RunningServer, view: str
@@ -38,6 +49,7 @@ def test_every_view_is_filled_in_both_colours_and_on_a_phone_and_says_that_it_is
     page.set_viewport_size({"width": 380, "height": 800})
     expect(page.locator(VIEWS[view]).first).to_be_visible()
     assert not is_wider_than_its_window(page)
+    assert page.evaluate(CUT_FIGURES) == []
     screenshot(page, f"{view}-phone")
 
 
