@@ -9,6 +9,6 @@ from benchmarks.plan import Benchmark
 BENCHMARKS: tuple[Benchmark, ...] = (
     *serving.BENCHMARKS,
     recording.BENCHMARK,
-    memory_map.BENCHMARK,
+    *memory_map.BENCHMARKS,
     starting.BENCHMARK,
 )

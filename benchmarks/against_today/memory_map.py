@@ -6,6 +6,8 @@ from benchmarks.plan import Benchmark, Plan, Row
 BLOCKS = (14_400, 100_000)
 RATIOS = {"0": 0.15, "1": 0.15, "10": 0.3, "100": 0.7}
 """Percent changed -> the design's figure."""
+PROGRAMS, PROGRAM_BLOCKS = 100, 15_000
+MEMORY_RATIO = 0.5
 LEFT = (
     "left: the JSON of what changed, half of the time where all did; the marks and keys by which equal chunks are "
     "found; one copy of the whole JSON"
@@ -26,9 +28,25 @@ def run(plan: Plan) -> list[Row]:
     return rows
 
 
-BENCHMARK = Benchmark(
-    "against-today/blocks",
-    "A moment with the blocks that an agent tells, from its columns to JSON: with 0 % the report is that of the moment "
-    "before; else it is new, and runs of 64 blocks in it have changed.",
-    run,
+def memory(plan: Plan) -> list[Row]:
+    """MiB that a server grows by."""
+    with builds() as both:
+        sides = compare(plan.rounds, both, lambda build: build.probe("agents", str(PROGRAMS), str(PROGRAM_BLOCKS)))
+    figure = f"{PROGRAMS} programs with {PROGRAM_BLOCKS:,} blocks each"
+    return [row(figure, "MiB RSS more", sides["grown"], MEMORY_RATIO)]
+
+
+BENCHMARKS = (
+    Benchmark(
+        "against-today/blocks",
+        "A moment with the blocks that an agent tells, from its columns to JSON: with 0 % the report is that of the "
+        "moment before; else it is new, and runs of 64 blocks in it have changed.",
+        run,
+    ),
+    Benchmark(
+        "against-today/agents",
+        "Memory for the blocks of many programs: three reports of each, all blocks changed, the newest moment in JSON "
+        "and in the recording's form.",
+        memory,
+    ),
 )

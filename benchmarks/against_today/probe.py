@@ -4,7 +4,6 @@ Uses only what both builds have; what has another name in the older one is impor
 """
 
 import gc
-import inspect
 import json
 import os
 import random
@@ -97,11 +96,6 @@ def blocks(count: int) -> dict[str, float]:
     from blackbox.model.view import Shape
     from blackbox.sources.agents.rows import block_rows
 
-    def make(columns: Any, before: Any) -> Any:
-        if "before" in inspect.signature(block_rows).parameters:
-            return block_rows(columns, _ids(), before)
-        return block_rows(columns, _ids())
-
     hub = Hub(lambda: 0.0, blocks_max=count + 1)
     hub.demand(Shape(), "identity")
     first = moment(1, processes=1, pages=1)
@@ -118,7 +112,7 @@ def blocks(count: int) -> dict[str, float]:
             gc.collect()
             began = time.process_time()
             if percent:
-                rows = make(columns, rows)
+                rows = block_rows(columns, _ids())
             reserved = count * BLOCK_BYTES
             allocator = structs.replace(
                 told, blocks=rows, kv_pools=(), reserved_bytes=reserved, allocated_bytes=reserved
@@ -130,6 +124,48 @@ def blocks(count: int) -> dict[str, float]:
                 costs.append((time.process_time() - began) * 1e3)
         figures[f"{percent}"] = statistics.median(costs)
     return figures
+
+
+def agents(programs: int, count: int) -> dict[str, float]:
+    """Memory of a server to which so many programs tell so many blocks each, by three reports that all differ; the
+    newest moment is put into JSON and into the recording's form, as where a client looks and a recording runs."""
+    from msgspec import structs
+
+    from benchmarks.moments import moment
+    from blackbox.hub import Hub
+    from blackbox.model.view import Shape
+    from blackbox.sources.agents.rows import block_rows
+
+    try:
+        from blackbox.recorder.storage.frames import to_bytes
+    except ImportError:
+        from blackbox.recorder.frames import to_bytes  # pyright: ignore
+
+    hub = Hub(lambda: 0.0)
+    hub.demand(Shape(), "identity")
+    first = moment(1, gpus=4, processes=programs // 4, pages=1)
+    sample = first.samples[0]
+    size = count * BLOCK_BYTES
+    told = structs.replace(sample.allocators[0], kv_pools=(), reserved_bytes=size, allocated_bytes=size)
+    before = _rss_bytes()
+    rows: list[Any] = [None] * programs
+    for number in range(3):
+        for place in range(programs):
+            states = array("B", (random.Random(number * programs + place).choices((0, 1, 2), k=count)))
+            rows[place] = block_rows(_columns(count, states), _ids())
+        allocators = tuple(
+            structs.replace(told, pid=one.pid, gpu_uuid=one.gpu_uuid, blocks=blocks)
+            for one, blocks in zip(sample.processes, rows, strict=True)
+        )
+        newest = structs.replace(first, seq=number + 2, samples=(structs.replace(sample, allocators=allocators),))
+        hub.publish(newest)
+        to_bytes(newest)
+    return {"grown": (_rss_bytes() - before) / (1 << 20)}
+
+
+def _rss_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _ids() -> Any:
@@ -164,6 +200,8 @@ def main() -> None:
         figures = record(Path(arguments[0]), float(arguments[1]))
     elif what == "ask":
         figures = ask(Path(arguments[0]), float(arguments[1]), int(float(arguments[2])))
+    elif what == "agents":
+        figures = agents(int(arguments[0]), int(arguments[1]))
     else:
         figures = blocks(int(arguments[0]))
     json.dump(figures, sys.stdout)

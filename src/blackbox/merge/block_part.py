@@ -15,8 +15,7 @@ from blackbox.model.parts import Allocator
 from blackbox.model.snapshot import Block
 
 ROWS_KEPT_MAX = 400_000
-"""Rows of reports that have not changed since the last snapshot: about 100 MB of memory, and a tenth where an agent
-told them."""
+"""Rows of reports that have not changed since the last snapshot: about 100 MB of memory."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -77,11 +76,14 @@ _parts: IdentityCache[BlockPart] = IdentityCache(ROWS_KEPT_MAX)
 
 def block_parts(pid: int, gpu: int, allocators: Iterable[Allocator]) -> tuple[BlockPart, ...]:
     """The blocks of each allocator that tells some; the same object while its report is."""
-    return tuple(
-        _parts.get((pid, gpu), (one.blocks, *one.kv_pools), lambda of=one: BlockPart(pid, gpu, of))
-        for one in allocators
-        if one.blocks is not None or one.kv_pools
-    )
+    return tuple(_part(pid, gpu, one) for one in allocators if one.blocks is not None or one.kv_pools)
+
+
+def _part(pid: int, gpu: int, allocator: Allocator) -> BlockPart:
+    if isinstance(allocator.blocks, ListedBlocks) and not allocator.kv_pools:
+        return allocator.blocks.once((pid, gpu), lambda: BlockPart(pid, gpu, allocator))
+    objects = allocator.blocks, *allocator.kv_pools
+    return _parts.get((pid, gpu), objects, lambda: BlockPart(pid, gpu, allocator))
 
 
 def rows_texts(rows: Sequence[Block]) -> Iterator[bytes]:

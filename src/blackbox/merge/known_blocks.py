@@ -12,7 +12,8 @@ from blackbox.model.block_arrays import STATES, TYPES, BlockArrays, BlockChunk, 
 from blackbox.model.parts import AllocatorBlock, BlockState, BlockType
 
 ROWS_KEPT_MAX = 400_000
-"""Blocks in kept chunks, and in kept reports: 200 bytes each with their JSON."""
+"""Blocks in chunks that are kept for the next report: 300 bytes each with their JSON. On a machine with more, those of
+the newest reports alone are kept, and each is gone through anew."""
 CHUNK_UNUSED_SECONDS_MAX = 15.0
 """A chunk waits for the next report: an agent with 100,000 blocks makes one every six seconds or so."""
 
@@ -66,11 +67,11 @@ class KnownChunk:
 
 
 class KnownBlocks:
-    """Those of one report; valid as long as the report is the same object. Its length is the number of blocks."""
+    """Those of one report, kept with it. Its length is the number of blocks."""
 
     def __init__(self, blocks: ListedBlocks) -> None:
         self.arrays = blocks.arrays
-        self.chunks = tuple((chunk.part, _known_chunk(blocks.arrays, chunk)) for chunk in blocks.chunks)
+        self.chunks = tuple((chunk.part, _known_chunk(blocks.arrays, chunk)) for chunk in blocks.chunks())
         """Where each stands."""
         self.kinds = added(one for _, chunk in self.chunks for one in chunk.kinds.items())
 
@@ -79,12 +80,11 @@ class KnownBlocks:
 
 
 _chunks: IdentityCache[KnownChunk] = IdentityCache(ROWS_KEPT_MAX, unused_seconds_max=CHUNK_UNUSED_SECONDS_MAX)
-_reports: IdentityCache[KnownBlocks] = IdentityCache(ROWS_KEPT_MAX)
 
 
 def known_blocks(blocks: ListedBlocks) -> KnownBlocks:
     """What is known of them."""
-    return _reports.get((), (blocks,), lambda: KnownBlocks(blocks))
+    return blocks.once(KnownBlocks, lambda: KnownBlocks(blocks))
 
 
 def kinds_of(blocks: Sequence[AllocatorBlock]) -> Kinds:

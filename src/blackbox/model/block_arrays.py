@@ -3,13 +3,14 @@
 from __future__ import annotations  # arrays take no parameter at run time before Python 3.12
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import repeat
-from typing import NamedTuple, cast, get_args, overload
+from typing import Any, NamedTuple, TypeVar, cast, get_args, overload
 
 from blackbox.model.lanes import IntArray, Lanes
 from blackbox.model.parts import AllocatorBlock, Blocks, BlockState, BlockType
 
+T = TypeVar("T")
 STATES: tuple[BlockState, ...] = get_args(BlockState)
 TYPES: tuple[BlockType, ...] = get_args(BlockType)
 NO_REQUEST = 2**64 - 1
@@ -124,24 +125,28 @@ class BlockChunk(NamedTuple):
 class ListedBlocks(Sequence[AllocatorBlock]):
     """Blocks that are held as arrays: a row is made whenever one is asked for, and kept by nobody."""
 
-    __slots__ = ("_chunks", "arrays")
+    __slots__ = ("_kept", "arrays")
 
     def __init__(self, arrays: BlockArrays) -> None:
         self.arrays = arrays
-        self._chunks: tuple[BlockChunk, ...] | None = None
+        self._kept: dict[Hashable, Any] = {}
 
-    @property
+    def once(self, purpose: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gives, made once for a purpose, and kept as long as these blocks are: they never change."""
+        known = self._kept.get(purpose)
+        if known is None:
+            known = self._kept[purpose] = make()
+        return known
+
     def chunks(self) -> tuple[BlockChunk, ...]:
         """The same blocks, so that what was made of a chunk can be used again for an equal one in another report."""
-        if self._chunks is None:
-            columns = [(memoryview(one).cast("B"), one.itemsize) for one in self.arrays if isinstance(one, array)]
-            labels, has = self.arrays.labels, [isinstance(one, array) for one in self.arrays]
-            meaning = repr((labels, has)).encode()  # a text that is no beginning of another such
-            self._chunks = tuple(
-                BlockChunk(part, b"".join((meaning, *(one[w * part.start : w * part.stop] for one, w in columns))))
-                for part in self.arrays.parts()
-            )
-        return self._chunks
+        columns = [(memoryview(one).cast("B"), one.itemsize) for one in self.arrays if isinstance(one, array)]
+        labels, has = self.arrays.labels, [isinstance(one, array) for one in self.arrays]
+        meaning = repr((labels, has)).encode()  # a text that is no beginning of another such
+        return tuple(
+            BlockChunk(part, b"".join((meaning, *(one[w * part.start : w * part.stop] for one, w in columns))))
+            for part in self.arrays.parts()
+        )
 
     def __len__(self) -> int:
         return len(self.arrays.size)

@@ -64,7 +64,7 @@ def test_chunks_with_one_key_are_the_same_blocks(one: Report, other: Report) -> 
     rows: dict[bytes, tuple[AllocatorBlock, ...]] = {}
     for report in (one, other, one._replace(labels=one.labels[::-1])):
         arrays = report.arrays()
-        for chunk in ListedBlocks(arrays).chunks:
+        for chunk in ListedBlocks(arrays).chunks():
             found = arrays.cut(chunk.part).rows()
             assert rows.setdefault(chunk.key, found) == found
 
@@ -73,7 +73,7 @@ def test_a_column_that_is_not_told_is_not_taken_for_one_of_its_width() -> None:
     numbers, codes = array("Q", [512]), array("B", [0])
     none = BlockArrays(numbers, numbers, codes, codes, codes, ((None, None),))
     either = none._replace(requested=numbers), none._replace(segment=numbers)
-    assert len({ListedBlocks(arrays).chunks[0].key for arrays in either}) == 2
+    assert len({ListedBlocks(arrays).chunks()[0].key for arrays in either}) == 2
 
 
 @given(reports())
@@ -87,3 +87,14 @@ def test_a_code_is_label_type_and_state(report: Report) -> None:
 def test_places_that_are_not_there_are_refused() -> None:
     with pytest.raises(IndexError):
         ListedBlocks(Report(()).arrays())[0]
+
+
+def test_what_is_made_of_blocks_is_made_once_for_each_purpose() -> None:
+    blocks, made = ListedBlocks(Report(()).arrays()), list[str]()
+
+    def make(what: str) -> str:
+        made.append(what)
+        return what
+
+    assert [blocks.once(what, lambda what=what: make(what)) for what in ("a", "b", "a")] == ["a", "b", "a"]
+    assert made == ["a", "b"]

@@ -5,35 +5,27 @@ import struct
 
 import msgspec
 
-from blackbox.merge.identity_cache import IdentityCache
 from blackbox.merge.known_blocks import known_blocks
 from blackbox.model.block_arrays import BlockArrays, ListedBlocks
 
-PACKED_BYTES_MAX = 64 * 1024 * 1024
-"""Of reports: more than 1,000,000 blocks."""
 _LIST = struct.Struct(">BI")
 _LIST_OF_32_BITS = 0xDD
 """msgpack: a list whose length takes 32 bits."""
 SHORT_LIST_MAX = 15
 """The length of such a list stands in its first byte; that of a chunk (`CHUNK_ROWS_MAX`) takes two more otherwise."""
 _encoder = msgspec.msgpack.Encoder()
-_lists: IdentityCache[bytes] = IdentityCache(PACKED_BYTES_MAX)
 
 
 def packed_blocks(blocks: object) -> msgspec.Raw:
     """msgpack of the blocks, for a msgspec encoder that meets them in a sample."""
     if not isinstance(blocks, ListedBlocks):
         raise NotImplementedError(f"no msgpack of {type(blocks)}")
-    return msgspec.Raw(_lists.get((), (blocks,), lambda: _list(blocks)))
-
-
-def _list(blocks: ListedBlocks) -> bytes:
     known = known_blocks(blocks)
     head = _LIST.pack(_LIST_OF_32_BITS, len(known))
     items = (
         chunk.bytes_of("msgpack", lambda part=part: _items(known.arrays.cut(part))) for part, chunk in known.chunks
     )
-    return b"".join((head, *items))
+    return msgspec.Raw(b"".join((head, *items)))
 
 
 def _items(arrays: BlockArrays) -> bytes:
