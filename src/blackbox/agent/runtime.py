@@ -75,6 +75,7 @@ class AgentRuntime:
         """Until `wake`; in children after a fork, too."""
         self._ending: _AgentThread | None = None
         """The thread that `detach` stopped, which may still be in a tick."""
+        self._stopped_for_fork: _AgentThread | None = None
         self._lock = threading.Lock()
 
     def start_probes(self, module: ModuleType, probes: Sequence[str]) -> None:
@@ -129,21 +130,22 @@ class AgentRuntime:
         """Stops the thread: it may hold no lock while the process is copied, and from 3.12 on Python warns of a fork
         where the kernel still lists another thread.
         """
-        thread = self._thread  # `detach` may take it away meanwhile
+        thread = self._stopped_for_fork = self._thread  # `detach` may take it away meanwhile
         if thread is not None and thread.stop(FORK_STOP_SECONDS_MAX):
             thread.wait_gone(FORK_STOP_SECONDS_MAX)
 
     def after_fork_in_parent(self) -> None:
-        """Starts the thread again."""
+        """Starts the thread again: the one that was stopped, never one that came meanwhile and runs."""
         with self._lock:
-            if self._thread is not None:
-                self._start(after=self._thread)
+            stopped, self._stopped_for_fork = self._stopped_for_fork, None
+            if stopped is not None and self._thread is stopped:
+                self._start(after=stopped)
 
     def after_fork_in_child(self) -> None:
         """Resets the state; the thread is started when a probe asks for it, since most children never use a GPU."""
         restore_gc()
         self._lock = threading.Lock()
-        self._thread = self._ending = None
+        self._thread = self._ending = self._stopped_for_fork = None
         self._pid = os.getpid()
         self._is_over = False
         self._channel.abandon()

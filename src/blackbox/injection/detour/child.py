@@ -6,6 +6,7 @@ to that program only, as the kernel names it. The end of standard input takes th
 """
 
 import contextlib
+import math
 import os
 import re
 import secrets
@@ -106,9 +107,10 @@ class Request:
                 return answer
             os.kill(self._pid, 0)
             if time.monotonic() >= again:
+                again = time.monotonic() + ASLEEP_SECONDS
                 with contextlib.suppress(BusyError):
                     self._send("thread", place, tries=1)
-                again = time.monotonic() + ASLEEP_SECONDS
+                    again = math.inf  # one is enough, however long it waits for the interpreter
         return None
 
     def _served(self, listener: socket.socket, task: bytes, outside: Handed, seconds: float) -> str | None:
