@@ -6,7 +6,6 @@ to that program only, as the kernel names it. The end of standard input takes th
 """
 
 import contextlib
-import math
 import os
 import re
 import secrets
@@ -27,6 +26,10 @@ from blackbox.injection.detour.tracing import StopError, Thread, stopped
 LOOK_SECONDS = 0.01
 ASLEEP_SECONDS = 0.3
 """A main thread that has run nothing by then may be asleep: a thread of our own is tried, and again so much later."""
+ANOTHER_SECONDS = 3.0
+"""Before one more thread is started: the first may only be waiting for the interpreter, but where somebody else
+attaches at the same time, his line may have taken the place of ours.
+"""
 TRIES = 200
 TRY_SECONDS = 0.002
 """Between tries to find the main thread where it may be borrowed."""
@@ -91,7 +94,11 @@ class Request:
     def carry_out(self, task: bytes) -> str:
         """What the program answered, or `taken-back`. Raises `RefusedError`, `StopError`, `ElfError`, `OSError`."""
         place = find_place(self._pid)
-        with listen(self._pid, self._name) as listener, handed(self._pid, self._folder) as outside:
+        with (
+            open(place.memory, "rb", 0),  # noqa: PTH123 - so that it is closed
+            listen(self._pid, self._name) as listener,
+            handed(self._pid, self._folder) as outside,
+        ):
             self._send("pending call", place)
             answer = self._await(listener, task, place, outside)
             self._blank(place)
@@ -110,7 +117,7 @@ class Request:
                 again = time.monotonic() + ASLEEP_SECONDS
                 with contextlib.suppress(BusyError):
                     self._send("thread", place, tries=1)
-                    again = math.inf  # one is enough, however long it waits for the interpreter
+                    again += ANOTHER_SECONDS
         return None
 
     def _served(self, listener: socket.socket, task: bytes, outside: Handed, seconds: float) -> str | None:
