@@ -16,11 +16,9 @@ ROWS_KEPT_MAX = 400_000
 the newest reports alone are kept, and each is gone through anew."""
 CHUNK_UNUSED_SECONDS_MAX = 15.0
 """A chunk waits for the next report: an agent with 100,000 blocks makes one every six seconds or so."""
-
-
-PURPOSES_MAX = 8
-"""The recording, and a process on each GPU. Programs that have ended may have had equal blocks, however many they
-were."""
+PURPOSES_MAX = 9
+"""The recording, and a process on each of eight GPUs. Programs that have ended may have had equal blocks, however many
+they were."""
 
 
 class Kind(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations  # arrays take no parameter at run time befor
 
 from array import array
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from hashlib import sha256
 from itertools import repeat
 from typing import Any, NamedTuple, TypeVar, cast, get_args, overload
 
@@ -142,7 +143,7 @@ class ListedBlocks(Sequence[AllocatorBlock]):
         """The same blocks, so that what was made of a chunk can be used again for an equal one in another report."""
         columns = [(memoryview(one).cast("B"), one.itemsize) for one in self.arrays if isinstance(one, array)]
         labels, has = self.arrays.labels, [isinstance(one, array) for one in self.arrays]
-        meaning = repr((labels, has)).encode()  # a text that is no beginning of another such
+        meaning = sha256(repr((labels, has)).encode()).digest()  # labels may take 100 KB, beside a chunk's 15
         return tuple(
             BlockChunk(part, b"".join((meaning, *(one[w * part.start : w * part.stop] for one, w in columns))))
             for part in self.arrays.parts()

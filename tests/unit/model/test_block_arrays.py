@@ -69,6 +69,13 @@ def test_chunks_with_one_key_are_the_same_blocks(one: Report, other: Report) -> 
             assert rows.setdefault(chunk.key, found) == found
 
 
+def test_labels_however_many_and_long_take_no_room_in_each_key() -> None:
+    numbers, codes = array("Q", range(512, 512 * 1001, 512)), array("B", bytes(1000))
+    labels = tuple((f"{number}" * 60, "b" * 200) for number in range(256))
+    chunks = ListedBlocks(BlockArrays(numbers, numbers, codes, codes, codes, labels)).chunks()
+    assert all(len(chunk.key) < 20 * (chunk.part.stop - chunk.part.start) for chunk in chunks)
+
+
 def test_a_column_that_is_not_told_is_not_taken_for_one_of_its_width() -> None:
     numbers, codes = array("Q", [512]), array("B", [0])
     none = BlockArrays(numbers, numbers, codes, codes, codes, ((None, None),))

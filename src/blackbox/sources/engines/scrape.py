@@ -16,11 +16,13 @@ T = TypeVar("T")
 OK = 200
 NOT_READY = 503
 """What engines answer to everything while they load their model."""
+NOTES_MAX = 8
+"""Notes kept of an address: of each version that has been there, one."""
 NONE = Metrics(frozenset(), {})
 
 
 class HttpScrape:
-    """Asks for each page once, one after the other (see `blackbox.sources.engines.adapter.HttpScrape`)."""
+    """Asks for each page once, one after the other (see `blackbox.sources.engines.adapter.Scrape`)."""
 
     def __init__(
         self,
@@ -70,6 +72,8 @@ class HttpScrape:
         return what in self._notes
 
     def remember(self, what: str) -> None:
+        if len(self._notes) >= NOTES_MAX:
+            self._notes.clear()
         self._notes.add(what)
 
     def _page(self, path: str) -> bytes | None:

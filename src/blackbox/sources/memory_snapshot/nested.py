@@ -25,16 +25,17 @@ class Nested(NamedTuple):
 
 def snapshots_in(data: Any, unpickled: Callable[[io.BytesIO], Any]) -> list[Nested]:
     """All of them, the file itself where it holds none; `unpickled` reads the pickles among the values."""
-    return list(_search(data, "", DEPTH_MAX, unpickled, set())) or [Nested("", data)]
+    return list(_search(data, "", DEPTH_MAX, unpickled, {})) or [Nested("", data)]
 
 
 def _search(
-    data: Any, place: str, depth: int, unpickled: Callable[[io.BytesIO], Any], seen: set[int]
+    data: Any, place: str, depth: int, unpickled: Callable[[io.BytesIO], Any], seen: dict[int, Any]
 ) -> Iterator[Nested]:
-    """`seen`: what a file refers to again and again is looked at once."""
+    """`seen`: what a file refers to again and again is looked at once. By its identity, and kept: else the next pickle
+    could get the identity of one that is gone."""
     if id(data) in seen:
         return
-    seen.add(id(data))
+    seen[id(data)] = data
     if is_snapshot(data):
         yield Nested(place, data)
     elif depth and isinstance(data, bytes) and data[:1] == bytes([PROTO]):

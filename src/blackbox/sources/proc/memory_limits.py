@@ -42,16 +42,17 @@ class MemoryLimitReader:
         for _ in range(DEPTH_MAX):
             directory = self._root / path
             own = self._ask and path and self._ask(gpu_uuid, directory)
-            found += filter(None, (self._of_dmem(directory, gpu_uuid), own or None))
+            found += filter(None, (self._of_dmem(path, gpu_uuid), own or None))
             if not path:
                 break
             path = path.rpartition("/")[0]
         return min(found, key=bytes_left, default=None)
 
-    def _of_dmem(self, directory: Path, gpu_uuid: str) -> MemoryLimit | None:
+    def _of_dmem(self, path: str, gpu_uuid: str) -> MemoryLimit | None:
         address = self._addresses.get(gpu_uuid) if self._has_dmem else None
         if address is None:
             return None
+        directory = self._root / path
         limits = _regions(directory / LIMIT, address)
         whole = _numbers(_regions(self._root / CAPACITY, address)) if limits else {}
         numbers = {
@@ -65,7 +66,7 @@ class MemoryLimitReader:
             kind="dmem",
             limit_bytes=sum(numbers.values()),
             used_bytes=used if current.keys() >= numbers.keys() else None,
-            cgroup=f"/{directory.relative_to(self._root)}".replace("/.", "/"),
+            cgroup=f"/{path}",
         )
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from blackbox.sources.engines import watch as watching
 from blackbox.sources.engines.discovery import Candidate
+from blackbox.sources.engines.scrape import NOTES_MAX, HttpScrape
 from blackbox.sources.engines.watch import Watch
 from tests.clocks import ManualClock
 from tests.recorded_engines import recorded
@@ -221,6 +222,15 @@ def test_what_a_question_empties_is_not_asked_again_after_a_visit_that_failed(vl
         watch.ask(NEVER)
     assert [engine.kind for engine in watch.engines()] == ["tensorrt-llm"]
     assert vllm.paths.count("/metrics") == 1
+
+
+def test_notes_of_ever_new_versions_do_not_pile_up(vllm: Upstream) -> None:
+    notes = set[str]()
+    for version in range(1000):
+        scrape = HttpScrape(vllm.address, {}, NEVER, notes=notes)
+        scrape.remember(f"1.{version}")
+        assert scrape.remembers(f"1.{version}")
+    assert len(notes) <= NOTES_MAX
 
 
 def test_rows_that_cannot_be_read_are_named(vllm: Upstream) -> None:

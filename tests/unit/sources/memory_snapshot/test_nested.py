@@ -68,6 +68,16 @@ def test_of_several_the_last_refused_is_told_else_the_largest(parts: Any, tmp_pa
     assert max(moment.samples[0].allocators[0].allocated_bytes or 0 for moment in moments_of_file(path)) == 32 * MIB
 
 
+def test_each_of_many_pickles_in_a_pickle_is_found() -> None:
+    def snapshot(rank: int) -> dict[str, Any]:
+        return {"segments": [{"device": 0, "address": rank << 21, "total_size": 1 << 21, "blocks": []}]}
+
+    gathered = [pickle.dumps({"rank": rank, "snapshot": snapshot(rank)}) for rank in range(8)]
+    found = snapshots_in(gathered, plain_data)
+    assert [one.place for one in found] == [f"{rank}.snapshot" for rank in range(8)]
+    assert [one.snapshot["segments"][0]["address"] >> 21 for one in found] == list(range(8))
+
+
 def test_a_report_of_several_names_the_one_and_the_others(tmp_path: Path) -> None:
     path = tmp_path / "all.pickle"
     path.write_bytes(pickle.dumps(ranks()))

@@ -40,6 +40,13 @@ def test_the_limit_of_a_cgroup_and_what_it_holds(cgroups: Path) -> None:
     assert of(cgroups, "/pod/box") == expected
 
 
+def test_a_cgroup_whose_name_begins_with_a_dot_keeps_it(cgroups: Path) -> None:
+    limit(cgroups, "lxc/.lxc", str(8 * GIB))
+    found = of(cgroups, "/lxc/.lxc")
+    assert found is not None
+    assert found.cgroup == "/lxc/.lxc"
+
+
 def test_the_tightest_of_those_around_it_counts(cgroups: Path) -> None:
     limit(cgroups, "pod/box", str(8 * GIB))
     limit(cgroups, "pod", str(2 * GIB), GIB)
