@@ -3,9 +3,9 @@
 #
 # Expected: `Resource(gpu=1, memMB=16384)` is one amount of memory, as its named resources (`aws_p4d.24xlarge` and so
 # on) are by the provider's GiB. What happens: Docker reads it in steps of 1024 and Slurm too; Kubernetes' unit `M` is
-# 1000 * 1000, so the limit is 800 MiB lower, and a program that fits elsewhere is ended there by the kernel. The
-# request, by which the pod is placed, is lower still by 1024 of them, so the node need not have what the limit allows.
-# With torchx 0.7.0, docker 7.2.0 and kubernetes 30.1.0.
+# 1000 * 1000, so the limit is 759 MiB lower, and a program that fits elsewhere is ended there by the kernel. The
+# request, by which the pod is placed, is lower still by 1,024 of that unit, so the node need not have what the limit
+# allows. With torchx 0.7.0, docker 7.2.0 and kubernetes 30.1.0.
 #
 # So: memory of the host is compared in bytes, as the cgroup has them; 16384 of one scheduler are not those of another.
 

@@ -6,13 +6,15 @@ from pathlib import Path
 from msgspec import Struct
 
 from blackbox.analysis.rules import NO_RULES, CategoryRules
+from blackbox.analysis.trace.device_findings import DeviceFindings
 from blackbox.analysis.trace.difference import PeakDifference, difference
 from blackbox.analysis.trace.ranks import RankRow, RankTable, UnreadFile, in_order, rank_table, rows_of
 from blackbox.errors import FailureError
 from blackbox.sources.memory_snapshot import read as read_snapshot_file
 from blackbox.sources.memory_snapshot.contents import Beside, Contents
-from blackbox.sources.memory_snapshot.parts import SnapshotParts
 from blackbox.sources.memory_snapshot.replayed import Replayed, Told
+
+NOTHING_KNOWN = "it holds no GPU memory, or its history is malformed"
 
 
 class SnapshotComparison(Struct, frozen=True, kw_only=True):
@@ -29,13 +31,14 @@ class SnapshotComparison(Struct, frozen=True, kw_only=True):
 
 
 def compare_files(a: Path, b: Path, rules: CategoryRules = NO_RULES) -> SnapshotComparison:
-    """The peaks of two files. Raises `FailureError`."""
-    before, after = _replayed(a, "all_stacks", rules), _replayed(b, "all_stacks", rules)
+    """The peaks of two files, of each of the snapshot in question where it holds several. Raises `FailureError`."""
+    of_a, of_b = (read_snapshot_file(path, "all_stacks", rules) for path in (a, b))
+    before, after = _known(a, of_a), _known(b, of_b)
     return SnapshotComparison(
         a=a.name,
         b=b.name,
         devices=difference(before.devices, after.devices),
-        notes=(*_notes("A", before), *_notes("B", after)),
+        notes=(*_notes("A", of_a), *_notes("B", of_b)),
         told=(before.told, after.told),
     )
 
@@ -49,7 +52,9 @@ def compare_ranks(files: Sequence[Path], rules: CategoryRules = NO_RULES) -> Ran
     unread: list[UnreadFile] = []
     for path in files:
         try:
-            rows += _rows(path, rules)
+            for name, devices in _snapshots(path, rules):
+                rows += rows_of(name, devices)
+                unread += [] if devices else [UnreadFile(name, NOTHING_KNOWN)]
         except FailureError as error:
             unread.append(UnreadFile(path.name, str(error).removeprefix(f"{path}: ")))
     if not rows and len(files) == 1:
@@ -59,25 +64,26 @@ def compare_ranks(files: Sequence[Path], rules: CategoryRules = NO_RULES) -> Ran
     return rank_table(rows, unread)
 
 
-def _rows(path: Path, rules: CategoryRules) -> list[RankRow]:
-    """Of each snapshot in the file, of which there is one mostly. Raises `FailureError`."""
+def _snapshots(path: Path, rules: CategoryRules) -> list[tuple[str, tuple[DeviceFindings, ...]]]:
+    """The name and the devices of each snapshot in the file, of which there is one mostly; without devices where it
+    tells nothing. Raises `FailureError`."""
     contents = read_snapshot_file(path, "figures", rules)
+    own = () if contents.replayed is None else contents.replayed.devices
     if not contents.beside:
-        return rows_of(path.name, _known(path, contents).devices)
-    found = [Beside(contents.place, _known(path, contents).devices), *contents.beside]
-    found.sort(key=lambda one: in_order(one.place))
-    return [row for one in found for row in rows_of(f"{path.name} {one.place}", one.devices)]
-
-
-def _replayed(path: Path, parts: SnapshotParts, rules: CategoryRules) -> Replayed:
-    return _known(path, read_snapshot_file(path, parts, rules))
+        return [(path.name, own)]
+    found = sorted([Beside(contents.place, own), *contents.beside], key=lambda one: in_order(one.place))
+    return [(f"{path.name} {one.place}", one.devices) for one in found]
 
 
 def _known(path: Path, contents: Contents) -> Replayed:
     if contents.replayed is None:
-        raise FailureError(f"{path}: it holds no GPU memory, or its history is malformed")
+        raise FailureError(f"{path}: {NOTHING_KNOWN}")
     return contents.replayed
 
 
-def _notes(letter: str, replayed: Replayed) -> list[str]:
-    return [f"{letter}: {note}" for device in replayed.devices for note in device.situations]
+def _notes(letter: str, contents: Contents) -> list[str]:
+    devices = () if contents.replayed is None else contents.replayed.devices
+    notes = [note for device in devices for note in device.situations]
+    if contents.beside:
+        notes.insert(0, f"the file holds {len(contents.beside) + 1} snapshots: this one is {contents.place}")
+    return [f"{letter}: {note}" for note in notes]

@@ -16,7 +16,7 @@ def contents_of_file(found: Sequence[Nested], parts: SnapshotParts, rules: Categ
     if len(found) == 1:
         return structs.replace(contents(found[0].snapshot, parts, rules), place=found[0].place)
     figures = [contents(one.snapshot, "end" if parts == "end" else "figures", rules) for one in found]
-    first = max(range(len(found)), key=lambda number: _rank(figures[number]))
+    first = _first(figures)
     told = figures[first] if parts in ("end", "figures") else contents(found[first].snapshot, parts, rules)
     return structs.replace(
         told,
@@ -31,8 +31,13 @@ def contents_of_file(found: Sequence[Nested], parts: SnapshotParts, rules: Categ
 
 def chosen(found: Sequence[Nested], rules: CategoryRules = NO_RULES) -> Nested:
     """The same one."""
-    place = found[0].place if len(found) == 1 else contents_of_file(found, "figures", rules).place
-    return next(one for one in found if one.place == place)
+    if len(found) == 1:
+        return found[0]
+    return found[_first([contents(one.snapshot, "figures", rules) for one in found])]
+
+
+def _first(figures: Sequence[Contents]) -> int:
+    return max(range(len(figures)), key=lambda number: _rank(figures[number]))
 
 
 def _rank(known: Contents) -> tuple[bool, float, int]:

@@ -5,12 +5,15 @@ import io
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, cast
 
+from blackbox.model.text import printable
 from blackbox.sources.memory_snapshot.pickle_stream import PROTO
 
 DEPTH_MAX = 4
 """Containers around a snapshot: people use one or two."""
 ITEMS_MAX = 1024
 """Looked at of each container: as many as the largest jobs have ranks."""
+NAME_CHARS_MAX = 64
+"""Of a key in the name of a snapshot: whoever wrote the file chose it."""
 
 
 class Nested(NamedTuple):
@@ -61,4 +64,6 @@ def _items(data: Any) -> Iterator[tuple[str, Any]]:
         pairs = list(enumerate(cast(list[Any], data)[:ITEMS_MAX]))
     else:
         return
-    yield from ((str(name), value) for name, value in pairs if isinstance(value, dict | list | tuple | bytes))
+    for name, value in pairs:
+        if isinstance(value, dict | list | tuple | bytes):
+            yield printable(str(name)[:NAME_CHARS_MAX]), value

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from blackbox.errors import FailureError
-from blackbox.report.comparison import compare_ranks
+from blackbox.report.comparison import NOTHING_KNOWN, compare_files, compare_ranks
 from blackbox.report.snapshot_file import of_snapshot_file
 from blackbox.sources.memory_snapshot import read
-from blackbox.sources.memory_snapshot.nested import snapshots_in
+from blackbox.sources.memory_snapshot.nested import NAME_CHARS_MAX, snapshots_in
 from blackbox.sources.memory_snapshot.playback import moments_of_file
 from blackbox.sources.memory_snapshot.unpickle import plain_data
 from tests.caching_allocator import MIB, CachingAllocator, RefusedError
@@ -76,6 +76,37 @@ def test_each_of_many_pickles_in_a_pickle_is_found() -> None:
     found = snapshots_in(gathered, plain_data)
     assert [one.place for one in found] == [f"{rank}.snapshot" for rank in range(8)]
     assert [one.snapshot["segments"][0]["address"] >> 21 for one in found] == list(range(8))
+
+
+def test_keys_that_read_alike_are_two_snapshots(tmp_path: Path) -> None:
+    path = tmp_path / "all.pickle"
+    path.write_bytes(pickle.dumps({"1": of_rank(10), 1: of_rank(30)}))
+    assert max(moment.samples[0].allocators[0].allocated_bytes or 0 for moment in moments_of_file(path)) == 32 * MIB
+
+
+def test_a_key_is_short_and_commands_no_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "all.pickle"
+    path.write_bytes(pickle.dumps({"\x1b[31m\n": of_rank(10), "1" * 5000: of_rank(20)}))
+    names = {row.file.removeprefix("all.pickle ") for row in compare_ranks([path]).rows}
+    assert names == {"?[31m?", "1" * NAME_CHARS_MAX}
+
+
+@pytest.mark.parametrize("held", [10, 150])
+def test_a_rank_with_a_malformed_history_is_named_and_costs_the_others_nothing(held: int, tmp_path: Path) -> None:
+    path = tmp_path / "all.pickle"
+    broken = of_rank(held) | {"device_traces": [[{"action": "alloc", "addr": "nowhere"}]]}
+    path.write_bytes(pickle.dumps({"rank0": of_rank(60), "rank1": broken, "rank2": of_rank(80)}))
+    table = compare_ranks([path])
+    assert [row.file for row in table.rows] == ["all.pickle rank0", "all.pickle rank2"]
+    assert [(one.file, one.reason) for one in table.unread] == [("all.pickle rank1", NOTHING_KNOWN)]
+
+
+def test_a_comparison_names_the_snapshot_that_it_took_of_several(tmp_path: Path) -> None:
+    several, bare = tmp_path / "all.pickle", tmp_path / "bare.pickle"
+    several.write_bytes(pickle.dumps(ranks()))
+    bare.write_bytes(pickle.dumps(of_rank(80)))
+    found = compare_files(bare, several)
+    assert found.notes[0] == "B: the file holds 3 snapshots: this one is rank2"
 
 
 def test_a_report_of_several_names_the_one_and_the_others(tmp_path: Path) -> None:
