@@ -67,7 +67,7 @@ def moved_from(scene: Scene) -> float | None:
     skipped = min((step for step in seen if step is not None), default=None)
     if skipped is None:
         return None
-    return then if skipped == 0 else table.chart.start + (first + skipped) * table.chart.step_seconds
+    return max(then, table.chart.start + ((first + skipped) * table.chart.step_seconds if skipped else 0))
 
 
 def moved(scene: Scene) -> list[Moved]:

@@ -155,10 +155,9 @@ def test_a_comparison_tells_what_grew() -> None:
     assert "2.0 GiB" in told(made) or "+2.0" in told(made)
 
 
-def recorded_for(page: Page, seconds: int, width: int = 120) -> Scene:
-    """A recording that began so long ago, as the strip's answer tells it."""
+def recorded_for(page: Page, seconds: int, width: int = 120, steps: int = 300) -> Scene:
+    """A recording that began so long ago, as the answer for a strip of so many seconds tells it."""
     made = scene(page, width)
-    steps = 300
     begin = START - seconds
 
     def series(uuid: str, pid: int | None, start_time: float | None, used: float) -> ChartSeries:
@@ -190,6 +189,12 @@ def test_the_last_two_minutes_begin_where_the_recording_begins() -> None:
     strips = ["\n".join(plain(line) for line in frame.strip(made)) for made in (young, recorded_for("overview", 400))]
     assert f"from {young.clock(START - 30)}" in strips[0]
     assert "to now" in strips[1]
+
+
+def test_a_shorter_strip_tells_of_no_more_than_it_shows() -> None:
+    near = recorded_for("overview", 290, steps=30)
+    assert moved_from(near) == START - 30
+    assert "Change in 30 s" in told(near)
 
 
 def test_a_comparison_begins_where_the_recording_begins() -> None:

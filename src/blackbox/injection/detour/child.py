@@ -70,12 +70,9 @@ def main(pid: str, start_ticks: str, size: str, folder: str) -> None:
     request = Request(int(pid), int(start_ticks), folder)
     try:
         answer = request.carry_out(task)
-    except (RefusedError, StopError, elf.ElfError) as error:
-        answer = f"refused {error}"
-    except ProcessLookupError:
-        answer = "ended"
-    except OSError as error:
-        answer = f"refused {error.strerror}"
+    except (RefusedError, StopError, elf.ElfError, OSError) as error:
+        words = (isinstance(error, OSError) and error.strerror) or error
+        answer = "ended" if request.has_ended() else f"refused {words}"
     print(f"{answer}\t{request.stopped_seconds:.6f}", flush=True)
 
 
@@ -112,7 +109,7 @@ class Request:
             answer = self._served(listener, task, outside, LOOK_SECONDS)
             if answer is not None:
                 return answer
-            os.kill(self._pid, 0)
+            self._check_same()
             if time.monotonic() >= again:
                 again = time.monotonic() + ASLEEP_SECONDS
                 with contextlib.suppress(BusyError):
@@ -169,6 +166,14 @@ class Request:
             work(thread)
         self.stopped_seconds = max(self.stopped_seconds, thread.stopped_seconds)
 
+    def has_ended(self) -> bool:
+        """Whether the program is gone, or only waits for its parent to notice."""
+        try:
+            self._check_same()
+        except ProcessLookupError:
+            return True
+        return False
+
     def _check_same(self) -> None:
         if start_ticks(self._pid) != self._start_ticks:
             raise ProcessLookupError(self._pid)
@@ -178,14 +183,13 @@ class Request:
             raise RefusedError("its memory cannot be written to")
 
     def _blank(self, place: ProgramLayout) -> None:
-        """Whatever is queued in the program runs nothing from now on."""
-        try:
-            self._write(place, place.cave.address, b"\0")
-        except PermissionError:  # some kernels let only a debugger write
-            with contextlib.suppress(StopError, BusyError):
+        """Whatever is queued in the program runs nothing from now on. Raises `StopError`: this process has to end then,
+        for a thread that did not stop in time may stop later, and only that lets it go."""
+        with contextlib.suppress(OSError, RefusedError):  # it has ended
+            try:
+                self._write(place, place.cave.address, b"\0")
+            except OSError:  # some kernels let only a debugger write
                 self._stopped(lambda _: self._write(place, place.cave.address, b"\0"))
-        except OSError:  # it has ended
-            pass
 
 
 def line(pid: int, name: str, token: str) -> bytes:
@@ -281,9 +285,15 @@ def _stack_growth(pid: int, used: int) -> int:
 
 
 def start_ticks(pid: int) -> int:
-    """When it started, in the kernel's ticks since boot. Raises `OSError`."""
-    with open(f"/proc/{pid}/stat", errors="replace") as file:  # noqa: PTH123
-        return int(file.read().rpartition(")")[2].split()[_START_TICKS])
+    """When it started, in the kernel's ticks since boot. Raises `ProcessLookupError` where it has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", errors="replace") as file:  # noqa: PTH123
+            columns = file.read().rpartition(")")[2].split()
+    except FileNotFoundError:
+        raise ProcessLookupError(pid) from None
+    if columns[0] in "ZX":
+        raise ProcessLookupError(pid)
+    return int(columns[_START_TICKS])
 
 
 def inner_pid(pid: int) -> int:

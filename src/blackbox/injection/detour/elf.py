@@ -17,6 +17,8 @@ CHAIN_MAX = 4096
 """Symbols of one hash; a handful are usual."""
 NAME_BYTES_MAX = 64
 _PAGE = 4096
+_PROGRAM_END = 1 << 63
+"""Above lies the kernel."""
 _WORD = struct.Struct("<Q")
 _SYMBOL = struct.Struct("<IBBHQQ")
 _LOAD, _DYNAMIC = 1, 2
@@ -68,9 +70,12 @@ def library(read: Read, base: int) -> Library:
         raise ElfError("it loads nothing")
     bias = (base - (min(row[3] for row in loads) & -_PAGE)) % 2**64
     segments = tuple(
-        LoadedSegment(bias + row[3], bias + row[3] + max(row[5:7]), bool(row[1] & _EXECUTABLE)) for row in loads
+        LoadedSegment(start := (bias + row[3]) % 2**64, start + max(row[5:7]), bool(row[1] & _EXECUTABLE))
+        for row in loads
     )
-    dynamic = next(((bias + row[3], row[6]) for row in rows if row[0] == _DYNAMIC), (0, 0))
+    if any(one.end >= _PROGRAM_END for one in segments):
+        raise ElfError("it says that it lies where no program has memory")
+    dynamic = next((((bias + row[3]) % 2**64, row[6]) for row in rows if row[0] == _DYNAMIC), (0, 0))
     return Library(read, bias, segments, dynamic)
 
 
@@ -96,7 +101,7 @@ def functions(of: Library, names: tuple[str, ...]) -> dict[str, Function]:
                 at, _, _, section, value, size = _SYMBOL.unpack(_exactly(of.read, symbols + 24 * place, 24))
                 text = of.read(strings + at, NAME_BYTES_MAX).partition(b"\0")[0]
                 if section and text == name.encode():
-                    found[name] = Function(of.bias + value, size)
+                    found[name] = Function((of.bias + value) % 2**64, size)
                     break
             if chained & 1:
                 break

@@ -103,10 +103,7 @@ def stopped(tid: int, check: Callable[[], None]) -> Generator[Thread]:
 
 def _wait_stopped(tid: int) -> None:
     for _ in range(SIGNALS_MAX):
-        try:
-            _, status = os.waitpid(tid, _WAIT_ALL)
-        except TimeoutError:
-            raise StopError(f"its main thread did not stop within {STOP_SECONDS_MAX:g} s") from None
+        _, status = os.waitpid(tid, _WAIT_ALL)
         if not os.WIFSTOPPED(status):
             raise ProcessLookupError(tid)
         number = os.WSTOPSIG(status)
@@ -133,7 +130,7 @@ def _urgent() -> Generator[None]:
 @contextlib.contextmanager
 def _alarm() -> Generator[None]:
     def late(*_: object) -> None:
-        raise TimeoutError
+        raise StopError(f"stopping its main thread took longer than {STOP_SECONDS_MAX:g} s")
 
     before = signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, STOP_SECONDS_MAX)

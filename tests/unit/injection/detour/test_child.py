@@ -7,12 +7,15 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
+from unittest.mock import Mock
 
 import pytest
 
 from blackbox.injection.detour import child
-from blackbox.injection.detour.cave import TEXT_BYTES
+from blackbox.injection.detour.cave import TEXT_BYTES, Cave, Names
+from blackbox.injection.detour.elf import Function
 from blackbox.injection.detour.outside import Handed, listen
+from blackbox.injection.detour.tracing import StopError
 from tests.waiting import PATIENCE_SECONDS, until
 
 TASK = b"door.sendall(b'done ' + str(sorted(globals())).encode())\ndoor.close()\n"
@@ -133,3 +136,36 @@ def test_a_program_without_python_is_refused() -> None:
             child.find_place(program.pid)
         assert program.stdin is not None
         program.stdin.close()
+
+
+def test_one_that_nobody_has_waited_for_has_ended() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as program:
+        made = child.Request(program.pid, child.start_ticks(program.pid), "")
+        assert not made.has_ended()
+        memory = os.open(f"/proc/{program.pid}/mem", os.O_RDWR)
+        program.kill()
+        until(made.has_ended)
+        assert Path(f"/proc/{program.pid}").exists()
+        made._blank(place(memory))
+    assert made.has_ended()
+    os.close(memory)
+
+
+def test_another_program_with_its_number_is_not_it() -> None:
+    assert child.Request(os.getpid(), child.start_ticks(os.getpid()) - 1, "").has_ended()
+
+
+def test_where_the_line_can_be_taken_back_by_a_debugger_alone_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of newer kernels that are set so: `EIO` for everybody else. A thread that does not stop ends the request."""
+    made = child.Request(os.getpid(), child.start_ticks(os.getpid()), "")
+    memory = os.open("/proc/self/mem", os.O_RDONLY)  # a write fails
+    monkeypatch.setattr(made, "_stopped", Mock(side_effect=StopError("late")))
+    with pytest.raises(StopError):
+        made._blank(place(memory))
+    os.close(memory)
+
+
+def place(memory: int) -> child.ProgramLayout:
+    """Of a program with this memory, its cave at the beginning, where nothing can be written."""
+    names = Names(*[Function(0x1000, 16)] * 5)
+    return child.ProgramLayout(memory, Cave(0, b""), names, ())

@@ -60,6 +60,15 @@ def test_it_goes_on_where_the_block_fails(program: "subprocess.Popen[str]") -> N
     until(lambda: state(program.pid) in "RS")
 
 
+def test_it_goes_on_where_the_block_takes_too_long(
+    program: "subprocess.Popen[str]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("blackbox.injection.detour.tracing.STOP_SECONDS_MAX", 0.2)
+    with pytest.raises(StopError, match="took longer than"), stopped(program.pid, lambda: None):
+        signal.pause()
+    until(lambda: state(program.pid) in "RS")
+
+
 def test_it_is_not_stopped_where_it_is_another(program: "subprocess.Popen[str]") -> None:
     def check() -> None:
         assert state(program.pid) in "RS"
