@@ -35,7 +35,7 @@ PROCESSES_KEYS = ("processes", *INSIDE_KEYS, "nsight_metrics")
 
 
 BLOCKS_HERE = Raw(b"\0")
-"""Stands for the blocks while the rest is put into words: JSON has no such byte."""
+"""Stands for the blocks while the rest is encoded: JSON has no such byte."""
 
 
 class Merged:
@@ -64,7 +64,7 @@ class Merged:
         )
 
     def json(self, detail: ShapeDetail, blocks_max: int) -> bytes:
-        """`shaped` as one line of JSON, without making rows of blocks that have been put into words before."""
+        """`shaped` as one line of JSON, without making rows of blocks whose JSON is known."""
         if detail != "full":
             return to_json(self.shaped(detail, blocks_max))
         marked = structs.replace(

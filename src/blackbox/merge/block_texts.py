@@ -17,7 +17,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class BlockTexts:
-    """Puts the blocks of one report into words."""
+    """Encodes the blocks of one report."""
 
     def __init__(self, pid: int, gpu: int, blocks: BlockArrays) -> None:
         self._pid, self._gpu = pid, gpu

@@ -762,11 +762,13 @@ def test_caches_that_a_model_brings_of_its_own_are_kv_caches(start: Start, name:
 
     of_words = type("VocabTranslatorCache", (), {"__init__": fill, "__module__": "transformers.models.x.modeling_x"})
     cls = type(name, (), {"__init__": fill, "__module__": "transformers.models.x.modeling_x"})
-    module = SimpleNamespace(__name__=cls.__module__, first=3, VocabTranslatorCache=of_words, **{name: cls})
+    settings = type(f"{name}Config", (), {"__init__": fill, "__module__": cls.__module__})
+    module = SimpleNamespace(__name__=cls.__module__, first=3, VocabTranslatorCache=of_words)
+    vars(module).update({name: cls, settings.__name__: settings})
     assert sys.modules["blackbox.agent.probes.torch"].make(module, program.context) is None
-    cache, words = cls(), of_words()
+    cache, others = cls(), [of_words(), settings()]
     assert [size for kind, _, _, size in program.live() if kind == "kv_cache"] == [12_000, 16_000]
-    del cache, words
+    del cache, others
 
 
 def test_every_tensor_that_a_cache_holds_is_kv_cache_whatever_it_is_called(start: Start) -> None:

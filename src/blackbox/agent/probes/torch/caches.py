@@ -24,8 +24,8 @@ that never runs, and fails there.
 COMMON = "transformers.cache_utils"
 CLASSES = ("Cache", "MambaCache")
 """Of that module. The second stood beside the first until 4.5x."""
-OF_A_MODEL = re.compile(r"(?:Dynamic|Paged\w*|Hybrid\w*|Mamba\w*|xLSTM|Recurrent)Cache")
-"""Names, to their end, of caches elsewhere; others of that name hold words, pictures or paddings."""
+OF_A_MODEL = re.compile(r"(?:Dynamic|Paged\w*|Hybrid\w*|Mamba\w*|xLSTM|Recurrent)Cache$")
+"""How names of caches elsewhere end; others of that name hold words, pictures or paddings."""
 NESTING_MAX = 4
 """Of lists and dictionaries in a layer: quantized keys are a pair of a tensor and a dictionary of such."""
 TENSORS_MAX = 100_000
