@@ -183,8 +183,9 @@ def test_row_03_release_and_resume(tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (0, "")
         assert str(server.pid) in done.stdout
         until(lambda: state_of_sources(server, tmp_path) == {"released"})
-        elsewhere = blackbox("resume", env=env | {"BLACKBOX_URL": "https://gpu1.example.org:6767"})
+        elsewhere = blackbox("resume", env=env | {"BLACKBOX_URL": "https://ana:secret@gpu1.example.org:6767"})
         assert (elsewhere.returncode, "gpu1.example.org" in elsewhere.stderr) == (1, True)
+        assert "secret" not in elsewhere.stderr
         assert blackbox("resume", env=env | {"BLACKBOX_URL": "http://localhost:1"}).returncode == 1
         assert blackbox("resume", env=env | {"BLACKBOX_URL": server.url}).returncode == 0
         until(lambda: state_of_sources(server, tmp_path) == {"ok"})

@@ -32,7 +32,7 @@ class Target(NamedTuple):
 
 def target(url: str, token: str | None, unix_socket: Path | None, tls: ssl.SSLContext | None) -> Target:
     """The server at `url`; user and password in it become basic auth. Raises `UsageError` when it is no HTTP URL."""
-    no_server = UsageError(f"not the URL of a server: {_without_password(url)!r} (example: {DEFAULT_URL})")
+    no_server = UsageError(f"not the URL of a server: {without_password(url)!r} (example: {DEFAULT_URL})")
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -62,6 +62,7 @@ def _authorization(token: str | None, user: str | None, password: str | None) ->
     return None
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """To be shown: without the user, too."""
     scheme, separator, rest = url.rpartition("://")
     return scheme + separator + rest.rpartition("@")[2]

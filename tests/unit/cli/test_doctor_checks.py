@@ -184,8 +184,9 @@ def test_the_server_that_the_environment_names() -> None:
     assert list(checks.named_server(machine())) == []
     snapshot = to_json(merge(moment_of_blocks(1)))
     with ScriptedServer([Script(json_answer(snapshot))]) as server:
-        (found,) = checks.named_server(structs.replace(machine(), environ={"BLACKBOX_URL": server.url}))
-        assert (found.level, server.url in found.text) == ("ok", True)
+        url = server.url.replace("://", "://ana:secret@")
+        (found,) = checks.named_server(structs.replace(machine(), environ={"BLACKBOX_URL": url}))
+        assert (found.level, server.url in found.text, "secret" in found.text) == ("ok", True, False)
     (found,) = checks.named_server(structs.replace(machine(), environ={"BLACKBOX_URL": server.url}))
     assert (found.level, "unset" in (found.remedy or "")) == ("warn", True)
     (found,) = checks.named_server(structs.replace(machine(), environ={"BLACKBOX_URL": "no url"}))

@@ -87,10 +87,10 @@ def rank_lines(table: "RankTable") -> Iterator[str]:
         first = table.first_refused
         yield (
             f"{first.file} was refused first, by the clocks of the machines: {size(first.first_refused_bytes or 0)} at "
-            f"{rfc3339(first.first_refusal_time or 0)}; refused in {plural(table.refused_files, 'file')}"
+            f"{rfc3339(first.first_refusal_time or 0)}; refused in {plural(table.refused_files, 'snapshot')}"
         )
     elif table.refused_files:
-        yield f"Refused in {plural(table.refused_files, 'file')}, without a time"
+        yield f"Refused in {plural(table.refused_files, 'snapshot')}, without a time"
     for spread in table.by_category[:CATEGORIES_MAX]:
         if spread.most_bytes > spread.least_bytes:
             yield (

@@ -14,6 +14,7 @@ from blackbox.cli.commands.ncu_program import ATTACHES_SINCE, find_ncu
 from blackbox.cli.common.server_arguments import URL_VARIABLE, local_url, named_url
 from blackbox.cli.common.settings_file import config_path
 from blackbox.client import Client, ClientError, StatusError, UnreachableError
+from blackbox.client.target import without_password
 from blackbox.errors import BlackboxError
 from blackbox.model.parts import Device
 from blackbox.model.sample import Sample
@@ -313,7 +314,10 @@ def named_server(machine: Machine) -> Iterator[Finding]:
         remedy = f"the commands ask it because {URL_VARIABLE} names it: start it, or unset the variable"
         yield Finding(subject=URL_VARIABLE, level="warn", text=str(error), remedy=remedy)
     else:
-        yield Finding(subject=URL_VARIABLE, level="ok", text=f"{url} answers for {snapshot.host}; the commands ask it")
+        shown = without_password(url)
+        yield Finding(
+            subject=URL_VARIABLE, level="ok", text=f"{shown} answers for {snapshot.host}; the commands ask it"
+        )
 
 
 def inside(machine: Machine) -> Iterator[Finding]:

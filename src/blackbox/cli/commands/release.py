@@ -28,8 +28,11 @@ def _named_port() -> int | None:
     url = named_url()
     port = None if url is None else port_on_this_machine(url)
     if url is not None and port is None:
+        from blackbox.client.target import without_password
+
         raise FailureError(
-            f"{URL_VARIABLE} names {url}, and only servers of this machine can be told: run it there, or name a --port"
+            f"{URL_VARIABLE} names {without_password(url)}, and only servers of this machine can be told: run it "
+            "there, or name a --port"
         )
     return port
 
