@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from blackbox.errors import FailureError
+from blackbox.model.text import printable
 from blackbox.sources.isolation.forked import can_fork, run_forked
 
 PROGRESS_SECONDS = 0.2
@@ -161,8 +162,8 @@ def fail_in_one_line(reason: str) -> int:
 
 
 def one_line(reason: str) -> str:
-    """A reason as a line of a message."""
-    return " ".join(reason.split())[:LINE_CHARS_MAX]
+    """A reason as a line of a message, which commands no terminal: it may quote the file."""
+    return printable(" ".join(reason.split())[:LINE_CHARS_MAX])
 
 
 def require_file(path: Path) -> None:

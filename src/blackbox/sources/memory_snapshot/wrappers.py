@@ -56,8 +56,8 @@ def _tar(file: io.BufferedIOBase) -> io.BufferedIOBase:
 
 
 def _the_one(kind: str, names: list[str]) -> str:
-    """The snapshot among the files of an archive; what macOS adds, and hidden files, are none."""
-    plain = [name for name in names if not name.rpartition("/")[2].startswith(".")]
+    """The snapshot among the files of an archive; folders, what macOS adds, and hidden files are none."""
+    plain = [name for name in names if not name.endswith("/") and not name.rpartition("/")[2].startswith(".")]
     found = [name for name in plain if name.lower().endswith(SNAPSHOT_SUFFIXES)] or plain
     if len(found) == 1:
         return found[0]

@@ -37,6 +37,14 @@ def _zipped(name: str, data: bytes) -> bytes:
     return packed.getvalue()
 
 
+def _in_a_folder(data: bytes) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        file.mkdir("run")
+        file.writestr("run/snapshot", data)
+    return packed.getvalue()
+
+
 def _in_a_tar(data: bytes) -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as file:
@@ -60,6 +68,7 @@ WAYS: dict[str, Callable[[dict[str, Any]], bytes]] = {
     "snapshot.pickle.bz2": lambda snapshot: bz2.compress(pickle.dumps(snapshot)),
     "snapshot.pickle.xz": lambda snapshot: lzma.compress(pickle.dumps(snapshot)),
     "a zip.zip": lambda snapshot: _zipped("snapshot.pickle", pickle.dumps(snapshot)),
+    "a folder in a.zip": lambda snapshot: _in_a_folder(pickle.dumps(snapshot)),
     "of torch.save.pt": lambda snapshot: _zipped("snapshot/data.pkl", pickle.dumps(snapshot, protocol=2)),
     "snapshot.json": lambda snapshot: json.dumps(snapshot).encode(),
     "of C++.pickle": lambda snapshot: pickle.dumps(snapshot, protocol=2),
@@ -87,6 +96,7 @@ def test_it_tells_what_the_bare_pickle_tells(way: str, tmp_path: Path) -> None:
         (gzip.compress(pickle.dumps(_snapshot()))[:-40], "ended before the end-of-stream marker"),
         (zstandard.compress(b"nothing of that kind"), "invalid load key"),
         (_zipped("notes.txt", b""), "several files in it .*: unpack it first"),
+        (_zipped("\x1b[31m.txt", b""), r"several files in it \(\?\[31m.txt, "),
         (zstandard.compress(gzip.decompress(_in_a_tar(b""))), "a tar in Zstandard is not read"),
         (b"<!doctype html><p>nothing of that kind", "a page, and not one of PyTorch's memory_viz"),
         (b'{"segments": [', "truncated"),
