@@ -3,7 +3,6 @@
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -20,6 +19,7 @@ COUNT_MAX = 2**53
 
 
 _FIGURE = re.compile(rb"\n[^#\s]")
+_NAME = re.compile(rb"[^{\s]*")
 
 
 class MetricLine(NamedTuple):
@@ -40,6 +40,12 @@ class Metrics(NamedTuple):
     """The page is a list in JSON, and no metrics."""
     is_bare: bool = False
     """The page is there, and has no line but comments."""
+    unread: frozenset[str] = frozenset()
+    """Names with a line that could not be read: what is told under them is not all."""
+
+    def has(self, name: str) -> bool:
+        """Whether the page has a line of this name, if one that could not be read."""
+        return name in self.series or name in self.unread
 
     def of(self, name: str, labels: Mapping[str, str]) -> tuple[MetricLine, ...]:
         """The lines of a name that bear these labels; an empty label is one that is not there."""
@@ -98,10 +104,15 @@ class KnownLines:
         self._look(self._rest)
         self._rest = b"\n"
         series: defaultdict[str, list[MetricLine]] = defaultdict(list)
-        for name, line in _parse(self._kept.content + b"\n"):
+        unread: set[str] = set()
+        for name, line in _parse(self._kept.content + b"\n", unread):
             series[name].append(line)
         return Metrics(
-            frozenset(self._namespaces), series, self._first == b"[", self._is_there and not self._has_figures
+            frozenset(self._namespaces),
+            series,
+            self._first == b"[",
+            self._is_there and not self._has_figures,
+            frozenset(unread),
         )
 
     def _look(self, lines: bytes) -> None:
@@ -114,8 +125,8 @@ class KnownLines:
             self._kept.take(match[0])
 
 
-def _parse(text: bytes) -> Iterator[tuple[str, MetricLine]]:
-    """The lines; those that are none are left out, unless all are none."""
+def _parse(text: bytes, unread: set[str]) -> Iterator[tuple[str, MetricLine]]:
+    """The lines; those that are none are left out, and their names put into `unread`, unless all are none."""
     try:
         yield from list(_parsed(text))
         return
@@ -123,8 +134,10 @@ def _parse(text: bytes) -> Iterator[tuple[str, MetricLine]]:
         pass
     found: list[tuple[str, MetricLine]] = []
     for line in text.splitlines():
-        with suppress(*PARSE_ERRORS):
+        try:
             found += _parsed(line + b"\n")
+        except PARSE_ERRORS:
+            unread.update(name.decode(errors="replace") for name in _NAME.findall(line)[:1])
     if not found:
         raise NoAnswerError("/metrics is not in the exposition format")
     yield from found
@@ -163,8 +176,8 @@ class FigureReader:
     def sum(self, field: str, *names: str) -> int | None:
         """The sum of all lines of the first of `names` that is there."""
         lines = self._lines(names, {})
-        if not lines:
-            return self.none(field, _missing(names))
+        if not lines or self._unread(names):
+            return self.none(field, self._missing(names))
         return self._whole(field, sum(line.value for line in lines))
 
     def none(self, field: str, reason: str) -> None:
@@ -175,7 +188,9 @@ class FigureReader:
         lines = self._lines(names, labels)
         if len(lines) == 1:
             return lines[0].value
-        return self.none(field, f"/metrics has {len(lines)} lines of it for one engine" if lines else _missing(names))
+        return self.none(
+            field, f"/metrics has {len(lines)} lines of it for one engine" if lines else self._missing(names)
+        )
 
     def _lines(self, names: tuple[str, ...], labels: Mapping[str, str]) -> tuple[MetricLine, ...]:
         wanted = {**self._labels, **labels}
@@ -186,9 +201,14 @@ class FigureReader:
             return int(value)
         return self.none(field, f"the engine says {value:g}")
 
+    def _unread(self, names: tuple[str, ...]) -> str | None:
+        """The first of the names with a line that could not be read."""
+        return next((name for name in names if name in self._metrics.unread), None)
 
-def _missing(names: tuple[str, ...]) -> str:
-    return f"/metrics has no {' or '.join(names)}"
+    def _missing(self, names: tuple[str, ...]) -> str:
+        if unread := self._unread(names):
+            return f"/metrics has a line of {unread} that cannot be read"
+        return f"/metrics has no {' or '.join(names)}"
 
 
 def whole_label(text: str | None) -> int | None:

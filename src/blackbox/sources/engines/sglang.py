@@ -136,7 +136,8 @@ def _used_tokens(reading: FigureReader, metrics: Metrics, rank: str) -> int | No
 def _retractions(reading: FigureReader, metrics: Metrics, rank: str) -> int | None:
     """0 before the first where this version has the counter: it is not on the page until then."""
     has_counter = any(metrics.of(name, {"dp_rank": rank}) for name in (PAGES, CONFIG))
-    if has_counter and not any(metrics.of(name, {"dp_rank": rank}) for name in RETRACTIONS):
+    told = any(metrics.of(name, {"dp_rank": rank}) or name in metrics.unread for name in RETRACTIONS)
+    if has_counter and not told:
         return 0
     return reading.count("preemptions_total", *RETRACTIONS)
 
@@ -157,9 +158,9 @@ def _hit_ratio(reading: FigureReader, metrics: Metrics, ranks: int) -> float | N
         return reading.none(field, f"counted for {ranks} engines together")
     whole = FigureReader(metrics)  # counted in front of the engine, without its rank, by source and by priority
     tokens = whole.sum(field, PROMPT_TOKENS)
-    if tokens is None and PROMPT_TOKENS not in metrics.series:  # counters are not on the page before their first event
+    if tokens is None and not metrics.has(PROMPT_TOKENS):  # counters are not on the page before their first event
         return reading.none(field, "0 of 0 so far")
-    hits = whole.sum(field, HIT_TOKENS) if HIT_TOKENS in metrics.series else 0
+    hits = whole.sum(field, HIT_TOKENS) if metrics.has(HIT_TOKENS) else 0
     ratio = share(whole, field, hits, tokens)
     reading.reasons |= whole.reasons
     return ratio

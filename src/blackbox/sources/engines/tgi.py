@@ -30,8 +30,8 @@ def read(scrape: Scrape) -> tuple[ScrapedEngine, ...] | None:
         pid=None,
         model=printable(info.model_id) if info is not None else None,
         # neither is on the page before its first request
-        requests_running=reading.count("requests_running", RUNNING) if RUNNING in metrics.series else 0,
-        requests_waiting=reading.count("requests_waiting", WAITING) if WAITING in metrics.series else 0,
+        requests_running=reading.count("requests_running", RUNNING) if metrics.has(RUNNING) else 0,
+        requests_waiting=reading.count("requests_waiting", WAITING) if metrics.has(WAITING) else 0,
     )
     pages = ("kv_pages_total", "kv_pages_used", "kv_pages_cached", "kv_usage_ratio")
     reasons = dict.fromkeys(pages, f"/metrics tells {BUDGET}")

@@ -50,8 +50,9 @@ def _engine(metrics: Metrics, rank: str, ranks: int) -> InferenceEngine:
     reading = FigureReader(metrics, engine=rank)
     usage = reading.ratio("kv_usage_ratio", *USAGE)
     total = _pages(reading, metrics, rank, ranks)
-    states = {line.labels.get("sleep_state"): line.value == 1 for line in metrics.of(SLEEP, {"engine": rank})}
-    is_v0 = not rank and any(name in metrics.series for name in ONLY_V0)
+    sleep = () if SLEEP in metrics.unread else metrics.of(SLEEP, {"engine": rank})
+    states = {line.labels.get("sleep_state"): line.value == 1 for line in sleep}
+    is_v0 = not rank and any(map(metrics.has, ONLY_V0))
     engine = InferenceEngine(
         kind="vllm",
         pid=None,

@@ -1,5 +1,7 @@
 """What each kind of engine's answers mean."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -133,6 +135,33 @@ def test_one_line_that_is_none_costs_its_own_figure_alone() -> None:
     (engine,) = engines("vllm", Recording(metrics=broken.encode()))
     assert engine.requests_running is None
     assert (engine.kv_pages_total, engine.kv_pages_used, engine.prefix_hit_ratio) == (1001, 250, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("kind", "page", "line", "field"),
+    [
+        ("tgi", "tgi.prom", "tgi_queue_size", "requests_waiting"),
+        ("sglang", "sglang-0.5.23.prom", 'sglang:cached_tokens_total{cache_source="host"', "prefix_hit_ratio"),
+        ("sglang", "sglang-0.5.23.prom", "sglang:num_retracted_requests_total", "preemptions_total"),
+    ],
+)
+def test_a_figure_with_a_line_that_cannot_be_read_is_unknown_and_not_less(
+    kind: str, page: str, line: str, field: str
+) -> None:
+    whole = recorded(page).decode()
+    assert getattr(engines(kind, Recording(metrics=whole.encode()))[0], field) is not None
+    broken = re.sub(rf"(?m)^{re.escape(line)}.*$", line.partition("{")[0] + '{model_name="q"w"} 2', whole)
+    (engine,) = engines(kind, Recording(metrics=broken.encode()))
+    assert getattr(engine, field) is None
+    assert "cannot be read" in engine.unknown[field]
+
+
+def test_a_vllm_of_whose_states_one_cannot_be_read_is_not_said_to_be_paused() -> None:
+    page = recorded("vllm-v0.10.prom").decode()
+    page += 'vllm:engine_sleep_state{engine="0",sleep_state="awake"} 0.0\nvllm:engine_sleep_state{model_name="q"w"} 1\n'
+    (engine,) = engines("vllm", Recording(metrics=page.encode()))
+    assert engine.sleeping is None
+    assert "sleeping" not in engine.unknown
 
 
 def test_a_genuine_vllm_is_awake() -> None:
