@@ -66,11 +66,8 @@ def short(seconds: float) -> str:
 
 
 def rate(bytes_per_second: float) -> str:
-    """`12.0 MiB/min`, in the unit of time that gives a readable number."""
-    for name, seconds in (("s", 1), ("min", MINUTE_SECONDS), ("h", HOUR_SECONDS)):
-        if abs(bytes_per_second) * seconds >= STEP * STEP:
-            return f"{size(bytes_per_second * seconds)}/{name}"
-    return f"{size(bytes_per_second * DAY_SECONDS)}/day"
+    """`12.0 MiB/min`: per minute, as on every screen and page."""
+    return f"{size(bytes_per_second * MINUTE_SECONDS)}/min"
 
 
 def printable(text: str) -> str:

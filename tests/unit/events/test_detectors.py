@@ -244,7 +244,7 @@ def test_memory_that_keeps_growing_is_told_once_with_its_rate() -> None:
     assert growth.rate_bytes_per_second == pytest.approx(2 * MIB)
     assert growth.rate_low_bytes_per_second <= 2 * MIB <= growth.rate_high_bytes_per_second
     assert event.timestamp == pytest.approx(TIMESTAMP + WINDOW_SECONDS, abs=2 * BUCKET_SECONDS)
-    assert event.message.startswith("leaky (pid 7) has grown on GPU 0 by 2.0 MiB/s for 10 min, to ")
+    assert event.message.startswith("leaky (pid 7) has grown on GPU 0 by 120.0 MiB/min for 10 min, to ")
 
 
 def fill(watching: EventDetectors, until_bytes: int, step_bytes: int, total: int = 40 * GIB) -> list[Event]:

@@ -125,26 +125,40 @@ export const stream = new SnapshotStream(onSnapshot, (next) => {
 
 /** The time looked at, where the readings at hand do not reach back to it. */
 const longPast = computed(() => (route.value.time !== null && route.value.time < now.value - STRIP_SECONDS ? route.value.time : null));
-/** Readings around such a time, from the recording. */
-const pastTracks = signal(new Tracks());
-/** Readings around the time looked at: of the last minutes, or of some minutes long past. */
-export const tracksShown = computed(() => (longPast.value === null ? tracks : pastTracks.value));
+/** Readings around such a time, from the recording, and of which minutes they are. */
+const pastTracks = signal<{ from: number; to: number; tracks: Tracks } | null>(null);
+const NO_TRACKS = new Tracks();
+/** Readings around the time looked at: of the last minutes, or of some minutes long past; none while those are asked for. */
+export const tracksShown = computed(() => {
+  const [time, seeded] = [longPast.value, pastTracks.value];
+  if (time === null) return tracks;
+  return seeded !== null && seeded.from <= time && time <= seeded.to ? seeded.tracks : NO_TRACKS;
+});
+/** The time whose minutes are wanted from the recording. */
+const pastWanted = computed(() => (route.value.view === "fleet" || noRecording.value !== null ? null : longPast.value));
 let asking: AbortController | null = null;
 
 /** Takes the minutes around a time that is long past from the recording, the newest request alone. */
 function seedPast(): void {
-  const time = longPast.value;
+  const time = pastWanted.value;
   asking?.abort();
-  if (time === null || route.value.view === "fleet" || noRecording.value !== null) return;
+  if (time === null) return;
   asking = new AbortController();
-  const { signal } = asking;
-  askChart({ from: time - STRIP_SECONDS, to: time + STRIP_SECONDS / 2 }, ["used_bytes"], PAST_POINTS, null, signal)
+  const { signal: aborted } = asking;
+  const [from, to] = [time - STRIP_SECONDS, time + STRIP_SECONDS / 2];
+  askChart({ from, to }, ["used_bytes"], PAST_POINTS, null, aborted)
     .then((recorded) => {
+      if (aborted.aborted) return;
       const found = new Tracks();
       found.seed(recorded);
-      pastTracks.value = found;
+      pastTracks.value = { from, to, tracks: found };
     })
     .catch(() => undefined); // what is shown of that time says why it cannot be
+}
+
+/** Has the readings at hand that are looked at; returns the way to stop. */
+export function followPast(): () => void {
+  return effect(seedPast);
 }
 
 /** The newest sample that came; that on the page may be a little older. */
@@ -245,7 +259,7 @@ export function start(): void {
   whileVisible(() => active() && refreshEvents(false), EVENTS_EVERY_MS);
   whileVisible(() => active() && refreshForecast(), FORECAST_EVERY_MS);
   effect(loadPast);
-  effect(seedPast);
+  followPast();
 }
 
 let asked: AbortController | null = null;

@@ -1,0 +1,31 @@
+import { expect, test, vi } from "vitest";
+import { snapshot } from "./snapshots";
+
+function recorded(from: number, value: number) {
+  const series = { gpu: 0, gpu_uuid: "GPU-a", pid: null, metric: "used_bytes", low: [value], mean: [value], high: [value] };
+  return { start: from, step_seconds: 1, steps: 1, series: [series], recorded_from: 0 };
+}
+
+test("of a time that is long past nothing is shown but the minutes around it", async () => {
+  const answers: ((body: unknown) => void)[] = [];
+  vi.stubGlobal("location", { hash: "", origin: "http://localhost", pathname: "/" });
+  vi.stubGlobal("document", { addEventListener: () => undefined, visibilityState: "visible" });
+  vi.stubGlobal("fetch", () => new Promise((resolve) => answers.push((body) => resolve(new Response(JSON.stringify(body))))));
+  const { followPast, live, route, tracksShown } = await import("../src/data/store");
+  live.value = { ...snapshot(), timestamp: new Date(10_000_000).toISOString() };
+  const stop = followPast();
+  const look = (time: number) => (route.value = { ...route.peek(), time });
+  const seen = () => tracksShown.value.get("GPU-a").values;
+  look(2000);
+  expect(seen()).toEqual([]);
+  answers[0]!(recorded(1990, 7));
+  await vi.waitFor(() => expect(seen()).toEqual([7]));
+  look(2010);
+  expect(seen()).toEqual([7]); // near enough, until the answer comes
+  look(5000);
+  expect(seen()).toEqual([]);
+  route.value = { ...route.peek(), gpu: "GPU-a" };
+  expect(answers).toHaveLength(3); // another view of the same time asks no more
+  stop();
+  vi.unstubAllGlobals();
+});
