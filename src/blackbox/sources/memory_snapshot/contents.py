@@ -73,7 +73,7 @@ class Contents(Struct, frozen=True):
 
 def contents(snapshot: Any, parts: SnapshotParts, rules: CategoryRules = NO_RULES) -> Contents:
     """The sample in a snapshot, or in its list of segments alone, and what its traces tell. Raises `SegmentError`."""
-    whole: dict[str, Any] = cast(dict[str, Any], snapshot) if isinstance(snapshot, dict) else {"segments": snapshot}
+    whole = whole_of(snapshot)
     if not isinstance(whole.get("segments"), list):
         raise SegmentError("it has no list of segments")
     memories = read_segments(whole["segments"])
@@ -91,6 +91,11 @@ def contents(snapshot: Any, parts: SnapshotParts, rules: CategoryRules = NO_RULE
     replayed = None if parts == "end" else _replayed(whole, rules, parts)
     host_bytes = _host_bytes(whole.get("host_segments"))
     return Contents(sample, _last_step(whole.get("device_traces")), replayed, host_bytes)
+
+
+def whole_of(snapshot: Any) -> dict[str, Any]:
+    """A snapshot, also of the bare list of segments that PyTorch wrote up to 1.13."""
+    return cast(dict[str, Any], snapshot) if isinstance(snapshot, dict) else {"segments": snapshot}
 
 
 def at_moment(contents: Contents, told: Told) -> Contents:

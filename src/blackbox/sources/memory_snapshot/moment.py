@@ -1,11 +1,14 @@
 """A snapshot file as the one moment it was taken at."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from blackbox.model.moment import Moment
 from blackbox.model.status import SourceStatus
 from blackbox.sources.memory_snapshot.contents import Contents
 from blackbox.sources.memory_snapshot.parts import SOURCE, TAKEN_AT
+
+NO_FACTS: Mapping[str, str] = {}
 
 
 def moment_of(path: Path, contents: Contents) -> Moment:
@@ -16,12 +19,20 @@ def moment_of(path: Path, contents: Contents) -> Moment:
         taken_at=TAKEN_AT,
         host="",
         samples=(contents.sample,),
-        sources=(status_of(path, contents.host_bytes),),
+        sources=(status_of(path, _facts(contents)),),
     )
 
 
-def status_of(path: Path, host_bytes: int | None = None) -> SourceStatus:
-    """Where its figures are from, and what is pinned on the host, where the file tells."""
+def _facts(contents: Contents) -> dict[str, str]:
+    """What is pinned on the host, where the file tells, and which snapshot it is, where the file holds several."""
+    facts = {} if contents.host_bytes is None else {"host_pinned_bytes": str(contents.host_bytes)}
+    if contents.beside:
+        facts |= {"snapshot": contents.place, "snapshots": str(len(contents.beside) + 1)}
+    return facts
+
+
+def status_of(path: Path, facts: Mapping[str, str] = NO_FACTS) -> SourceStatus:
+    """Where its figures are from, and what else is known of them."""
     return SourceStatus(
         name=SOURCE,
         state="ok",
@@ -32,5 +43,5 @@ def status_of(path: Path, host_bytes: int | None = None) -> SourceStatus:
         failures_total=0,
         restarts_total=0,
         cost={},
-        facts={"file": path.name} | ({} if host_bytes is None else {"host_pinned_bytes": str(host_bytes)}),
+        facts={"file": path.name} | dict(facts),
     )

@@ -21,7 +21,7 @@ from blackbox.model.parts import Allocator, Device, Memory
 from blackbox.model.sample import Sample
 from blackbox.model.text import size
 from blackbox.sources.memory_snapshot.choice import chosen
-from blackbox.sources.memory_snapshot.contents import NO_DRIVER, NOT_TOLD, device_of, process_of
+from blackbox.sources.memory_snapshot.contents import NO_DRIVER, NOT_TOLD, device_of, process_of, whole_of
 from blackbox.sources.memory_snapshot.device_replay import (
     MICROSECONDS,
     DeviceReplay,
@@ -57,7 +57,7 @@ class PlayedMoment(Struct, frozen=True):
 
 def packed_playback(found: Sequence[Nested], rules: CategoryRules = NO_RULES) -> bytes:
     """All moments of a file, as the child writes them. Raises what `read_traces` does."""
-    moments = played(chosen(found, rules).snapshot, rules)
+    moments = played(whole_of(chosen(found, rules).snapshot), rules)
     packed = (zlib.compress(msgspec.msgpack.encode(moment), 1) for moment in moments)
     return b"".join(_LENGTH.pack(len(part)) + part for part in packed)
 

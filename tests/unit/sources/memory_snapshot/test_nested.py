@@ -11,6 +11,7 @@ from blackbox.errors import FailureError
 from blackbox.report.comparison import NOTHING_KNOWN, compare_files, compare_ranks
 from blackbox.report.snapshot_file import of_snapshot_file
 from blackbox.sources.memory_snapshot import read
+from blackbox.sources.memory_snapshot.moment import moment_of
 from blackbox.sources.memory_snapshot.nested import NAME_CHARS_MAX, snapshots_in
 from blackbox.sources.memory_snapshot.playback import moments_of_file
 from blackbox.sources.memory_snapshot.unpickle import plain_data
@@ -76,6 +77,19 @@ def test_each_of_many_pickles_in_a_pickle_is_found() -> None:
     found = snapshots_in(gathered, plain_data)
     assert [one.place for one in found] == [f"{rank}.snapshot" for rank in range(8)]
     assert [one.snapshot["segments"][0]["address"] >> 21 for one in found] == list(range(8))
+
+
+def test_an_import_of_several_says_which_it_is_of(tmp_path: Path) -> None:
+    path = tmp_path / "all.pickle"
+    path.write_bytes(pickle.dumps(ranks()))
+    (status,) = moment_of(path, read(path)).sources
+    assert status.facts == {"file": "all.pickle", "snapshot": "rank10", "snapshots": "3"}
+
+
+def test_bare_segments_are_played_too(tmp_path: Path) -> None:
+    path = tmp_path / "old.pickle"
+    path.write_bytes(pickle.dumps({"rank0": of_rank(30)["segments"]}))
+    assert [moment.samples[0].allocators[0].allocated_bytes for moment in moments_of_file(path)] == [30 * MIB]
 
 
 def test_keys_that_read_alike_are_two_snapshots(tmp_path: Path) -> None:
