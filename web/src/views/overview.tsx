@@ -3,26 +3,21 @@
 import { computed } from "@preact/signals";
 import { type BlackboxEvent, type GrowthOrigin, type Outlook, RISE_SHARE } from "../data/answers";
 import { about, bytes, change, clock, duration, gib, plural, ratePerMinute, span } from "../data/format";
-import { gpuModel, type GpuLedger, processKey, processLabel, type ProcessLedger } from "../data/ledger";
+import { gpuModel, type GpuLedger, processLabel, type ProcessLedger } from "../data/ledger";
 import { foldedMarks, kindOf, namesOf } from "../data/marks";
 import { PURPOSE_OF } from "../data/purpose";
-import { courseOf, windowFrom } from "../data/series";
+import { courseOf } from "../data/series";
 import { cursor, engines, events, forecast, gpuLeaves, go, incidents, ledgers, linkTo, noRecording, now, route, shown, tracksShown, tracksVersion } from "../data/store";
-import { fillingOf, isAlarm, movedSince, sinceOf, type Verdict, verdictOf } from "../data/verdict";
+import { fillingOf, isAlarm, sinceOf, type Verdict, verdictOf } from "../data/verdict";
 import { Absent, Legend, reasonOf, Swatch, Tag } from "../parts/basics";
 import { Footer, Waiting } from "../parts/frame";
 import { LedgerBar } from "../parts/ledger_bar";
+import { movedFrom, Moves } from "../parts/moves";
 import { Spark } from "../parts/spark";
 
-const MOVED_SECONDS = 120;
 const INCIDENTS_SHOWN = 4;
 
 const isNow = computed(() => route.value.time === null);
-/** When what the page tells of the last two minutes begins: later than that where less is known. */
-const movedFrom = computed(() => {
-  void tracksVersion.value;
-  return windowFrom(gpuLeaves.value.map(({ gpu }) => tracksShown.value.get(gpu.uuid)), cursor.value, MOVED_SECONDS);
-});
 const verdict = computed(() => (isNow.value ? verdictOf(forecast.value, gpuLeaves.value, events.value) : null));
 
 export function Overview() {
@@ -323,48 +318,6 @@ function Course({ ledger: { gpu, label }, hot, seconds }: { ledger: GpuLedger; h
       <Spark track={track} total={gpu.total_bytes} to={cursor.value} hot={hot} label={`${label}, last five minutes: ${words}`} />
       {hot ? <b class="alarm small">{words}</b> : <span class="soft small">{words}</span>}
     </div>
-  );
-}
-
-function Moves() {
-  void tracksVersion.value;
-  const from = movedFrom.value;
-  if (from === null) return <MovesUnknown />;
-  const rows = movedSince(gpuLeaves.value, (process) => tracksShown.value.get(processKey(process)), from);
-  const most = Math.max(1, ...rows.map((row) => Math.abs(row.bytes)));
-  return (
-    <section class="card">
-      <h2>
-        Change in {duration(cursor.value - from)} <small class="soft">by process, since {clock(from)}</small>
-      </h2>
-      {rows.map(({ process, bytes: moved, isNew }) => (
-        <div class="delta" key={processKey(process)}>
-          <div>
-            <span>
-              {processLabel(process)} <span class="soft">{process.user}</span>
-            </span>
-            <span class="num">
-              {isNew && <span class="soft">new </span>}
-              {moved === most && moved > 0 ? <b>{change(moved)}</b> : change(moved)}
-            </span>
-          </div>
-          <div class="meter">
-            <i class={moved > 0 && moved === most && moved > 1e9 ? "hot" : ""} style={{ width: `${(Math.abs(moved) / most) * 100}%` }} />
-          </div>
-        </div>
-      ))}
-      {rows.length === 0 && <p class="soft">No process holds memory.</p>}
-    </section>
-  );
-}
-
-/** Of a time that is long past the page has no readings at hand, the recording has. */
-function MovesUnknown() {
-  return (
-    <section class="card">
-      <h2>Change</h2>
-      <p class="soft">{isNow.value || noRecording.value !== null ? "Nothing has been read for long enough." : <a href={linkTo({ view: "compare", a: cursor.value - MOVED_SECONDS, b: cursor.value })}>Compare with 2 min before</a>}</p>
-    </section>
   );
 }
 
