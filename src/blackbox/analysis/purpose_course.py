@@ -145,12 +145,16 @@ class Course:
 
     def unmarked_from(self) -> int | None:
         """The entry from which rounds of a program may be looked for whose steps nothing marks: nothing is set up any
-        more. None where it trains, or keeps what it makes: a forward pass alone looks like a leak until its end."""
+        more. None where it trains, or keeps what it makes: a forward pass alone looks like a leak until its end; and
+        where no stacks were recorded, which tell KV cache from it."""
         run, codes = self._run, self._parts.phase.codes
         begin = max(run.first, codes.rfind(CODES[SETUP]) + 1)
         if self.trains or (self._parts.phase.has_any((FORWARD,)) and not self._releases()):
             return None
-        return begin if self._released_share(run.trace.places_of(ALLOC, begin)) > UNMARKED_SHARE_MIN else None
+        made = run.trace.places_of(ALLOC, begin)
+        if all(run.trace.stack[place] == NO_STACK for place in made):
+            return None
+        return begin if self._released_share(made) > UNMARKED_SHARE_MIN else None
 
     def parts(self) -> Iterator[tuple[str, int, int]]:
         """The parts of steps in turn: name, position of the first entry, and of the first one after it."""

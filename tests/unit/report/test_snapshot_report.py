@@ -307,16 +307,18 @@ def test_steps_of_a_profiler_are_steps_whatever_is_done_in_them(tmp_path: Path) 
     assert build_report(of_snapshot_file(path)).cause == "shortage", "without the scopes no steps are known"
 
 
-def worked(works_with: int, kept: int, frames: Frames = STACKS[2], requests: int = 14) -> CachingAllocator:
+def worked(
+    works_with: int, kept: int, frames: Frames = STACKS[2], requests: int = 14, work: Frames = STACKS[2]
+) -> CachingAllocator:
     """A program of no modules, of whose frames none tells a part of a step."""
     memory = CachingAllocator(100 * MIB)
-    memory.alloc(20 * MIB, frames=STACKS[2])
+    memory.alloc(20 * MIB, frames=work)
     for _ in range(requests):
-        held = [memory.alloc(works_with // 2, frames=STACKS[2]) for _ in range(2)]
+        held = [memory.alloc(works_with // 2, frames=work) for _ in range(2)]
         if kept:
             memory.alloc(kept, frames=frames)
         for address in held:
-            memory.free(address, frames=STACKS[2])
+            memory.free(address, frames=work)
     refuse(memory, 90 * MIB)
     return memory
 
@@ -336,8 +338,16 @@ def test_a_leak_is_told_where_nothing_marks_the_steps(tmp_path: Path) -> None:
         worked(works_with=8 * MIB, kept=4 * MIB),
         worked(works_with=16 * MIB, kept=3 * MIB, frames=LOADING),
         worked(works_with=16 * MIB, kept=3 * MIB, frames=CACHE),
+        worked(works_with=16 * MIB, kept=3 * MIB, frames=[], work=[]),
     ],
-    ids=["nothing is kept", "too few rounds", "it may be a model that is converted", "it is loaded", "KV cache"],
+    ids=[
+        "nothing is kept",
+        "too few rounds",
+        "it may be a model that is converted",
+        "it is loaded",
+        "KV cache",
+        "no stacks, so it may be KV cache",
+    ],
 )
 def test_what_may_be_none_is_not_told(memory: CachingAllocator, tmp_path: Path) -> None:
     assert "leak" not in [told.cause for told in report_of(memory, tmp_path).causes]
