@@ -1,15 +1,17 @@
 /** Who held what on any of the machines, and how much of the fleet is that? */
 
-import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { type Asked, fleet, type FleetAnswers, followFleet, hasFleet, holderKey, HOLDERS, wantedName } from "../data/fleet";
-import type { Cover, EmptyGpu, FleetAt, FleetLedger, FleetLife, FleetMachine, FleetMachines, FleetOom, FleetOoms, FleetProcess, FleetTop, FleetWaste, FleetWhere, Holder } from "../data/fleet_answers";
-import { coverText, workloadOf } from "../data/fleet_words";
-import { ago, bytes, clock, duration, GIB, gib, percent, plural } from "../data/format";
+import type { FleetAt, FleetLedger, FleetMachine, FleetMachines, FleetOom, FleetOoms, FleetProcess, FleetTop, Holder } from "../data/fleet_answers";
+import { coverText } from "../data/fleet_words";
+import { ago, bytes, clock, gib, percent, plural } from "../data/format";
 import { processLabel } from "../data/ledger";
 import { PURPOSE_OF } from "../data/purpose";
 import { go, goLive, goMore, lookAt, now, route } from "../data/store";
 import { Absent, Chips, Scroll, fillClass, fillStyle } from "../parts/basics";
+import { CoverLine, Card, Whose, Gib, Share, None, Omitted, NOT_MEASURED, NOT_REPORTED, NOT_TOLD } from "../parts/fleet_basics";
+import { WasteCard } from "../parts/fleet_waste";
+import { WhereCard } from "../parts/fleet_where";
 import { Footer, Nothing } from "../parts/frame";
 
 const HOUR = 3600;
@@ -19,10 +21,6 @@ const BACK = [
   [7 * 24 * HOUR, "7 d ago"],
 ] as const;
 const MACHINES_SHOWN = 20;
-const NOT_MEASURED = "nobody measured it";
-const NOT_REPORTED = "no allocator reports";
-const NOT_TOLD = "its machine did not tell whose it is";
-
 export function Fleet() {
   useEffect(followFleet, []);
   if (hasFleet.value === null) return <Nothing>Asking whether this server knows of other machines.</Nothing>;
@@ -135,103 +133,6 @@ function Lead({ at }: { at: FleetAt }) {
   );
 }
 
-/** How much of the fleet a table is of: on every one, since no sum may be smaller without a word. */
-function CoverLine({ cover }: { cover: Cover }) {
-  const { tone, shape, sentences } = coverText(cover);
-  return (
-    <p class={`small cover ${tone}`}>
-      <span aria-hidden="true">{shape}</span> {sentences.join(" ")}
-    </p>
-  );
-}
-
-interface CardProps<T extends { cover: Cover }> {
-  title: string;
-  more?: ComponentChildren;
-  asked: Asked<T>;
-  children: (answer: T) => ComponentChildren;
-}
-
-function Card<T extends { cover: Cover }>({ title, more, asked: { answer, error }, children }: CardProps<T>) {
-  return (
-    <section class="card fleet">
-      <div class="head">
-        <h2>{title}</h2>
-        {more !== undefined && <small class="soft">{more}</small>}
-      </div>
-      {answer !== null ? (
-        <>
-          <CoverLine cover={answer.cover} />
-          {children(answer)}
-        </>
-      ) : (
-        <p class="soft">{error === null ? "Asking the database." : "n/a: it could not be asked."}</p>
-      )}
-    </section>
-  );
-}
-
-function WhereCard({ asked }: { asked: Asked<FleetWhere> }) {
-  const { answer } = asked;
-  return (
-    <Card title={`Where was ${wantedName()}?`} more={answer === null ? undefined : `the week to ${clock(answer.until)}, the last seen first; the most that each held, GiB`} asked={asked}>
-      {({ lives, matched, omitted }) => (
-        <>
-          <Scroll label="where it was">
-            <table>
-              <thead>
-                <tr>
-                  <th>machine</th>
-                  <th class="num">GPU</th>
-                  <th>process</th>
-                  <th>whose</th>
-                  <th>first seen</th>
-                  <th>last seen</th>
-                  <th>end</th>
-                  <th class="num">used</th>
-                  <th class="num">reserved</th>
-                </tr>
-              </thead>
-              <tbody>
-                {lives.map((one) => (
-                  <LifeRow key={`${one.machine}/${one.gpu_uuid}/${one.pid}/${one.start_time}`} life={one} />
-                ))}
-                {lives.length === 0 && <None columns={9}>No pod, job, user or container of that name held GPU memory in that week, as far as machines shipped it.</None>}
-              </tbody>
-            </table>
-          </Scroll>
-          {matched.length > 0 && <p class="small soft">Found as {matched.map((key) => key.replace("_", " ")).join(", ")}.</p>}
-          <Omitted count={omitted} noun="older process" nouns="older processes" />
-        </>
-      )}
-    </Card>
-  );
-}
-
-function LifeRow({ life }: { life: FleetLife }) {
-  return (
-    <tr>
-      <td>{life.host}</td>
-      <td class="num" title={life.gpu_uuid}>
-        {life.gpu ?? <Absent reason="its index was not shipped" />}
-      </td>
-      <td class="nowrap">{processLabel(life)}</td>
-      <td>
-        <Whose of={life} />
-      </td>
-      <td class="nowrap">{clock(life.first_seen)}</td>
-      <td class="nowrap">
-        <button type="button" class="plain link" title="look at that time" onClick={() => go({ time: life.last_seen })}>
-          {clock(life.last_seen)}
-        </button>
-      </td>
-      <td>{life.ended ?? <Absent reason="it lives, or nobody saw it end" />}</td>
-      <Gib value={life.used_bytes} reason={NOT_MEASURED} isMain />
-      <Gib value={life.reserved_bytes} reason={NOT_REPORTED} />
-    </tr>
-  );
-}
-
 function TopCard({ asked }: { asked: Asked<FleetTop> }) {
   const by = HOLDERS.find(([key]) => key === holderKey())![1];
   return (
@@ -328,88 +229,6 @@ function ProcessRow({ process }: { process: FleetProcess }) {
       <Gib value={process.reserved_bytes} reason={NOT_REPORTED} />
       <Gib value={process.allocated_bytes} reason={NOT_REPORTED} />
     </tr>
-  );
-}
-
-function WasteCard({ asked }: { asked: Asked<FleetWaste> }) {
-  const range = asked.answer === null ? undefined : `${clock(asked.answer.since)} to ${clock(asked.answer.until)}`;
-  return (
-    <Card title="Held in vain" more={range} asked={asked}>
-      {(answer) => (
-        <>
-          <Scroll label="memory reserved and never used">
-            <table>
-              <thead>
-                <tr>
-                  <th>reserved and never used</th>
-                  <th class="num">processes</th>
-                  <th>share</th>
-                  <th class="num">never used, GiB·h</th>
-                  <th class="num">held, GiB·h</th>
-                </tr>
-              </thead>
-              <tbody>
-                {answer.wasters.map((one) => (
-                  <tr key={one.name ?? ""}>
-                    <td>{one.name === null ? <Absent reason={NOT_TOLD}>not told</Absent> : <b>{one.name}</b>}</td>
-                    <td class="num">{one.processes.toLocaleString("en")}</td>
-                    <td>
-                      <Share of={one.never_used_byte_hours} in={one.held_byte_hours} />
-                    </td>
-                    <td class="num">
-                      <b>{hours(one.never_used_byte_hours)}</b>
-                    </td>
-                    <td class="num">{hours(one.held_byte_hours)}</td>
-                  </tr>
-                ))}
-                {answer.wasters.length === 0 && <None columns={5}>Nobody whose allocator reports held memory for a whole hour.</None>}
-              </tbody>
-            </table>
-          </Scroll>
-          <p class="small soft">
-            At least so much: of each process and hour the least held, minus the most that lived in it.
-            {answer.silent_processes > 0 && ` ${plural(answer.silent_processes, "process", "processes")} more, whose allocators report nothing, may waste as well.`}
-          </p>
-          <Empty empty={answer.empty} allocations={answer.allocations} />
-        </>
-      )}
-    </Card>
-  );
-}
-
-/** GPUs that were given to a job and left alone. */
-function Empty({ empty, allocations }: { empty: readonly EmptyGpu[]; allocations: number }) {
-  if (allocations === 0) return <p class="small soft">Given to a job and left empty: n/a, no scheduler tells what it gave.</p>;
-  if (empty.length === 0) return <p class="small soft">None of the {plural(allocations, "GPU")} given to jobs was left empty.</p>;
-  return (
-    <Scroll label="GPUs given to a job and left empty">
-      <table>
-        <thead>
-          <tr>
-            <th>given and left empty</th>
-            <th>machine</th>
-            <th>user</th>
-            <th class="num">empty</th>
-            <th class="num">of</th>
-          </tr>
-        </thead>
-        <tbody>
-          {empty.map((one) => (
-            <tr key={`${one.host}/${one.gpu_uuid}/${one.job}/${one.since}`}>
-              <td>
-                {one.scheduler} {one.job}, since {clock(one.since)}
-              </td>
-              <td title={one.gpu_uuid}>{one.host}</td>
-              <td>{one.user ?? <Absent reason="the scheduler did not tell" />}</td>
-              <td class="num">
-                <b>{duration(one.empty_minutes * 60)}</b>
-              </td>
-              <td class="num">{duration(one.seen_minutes * 60)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </Scroll>
   );
 }
 
@@ -567,40 +386,4 @@ function OomRow({ oom }: { oom: FleetOom }) {
       </td>
     </tr>
   );
-}
-
-function Whose({ of }: { of: Parameters<typeof workloadOf>[0] }) {
-  const whose = workloadOf(of);
-  return whose === null ? <Absent reason={NOT_TOLD} /> : <>{whose}</>;
-}
-
-function Gib({ value, reason, isMain = false }: { value: number | null; reason: string; isMain?: boolean }) {
-  return <td class="num">{value === null ? <Absent reason={reason} /> : isMain ? <b>{gib(value)}</b> : gib(value)}</td>;
-}
-
-function hours(byteHours: number): string {
-  return (byteHours / GIB).toFixed(1);
-}
-
-function Share({ of, in: all }: { of: number; in: number }) {
-  const share = all > 0 ? of / all : 0;
-  return (
-    <div class="meter wide" role="img" aria-label={percent(share)} title={percent(share)}>
-      <i style={{ width: `${share * 100}%` }} />
-    </div>
-  );
-}
-
-function None({ columns, children }: { columns: number; children: ComponentChildren }) {
-  return (
-    <tr>
-      <td colSpan={columns} class="soft">
-        {children}
-      </td>
-    </tr>
-  );
-}
-
-function Omitted({ count, noun, nouns }: { count: number; noun: string; nouns?: string }) {
-  return count > 0 ? <p class="small soft">… {plural(count, noun, nouns)} more.</p> : null;
 }
