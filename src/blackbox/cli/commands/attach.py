@@ -2,7 +2,7 @@
 
 For programs of Python 3.14 and newer, of the same user (root: of any), on this machine. The program is not stopped: its
 Python runs a line when it next can. With --experimental also for Python 3.9 and newer: one thread of it is stopped for
-under a millisecond. 'blackbox detach PID' takes the agent out again. All of it is experimental: not tried on a GPU.
+about a millisecond. 'blackbox detach PID' takes the agent out again. All of it is experimental: not tried on a GPU.
 """
 
 import os
@@ -92,7 +92,7 @@ def _what_will_be_done(chosen: list[Program], by: Mechanism) -> list[str]:
     return [
         "This writes into the memory of",
         *programs,
-        *(["and stops its main thread for under a millisecond,"] if by == "detour" else []),
+        *(["and stops its main thread for about a millisecond,"] if by == "detour" else []),
         "so that its Python starts the agent's thread when it next can. A fault here can end the program.",
         attaching.EXPERIMENTAL,
     ]

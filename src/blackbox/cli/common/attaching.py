@@ -25,7 +25,7 @@ _DOING = {
 """By the state that the kernel shows of it."""
 _MECHANISMS: dict[handover.Mechanism, str] = {
     "remote": "remote debugging of Python 3.14 (PEP 768): the program is not stopped",
-    "detour": "a detour of its main thread by ptrace (experimental): that thread is stopped for under a millisecond",
+    "detour": "a detour of its main thread by ptrace (experimental): that thread is stopped for about a millisecond",
 }
 EXPERIMENTAL = "Attaching is experimental: it has not been tried on a program that uses a GPU."
 
@@ -39,7 +39,7 @@ def add_flags(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--experimental",
         action="store_true",
-        help="by a detour of the program's main thread, which is stopped for under a millisecond: for Python 3.9 and "
+        help="by a detour of the program's main thread, which is stopped for about a millisecond: for Python 3.9 and "
         "newer on x86-64, for programs that sleep, and (root) for those in containers",
     )
     parser.add_argument("--yes", action="store_true", help="do not ask first")

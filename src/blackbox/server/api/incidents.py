@@ -16,6 +16,7 @@ from blackbox.server.api.endpoint import handles
 from blackbox.server.api.recording import NO_RECORDING, recorded_answer
 from blackbox.server.http.answer import AnswerOrCoroutine, Viewer
 from blackbox.server.http.query import Query
+from blackbox.server.http.query_pool import QueryPool
 from blackbox.server.http.request import HTTPError, Request
 from blackbox.server.http.response import JSON, Fields, Response, text, too_much_waits
 
@@ -58,7 +59,7 @@ async def _report(context: Context, viewer: Viewer, what: str, shape: ReportForm
     def work() -> Response:
         if is_dump:
             _require_dump(pool.recording, what)
-        return _made(pool.recording, what, viewer, shape)
+        return _made(pool, what, viewer, shape)
 
     answer = await pool.report(work)
     return answer if context.waiting.has_room(answer.body) else too_much_waits()
@@ -70,14 +71,12 @@ def _require_dump(recording: Recording, name: str) -> None:
         raise HTTPError(404, f"there is no dump {name!a:.100}")
 
 
-def _made(recording: Recording, what: str, viewer: Viewer, shape: ReportFormat) -> Response:
+def _made(pool: QueryPool, what: str, viewer: Viewer, shape: ReportFormat) -> Response:
     """The report, from a child of limited memory and CPU time: it reads what agents of any user have sent."""
     uid = "all" if viewer.uid is None else str(viewer.uid)
-    command = [sys.executable, "-P", "-m", "blackbox.report", str(recording.directory), what, uid, shape]
+    command = [sys.executable, "-P", "-m", "blackbox.report", str(pool.recording.directory), what, uid, shape]
     try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=REPORT_SECONDS
-        )
+        done = pool.run_child(command, REPORT_SECONDS)
     except subprocess.TimeoutExpired:
         raise HTTPError(503, f"the report was not made within {REPORT_SECONDS:.0f} s") from None
     if done.returncode == 1:

@@ -1,7 +1,8 @@
 """Threads for queries of the recording. A query takes milliseconds to seconds of a core and a disk, so it runs apart
 from the event loop and from the threads that encode the newest snapshot."""
 
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -29,6 +30,8 @@ class QueryPool:
         self._reports = ThreadPoolExecutor(1, "blackbox-reports")
         self._waiting = 0
         self._reports_waiting = 0
+        self._child: subprocess.Popen[bytes] | None = None
+        self._is_closed = False
 
     async def answer(self, work: Callable[[], Response]) -> Response:
         """The response that `work` makes on a thread, or 503 where too many wait. Raises what `work` raises."""
@@ -50,11 +53,28 @@ class QueryPool:
         finally:
             self._reports_waiting -= 1
 
+    def run_child(self, command: Sequence[str], seconds: float) -> subprocess.CompletedProcess[bytes]:
+        """What a report's child writes; killed when the pool is closed. For its thread. Raises `TimeoutExpired`."""
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe) as child:
+            self._child = child
+            try:
+                if self._is_closed:
+                    child.kill()
+                written, said = child.communicate(timeout=seconds)
+            finally:
+                child.kill()
+                self._child = None
+        return subprocess.CompletedProcess(command, child.returncode, written, said)
+
     async def ask(self, work: Callable[[], T]) -> T:
         """What `work` returns, for the server's own queries, which are never refused. Raises what `work` raises."""
         return await off_loop(self._workers, work)
 
     def close(self) -> None:
-        """Drops the queries that wait, and runs no more."""
+        """Drops the queries that wait, runs no more, and ends the child of a report: the process would wait for it."""
+        self._is_closed = True
+        if (child := self._child) is not None:
+            child.kill()
         for threads in (self._workers, self._reports):
             threads.shutdown(wait=False, cancel_futures=True)

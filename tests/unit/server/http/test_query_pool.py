@@ -1,6 +1,8 @@
 """Queries of the recording run beside the event loop, and reports beside the queries."""
 
 import asyncio
+import signal
+import sys
 import threading
 from typing import cast
 
@@ -45,6 +47,29 @@ def test_row_63_reports_keep_nobody_from_the_recording() -> None:
 
     asyncio.run(ask())
     assert most == 1
+
+
+def test_a_closed_pool_waits_for_no_report_that_is_made() -> None:
+    begun = threading.Event()
+
+    def endless(queries: QueryPool) -> Response:
+        begun.set()
+        done = queries.run_child([sys.executable, "-c", "import time; time.sleep(3600)"], 3600)
+        return text(503, str(done.returncode))
+
+    async def ask(closed_first: bool) -> None:
+        queries = pool()
+        report = asyncio.ensure_future(queries.report(lambda: endless(queries)))
+        assert await asyncio.to_thread(begun.wait, PATIENCE_SECONDS)
+        while not closed_first and queries._child is None:
+            await asyncio.sleep(0.01)
+        queries.close()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert (await report).body == f"{-signal.SIGKILL}".encode()
+
+    for closed_first in (False, True):
+        begun.clear()
+        asyncio.run(ask(closed_first))
 
 
 def test_too_many_queries_are_told_to_come_back() -> None:
