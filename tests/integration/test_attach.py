@@ -199,7 +199,7 @@ def test_an_older_python_is_refused_with_the_other_ways() -> None:
         old.stdin.write(b"\n")
     if sys.version_info < (3, 14):
         assert refused.returncode == Objection.OLD_PYTHON.exit_code
-        assert "only 3.14 and newer" in refused.stderr
+        assert "--experimental" in refused.stderr
         assert "blackbox run" in refused.stderr
 
 

@@ -8,7 +8,8 @@ from contextlib import ExitStack
 import pytest
 
 from blackbox import hub as hub_module
-from blackbox.model.snapshot import Snapshot
+from blackbox.merge import Merged
+from blackbox.model.view import ShapeDetail
 from blackbox.server.streams import snapshot_broadcast
 from tests.moments import device, sample
 from tests.serving import Raw, Serving
@@ -31,11 +32,11 @@ def next_seq(raw: Raw) -> int:
 def test_row_60_of_204_formats_few_are_encoded_on_the_samplers_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(FORMATS) == 204
     encoded: Counter[int] = Counter()
-    to_json = hub_module.to_json
+    to_json = Merged.json
 
-    def counted(snapshot: Snapshot) -> bytes:
+    def counted(merged: Merged, detail: ShapeDetail, blocks_max: int) -> bytes:
         encoded[threading.get_ident()] += 1
-        return to_json(snapshot)
+        return to_json(merged, detail, blocks_max)
 
     with Serving() as serving, ExitStack() as stack:
         machine = sample(device(index) for index in range(GPUS))
@@ -46,7 +47,7 @@ def test_row_60_of_204_formats_few_are_encoded_on_the_samplers_thread(monkeypatc
             raw.request(path, accept_encoding=encoding)
             streams.append((raw, encoding))
         until(lambda: serving.server.stats.frames_sent_total == len(FORMATS))
-        monkeypatch.setattr(hub_module, "to_json", counted)
+        monkeypatch.setattr(Merged, "json", counted)
         for _ in range(MOMENTS):
             serving.publish(machine)
         newest = serving.seq
@@ -56,4 +57,5 @@ def test_row_60_of_204_formats_few_are_encoded_on_the_samplers_thread(monkeypatc
             if encoding == "identity":
                 while next_seq(raw) < newest:
                     pass
+        assert encoded.total() > encoded[threading.get_ident()]
         assert encoded[threading.get_ident()] <= MOMENTS * ahead
