@@ -127,8 +127,10 @@ class ProcessDetector:
         device = listing.devices.get(uuid)
         if device is None or not device.is_partly_listed:
             return False
-        self._are_some_missing = not (is_gone := self._exits.is_gone(process.row)) or self._are_some_missing
-        return is_gone
+        if self._exits.is_gone(process.row):
+            return True
+        self._are_some_missing = True
+        return False
 
 
 def is_other_process(before: DeviceProcess, now: DeviceProcess) -> bool:

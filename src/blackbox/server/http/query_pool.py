@@ -21,37 +21,52 @@ REPORTS_WAITING_MAX = 4
 asks for many of them keeps nobody else from the recording."""
 
 
+class _Lane:
+    """Threads of their own for one kind of request, and how many may run or wait. Called on the event loop."""
+
+    def __init__(self, name: str, at_once: int, waiting_max: int, refusal: Response) -> None:
+        self.threads = ThreadPoolExecutor(at_once, name)
+        self._waiting, self._waiting_max = 0, waiting_max
+        self._refusal = refusal
+
+    async def answer(self, work: Callable[[], Response]) -> Response:
+        """The response that `work` makes, or the refusal where too many wait. Raises what `work` raises."""
+        if self._waiting >= self._waiting_max:
+            return self._refusal
+        self._waiting += 1
+        try:
+            return await off_loop(self.threads, work)
+        finally:
+            self._waiting -= 1
+
+
 class QueryPool:
     """Runs queries on threads, a bounded number at a time. Called on the event loop."""
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
-        self._workers = ThreadPoolExecutor(AT_ONCE, "blackbox-queries")
-        self._reports = ThreadPoolExecutor(1, "blackbox-reports")
-        self._waiting = 0
-        self._reports_waiting = 0
+        self._queries = _Lane(
+            "blackbox-queries",
+            AT_ONCE,
+            WAITING_MAX,
+            unavailable("too many questions about the recording", retry_after_seconds=1),
+        )
+        self._reports = _Lane(
+            "blackbox-reports",
+            1,
+            REPORTS_WAITING_MAX,
+            unavailable("too many reports are being made", retry_after_seconds=5),
+        )
         self._child: subprocess.Popen[bytes] | None = None
         self._is_closed = False
 
     async def answer(self, work: Callable[[], Response]) -> Response:
         """The response that `work` makes on a thread, or 503 where too many wait. Raises what `work` raises."""
-        if self._waiting >= WAITING_MAX:
-            return unavailable("too many questions about the recording", retry_after_seconds=1)
-        self._waiting += 1
-        try:
-            return await off_loop(self._workers, work)
-        finally:
-            self._waiting -= 1
+        return await self._queries.answer(work)
 
     async def report(self, work: Callable[[], Response]) -> Response:
         """The same for a report: one at a time, beside the queries."""
-        if self._reports_waiting >= REPORTS_WAITING_MAX:
-            return unavailable("too many reports are being made", retry_after_seconds=5)
-        self._reports_waiting += 1
-        try:
-            return await off_loop(self._reports, work)
-        finally:
-            self._reports_waiting -= 1
+        return await self._reports.answer(work)
 
     def run_child(self, command: Sequence[str], seconds: float) -> subprocess.CompletedProcess[bytes]:
         """What a report's child writes; killed when the pool is closed. For its thread. Raises `TimeoutExpired`."""
@@ -69,12 +84,12 @@ class QueryPool:
 
     async def ask(self, work: Callable[[], T]) -> T:
         """What `work` returns, for the server's own queries, which are never refused. Raises what `work` raises."""
-        return await off_loop(self._workers, work)
+        return await off_loop(self._queries.threads, work)
 
     def close(self) -> None:
         """Drops the queries that wait, runs no more, and ends the child of a report: the process would wait for it."""
         self._is_closed = True
         if (child := self._child) is not None:
             child.kill()
-        for threads in (self._workers, self._reports):
-            threads.shutdown(wait=False, cancel_futures=True)
+        for lane in (self._queries, self._reports):
+            lane.threads.shutdown(wait=False, cancel_futures=True)
