@@ -8,15 +8,13 @@ from pathlib import Path
 
 from benchmarks.plan import Benchmark, Plan, Row
 from tests import kill_loop
+from tests.fuzz.__main__ import INPUTS_WANTED, SECONDS
 from tests.fuzz.child import Outcome as Fuzzed
 from tests.fuzz.engine import fuzz
 from tests.fuzz.target import names
 
 KILLS_OF_ONE_RECORDING = 100
 RECORDINGS, RECORDINGS_LONG = 2, 100
-INPUTS_LONG = 10_000_000
-"""Of all targets together; the time of each is bounded, too."""
-SECONDS_LONG = 3600.0
 
 
 def run_kills(plan: Plan) -> list[Row]:
@@ -45,12 +43,10 @@ def kills_row(total: kill_loop.Outcome) -> Row:
 
 
 def run_fuzz(plan: Plan) -> list[Row]:
-    """`--long`: towards 10 million inputs, an hour a target at most."""
-    seed, targets = int(time.time()), names()
-    inputs = INPUTS_LONG // len(targets)
-    seconds = SECONDS_LONG if plan.long else plan.seconds
+    """`--long`: as long as `./run fuzz` before a release."""
+    seed, seconds = int(time.time()), SECONDS if plan.long else plan.seconds
     folder = Path(tempfile.mkdtemp(prefix="blackbox-fuzz-"))
-    found = [(name, fuzz(name, inputs, seconds, seed, folder / name)) for name in targets]
+    found = [(name, fuzz(name, INPUTS_WANTED, seconds, seed, folder / name)) for name in names()]
     return fuzz_rows(found, seconds)
 
 
@@ -59,7 +55,7 @@ def fuzz_rows(found: Iterable[tuple[str, Fuzzed]], seconds: float) -> list[Row]:
     found = list(found)
     rows = [
         Row(
-            figure=f"{name}, {seconds:g} s at most",
+            figure=f"{name}, {seconds:g} s of CPU",
             unit="inputs",
             ours=one.inputs,
             target="0 findings",
@@ -70,7 +66,14 @@ def fuzz_rows(found: Iterable[tuple[str, Fuzzed]], seconds: float) -> list[Row]:
         for name, one in found
     ]
     total = sum(one.inputs for _, one in found)
-    return [Row(figure=f"{len(rows)} targets, {seconds:g} s each at most", unit="inputs", ours=total), *rows]
+    whole = Row(
+        figure=f"{len(rows)} targets, {seconds:g} s of CPU each",
+        unit="inputs",
+        ours=total,
+        target=f">= {INPUTS_WANTED:,}",
+        met=total >= INPUTS_WANTED,
+    )
+    return [whole, *rows]
 
 
 KILL_LOOP = Benchmark(

@@ -1,9 +1,10 @@
 """The child that runs one target: python -m tests.fuzz.child TARGET INPUTS SECONDS SEED FOLDER
 
-It lives within limits that the kernel keeps, and leaves the input it is at in FOLDER/current, so that one that kills it
-is known. Writes an `Outcome` to stdout.
+SECONDS are of CPU time, so that as much is tried beside other work. It lives within limits that the kernel keeps, and
+leaves the input it is at in FOLDER/current, so that one that kills it is known. Writes an `Outcome` to stdout.
 """
 
+import os
 import random
 import resource
 import signal
@@ -35,6 +36,9 @@ CORPUS_MAX = 256
 """Inputs beside the seeds that led somewhere new and are mutated further."""
 BATCH = 100
 CURRENT = "current"
+PEAK = b"VmHWM:"
+STATUS_BYTES_MAX = 8192
+"""Of the kernel's page about a process, about 1,500 as things are."""
 
 
 class Finding(Struct, frozen=True):
@@ -73,21 +77,22 @@ class Run:
         self._seeds = len(self._corpus)
         self._places: set[tuple[str, str]] = set()
         self._current = _shared(folder / CURRENT)
+        self._status = os.open("/proc/self/status", os.O_RDONLY)
         self._inputs = self._refused = 0
         self._slowest = 0.0
         self._findings: list[Finding] = []
 
     def go(self, inputs: int, seconds: float) -> Outcome:
         """The seeds, which must be taken, then mutants of them and of what they led to."""
-        ends_at = time.monotonic() + seconds
+        ends_at = time.process_time() + seconds
         for data in self._corpus[:]:
             self._one(data, must_be_taken=True)
-        before_bytes = self._peak_bytes = _peak_bytes()
+        before_bytes = self._peak_bytes = self._now_peak_bytes()
         for batch in range(0, inputs, BATCH):
             chance = random.Random(self._seed * 1_000_003 + batch)
             for data in islice(mutated(chance, self._corpus, BATCH), min(BATCH, inputs - batch)):
                 self._one(data[:FILE_BYTES_MAX])
-            if time.monotonic() > ends_at or len(self._findings) >= FINDINGS_MAX:
+            if time.process_time() > ends_at or len(self._findings) >= FINDINGS_MAX:
                 break
         return Outcome(
             self._inputs,
@@ -126,10 +131,16 @@ class Run:
             self._corpus.append(data)
 
     def _weigh(self, data: bytes) -> None:
-        peak = _peak_bytes()
+        peak = self._now_peak_bytes()
         if peak - self._peak_bytes > INPUT_BYTES_MAX:
             self._find(data, MemoryError(f"{(peak - self._peak_bytes) >> 20} MiB for {len(data)} bytes"))
         self._peak_bytes = max(peak, self._peak_bytes)
+
+    def _now_peak_bytes(self) -> int:
+        # not `ru_maxrss`: it lives through exec, so that it begins with the peak of whoever started this process
+        told = os.pread(self._status, STATUS_BYTES_MAX, 0)
+        start = told.index(PEAK) + len(PEAK)
+        return int(told[start : told.index(b"kB", start)]) * 1024
 
     def _find(self, data: bytes, error: Exception) -> None:
         place = _place(error)
@@ -146,8 +157,12 @@ def _place(error: Exception) -> str:
     cause: BaseException = error
     while cause.__context__ is not None:
         cause = cause.__context__
-    found = traceback.extract_tb(cause.__traceback__)
-    return f"{found[-1].filename}:{found[-1].lineno}" if found else type(error).__name__
+    trace = cause.__traceback__
+    if trace is None:
+        return type(error).__name__
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
 
 
 def _shared(path: Path) -> mmap:
@@ -155,12 +170,6 @@ def _shared(path: Path) -> mmap:
     with path.open("w+b") as file:
         file.truncate(8 + FILE_BYTES_MAX)
         return mmap(file.fileno(), 0)
-
-
-def _peak_bytes() -> int:
-    # not `ru_maxrss`: it lives through exec, so that it begins with the peak of whoever started this process
-    (peak,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
-    return int(peak.split()[1]) * 1024
 
 
 def _limit() -> None:
