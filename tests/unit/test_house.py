@@ -99,7 +99,8 @@ def test_no_source_file_is_too_long() -> None:
     lengths = {
         str(path.relative_to(ROOT)): len(text.splitlines())
         for path, text in texts()
-        if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in ("src", "benchmarks", "examples")
+        if path.suffix in (".py", ".ts", ".tsx")
+        and path.relative_to(ROOT).parts[0] in ("src", "benchmarks", "examples", "web")
     }
     assert {name: length for name, length in lengths.items() if length > LINES_MAX} == {}
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { sumsOf } from "../src/data/block_map";
+import { sumsOf } from "../src/data/block_pixels";
 import { COLOURINGS, schemeOf } from "../src/data/colouring";
 import { block, laidOut, MIB } from "./tables";
 

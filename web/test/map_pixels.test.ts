@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { NOTHING, type Pixels } from "../src/data/block_map";
+import { NOTHING, type Pixels } from "../src/data/block_pixels";
 import { PURPOSES, RANK } from "../src/data/purpose";
 import { inksOf, mixed, raster, rgb, runsOf } from "../src/draw/map_pixels";
 import { hasInk } from "../src/draw/texture";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { rowBytesFor, segmentsOf } from "../src/data/block_map";
+import { rowBytesFor, segmentsOf } from "../src/data/block_layout";
 import { boxesOf, moved, parsePlace, placeAt, placeText, windowOf, zoomed } from "../src/data/map_window";
 import { BASE, block, laidOut, MIB } from "./tables";
 

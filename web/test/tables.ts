@@ -2,7 +2,8 @@
 
 import type { BlockType } from "../src/data/answers";
 import { decode, type PartHead, type PartStack, type Table } from "../src/data/columns";
-import { type BlockLayout, gather, layoutOf, ownersOf } from "../src/data/block_map";
+import { gather, ownersOf } from "../src/data/block_columns";
+import { type BlockLayout, layoutOf } from "../src/data/block_layout";
 
 export const MIB = 1024 ** 2;
 export const BASE = 0x7f00_0000_0000;
@@ -103,4 +104,20 @@ export function laidOut(parts: readonly MadePart[], rowBytes: number): BlockLayo
 /** A block at so many bytes from the first address. */
 export function block(start: number, size: number, more: Partial<Made> = {}): Made {
   return { address: BASE + start, size, ...more };
+}
+
+/** What an allocator holds without use. */
+export const FREE = { type: "other", isFree: true } as const;
+
+/** Blocks without gaps, of sizes that look random and are the same each time. */
+export function many(count: number, seed: number): Made[] {
+  let at = 0;
+  let state = seed;
+  return Array.from({ length: count }, () => {
+    state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
+    const size = 512 * (1 + (state % 4000));
+    const made = block(at, size, state % 3 === 0 ? FREE : { type: state % 2 === 0 ? "weight" : "activation" });
+    at += size;
+    return made;
+  });
 }

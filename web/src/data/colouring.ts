@@ -1,6 +1,7 @@
 /** What the colours of a map stand for: purpose, process, age or stack. Pure. */
 
-import { type Blocks, byPurposeClassing, type Classing, columnOf, isLivePurpose } from "./block_map";
+import { type Blocks, columnOf, isLivePurpose } from "./block_columns";
+import { byPurposeClassing, type Classing } from "./block_pixels";
 import { processLabel } from "./ledger";
 import { AGES, type Purpose, PURPOSE_OF, PURPOSES, ROW_COLOURS } from "./purpose";
 

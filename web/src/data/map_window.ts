@@ -1,6 +1,6 @@
 /** Which part of a map is shown, and its places as the address of the page names them. Pure. */
 
-import { addressAt, type BlockLayout, positionAt, ROWS_MAX, rowBytesOf, type Segment } from "./block_map";
+import { addressAt, type BlockLayout, positionAt, ROWS_MAX, rowBytesOf, type Segment } from "./block_layout";
 
 /** Below 64 KiB a row a pixel is less than any block. */
 const ROW_BYTES_MIN = 2 ** 16;

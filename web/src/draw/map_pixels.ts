@@ -1,6 +1,6 @@
 /** Turns summed-up pixels into an image: colours at their strength, textures, edges. */
 
-import { NOTHING, type Pixels, STRENGTHS, strengthStep } from "../data/block_map";
+import { NOTHING, type Pixels, STRENGTHS, strengthStep } from "../data/block_pixels";
 import type { Purpose, Texture } from "../data/purpose";
 import { coloursOf, fillOf, type Ground, hasInk, TILE } from "./texture";
 

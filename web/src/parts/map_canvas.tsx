@@ -2,7 +2,9 @@
 
 import { batch, signal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
-import { type BlockDetail, blockAt, type BlockLayout, detailOf, holesOf, type Segment, summarize } from "../data/block_map";
+import { type BlockDetail, detailOf } from "../data/block_columns";
+import { blockAt, type BlockLayout, type Segment } from "../data/block_layout";
+import { holesOf, summarize } from "../data/block_pixels";
 import type { Scheme } from "../data/colouring";
 import { bytes, duration, plural } from "../data/format";
 import { processLabel } from "../data/ledger";

@@ -1,7 +1,9 @@
 /** Beside the map: sums, holes, segments, and one block. */
 
 import { useMemo } from "preact/hooks";
-import { type BlockLayout, detailOf, holesOf, purposeOfOpaque, type Segment, sumsOf } from "../data/block_map";
+import { detailOf, purposeOfOpaque } from "../data/block_columns";
+import type { BlockLayout, Segment } from "../data/block_layout";
+import { holesOf, sumsOf } from "../data/block_pixels";
 import type { Colouring, Scheme } from "../data/colouring";
 import { bytes, clock, clockTenths, duration, percent, plural } from "../data/format";
 import { type GpuLedger, processLabel } from "../data/ledger";

@@ -2,7 +2,9 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { askColumns } from "../data/api";
-import { type BlockLayout, byPurposeClassing, gather, layoutOf, NOTHING, ownersOf, type Range, summarize } from "../data/block_map";
+import { gather, ownersOf } from "../data/block_columns";
+import { type BlockLayout, layoutOf, type Range } from "../data/block_layout";
+import { byPurposeClassing, NOTHING, summarize } from "../data/block_pixels";
 import { decode, type Table } from "../data/columns";
 import { bytes, clock } from "../data/format";
 import { PURPOSES } from "../data/purpose";

@@ -1,7 +1,8 @@
 /** What lies where, and why does nothing fit? */
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { gather, indexOf, layoutOf, type Owner, ownersOf, rowBytesFor, segmentsOf } from "../data/block_map";
+import { gather, type Owner, ownersOf } from "../data/block_columns";
+import { indexOf, layoutOf, rowBytesFor, segmentsOf } from "../data/block_layout";
 import { blocks, followBlocks } from "../data/blocks";
 import { type Colouring, COLOURINGS, schemeOf } from "../data/colouring";
 import type { Table } from "../data/columns";
