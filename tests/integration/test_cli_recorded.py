@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 import blackbox.cli as cli
+from blackbox.cli.common.screen import HEIGHT_MIN
 from blackbox.client import AsyncClient, Client, StatusError
 from blackbox.model.event import Event
 from blackbox.model.moment import Moment
 from blackbox.recorder import Recorder
+from blackbox.terminal.demo import DEMO
 from tests.moments import GIB, allocator, device, memory, moment, process, sample
 from tests.recordings import recorded
 from tests.running_server import environment
@@ -94,6 +97,39 @@ def test_compare(server: Serving, capsysbinary: pytest.CaptureFixture[bytes]) ->
 def test_forecast(server: Serving, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     assert run(server, capsysbinary, "forecast").startswith("GPU 0: no trend")
     assert json.loads(run(server, capsysbinary, "forecast", "--json"))["advice"] == []
+
+
+@pytest.fixture(scope="module")
+def simulated(recorder: Recorder) -> Iterator[Serving]:
+    with Serving(recording=recorder.recording) as serving:
+        serving.hub.publish(moment(structs.replace(sample([device()]), simulated=True)))
+        yield serving
+
+
+ASKING = (["history"], ["events"], ["compare", f"{START + 1}"], ["forecast"])
+
+
+@pytest.mark.parametrize("words", ASKING)
+def test_every_answer_of_a_simulated_machine_says_so(
+    simulated: Serving, server: Serving, words: list[str], capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    flags = [] if words == ["history"] else ["--json"]
+    assert json.loads(run(simulated, capsysbinary, *words, *flags))["simulated"] is True
+    assert json.loads(run(server, capsysbinary, *words, *flags))["simulated"] is False
+    if flags:
+        assert run(simulated, capsysbinary, *words).startswith(f"{DEMO}\n")
+        assert DEMO not in run(server, capsysbinary, *words)
+
+
+@pytest.mark.parametrize("words", ASKING)
+def test_on_a_terminal_it_is_said_on_the_first_line_of_a_screen_that_still_fits(
+    simulated: Serving, words: list[str], monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    lines = run(simulated, capsysbinary, *words).splitlines()
+    assert DEMO in lines[0]
+    assert len(lines) < HEIGHT_MIN
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def merged(moment: Moment, gpu: str | None = None, viewer_uid: int | None = None
         timestamp=rfc3339(moment.timestamp),
         age_seconds=oldest_age_seconds(selection, moment.taken_at),
         host=moment.host,
-        simulated=any(sample.simulated for sample in moment.samples),
+        simulated=moment.simulated,
         unknown=unknown_of_machine(moment, whole, selection, rows),
     )
     return Merged(bare, rows, blocks)

@@ -25,3 +25,5 @@ class DumpList(Struct, frozen=True, kw_only=True):
 
     dumps: tuple[DumpInfo, ...]
     """The newest that fit, oldest first."""
+    simulated: bool = False
+    """Of the simulated machine: no figure here is real."""

@@ -146,6 +146,8 @@ class Forecast(Struct, frozen=True, kw_only=True):
     """Processes with a trend, the soonest first."""
     advice: tuple[Advice, ...]
     """Settings worth changing."""
+    simulated: bool = False
+    """Of the simulated machine: no figure here is real."""
 
     def to_pandas(self) -> Any:
         """A `pandas.DataFrame` with a line per GPU, then per process with a trend. Raises `ImportError` where there is

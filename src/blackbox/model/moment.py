@@ -22,3 +22,8 @@ class Moment(Struct, frozen=True, kw_only=True):
     """GPU UUID -> the last Xid seen on it since the server started."""
     stale_after_seconds: float = 1.5
     """Age from which figures no longer pass as fresh."""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether it is of the simulated machine."""
+        return any(sample.simulated for sample in self.samples)

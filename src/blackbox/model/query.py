@@ -47,6 +47,8 @@ class History(Struct, frozen=True, kw_only=True):
     """The machine, then the GPUs, each with its processes."""
     series_omitted: int
     """Beyond the most that one answer holds."""
+    simulated: bool = False
+    """Of the simulated machine: no figure here is real."""
 
     def to_pandas(self) -> Any:
         """A `pandas.DataFrame` with a line per point: `time` (UTC), `gpu`, `pid`, `name`, `metric`, `min`, `mean`,
@@ -130,6 +132,8 @@ class Chart(Struct, frozen=True, kw_only=True):
     """Time of the first that is still kept; null where nothing is."""
     recorded_to: float | None
     """Time of the last."""
+    simulated: bool = False
+    """Of the simulated machine: no figure here is real."""
 
     def to_pandas(self) -> Any:
         """As of a `History`: a line per step of each series. Raises `ImportError` where there is no pandas."""
@@ -180,6 +184,8 @@ class StackHistory(Struct, frozen=True, kw_only=True):
     """By GPU and process; of each its stacks, those with the highest peaks first."""
     series_omitted: int
     """Beyond the most that one answer holds; those with the highest peaks are told."""
+    simulated: bool = False
+    """Of the simulated machine: no figure here is real."""
 
 
 class Aggregate(Struct, frozen=True, kw_only=True):
@@ -224,6 +230,8 @@ class Aggregated(Struct, frozen=True, kw_only=True):
     """End of the window."""
     aggregates: tuple[Aggregate, ...]
     """One per series with a sample in the window."""
+    simulated: bool = False
+    """Of the simulated machine: no figure here is real."""
 
 
 class Repeats(Struct, frozen=True, kw_only=True):
@@ -253,6 +261,8 @@ class EventList(Struct, frozen=True, kw_only=True):
 
     events: tuple[NumberedEvent, ...]
     """The newest that fit, oldest first."""
+    simulated: bool = False
+    """Of the simulated machine: no figure here is real."""
 
 
 Change = Literal["new", "gone", "grown", "shrunk", "shifted"]
@@ -366,6 +376,8 @@ class Comparison(Struct, frozen=True, kw_only=True):
     """Those that differ, the largest difference first."""
     unchanged: int
     """Processes that do not differ."""
+    simulated: bool = False
+    """Of the simulated machine: no figure here is real."""
 
     def to_pandas(self, of: Literal["processes", "types", "purposes", "stacks"] = "processes") -> Any:
         """A `pandas.DataFrame` with a line per process, or what `of` names of each. Raises `ImportError` where there is

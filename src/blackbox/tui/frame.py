@@ -3,6 +3,7 @@
 from blackbox.model.query import Mark, Number
 from blackbox.terminal import figures
 from blackbox.terminal.bar import spark
+from blackbox.terminal.demo import DEMO
 from blackbox.terminal.event_marks import MARKS
 from blackbox.terminal.layout import Fragment, TextLine, clipped, cut, fit, spread, wrapped
 from blackbox.terminal.ledger import GpuLedger, gpu_label
@@ -40,7 +41,7 @@ def _title(scene: Scene) -> TextLine:
     server = scene.server
     left = [text(" Blackbox ", look.strong)]
     if server.snapshot is not None and server.snapshot.simulated:
-        left.append(text(" DEMO: simulated, no figure is real ", look.bar))
+        left.append(text(f" {DEMO} ", look.bar))
     left.append(text(f" {cut(server.name, 30)}"))
     if len(scene.servers) > 1:
         left.append(text(f" (server {scene.view.server + 1} of {len(scene.servers)}, Tab: next)", look.soft, "server"))

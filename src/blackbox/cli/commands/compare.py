@@ -56,7 +56,9 @@ def run(arguments: Namespace) -> int:
     if screen is not None:
         from blackbox.cli.screens import difference
 
-        screen.show(difference.lines(answer(body, Comparison), screen))
+        found = answer(body, Comparison)
+        screen = screen.below_demo(found.simulated)
+        screen.show(difference.lines(found, screen))
     elif arguments.json:
         query_arguments.print_json(body, compact=True)
     else:
@@ -82,7 +84,10 @@ def _is_of_files(arguments: Namespace) -> bool:
 def lines(found: "Comparison") -> Iterator[str]:
     """The comparison for people."""
     from blackbox.model.text import signed, size
+    from blackbox.terminal.demo import DEMO
 
+    if found.simulated:
+        yield DEMO
     yield f"{found.a.timestamp} to {found.b.timestamp}: used {size(found.a.used_bytes)}, then " + (
         f"{size(found.b.used_bytes)} ({signed(found.delta_bytes)})"
     )

@@ -35,13 +35,15 @@ def run(arguments: Namespace) -> int:
     since = query_arguments.time_text("--from", arguments.since)
     until = query_arguments.time_text("--to", arguments.until)
     body = query_arguments.ask(arguments, events(since, until, arguments.kind, arguments.limit, gpu=arguments.gpu))
-    found = answer(body, EventList).events
+    told = answer(body, EventList)
+    found = told.events
     screen = screen_of(arguments)
     if screen is not None:
-        _show(arguments, found, screen)
+        _show(arguments, found, screen.below_demo(told.simulated))
     elif arguments.json:
         query_arguments.print_json(body, compact=True)
     else:
+        query_arguments.print_demo(told.simulated)
         for event in found:
             print(line(event))
     if arguments.follow:

@@ -30,8 +30,10 @@ def run(arguments: Namespace) -> int:
     if screen is not None:
         from blackbox.cli.screens.outlook import lines
 
+        screen = screen.below_demo(found.simulated)
         screen.show(lines(found, query_arguments.gpu_labels(arguments), screen))
         return 0
+    query_arguments.print_demo(found.simulated)
     for finding in (*found.gpus, *found.processes, *found.advice):
         print(finding.message)
     return 0

@@ -73,6 +73,7 @@ def _show(arguments: Namespace, body: bytes, screen: Screen) -> None:
     found = answer(body, History)
     reach = None if found.series else query_arguments.reach(arguments)
     metric = arguments.metric or endpoints.METRIC.default or ""
+    screen = screen.below_demo(found.simulated)
     screen.show(lines(found, metric, query_arguments.gpu_labels(arguments), screen, reach))
 
 

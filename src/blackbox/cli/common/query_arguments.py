@@ -120,3 +120,11 @@ def print_json(body: bytes, *, compact: bool) -> None:
 
     sys.stdout.buffer.write((body if compact else msgspec.json.format(body, indent=2)) + b"\n")
     sys.stdout.flush()
+
+
+def print_demo(simulated: bool) -> None:
+    """Says before an answer in words that no figure in it is real, where that is so."""
+    from blackbox.terminal.demo import DEMO
+
+    if simulated:
+        print(DEMO)

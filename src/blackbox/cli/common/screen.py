@@ -26,6 +26,17 @@ class Screen(NamedTuple):
     """Lines, without that of the prompt."""
     depth: "Depth"
 
+    def below_demo(self, simulated: bool) -> "Screen":
+        """What is left of it once a line has said that no figure is real; all of it where they are."""
+        if not simulated:
+            return self
+        from blackbox.terminal.demo import DEMO
+        from blackbox.terminal.layout import Fragment
+        from blackbox.terminal.looks import palette
+
+        self.show([(Fragment(f" {DEMO} ", palette(self.depth).bar),)])
+        return self._replace(height=self.height - 1)
+
     def show(self, lines: "Iterable[TextLine]", *, anew: bool = False) -> None:
         """Prints lines; `anew`: in place of what is there."""
         from blackbox.terminal.layout import ansi, clipped

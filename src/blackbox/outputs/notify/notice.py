@@ -109,4 +109,4 @@ def _program(event: Event, moment: Moment | None) -> str:
 
 
 def _is_simulated(moment: Moment | None) -> bool:
-    return moment is not None and any(sample.simulated for sample in moment.samples)
+    return moment is not None and moment.simulated

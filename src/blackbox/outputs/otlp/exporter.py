@@ -137,7 +137,7 @@ class OtlpExporter:
     def _seen(self, latest: Published) -> Seen:
         moment = latest.moment
         fresh = self._clock() - moment.taken_at <= moment.stale_after_seconds
-        simulated = any(sample.simulated for sample in moment.samples)
+        simulated = moment.simulated
         return Seen(
             devices=devices_of(latest, fresh, None),
             timestamp=moment.timestamp,

@@ -249,7 +249,7 @@ def _build(seen: ServerState) -> Iterator[LabelledValue]:
 
 def _simulated(seen: ServerState) -> Iterator[LabelledValue]:
     if seen.moment is not None:
-        yield (), float(any(sample.simulated for sample in seen.moment.samples))
+        yield (), float(seen.moment.simulated)
 
 
 def _sampled_at(seen: ServerState) -> Iterator[LabelledValue]:

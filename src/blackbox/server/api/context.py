@@ -51,3 +51,10 @@ class Context(NamedTuple):
     """None where no fleet is asked."""
     setting_origins: Mapping[str, str]
     """Name of a setting -> where it was set; those at their default are absent."""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether what is served and recorded is of the simulated machine: one recording never holds both kinds. A
+        replay is what its file is of."""
+        latest = self.hub.latest
+        return self.settings.demo or (latest is not None and latest.moment.simulated)

@@ -1,13 +1,11 @@
 """`GET /vram/forecast`: when memory will be full, and who fills it with what."""
 
-import msgspec
-
 from blackbox.analysis.compare import compare
 from blackbox.analysis.growth_origin import growth_origin
 from blackbox.hub import Published
 from blackbox.merge import merge
 from blackbox.model import endpoints
-from blackbox.model.forecast import GrowthOrigin
+from blackbox.model.forecast import Forecast, GrowthOrigin
 from blackbox.model.snapshot import Process
 from blackbox.model.view import Shape, UnknownGpuError, with_blocks
 from blackbox.model.visibility import visible_event
@@ -15,7 +13,7 @@ from blackbox.recorder import Recording
 from blackbox.recorder.query.outlook import forecast_of
 from blackbox.server.api.context import Context
 from blackbox.server.api.endpoint import handles
-from blackbox.server.api.recording import recorded_answer
+from blackbox.server.api.recording import found_answer
 from blackbox.server.http.answer import AnswerOrCoroutine, Viewer
 from blackbox.server.http.query import Query
 from blackbox.server.http.request import Request
@@ -34,15 +32,15 @@ def forecasted(context: Context, request: Request, viewer: Viewer, query: Query)
         return unavailable("no sample yet", retry_after_seconds=1)
     now, viewer_uid, gpu = latest.moment.timestamp, viewer.uid, query.get(endpoints.GPU)
 
-    def work(recording: Recording) -> bytes:
+    def find(recording: Recording) -> Forecast:
         snapshot = latest.snapshot(Shape(gpu, "summary", viewer_uid))
 
         def origin_of(process: Process, since: float) -> GrowthOrigin | None:
             return _origin(recording, latest, process, since, viewer_uid)
 
-        return msgspec.json.encode(forecast_of(recording, snapshot, now, viewer_uid, origin_of))
+        return forecast_of(recording, snapshot, now, viewer_uid, origin_of)
 
-    return recorded_answer(context, request, work)
+    return found_answer(context, request, find)
 
 
 def _origin(

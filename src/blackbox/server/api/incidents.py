@@ -3,8 +3,6 @@
 import subprocess
 import sys
 
-import msgspec
-
 from blackbox.model import endpoints
 from blackbox.model.dump import DumpInfo, DumpList
 from blackbox.model.endpoint_parameters import NEWEST, ReportFormat
@@ -13,7 +11,7 @@ from blackbox.recorder import Recording
 from blackbox.recorder.storage.dump_files import DUMPS_DIRECTORY, DumpFile, dumps_in
 from blackbox.server.api.context import Context
 from blackbox.server.api.endpoint import handles
-from blackbox.server.api.recording import NO_RECORDING, recorded_answer
+from blackbox.server.api.recording import NO_RECORDING, found_answer
 from blackbox.server.http.answer import AnswerOrCoroutine, Viewer
 from blackbox.server.http.query import Query
 from blackbox.server.http.query_pool import QueryPool
@@ -31,12 +29,12 @@ def dumps(context: Context, request: Request, viewer: Viewer, query: Query) -> A
     """The dumps kept. How large they are tells how much every program told, which is for those who see all."""
     limit = query.value(endpoints.LIMIT)
 
-    def work(recording: Recording) -> bytes:
+    def find(recording: Recording) -> DumpList:
         found = dumps_in(recording.directory / DUMPS_DIRECTORY)[-limit:]
         told = (_info(dump, viewer) for dump in found)
-        return msgspec.json.encode(DumpList(dumps=tuple(info for info in told if info is not None)))
+        return DumpList(dumps=tuple(info for info in told if info is not None))
 
-    return recorded_answer(context, request, work)
+    return found_answer(context, request, find)
 
 
 @handles(endpoints.REPORT)

@@ -11,10 +11,12 @@ from blackbox.merge import merge
 from blackbox.merge.selection import devices_of
 from blackbox.model import endpoints
 from blackbox.model.codec import compress, to_json
+from blackbox.model.dump import DumpList
 from blackbox.model.endpoint_parameters import HISTORY_SECONDS
 from blackbox.model.event_list import folded
+from blackbox.model.forecast import Forecast
 from blackbox.model.moment import Moment
-from blackbox.model.query import Aggregated, EventList
+from blackbox.model.query import Aggregated, Chart, Comparison, EventList, History, StackHistory
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.text import rfc3339
 from blackbox.model.times import TIME_RANGE
@@ -39,6 +41,8 @@ NO_RECORDING = "this server keeps no recording: it runs with --no-record"
 
 Work = Callable[[Recording], bytes]
 """Makes the answer's body; runs on a thread of the query pool. Raises `HTTPError`, `UnknownGpuError`."""
+Found = History | Chart | StackHistory | EventList | Comparison | Aggregated | Forecast | DumpList
+"""Answers that say whether they are of the simulated machine."""
 
 
 class SeriesFilter(NamedTuple):
@@ -57,13 +61,11 @@ def history(context: Context, request: Request, viewer: Viewer, query: Query) ->
     points = query.value(endpoints.POINTS)
     wanted = _series_filter(query, viewer)
 
-    def work(recording: Recording) -> bytes:
+    def find(recording: Recording) -> History:
         gpu, pid, metric, viewer_uid = wanted
-        return msgspec.json.encode(
-            recording.history(since, to, gpu=gpu, pid=pid, metric=metric, points=points, viewer_uid=viewer_uid)
-        )
+        return recording.history(since, to, gpu=gpu, pid=pid, metric=metric, points=points, viewer_uid=viewer_uid)
 
-    return recorded_answer(context, request, work)
+    return found_answer(context, request, find)
 
 
 @handles(endpoints.CHART)
@@ -73,11 +75,10 @@ def chart(context: Context, request: Request, viewer: Viewer, query: Query) -> A
     gpu, pid = query.get(endpoints.SERIES_GPU), query.get(endpoints.PID)
     metrics, points = query.value(endpoints.METRICS_OF_CHART), query.value(endpoints.POINTS)
 
-    def work(recording: Recording) -> bytes:
-        found = recording.chart(since, to, gpu=gpu, pid=pid, metrics=metrics, points=points, viewer_uid=viewer.uid)
-        return msgspec.json.encode(found)
+    def find(recording: Recording) -> Chart:
+        return recording.chart(since, to, gpu=gpu, pid=pid, metrics=metrics, points=points, viewer_uid=viewer.uid)
 
-    return recorded_answer(context, request, work)
+    return found_answer(context, request, find)
 
 
 @handles(endpoints.STACKS)
@@ -87,10 +88,10 @@ def stacks(context: Context, request: Request, viewer: Viewer, query: Query) -> 
     wanted = StackFilter(query.get(endpoints.SERIES_GPU), query.get(endpoints.PID), viewer.uid)
     points = query.value(endpoints.MOMENTS)
 
-    def work(recording: Recording) -> bytes:
-        return msgspec.json.encode(stack_history(recording, since, to, wanted, points))
+    def find(recording: Recording) -> StackHistory:
+        return stack_history(recording, since, to, wanted, points)
 
-    return recorded_answer(context, request, work)
+    return found_answer(context, request, find)
 
 
 @handles(endpoints.SNAPSHOT_AT)
@@ -118,7 +119,7 @@ def events(context: Context, request: Request, viewer: Viewer, query: Query) -> 
     detail, number = query.value(endpoints.EVENT_DETAIL), query.get(endpoints.ONE_EVENT)
     gpus = gpu_uuids(context, query.get(endpoints.EVENT_GPU))
 
-    def work(recording: Recording) -> bytes:
+    def find(recording: Recording) -> EventList:
         if number is not None:
             found = _one_event(recording, number)
         elif detail == "folded":
@@ -128,9 +129,9 @@ def events(context: Context, request: Request, viewer: Viewer, query: Query) -> 
         told = [numbered(one, viewer.uid) for one in found]
         if detail == "folded" and number is None:
             told = folded(told)[-limit:]
-        return msgspec.json.encode(EventList(events=tuple(told)))
+        return EventList(events=tuple(told))
 
-    return recorded_answer(context, request, work)
+    return found_answer(context, request, find)
 
 
 @handles(endpoints.COMPARE)
@@ -143,15 +144,15 @@ def compared(context: Context, request: Request, viewer: Viewer, query: Query) -
     if latest is None:
         return unavailable("no sample yet", retry_after_seconds=1)
 
-    def work(recording: Recording) -> bytes:
+    def find(recording: Recording) -> Comparison:
         old = _snapshot(recording, before, viewer, gpu)
         if after is None:
             new = latest.snapshot(Shape(gpu, viewer_uid=viewer.uid))
         else:
             new = _snapshot(recording, after, viewer, gpu)
-        return msgspec.json.encode(compare(old, new))
+        return compare(old, new)
 
-    return recorded_answer(context, request, work)
+    return found_answer(context, request, find)
 
 
 @handles(endpoints.AGGREGATED)
@@ -164,12 +165,12 @@ def aggregated(context: Context, request: Request, viewer: Viewer, query: Query)
         raise HTTPError(400, f"window: it begins before there are times: they are {TIME_RANGE}")
     wanted = _series_filter(query, viewer)
 
-    def work(recording: Recording) -> bytes:
+    def find(recording: Recording) -> Aggregated:
         gpu, pid, metric, viewer_uid = wanted
         found = recording.aggregated(since, to, gpu=gpu, pid=pid, metric=metric, viewer_uid=viewer_uid)
-        return msgspec.json.encode(Aggregated(from_=since, to=to, aggregates=found))
+        return Aggregated(from_=since, to=to, aggregates=found)
 
-    return recorded_answer(context, request, work)
+    return found_answer(context, request, find)
 
 
 def gpu_uuids(context: Context, name: str | None) -> frozenset[str] | None:
@@ -230,6 +231,15 @@ def _snapshot(recording: Recording, then: float, viewer: Viewer, gpu: str | None
     if snapshot is None:
         raise _nothing(recording, f"at {rfc3339(then)}")
     return snapshot
+
+
+def found_answer(context: Context, request: Request, find: Callable[[Recording], Found]) -> AnswerOrCoroutine:
+    """The answer with what `find` found in the recording, which says whether it is of the simulated machine."""
+
+    def work(recording: Recording) -> bytes:
+        return msgspec.json.encode(msgspec.structs.replace(find(recording), simulated=context.simulated))
+
+    return recorded_answer(context, request, work)
 
 
 def recorded_answer(context: Context, request: Request, work: Work, content_type: str = JSON) -> AnswerOrCoroutine:

@@ -1,0 +1,3 @@
+"""What every command says first of a simulated machine."""
+
+DEMO = "DEMO: simulated, no figure is real"
