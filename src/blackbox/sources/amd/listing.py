@@ -8,7 +8,7 @@ from blackbox.sources.amd.cards import Card
 from blackbox.sources.amd.clients import NAME, Clients, read_clients
 from blackbox.sources.amd.files import NO_GPU, Files
 from blackbox.sources.amd.kfd import Kfd
-from blackbox.sources.proc.device_processes import Holder, name_processes
+from blackbox.sources.proc.device_processes import Holder, NamedProcesses
 from blackbox.sources.proc.memory_limits import MemoryLimitReader
 from blackbox.sources.proc.processes import Procfs
 
@@ -46,6 +46,7 @@ class ProcessListReader:
         self._sysfs = root / "sys"
         self._procfs = procfs
         self._due_at = float("-inf")
+        self._named = NamedProcesses()
 
     def read(self, cards: Collection[Card], now: float, totals: Mapping[str, int]) -> None:
         """Reads both lists, if it is time. What is on no GPU of `cards` is left out, and what is more than `totals` has
@@ -77,7 +78,7 @@ class ProcessListReader:
             if used
         ]
         addresses = {card.uuid: card.pci for card in cards}
-        self.processes = name_processes(holders, self._procfs, MemoryLimitReader(self._sysfs, addresses))
+        self.processes = self._named.rows(holders, self._procfs, MemoryLimitReader(self._sysfs, addresses))
         self.taken_at = now
         self.left_out_total += len(left_out)
         self.unknown = barred.reason if barred else _why_incomplete(is_host, of_kfd is not None, clients.hidden)

@@ -18,12 +18,11 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from msgspec import structs
 
 from blackbox import wire
-from blackbox.model.parts import DeviceProcess
 from blackbox.model.sample import Sample
 from blackbox.sources.base import Source
+from blackbox.sources.isolation.answer import AnswerPacker
 from blackbox.sources.isolation.breadcrumbs import Breadcrumbs, Call
 
 RECEIVE_BYTES = 65536
@@ -35,16 +34,6 @@ class SampleRequest(msgspec.Struct, frozen=True):
 
     quarantine: tuple[tuple[str, int, str], ...] = ()
     """(function, device index, reason)"""
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What the child says: the sample, whose processes are left out where they are those of the answer before.
-
-    On a machine in steady state they are most of a sample, and the same for hours.
-    """
-
-    sample: Sample
-    same_processes: bool
 
 
 def main() -> int:
@@ -125,8 +114,7 @@ class _Answering:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._encoder = msgspec.msgpack.Encoder()
-        self._processes: tuple[DeviceProcess, ...] = ()
-        """Of the last frame."""
+        self._packer = AnswerPacker()
 
     def frame(self) -> bytes:
         """A sample, packed; an empty failed one where the source or the packing raised."""
@@ -134,17 +122,14 @@ class _Answering:
             return self._pack(self._source.sample())
         except Exception as error:  # a bug in the source, which must not cost the process
             traceback.print_exc()
+            self._packer.forget()
             reason = f"fault in the source: {type(error).__name__}: {error}"
             return self._pack(
                 Sample(source=self._source.name, taken_at=time.monotonic(), state="failed", reason=reason)
             )
 
     def _pack(self, sample: Sample) -> bytes:
-        same = sample.processes == self._processes
-        answer = Answer(structs.replace(sample, processes=()) if same else sample, same)
-        frame = wire.pack(wire.FrameKind.SAMPLE, self._encoder.encode(answer))
-        self._processes = sample.processes
-        return frame
+        return wire.pack(wire.FrameKind.SAMPLE, self._encoder.encode(self._packer.pack(sample)))
 
 
 if __name__ == "__main__":

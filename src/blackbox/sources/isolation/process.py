@@ -11,13 +11,12 @@ import sys
 from collections.abc import Callable
 
 import msgspec
-from msgspec import structs
 
 from blackbox import wire
-from blackbox.model.parts import DeviceProcess
 from blackbox.model.sample import Sample
+from blackbox.sources.isolation.answer import Answer, AnswerUnpacker
 from blackbox.sources.isolation.breadcrumbs import Breadcrumb, Breadcrumbs
-from blackbox.sources.isolation.child import RECEIVE_BYTES, Answer, SampleRequest
+from blackbox.sources.isolation.child import RECEIVE_BYTES, SampleRequest
 from blackbox.sources.rate_limit import TokenBucket
 
 SEND_SECONDS_MAX = 0.2
@@ -47,8 +46,7 @@ class SourceProcess:
         self._decoder = msgspec.msgpack.Decoder(Answer)
         self._encoder = msgspec.msgpack.Encoder()
         self._unpacker = wire.Unpacker()
-        self._processes: tuple[DeviceProcess, ...] = ()
-        """Of the last answer."""
+        self._answers = AnswerUnpacker()
         self._clock = clock
         self._lines = TokenBucket(LINES_BURST, 1 / LINES_SECONDS, clock())
         self._lines_omitted = 0
@@ -103,7 +101,7 @@ class SourceProcess:
             raise ProcessLostError(self._ending())
         try:
             return self._sample_in(data)
-        except (wire.WireError, msgspec.MsgspecError) as error:
+        except (wire.WireError, msgspec.MsgspecError, ValueError) as error:
             raise ProcessLostError(f"sent nonsense: {error}") from error
 
     def ask_to_leave(self) -> None:
@@ -131,11 +129,7 @@ class SourceProcess:
         for frame in self._unpacker.feed(data):
             if frame.kind != wire.FrameKind.SAMPLE:
                 raise wire.WireError(f"a frame of kind {frame.kind} instead of a sample")
-            answer = self._decoder.decode(frame.payload)
-            if answer.same_processes:
-                return structs.replace(answer.sample, processes=self._processes)
-            self._processes = answer.sample.processes
-            return answer.sample
+            return self._answers.unpack(self._decoder.decode(frame.payload))
         return None
 
     def _reap(self) -> bool:

@@ -1,6 +1,7 @@
 """The processes on a device, out of the driver's three lists."""
 
 from ctypes import Array, byref, c_char, c_uint, create_string_buffer
+from operator import is_
 from struct import Struct
 from typing import Literal, NamedTuple
 
@@ -21,6 +22,8 @@ ROWS_INITIAL = 1024
 """So that one call is enough."""
 ROWS_MAX = 65_536
 """A driver that asks for more is not believed."""
+LISTS_KEPT_MAX = 4096
+"""Three lists of 1,024 devices: more handles than that are those of libraries that were closed."""
 GROWTH_TRIES_MAX = 8
 """A list that outgrows the doubled buffer this often in a row is left for the next reading."""
 ROW_BYTES_MAX = 32
@@ -82,6 +85,62 @@ RawRow = tuple[int, int, int, int]
 """pid, used bytes, GPU instance, compute instance, as the driver wrote them."""
 
 
+class _KnownList(NamedTuple):
+    """A list, and what it was read from."""
+
+    data: bytes
+    total_bytes: int | None
+    parsed: Parsed
+
+
+class _KnownReading(NamedTuple):
+    """The processes of a device, and the lists that they were merged from, in the order of `_LISTS`."""
+
+    lists: tuple[Parsed | None, ...]
+    merged: list[ProcessRow]
+
+
+class KnownLists:
+    """The last list of each call and device: the same object is answered again while the driver writes the same bytes
+    and the device's memory, by which rows are judged, is as large. Likewise the processes of a device while all its
+    lists are the same objects. A list that takes a second layout to read is read each time."""
+
+    def __init__(self) -> None:
+        self._lists: dict[tuple[int, str], _KnownList] = {}
+        """By handle of the device and name of the call."""
+        self._readings: dict[int, _KnownReading] = {}
+
+    def parsed(
+        self, device: int, name: str, data: memoryview, count: int, layouts: tuple[Struct, ...], total_bytes: int | None
+    ) -> Parsed | None:
+        """As `parse_list`."""
+        first = bytes(data[: count * layouts[0].size])
+        known = self._lists.get((device, name))
+        if known is not None and known.data == first and known.total_bytes == total_bytes:
+            return known.parsed
+        parsed = parse_rows(memoryview(first), layouts[0], total_bytes)
+        if parsed is None or not _is_plain(parsed):
+            return parse_list(data, count, layouts, total_bytes)
+        if len(self._lists) >= LISTS_KEPT_MAX:
+            self._lists.clear()
+        self._lists[device, name] = _KnownList(first, total_bytes, parsed)
+        return parsed
+
+    def merged(self, device: int, lists: tuple[Parsed | None, ...]) -> list[ProcessRow]:
+        """One row a process, out of the three lists; None stands for a list that is not there."""
+        known = self._readings.get(device)
+        if known is not None and all(map(is_, known.lists, lists)):
+            return known.merged
+        rows: dict[tuple[int, int, int], ProcessRow] = {}
+        for (kind, _), parsed in zip(_LISTS, lists, strict=True):
+            if parsed is not None:
+                _merge(rows, kind, parsed.rows)
+        if len(self._readings) >= LISTS_KEPT_MAX:
+            self._readings.clear()
+        self._readings[device] = _KnownReading(lists, list(rows.values()))
+        return self._readings[device].merged
+
+
 class ProcessLists:
     """Reads the lists of any device into one buffer, ready before the call."""
 
@@ -90,6 +149,7 @@ class ProcessLists:
         """Calls repeated because the list had outgrown the buffer."""
         self.left_out_total = 0
         """Rows that cannot be."""
+        self._known = KnownLists()
         self._count = c_uint()
         self._count_reference = byref(self._count)
         self._reserve(ROWS_INITIAL)
@@ -100,31 +160,32 @@ class ProcessLists:
         A list that this device does not offer is empty. One that is refused makes the others incomplete, and so does a
         row that cannot be.
         """
-        merged: dict[tuple[int, int, int], ProcessRow] = {}
+        lists: list[Parsed | None] = []
         refusals: list[Failure] = []
         left_out: list[RawRow] = []
         is_cut = False
         for kind, name in _LISTS:
             parsed = self._read_list(calls, name, total_bytes)
+            lists.append(None if isinstance(parsed, Failure) else parsed)
             if not isinstance(parsed, Failure):
-                _merge(merged, kind, parsed.rows)
                 left_out += parsed.left_out
                 is_cut = is_cut or len(parsed.rows) + len(parsed.left_out) == ROWS_CUT
             elif parsed.fault in _REFUSALS or (parsed.fault is Fault.PERMANENT and kind == "compute"):
                 refusals.append(parsed)
             elif parsed.fault is not Fault.PERMANENT:
                 return parsed
+        merged = self._known.merged(calls.handle, tuple(lists))
         if refusals and not merged:
             return refusals[0]
         self.left_out_total += len(left_out)
-        return ProcessReading(list(merged.values()), _gap(refusals, is_cut, left_out))
+        return ProcessReading(merged, _gap(refusals, is_cut, left_out))
 
     def _read_list(self, calls: DeviceCalls, name: str, total_bytes: int | None) -> Parsed | Failure:
         failure = Failure(Fault.PERMANENT, name)
         for suffix, layouts in _VERSIONS:
             answer = self._fill(calls, name + suffix)
             if answer is None:
-                return self._parse(name + suffix, layouts, total_bytes)
+                return self._parse(calls.handle, name + suffix, layouts, total_bytes)
             failure = answer
             if failure.fault is not Fault.PERMANENT:
                 break
@@ -150,11 +211,11 @@ class ProcessLists:
         self._buffer: Array[c_char] = create_string_buffer(rows * ROW_BYTES_MAX)
         self._bytes = memoryview(self._buffer).cast("B")
 
-    def _parse(self, name: str, layouts: tuple[Struct, ...], total_bytes: int | None) -> Parsed | Failure:
+    def _parse(self, device: int, name: str, layouts: tuple[Struct, ...], total_bytes: int | None) -> Parsed | Failure:
         count = self._count.value
         if count > self._rows:
             return Failure(Fault.INVALID, f"{name} answered {count} rows in a buffer of {self._rows}")
-        return parse_list(self._bytes, count, layouts, total_bytes) or Failure(
+        return self._known.parsed(device, name, self._bytes, count, layouts, total_bytes) or Failure(
             Fault.INVALID, f"invalid: {name} answered rows that cannot be, as of another driver version"
         )
 
@@ -175,9 +236,18 @@ def _gap(refusals: list[Failure], is_cut: bool, left_out: list[RawRow]) -> Gap |
 
 def parse_list(data: memoryview, count: int, layouts: tuple[Struct, ...], total_bytes: int | None) -> Parsed | None:
     """The `count` rows in `data` by the layout that fits best; None where none may be theirs."""
-    found = [parse_rows(data[: count * layout.size], layout, total_bytes) for layout in layouts]
-    readable = [parsed for parsed in found if parsed is not None]
+    readable: list[Parsed] = []
+    for layout in layouts:
+        parsed = parse_rows(data[: count * layout.size], layout, total_bytes)
+        if parsed is not None:
+            readable.append(parsed)
+            if _is_plain(parsed):
+                break  # none fits better
     return min(readable, key=lambda parsed: (_is_mixed(parsed.rows), len(parsed.left_out)), default=None)
+
+
+def _is_plain(parsed: Parsed) -> bool:
+    return not parsed.left_out and not _is_mixed(parsed.rows)
 
 
 def parse_rows(data: memoryview, layout: Struct, total_bytes: int | None) -> Parsed | None:

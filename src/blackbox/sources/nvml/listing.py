@@ -1,5 +1,6 @@
 """The process lists of all devices, read as rarely as their cost demands."""
 
+from itertools import chain
 from pathlib import Path
 
 from blackbox.model.parts import DeviceProcess, MemoryLimit
@@ -9,7 +10,7 @@ from blackbox.sources.nvidia.process_list import ProcessLists, ProcessRow, gap_o
 from blackbox.sources.nvml.device import TrackedDevice
 from blackbox.sources.nvml.memory_limits import CALL, read_memory_limit
 from blackbox.sources.nvml.registry import DeviceRegistry
-from blackbox.sources.proc.device_processes import Holder, name_processes
+from blackbox.sources.proc.device_processes import Holder, NamedProcesses
 from blackbox.sources.proc.memory_limits import MemoryLimitReader
 from blackbox.sources.proc.processes import Procfs
 
@@ -35,6 +36,9 @@ class ProcessListReader:
         """Of the oldest list in `processes`; None when there is none."""
         self._driver = driver
         self._lists = ProcessLists()
+        self._named = NamedProcesses()
+        self._holders: dict[str, tuple[list[ProcessRow], list[Holder]]] = {}
+        """UUID of a device -> its rows, which are replaced and never changed, and what was made of them."""
         self._due_at: float | None = None
         self._listed: frozenset[str] = frozenset()
         """UUIDs of the devices whose lists are in `processes`."""
@@ -141,15 +145,19 @@ class ProcessListReader:
         return MemoryLimitReader(self._sysfs, addresses, ask if may_ask else None)
 
     def _gather(self, registry: DeviceRegistry, procfs: Procfs | None) -> None:
-        holders = [
-            Holder(row.pid, device.device_handle.uuid, row.used_bytes, row.kind)
-            for device in registry
-            for row in device.rows
-        ]
+        self._holders = {device.device_handle.uuid: self._holders_of(device) for device in registry}
+        holders = chain.from_iterable(holders for _, holders in self._holders.values())
         times = [device.rows_taken_at for device in registry if device.rows_taken_at is not None]
         self.taken_at = min(times, default=None)
-        self.processes = name_processes(holders, procfs, self._limits(registry))
+        self.processes = self._named.rows(holders, procfs, self._limits(registry))
         self._listed = _listed(registry)
+
+    def _holders_of(self, device: TrackedDevice) -> tuple[list[ProcessRow], list[Holder]]:
+        uuid = device.device_handle.uuid
+        known = self._holders.get(uuid)
+        if known is not None and known[0] is device.rows:
+            return known
+        return device.rows, [Holder(row.pid, uuid, row.used_bytes, row.kind) for row in device.rows]
 
 
 def _listed(registry: DeviceRegistry) -> frozenset[str]:

@@ -41,8 +41,8 @@ SLEEP_SECONDS = 1.0
 REOPEN_SECONDS_MIN, REOPEN_SECONDS_MAX = 60.0, 3600.0
 """While a GPU is lost the library is closed and opened this often, more and more rarely: it may answer for the GPU
 only then, and opening it can hold up the other GPUs' figures for a moment."""
-STAT_FILES_MAX = 512
-"""Processes' stat files held open, half of the lowest common limit on open files."""
+STAT_FILES_MAX = 768
+"""Files of processes held open, two of each: three quarters of the lowest common limit on open files."""
 USER_CALL = "getpwuid"
 """Announced like a driver call, since a directory service behind it can hang as well."""
 

@@ -27,9 +27,14 @@ class MemoryLimitReader:
         self._has_dmem = bool(addresses) and any((self._root / name).exists() for name in (CAPACITY, LIMIT))
         self._known: dict[tuple[str, str], MemoryLimit | None] = {}
 
+    @property
+    def may_find(self) -> bool:
+        """Whether anybody here limits anybody."""
+        return self._has_dmem or self._ask is not None
+
     def of(self, cgroup: str | None, gpu_uuid: str) -> MemoryLimit | None:
         """Of a cgroup (its path below the root) and those around it, the limit that leaves least; None without any."""
-        if cgroup is None or ".." in cgroup or not (self._has_dmem or self._ask):
+        if cgroup is None or ".." in cgroup or not self.may_find:
             return None
         key = cgroup, gpu_uuid
         if key not in self._known:

@@ -8,6 +8,7 @@ import os
 import pwd
 import re
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,8 @@ from blackbox.model.identity import ProcessIdentity
 from blackbox.model.parts import ThreadState, Workload
 from blackbox.model.text import printable
 from blackbox.sources.proc.pod_names import PodNames
-from blackbox.sources.proc.stat import Stat, boot_time, open_file, parse, read, read_open
+from blackbox.sources.proc.run_clock import RunClock
+from blackbox.sources.proc.stat import STAT_BYTES_MAX, Stat, boot_time, open_file, parse, read, read_open
 from blackbox.sources.proc.workload import workload_of
 
 HOST_PID_NAMESPACE = "pid:[4026531836]"
@@ -60,7 +62,8 @@ class ProcessFacts(NamedTuple):
         return ProcessIdentity(self.pid, self.start_ticks, self.start_time)
 
 
-class _Seen(NamedTuple):
+@dataclass(slots=True)
+class _Seen:
     """A process at the last look. Its owner and container stay while it lives and keeps its name."""
 
     facts: ProcessFacts
@@ -69,6 +72,8 @@ class _Seen(NamedTuple):
     """What `stat` was read from: a process that did nothing since reads the same."""
     file: int | None
     """Its stat file, held open: it never shows another process, and costs a third of opening it again."""
+    clock: RunClock | None
+    """Of its main thread, where it may be held open too."""
 
 
 def user_name(uid: int) -> str:
@@ -102,7 +107,7 @@ class Procfs:
         files_max: int = 0,
         pods: PodNames | None = None,
     ) -> None:
-        """`files_max`: how many processes' stat files may be held open."""
+        """`files_max`: how many files of processes may be held open, two of each."""
         self._root = str(root)
         self._find_user = find_user
         self._files_max = files_max
@@ -134,8 +139,15 @@ class Procfs:
         seen = self._seen.get(pid)
         if seen is None:
             return self._meet(pid)
-        raw = read(f"{self._root}/{pid}/task/{pid}/stat") if seen.file is None else read_open(seen.file)
-        if raw == seen.raw and seen.facts.state == "waiting":
+        clock = seen.clock
+        if clock is not None and clock.stands_still():
+            return seen.facts
+        path = f"{self._root}/{pid}/task/{pid}/stat"
+        raw = read(path) if seen.file is None else read_open(seen.file, STAT_BYTES_MAX)
+        is_quiet = raw == seen.raw and seen.facts.state == "waiting"
+        if clock is not None:
+            clock.note(is_quiet=is_quiet)
+        if is_quiet:
             return seen.facts
         stat = parse(raw)
         if stat is None or not _is_same(seen.stat, stat):
@@ -143,7 +155,7 @@ class Procfs:
             return self._meet(pid)
         state = _state(stat, seen.stat.cpu_ticks)
         facts = seen.facts if seen.facts.state == state else seen.facts._replace(state=state)
-        self._seen[pid] = _Seen(facts, stat, raw or b"", seen.file)
+        seen.facts, seen.stat, seen.raw = facts, stat, raw or b""
         return facts
 
     def keep(self, pids: Collection[int]) -> None:
@@ -156,10 +168,11 @@ class Procfs:
         self.keep(())
 
     def _forget(self, pid: int) -> None:
-        file = self._seen.pop(pid).file
-        if file is not None:
-            os.close(file)
-            self._files -= 1
+        seen = self._seen.pop(pid)
+        for file in (seen.file, None if seen.clock is None else seen.clock.file):
+            if file is not None:
+                os.close(file)
+                self._files -= 1
 
     def _meet(self, pid: int) -> ProcessFacts | None:
         """Reads all of a process that is new, or has become another program."""
@@ -175,7 +188,8 @@ class Procfs:
             if stat is None:
                 return None
             facts = self._facts(pid, stat, _text(status), _text(cgroup))
-            self._seen[pid] = _Seen(facts, stat, raw or b"", self._hold(f"task/{pid}/stat", directory))
+            file, clock = self._hold(f"task/{pid}/stat", directory), self._hold(f"task/{pid}/schedstat", directory)
+            self._seen[pid] = _Seen(facts, stat, raw or b"", file, None if clock is None else RunClock(clock))
         finally:
             os.close(directory)
         return facts

@@ -6,7 +6,14 @@ from struct import Struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.sources.nvidia.process_list import NO_INSTANCE, NOT_AVAILABLE_BYTES, PID_MAX, parse_list, parse_rows
+from blackbox.sources.nvidia.process_list import (
+    NO_INSTANCE,
+    NOT_AVAILABLE_BYTES,
+    PID_MAX,
+    KnownLists,
+    parse_list,
+    parse_rows,
+)
 
 ROW_V1, ROW_V2, ROW_R535 = Struct("<I4xQ"), Struct("<I4xQII"), Struct("<I4xQIIQ")
 ROW_R535_AS_READ = Struct("<I4xQII8x")
@@ -83,3 +90,33 @@ def test_a_list_of_nothing_but_nonsense_is_of_another_layout() -> None:
 def test_without_a_total_any_size_may_be() -> None:
     row = (1, TOTAL_BYTES * 2, NO_INSTANCE, NO_INSTANCE)
     assert parse_rows(packed(ROW_V2, [row]), ROW_V2, None) == ([row], [])
+
+
+few_pids = st.tuples(st.integers(0, 3), st.integers(0, 2), st.just(NO_INSTANCE) | st.just(1), st.just(NO_INSTANCE))
+total = st.sampled_from((1, TOTAL_BYTES, None))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 1), st.lists(few_pids, max_size=3), st.binary(max_size=32), total), max_size=8)
+)
+def test_lists_of_before_say_what_a_new_look_at_them_would(
+    steps: list[tuple[int, list[tuple[int, int, int, int]], bytes, int | None]],
+) -> None:
+    known = KnownLists()
+    layouts = (ROW_V2, ROW_R535_AS_READ)
+    for device, rows, rest, total_bytes in steps:
+        data = memoryview(bytes(packed(ROW_V2, list(rows))) + rest + bytes(64))
+        parsed = known.parsed(device, "list", data, len(rows), layouts, total_bytes)
+        assert parsed == parse_list(data, len(rows), layouts, total_bytes)
+        lists = (None, parsed, None)
+        assert known.merged(device, lists) == KnownLists().merged(device, lists)
+
+
+def test_the_same_bytes_are_the_same_list() -> None:
+    known = KnownLists()
+    data = packed(ROW_V2, [(1, 2, NO_INSTANCE, NO_INSTANCE)])
+    first = known.parsed(7, "list", data, 1, (ROW_V2,), None)
+    assert first is not None
+    assert known.parsed(7, "list", data, 1, (ROW_V2,), None) is first
+    assert known.merged(7, (None, first, None)) is known.merged(7, (None, first, None))
+    assert known.parsed(7, "list", data, 1, (ROW_V2,), 1) is not first

@@ -7,13 +7,14 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.sources.proc.device_processes import Holder, name_processes
+from blackbox.sources.proc.device_processes import Holder, NamedProcesses
 from blackbox.sources.proc.processes import (
     HOST_CGROUP_NAMESPACE,
     HOST_PID_NAMESPACE,
@@ -243,7 +244,7 @@ def test_nobody_named_is_told_apart_from_not_to_be_seen(
     facts = tree.open().look(7)
     assert facts is not None
     assert facts.no_workload == reason
-    (row,) = name_processes([Holder(7, "GPU-0", 1, "compute")], tree.open())
+    (row,) = NamedProcesses().rows([Holder(7, "GPU-0", 1, "compute")], tree.open())
     assert row.unknown.get("workload") == reason
 
 
@@ -402,3 +403,29 @@ def test_a_held_file_of_a_process_that_ended_does_not_show_its_successor() -> No
     child.wait()
     assert procfs.look(child.pid) is None
     procfs.close()
+
+
+rows = st.lists(
+    st.builds(Holder, st.integers(1, 4), st.sampled_from(("GPU-0", "GPU-1")), st.integers(0, 2), st.just("compute")),
+    max_size=6,
+    unique=True,
+)
+lives = st.dictionaries(st.integers(1, 4), st.tuples(st.sampled_from(("a", "b")), st.integers(1, 2)))
+
+
+@given(st.lists(st.tuples(rows, lives), max_size=6))
+def test_rows_are_kept_only_while_they_would_be_made_the_same(
+    steps: list[tuple[list[Holder], dict[int, tuple[str, int]]]],
+) -> None:
+    with TemporaryDirectory() as folder:
+        tree = ProcTree(Path(folder), files_max=100)
+        procfs, kept = tree.open(), NamedProcesses()
+        for holders, living in steps:
+            for gone in [entry for entry in tree.root.iterdir() if entry.name.isdigit()]:
+                tree.end(int(gone.name))
+            for pid, (name, start_ticks) in living.items():
+                tree.write(pid, name=name, start_ticks=start_ticks)
+            made = kept.rows(holders, procfs)
+            assert made == NamedProcesses().rows(holders, tree.open())
+            again = kept.rows(holders, procfs)
+            assert all(one is other for one, other in zip(made, again, strict=True))
