@@ -99,6 +99,6 @@ def _span(pid: int, gpu: int, blocks: BlockArrays) -> IdSpan | None:
         return None  # else each lies behind the one before
     if not addresses.are_multiples_of(ALIGNMENT_BYTES):
         return None
-    ends = blocks.address[0], blocks.address[-1]
+    ends = [blocks.address[0], blocks.address[-1]]
     first, last = block_ids(pid, gpu, ends)
     return IdSpan(first, last, first % ALIGNMENT_BYTES) if last - first == ends[1] - ends[0] else None

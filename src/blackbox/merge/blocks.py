@@ -74,10 +74,10 @@ def block_id(pid: int, gpu: int, address: int) -> int:
     return (gpu % GPU_DIGITS * GPU_ID_STRIDE + below) % BLOCK_ID_MAX
 
 
-def block_ids(pid: int, gpu: int, addresses: Sequence[int]) -> list[int]:
+def block_ids(pid: int, gpu: int, addresses: list[int]) -> list[int]:
     """The id of each block, as `block_id` tells it."""
     beyond = gpu % GPU_DIGITS * GPU_ID_STRIDE + pid % ALIGNMENT_BYTES
-    if all(addresses) and max(addresses, default=0) + beyond < BLOCK_ID_MAX:
+    if min(addresses, default=1) and max(addresses, default=0) + beyond < BLOCK_ID_MAX:
         return [address + beyond for address in addresses]
     return [block_id(pid, gpu, address) for address in addresses]
 
@@ -130,11 +130,12 @@ def _lies_within(blocks: Sequence[AllocatorBlock], start: int, end: int) -> bool
 def rows_of_arrays(pid: int, gpu: int, blocks: BlockArrays) -> list[Block]:
     """One row for each block. Column by column: a loop over blocks takes twice as long."""
     subtypes, sources = [label[0] for label in blocks.labels], [label[1] for label in blocks.labels]
+    addresses = blocks.address.tolist()
     return list(
         map(
             Block,
-            block_ids(pid, gpu, blocks.address),
-            blocks.address,
+            block_ids(pid, gpu, addresses),
+            addresses,
             blocks.size,
             map(TYPES.__getitem__, blocks.type),
             map(INACTIVE.__ne__, blocks.state),

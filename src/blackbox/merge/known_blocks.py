@@ -5,10 +5,11 @@ from __future__ import annotations  # arrays take no parameter at run time befor
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import compress
 from typing import NamedTuple
 
 from blackbox.merge.identity_cache import IdentityCache
-from blackbox.model.block_arrays import STATES, TYPES, BlockArrays, BlockChunk, ListedBlocks
+from blackbox.model.block_arrays import BYTE_CODES, STATES, TYPES, BlockArrays, BlockChunk, ListedBlocks
 from blackbox.model.parts import AllocatorBlock, BlockState, BlockType
 
 ROWS_KEPT_MAX = 400_000
@@ -37,6 +38,8 @@ class BlockSum(NamedTuple):
 
 
 NOTHING = BlockSum(0, 0)
+_ONE_CODE = tuple(bytes(code) + b"\1" + bytes(BYTE_CODES - 1 - code) for code in range(BYTE_CODES))
+"""For each code of a byte: 1 for that code, 0 for any other."""
 Kinds = Mapping[Kind, BlockSum]
 
 
@@ -107,15 +110,18 @@ def _known_chunk(arrays: BlockArrays, chunk: BlockChunk) -> KnownChunk:
 
 
 def _kinds(blocks: BlockArrays, part: slice) -> Kinds:
-    """Summed by a number for each kind first, which is looked up faster than words."""
-    codes = blocks.kind_codes(part)
-    sizes: defaultdict[int, int] = defaultdict(int)
-    for code, size in zip(codes, blocks.size[part], strict=True):
-        sizes[code] += size
+    """Summed by a number for each kind first, which is found faster than words."""
+    codes, sizes = blocks.kind_codes(part), blocks.size[part]
     found: dict[Kind, BlockSum] = {}
-    for code, size in sizes.items():
+    for code in set(codes):
         label, type_, state = blocks.kind_of(code)
         kind = Kind(TYPES[type_], blocks.labels[label][0], STATES[state])
         known = found.get(kind, NOTHING)
+        size = sum(compress(sizes, _are(code, codes)))
         found[kind] = BlockSum(known.blocks + codes.count(code), known.bytes + size)
     return found
+
+
+def _are(code: int, codes: Sequence[int]) -> Iterable[int]:
+    """Whether each code is this one."""
+    return codes.translate(_ONE_CODE[code]) if isinstance(codes, bytes) else map(code.__eq__, codes)
