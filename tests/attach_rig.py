@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from blackbox.injection import handover, program
-from tests.agent_rig import ROOT, AgentServer, plain_environment
+from tests import python314_environment
+from tests.agent_rig import ROOT, AgentServer, other_python, plain_environment
 from tests.waiting import PATIENCE_SECONDS, until
 
 EXIT_CODE = 7
@@ -99,6 +102,18 @@ changed = sorted(name for name in globals() if "blackbox" in name)
 print(before == (list(sys.path), dict(os.environ)), changed, "done", flush=True)
 sys.exit({code})
 """
+
+
+def python_of(version: str) -> str:
+    """An interpreter of this version, such as `3.9`; without one the test is skipped."""
+    if version == "{}.{}".format(*sys.version_info):
+        return sys.executable
+    if version != "3.14":
+        return other_python(version)
+    try:
+        return str(python314_environment.python())
+    except python314_environment.NoPythonError as error:
+        pytest.skip(str(error))
 
 
 @contextmanager

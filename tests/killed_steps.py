@@ -67,8 +67,9 @@ def attacher(who: Who, target: program.Program, socket: str) -> Callable[[], obj
     if who == "asker":
         return lambda: handover.ask(target, "attach", socket, 60)
     if who == "detour":
+        version = ".".join(map(str, target.version or ()))
         task = handover.errand("attach", socket, elsewhere=False)
-        return lambda: _with_input(b"", lambda: Request(target.pid, target.start_ticks, "").carry_out(task))
+        return lambda: _with_input(b"", lambda: Request(target.pid, target.start_ticks, version, "").carry_out(task))
     letter = handover.letter("attach", socket)
     code = f"{Path(handover.__file__).with_name('remote.py').read_text()}\nmain({target.pid}, {len(letter)})\n"
     command = [target.executable, "-I", "-S", "-B", "-c", code]

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from blackbox.injection import program
+from blackbox.injection import handover, program
 from blackbox.injection.detour.child import find_place
+from blackbox.injection.detour.pending import LAYOUTS
 from blackbox.injection.detour.tracing import stopped
 from blackbox.injection.objections import AGE_SECONDS_MIN, Objection
 from tests.agent_rig import PROGRAMS, ROOT, AgentServer, other_python
@@ -27,6 +28,7 @@ from tests.attach_rig import (
     end,
     go_round,
     kill_at_every_step,
+    python_of,
     running,
 )
 from tests.waiting import PATIENCE_SECONDS, until
@@ -53,6 +55,28 @@ interrupted = [each for each in results if each[1] == 4]
 print("interrupted", interrupted, flush=True)
 """
 """Other threads wait in calls of the C library, which would tell of an interruption; so does the main thread."""
+
+TAKES_THE_LOCK = """
+import ctypes
+api = ctypes.PyDLL(None)
+at = ctypes.addressof(ctypes.c_char.in_dll(api, "_PyRuntime"))
+word = lambda address: ctypes.c_size_t.from_address(address).value
+at = (at if {interpreter} == None else word(at + {interpreter})) + {queue} + {lock}
+if {limits} == None:
+    api.PyThread_acquire_lock.argtypes = api.PyThread_release_lock.argtypes = [ctypes.c_void_p, ctypes.c_int]
+    api.PyThread_acquire_lock(word(at), 0)
+    release = lambda: api.PyThread_release_lock(word(at), 0)
+else:
+    ctypes.memset(at, 1, 1)
+    release = lambda: ctypes.memset(at, 0, 1)
+open(sys.argv[1] + "-locked", "w").close()
+while not os.path.exists(sys.argv[1] + "-release"): pass
+release()
+while not done(): time.sleep(.01)
+"""
+"""Its main thread holds the lock of the pending calls, as it does for some nanoseconds when it fetches one."""
+ENDING = "import ctypes; c = ctypes.CDLL(None); c.on_exit(c.getchar, 0); print('ends', flush=True)"
+"""Python is over, and the program waits in what the C library calls at its end."""
 
 pytestmark = pytest.mark.skipif(os.uname().machine != "x86_64", reason="the instructions are those of x86-64")
 
@@ -150,15 +174,41 @@ def test_a_program_that_is_stopped_or_debugged_stays_so(tmp_path: Path, server: 
         assert end(target, tmp_path) == UNNOTICED
 
 
+def test_who_holds_the_lock_of_pending_calls_is_left_alone(tmp_path: Path, server: AgentServer) -> None:
+    layout = LAYOUTS["{}.{}".format(*sys.version_info)]
+    with running(HERE, tmp_path, TAKES_THE_LOCK.format(**layout._asdict())) as target:
+        until((tmp_path / "done-locked").exists)
+        outcome = ask(target.pid, "attach", server, mechanism="detour")
+        assert (outcome.kind, "may hold the lock" in outcome.details) == ("refused", True)
+        (tmp_path / "done-release").touch()
+        assert ask(target.pid, "attach", server, mechanism="detour").kind == "connected"
+        assert end(target, tmp_path) == UNNOTICED
+
+
+@pytest.mark.parametrize("version", LAYOUTS)
+def test_a_python_that_is_over_is_not_called(version: str) -> None:
+    with subprocess.Popen([python_of(version), "-c", ENDING], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as target:
+        assert target.stdin is not None
+        assert target.stdout is not None
+        assert target.stdout.read(4) == b"ends"
+        until(lambda: program.look(target.pid).state == "S")
+        outcome = handover.ask(program.look(target.pid), "attach", "/nowhere", 1.0, mechanism="detour")
+        assert outcome.kind == "taken-back"
+        target.stdin.write(b"\n")
+        target.stdin.close()
+        assert target.wait(PATIENCE_SECONDS) == 0
+
+
 def test_what_it_leaves_is_found_again(tmp_path: Path, server: AgentServer) -> None:
     with running(HERE, tmp_path, KINDS["idle"]) as target:
-        before = find_place(target.pid)
+        memory = os.open(f"/proc/{target.pid}/mem", os.O_RDWR)
+        version = "{}.{}".format(*sys.version_info)
+        before = find_place(target.pid, memory, version)
         assert ask(target.pid, "attach", server, mechanism="detour").kind == "connected"
-        after = find_place(target.pid)
+        after = find_place(target.pid, memory, version)
         assert after.cave == before.cave
-        assert os.pread(after.memory, 1, after.cave.address) == b"\0", "what is queued runs nothing"
-        os.close(before.memory)
-        os.close(after.memory)
+        assert os.pread(memory, 1, after.cave.address) == b"\0", "what is queued runs nothing"
+        os.close(memory)
         assert end(target, tmp_path) == UNNOTICED
 
 

@@ -83,7 +83,8 @@ def _by_detour(program: Program, task: Task, socket: str, until: float, on_wait:
     text = errand(task, socket, elsewhere=not {"mnt", "root"}.isdisjoint(program.namespaces))
     code = f"import sys; sys.path.append({str(FOLDER)!r}); from blackbox.injection.detour.child import main"
     folder = os.path.dirname(socket)  # noqa: PTH120 - a string
-    arguments = map(str, (program.pid, program.start_ticks, len(text), folder))
+    version = ".".join(map(str, program.version or ()))
+    arguments = map(str, (program.pid, program.start_ticks, version, len(text), folder))
     command = [sys.executable, "-I", "-S", "-c", f"{code}; main(*sys.argv[1:])", *arguments]
     line, _ = _answer(_child(command), text, until, on_wait)
     return line or "refused the process that asked it was killed; the program runs nothing of it"

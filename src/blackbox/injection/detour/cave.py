@@ -16,7 +16,7 @@ TEXT_BYTES = 512
 PAGE = 4096
 CAVES_MAX = 4096
 """Libraries that are looked at; PyTorch brings some hundred."""
-_TABLE = struct.Struct("<4Q")
+_TABLE = struct.Struct("<5Q")
 
 
 class Cave(NamedTuple):
@@ -51,6 +51,7 @@ class Names(NamedTuple):
     start_thread: Function
     ensure_gil: Function
     release_gil: Function
+    is_initialized: Function
 
 
 NAMES = (
@@ -59,6 +60,7 @@ NAMES = (
     "PyThread_start_new_thread",
     "PyGILState_Ensure",
     "PyGILState_Release",
+    "Py_IsInitialized",
 )
 
 
@@ -97,5 +99,6 @@ def is_free(cave: Cave, there: bytes) -> bool:
 
 
 def _cave(address: int, names: Names) -> Cave:
-    table = _TABLE.pack(names.ensure_gil.address, names.run_string.address, names.release_gil.address, address)
+    functions = (names.ensure_gil, names.run_string, names.release_gil)
+    table = _TABLE.pack(*(one.address for one in functions), address, names.is_initialized.address)
     return Cave(address, CODE + table)

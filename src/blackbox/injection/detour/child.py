@@ -6,9 +6,8 @@ to that program only, as the kernel names it. The end of standard input takes th
 """
 
 import contextlib
+import fcntl
 import os
-import re
-import secrets
 import select
 import socket
 import struct
@@ -18,14 +17,18 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from blackbox.injection.detour import cave as caves
-from blackbox.injection.detour import elf
+from blackbox.injection.detour import elf, pending
 from blackbox.injection.detour.outside import Handed, handed, listen
 from blackbox.injection.detour.thread import BusyError, Way, borrow
 from blackbox.injection.detour.tracing import StopError, Thread, stopped
 
-LOOK_SECONDS = 0.01
+LOOK_SECONDS = 0.1
+"""Between looks whether the program lives; what comes from it, or from whoever asks, is seen at once."""
+QUEUED_SECONDS = 0.05
+"""A call that still waits in Python's queue by then, while the main thread sleeps, is not waited for: a thread of our
+own is tried."""
 ASLEEP_SECONDS = 0.3
-"""A main thread that has run nothing by then may be asleep: a thread of our own is tried, and again so much later."""
+"""The same where the queue cannot be seen; and before a main thread that was busy is tried again."""
 ANOTHER_SECONDS = 3.0
 """Before one more thread is started: the first may only be waiting for the interpreter, but where somebody else
 attaches at the same time, his line may have taken the place of ours.
@@ -38,7 +41,6 @@ LATE_SECONDS = 0.05
 """For a program that comes to the door while a request is taken back."""
 WORK_SECONDS = 4.0
 """For the answer of one that has come to the door, once the request is taken back: it is at it already."""
-_FREE_THREADED = re.compile(r"python3[.]\d+t")
 _PEER = struct.Struct("3i")
 _START_TICKS = 19
 
@@ -53,13 +55,15 @@ class ProgramLayout(NamedTuple):
     memory: int
     cave: caves.Cave
     names: caves.Names
+    queue: pending.Queue | None
+    """None where its Python is built in a way that is not known."""
     stacks: tuple[range, ...]
 
 
-def main(pid: str, start_ticks: str, size: str, folder: str) -> None:
+def main(pid: str, start_ticks: str, version: str, size: str, folder: str) -> None:
     """Reads a task of `size` bytes (Python for the program, in which `door` is the socket) and prints what came of it.
 
-    `folder`: that of the server's socket, for a program that sees another disk.
+    `version`: of its Python, such as `3.11`; `folder`: of the server's socket, for a program that sees another disk.
     """
     task = b""
     while len(task) < int(size):
@@ -67,7 +71,7 @@ def main(pid: str, start_ticks: str, size: str, folder: str) -> None:
         if not more:
             return
         task += more
-    request = Request(int(pid), int(start_ticks), folder)
+    request = Request(int(pid), int(start_ticks), version, folder)
     try:
         answer = request.carry_out(task)
     except (RefusedError, StopError, elf.ElfError, OSError) as error:
@@ -79,23 +83,25 @@ def main(pid: str, start_ticks: str, size: str, folder: str) -> None:
 class Request:
     """One task for one program."""
 
-    def __init__(self, pid: int, start_ticks: int, folder: str) -> None:
+    def __init__(self, pid: int, start_ticks: int, version: str, folder: str) -> None:
         self._pid = pid
+        self._version = version
         self._folder = folder
         self._start_ticks = start_ticks
-        self._name = f"blackbox-{secrets.token_hex(8)}"
-        self._token = secrets.token_hex(16)
+        self._name = f"blackbox-{os.urandom(8).hex()}"
+        self._token = os.urandom(16).hex()
         self.stopped_seconds = 0.0
         """The longest that its main thread was stopped."""
 
     def carry_out(self, task: bytes) -> str:
         """What the program answered, or `taken-back`. Raises `RefusedError`, `StopError`, `ElfError`, `OSError`."""
-        place = find_place(self._pid)
-        with (
-            open(place.memory, "rb", 0),  # noqa: PTH123 - so that it is closed
-            listen(self._pid, self._name) as listener,
-            handed(self._pid, self._folder) as outside,
-        ):
+        with open(f"/proc/{self._pid}/mem", "r+b", 0) as memory:  # noqa: PTH123
+            if not _is_alone(memory.fileno()):
+                return "refused another process is attaching to it, or detaching"
+            return self._carry_out(task, find_place(self._pid, memory.fileno(), self._version))
+
+    def _carry_out(self, task: bytes, place: ProgramLayout) -> str:
+        with listen(self._pid, self._name) as listener, handed(self._pid, self._folder) as outside:
             self._send("pending call", place)
             answer = self._await(listener, task, place, outside)
             self._blank(place)
@@ -104,18 +110,24 @@ class Request:
             return "taken-back" if answer is None else answer
 
     def _await(self, listener: socket.socket, task: bytes, place: ProgramLayout, outside: Handed) -> str | None:
-        again = time.monotonic() + ASLEEP_SECONDS
-        while not select.select([0], [], [], 0)[0]:
-            answer = self._served(listener, task, outside, LOOK_SECONDS)
+        sent = time.monotonic()
+        again = sent + (ASLEEP_SECONDS if place.queue is None else QUEUED_SECONDS)
+        while True:
+            left = max(0.0, min(again - time.monotonic(), LOOK_SECONDS))
+            ready = select.select([listener, 0], [], [], left)[0]
+            if 0 in ready:
+                return None
+            answer = self._served(listener, task, outside, 0) if ready else None
             if answer is not None:
                 return answer
-            self._check_same()
+            state = self._check_same()
             if time.monotonic() >= again:
                 again = time.monotonic() + ASLEEP_SECONDS
-                with contextlib.suppress(BusyError):
-                    self._send("thread", place, tries=1)
-                    again += ANOTHER_SECONDS
-        return None
+                if state == "S" and (_is_queued(place) or time.monotonic() >= sent + ANOTHER_SECONDS):
+                    with contextlib.suppress(BusyError):
+                        self._send("thread", place, tries=1)
+                        sent = time.monotonic()
+                        again = sent + ANOTHER_SECONDS
 
     def _served(self, listener: socket.socket, task: bytes, outside: Handed, seconds: float) -> str | None:
         """The answer of the program, where it comes to the door within `seconds`; others are sent away."""
@@ -142,12 +154,19 @@ class Request:
 
         def work(thread: Thread) -> None:
             there = os.pread(place.memory, place.cave.end - place.cave.address, place.cave.address)
+            if not there:
+                raise RefusedError("it runs another program by now")
             if not caves.is_ours(place.cave, there):
                 if not caves.is_free(place.cave, there):
-                    raise BusyError("another is at it")
+                    raise BusyError("the place for the few instructions was taken meanwhile")
                 self._write(place, place.cave.code, place.cave.contents)
-            self._write(place, place.cave.address, text)
-            borrow(thread, place.memory, way, place.cave, place.names, place.stacks)
+            before = there[: len(text)]
+            if before != text and before[0]:  # of one who was killed: Python may be reading it at this moment
+                self._write(place, place.cave.address, b"\0")
+                raise BusyError("another has asked it the same")
+            if before != text:
+                self._write(place, place.cave.address, text)
+            borrow(thread, place.memory, way, place.cave, place.names, place.queue, place.stacks)
 
         for left in reversed(range(tries)):
             try:
@@ -174,9 +193,12 @@ class Request:
             return True
         return False
 
-    def _check_same(self) -> None:
-        if start_ticks(self._pid) != self._start_ticks:
+    def _check_same(self) -> str:
+        """The state of its main thread. Raises `ProcessLookupError` where it has ended."""
+        ticks, state = began(self._pid)
+        if ticks != self._start_ticks:
             raise ProcessLookupError(self._pid)
+        return state
 
     def _write(self, place: ProgramLayout, address: int, data: bytes) -> None:
         if os.pwrite(place.memory, data, address) != len(data):
@@ -218,11 +240,27 @@ except BaseException:pass
     return text.ljust(caves.TEXT_BYTES, b"\0")
 
 
-def find_place(pid: int) -> ProgramLayout:
-    """Looks only. Raises `RefusedError`, `ElfError`, `OSError`."""
+def _is_alone(memory: int) -> bool:
+    """Waits until nobody else is at this program, or until this request is taken back. Who is killed makes way."""
+    while True:
+        try:
+            fcntl.flock(memory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if select.select([0], [], [], LOOK_SECONDS)[0]:
+                return False
+        else:
+            return True
+
+
+def _is_queued(place: ProgramLayout) -> bool:
+    """Whether Python has still to fetch our call; where that cannot be seen, it is taken for granted."""
+    return place.queue is None or place.queue.holds(place.names.run_string.address, place.cave.address)
+
+
+def find_place(pid: int, memory: int, version: str) -> ProgramLayout:
+    """Looks only. `memory`: the program's. Raises `RefusedError`, `ElfError`, `OSError`."""
     check_machine(pid)
     bases, pythons, stacks = _maps(pid)
-    memory = os.open(f"/proc/{pid}/mem", os.O_RDWR | os.O_CLOEXEC)
 
     def read(address: int, size: int) -> bytes:
         try:
@@ -232,15 +270,17 @@ def find_place(pid: int) -> ProgramLayout:
 
     for base in pythons:
         try:
-            found = elf.functions(elf.library(read, base), caves.NAMES)
+            found = elf.functions(elf.library(read, base), (*caves.NAMES, pending.RUNTIME))
         except (elf.ElfError, OSError):  # others are called so, too, such as modules that come with no table of names
             continue
-        if len(found) == len(caves.NAMES):
+        if found.keys() >= set(caves.NAMES):
             names = caves.Names(*(found[name] for name in caves.NAMES))
+            runtime = found.get(pending.RUNTIME)
+            queue = None if runtime is None else pending.find(read, runtime.address, version)
             cave = caves.find(read, bases, names)
             if cave is None:
                 raise RefusedError("no library in it has room for the few instructions that are needed")
-            return ProgramLayout(memory, cave, names, stacks)
+            return ProgramLayout(memory, cave, names, queue, stacks)
     raise RefusedError("its Python does not export the functions that are needed")
 
 
@@ -258,7 +298,7 @@ def _maps(pid: int) -> tuple[tuple[int, ...], tuple[int, ...], tuple[range, ...]
             elif path.startswith("/") and int(columns[2], 16) == 0:
                 bases.append(start)
                 name = path.rpartition("/")[2]
-                if _FREE_THREADED.search(name):
+                if name.partition("python3.")[2].lstrip("0123456789").startswith("t"):
                     raise RefusedError("its Python is free-threaded, on which this was not tried")
                 if "python" in name:
                     pythons.append(start)
@@ -284,8 +324,8 @@ def _stack_growth(pid: int, used: int) -> int:
     return max(0, limit - used)
 
 
-def start_ticks(pid: int) -> int:
-    """When it started, in the kernel's ticks since boot. Raises `ProcessLookupError` where it has ended."""
+def began(pid: int) -> tuple[int, str]:
+    """When it did, in the kernel's ticks since boot, and its state. Raises `ProcessLookupError` where it has ended."""
     try:
         with open(f"/proc/{pid}/stat", errors="replace") as file:  # noqa: PTH123
             columns = file.read().rpartition(")")[2].split()
@@ -293,7 +333,7 @@ def start_ticks(pid: int) -> int:
         raise ProcessLookupError(pid) from None
     if columns[0] in "ZX":
         raise ProcessLookupError(pid)
-    return int(columns[_START_TICKS])
+    return int(columns[_START_TICKS]), columns[0]
 
 
 def inner_pid(pid: int) -> int:
@@ -304,4 +344,4 @@ def inner_pid(pid: int) -> int:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:5])
+    main(*sys.argv[1:6])

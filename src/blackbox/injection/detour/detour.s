@@ -4,8 +4,9 @@
 .intel_syntax noprefix
 .text
 
-# On entry rsp points, below the red zone of the interrupted code, at four words: a function, its two arguments, and
-# where the thread was. All other registers and flags are those of the interrupted code, which it gets back unchanged.
+# On entry rsp points, below the red zone of the interrupted code, at five words: a function, its two arguments,
+# Py_IsInitialized, and where the thread was. All other registers and flags are those of the interrupted code, which it
+# gets back unchanged.
 detour:
     pushfq
     push rax
@@ -38,10 +39,13 @@ detour:
     mov eax, -1
     mov edx, -1
     xsave64 [rsp]
+    call [rbp + 152]            # a Python that has not begun, or is over, is not called
+    test eax, eax
+    je 1f
     mov rdi, [rbp + 136]
     mov rsi, [rbp + 144]
     call [rbp + 128]
-    mov qword ptr [rsp - 8], 0  # no address of ours stays on the stack: whoever comes next looks for one
+1:  mov qword ptr [rsp - 8], 0  # no address of ours stays on the stack: whoever comes next looks for one
     mov eax, -1
     mov edx, -1
     xrstor64 [rsp]
@@ -62,22 +66,27 @@ detour:
     pop rbx
     pop rax
     popfq
-    lea rsp, [rsp + 24]         # changes no flag
+    lea rsp, [rsp + 32]         # changes no flag
     ret 128                     # back, and over the red zone
 
-# A new thread: rdi points at PyGILState_Ensure, PyRun_SimpleString, PyGILState_Release, and the text to run.
+# A new thread: rdi points at PyGILState_Ensure, PyRun_SimpleString, PyGILState_Release, the text to run, and
+# Py_IsInitialized.
 thread:
     push rbx
     push rbp
     sub rsp, 8
     mov rbx, rdi
+    call [rbx + 32]
+    test eax, eax
+    je 1f
     call [rbx]
     mov ebp, eax
     mov rdi, [rbx + 24]
     call [rbx + 8]
     mov edi, ebp
-    mov rax, [rbx + 16]
-    add rsp, 8
+    call [rbx + 16]
+1:  add rsp, 8
     pop rbp
     pop rbx
-    jmp rax
+    ret
+    .balign 8

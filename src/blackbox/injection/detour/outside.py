@@ -11,10 +11,9 @@ import os
 import socket
 import struct
 from collections.abc import Generator
-from pathlib import Path
 from typing import NamedTuple
 
-FOLDER = Path(__file__).parents[3]
+FOLDER = os.path.abspath(f"{__file__}/../../../..")  # noqa: PTH100 - `pathlib` takes longer to import than the rest
 """Where the package `blackbox` lies."""
 _OPEN_TREE, _MOUNT_SETATTR = 428, 442
 _CLONE_TREE, _EMPTY_PATH = 1, 0x1000
@@ -36,7 +35,7 @@ def handed(pid: int, socket_folder: str = "") -> Generator[Handed]:
         return
     with contextlib.ExitStack() as opened:
         found: list[int] = []
-        for folder in (str(FOLDER), socket_folder):
+        for folder in (FOLDER, socket_folder):
             found.append(copied(folder))
             opened.callback(os.close, found[-1])
         yield Handed(found)
@@ -44,7 +43,7 @@ def handed(pid: int, socket_folder: str = "") -> Generator[Handed]:
 
 def is_elsewhere(pid: int) -> bool:
     """Whether it sees another disk."""
-    return any(not Path(f"/proc/{pid}/{place}").samefile(f"/proc/self/{place}") for place in ("ns/mnt", "root"))
+    return not all(_is_own(pid, place) for place in ("ns/mnt", "root"))
 
 
 def copied(folder: str) -> int:
@@ -66,13 +65,18 @@ def listen(pid: int, name: str) -> Generator[socket.socket]:
     Raises `OSError`.
     """
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    if not Path(f"/proc/{pid}/ns/net").samefile("/proc/self/ns/net"):
+    if not _is_own(pid, "ns/net"):
         made.close()
         made = _made_in(pid)
     with made:
         made.bind(f"\0{name}")
         made.listen()
         yield made
+
+
+def _is_own(pid: int, place: str) -> bool:
+    """Whether this process has the same. Raises `OSError`."""
+    return os.path.samefile(f"/proc/{pid}/{place}", f"/proc/self/{place}")  # noqa: PTH121
 
 
 def _made_in(pid: int) -> socket.socket:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from blackbox.injection.detour.cave import Cave, Names
+from blackbox.injection.detour.pending import Queue
 from blackbox.injection.detour.tracing import Thread, critical_section
 
 Way = Literal["pending call", "thread"]
@@ -30,17 +31,20 @@ _SLEEPS = frozenset((0, 7, 23, 34, 35, 43, 45, 47, 61, 128, 202, 219, 230, 232, 
 """read, poll, select, pause, nanosleep, accept, recvfrom, recvmsg, wait4, rt_sigtimedwait, futex, restart_syscall,
 clock_nanosleep, epoll_wait, waitid, pselect6, ppoll, epoll_pwait, accept4, epoll_pwait2: a thread that sleeps in one of
 these holds no lock of the C library."""
-_WORDS = struct.Struct("<4Q")
+_WORDS = struct.Struct("<5Q")
 
 
 class BusyError(Exception):
     """Not at this moment; a moment later it may do."""
 
 
-def borrow(thread: Thread, memory: int, way: Way, cave: Cave, names: Names, stacks: Sequence[range]) -> None:
+def borrow(
+    thread: Thread, memory: int, way: Way, cave: Cave, names: Names, queue: Queue | None, stacks: Sequence[range]
+) -> None:
     """Sends the stopped thread to call Python's function; it goes on where it was when it is let go.
 
-    `memory`: the program's, open for writing; `stacks`: where its stack may lie. Raises `BusyError`, `OSError`.
+    `memory`: the program's, open for writing; `queue`: None where it cannot be looked at; `stacks`: where its stack may
+    lie. Raises `BusyError`, `OSError`.
     """
     registers = thread.registers()
     stack = next((one for one in stacks if registers["rsp"] in one), None)
@@ -52,13 +56,15 @@ def borrow(thread: Thread, memory: int, way: Way, cave: Cave, names: Names, stac
         raise BusyError("its main thread is not asleep in a call that is known")
     if _on_the_way(registers, memory, cave, names, stack):
         raise BusyError("its main thread is in the function that would be called")
+    if way == "pending call" and (not asleep(registers) if queue is None else queue.is_locked()):
+        raise BusyError("its main thread may hold the lock of Python's pending calls")
     back = resumed(registers)
     call = (
         (names.add_pending_call.address, names.run_string.address, cave.address)
         if way == "pending call"
         else (names.start_thread.address, cave.thread, cave.table)
     )
-    words = _WORDS.pack(*call, back["rip"])
+    words = _WORDS.pack(*call, names.is_initialized.address, back["rip"])
     place = registers["rsp"] - RED_ZONE_BYTES - len(words)
     if os.pwrite(memory, words, place) != len(words):
         raise BusyError("its stack cannot be written to")

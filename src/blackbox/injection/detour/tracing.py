@@ -80,7 +80,7 @@ def critical_section(memory: int, rseq: int) -> range:
 
 
 @contextlib.contextmanager
-def stopped(tid: int, check: Callable[[], None]) -> Generator[Thread]:
+def stopped(tid: int, check: Callable[[], object]) -> Generator[Thread]:
     """Stops it for the block, and lets it go; where `check` raises, it is not stopped. From `check` on the number means
     the same thread. Raises `StopError`, `ProcessLookupError`, `PermissionError`, `OSError`.
     """

@@ -18,6 +18,7 @@ from blackbox.injection.detour.outside import Handed, listen
 from blackbox.injection.detour.tracing import StopError
 from tests.waiting import PATIENCE_SECONDS, until
 
+VERSION = "{}.{}".format(*sys.version_info)
 TASK = b"door.sendall(b'done ' + str(sorted(globals())).encode())\ndoor.close()\n"
 
 
@@ -30,7 +31,7 @@ def text(pid: int, name: str = "blackbox-test", token: str = "a" * 32) -> str:
 
 def request(task: bytes = TASK) -> tuple[str, dict[str, object]]:
     """Runs the line here, and serves it."""
-    made = child.Request(os.getpid(), 0, "")
+    made = child.Request(os.getpid(), 0, VERSION, "")
     namespace: dict[str, object] = {}
     with listen(os.getpid(), made._name) as door:
         exec(text(os.getpid(), made._name, made._token), namespace)
@@ -96,7 +97,7 @@ def test_who_does_not_know_the_token_has_nothing_run(tmp_path: Path) -> None:
 
 
 def test_nobody_else_is_given_the_task() -> None:
-    made = child.Request(os.getppid(), 0, "")
+    made = child.Request(os.getppid(), 0, VERSION, "")
     with listen(os.getpid(), made._name) as door, socket.socket(socket.AF_UNIX) as stranger:
         stranger.connect(f"\0{made._name}")
         assert made._served(door, TASK, Handed([]), PATIENCE_SECONDS) is None
@@ -119,11 +120,11 @@ def test_its_number_in_a_container_is_another() -> None:
 def test_a_library_that_is_only_called_so_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     bases, pythons, stacks = child._maps(os.getpid())
     monkeypatch.setattr(child, "_maps", lambda pid: (bases, (pythons[-1] + 8, 8, *pythons), stacks))
-    try:
-        place = child.find_place(os.getpid())
-    except child.RefusedError as error:
-        pytest.skip(str(error))
-    os.close(place.memory)
+    with open("/proc/self/mem", "rb", 0) as memory:  # noqa: PTH123
+        try:
+            child.find_place(os.getpid(), memory.fileno(), VERSION)
+        except child.RefusedError as error:
+            pytest.skip(str(error))
 
 
 def test_a_program_without_python_is_refused() -> None:
@@ -132,15 +133,18 @@ def test_a_program_without_python_is_refused() -> None:
         thread.start()
         thread.join()
         until(lambda: Path(f"/proc/{program.pid}/comm").read_text() == "cat\n")
-        with pytest.raises(child.RefusedError, match="does not export"):
-            child.find_place(program.pid)
+        with (
+            open(f"/proc/{program.pid}/mem", "rb", 0) as memory,  # noqa: PTH123
+            pytest.raises(child.RefusedError, match="does not export"),
+        ):
+            child.find_place(program.pid, memory.fileno(), VERSION)
         assert program.stdin is not None
         program.stdin.close()
 
 
 def test_one_that_nobody_has_waited_for_has_ended() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as program:
-        made = child.Request(program.pid, child.start_ticks(program.pid), "")
+        made = child.Request(program.pid, child.began(program.pid)[0], VERSION, "")
         assert not made.has_ended()
         memory = os.open(f"/proc/{program.pid}/mem", os.O_RDWR)
         program.kill()
@@ -152,12 +156,12 @@ def test_one_that_nobody_has_waited_for_has_ended() -> None:
 
 
 def test_another_program_with_its_number_is_not_it() -> None:
-    assert child.Request(os.getpid(), child.start_ticks(os.getpid()) - 1, "").has_ended()
+    assert child.Request(os.getpid(), child.began(os.getpid())[0] - 1, VERSION, "").has_ended()
 
 
 def test_where_the_line_can_be_taken_back_by_a_debugger_alone_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of newer kernels that are set so: `EIO` for everybody else. A thread that does not stop ends the request."""
-    made = child.Request(os.getpid(), child.start_ticks(os.getpid()), "")
+    made = child.Request(os.getpid(), child.began(os.getpid())[0], VERSION, "")
     memory = os.open("/proc/self/mem", os.O_RDONLY)  # a write fails
     monkeypatch.setattr(made, "_stopped", Mock(side_effect=StopError("late")))
     with pytest.raises(StopError):
@@ -167,5 +171,5 @@ def test_where_the_line_can_be_taken_back_by_a_debugger_alone_it_is(monkeypatch:
 
 def place(memory: int) -> child.ProgramLayout:
     """Of a program with this memory, its cave at the beginning, where nothing can be written."""
-    names = Names(*[Function(0x1000, 16)] * 5)
-    return child.ProgramLayout(memory, Cave(0, b""), names, ())
+    names = Names(*[Function(0x1000, 16)] * 6)
+    return child.ProgramLayout(memory, Cave(0, b""), names, None, ())

@@ -10,11 +10,14 @@ import pytest
 from blackbox.injection.detour import thread as threads
 from blackbox.injection.detour.cave import Cave, Names
 from blackbox.injection.detour.elf import Function
+from blackbox.injection.detour.pending import Queue, QueueLayout
 from blackbox.injection.detour.thread import RESTART_SYSCALL, BusyError, asleep, borrow, resumed
 from blackbox.injection.detour.tracing import REGISTERS, Thread
 
-NAMES = Names(*(Function(0x10000 * place, 0x100) for place in range(1, 6)))
+NAMES = Names(*(Function(0x10000 * place, 0x100) for place in range(1, 7)))
 CAVE = Cave(0x700000, bytes(224))
+LAYOUT = QueueLayout(None, 0, lock=0, calls=16, places=32, place_bytes=16, limits=8)
+QUEUE = Queue(lambda address, size: bytes(size), 0, LAYOUT)
 STACK = range(0x1000, 0x200000)
 RUNNING = dict.fromkeys(REGISTERS, 7) | {
     "orig_rax": 2**64 - 1,
@@ -51,22 +54,24 @@ def memory(tmp_path: Path) -> Iterator[int]:
     os.close(descriptor)
 
 
-def sent(stopped: Stopped, memory: int, way: threads.Way = "pending call") -> dict[str, int]:
-    borrow(cast(Thread, stopped), memory, way, CAVE, NAMES, [STACK])
+def sent(
+    stopped: Stopped, memory: int, way: threads.Way = "pending call", queue: Queue | None = QUEUE
+) -> dict[str, int]:
+    borrow(cast(Thread, stopped), memory, way, CAVE, NAMES, queue, [STACK])
     return stopped.written
 
 
 def words(memory: int, at: int) -> list[int]:
-    data = os.pread(memory, 32, at)
-    return [int.from_bytes(data[place : place + 8], "little") for place in range(0, 32, 8)]
+    data = os.pread(memory, 40, at)
+    return [int.from_bytes(data[place : place + 8], "little") for place in range(0, 40, 8)]
 
 
 def test_a_running_thread_calls_and_comes_back(memory: int) -> None:
     written = sent(Stopped(), memory)
-    place = RUNNING["rsp"] - threads.RED_ZONE_BYTES - 32
+    place = RUNNING["rsp"] - threads.RED_ZONE_BYTES - 40
     assert written == RUNNING | {"rip": CAVE.code, "rsp": place, "orig_rax": -1}
-    assert words(memory, place) == [0x10000, 0x20000, CAVE.address, RUNNING["rip"]]
-    assert place + 24 + 8 + 128 == RUNNING["rsp"], "what the code adds"
+    assert words(memory, place) == [0x10000, 0x20000, CAVE.address, 0x60000, RUNNING["rip"]]
+    assert place + 32 + 8 + 128 == RUNNING["rsp"], "what the code adds"
 
 
 def test_a_thread_of_our_own_is_started_only_where_it_sleeps(memory: int) -> None:
@@ -74,7 +79,7 @@ def test_a_thread_of_our_own_is_started_only_where_it_sleeps(memory: int) -> Non
         sent(Stopped(), memory, "thread")
     sleeping = Stopped(orig_rax=35, rax=2**64 - 516)
     written = sent(sleeping, memory, "thread")
-    assert words(memory, written["rsp"]) == [0x30000, CAVE.thread, CAVE.table, RUNNING["rip"] - 2]
+    assert words(memory, written["rsp"]) == [0x30000, CAVE.thread, CAVE.table, 0x60000, RUNNING["rip"] - 2]
     assert written["rax"] == RESTART_SYSCALL
 
 
@@ -100,6 +105,16 @@ def test_a_detour_that_is_under_way_is_waited_for(memory: int) -> None:
     os.pwrite(memory, (CAVE.code + 99).to_bytes(8, "little"), RUNNING["rsp"] + 40)
     with pytest.raises(BusyError, match="would be called"):
         sent(Stopped(), memory)
+
+
+def test_the_lock_of_the_queue_may_not_be_its_own(memory: int) -> None:
+    locked = QUEUE._replace(read=lambda address, size: b"\1".ljust(size, b"\0"))
+    with pytest.raises(BusyError, match="may hold the lock"):
+        sent(Stopped(), memory, queue=locked)
+    with pytest.raises(BusyError, match="may hold the lock"):
+        sent(Stopped(), memory, queue=None)
+    assert not any(os.pread(memory, 0x200000, 0)), "nothing was written"
+    sent(Stopped(orig_rax=35, rax=2**64 - 516), memory, queue=None)
 
 
 def test_a_restartable_sequence_is_left_alone(memory: int) -> None:
