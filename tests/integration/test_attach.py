@@ -88,6 +88,14 @@ def test_forks_under_the_agent_are_silent(python: Path, tmp_path: Path, server: 
         assert end(target, tmp_path) == UNNOTICED
 
 
+def test_two_at_once_are_one_agent(python: Path, tmp_path: Path, server: AgentServer) -> None:
+    with running(python, tmp_path, KINDS["busy"]) as target, ThreadPoolExecutor(4) as threads:
+        asked = [threads.submit(ask, target.pid, "attach", server) for _ in range(4)]
+        assert [one.result().kind for one in asked] == ["connected"] * 4
+        assert [row.pid for row in server.sample().allocators] == [target.pid]
+        assert end(target, tmp_path) == UNNOTICED
+
+
 def test_an_agent_that_is_out_costs_nothing(python: Path, tmp_path: Path, server: AgentServer) -> None:
     with running(python, tmp_path, KINDS["idle"]) as target:
         tasks, files = Path(f"/proc/{target.pid}/task"), Path(f"/proc/{target.pid}/fd")

@@ -142,10 +142,7 @@ def test_whoever_attaches_may_be_killed_at_every_step(tmp_path: Path, server: Ag
 def test_two_at_once_are_one_agent(tmp_path: Path, server: AgentServer) -> None:
     with running(HERE, tmp_path, KINDS["busy"]) as target, ThreadPoolExecutor(4) as threads:
         asked = [threads.submit(ask, target.pid, "attach", server, PATIENCE_SECONDS, "detour") for _ in range(4)]
-        outcomes = [one.result() for one in asked]
-        assert {outcome.kind for outcome in outcomes} <= {"connected", "attached", "refused"}
-        assert {outcome.kind for outcome in outcomes} != {"refused"}
-        assert ask(target.pid, "attach", server, mechanism="detour").kind == "connected"
+        assert [one.result().kind for one in asked] == ["connected"] * 4
         assert [row.pid for row in server.sample().allocators] == [target.pid]
         assert end(target, tmp_path) == UNNOTICED
 

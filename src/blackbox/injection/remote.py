@@ -9,10 +9,12 @@ an empty one it runs nothing. An empty script would not do: what a signal handle
 """
 
 import contextlib
+import fcntl
 import os
 import select
 import sys
 import time
+from collections.abc import Generator
 
 LOOK_SECONDS = 0.01
 DATA_BYTES_MAX = 64 << 20
@@ -28,7 +30,8 @@ def main(pid: int, size: int, killed: int = 0) -> None:
     """Reads a letter of `size` bytes, hands it over, and prints what came of it; or takes back the letter of another
     such process, which was `killed`."""
     if killed:
-        print(take_back(pid, f"/proc/{killed}/fd/".encode()), flush=True)
+        with turn(pid, waits=False) as mine:
+            print(take_back(pid, f"/proc/{killed}/fd/".encode()) if mine else "taken-back", flush=True)
         return
     text = b""
     while len(text) < size:
@@ -36,7 +39,31 @@ def main(pid: int, size: int, killed: int = 0) -> None:
         if not more:
             return
         text += more
-    print(hand_over(pid, text), flush=True)
+    with turn(pid) as mine:
+        print(hand_over(pid, text) if mine else "refused another process is attaching to it, or detaching", flush=True)
+
+
+@contextlib.contextmanager
+def turn(pid: int, waits: bool = True) -> Generator[bool]:
+    """While the block lasts, nobody else asks this program: one request would take the place of the other. False where
+    another does, and it is not waited for, or this request is taken back meanwhile.
+    """
+    try:
+        memory = open(f"/proc/{pid}/mem", "rb", 0)  # noqa: PTH123, SIM115 - started anew for each
+    except OSError:
+        yield True  # Python will say the same
+        return
+    with memory:
+        while True:
+            try:
+                fcntl.flock(memory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if waits and not select.select([0], [], [], LOOK_SECONDS)[0]:
+                    continue
+                yield False
+                return
+            break
+        yield True
 
 
 def hand_over(pid: int, text: bytes) -> str:

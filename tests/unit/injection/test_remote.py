@@ -91,3 +91,16 @@ def test_a_program_that_ends_meanwhile(asked: list[str]) -> None:
     assert remote.hand_over(child, LETTER) == "ended"
     assert len(asked) == 1
     take_back()
+
+
+def test_two_take_turns(asked: list[str]) -> None:
+    with remote.turn(os.getpid()) as first:
+        assert first
+        with remote.turn(os.getpid(), waits=False) as second:
+            assert not second
+        take_back()
+        with remote.turn(os.getpid()) as second:
+            assert not second, "it was taken back while it waited"
+    with remote.turn(os.getpid()) as third:
+        assert third
+    assert asked == []
