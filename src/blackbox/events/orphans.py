@@ -12,11 +12,17 @@ from blackbox.model.identity import ProcessKey
 from blackbox.model.moment import Moment
 from blackbox.model.text import size, who
 from blackbox.sources.proc import exit_status
+from blackbox.sources.proc.exit_watch import ExitWatch
 
 CERTAIN_SECONDS = 10.0
 """The driver needs some time to free the memory of a process that has ended; after this long something is wrong."""
 LOOK_SECONDS = 5.0
-"""Between two looks whether a process is a zombie. Each moment has its share of them, since a look takes 15 us."""
+"""Between two looks whether a process is a zombie, where its end cannot be awaited. Each moment has its share of them,
+since a look takes 15 us."""
+
+NEW_PER_MOMENT_MAX = 64
+"""Processes looked at for the first time in one moment: a millisecond. Memory is orphaned after ten seconds at the
+earliest, so that others can wait."""
 
 
 def is_alive(pid: int) -> bool:
@@ -53,12 +59,19 @@ class OrphanDetector:
         self,
         alive: Callable[[int], bool] = is_alive,
         parent_of_zombie: Callable[[int], Parent | None] = parent_of_zombie,
+        exit_watch: ExitWatch | None = None,
     ) -> None:
         self._alive = alive
         self._parent_of_zombie = parent_of_zombie
+        self._exit_watch = exit_watch or ExitWatch()
+        """Of those that live: nobody has to look at them before it tells."""
         self._looked_at = float("-inf")
-        self._looked: dict[int, None] = {}
-        """Pids that were looked at, the longest ago first (a dict used as an ordered set)."""
+        self._in_turn: dict[int, None] = {}
+        """Pids of all others, looked at the longest ago first (a dict used as an ordered set)."""
+        self._pids: set[int] = set()
+        """Of the processes of the last moment that can be judged."""
+        self._new: dict[int, None] = {}
+        """Those of them that were not looked at yet."""
         self._zombies: dict[int, Parent] = {}
         """By pid, as of its last look."""
         self._listed: object = None
@@ -89,24 +102,34 @@ class OrphanDetector:
         self._unseen = {
             key: one for key, one in self._judged.items() if one.row.start_time is None and one.row.name is None
         }
-        pids = {pid for _, pid in self._judged}
-        for gone in self._looked.keys() - pids:
-            del self._looked[gone]
+        before, self._pids = self._pids, {pid for _, pid in self._judged}
+        for gone in before - self._pids:
+            self._in_turn.pop(gone, None)
             self._zombies.pop(gone, None)
+            self._exit_watch.discard(gone)
+        self._new = dict.fromkeys(pid for pid in (*self._new, *(self._pids - before)) if pid in self._pids)
 
     def _find_zombies(self, now: float) -> None:
-        """Looks at new processes, and at those that were not looked at for the longest time."""
+        """Looks at new processes, at those that have ended, and at others that were not looked at for long."""
         share = min(1.0, (now - self._looked_at) / LOOK_SECONDS)
         self._looked_at = now
-        pids = list(islice(self._looked, math.ceil(share * len(self._looked))))
-        for pid in (*pids, *(pid for _, pid in self._judged if pid not in self._looked)):
-            self._looked.pop(pid, None)
-            self._looked[pid] = None
-            parent = self._parent_of_zombie(pid)
-            if parent is not None:
-                self._zombies[pid] = parent
-            else:
-                self._zombies.pop(pid, None)
+        in_turn = list(islice(self._in_turn, math.ceil(share * len(self._in_turn))))
+        new = list(islice(self._new, NEW_PER_MOMENT_MAX))
+        for pid in (*in_turn, *self._exit_watch.ended(), *new):
+            self._look(pid)
+
+    def _look(self, pid: int) -> None:
+        is_awaited = self._exit_watch.add(pid)  # first, so that no end falls between
+        parent = self._parent_of_zombie(pid)
+        self._in_turn.pop(pid, None)
+        self._new.pop(pid, None)
+        if parent is None:
+            self._zombies.pop(pid, None)
+        else:
+            self._zombies[pid] = parent
+            self._exit_watch.discard(pid)
+        if parent is not None or not is_awaited:
+            self._in_turn[pid] = None
 
 
 def _can_be_judged(process: ListedProcess) -> bool:
