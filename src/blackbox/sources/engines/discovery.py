@@ -15,6 +15,7 @@ from typing import NamedTuple
 from blackbox.sources.engines.adapters import ADAPTERS
 from blackbox.sources.engines.address import Address
 from blackbox.sources.engines.listeners import listening, network, ports
+from blackbox.sources.proc.table import ProcessEntry
 from blackbox.sources.proc.tree import Commands, ProcessTree
 
 CANDIDATES_MAX = 64
@@ -59,11 +60,20 @@ class Discovery(NamedTuple):
     """Processes whose ports cannot be seen, or are in another network namespace."""
 
 
-def discover(gpu_pids: Collection[int], root: Path = Path("/proc"), commands: Commands | None = None) -> Discovery:
-    """The ports to ask, by the processes on the GPU. `commands` are those of earlier looks."""
+def discover(
+    gpu_pids: Collection[int],
+    root: Path = Path("/proc"),
+    commands: Commands | None = None,
+    processes: Mapping[int, ProcessEntry] | None = None,
+) -> Discovery:
+    """The ports to ask, by the processes on the GPU. `commands` are those of earlier looks; `processes`, by pid, those
+    of the machine (None: read now)."""
     if not gpu_pids:
         return Discovery((), 0)
-    processes = ProcessTree(root, commands)
+    return _discover(gpu_pids, root, ProcessTree(root, commands, processes))
+
+
+def _discover(gpu_pids: Collection[int], root: Path, processes: ProcessTree) -> Discovery:
     near = processes.related(gpu_pids)
     servers = {pid: kinds for pid in sorted(near - {os.getpid()}) if (kinds := _kinds(pid, processes))}
     return _candidates(servers, gpu_pids, processes, root) if servers else Discovery((), 0)

@@ -14,6 +14,7 @@ from blackbox.sources.engines import ENGINES
 from blackbox.sources.engines.address import Address, parse_url
 from blackbox.sources.engines.discovery import Candidate, CandidateKey, Discovery, discover
 from blackbox.sources.engines.watch import Watch
+from blackbox.sources.proc.table import ProcessTable
 from blackbox.sources.proc.tree import Commands
 
 DISCOVER_SECONDS = 10.0
@@ -43,6 +44,7 @@ class EngineSource:
         self._discovery = Discovery((), 0)
         self._looked_for: frozenset[int] = frozenset()
         self._commands = Commands(proc)
+        self._table = ProcessTable(proc, clock)
         self._look_at = clock()
         self._scrapes_total = 0
         self._cancelled = threading.Event()
@@ -82,8 +84,10 @@ class EngineSource:
     def _look(self) -> None:
         pids = frozenset(self._gpu_pids())
         if pids == self._looked_for and self._clock() < self._look_at:
+            self._table.read_some()
             return
-        self._discovery = discover(pids, self._proc, self._commands)
+        processes = self._table.list(fresh=pids - self._looked_for) if pids else None
+        self._discovery = discover(pids, self._proc, self._commands, processes)
         self._looked_for = pids
         self._look_at = self._clock() + DISCOVER_SECONDS
         self._discovered = {candidate.key: self._watch(candidate) for candidate in self._discovery.candidates}

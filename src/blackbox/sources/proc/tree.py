@@ -1,38 +1,22 @@
 """Which processes belong together: a server, its workers, and who started them."""
 
-import os
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Container, Iterable, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
-from blackbox.sources.proc.stat import STAT_BYTES_MAX, parse, read
+from blackbox.sources.proc.stat import read
+from blackbox.sources.proc.table import ANCESTORS_MAX, INIT, ProcessEntry, ProcessTable
 
-ANCESTORS_MAX = 4
-"""Above a process on the GPU: worker, engine core, server, launcher."""
 COMMAND_BYTES_MAX = 4096
 """Of a command line that are read."""
 COMMAND_WORDS_MAX = 5
 """Of a command line that are looked at: an interpreter, its flags, a module. The rest may hold secrets."""
 KEPT_SECONDS = 30.0
 """A command line is read again after this time at the least, and twice as long at the most."""
-INIT = 1
 UIDS = re.compile(rb"^Uid:\s+(\d+)\s+(\d+)", re.MULTILINE)
 """Real and effective user, in the file `status`."""
-
-
-class ProcessEntry(NamedTuple):
-    pid: int
-    parent: int
-    session: int
-    start_ticks: int
-    """Since boot; with the pid, the identity of the process."""
-    name: bytes = b""
-    """The kernel's comm, which exec and most ways to change a title change."""
-    arguments_at: int = 0
-    """Address of its command line, which exec moves; 0 where we may not know it."""
 
 
 class Commands:
@@ -71,11 +55,13 @@ def _is_same_program(before: ProcessEntry, now: ProcessEntry) -> bool:
 class ProcessTree:
     """All processes as they were at one look."""
 
-    def __init__(self, root: Path, commands: Commands | None = None) -> None:
-        """`commands`: those of earlier looks."""
+    def __init__(
+        self, root: Path, commands: Commands | None = None, processes: Mapping[int, ProcessEntry] | None = None
+    ) -> None:
+        """`commands`: those of earlier looks. `processes`, by pid: as they are known; None: all are read now."""
         self._root = root
         self._commands = commands or Commands(root)
-        self._all = {process.pid: process for process in _scan(root)}
+        self._all = ProcessTable(root).list() if processes is None else processes
         self._children: defaultdict[int, list[int]] = defaultdict(list)
         self._sessions: defaultdict[int, list[int]] = defaultdict(list)
         for process in self._all.values():
@@ -132,11 +118,3 @@ class ProcessTree:
                     found[child] = None
                     left.append(child)
         return found
-
-
-def _scan(root: Path) -> Iterator[ProcessEntry]:
-    for name in os.listdir(root):  # noqa: PTH208 - a Path per process would cost as much as reading it
-        if name.isdigit():
-            stat = parse(read(f"{root}/{name}/stat", bytes_max=STAT_BYTES_MAX))
-            if stat is not None:
-                yield ProcessEntry(int(name), stat.parent, stat.session, stat.start_ticks, stat.name, stat.arguments_at)

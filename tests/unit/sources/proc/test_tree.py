@@ -9,7 +9,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.sources.proc.tree import KEPT_SECONDS, Commands, ProcessEntry, ProcessTree
+from blackbox.sources.proc.table import ProcessEntry
+from blackbox.sources.proc.tree import KEPT_SECONDS, Commands, ProcessTree
 from tests.clocks import ManualClock
 from tests.waiting import until
 
