@@ -25,7 +25,8 @@ from tests.mutations import mutated
 INPUT_CPU_SECONDS_MAX = 2.0
 """Of one input; the slowest good one takes some milliseconds. Counted by the kernel as CPU time, whatever else runs."""
 INPUT_BYTES_MAX = 64 << 20
-"""Memory that one input may take beyond what was ever taken before; what is given in is some kilobytes."""
+"""Memory that one input may take beyond what was ever taken before; what is given in is some kilobytes. A target that is
+read in a child with a limit of its own may name another."""
 MEMORY_BYTES_MAX = 512 << 20
 """Of the whole process beyond its start; what asks for more gets a `MemoryError`."""
 FILE_BYTES_MAX = 1 << 20
@@ -76,6 +77,7 @@ class Run:
         self._corpus = list(target.seeds())
         self._seeds = len(self._corpus)
         self._places: set[tuple[str, str]] = set()
+        self._input_bytes_max: int = getattr(target, "INPUT_BYTES_MAX", INPUT_BYTES_MAX)
         self._current = _shared(folder / CURRENT)
         self._status = os.open("/proc/self/status", os.O_RDONLY)
         self._inputs = self._refused = 0
@@ -132,7 +134,7 @@ class Run:
 
     def _weigh(self, data: bytes) -> None:
         peak = self._now_peak_bytes()
-        if peak - self._peak_bytes > INPUT_BYTES_MAX:
+        if peak - self._peak_bytes > self._input_bytes_max:
             self._find(data, MemoryError(f"{(peak - self._peak_bytes) >> 20} MiB for {len(data)} bytes"))
         self._peak_bytes = max(peak, self._peak_bytes)
 

@@ -15,6 +15,8 @@ from tests.moments import moment
 from tests.mutations import NOT_A_TREE
 
 ALLOWED = (FailureError,)
+INPUT_BYTES_MAX = 256 << 20
+"""An eighth of what the child that reads one has: what is packed tells its length, and a megabyte may hold 80."""
 _RECORD = struct.Struct("<BI")
 _LENGTH = struct.Struct("<I")
 _pack = msgspec.msgpack.encode
