@@ -25,8 +25,8 @@ from tests.mutations import mutated
 INPUT_CPU_SECONDS_MAX = 2.0
 """Of one input; the slowest good one takes some milliseconds. Counted by the kernel as CPU time, whatever else runs."""
 INPUT_BYTES_MAX = 64 << 20
-"""Memory that one input may take beyond what was ever taken before; what is given in is some kilobytes. A target that is
-read in a child with a limit of its own may name another."""
+"""Memory that one input may take beyond what was ever taken before; what is given in is some kilobytes. A target
+that is read in a child with a limit of its own may name another."""
 MEMORY_BYTES_MAX = 512 << 20
 """Of the whole process beyond its start; what asks for more gets a `MemoryError`."""
 FILE_BYTES_MAX = 1 << 20
