@@ -92,6 +92,8 @@ class CachingAllocator:
         self._unrecorded: set[int] = set()
         self._next, self._gap, self._time = start, gap, 1_790_000_000_000_000
         self.tag = ""
+        self.free_at: dict[int, list[int]] = {}
+        """By the time of a refusal: the free blocks that might have served it, each too small."""
 
     # what a program does
 
@@ -107,6 +109,11 @@ class CachingAllocator:
             block = self._grow(key, size, frames)
         if block is None:
             self._write("oom", None, size, stream, pool, frames, device_free=self.capacity - self.reserved)
+            self.free_at[self._time] = [
+                block.size
+                for block in self._blocks()
+                if block.state == "free" and block.key == key and self._may(block, size)
+            ]
             raise RefusedError
         self._take(block, size, requested, frames)
         self._write("alloc", block.address, requested, stream, pool, frames)
@@ -226,12 +233,14 @@ class CachingAllocator:
     def _best(self, key: Key, size: int) -> Block | None:
         fits = [b for b in self._blocks() if b.state == "free" and b.key == key and b.size >= size]
         block = min(fits, key=lambda b: (b.size, b.address), default=None)
+        return block if block is not None and self._may(block, size) else None
+
+    def _may(self, block: Block, size: int) -> bool:
+        """Whether `max_split_size` lets a block serve so many bytes."""
         limit = self.max_split
-        if block is None or limit is None:
-            return block
-        if size < limit and block.size >= limit:
-            return None
-        return None if size >= limit and block.size >= size + 20 * MIB else block
+        if limit is None:
+            return True
+        return block.size < (limit if size < limit else size + 20 * MIB)
 
     def _take(self, block: Block, size: int, requested: int, frames: Frames) -> None:
         rest = block.size - size

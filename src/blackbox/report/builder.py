@@ -143,8 +143,8 @@ def _cache(evidence: Evidence, subject: ReportSubject | None) -> AllocatorCache 
             allocated_bytes=allocator.allocated_bytes,
             free_bytes=allocator.reserved_bytes - allocator.allocated_bytes,
             stranded_bytes=allocator.inactive_split_bytes,
-            largest_hole_bytes=largest_hole(allocator) if refusal is None else refusal.free.largest_bytes,
-            usable_bytes=None if refusal is None else refusal.free.bytes,
+            largest_hole_bytes=largest_hole(allocator) if refusal is None else refusal.free_certain.largest_bytes,
+            usable_bytes=None if refusal is None else refusal.free_certain.bytes,
             unusable={} if refusal is None else {why: free.bytes for why, free in refusal.free_elsewhere.items()},
             expandable=None if evidence.replayed is None else evidence.replayed.told.expandable,
         )

@@ -70,11 +70,14 @@ def _refusal(refusal: RefusedRequest) -> dict[str, Any]:
         "free_bytes": refusal.free.bytes,
         "largest_free_bytes": refusal.free.largest_bytes,
         "free_pieces": refusal.free.pieces,
+        "free_bytes_min": _least(refusal.free.bytes, refusal.free_certain.bytes),
+        "largest_free_bytes_min": _least(refusal.free.largest_bytes, refusal.free_certain.largest_bytes),
         "free_elsewhere": refusal.free_elsewhere,
         "allocated_bytes": moment.bytes,
         "allocated_bytes_max": moment.bytes_max,
         "allocated_requested_bytes": moment.requested_bytes,
         "active_bytes": moment.active_bytes,
+        "active_bytes_max": moment.active_bytes_max,
         "reserved_bytes": moment.reserved_bytes,
         "frames": refusal.frames,
         "by_category": moment.by_category,
@@ -83,3 +86,8 @@ def _refusal(refusal: RefusedRequest) -> dict[str, Any]:
         "freed_after": refusal.freed_after,
         "situations": refusal.situations,
     }
+
+
+def _least(told: int, certain: int) -> int | None:
+    """None where what is told is exact."""
+    return None if certain == told else certain

@@ -86,6 +86,8 @@ class AllocatorMoment(Struct, frozen=True, kw_only=True):
     """Of the same blocks, as the program asked."""
     active_bytes: int
     """With what waits to be freed."""
+    active_bytes_max: int | None
+    """None: `active_bytes` is exact. Else it is the least that the file allows, and this the most."""
     reserved_bytes: int
     step: int | None
     """The entry that led to it, counted from 0; None: so it was before the first one."""
@@ -129,6 +131,8 @@ class RefusedRequest(Struct, frozen=True, kw_only=True):
     """What the driver said was free on the GPU."""
     free: FreeBytes
     """In the cache, for this request: same pool, stream and kind of segment, and not kept back by a setting."""
+    free_certain: FreeBytes
+    """What is left of it where blocks before it are as large as the file allows."""
     free_elsewhere: dict[str, FreeBytes]
     """In the cache, and of no use to it: `private_pool`, `stream`, `segment_kind`, `max_split_size`."""
     frames: tuple[str, ...]
@@ -208,13 +212,16 @@ def moment(context: Context, instant: Instant, bytes_max: int | None = None) -> 
     allocated = replayed.allocated[instant.done]
     if bytes_max is None:
         bytes_max = allocated + _open(replayed, held)
+    active = replayed.active[instant.done]
+    active_open = _open(replayed, held | instant.pending)
     step = replayed.first + instant.done - 1 if instant.done else None
     return AllocatorMoment(
         gpu=context.gpu,
         bytes=allocated,
         bytes_max=None if bytes_max == allocated else bytes_max,
         requested_bytes=sum(max(0, replayed.requested_of(block)) for block in held),
-        active_bytes=replayed.active[instant.done],
+        active_bytes=active,
+        active_bytes_max=active + active_open if active_open else None,
         reserved_bytes=replayed.reserved[instant.done],
         step=step,
         time=None if step is None else _time(replayed, step),
@@ -252,6 +259,7 @@ def _refusal(context: Context, instant: Instant, place: int, last: Instant) -> R
         stream=trace.stream[place],
         device_free_bytes=trace.device_free.get(place),
         free=FreeBytes(*free.usable),
+        free_certain=FreeBytes(*free.certain),
         free_elsewhere={reason: FreeBytes(*found) for reason, found in free.others.items()},
         frames=() if stack == NO_STACK else context.stacks[stack],
         freed_after=FreedShare(
@@ -339,7 +347,7 @@ def _by_pool(replayed: Replay, instant: Instant) -> tuple[PoolShare, ...]:
 
 def _open(replayed: Replay, blocks: frozenset[int]) -> int:
     """By how much these may be larger than is told."""
-    return sum(most - replayed.size[block] for block, most in replayed.size_max.items() if block in blocks)
+    return sum(replayed.open_bytes(block) for block in replayed.size_max if block in blocks)
 
 
 def _time(replayed: Replay, place: int) -> float | None:

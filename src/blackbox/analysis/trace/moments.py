@@ -51,6 +51,8 @@ class FreeFor(NamedTuple):
     """By the reason why not."""
     private_pools: dict[Pool, Free]
     """Of these, free inside pools of CUDA graphs and the like."""
+    certain: Free
+    """What is left of `usable` where every block is as large as the file allows."""
 
 
 def highest(replayed: Replay) -> Highest:
@@ -107,14 +109,20 @@ def free_for(replayed: Replay, instant: Instant, refused: int) -> FreeFor:
     pool = DEFAULT_POOL if trace.pool is None else trace.pool[refused]
     sizes: dict[str | None, list[int]] = defaultdict(list)
     private: dict[Pool, list[int]] = defaultdict(list)
+    certain: list[int] = []
+    before = 0
     for row in rows(replayed, instant):
         if row.block is not None:
+            before = replayed.open_bytes(row.block)
             continue
         segment = instant.segments.at[row.segment]
         reason = _why_not(segment, needed, stream, pool)
         if reason is None and not rules.may_serve(needed, row.size):
             reason = KEPT_BACK
         sizes[reason].append(row.size)
+        if reason is None and row.size > before:
+            certain.append(row.size - before)
+        before = 0
         if reason == PRIVATE_POOL and segment.pool is not None:
             private[segment.pool].append(row.size)
     usable = _free(sizes.pop(None, []))
@@ -122,6 +130,7 @@ def free_for(replayed: Replay, instant: Instant, refused: int) -> FreeFor:
         usable,
         {reason: _free(found) for reason, found in sizes.items() if reason is not None},
         {name: _free(found) for name, found in private.items()},
+        _free(certain),
     )
 
 

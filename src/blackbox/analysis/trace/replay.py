@@ -79,6 +79,10 @@ class Replay(NamedTuple):
         made = self.trace.steps
         return self.trace.address[block] if block < made else self.start_address[block - made]
 
+    def open_bytes(self, block: int) -> int:
+        """By how much it may be larger than told."""
+        return self.size_max.get(block, self.size[block]) - self.size[block]
+
     def requested_of(self, block: int) -> int:
         """What the program asked for."""
         made = self.trace.steps

@@ -17,7 +17,7 @@ from blackbox.analysis.trace.entries import (
 from blackbox.analysis.trace.gaps import Gaps
 from blackbox.analysis.trace.layout import InconsistentError, Layout, Segment, Segments, driver_segment, mapped_range
 from blackbox.analysis.trace.roll_back import Start
-from blackbox.analysis.trace.rounding import BLOCK_BYTES_MIN, Rules
+from blackbox.analysis.trace.rounding import BLOCK_BYTES_MIN, SMALL_SEGMENT_BYTES, Rules
 
 NO_BLOCK = -1
 
@@ -90,7 +90,7 @@ class Forward:
                 rest = end - address - size
                 if rest < 0:
                     size, rest = self._checkpoint(asked, end - address)
-                if rest and splits(size, rest):
+                if rest and (splits(size, rest) or (size < SMALL_SEGMENT_BYTES and self._is_cut_small(address, rest))):
                     ends[address + size] = end
                     starts[end] = address + size
                 else:
@@ -197,6 +197,12 @@ class Forward:
         del self.gaps.starts[wider]
         self._open[number] = (least, most, wider)
         self._rooms[wider] = number
+
+    def _is_cut_small(self, address: int, rest: int) -> bool:
+        """Whether a block of more than the small pool serves lies there all the same, as those of a CUDA graph that are
+        made anew may: what is left of it is split off as of any other there."""
+        owner = self.segments.containing(address)
+        return owner is not None and self.segments.at[owner].small and rest >= BLOCK_BYTES_MIN
 
     def _checkpoint(self, asked: int, room: int) -> tuple[int, int]:
         """Blocks of a CUDA graph that are made anew have the size they had. Raises `InconsistentError`."""

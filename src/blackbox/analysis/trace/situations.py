@@ -48,16 +48,21 @@ def situations(replayed: Replay, facts: Facts) -> tuple[str, ...]:
 def of_refusal(needed: int, device_free: int | None, free: FreeFor, fraction: float | None = None) -> tuple[str, ...]:
     """What has to be told of a refusal beside its figures."""
     found: list[str] = []
-    usable = free.usable
-    if usable.largest_bytes >= needed:
+    usable, certain = free.usable, free.certain
+    if certain.largest_bytes >= needed:
         found.append(
-            f"a free block of {size(usable.largest_bytes)}, large enough for the {size(needed)} refused, existed at "
+            f"a free block of {size(certain.largest_bytes)}, large enough for the {size(needed)} refused, existed at "
             "that moment: a free that completed during the refusal can leave one"
         )
     elif usable.bytes:
         found.append(
             f"{size(usable.bytes)} were free for this request, in {plural(usable.pieces, 'piece')} of at most "
             f"{size(usable.largest_bytes)}"
+        )
+    if certain != usable:
+        found.append(
+            f"{size(usable.bytes - certain.bytes)} of what was free for this request may be part of blocks from before "
+            "the first step, whose size the file leaves open: it is not counted on"
         )
     if device_free is not None and device_free > needed:
         why = "a limit on this process, the size of pages, or another process in between; which, the file does not tell"

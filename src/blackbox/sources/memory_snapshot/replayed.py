@@ -163,7 +163,9 @@ def _told(device: DeviceReplay, traces: Traces, with_timeline: bool) -> Told:
     return Told(
         device=device.recorded.device,
         kind=kind,
-        allocator=allocator_at(device, instant, found.refusals[-1].free.largest_bytes if found.refusals else None),
+        allocator=allocator_at(
+            device, instant, found.refusals[-1].free_certain.largest_bytes if found.refusals else None
+        ),
         time=times[last] / MICROSECONDS if times is not None and last >= 0 else None,
         recent_bytes=sum(run.size[block] for block in instant.allocated if block < run.trace.steps),
         freed_bytes=_freed_of_the_start(run, instant),
