@@ -1,17 +1,19 @@
 """When a program is left alone, and what is said then. Looked at before anything is written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from typing import NamedTuple
 
 from blackbox.agent.bootstrap import is_off
-from blackbox.injection.program import Program, own_machine
+from blackbox.injection.program import ENDED_STATES, Program, own_machine
 from blackbox.model.text import printable
 
 OLDEST = (3, 14)
 """Of Python: the first that runs a script for others at a safe point of its own (PEP 768)."""
 OLDEST_DETOUR = (3, 9)
 """The first that the agent runs on."""
+_REMOTE_DEBUGGING_OFF = ("disable-remote-debug", "disable_remote_debug")
+"""Python's switch, and how its own pages have written it, which it takes for nothing: it says what was meant."""
 X86_64 = b"\x3e\0"
 """For which the instructions of the detour are written."""
 AGE_SECONDS_MIN = 5.0
@@ -27,7 +29,7 @@ class Objection(Enum):
     """Each with its exit code and its sentence; `{name}` and the like are filled in from the program."""
 
     GONE = 10, "there is no process {pid}"
-    NOT_PERMITTED = 11, "the kernel does not let this user look into process {pid}: attach as its user, or as root"
+    NOT_PERMITTED = 11, "the kernel does not let {who} look into process {pid}{instead}"
     ENDED = 12, "process {pid} has ended"
     NOT_PYTHON = 13, "process {pid} ({name}) is no Python that shows its version"
     OLD_PYTHON = 14, "process {pid} ({name}) runs Python {version}; {oldest}"
@@ -74,6 +76,7 @@ def refuse(objection: Objection, program: Program, **figures: object) -> Refused
     """With what is known of the program in its sentence."""
     detour = program.version is not None and OLDEST_DETOUR <= program.version < OLDEST
     version = "?" if program.version is None else ".".join(map(str, program.version))
+    figures = {"reason": program.forbidden} | figures
     sentence = objection.sentence(
         pid=program.pid,
         name=program.name,
@@ -92,6 +95,12 @@ def refuse(objection: Objection, program: Program, **figures: object) -> Refused
     return Refused(objection, printable(sentence))
 
 
+def not_permitted(pid: int, as_root: bool) -> Refused:
+    """The kernel shows it to others only."""
+    who, instead = ("even root", " from here") if as_root else ("this user", ": attach as its user, or as root")
+    return Refused(Objection.NOT_PERMITTED, Objection.NOT_PERMITTED.sentence(who=who, pid=pid, instead=instead))
+
+
 def objections(program: Program, experimental: bool = False, as_root: bool = False) -> tuple[Refused, ...]:
     """All that speaks against attaching to this program, the weightiest first; empty where nothing does.
 
@@ -102,7 +111,10 @@ def objections(program: Program, experimental: bool = False, as_root: bool = Fal
         rules = _RULES | _DETOUR_RULES
         if as_root:
             rules = {objection: holds for objection, holds in rules.items() if objection is not Objection.ELSEWHERE}
-    return tuple(refuse(objection, program) for objection, holds in rules.items() if holds(program))
+    found = [objection for objection, holds in rules.items() if holds(program)]
+    if found and found[0] in (Objection.ENDED, Objection.NOT_PYTHON):
+        del found[1:]  # the rest follows from it
+    return tuple(refuse(objection, program) for objection in found)
 
 
 def objections_to_detach(program: Program, experimental: bool = False, as_root: bool = False) -> tuple[Refused, ...]:
@@ -115,29 +127,48 @@ def objections_to_detach(program: Program, experimental: bool = False, as_root: 
 
 
 def _debugging_off(program: Program) -> bool:
-    flags = zip(("", *program.arguments), program.arguments, strict=False)
-    by_flag = any(
-        argument == "-Xdisable_remote_debug" or (before, argument) == ("-X", "disable_remote_debug")
-        for before, argument in flags
+    """Whatever the value: Python takes `=0` and an empty variable for a yes, too."""
+    switches = list(_switches(program.arguments))
+    by_variable = "PYTHON_DISABLE_REMOTE_DEBUG" in program.environment and not {"E", "I"} & {one for one, _ in switches}
+    return by_variable or any(
+        letter == "X" and value.partition("=")[0] in _REMOTE_DEBUGGING_OFF for letter, value in switches
     )
-    return by_flag or bool(program.environment.get("PYTHON_DISABLE_REMOTE_DEBUG"))
+
+
+def _switches(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Python's own, letter and value, up to the script."""
+    left = iter(arguments[1:])
+    for argument in left:
+        if not argument.startswith("-") or argument in ("-", "--"):
+            return
+        if argument.startswith("--"):
+            continue
+        for place, letter in enumerate(argument[1:], 2):
+            if letter in "cm":
+                return
+            if letter in "WX":
+                yield letter, argument[place:] or next(left, "")
+                break
+            yield letter, ""
 
 
 _RULES: dict[Objection, Callable[[Program], bool]] = {
-    Objection.ENDED: lambda program: program.state in "ZX",
+    Objection.ENDED: lambda program: program.state in ENDED_STATES,
     Objection.NOT_PYTHON: lambda program: program.version is None,
     Objection.OTHER_MACHINE: lambda program: program.machine != own_machine(),
     Objection.C_LIBRARY: lambda program: program.c_library != "glibc",
-    Objection.OLD_PYTHON: lambda program: program.version is not None and program.version < OLDEST,
     Objection.FORBIDDEN: lambda program: is_off(program.environment),
     Objection.DEBUGGING_OFF: _debugging_off,
-    Objection.ELSEWHERE: lambda program: bool(program.namespaces),
+    Objection.KERNEL: lambda program: bool(program.forbidden),
     Objection.REPLACED: lambda program: program.replaced and not program.namespaces,
     Objection.TRACED: lambda program: program.state == "t" or program.tracer_pid != 0,
     Objection.STOPPED: lambda program: program.state == "T",
     Objection.YOUNG: lambda program: program.age_seconds < AGE_SECONDS_MIN,
     Objection.NO_FRAMEWORK: lambda program: not program.frameworks,
+    Objection.OLD_PYTHON: lambda program: program.version is not None and program.version < OLDEST,
+    Objection.ELSEWHERE: lambda program: bool(program.namespaces),
 }
+"""What `--experimental` would do away with stands last: whoever names it is not told of something else then."""
 _DETOUR_RULES: dict[Objection, Callable[[Program], bool]] = {
     Objection.OTHER_MACHINE: lambda program: program.machine != own_machine() or program.machine != X86_64,
     Objection.OLD_PYTHON: lambda program: program.version is not None and program.version < OLDEST_DETOUR,

@@ -19,6 +19,9 @@ FRAMEWORKS = {
 OWN_PROBES = "own probes"
 """Stands for the frameworks that a program's environment names probes for (`BLACKBOX_AGENT_PROBES`)."""
 
+ENDED_STATES = "ZX"
+"""Of a program that is over, and that its parent has not asked for yet."""
+
 _VERSION = re.compile(r"(?:libpython|/python)(3)[.](\d+)t?(?:[.]so[\w.]*)?$|[.]cpython-(3)(\d+)t?-[^/]*[.]so$")
 _START_TICKS = 19
 """Field of the stat file, counted from behind the name."""
@@ -64,6 +67,8 @@ class Program(NamedTuple):
     arguments: tuple[str, ...]
     namespaces: tuple[str, ...]
     """Kinds of namespace (`mnt`, `pid`, `user`, `root`) that are not those of this process."""
+    forbidden: str
+    """Why the kernel would not let this process write to it; empty where it would."""
 
 
 def look(pid: int, proc: Path = Path("/proc"), clock: Callable[[], float] = time.monotonic) -> Program:
@@ -78,9 +83,9 @@ def look(pid: int, proc: Path = Path("/proc"), clock: Callable[[], float] = time
         status = _fields((folder / "status").read_text(errors="replace"))
         arguments = _strings(folder / "cmdline")
         maps = _mapped_files(folder / "maps")
-        executable = str((folder / "exe").readlink())
+        executable = _executable(folder / "exe")
         environment = {name: value for name, _, value in (pair.partition("=") for pair in _strings(folder / "environ"))}
-        namespaces = _foreign_namespaces(folder, proc / "self")
+        namespaces = () if stat[0] in ENDED_STATES else _foreign_namespaces(folder, proc / "self")
     except FileNotFoundError:
         raise ProcessLookupError(pid) from None
     start_ticks = int(stat[_START_TICKS])
@@ -105,7 +110,32 @@ def look(pid: int, proc: Path = Path("/proc"), clock: Callable[[], float] = time
         environment=environment,
         arguments=arguments,
         namespaces=namespaces,
+        forbidden=_why_forbidden(folder / "mem", proc),
     )
+
+
+def _executable(link: Path) -> str:
+    """Empty for one that has ended, and for the kernel's own threads. Raises `FileNotFoundError` where it is gone."""
+    try:
+        return str(link.readlink())
+    except FileNotFoundError:
+        link.parent.stat()
+        return ""
+
+
+def _why_forbidden(memory: Path, proc: Path) -> str:
+    """To open a program's memory takes the right to debug it, for reading, too; nothing is read."""
+    try:
+        memory.open("rb").close()
+    except FileNotFoundError:
+        return ""  # it has ended
+    except OSError as error:
+        scope = proc / "sys" / "kernel" / "yama" / "ptrace_scope"
+        try:
+            return f"{error.strerror} (kernel.yama.ptrace_scope is {scope.read_text().strip()})"
+        except OSError:
+            return error.strerror or "the kernel does not say why"
+    return ""
 
 
 def own_machine() -> bytes:

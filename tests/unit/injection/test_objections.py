@@ -2,7 +2,7 @@
 
 import pytest
 
-from blackbox.injection.objections import Objection, objections, objections_to_detach, refuse
+from blackbox.injection.objections import Objection, not_permitted, objections, objections_to_detach, refuse
 from blackbox.injection.program import Ids, Program, own_machine
 
 FINE = Program(
@@ -22,6 +22,7 @@ FINE = Program(
     environment={},
     arguments=("python3.14", "train.py"),
     namespaces=(),
+    forbidden="",
 )
 
 CASES = {
@@ -36,6 +37,7 @@ CASES = {
     Objection.FORBIDDEN: {"environment": {"BLACKBOX_AGENT": "Off"}},
     Objection.OTHER_MACHINE: {"machine": b"\0\0"},
     Objection.C_LIBRARY: {"c_library": "musl"},
+    Objection.KERNEL: {"forbidden": "Permission denied (kernel.yama.ptrace_scope is 1)"},
     Objection.ELSEWHERE: {"namespaces": ("mnt",)},
 }
 
@@ -57,8 +59,13 @@ def test_each_has_its_reason(objection: Objection, changed: dict[str, object]) -
     "changed",
     [
         {"environment": {"PYTHON_DISABLE_REMOTE_DEBUG": "1"}},
+        {"environment": {"PYTHON_DISABLE_REMOTE_DEBUG": ""}},
+        {"arguments": ("python3.14", "-X", "disable-remote-debug", "a.py")},
+        {"arguments": ("python3.14", "-Xdisable-remote-debug", "a.py")},
+        {"arguments": ("python3.14", "-Xdisable-remote-debug=0", "a.py")},
+        {"arguments": ("python3.14", "-uIX", "disable-remote-debug", "a.py")},
+        {"arguments": ("python3.14", "--check-hash-based-pycs=always", "-W", "error", "-X", "disable-remote-debug")},
         {"arguments": ("python3.14", "-X", "disable_remote_debug", "a.py")},
-        {"arguments": ("python3.14", "-Xdisable_remote_debug", "a.py")},
     ],
 )
 def test_remote_debugging_that_is_off(changed: dict[str, object]) -> None:
@@ -66,10 +73,36 @@ def test_remote_debugging_that_is_off(changed: dict[str, object]) -> None:
     assert refused.objection is Objection.DEBUGGING_OFF
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"arguments": ("python3.14", "a.py", "-X", "disable-remote-debug")},
+        {"arguments": ("python3.14", "-m", "a", "-Xdisable-remote-debug")},
+        {"arguments": ("python3.14", "-cpass", "-Xdisable-remote-debug")},
+        {"arguments": ("python3.14", "-", "-Xdisable-remote-debug")},
+        {"arguments": ("python3.14", "-X", "dev", "-Wdisable-remote-debug", "a.py")},
+        {"arguments": ("python3.14", "-I", "a.py"), "environment": {"PYTHON_DISABLE_REMOTE_DEBUG": "1"}},
+        {"arguments": ()},
+    ],
+)
+def test_remote_debugging_that_is_on(changed: dict[str, object]) -> None:
+    assert objections(FINE._replace(**changed)) == ()
+
+
+def test_of_a_program_that_has_ended_nothing_else_is_told() -> None:
+    (refused,) = objections(FINE._replace(state="Z", version=None, frameworks=(), replaced=True))
+    assert refused.objection is Objection.ENDED
+
+
+def test_who_is_let_in_is_told_to_whom_it_helps() -> None:
+    assert not_permitted(7, as_root=False).sentence.endswith("process 7: attach as its user, or as root")
+    assert not_permitted(7, as_root=True).sentence == "the kernel does not let even root look into process 7 from here"
+
+
 def test_all_reasons_are_told_the_weightiest_first() -> None:
     found = objections(FINE._replace(version=(3, 9), frameworks=(), age_seconds=0.0))
-    assert [refused.objection for refused in found] == [Objection.OLD_PYTHON, Objection.YOUNG, Objection.NO_FRAMEWORK]
-    assert "Python 3.9" in found[0].sentence
+    assert [refused.objection for refused in found] == [Objection.YOUNG, Objection.NO_FRAMEWORK, Objection.OLD_PYTHON]
+    assert "Python 3.9" in found[2].sentence
 
 
 def test_an_agent_can_be_taken_out_where_it_could_not_be_brought_in() -> None:

@@ -123,6 +123,26 @@ def test_row_65_a_script_may_have_any_name(tmp_path: Path) -> None:
     assert look(tmp_path, cmdline="python\0\x1b[2J\nevil.py\0").name == "?[2J?evil.py"
 
 
+def test_one_that_has_ended_is_still_shown(tmp_path: Path) -> None:
+    look(tmp_path, stat=STAT.replace(") S", ") Z"), maps="", environ="", cmdline="")
+    (tmp_path / "proc" / str(PID) / "exe").unlink()
+    for kind in ("mnt", "pid", "user"):
+        (tmp_path / "proc" / str(PID) / "ns" / kind).unlink()
+    seen = programs.look(PID, tmp_path / "proc")
+    assert (seen.state, seen.version, seen.executable) == ("Z", None, "")
+
+
+def test_a_kernel_that_lets_look_but_not_write(tmp_path: Path) -> None:
+    scope = tmp_path / "proc" / "sys" / "kernel" / "yama" / "ptrace_scope"
+    scope.parent.mkdir(parents=True)
+    scope.write_text("1\n")
+    assert look(tmp_path, mem="").forbidden == ""
+    memory = tmp_path / "proc" / str(PID) / "mem"
+    memory.unlink()
+    memory.mkdir()  # root may read every file
+    assert programs.look(PID, tmp_path / "proc").forbidden == "Is a directory (kernel.yama.ptrace_scope is 1)"
+
+
 def test_there_is_no_such_process(tmp_path: Path) -> None:
     with pytest.raises(ProcessLookupError):
         programs.look(PID, tmp_path)

@@ -8,7 +8,7 @@ about a millisecond. 'blackbox detach PID' takes the agent out again. All of it 
 import os
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from blackbox.cli.common import attaching, server_arguments
 from blackbox.cli.common.paragraphs import say
@@ -41,7 +41,7 @@ def run(arguments: Namespace) -> int:
     wait = attaching.wait_seconds(arguments)
     if arguments.all_gpu:
         return _all_gpu(arguments, wait)
-    seen = attaching.chosen(arguments, objections)
+    seen = attaching.chosen(arguments, _with_server(arguments) if arguments.dry_run else objections)
     if seen is None:
         return 0
     if isinstance(seen, Refused):
@@ -53,6 +53,13 @@ def run(arguments: Namespace) -> int:
     if not attaching.confirm(_what_will_be_done([seen], by), arguments.yes):
         return 1
     return _attach(seen, socket, wait, by)
+
+
+def _with_server(arguments: Namespace) -> Callable[[Program, bool, bool], tuple[Refused, ...]]:
+    """All that is looked at before anything is done, and so all that `--dry-run` tells."""
+    socket = attaching.find_socket(arguments.socket)
+    more = (socket,) if isinstance(socket, Refused) else ()
+    return lambda program, experimental, as_root: objections(program, experimental, as_root) + more
 
 
 def _all_gpu(arguments: Namespace, wait: float) -> int:

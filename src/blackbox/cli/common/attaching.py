@@ -11,7 +11,7 @@ from blackbox.cli.common.paragraphs import say
 from blackbox.errors import FailureError, UsageError
 from blackbox.injection import handover
 from blackbox.injection import program as programs
-from blackbox.injection.objections import Objection, Refused, refuse
+from blackbox.injection.objections import Objection, Refused, not_permitted, refuse
 from blackbox.injection.program import Program
 from blackbox.model.text import printable
 
@@ -60,7 +60,7 @@ def look(number: int) -> Program | Refused:
     except ProcessLookupError:
         return Refused(Objection.GONE, Objection.GONE.sentence(pid=number))
     except PermissionError:
-        return Refused(Objection.NOT_PERMITTED, Objection.NOT_PERMITTED.sentence(pid=number))
+        return not_permitted(number, as_root=os.geteuid() == 0)
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise FailureError(f"process {number}: what the kernel shows of it cannot be read: {error}") from error
 
