@@ -105,14 +105,15 @@ def found_series(tiers: Sequence[TierReader], query: HistoryQuery, points: int) 
     first = list(islice(slices, 1))
     step = _step(wanted_step, tiers[tier].tier.step_seconds, first)
     found: dict[tuple[object, ...], TimeBuckets] = {}
+    of_layouts: dict[int, list[TimeBuckets]] = {}
+    """Where the series of a layout go: the same ones in all its runs."""
     starts = StartTimes()
     for part in chain(first, slices):
         rows = bucket_rows(part, step)
-        for key, place in part.places:
-            identity = key.identity(starts)
-            buckets = found.get(identity)
-            if buckets is None:
-                buckets = found[identity] = TimeBuckets()
+        layout = part.run.layout.id
+        if layout not in of_layouts:
+            of_layouts[layout] = [found.setdefault(key.identity(starts), TimeBuckets()) for key, _ in part.places]
+        for (key, place), buckets in zip(part.places, of_layouts[layout], strict=True):
             buckets.add(key, part, place, rows)
     return FoundSeries(step, sorted((one for one in found.values() if one), key=lambda one: one.peak, reverse=True))
 
@@ -147,7 +148,10 @@ def first_recorded(tiers: Sequence[TierReader]) -> float | None:
 
 def _finest_with(tiers: Sequence[TierReader], since: float) -> int:
     """The finest tier that has all that any has since then."""
-    firsts = [reader.first() for reader in tiers]
+    finest = tiers[0].first()
+    if finest is not None and len(tiers) > 1 and finest <= since + tiers[1].tier.step_seconds:
+        return 0
+    firsts = [finest, *(reader.first() for reader in tiers[1:])]
     oldest = min((first for first in firsts if first is not None), default=since)
     needed = max(since, oldest)
     for place, first in enumerate(firsts[:-1]):

@@ -1,6 +1,7 @@
 """Rows of chunks, kept between questions: all but the newest minutes of a recording stand still."""
 
 import math
+import os
 import threading
 import time
 from array import array
@@ -49,6 +50,10 @@ class KeptRun(Run):
             self._decoded[index] = array("d", numbers)
         return numbers
 
+    def steady(self, index: int) -> float | None:
+        """The number that a column has in every row, where that is told without looking at each; else None."""
+        return self._run().steady(index)
+
     def pack(self) -> None:
         """Lets go of what can be unpacked again."""
         if self.stored is not None:
@@ -72,8 +77,8 @@ class KeptChunk(NamedTuple):
 
     version: Version | None
     """As of before it was read; None where it may change without another one."""
-    edges: tuple[float, float] | None
-    """Times of its first row and its last moment."""
+    edges: tuple[float, ...] | None
+    """Times of its first row and its last moment; empty where it has none, None where nobody asked."""
     since: float
     until: float
     runs: Sequence[KeptRun] = ()
@@ -125,7 +130,8 @@ class ChunkCache:
 
     def version(self, path: Path) -> Version | None:
         """The chunk's version; None where it may change without another one."""
-        found = tuple(map(_version, (path, path.with_name(path.name + LOG_SUFFIX))))
+        name = os.fspath(path)
+        found = _version(name), _version(name + LOG_SUFFIX)
         changed = max((max(one[-2:]) for one in found if one is not None), default=None)
         settled = changed is not None and 0 <= changed <= (self._wall_clock() - SETTLED_SECONDS) * 1e9
         return found if settled and found[0] is not None else None
@@ -156,11 +162,11 @@ class ChunkCache:
                 total -= used.chunk.bytes_max
 
 
-def _version(path: Path) -> tuple[int, ...] | None:
+def _version(name: str) -> tuple[int, ...] | None:
     try:
-        found = path.stat()
+        found = os.stat(name)  # noqa: PTH116 - each question asks it of all files, several times
     except OSError:
         return None
-    if not found.st_size and path.name.endswith(LOG_SUFFIX):
+    if not found.st_size and name.endswith(LOG_SUFFIX):
         return None  # a reader makes it where there is none
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -10,9 +10,9 @@ from typing import Any, Self
 
 from blackbox.recorder.storage.compression import DamageError, DeltaCodec, unpack
 from blackbox.recorder.storage.database import COUNTED_VERSION, READ_ERRORS, open_for_reading, version_of
-from blackbox.recorder.storage.frames import Frame, unpack_frames
+from blackbox.recorder.storage.frames import Frame, newest_packed, unpack_frames
 from blackbox.recorder.storage.layout import Layout, LayoutCache
-from blackbox.recorder.storage.row_count import read_row_count
+from blackbox.recorder.storage.row_count import read_row_count, row_count_in
 from blackbox.recorder.storage.rows import LAYOUT, Run, check_row, layout_id, packed_run, tail_runs, unpack_row
 
 SALVAGED_IDS_MAX = 2000
@@ -21,6 +21,9 @@ NEVER = -1e300, 1e300
 TOUCHING = """(until >= ? AND since <= ?) OR typeof(since) <> 'real' OR typeof(until) <> 'real'
 OR since NOT BETWEEN 0 AND 1e11 OR until NOT BETWEEN 0 AND 1e11"""
 """Rows of a range. Those whose times make no sense are looked at, too: what is damaged must not hide."""
+COUNTS = """SELECT user_version, (SELECT body FROM mark WHERE id = 1), (SELECT count(*) FROM block WHERE id >= 1),
+(SELECT count(*) FROM tail WHERE id >= 1) FROM pragma_user_version"""
+"""How many rows there should be, and how many are found."""
 
 _layouts = LayoutCache()
 """Chunks of a tier mostly have the same."""
@@ -80,17 +83,21 @@ class ChunkReader:
 
     def _blocks(self, since: float, until: float) -> Iterator[list[Frame]]:
         """The moments of each block in the range, and those of the tail; whichever begins first before the others."""
-        rows = self._select("block", "since, frames", since, until)
-        blocks: list[tuple[float, object]] = [(_begin(start), blob) for start, blob in rows]
-        tail = [_begin(start) for (start,) in self._select("tail", "since", since, until)]
-        if tail:
-            blocks.append((min(tail), _TAIL))
-        for _, blob in sorted(blocks, key=itemgetter(0)):
+        for blob in self._frame_blobs(since, until):
             try:
                 frames = self.tail_frames(since, until) if blob is _TAIL else unpack_frames(blob)
                 yield [frame for frame in frames if since <= frame.time <= until]
             except DamageError:
                 self.damaged += 1
+
+    def _frame_blobs(self, since: float, until: float) -> list[object]:
+        """The moments of each block that touches the range, packed; `_TAIL` stands for those of the tail."""
+        rows = self._select("block", "since, frames", since, until)
+        blocks: list[tuple[float, object]] = [(_begin(start), blob) for start, blob in rows]
+        tail = [_begin(start) for (start,) in self._select("tail", "since", since, until)]
+        if tail:
+            blocks.append((min(tail), _TAIL))
+        return [blob for _, blob in sorted(blocks, key=itemgetter(0))]
 
     def tail_runs(self, since: float, until: float) -> list[Run]:
         """The rows that are in no block yet."""
@@ -117,10 +124,25 @@ class ChunkReader:
         for since, last in sorted(self._spans(until), key=lambda span: span[1], reverse=True):
             if newest is not None and last <= newest.time:
                 break
-            found = max(self.frames(since, min(last, until)), default=None, key=lambda frame: frame.time)
-            if found is not None and (newest is None or found.time > newest.time):
-                newest = found
+            for found in self._newest_frames(since, min(last, until)):
+                if newest is None or found.time > newest.time:
+                    newest = found
         return newest
+
+    def _newest_frames(self, since: float, until: float) -> Iterator[Frame]:
+        """The last moment in the range of each block, and of the tail; whichever begins first before the others."""
+        for blob in self._frame_blobs(since, until):
+            try:
+                if blob is _TAIL:
+                    fitting = (frame for frame in self.tail_frames(since, until) if since <= frame.time <= until)
+                    found = max(fitting, default=None, key=_TIME)
+                else:
+                    found = newest_packed(blob, since, until)
+            except DamageError:
+                self.damaged += 1
+            else:
+                if found is not None:
+                    yield found
 
     def first_and_last(self) -> tuple[float, float] | None:
         """Times of the first row and of the last moment, as far as the index tells."""
@@ -149,6 +171,9 @@ class ChunkReader:
         Raises `READ_ERRORS`.
         """
         assert self._database is not None
+        counted = self._counted()
+        if counted is not None:
+            return counted
         if version_of(self._database) < COUNTED_VERSION:
             return sum(self._gaps(table) for table in ("block", "tail"))
         try:
@@ -156,6 +181,16 @@ class ChunkReader:
         except DamageError:
             return 1 + sum(self._gaps(table) for table in ("block", "tail"))
         return max(0, row_count.blocks - self._count("block")) + max(0, row_count.tail - self._count("tail"))
+
+    def _counted(self) -> int | None:
+        """The same in one query; None where the chunk is of an older version, or damaged."""
+        assert self._database is not None
+        try:
+            version, told, blocks, tail = self._database.execute(COUNTS).fetchone()
+            row_count = row_count_in(told)
+        except (DamageError, *READ_ERRORS):
+            return None
+        return max(0, row_count.blocks - blocks) + max(0, row_count.tail - tail) if version >= COUNTED_VERSION else None
 
     def _count(self, table: str) -> int:
         found = self._ask(f"SELECT count(*) FROM {table} WHERE id >= ?", 1)  # noqa: S608 - a name from this file

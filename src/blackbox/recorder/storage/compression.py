@@ -18,6 +18,8 @@ UNPACKED_BYTES_MAX = 256 * 1024 * 1024
 WINDOW_LOG_MIN, WINDOW_LOG_MAX = 18, 27
 HASH_LOG_MAX = 20
 """Of the table that finds the key's parts again: 4 MiB, while a delta to a large key is made."""
+SKIPPED_BYTES = 128 * 1024
+"""At a time: a block of zstd, which stays in the processor's cache."""
 _CHECKSUM = struct.Struct("<I")
 
 
@@ -71,6 +73,32 @@ class DeltaCodec:
         return _unpacked(self._unpacker, blob)
 
 
+class PackedReader:
+    """What was packed, from its start to as far as it is asked for: what follows is not unpacked."""
+
+    def __init__(self, blob: object) -> None:
+        """Raises `DamageError`."""
+        frame = _checked(blob)
+        self.size = zstandard.frame_content_size(frame)
+        """Bytes in all."""
+        self._reader = zstandard.ZstdDecompressor(max_window_size=UNPACKED_BYTES_MAX).stream_reader(frame)
+
+    def read(self, size: int) -> bytes:
+        """The next bytes. Raises `DamageError` where there are fewer."""
+        try:
+            found = self._reader.read(size)
+        except zstandard.ZstdError as error:
+            raise DamageError(str(error)) from error
+        if len(found) != size:
+            raise DamageError("shorter than it says")
+        return found
+
+    def skip(self, size: int) -> None:
+        """Goes on behind the next bytes. Raises `DamageError`."""
+        for start in range(0, size, SKIPPED_BYTES):
+            self.read(min(SKIPPED_BYTES, size - start))
+
+
 def signed(body: bytes) -> bytes:
     """The bytes behind their checksum."""
     return _CHECKSUM.pack(zlib.crc32(body)) + body
@@ -86,12 +114,20 @@ def unsigned(blob: object) -> bytes:
     return body
 
 
-def _unpacked(unpacker: zstandard.ZstdDecompressor, blob: object) -> bytes:
+def _checked(blob: object) -> bytes:
+    """The zstd frame that was signed. Raises `DamageError`."""
     frame = unsigned(blob)
     try:
         if not 0 <= zstandard.frame_content_size(frame) <= UNPACKED_BYTES_MAX:
             raise DamageError("a frame of impossible size")
-        return unpacker.decompress(frame)
+    except zstandard.ZstdError as error:
+        raise DamageError(str(error)) from error
+    return frame
+
+
+def _unpacked(unpacker: zstandard.ZstdDecompressor, blob: object) -> bytes:
+    try:
+        return unpacker.decompress(_checked(blob))
     except zstandard.ZstdError as error:
         raise DamageError(str(error)) from error
 

@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -154,10 +155,26 @@ def _check(database: sqlite3.Connection) -> None:
     application = database.execute("PRAGMA application_id").fetchone()[0]
     version = database.execute("PRAGMA user_version").fetchone()[0]
     database.execute("PRAGMA trusted_schema = OFF")
-    if database.execute(FOREIGN_SCHEMA).fetchone() is not None:
+    if not _is_made_here(database) and database.execute(FOREIGN_SCHEMA).fetchone() is not None:
         raise ForeignFileError("a database that computes what it holds")
     if application != APPLICATION_ID or not 1 <= version <= FORMAT_VERSION:
         raise ForeignFileError(f"not a recording of version {FORMAT_VERSION} or older")
+
+
+def _is_made_here(database: sqlite3.Connection) -> bool:
+    """Whether its tables are, to the letter, those that are made here, which takes a tenth of the time of looking for
+    what computes."""
+    own = _own_tables()
+    others = f"type <> 'table' OR sql NOT IN ({', '.join('?' * len(own))})"
+    return database.execute(f"SELECT 1 FROM sqlite_schema WHERE {others} LIMIT 1", own).fetchone() is None  # noqa: S608
+
+
+@cache
+def _own_tables() -> tuple[str, ...]:
+    """The tables of chunks and event logs, as SQLite writes them down."""
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.executescript(CHUNK_SCHEMA + EVENTS_SCHEMA)
+        return tuple(text for (text,) in database.execute("SELECT sql FROM sqlite_schema"))
 
 
 def version_of(database: sqlite3.Connection) -> int:

@@ -14,7 +14,7 @@ import msgspec
 from blackbox.model.decoding import DECODE_ERRORS
 from blackbox.model.moment import Moment
 from blackbox.recorder.storage.block_lists import packed_blocks
-from blackbox.recorder.storage.compression import DamageError, pack_parts, unpack
+from blackbox.recorder.storage.compression import DamageError, PackedReader, pack_parts, unpack
 
 FRAMES_MAX = 1 << 18
 """In one blob. Writers pack 8 MiB at a time, and the smallest moment takes 70 bytes."""
@@ -98,14 +98,39 @@ def unpack_frames(blob: object) -> list[Frame]:
     body = unpack(blob)
     try:
         (length,) = _LENGTH.unpack_from(body)
-        times, sizes = _head_decoder.decode(body[_LENGTH.size : _LENGTH.size + length])
-    except (struct.error, *DECODE_ERRORS) as error:
+    except struct.error as error:
         raise DamageError(f"frames: {error}") from error
     start = _LENGTH.size + length
-    if len(times) != len(sizes) or start + sum(sizes) != len(body):
-        raise DamageError("frames: the head belongs to other bodies")
+    times, sizes = _checked_head(body[_LENGTH.size : start], len(body) - start)
     view = memoryview(body)
     ends = accumulate(sizes, initial=start)
     return [
         Frame(time, view[end - size : end]) for time, size, end in zip(times, sizes, islice(ends, 1, None), strict=True)
     ]
+
+
+def newest_packed(blob: object, since: float, until: float) -> Frame | None:
+    """The last of the frames in a blob with a time in the range; those behind it are not unpacked. Raises
+    `DamageError`."""
+    packed = PackedReader(blob)
+    (length,) = _LENGTH.unpack(packed.read(_LENGTH.size))
+    if length > packed.size:
+        raise DamageError("frames: a head of impossible length")
+    times, sizes = _checked_head(packed.read(length), packed.size - _LENGTH.size - length)
+    fitting = [number for number, time in enumerate(times) if since <= time <= until]
+    if not fitting:
+        return None
+    newest = max(fitting, key=times.__getitem__)
+    packed.skip(sum(sizes[:newest]))
+    return Frame(times[newest], packed.read(sizes[newest]))
+
+
+def _checked_head(contents: bytes, bodies: int) -> _Head:
+    """The head of so many bytes of bodies. Raises `DamageError`."""
+    try:
+        head = _head_decoder.decode(contents)
+    except DECODE_ERRORS as error:
+        raise DamageError(f"frames: {error}") from error
+    if len(head.times) != len(head.sizes) or sum(head.sizes) != bodies:
+        raise DamageError("frames: the head belongs to other bodies")
+    return head

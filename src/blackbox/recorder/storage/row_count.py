@@ -46,11 +46,16 @@ def read_row_count(database: sqlite3.Connection) -> RowCount:
     with suppress(*READ_ERRORS):
         found = database.execute("SELECT body FROM mark WHERE id = 1").fetchone()
         if found is not None:
-            try:
-                return _decoder.decode(unsigned(found[0]))
-            except DECODE_ERRORS as error:
-                raise DamageError(f"row count: {error}") from error
+            return row_count_in(found[0])
     raise DamageError("row count: missing")
+
+
+def row_count_in(blob: object) -> RowCount:
+    """The count, as it is stored. Raises `DamageError`."""
+    try:
+        return _decoder.decode(unsigned(blob))
+    except DECODE_ERRORS as error:
+        raise DamageError(f"row count: {error}") from error
 
 
 def ensured_row_count(database: sqlite3.Connection) -> RowCount:

@@ -65,28 +65,31 @@ class TierReader:
     def _edge(self, chunks: "Iterator[ChunkFile] | list[ChunkFile]", place: int) -> float | None:
         for chunk in chunks:
             edges = self._edges(chunk)
-            if edges is not None:
+            if edges:
                 return edges[place]
         return None
 
-    def _edges(self, chunk: ChunkFile) -> tuple[float, float] | None:
+    def _edges(self, chunk: ChunkFile) -> tuple[float, ...]:
         known = None if self._cache is None else self._cache.find(chunk.path)
-        if known is not None:
+        if known is None:
+            version = None if self._cache is None else self._cache.version(chunk.path)
+            known = KeptChunk(version, None, *NO_RANGE)
+        if known.edges is not None:
             return known.edges
-        version = None if self._cache is None else self._cache.version(chunk.path)
         with ChunkReader(chunk.path) as reader:
-            edges = reader.first_and_last()
-            self._done(reader, chunk, KeptChunk(version, edges, *NO_RANGE))
+            edges = reader.first_and_last() or ()
+            self._done(reader, chunk, known._replace(edges=edges))
         return edges
 
     def _read(self, chunk: ChunkFile, since: float, until: float, known: KeptChunk | None) -> Iterator[Run]:
         """Rows of the range out of the file, to be kept with what is `known` of it. One block is unpacked at a time."""
         version = None if self._cache is None else self._cache.version(chunk.path)
+        edges = None
         if known is not None:
             since, until = min(since, known.since), max(until, known.until)
+            edges = known.edges if known.version == version else None
         runs: list[KeptRun] = []
         with ChunkReader(chunk.path) as reader:
-            edges = None if version is None else reader.first_and_last()
             for run in reader.runs(since, until):
                 if version is None:
                     yield run

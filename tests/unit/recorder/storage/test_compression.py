@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.recorder.storage.compression import DamageError, DeltaCodec, pack, unpack
+from blackbox.recorder.storage.compression import DamageError, DeltaCodec, PackedReader, pack, unpack
 
 BODY = bytes(range(256)) * 8
 
@@ -15,6 +15,20 @@ BODY = bytes(range(256)) * 8
 @given(st.binary(max_size=2000))
 def test_what_was_packed_comes_back(body: bytes) -> None:
     assert unpack(pack(body)) == body
+
+
+@given(st.binary(max_size=300_000), st.lists(st.tuples(st.booleans(), st.integers(0, 200_000)), max_size=6))
+def test_what_was_packed_comes_back_in_parts(body: bytes, parts: list[tuple[bool, int]]) -> None:
+    reader, start = PackedReader(pack(body)), 0
+    assert reader.size == len(body)
+    for skipped, size in parts:
+        read = reader.skip if skipped else reader.read
+        if start + size > len(body):
+            with pytest.raises(DamageError):
+                read(size)
+            return
+        assert read(size) == (None if skipped else body[start : start + size])
+        start += size
 
 
 @given(st.binary(max_size=2000), st.binary(max_size=2000))
@@ -40,8 +54,9 @@ def test_row_23_every_flipped_bit_is_noticed() -> None:
     for place in range(len(blob) * 8):
         flipped = bytearray(blob)
         flipped[place // 8] ^= 1 << place % 8
-        with pytest.raises(DamageError):
-            unpack(bytes(flipped))
+        for read in (unpack, PackedReader):
+            with pytest.raises(DamageError):
+                read(bytes(flipped))
 
 
 def test_a_frame_that_claims_to_be_huge_is_not_unpacked() -> None:

@@ -6,12 +6,22 @@ from collections.abc import Sequence
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from blackbox.model.moment import Moment
 from blackbox.recorder.dumps.file import BATCH_BYTES
 from blackbox.recorder.storage.chunk_writer import BLOCK_BYTES_MAX
 from blackbox.recorder.storage.compression import DamageError, pack
-from blackbox.recorder.storage.frames import FRAMES_MAX, Frame, pack_frames, to_bytes, to_moment, unpack_frames
+from blackbox.recorder.storage.frames import (
+    FRAMES_MAX,
+    Frame,
+    newest_packed,
+    pack_frames,
+    to_bytes,
+    to_moment,
+    unpack_frames,
+)
 from tests.moments import MIB, moment
 from tests.recorded_moments import series
 
@@ -37,6 +47,32 @@ def test_frames_come_back_in_order() -> None:
     assert unpack_frames(packed(moments)) == [Frame(one.timestamp, to_bytes(one)) for one in moments]
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 9).map(float), st.binary(max_size=300_000)), max_size=9),
+    st.integers(-1, 9),
+    st.integers(-1, 9),
+)
+def test_the_newest_of_a_range_is_that_of_all_unpacked(
+    told: list[tuple[float, bytes]], since: float, until: float
+) -> None:
+    frames = [Frame(time, body) for time, body in told]
+    fitting = [frame for frame in frames if since <= frame.time <= until]
+    found = newest_packed(pack_frames(frames), since, until)
+    assert found == max(fitting, key=lambda frame: frame.time, default=None)
+
+
+def test_what_lies_behind_the_newest_is_not_unpacked() -> None:
+    frames = [Frame(1.0, b"first"), Frame(2.0, bytes(64 * MIB))]
+    blob = pack_frames(frames)
+    tracemalloc.start()
+    try:
+        assert newest_packed(blob, 0.0, 1.5) == frames[0]
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 4 * MIB
+
+
 def test_moments_in_a_row_take_little_beside_the_first() -> None:
     moments = list(series(1e9, 60, blocks=True))
     assert len(packed(moments)) < len(packed(moments[:1])) + 40 * len(moments)
@@ -60,8 +96,9 @@ def test_row_54_a_head_that_lies_about_its_frames_is_damage_and_takes_no_memory(
     assert len(blob) < 8192
     tracemalloc.start()
     try:
-        with pytest.raises(DamageError):
-            unpack_frames(blob)
+        for read in (unpack_frames, lambda blob: newest_packed(blob, 0.0, 2e9)):
+            with pytest.raises(DamageError):
+                read(blob)
         _, peak_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -70,8 +107,17 @@ def test_row_54_a_head_that_lies_about_its_frames_is_damage_and_takes_no_memory(
 
 @pytest.mark.fault(54)
 def test_row_54_a_head_of_millions_of_frames_is_damage() -> None:
-    with pytest.raises(DamageError):
-        unpack_frames(forged([0.0] * (FRAMES_MAX + 1), [0] * (FRAMES_MAX + 1), b""))
+    blob = forged([0.0] * (FRAMES_MAX + 1), [0] * (FRAMES_MAX + 1), b"")
+    for read in (unpack_frames, lambda blob: newest_packed(blob, 0.0, 1.0)):
+        with pytest.raises(DamageError):
+            read(blob)
+
+
+@pytest.mark.parametrize("body", [b"", b"\x01", b"\xff\xff\xff\xff", b"\x05\x00\x00\x00\x92\x90"])
+def test_a_head_that_is_cut_short_is_damage(body: bytes) -> None:
+    for read in (unpack_frames, lambda blob: newest_packed(blob, 0.0, 1.0)):
+        with pytest.raises(DamageError):
+            read(pack(body))
 
 
 def test_as_many_of_the_smallest_moments_as_are_packed_together_can_be_read() -> None:
