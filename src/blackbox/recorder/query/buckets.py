@@ -32,11 +32,18 @@ class BucketRows(NamedTuple):
     """Numbers of the buckets since 1970."""
     slices: list[slice]
     """Of each bucket, the rows that fall into it."""
+    lengths: list[int]
+    """How many these are."""
+
+    def sums_of(self, number: float) -> Iterator[float]:
+        """The sum of each bucket where every row has the number: as adding them up one by one makes it."""
+        sums = {length: sum(repeat(number, length)) for length in set(self.lengths)}
+        return map(sums.__getitem__, self.lengths)
 
 
 def bucket_rows(part: RunSlice, step: float) -> BucketRows:
     """The rows of a part by bucket: the same for all its series."""
-    found = BucketRows([], [])
+    found = BucketRows([], [], [])
     rows = part.rows
     spans = (
         _spans_in_order(part.run, rows, step) if isinstance(rows, range) and part.run.in_order else _spans(part, step)
@@ -44,6 +51,7 @@ def bucket_rows(part: RunSlice, step: float) -> BucketRows:
     for place, start, end in spans:
         found.places.append(place)
         found.slices.append(slice(start, end))
+        found.lengths.append(end - start)
     return found
 
 
@@ -108,11 +116,12 @@ class Buckets(NamedTuple):
 
 
 class PointColumns(NamedTuple):
-    """Bucket -> its number, rounded as the metric is."""
+    """Least, mean and largest of buckets beside each other, rounded as the metric is; None of those without a
+    sample."""
 
-    low: Mapping[int, Number]
-    mean: Mapping[int, Number]
-    high: Mapping[int, Number]
+    low: list[Number | None]
+    mean: list[Number | None]
+    high: list[Number | None]
 
 
 class TimeBuckets:
@@ -147,24 +156,24 @@ class TimeBuckets:
 
     def points(self, starts: Mapping[int, float]) -> list[Point]:
         """From the first bucket with a sample to the last; `starts`: bucket -> Unix seconds."""
-        low, mean, high = self.columns()
         span = self.span()
-        start = map(starts.__getitem__, span)
-        return list(zip(start, map(low.get, span), map(mean.get, span), map(high.get, span), strict=True))
+        return list(zip(map(starts.__getitem__, span), *self.columns(span), strict=True))
 
-    def columns(self) -> PointColumns:
-        """Least, mean and largest of each bucket that has a sample."""
+    def columns(self, span: range) -> PointColumns:
+        """Of each bucket of a range."""
         places, low, total, high, count = self._buckets.merged()
         metric = self.key.metric
         means = [of_bucket / samples for of_bucket, samples in zip(total, count, strict=True)]
         if metric.decimals == 0:
-            numbers: tuple[Iterator[Number], ...] = map(int, low), map(round, means), map(int, high)
+            numbers: tuple[Iterator[Number | None], ...] = map(int, low), map(round, means), map(int, high)
         else:
             numbers = iter(low), map(round, means, repeat(metric.decimals)), iter(high)
-        return PointColumns(*(dict(zip(places, column, strict=True)) for column in numbers))
+        if places and span.start == places[0] and span.stop == places[-1] + 1 == span.start + len(places):
+            return PointColumns(*map(list, numbers))  # each of them has a sample
+        return PointColumns(*(list(map(dict(zip(places, column, strict=True)).get, span)) for column in numbers))
 
     def _add_samples(self, column: Sequence[float], rows: BucketRows) -> None:
-        places, slices = rows
+        places, slices, _ = rows
         parts = list(map(column.__getitem__, slices))
         if math.isnan(sum(column)):  # one of them was not measured
             measured = [[sample for sample in part if sample == sample] for part in parts]
@@ -173,18 +182,49 @@ class TimeBuckets:
         self._extend(places, map(min, parts), map(sum, parts), map(max, parts), map(len, parts))
 
     def _add_summaries(self, part: RunSlice, place: int, rows: BucketRows) -> None:
-        width = part.run.layout.width
-        low, mean, high, count = (part.run.column(one * width + place) for one in (MIN, MEAN, MAX, COUNT))
-        if math.isnan(sum(low) + sum(mean) + sum(high) + sum(count)) or min(count, default=0) <= 0:
-            rows, (low, mean, high, count) = _measured(rows, (low, mean, high, count))
+        run, width = part.run, part.run.layout.width
+        low, mean, high, count = (one * width + place for one in (MIN, MEAN, MAX, COUNT))
+        steady_count, steady_mean = run.steady(count), run.steady(mean)
+        if steady_count is None or steady_count <= 0:
+            self._add_mixed(rows, [run.column(one) for one in (low, mean, high, count)])
+            return
+        if steady_mean is not None:
+            steady_low, steady_high = run.steady(low), run.steady(high)
+            if steady_low is not None and steady_high is not None:
+                weight, buckets = rows.sums_of(steady_count), len(rows.places)
+                total = rows.sums_of(steady_mean * steady_count)
+                self._extend(rows.places, repeat(steady_low, buckets), total, repeat(steady_high, buckets), weight)
+                return
+        columns = run.column(low), run.column(mean), run.column(high)
+        if math.isnan(sum(map(sum, columns))):
+            self._add_mixed(rows, [*columns, [steady_count] * len(run.times)])
+        else:
+            total = list(map(mul, columns[1], repeat(steady_count)))
+            self._add_measured(rows, columns[0], total, columns[2], rows.sums_of(steady_count))
+
+    def _add_mixed(self, rows: BucketRows, columns: Sequence[Sequence[float]]) -> None:
+        """Takes roll-ups, of which some may be of no sample: least, mean, largest and count."""
+        if math.isnan(sum(map(sum, columns))) or min(columns[-1], default=0) <= 0:
+            rows, columns = _measured(rows, columns)
+        low, mean, high, count = columns
+        weight = map(sum, map(count.__getitem__, rows.slices))
+        self._add_measured(rows, low, list(map(mul, mean, count)), high, weight)
+
+    def _add_measured(
+        self,
+        rows: BucketRows,
+        low: Sequence[float],
+        total: Sequence[float],
+        high: Sequence[float],
+        weight: Iterator[float],
+    ) -> None:
         slices = rows.slices
-        total = list(map(mul, mean, count))
         self._extend(
             rows.places,
             map(min, map(low.__getitem__, slices)),
             map(sum, map(total.__getitem__, slices)),
             map(max, map(high.__getitem__, slices)),
-            map(sum, map(count.__getitem__, slices)),
+            weight,
         )
 
     def _extend(
@@ -214,14 +254,15 @@ def _measured(rows: BucketRows, columns: Sequence[Sequence[float]]) -> tuple[Buc
     places: list[int] = []
     slices: list[slice] = []
     kept: list[tuple[float, ...]] = []
-    for place, one in zip(*rows, strict=True):
+    for place, one in zip(rows.places, rows.slices, strict=True):
         parts = zip(*(column[one] for column in columns), strict=True)
         found = [row for row in parts if row[-1] > 0 and not math.isnan(sum(row))]
         if found:
             places.append(place)
             slices.append(slice(len(kept), len(kept) + len(found)))
             kept += found
-    return BucketRows(places, slices), list(zip(*kept, strict=True)) if kept else [()] * len(columns)
+    lengths = [one.stop - one.start for one in slices]
+    return BucketRows(places, slices, lengths), list(zip(*kept, strict=True)) if kept else [()] * len(columns)
 
 
 def number(value: float, metric: Metric) -> Number:

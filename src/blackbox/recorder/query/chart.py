@@ -48,8 +48,7 @@ def chart(
 
 def _series(buckets: TimeBuckets, first: int, end: int) -> ChartSeries:
     subject, metric = buckets.key
-    columns = buckets.columns()
-    low, mean, high = (list(map(column.get, range(first, end))) for column in columns)
+    low, mean, high = buckets.columns(range(first, end))
     return ChartSeries(
         gpu=subject.gpu,
         pid=subject.pid,

@@ -44,6 +44,7 @@ COLUMNS_ADDED_UP_MAX = 8
 COLUMNS_MAX = 1 << 20
 """Five statistics of the numbers of 8 GPUs x 1,000 processes are a quarter of it."""
 Count = Annotated[int, Meta(ge=0)]
+ITEM_BYTES = {width: array(width).itemsize for width in (*WIDTHS, "d")}
 _LENGTH = struct.Struct("<I")
 _FLOAT_BYTES = 8
 
@@ -97,11 +98,8 @@ class Columns:
 
     def __getitem__(self, index: int) -> list[float]:
         """The numbers of one column; NaN where there was none. Raises `DamageError`."""
-        try:
-            head = _head_decoder.decode(self._heads[index])
-        except DECODE_ERRORS as error:
-            raise DamageError(f"column: {error}") from error
-        if not head.gaps and not head.step and not self._sizes[index] and head.decimals != UNSCALED:  # it stands still
+        head = self._head(index)
+        if self._stands_still(head, index):
             return [head.first / 10**head.decimals] * self.rows
         if head.gaps and sum(head.gaps) != self.rows:
             raise DamageError("column: gaps of other rows")
@@ -112,6 +110,22 @@ class Columns:
             raise DamageError("column: of another length")
         numbers = _decode(head, stored, count)
         return _with_gaps(head.gaps, numbers) if head.gaps else numbers
+
+    def steady(self, index: int) -> float | None:
+        """The number that a column has in every row, where it stands still; None of any other. Raises `DamageError`."""
+        if self._sizes[index]:
+            return None
+        head = self._head(index)
+        return head.first / 10**head.decimals if self._stands_still(head, index) else None
+
+    def _head(self, index: int) -> Head:
+        try:
+            return _head_decoder.decode(self._heads[index])
+        except DECODE_ERRORS as error:
+            raise DamageError(f"column: {error}") from error
+
+    def _stands_still(self, head: Head, index: int) -> bool:
+        return not head.gaps and not head.step and not self._sizes[index] and head.decimals != UNSCALED
 
     def _start_of(self, index: int) -> int:
         """Most queries want a few of hundreds of columns; who wants many has their places added up once."""
@@ -234,7 +248,7 @@ def _stored_bytes(head: Head, count: int) -> int:
         return 0
     if not head.width:
         raise DamageError("column: differences without a width")
-    return (count - 1) * array(head.width).itemsize
+    return (count - 1) * ITEM_BYTES[head.width]
 
 
 def _present(head: Head, rows: int) -> int:

@@ -26,12 +26,14 @@ class Run:
         times: Sequence[float],
         column: Callable[[int], Sequence[float]],
         stored: bytes | None = None,
+        steady: Callable[[int], float | None] | None = None,
     ) -> None:
         self.layout = layout
         self.times = times
         self.stored = stored
         """The block it is read from; None of rows that are in none yet."""
         self._column = column
+        self._steady = steady
 
     @cached_property
     def in_order(self) -> bool:
@@ -44,6 +46,15 @@ class Run:
             return self._column(index)
         except DamageError:
             return [math.nan] * len(self.times)
+
+    def steady(self, index: int) -> float | None:
+        """The number that a column has in every row, where that is told without looking at each; else None."""
+        if self._steady is None:
+            return None
+        try:
+            return self._steady(index)
+        except DamageError:
+            return None
 
 
 def pack_row(time: float, layout: Layout, values: Sequence[float]) -> bytes:
@@ -90,7 +101,13 @@ def packed_run(blob: object, find_layout: FindLayout) -> Run:
         raise DamageError("a block of no time")
     _check_width(len(columns) - VALUES, layout)
     stored = blob if isinstance(blob, bytes) else None
-    return Run(layout, times, lambda index: columns[VALUES + index], stored)
+    return Run(
+        layout,
+        times,
+        lambda index: columns[VALUES + index],
+        stored,
+        lambda index: columns.steady(VALUES + index),
+    )
 
 
 def tail_runs(rows: Iterable["array[float]"], find_layout: FindLayout) -> list[Run]:

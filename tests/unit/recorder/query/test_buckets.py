@@ -17,10 +17,14 @@ samples = st.one_of(st.just(math.nan), st.integers(0, 1 << 40).map(float))
 rows = st.lists(st.tuples(st.integers(0, 40).map(lambda tenth: tenth / 4), samples, st.booleans()), max_size=30)
 
 
+def steady_of(column: Sequence[float]) -> float | None:
+    return column[0] if len(set(column)) == 1 and not math.isnan(column[0]) else None
+
+
 def slice_of(times: Sequence[float], columns: Sequence[Sequence[float]], kept: Sequence[int], rolled: bool) -> RunSlice:
     """All rows beside each other as a range, as `history` asks for them where times are in order."""
     whole = [*kept] == [*range(len(times))] and [*times] == sorted(times) and len(times) > 0
-    run = Run(LAYOUT, times, columns.__getitem__)
+    run = Run(LAYOUT, times, columns.__getitem__, steady=lambda place: steady_of(columns[place]))
     return RunSlice(run, rolled, range(len(times)) if whole else kept, [(LAYOUT.keys[0], 0)])
 
 
@@ -58,9 +62,14 @@ def test_samples_by_slices_are_samples_one_by_one(told: list[tuple[float, float,
     assert points(slice_of(times, [column], kept, rolled=False)) == expected(added)
 
 
-@given(st.lists(st.tuples(st.integers(0, 9).map(float), st.integers(0, 5), st.integers(0, 1 << 40)), max_size=30))
-def test_roll_ups_by_slices_are_roll_ups_one_by_one(told: list[tuple[float, int, int]]) -> None:
-    """Rows of no samples are gaps."""
+counts = st.lists(st.integers(0, 5), min_size=30, max_size=30) | st.integers(1, 5).map(lambda one: [one] * 30)
+used = st.lists(st.integers(0, 1 << 40), min_size=30, max_size=30) | st.integers(0, 1 << 40).map(lambda one: [one] * 30)
+
+
+@given(st.lists(st.integers(0, 9).map(float), max_size=30), counts, used)
+def test_roll_ups_by_slices_are_roll_ups_one_by_one(when: list[float], samples: list[int], numbers: list[int]) -> None:
+    """Rows of no samples are gaps; columns may stand still, all or some."""
+    told = list(zip(when, samples, numbers, strict=False))
     times = [row[0] for row in told]
     count = [float(row[1]) if row[1] else math.nan for row in told]
     low, mean, high = ([float(row[2] + more) for row in told] for more in (0, 1, 2))

@@ -37,6 +37,17 @@ def test_every_number_and_every_gap_comes_back(table: list[list[float]]) -> None
     assert all(alike(columns[place], column) for place, column in enumerate(table))
 
 
+@given(tables(), NUMBERS)
+def test_a_steady_number_is_that_of_every_row(table: list[list[float]], number: float) -> None:
+    still = [number] * len(table[0])
+    columns = Columns(encode([*table, still]))
+    for place in range(len(columns)):
+        steady = columns.steady(place)
+        assert steady is None or alike([steady] * columns.rows, columns[place])
+    if number.is_integer() and abs(number) < 2**52:
+        assert columns.steady(len(table)) == number
+
+
 def test_a_column_that_stands_still_takes_no_room() -> None:
     still = [80.0 * 2**30] * 120
     assert len(encode([still] * 500)) - len(encode([still])) < 200
