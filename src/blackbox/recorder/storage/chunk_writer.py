@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+import weakref
 from collections.abc import Generator, Iterator, Sequence
 from itertools import chain, repeat
 from pathlib import Path
@@ -19,6 +20,10 @@ from blackbox.recorder.storage.subjects import MISSING
 BLOCK_BYTES_MAX = 8 * 1024 * 1024
 """Of moments before compression: 120 of 8 GPUs × 32 processes, unpacked in 4 ms. Machines with many blocks of memory
 get shorter blocks."""
+BLOCK_SUBJECTS_MAX = 4096
+"""Different ones in a block, or twice those of its last row where these are more. Where processes come and go, a block
+of an hour would name tens of thousands: packing takes memory for each, and each stands in every row, mostly as a
+gap."""
 
 
 class ChunkWriter:
@@ -35,23 +40,28 @@ class ChunkWriter:
         except BaseException:
             self._database.close()
             raise
-        self._layout: Layout | None = None
-        """The layout of the last row, which is stored."""
+        self._layout: weakref.ref[Layout] | None = None
+        """The layout of the last row, which is stored, while somebody else needs it: that of an hour in which processes
+        came and went takes megabytes."""
         self._key: tuple[int, DeltaCodec] | None = None
         """The key frame of the tail."""
         self._tail_bytes = 0
         """Of the moments in the tail, since this process writes it."""
+        self._tail_subjects: set[int] = set()
+        """Hashes of the subjects of these rows, since the layout changed for the first time."""
+        self._tail_subjects_max = BLOCK_SUBJECTS_MAX
 
     @property
     def is_full_block(self) -> bool:
         """The tail should be packed, however young it is."""
-        return self._tail_bytes >= BLOCK_BYTES_MAX
+        return self._tail_bytes >= BLOCK_BYTES_MAX or len(self._tail_subjects) > self._tail_subjects_max
 
     def append(self, time: float, layout: Layout, values: Sequence[float], frame: Frame, *, synced: bool) -> None:
         """Commits one row and its moment; on the disk too, with everything before it, when `synced`."""
         stored = frame.alone()
         key = None if self._key is None else self._key[0]
         blob = pack(stored) if self._key is None else self._key[1].pack(stored)
+        is_new = not self._is_stored(layout)
         with self._transaction(synced):
             self._store_layout(layout)
             done = self._database.execute(
@@ -61,8 +71,11 @@ class ChunkWriter:
             row_count = self._row_count._replace(tail=self._row_count.tail + 1)
             row_count.write(self._database)
         self._row_count = row_count
-        self._layout = layout
+        self._layout = weakref.ref(layout)
         self._tail_bytes += len(frame.body)
+        if is_new:
+            self._tail_subjects.update(map(hash, layout.subjects))
+            self._tail_subjects_max = max(BLOCK_SUBJECTS_MAX, 2 * len(layout.subjects))
         if self._key is None and done.lastrowid is not None:
             self._key = done.lastrowid, DeltaCodec(stored)
 
@@ -74,6 +87,7 @@ class ChunkWriter:
                 self._pack_tail(reader, runs)
         self._key = None
         self._tail_bytes = 0
+        self._tail_subjects = set()
 
     def close(self) -> None:
         """Lets go of the file, to go on with it later."""
@@ -110,8 +124,11 @@ class ChunkWriter:
         self._row_count = row_count
 
     def _store_layout(self, layout: Layout) -> None:
-        if layout is not self._layout:
+        if not self._is_stored(layout):
             self._database.execute("INSERT OR IGNORE INTO layout VALUES (?, ?)", (layout.id, layout.packed()))
+
+    def _is_stored(self, layout: Layout) -> bool:
+        return self._layout is not None and self._layout() is layout
 
     @contextlib.contextmanager
     def _transaction(self, synced: bool) -> Generator[None, None, None]:

@@ -55,7 +55,7 @@ FIRST_METRICS: MetricKeys = {
 LAYOUTS_KEPT = 8
 """That of each tier, and of a machine whose processes come and go a few more."""
 SUBJECTS_KEPT = 1 << 13
-"""Of a layout that is kept: 8 GPUs x 1,000 processes; a recording of a stranger may name many more."""
+"""Of all layouts that are kept: 8 GPUs x 1,000 processes; a recording of a stranger may name many more."""
 STAND_INS_MAX = 1000
 """A damaged or foreign recording may name anything."""
 
@@ -114,9 +114,9 @@ class Layout:
             raise DamageError(f"layout: {error}") from error
         return cls(stored.subjects, stored.metrics) if isinstance(stored, NamedLayout) else cls(stored, FIRST_METRICS)
 
-    @cached_property
+    @property
     def body(self) -> bytes:
-        """As stored, before compression."""
+        """As stored, before compression; made anew each time, for it is asked for once or twice."""
         if self._metric_keys == FIRST_METRICS:
             return _encoder.encode(self.subjects)
         return _encoder.encode(NamedLayout(self._metric_keys, self.subjects))
@@ -192,9 +192,10 @@ class LayoutCache:
         known = self._known.get(blob)
         if known is None:
             known = Layout.unpacked(blob)
+            known_subjects = sum(len(one.subjects) for one in self._known.values())
             if len(known.subjects) <= SUBJECTS_KEPT:
-                kept = self._known if len(self._known) < LAYOUTS_KEPT else {}
-                self._known = {**kept, blob: known}
+                has_room = len(self._known) < LAYOUTS_KEPT and known_subjects + len(known.subjects) <= SUBJECTS_KEPT
+                self._known = {**(self._known if has_room else {}), blob: known}
         return known
 
 

@@ -6,6 +6,7 @@ import os
 import random
 import sqlite3
 import tempfile
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -172,6 +173,36 @@ def test_many_blocks_of_memory_make_shorter_blocks_of_moments(tmp_path: Path, mo
         assert writer.is_full_block
         writer.pack_tail()
         assert not writer.is_full_block
+
+
+def test_processes_that_come_and_go_make_shorter_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No block names more subjects than the limit, but for those of its last row; a layout that stays counts once."""
+    monkeypatch.setattr(chunk_writer, "BLOCK_SUBJECTS_MAX", 10)
+    values, frame = [1.0] * (4 * METRICS_EACH), Frame(START, to_bytes(moment_at(START, 1)))
+    with writer_of(tmp_path / "chunk.db") as writer:
+        for row in range(3):
+            assert not writer.is_full_block
+            subjects = tuple(Subject("process", gpu_uuid="GPU-0", pid=4 * row + pid) for pid in range(4))
+            writer.append(START + row, Layout(subjects), values, frame, synced=False)
+        assert writer.is_full_block
+        writer.pack_tail()
+        many = Layout(tuple(Subject("process", gpu_uuid="GPU-1", pid=pid) for pid in range(40)))
+        for row in range(3, 6):
+            writer.append(START + row, many, [1.0] * (40 * METRICS_EACH), frame, synced=False)
+            assert not writer.is_full_block
+
+
+def test_a_layout_is_not_kept_for_the_row_after_it(tmp_path: Path) -> None:
+    """That of an hour in which thousands of processes came and went takes megabytes."""
+    layout = Layout((ONE,))
+    with writer_of(tmp_path / "chunk.db") as writer:
+        frame = Frame(START, to_bytes(moment_at(START, 1)))
+        writer.append(START, layout, [1.0] * METRICS_EACH, frame, synced=False)
+        kept = weakref.ref(layout)
+        del layout
+        assert kept() is None
+        writer.append(START + 1, Layout((ONE,)), [2.0] * METRICS_EACH, frame, synced=False)
+    assert used(tmp_path / "chunk.db") == {START: 1.0, START + 1: 2.0}
 
 
 def test_the_newest_frame_by_a_time(tmp_path: Path) -> None:

@@ -76,6 +76,13 @@ def test_a_layout_of_very_many_subjects_is_not_kept() -> None:
     assert cache.unpacked(stored) is not cache.unpacked(stored)
 
 
+def test_all_layouts_that_are_kept_have_no_more_subjects_than_one_may_have() -> None:
+    cache, each = LayoutCache(), SUBJECTS_KEPT // 3
+    for first in range(0, 8 * each, each):
+        cache.unpacked(Layout(tuple(Subject("process", pid=pid) for pid in range(first, first + each))).packed())
+        assert sum(len(layout.subjects) for layout in cache._known.values()) <= SUBJECTS_KEPT
+
+
 def test_rows_of_two_versions_stand_in_one_block(tmp_path: Path) -> None:
     """A chunk that an earlier version began, gone on with by one that records another number before the others."""
     old, new = Layout((MACHINE, GPU), FIRST_METRICS), Layout((MACHINE, GPU), OTHERS)
