@@ -23,8 +23,8 @@ COLUMNS_KEPT = 32
 """Decoded columns kept of a run: a screen shows some tens of series; an answer about everybody asks for all once."""
 NUMBER_BYTES = 8
 SERIES_BYTES = 240
-"""What a layout takes for each of its series once it was asked for some: measured. Where thousands of processes came and
-went, more than numbers."""
+"""What a layout takes for each of its series once it was asked for some, as measured. Where thousands of processes came
+and went, more than numbers."""
 LOG_SUFFIX = "-wal"
 """Of the file beside a chunk that is being written."""
 
