@@ -1,14 +1,13 @@
 """Merge: turns the samples of one moment into one snapshot. Pure; every invariant of the numbers is established here.
 
 The pipeline: `selection` chooses the parts the viewer may see; `process_memory` builds the rows of each process on each
-GPU (with `block_part`, `threads`, `stacks`); `ledger` adds up each GPU; this module adds up the machine. Blocks are
-counted, and become rows or JSON where somebody asks for them (`moment_blocks`).
+GPU (with `block_part`, `threads`, `stacks`), `process_rows` keeps them while they stay the same; `ledger` adds up each
+GPU; this module adds up the machine. Blocks are counted, and become rows or JSON where somebody asks for them
+(`moment_blocks`).
 """
 
-from collections import defaultdict
 from collections.abc import Iterator
 from functools import cached_property
-from itertools import chain
 from typing import Any, cast
 
 from msgspec import Raw, structs
@@ -17,8 +16,8 @@ from blackbox.merge.engines import engine_rows
 from blackbox.merge.fragmentation import fragmentation, fragmentation_ratio, fragmentation_unknown
 from blackbox.merge.kernels import kernel_metrics
 from blackbox.merge.ledger import gpu_rows
-from blackbox.merge.moment_blocks import MomentBlocks
-from blackbox.merge.process_memory import PIDS_NAMED_MAX, ProcessMemory, name_pids, process_memory, unmeasured_reason
+from blackbox.merge.process_memory import PIDS_NAMED_MAX, unmeasured_reason
+from blackbox.merge.process_rows import ProcessRows, process_rows
 from blackbox.merge.selection import Selection, select
 from blackbox.model.codec import to_json
 from blackbox.model.moment import Moment
@@ -33,19 +32,22 @@ INSIDE_KEYS = ("reserved_bytes", "active_blocks", "free_blocks", "atomic_allocat
 PROCESSES_KEYS = ("processes", *INSIDE_KEYS, "nsight_metrics")
 """Keys that describe processes: unknown where the driver does not list the processes."""
 
-
-BLOCKS_HERE = Raw(b"\0")
-"""Stands for the blocks while the rest is encoded: JSON has no such byte."""
+HERE = Raw(b"\0")
+"""Stands for a part whose JSON is known while the rest is encoded: JSON has no such byte."""
+KEPT_PARTS = ("processes", "threads", "nsight_metrics")
+"""Parts that grow with the number of processes."""
+PARTS = tuple(name for name in Snapshot.__struct_fields__ if name in (*KEPT_PARTS, "blocks"))
+"""They and the blocks, in the order of the JSON."""
 
 
 class Merged:
     """A snapshot, and what it was made of."""
 
-    def __init__(self, bare: Snapshot, rows: list[ProcessMemory], blocks: MomentBlocks) -> None:
+    def __init__(self, bare: Snapshot, rows: ProcessRows) -> None:
         self.bare = bare
         """Without blocks, but their sums and counts."""
         self.rows = rows
-        self.blocks = blocks
+        self.blocks = rows.blocks
 
     @cached_property
     def snapshot(self) -> Snapshot:
@@ -64,14 +66,20 @@ class Merged:
         )
 
     def json(self, detail: ShapeDetail, blocks_max: int) -> bytes:
-        """`shaped` as one line of JSON, without making rows of blocks whose JSON is known."""
-        if detail != "full":
-            return to_json(self.shaped(detail, blocks_max))
-        marked = structs.replace(
-            self.bare, blocks=cast(Any, BLOCKS_HERE), blocks_omitted=max(0, len(self.blocks) - blocks_max)
-        )
-        before, _, behind = to_json(marked).partition(bytes(BLOCKS_HERE))
-        return b"".join((before, *self.blocks.json(blocks_max), behind))
+        """`shaped` as one line of JSON, without encoding what is known in JSON, and without rows of such blocks."""
+        parts = PARTS if detail == "full" else KEPT_PARTS
+        shaped = self.bare if detail == "full" else self.shaped(detail, blocks_max)
+        omitted = max(0, len(self.blocks) - blocks_max) if detail == "full" else shaped.blocks_omitted
+        marked = structs.replace(shaped, blocks_omitted=omitted, **dict.fromkeys(parts, cast(Any, HERE)))
+        between = to_json(marked).split(bytes(HERE))
+        pieces = [between[0]]
+        for name, text in zip((name for name in PARTS if name in parts), between[1:], strict=True):
+            if name != "blocks":
+                pieces.append(self.rows.text(name, getattr(self.bare, name)))
+            else:
+                pieces += self.rows.blocks_texts(blocks_max)
+            pieces.append(text)
+        return b"".join(pieces)
 
 
 def merge(moment: Moment, gpu: str | None = None, viewer_uid: int | None = None) -> Snapshot:
@@ -86,34 +94,34 @@ def merged(moment: Moment, gpu: str | None = None, viewer_uid: int | None = None
     (what they told of themselves), None for every user's. Raises `UnknownGpuError`.
     """
     selection = select(moment, gpu, viewer_uid)
-    rows = process_memory(selection)
+    rows = process_rows(selection)
     gpus = gpu_rows(selection, rows)
     whole = [row for row in gpus if row.parent_uuid is None or len(gpus) == 1]
     total, used = sum(row.total_bytes for row in whole), sum(row.used_bytes for row in whole)
-    blocks = MomentBlocks(rows)
+    blocks = rows.blocks
     bare = Snapshot(
         total_bytes=total,
         used_bytes=used,
         free_bytes=sum(row.free_bytes for row in whole),
-        reserved_bytes=sum(row.process.reserved_bytes for row in rows),
+        reserved_bytes=rows.reserved_bytes,
         used_percent=percent(used, total),
         active_blocks=blocks.utilized_count,
         free_blocks=len(blocks) - blocks.utilized_count,
         atomic_allocations_bytes=blocks.utilized_bytes,
         fragmentation_ratio=fragmentation_ratio(rows),
-        processes=tuple(row.process for row in rows),
-        threads=tuple(chain.from_iterable(row.threads for row in rows)),
+        processes=rows.processes,
+        threads=rows.threads,
         blocks=(),
         nsight_metrics=kernel_metrics(selection, rows, moment.sources),
         driver_reserved_bytes=sum(row.driver_reserved_bytes for row in whole),
         unattributed_bytes=sum(row.unattributed_bytes for row in whole),
         fragmentation=fragmentation(rows),
         gpus=gpus,
-        engines=engine_rows(selection.engines, (row.process for row in rows), moment.taken_at),
+        engines=engine_rows(selection.engines, rows.processes, moment.taken_at),
         sources=visible_sources(moment, viewer_uid),
         blocks_omitted=0,
         blocks_summary=None,
-        stacks=tuple(chain.from_iterable(row.stacks for row in rows)) or None,
+        stacks=rows.stacks,
         schema=SCHEMA_VERSION,
         seq=moment.seq,
         timestamp=rfc3339(moment.timestamp),
@@ -122,7 +130,7 @@ def merged(moment: Moment, gpu: str | None = None, viewer_uid: int | None = None
         simulated=moment.simulated,
         unknown=unknown_of_machine(moment, whole, selection, rows),
     )
-    return Merged(bare, rows, blocks)
+    return Merged(bare, rows)
 
 
 def percent(part: int, whole: int) -> float:
@@ -139,9 +147,7 @@ def oldest_age_seconds(selection: Selection, now: float) -> float:
     return round(max(0.0, now - min(times)), 3) if times else 0.0
 
 
-def unknown_of_machine(
-    moment: Moment, gpus: list[Gpu], selection: Selection, rows: list[ProcessMemory]
-) -> dict[str, str]:
+def unknown_of_machine(moment: Moment, gpus: list[Gpu], selection: Selection, rows: ProcessRows) -> dict[str, str]:
     """Top-level keys whose value was not measured in full, each with the reason."""
     unknown: dict[str, str] = {}
     if not gpus:
@@ -161,10 +167,10 @@ def unknown_of_machine(
         unknown = dict.fromkeys((*PROCESSES_KEYS, "unattributed_bytes"), "; ".join(unlisted)) | unknown
     if (shared := next((row for row in gpus if row.memory_source == SYSTEM_MEMORY), None)) is not None:
         unknown = {"unattributed_bytes": f"GPU {shared.index}: {shared.unknown['unattributed_bytes']}"} | unknown
-    if unreported := unreported_processes(rows):
-        unknown |= dict.fromkeys(INSIDE_KEYS, unreported)
-    if unmeasured := [row.process.pid for row in rows if row.unmeasured]:
-        unknown = {"unattributed_bytes": unmeasured_reason(unmeasured)} | unknown
+    if rows.unreported:
+        unknown |= dict.fromkeys(INSIDE_KEYS, rows.unreported)
+    if rows.unmeasured:
+        unknown = {"unattributed_bytes": unmeasured_reason(rows.unmeasured)} | unknown
     if problems := list(block_problems(selection, rows)):
         more = [f"and {len(problems) - PIDS_NAMED_MAX} more"] if len(problems) > PIDS_NAMED_MAX else []
         unknown["blocks"] = "; ".join([*filter(None, [unknown.get("blocks")]), *problems[:PIDS_NAMED_MAX], *more])
@@ -173,21 +179,11 @@ def unknown_of_machine(
     return unknown
 
 
-def block_problems(selection: Selection, rows: list[ProcessMemory]) -> Iterator[str]:
+def block_problems(selection: Selection, rows: ProcessRows) -> Iterator[str]:
     """For each process whose reported blocks are missing or stale: the reason, or their age."""
-    for row in rows:
-        for allocator in row.allocators:
-            age = selection.taken_at - (allocator.details_taken_at or allocator.taken_at)
-            if "blocks" in allocator.unknown:
-                yield f"pid {allocator.pid}: {allocator.unknown['blocks']}"
-            elif allocator.blocks is not None and age > selection.stale_after_seconds:
-                yield f"pid {allocator.pid}: as of {age:.1f} s ago"
-
-
-def unreported_processes(rows: list[ProcessMemory]) -> str | None:
-    """The processes whose blocks no allocator reports, grouped by reason; None when every process is reported."""
-    pids: defaultdict[str, list[int]] = defaultdict(list)
-    for row in rows:
-        if row.unreported_reason:
-            pids[row.unreported_reason].append(row.process.pid)
-    return "; ".join(f"{why} ({name_pids(unreported)})" for why, unreported in pids.items()) or None
+    for allocator in rows.allocators:
+        age = selection.taken_at - (allocator.details_taken_at or allocator.taken_at)
+        if "blocks" in allocator.unknown:
+            yield f"pid {allocator.pid}: {allocator.unknown['blocks']}"
+        elif allocator.blocks is not None and age > selection.stale_after_seconds:
+            yield f"pid {allocator.pid}: as of {age:.1f} s ago"

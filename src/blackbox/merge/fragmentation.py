@@ -1,24 +1,21 @@
 """Fragmentation of the memory that allocators hold."""
 
-from collections.abc import Iterable
-
-from blackbox.merge.process_memory import ProcessMemory
-from blackbox.model.parts import Allocator
+from blackbox.merge.process_rows import ProcessRows
 from blackbox.model.snapshot import Fragmentation
 
 RATIO_DECIMALS = 4
 
 
-def fragmentation_ratio(rows: Iterable[ProcessMemory]) -> float:
+def fragmentation_ratio(rows: ProcessRows) -> float:
     """Inactive split bytes / reserved bytes, over the allocators that report both; 0 when none does."""
-    reporting = [allocator for allocator in _allocators(rows) if allocator.inactive_split_bytes is not None]
+    reporting = [allocator for allocator in rows.allocators if allocator.inactive_split_bytes is not None]
     stranded = sum(allocator.inactive_split_bytes or 0 for allocator in reporting)
     return _share(stranded, sum(allocator.reserved_bytes for allocator in reporting)) or 0.0
 
 
-def fragmentation_unknown(rows: Iterable[ProcessMemory]) -> str | None:
+def fragmentation_unknown(rows: ProcessRows) -> str | None:
     """Why the ratio is unknown; None when at least one allocator reports it."""
-    allocators = _allocators(rows)
+    allocators = rows.allocators
     if not allocators:
         return "no allocator reports"
     if all(allocator.inactive_split_bytes is None for allocator in allocators):
@@ -26,9 +23,9 @@ def fragmentation_unknown(rows: Iterable[ProcessMemory]) -> str | None:
     return None
 
 
-def fragmentation(rows: Iterable[ProcessMemory]) -> Fragmentation | None:
+def fragmentation(rows: ProcessRows) -> Fragmentation | None:
     """The other measures of fragmentation; None when no allocator reports."""
-    allocators = _allocators(rows)
+    allocators = rows.allocators
     if not allocators:
         return None
     reserved = sum(allocator.reserved_bytes for allocator in allocators)
@@ -46,10 +43,6 @@ def fragmentation(rows: Iterable[ProcessMemory]) -> Fragmentation | None:
         cached_ratio=_share(free, reserved),
         largest_free_bytes=largest,
     )
-
-
-def _allocators(rows: Iterable[ProcessMemory]) -> list[Allocator]:
-    return [allocator for row in rows for allocator in row.allocators]
 
 
 def _share(part: int, whole: int) -> float | None:

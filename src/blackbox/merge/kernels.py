@@ -1,12 +1,11 @@
 """The `nsight_metrics` object: one entry per GPU process, and for every counter not measured the reason."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from msgspec import structs
 
-from blackbox.merge.process_memory import ProcessMemory
+from blackbox.merge.process_rows import ProcessRows
 from blackbox.merge.selection import KERNEL_COUNTERS, Selection, measured_count
 from blackbox.model.facts import GPM, PM_SAMPLING, PROFILING
 from blackbox.model.parts import KernelCounters
@@ -29,23 +28,29 @@ UNAVAILABLE = KernelMetrics(
 
 
 def kernel_metrics(
-    selection: Selection, rows: Iterable[ProcessMemory], sources: Iterable[SourceStatus]
+    selection: Selection, rows: ProcessRows, sources: Iterable[SourceStatus]
 ) -> dict[str, KernelMetrics]:
-    """One entry per process, keyed by pid as text."""
+    """One entry per process, keyed by pid as text. The same object while rows and facts are the same, and nobody
+    counts."""
+    facts = {name: text for source in sources for name, text in source.facts.items()}
+    told = tuple(fact.of(facts) for fact in (PROFILING, GPM, PM_SAMPLING))
+    unmeasured = rows.once(("unmeasured", told), lambda: _unmeasured_entries(rows, facts))
+    if not selection.kernels:
+        return unmeasured
+    counted = {str(pid): counters for pid, counters in selection.kernels.items()}
+    return {pid: kernel_entry(counted[pid]) if pid in counted else entry for pid, entry in unmeasured.items()}
+
+
+def _unmeasured_entries(rows: ProcessRows, facts: Mapping[str, str]) -> dict[str, KernelMetrics]:
     pids: dict[int, SharedGpu] = {}
-    for gpu, on_it in _by_gpu(rows).items():
+    for gpu, on_it in rows.pids_by_gpu.items():
         shared = SharedGpu(gpu, len(on_it))
         for pid in on_it:
             known = pids.get(pid)
             if known is None or known.processes < shared.processes:
                 pids[pid] = shared
-    facts = {name: text for source in sources for name, text in source.facts.items()}
     unmeasured = _UnmeasuredEntries(facts)
-    counted = selection.kernels
-    return {
-        str(pid): unmeasured.entry(shared) if (counters := counted.get(pid)) is None else kernel_entry(counters)
-        for pid, shared in pids.items()
-    }
+    return {str(pid): unmeasured.entry(shared) for pid, shared in pids.items()}
 
 
 class SharedGpu(NamedTuple):
@@ -83,15 +88,6 @@ class _UnmeasuredEntries:
             why = "live counters are off (blackbox serve --gpm or --pm-sampling)"
         limited = " as root, to whom this driver keeps them" if PROFILING.of(self._facts) == "administrators" else ""
         return f"{UNAVAILABLE.reason}: {why}; counters of its kernels: blackbox run --ncu{limited}"
-
-
-def _by_gpu(rows: Iterable[ProcessMemory]) -> dict[int, dict[int, None]]:
-    """The pids on each GPU, in row order (dict used as an ordered set); MIG instances count as their GPU."""
-    gpus: defaultdict[int, dict[int, None]] = defaultdict(dict)
-    for row in rows:
-        process = row.process
-        gpus[process.gpu][process.pid] = None
-    return gpus
 
 
 def kernel_entry(counters: KernelCounters) -> KernelMetrics:

@@ -1,9 +1,7 @@
 """The row of each GPU and MIG instance: its memory, and how much of it its processes account for."""
 
-from collections import defaultdict
-from collections.abc import Iterable
-
-from blackbox.merge.process_memory import ProcessMemory, unmeasured_reason
+from blackbox.merge.process_memory import unmeasured_reason
+from blackbox.merge.process_rows import Held, ProcessRows
 from blackbox.merge.selection import Selection
 from blackbox.model.parts import SYSTEM_MEMORY, Device, GpuState, Memory
 from blackbox.model.snapshot import Gpu
@@ -14,44 +12,32 @@ LEDGER_KEYS = ("total_bytes", "used_bytes", "free_bytes", "driver_reserved_bytes
 OF_THE_MACHINE = "the GPU uses the machine's memory: what programs hold that use no GPU is in it"
 
 
-def gpu_rows(selection: Selection, rows: Iterable[ProcessMemory]) -> tuple[Gpu, ...]:
+NOTHING_HELD = Held()
+
+
+def gpu_rows(selection: Selection, rows: ProcessRows) -> tuple[Gpu, ...]:
     """One row per device, parents before their MIG instances. A process counts on its instance and on its parent."""
-    parents = {device.uuid: device.parent_uuid for device in selection.devices}
-    used: defaultdict[str, int] = defaultdict(int)
-    reserved: defaultdict[str, int] = defaultdict(int)
-    allocated: dict[str, int] = {}
-    unmeasured: defaultdict[str, list[int]] = defaultdict(list)
-    for row in rows:
-        process = row.process
-        for uuid in (process.gpu_uuid, parents[process.gpu_uuid]):
-            if uuid is not None:
-                used[uuid] += process.used_bytes
-                reserved[uuid] += process.reserved_bytes
-                if process.allocated_bytes is not None:
-                    allocated[uuid] = allocated.get(uuid, 0) + process.allocated_bytes
-                if row.unmeasured:
-                    unmeasured[uuid].append(process.pid)
-    return tuple(
-        _row(
-            selection,
-            device,
-            used[device.uuid],
-            reserved[device.uuid],
-            allocated.get(device.uuid),
-            unmeasured.get(device.uuid, []),
-        )
-        for device in selection.devices
+    held = rows.held
+    parents = {device.parent_uuid for device in selection.devices if device.parent_uuid is not None}
+    if parents:
+        held = held | {uuid: _with_instances(selection, held, uuid) for uuid in parents}
+    return tuple(_row(selection, device, held.get(device.uuid, NOTHING_HELD)) for device in selection.devices)
+
+
+def _with_instances(selection: Selection, held: dict[str, Held], uuid: str) -> Held:
+    """What is held on a GPU and on all its MIG instances."""
+    family = [device.uuid for device in selection.devices if uuid in (device.uuid, device.parent_uuid)]
+    parts = [held[one] for one in family if one in held]
+    allocated = [part.allocated_bytes for part in parts if part.allocated_bytes is not None]
+    return Held(
+        sum(part.used_bytes for part in parts),
+        sum(part.reserved_bytes for part in parts),
+        sum(allocated) if allocated else None,
+        [pid for part in parts for pid in part.unmeasured],
     )
 
 
-def _row(
-    selection: Selection,
-    device: Device,
-    processes_used: int,
-    processes_reserved: int,
-    processes_allocated: int | None,
-    unmeasured: list[int],
-) -> Gpu:
+def _row(selection: Selection, device: Device, held: Held) -> Gpu:
     memory = device.memory or NO_MEMORY
     age = max(0.0, selection.taken_at - device.taken_at)
     state, reason = _state(device, age, selection.stale_after_seconds)
@@ -66,8 +52,8 @@ def _row(
         used_bytes=memory.used_bytes,
         free_bytes=memory.free_bytes,
         driver_reserved_bytes=memory.driver_reserved_bytes,
-        reserved_bytes=processes_reserved,
-        unattributed_bytes=_unattributed(device.memory, processes_used),
+        reserved_bytes=held.reserved_bytes,
+        unattributed_bytes=_unattributed(device.memory, held.used_bytes),
         used_percent=round(100 * memory.used_bytes / memory.total_bytes, 2) if memory.total_bytes else 0.0,
         memory_source=memory.source or None,
         parent_uuid=device.parent_uuid,
@@ -77,9 +63,9 @@ def _row(
         power_watts=device.power_watts,
         xid=selection.xids.get(device.uuid),
         addressing_mode=device.addressing_mode,
-        allocated_bytes=processes_allocated,
+        allocated_bytes=held.allocated_bytes,
         numa_node=device.numa_node,
-        unknown=_unknown(device, reason, unmeasured),
+        unknown=_unknown(device, reason, held.unmeasured),
     )
 
 

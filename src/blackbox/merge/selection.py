@@ -45,10 +45,11 @@ def select(moment: Moment, gpu: str | None, viewer_uid: int | None) -> Selection
     """The parts on one GPU (None: all), without the insides of other users' processes. Raises `UnknownGpuError`."""
     devices = devices_of(moment, gpu)
     uuids = {device.uuid for device in devices}
-    processes = tuple(row for sample in moment.samples for row in sample.processes if row.gpu_uuid in uuids)
+    processes = _processes(moment, uuids)
     owners = Owners(moment)
     allocators, withheld = _allocators(moment, owners, processes, uuids, viewer_uid)
-    pids = {row.pid for row in processes} | {pid for _, pid in allocators}
+    is_asked = any(sample.kernels or sample.engines for sample in moment.samples)
+    pids = {row.pid for row in processes} | {pid for _, pid in allocators} if is_asked else set[int]()
     return Selection(
         devices=devices,
         processes=processes,
@@ -70,6 +71,13 @@ def select(moment: Moment, gpu: str | None, viewer_uid: int | None) -> Selection
         taken_at=moment.taken_at,
         stale_after_seconds=moment.stale_after_seconds,
     )
+
+
+def _processes(moment: Moment, uuids: Collection[str]) -> tuple[DeviceProcess, ...]:
+    """Those on the devices; the list of the one source that has some, as the same object, where they are all of it."""
+    lists = [sample.processes for sample in moment.samples if sample.processes]
+    found = tuple(row for processes in lists for row in processes if row.gpu_uuid in uuids)
+    return lists[0] if len(lists) == 1 and len(found) == len(lists[0]) else found
 
 
 def devices_of(moment: Moment, gpu: str | None) -> tuple[Device, ...]:
@@ -95,7 +103,8 @@ def devices_of(moment: Moment, gpu: str | None) -> tuple[Device, ...]:
 def _allocators(
     moment: Moment, owners: Owners, processes: Iterable[DeviceProcess], uuids: Collection[str], viewer_uid: int | None
 ) -> tuple[dict[ProcessKey, tuple[Allocator, ...]], frozenset[ProcessKey]]:
-    listed = {(row.gpu_uuid, row.pid): row for row in processes}
+    is_asked = any(sample.allocators for sample in moment.samples)
+    listed = {(row.gpu_uuid, row.pid): row for row in processes} if is_asked else {}
     seen: defaultdict[ProcessKey, tuple[Allocator, ...]] = defaultdict(tuple)
     withheld: set[ProcessKey] = set()
     for sample in moment.samples:

@@ -9,9 +9,9 @@ _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _LAST_CHUNK = b"0\r\n\r\n"
 
 
-def event(seq: int, body: bytes) -> bytes:
-    """An event. `body` must be one line."""
-    return b"id: %d\ndata: %b\n\n" % (seq, body)
+def event(seq: int, body: bytes) -> tuple[bytes, bytes, bytes]:
+    """An event, in pieces: a body may be megabytes. It must be one line."""
+    return b"id: %d\ndata: " % seq, body, b"\n\n"
 
 
 def named_event(number: int, name: str, body: bytes) -> bytes:
@@ -37,16 +37,17 @@ class Framing(NamedTuple):
         """Bytes before the first piece."""
         return self._chunk(_GZIP_HEADER) if self.gzip else b""
 
-    def piece(self, text: bytes) -> bytes:
-        """One event or comment. In gzip: a deflate fragment that refers to nothing before it and ends on a byte."""
+    def piece(self, *texts: bytes) -> bytes:
+        """One event or comment, whole or in pieces. In gzip: a deflate fragment that refers to nothing before it and
+        ends on a byte."""
         if self.gzip:
             packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-            return self._chunk(packer.compress(text) + packer.flush(zlib.Z_FULL_FLUSH))
-        return self._chunk(text)
+            return self._chunk(*map(packer.compress, texts), packer.flush(zlib.Z_FULL_FLUSH))
+        return self._chunk(*texts)
 
     def tail(self) -> bytes:
         """Bytes after the last piece. gzip gets no checksum: each client's would differ."""
         return _LAST_CHUNK if self.chunked else b""
 
-    def _chunk(self, data: bytes) -> bytes:
-        return b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data
+    def _chunk(self, *data: bytes) -> bytes:
+        return b"".join((b"%x\r\n" % sum(map(len, data)), *data, b"\r\n") if self.chunked else data)

@@ -30,7 +30,7 @@ FrameKey = tuple[int, StreamFormat]
 
 def make_frame(published: Published, stream_format: StreamFormat) -> bytes:
     """The moment's event in one format. Raises `UnknownGpuError`. Any thread."""
-    return stream_format.framing.piece(event(published.moment.seq, published.body(stream_format.shape)))
+    return stream_format.framing.piece(*event(published.moment.seq, published.body(stream_format.shape)))
 
 
 class FrameCache:

@@ -1,0 +1,175 @@
+"""The rows of all processes in a snapshot, and what is made of all of them, kept while they stay the same."""
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from functools import cached_property
+from itertools import chain
+from typing import NamedTuple, TypeVar, cast
+
+import msgspec
+from msgspec import Struct
+
+from blackbox.merge.moment_blocks import MomentBlocks
+from blackbox.merge.process_memory import ProcessMemory, name_pids, process_memory
+from blackbox.merge.selection import Selection
+from blackbox.model.identity import ProcessKey
+from blackbox.model.parts import Allocator, DeviceProcess
+from blackbox.model.snapshot import Process, Stack, Thread
+
+LISTS_KEPT_MAX = 8
+"""Lists of processes of which the rows are kept: one for all GPUs, and some for single ones."""
+T = TypeVar("T")
+_encoder = msgspec.json.Encoder()
+
+
+class Held(Struct):
+    """What the processes of one device hold of its memory, without those of its MIG instances."""
+
+    used_bytes: int = 0
+    reserved_bytes: int = 0
+    allocated_bytes: int | None = None
+    """None where no allocator reports."""
+    unmeasured: list[int] = []
+    """Pids of those that the driver does not say anything of."""
+
+
+class ProcessRows(tuple[ProcessMemory, ...]):
+    """The rows, in order. What is made of them is made once for each object, rows being immutable: the same object
+    stands for the same rows (`process_rows`)."""
+
+    @cached_property
+    def processes(self) -> tuple[Process, ...]:
+        return tuple(row.process for row in self)
+
+    @cached_property
+    def threads(self) -> tuple[Thread, ...]:
+        return tuple(chain.from_iterable(row.threads for row in self))
+
+    @cached_property
+    def stacks(self) -> tuple[Stack, ...] | None:
+        return tuple(chain.from_iterable(row.stacks for row in self)) or None
+
+    @cached_property
+    def allocators(self) -> tuple[Allocator, ...]:
+        return tuple(chain.from_iterable(row.allocators for row in self))
+
+    @cached_property
+    def blocks(self) -> MomentBlocks:
+        """Neither rows nor JSON of them are made before they are asked for."""
+        return MomentBlocks(self)
+
+    @cached_property
+    def reserved_bytes(self) -> int:
+        return sum([process.reserved_bytes for process in self.processes])
+
+    @cached_property
+    def unmeasured(self) -> list[int]:
+        """Pids of the processes of which the driver does not report what they use."""
+        return [row.process.pid for row in self if row.unmeasured]
+
+    @cached_property
+    def unreported(self) -> str | None:
+        """The processes whose blocks no allocator reports, grouped by reason; None when every process is reported."""
+        pids: defaultdict[str, list[int]] = defaultdict(list)
+        for row in self:
+            if row.unreported_reason:
+                pids[row.unreported_reason].append(row.process.pid)
+        return "; ".join(f"{why} ({name_pids(unreported)})" for why, unreported in pids.items()) or None
+
+    @cached_property
+    def held(self) -> dict[str, Held]:
+        """By UUID of the device."""
+        found: defaultdict[str, Held] = defaultdict(Held)
+        for row in self:
+            process = row.process
+            held = found[process.gpu_uuid]
+            held.used_bytes += process.used_bytes
+            held.reserved_bytes += process.reserved_bytes
+            if process.allocated_bytes is not None:
+                held.allocated_bytes = (held.allocated_bytes or 0) + process.allocated_bytes
+            if row.unmeasured:
+                held.unmeasured.append(process.pid)
+        return dict(found)
+
+    @cached_property
+    def pids_by_gpu(self) -> dict[int, dict[int, None]]:
+        """The pids on each GPU, in row order (dict used as an ordered set); MIG instances count as their GPU."""
+        gpus: defaultdict[int, dict[int, None]] = defaultdict(dict)
+        for process in self.processes:
+            gpus[process.gpu][process.pid] = None
+        return dict(gpus)
+
+    def once(self, key: object, make: Callable[[], T]) -> T:
+        """What `make` made for this key, made once. It must depend on the rows and the key alone."""
+        made = self._made.get(key)
+        if made is None:
+            made = self._made[key] = make()
+        return cast(T, made)
+
+    def text(self, name: str, value: object) -> bytes:
+        """JSON of a part of the snapshot, made once for each object."""
+        known = self._texts.get(name)
+        if known is None or known[0] is not value:
+            known = self._texts[name] = value, _encoder.encode(value)
+        return known[1]
+
+    def blocks_texts(self, rows_max: int) -> list[bytes]:
+        """JSON of the first blocks, in pieces. Those of reports are kept with the reports."""
+        if self.allocators:
+            return self.blocks.json(rows_max)
+        return self.once(rows_max, lambda: [b"".join(self.blocks.json(rows_max))])
+
+    @cached_property
+    def _made(self) -> dict[object, object]:
+        return {}
+
+    @cached_property
+    def _texts(self) -> dict[str, tuple[object, bytes]]:
+        return {}
+
+
+class _KnownRows(NamedTuple):
+    """The rows of a list of processes."""
+
+    processes: tuple[DeviceProcess, ...]
+    rows: ProcessRows
+
+
+_Key = tuple[tuple[tuple[str, int], ...], frozenset[ProcessKey]]
+"""UUID and index of the selected devices, in order; the processes whose reports are withheld."""
+
+
+class ListedRows:
+    """The rows of the last list of processes of each selection of devices, kept while the list is the same object: the
+    sources hand on the list of before where nothing in it is different. Only for moments without allocators' reports.
+    Safe to use from several threads."""
+
+    def __init__(self, lists_max: int = LISTS_KEPT_MAX) -> None:
+        self._lists_max = lists_max
+        self._known: dict[_Key, _KnownRows] = {}
+        """Least recently used first."""
+        self._lock = threading.Lock()
+
+    def of(self, selection: Selection) -> ProcessRows:
+        """The rows of a selection in which no allocator reports."""
+        key = tuple((device.uuid, device.index) for device in selection.devices), selection.withheld
+        with self._lock:
+            known = self._known.pop(key, None)
+            if known is not None and known.processes is selection.processes:
+                self._known[key] = known
+                return known.rows
+        made = _KnownRows(selection.processes, ProcessRows(process_memory(selection)))
+        with self._lock:
+            self._known[key] = made
+            while len(self._known) > self._lists_max:
+                del self._known[next(iter(self._known))]
+        return made.rows
+
+
+_listed_rows = ListedRows()
+
+
+def process_rows(selection: Selection) -> ProcessRows:
+    """The rows of every process on every selected GPU; the same object while nothing in them can be different."""
+    return ProcessRows(process_memory(selection)) if selection.allocators else _listed_rows.of(selection)
