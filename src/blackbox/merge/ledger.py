@@ -1,7 +1,7 @@
 """The row of each GPU and MIG instance: its memory, and how much of it its processes account for."""
 
 from blackbox.merge.process_memory import unmeasured_reason
-from blackbox.merge.process_rows import Held, ProcessRows
+from blackbox.merge.process_rows import DeviceShare, ProcessRows
 from blackbox.merge.selection import Selection
 from blackbox.model.parts import SYSTEM_MEMORY, Device, GpuState, Memory
 from blackbox.model.snapshot import Gpu
@@ -12,7 +12,7 @@ LEDGER_KEYS = ("total_bytes", "used_bytes", "free_bytes", "driver_reserved_bytes
 OF_THE_MACHINE = "the GPU uses the machine's memory: what programs hold that use no GPU is in it"
 
 
-NOTHING_HELD = Held()
+NO_SHARE = DeviceShare()
 
 
 def gpu_rows(selection: Selection, rows: ProcessRows) -> tuple[Gpu, ...]:
@@ -21,15 +21,15 @@ def gpu_rows(selection: Selection, rows: ProcessRows) -> tuple[Gpu, ...]:
     parents = {device.parent_uuid for device in selection.devices if device.parent_uuid is not None}
     if parents:
         held = held | {uuid: _with_instances(selection, held, uuid) for uuid in parents}
-    return tuple(_row(selection, device, held.get(device.uuid, NOTHING_HELD)) for device in selection.devices)
+    return tuple(_row(selection, device, held.get(device.uuid, NO_SHARE)) for device in selection.devices)
 
 
-def _with_instances(selection: Selection, held: dict[str, Held], uuid: str) -> Held:
+def _with_instances(selection: Selection, held: dict[str, DeviceShare], uuid: str) -> DeviceShare:
     """What is held on a GPU and on all its MIG instances."""
     family = [device.uuid for device in selection.devices if uuid in (device.uuid, device.parent_uuid)]
     parts = [held[one] for one in family if one in held]
     allocated = [part.allocated_bytes for part in parts if part.allocated_bytes is not None]
-    return Held(
+    return DeviceShare(
         sum(part.used_bytes for part in parts),
         sum(part.reserved_bytes for part in parts),
         sum(allocated) if allocated else None,
@@ -37,7 +37,7 @@ def _with_instances(selection: Selection, held: dict[str, Held], uuid: str) -> H
     )
 
 
-def _row(selection: Selection, device: Device, held: Held) -> Gpu:
+def _row(selection: Selection, device: Device, held: DeviceShare) -> Gpu:
     memory = device.memory or NO_MEMORY
     age = max(0.0, selection.taken_at - device.taken_at)
     state, reason = _state(device, age, selection.stale_after_seconds)

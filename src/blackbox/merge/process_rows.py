@@ -23,7 +23,7 @@ T = TypeVar("T")
 _encoder = msgspec.json.Encoder()
 
 
-class Held(Struct):
+class DeviceShare(Struct):
     """What the processes of one device hold of its memory, without those of its MIG instances."""
 
     used_bytes: int = 0
@@ -78,9 +78,9 @@ class ProcessRows(tuple[ProcessMemory, ...]):
         return "; ".join(f"{why} ({name_pids(unreported)})" for why, unreported in pids.items()) or None
 
     @cached_property
-    def held(self) -> dict[str, Held]:
+    def held(self) -> dict[str, DeviceShare]:
         """By UUID of the device."""
-        found: defaultdict[str, Held] = defaultdict(Held)
+        found: defaultdict[str, DeviceShare] = defaultdict(DeviceShare)
         for row in self:
             process = row.process
             held = found[process.gpu_uuid]

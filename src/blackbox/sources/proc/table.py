@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from blackbox.sources.proc.stat import STAT_BYTES_MAX, parse, read
 
-TURN_SECONDS = 20.0
+TURN_SECONDS = 30.0
 """Every process is read again within this time: one that has become another program is known as such by then."""
 ANCESTORS_MAX = 4
 """Above a process on the GPU: worker, engine core, server, launcher."""
@@ -56,15 +56,20 @@ class ProcessTable:
         for pid in gone:
             del self._entries[pid]
         adopted = [pid for pid, entry in self._entries.items() if entry.parent in gone] if gone else ()
-        for pid in (*(listed - self._entries.keys()), *adopted):
+        new = (*(listed - self._entries.keys()), *adopted)
+        for pid in new:
             self._read(pid)
+        read = {*new}
         for pid in fresh:
-            self._read_family(pid)
+            self._read_family(pid, read)
         return self._entries
 
-    def _read_family(self, pid: int) -> None:
+    def _read_family(self, pid: int, read: set[int]) -> None:
+        """A process and its ancestors, but for those of `read`, to which they are added."""
         for _ in range(ANCESTORS_MAX + 1):
-            self._read(pid)
+            if pid not in read:
+                self._read(pid)
+                read.add(pid)
             entry = self._entries.get(pid)
             if entry is None or entry.parent <= INIT:
                 return
