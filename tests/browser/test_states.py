@@ -63,6 +63,36 @@ def test_what_fills_is_told_first_with_who_and_what_for(open_page: OpenPage, fil
     screenshot(page, "timeline")
 
 
+BROKEN_FIGURES = """[...document.querySelectorAll('td.num b')]
+  .filter(figure => figure.getClientRects().length > 1).map(figure => figure.textContent)"""
+"""Those that stand on two lines."""
+
+
+def test_on_a_phone_the_verdict_carries_its_bar_figures_stay_whole_and_no_keys_are_told(
+    open_page: OpenPage, filling: Serving
+) -> None:
+    page = open_page(f"{filling.url}/#/overview", width=380, height=800, expected=STALE)
+    verdict = page.get_by_role("alert", name="verdict")
+    expect(verdict.get_by_role("img", name="GPU 2 / MIG 1, 39.5 GiB: ")).to_be_visible()
+    expect(page.locator("kbd").first).to_be_hidden()
+    for view in ("compare", "processes", "moment"):
+        page.goto(f"{filling.url}/#/{view}?a={incidents.leak()[0].timestamp + 5}")
+        expect(page.locator("tbody tr").first).to_be_visible()
+        expect(page.locator("nav [aria-current=page]")).to_be_in_viewport(ratio=1)
+        assert page.evaluate(BROKEN_FIGURES) == []
+    page.goto(f"{filling.url}/#/processes")
+    expect(page.get_by_role("columnheader", name="used GiB")).to_be_in_viewport(ratio=1)
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.goto(f"{filling.url}/#/overview")
+    expect(verdict.locator(".ledger")).to_be_hidden()
+
+
+def test_the_verdict_tells_what_was_taken_since_the_time_it_names(open_page: OpenPage, filling: Serving) -> None:
+    page = open_page(f"{filling.url}/#/overview", expected=STALE)
+    grew = page.get_by_role("alert", name="verdict").locator("dl > div").first
+    expect(grew).to_contain_text(re.compile(r"\+\d+\.\d GiB since then"))
+
+
 def test_three_clicks_lead_from_an_incident_to_its_moment_its_map_and_the_comparison(
     open_page: OpenPage, refused: Serving
 ) -> None:

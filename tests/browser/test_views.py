@@ -76,6 +76,32 @@ def test_the_ledger_of_the_page_is_that_of_the_server(open_page: OpenPage, demo:
         assert word in label
 
 
+def test_before_the_script_has_run_there_is_a_head_and_then_one_page(open_page: OpenPage, demo: RunningServer) -> None:
+    assert '<span class="brand">Blackbox</span>' in (STATIC / "index.html").read_text()
+    page = open_page(f"{demo.url}/#/overview")
+    expect(page.locator(".clock")).to_be_visible()
+    expect(page.locator("header.top")).to_have_count(1)
+
+
+WATCH_TITLE = """() => { window.titles = 0;
+  const seen = new MutationObserver(found => { window.titles += found.length });
+  seen.observe(document.querySelector('title'), { childList: true });
+}"""
+
+
+def test_a_sample_changes_what_it_tells_of_and_nothing_else(open_page: OpenPage, demo: RunningServer) -> None:
+    page = open_page(f"{demo.url}/#/overview")
+    bar = page.get_by_role("img", name="GPU 1, 79.6 GiB: ")
+    driver = bar.locator(".seg").last
+    expect(driver).to_be_visible()
+    driver.evaluate("part => { part.id = 'kept' }")
+    page.evaluate(WATCH_TITLE)
+    parts = bar.locator(".seg").count()
+    expect(bar.locator(".seg")).not_to_have_count(parts)  # its gradients are there in a part of each step
+    expect(page.locator("#kept")).to_have_attribute("title", re.compile("^driver"))
+    assert page.evaluate("window.titles") == 0
+
+
 def test_keys_lead_through_the_page(open_page: OpenPage, demo: RunningServer) -> None:
     page = open_page(f"{demo.url}/#/overview")
     expect(page.locator(".clock")).to_contain_text("LIVE")

@@ -1,6 +1,6 @@
 /** The page: one view at a time inside a frame that stays. */
 
-import { effect } from "@preact/signals";
+import { computed, effect } from "@preact/signals";
 import { type ComponentType, render } from "preact";
 import "uplot/dist/uPlot.min.css";
 import "./style.css";
@@ -52,13 +52,26 @@ function Page() {
   );
 }
 
-effect(() => {
+/** Computed, so that a sample which leaves it as it is does not write it anew. */
+const title = computed(() => {
   const view = route.value.view;
-  document.title = `${isDemo.value ? "DEMO · " : ""}${view.charAt(0).toUpperCase() + view.slice(1)} · ${live.value?.host ?? "Blackbox"} · Blackbox`;
-  viewKeys.value = OWN_KEYS[view] ?? {};
+  return `${isDemo.value ? "DEMO · " : ""}${view.charAt(0).toUpperCase() + view.slice(1)} · ${live.value?.host ?? "Blackbox"} · Blackbox`;
 });
+
+/** What index.html holds is drawn first, while the server is asked; a page that is opened out of sight is drawn by nobody. */
+function afterFirstPicture(draw: () => void): void {
+  if (document.hidden) draw();
+  else requestAnimationFrame(() => setTimeout(draw));
+}
+
 startTheme();
+effect(() => void (document.title = title.value));
+effect(() => void (viewKeys.value = OWN_KEYS[route.value.view] ?? {}));
 document.addEventListener("keydown", onKeyDown);
 start();
 learnOfFleet();
-render(<Page />, document.getElementById("page")!);
+afterFirstPicture(() => {
+  const page = document.getElementById("page")!;
+  page.replaceChildren();
+  render(<Page />, page);
+});

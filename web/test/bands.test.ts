@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { Chart, ChartSeries } from "../src/data/answers";
-import { bandsByProcess, bandsByPurpose, type BandStack, indexAt, METRICS, stacked } from "../src/data/bands";
+import { bandsByProcess, bandsByPurpose, type BandStack, indexAt, METRICS, roomFor, stacked } from "../src/data/bands";
+import { GAP_SECONDS } from "../src/data/series";
 
 function series(metric: string, pid: number | null, mean: readonly (number | null)[]): ChartSeries {
   return { gpu: 0, pid, gpu_uuid: "GPU-a", name: pid === null ? "H100" : "python", start_time: pid, metric, mean };
@@ -39,11 +40,30 @@ test("a process that tells no purpose is not measured, and is not called in use"
 });
 
 test("a gap in the recording stays a gap", () => {
-  const gappy = chart(series("used_bytes", null, [1, null, 1]), series("used_bytes", 1, [1, null, 1]));
+  const gappy = { ...chart(series("used_bytes", null, [1, null, 1]), series("used_bytes", 1, [1, null, 1])), step_seconds: GAP_SECONDS + 1 };
   for (const bands of [bandsByProcess(gappy, "GPU-a"), bandsByPurpose(gappy, "GPU-a")]) {
     expect(bands.used).toEqual([1, null, 1]);
     expect(bands.bands.every((band) => band.values[1] === null)).toBe(true);
   }
+});
+
+test("a sample that came late is none: what was read before it holds, as on the strip", () => {
+  const late = chart(series("used_bytes", null, [5, null, 7]), series("used_bytes", 1, [2, null, 3]));
+  for (const bands of [bandsByProcess(late, "GPU-a"), bandsByPurpose(late, "GPU-a")]) {
+    expect(bands.used).toEqual([5, 5, 7]);
+    expect(sums(bands)).toEqual([5, 5, 7]);
+  }
+  const ended = chart(series("used_bytes", null, [null, 5, null]), series("used_bytes", 1, [null, 2, null]));
+  expect(bandsByProcess(ended, "GPU-a").used).toEqual([null, 5, null]);
+});
+
+test("a name stands in a band where it is highest, and only if it has room as far as it reaches", () => {
+  const at = [0, 10, 20, 30, 40];
+  const room = (heights: readonly number[], half: number) => roomFor(at, (step) => 50 - heights[step]!, () => 50, half, 12, { left: 0, width: 40 });
+  expect(room([20, 20, 30, 20, 20], 12)!.y).toBe(40);
+  expect(room([20, 5, 30, 20, 20], 12)!.x).toBeGreaterThanOrEqual(22);
+  expect(room([30, 5, 30, 5, 30], 12)).toBeNull();
+  expect(room([30, 30, 30, 30, 30], 30)).toBeNull();
 });
 
 test("each band stands on those below", () => {
@@ -71,11 +91,11 @@ test("the reading at a time is the newest before it", () => {
 test("what allocators hold and what is allocated are lines, and say whose they are", () => {
   const told = chart(series("used_bytes", null, [100, null, 120]), series("used_bytes", 1, [40, 40, 40]), series("reserved_bytes", 1, [40, 40, 40]), series("reserved_bytes", 2, [50, 55, null]), series("used_bytes", 2, [50, 60, 70]), series("allocated_bytes", 2, [30, 31, null]));
   expect(bandsByPurpose(told, "GPU-a").lines).toEqual([
-    { key: "reserved", name: "reserved by 1 of 2 processes", values: [50, null, null] },
-    { key: "allocated", name: "allocated by 1 of 2 processes", values: [30, null, null] },
+    { key: "reserved", name: "reserved by 1 of 2 processes", values: [50, 50, null] },
+    { key: "allocated", name: "allocated by 1 of 2 processes", values: [30, 30, null] },
   ]);
   expect(bandsByProcess(recorded, "GPU-a").lines).toEqual([]);
-  expect(sums(bandsByPurpose(told, "GPU-a"))).toEqual([100, 0, 120]);
+  expect(sums(bandsByPurpose(told, "GPU-a"))).toEqual([100, 100, 120]);
 });
 
 test("where one process follows another within a step they never add up to more than was used", () => {

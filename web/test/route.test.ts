@@ -16,7 +16,7 @@ test("an address leads to the view it was made from", () => {
 });
 
 test("what nobody made leads to the overview, now", () => {
-  for (const hash of ["", "#", "#/", "#/nope?t=soon&pid=&a=NaN", "nonsense"]) expect(parseRoute(hash)).toEqual({ ...EMPTY, view: "overview" });
+  for (const hash of ["", "#", "#/", "#/nope?t=soon&pid=&gpu=&a=NaN", "nonsense"]) expect(parseRoute(hash)).toEqual({ ...EMPTY, view: "overview" });
 });
 
 test("the shortest address is that of the view", () => {

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Forecast, Outlook } from "../src/data/answers";
 import { leaves, ledgersOf } from "../src/data/ledger";
-import { fillingOf, isAlarm, movedSince, verdictOf } from "../src/data/verdict";
+import { fillingOf, isAlarm, movedSince, risenSince, verdictOf } from "../src/data/verdict";
 import { GIB, snapshot } from "./snapshots";
 
 function outlook(more: Partial<Outlook>): Outlook {
@@ -77,4 +77,11 @@ test("what a process took is told from when it was first seen, or from its start
   expect(first!.process.pid).toBe(1);
   expect(first!.bytes).toBe(5 * GIB);
   expect([second!.bytes, second!.isNew]).toEqual([20 * GIB, true]);
+});
+
+test("what a process took since its rise began is told from what it held then, and from nothing where it began after", () => {
+  const process = { ...snapshot().processes[0]!, used_bytes: 30, start_time: 1000 };
+  expect(risenSince(process, { times: [1000, 1010, 1020], values: [5, 10, 30] }, 1015)).toBe(20);
+  expect(risenSince(process, { times: [1005], values: [5] }, 1000)).toBe(30);
+  expect(risenSince(process, { times: [1005], values: [5] }, 1004)).toBeNull();
 });

@@ -203,6 +203,8 @@ export interface BlackboxEvent {
   message: string;
   gpu_uuid?: string;
   pid?: number;
+  /** Owner of the process. */
+  uid?: number;
   code?: number;
   oom?: OutOfMemory;
   process?: ProcessLife;
@@ -376,4 +378,14 @@ export interface DumpInfo {
   pid: number | null;
   size_bytes: number;
   unknown?: Unknown;
+}
+
+/** What is known of a process on a GPU: of its bytes, blocks, stacks and so on; the others each with the reason. */
+export interface ProcessCoverage {
+  gpu_uuid: string;
+  pid: number;
+  name: string;
+  sources: readonly string[];
+  told: readonly string[];
+  missing: Readonly<Record<string, string>>;
 }

@@ -1,6 +1,6 @@
 /** Asks this server, and no other. Addresses are relative, so that the page works behind a prefix too. */
 
-import type { Aggregated, BlackboxEvent, Chart, Comparison, DumpInfo, Forecast, Health, OwnCost, Report, SettingInForce, Snapshot, StackHistory } from "./answers";
+import type { Aggregated, BlackboxEvent, Chart, Comparison, DumpInfo, Forecast, Health, OwnCost, ProcessCoverage, Report, SettingInForce, Snapshot, StackHistory } from "./answers";
 
 /** What the server refused, in its own words. */
 export class Refusal extends Error {
@@ -120,6 +120,10 @@ export function askOwnCost(): Promise<OwnCost> {
 
 export function askSettings(): Promise<{ settings: readonly SettingInForce[] }> {
   return ask("settings");
+}
+
+export function askCoverage(): Promise<{ processes: readonly ProcessCoverage[] }> {
+  return ask("vram/coverage");
 }
 
 export function askHealth(): Promise<Health> {

@@ -3,6 +3,7 @@
 import type { Chart, ChartSeries, StackHistory } from "./answers";
 import { grouped } from "./grouped";
 import { processKey, processLabel } from "./ledger";
+import { GAP_SECONDS } from "./series";
 import { type Purpose, PURPOSE_OF, PURPOSES, ROW_COLOURS } from "./purpose";
 
 type Values = (number | null)[];
@@ -46,8 +47,14 @@ interface Own {
 function ownSeries(chart: Chart, gpuUuid: string): Own {
   const own = chart.series.filter((series) => series.gpu_uuid === gpuUuid);
   const track = own.find((series) => series.pid === null && series.metric === "used_bytes");
-  const used = track === undefined ? new Array<null>(chart.steps).fill(null) : [...track.mean];
-  const rows = own.filter((series) => series.pid !== null).toSorted((a, b) => (a.start_time ?? 0) - (b.start_time ?? 0));
+  const recorded = track === undefined ? new Array<null>(chart.steps).fill(null) : track.mean;
+  const from = readings(recorded, Math.floor(GAP_SECONDS / chart.step_seconds));
+  const held = (values: readonly (number | null)[]): Values => from.map((step) => (step === null ? null : (values[step] ?? null)));
+  const used = held(recorded);
+  const rows = own
+    .filter((series) => series.pid !== null)
+    .map((series) => ({ ...series, mean: held(series.mean) }))
+    .toSorted((a, b) => (a.start_time ?? 0) - (b.start_time ?? 0));
   const shares = sharesOf(used, rows);
   return {
     times: Array.from({ length: chart.steps }, (_, step) => chart.start + step * chart.step_seconds),
@@ -57,6 +64,18 @@ function ownSeries(chart: Chart, gpuUuid: string): Own {
       processKey,
     ),
   };
+}
+
+/** Which step each one's reading is that of: its own, or the one before a silence of a few steps that is no gap yet; null in a gap. */
+function readings(used: readonly (number | null)[], silentMax: number): (number | null)[] {
+  const from = used.map((value, step) => (value === null ? null : step));
+  let last: number | null = null;
+  used.forEach((value, step) => {
+    if (value === null) return;
+    if (last !== null && step - last - 1 <= silentMax) from.fill(last, last + 1, step);
+    last = step;
+  });
+  return from;
 }
 
 /** A mean is that of the time in which a process lived. Where one ends and the next begins within a step their means add up to more than
@@ -170,4 +189,30 @@ export function newestOf(used: Values): number | null {
 export function indexAt(times: readonly number[], time: number): number | null {
   const index = times.findLastIndex((one) => one <= time);
   return index === -1 ? null : index;
+}
+
+/** Looked at along a band for a place of a name: no place is better by much than the next. */
+const PLACES = 40;
+
+/** Where a word of some width fits inside a band: where the band is highest as far as the word reaches; null where it is nowhere high enough. */
+export function roomFor(
+  at: readonly number[],
+  top: (step: number) => number,
+  bottom: (step: number) => number,
+  half: number,
+  height: number,
+  { left, width }: { left: number; width: number },
+): { x: number; y: number } | null {
+  if (2 * half > width) return null;
+  let found: { x: number; y: number } | null = null;
+  let most = height;
+  for (let place = 0; place <= PLACES; place++) {
+    const x = left + half + (place / PLACES) * (width - 2 * half);
+    const under = at.flatMap((one, step) => (Math.abs(one - x) <= half ? [step] : []));
+    const [highest, lowest] = [Math.max(...under.map(top)), Math.min(...under.map(bottom))];
+    if (under.length === 0 || lowest - highest < most) continue;
+    found = { x, y: (highest + lowest) / 2 };
+    most = lowest - highest;
+  }
+  return found;
 }

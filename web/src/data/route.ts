@@ -28,7 +28,7 @@ export function parseRoute(hash: string): Route {
   return {
     view,
     time: numberOf(parameters.get("t")),
-    gpu: parameters.get("gpu"),
+    gpu: parameters.get("gpu") || null, // an empty one names none
     pid: numberOf(parameters.get("pid")),
     filter: parameters.get("q") ?? "",
     a: numberOf(parameters.get("a")),

@@ -57,6 +57,13 @@ export function sinceOf(outlook: Outlook): number | null {
   return outlook.grower?.since ?? outlook.since ?? outlook.evidence?.from ?? null;
 }
 
+/** What a process has taken since a time; null where what it held then is not at hand. */
+export function risenSince(process: Process, track: Track, since: number): number | null {
+  const before = valueAt(track, since);
+  if (before !== null) return process.used_bytes - before;
+  return process.start_time !== null && process.start_time >= since ? process.used_bytes : null;
+}
+
 export function isAlarm(verdict: Verdict): boolean {
   return verdict.outlook.full_in_seconds <= ALARM_SECONDS_MAX;
 }

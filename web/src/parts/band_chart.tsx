@@ -3,7 +3,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import type { BlackboxEvent } from "../data/answers";
-import { type BandStack, stacked } from "../data/bands";
+import { type BandStack, roomFor, stacked } from "../data/bands";
 import { bytes, clock, GIB, ticks } from "../data/format";
 import { markOf } from "../data/marks";
 import { ground, token } from "../data/theme";
@@ -36,6 +36,10 @@ const CLICK_PX = 4;
 const RIGHT_PX = 26;
 /** Half of what a mark takes. */
 const MARK_PX = 5;
+/** How far down beside a prediction its words stand: below the line where it leaves the last reading of a GPU that fills. */
+const WORDS_SHARE = 0.72;
+/** Of the name in a band: its height, and the band's at least. */
+const NAME_PX = 12;
 const LINE_DASH = { reserved: [], allocated: [2, 3] };
 
 export function BandChart(props: BandChartProps) {
@@ -142,6 +146,7 @@ function drawOver(plot: uPlot, props: BandChartProps, limit: number): void {
     ctx.textAlign = "right";
     ctx.fillText(props.limitName, bbox.left + bbox.width - 4 * scale, y(limit) - 4 * scale);
   }
+  if (props.isLarge) drawNames(ctx, props, x, y, bbox, scale);
   drawMarks(ctx, props.marks, x, bbox, scale, props.isLarge);
   if (props.prediction !== null) drawPrediction(ctx, props.prediction, x, y, limit, scale, bbox, props.isLarge);
   if (props.cursor !== null) line(ctx, token("ink"), [], x(props.cursor), bbox.top, x(props.cursor), bbox.top + bbox.height);
@@ -156,6 +161,25 @@ function line(ctx: CanvasRenderingContext2D, colour: string, dash: number[], x0:
   ctx.lineTo(x1, y1);
   ctx.stroke();
   ctx.setLineDash([]);
+}
+
+/** Letter and name inside each band, where it is highest and has room: no hue stands alone. */
+function drawNames(ctx: CanvasRenderingContext2D, { chart, isDark }: BandChartProps, x: (time: number) => number, y: (value: number) => number, bbox: uPlot.BBox, scale: number): void {
+  const edges = stacked(chart.bands);
+  ctx.font = `650 ${11 * scale}px system-ui, sans-serif`;
+  ctx.textAlign = "center";
+  chart.bands.forEach(({ purpose, name }, index) => {
+    if (purpose.letter === "" || purpose.texture !== null) return;
+    const word = `${purpose.letter} ${name}`;
+    const half = ctx.measureText(word).width / 2 + 4 * scale;
+    const top = (step: number) => y((edges[index]![step] ?? 0) / GIB);
+    const bottom = (step: number) => y((index === 0 ? 0 : (edges[index - 1]![step] ?? 0)) / GIB);
+    const place = roomFor(chart.times.map(x), top, bottom, half, NAME_PX * scale, bbox);
+    if (place === null) return;
+    ctx.fillStyle = isDark ? purpose.darkInk : purpose.lightInk;
+    ctx.fillText(word, place.x, place.y + (NAME_PX / 3) * scale);
+  });
+  ctx.font = `${11 * scale}px system-ui, sans-serif`;
 }
 
 const TONES = ["plain", "warn", "alarm"] as const;
@@ -209,6 +233,10 @@ function drawPrediction(
   ctx.fillStyle = token("soft");
   ctx.textAlign = "left";
   ctx.fillText("predicted ▸", start[0] + 5 * scale, bbox.top + bbox.height - 6 * scale);
+  const words = clock(atMin) === clock(atMax) ? [`full ${clock(at)}`] : [`full ${clock(atMin)}`, `to ${clock(atMax)}`];
+  if (start[0] + ctx.measureText(words[0]!).width + 8 * scale > bbox.left + bbox.width) return;
+  ctx.fillStyle = token("alarm");
+  words.forEach((word, line) => ctx.fillText(word, start[0] + 5 * scale, bbox.top + bbox.height * WORDS_SHARE + line * 14 * scale));
 }
 
 /** What the chart shows, in words. */

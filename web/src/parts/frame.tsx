@@ -18,6 +18,12 @@ const refusals = computed(() => events.value.filter((event) => event.kind === "o
 const host = computed(() => live.value?.host);
 
 export function Header() {
+  const { view } = route.value;
+  const views = useRef<HTMLElement>(null);
+  useEffect(() => {
+    // where the views have no room side by side, the one that is shown is in sight
+    views.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [view]);
   return (
     <header class="top">
       <a class="brand" href={linkTo({ view: "overview" })}>
@@ -29,7 +35,7 @@ export function Header() {
         </span>
       )}
       <span class="host">{host.value}</span>
-      <nav class="views" aria-label="views">
+      <nav ref={views} class="views" aria-label="views">
         {VIEWS.filter((view) => view !== "fleet" || hasFleet.value === true || route.value.view === "fleet").map((view, index) => (
           <a key={view} href={linkTo({ view })} aria-current={route.value.view === view ? "page" : undefined}>
             <span class="key" aria-hidden="true">

@@ -47,8 +47,8 @@ export function LedgerBar({ ledger, grows = false, owners = true }: { ledger: Gp
     return (
       <div>
         <div class="ledger" role="img" aria-label={describe(ledger)}>
-          {placed.map((one, index) => (
-            <Part key={`${one.segment.process?.pid ?? ""}${one.segment.purpose.key}${index}`} placed={one} total={gpu.total_bytes} grows={grows} />
+          {placed.map((one) => (
+            <Part key={`${one.segment.process?.pid ?? ""}/${one.segment.purpose.key}`} placed={one} total={gpu.total_bytes} grows={grows} />
           ))}
         </div>
         {owners && <Owners placed={placed} />}

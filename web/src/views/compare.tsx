@@ -146,7 +146,7 @@ function Changes({ comparison, a, b }: { comparison: Comparison; a: number; b: n
                   <td>
                     <a href={linkTo({ view: "processes", pid: process.pid })}>{processLabel(process)}</a>
                   </td>
-                  <td style={{ width: "45%" }}>
+                  <td class="wide" style={{ width: "45%" }}>
                     <Both delta={process.delta_bytes} most={most} />
                   </td>
                   <td class="num">
@@ -221,7 +221,7 @@ function ByPurpose({ comparison }: { comparison: Comparison }) {
               <td>
                 <Swatch purpose={row.purpose} /> {row.purpose.name}
               </td>
-              <td style={{ width: "35%" }}>
+              <td class="wide" style={{ width: "35%" }}>
                 <Both delta={row.delta} most={most} />
               </td>
               <td class="num soft">
@@ -245,7 +245,7 @@ function Stacks({ rows }: { rows: readonly StackChangeRow[] }) {
       <thead>
         <tr>
           <th class="num">change</th>
-          <th>− less · more +</th>
+          <th class="wide">− less · more +</th>
           <th />
           <th class="num">A</th>
           <th class="num">B</th>
@@ -260,7 +260,7 @@ function Stacks({ rows }: { rows: readonly StackChangeRow[] }) {
             <td class="num">
               <b>{change(row.delta)}</b>
             </td>
-            <td>
+            <td class="wide">
               <Both delta={row.delta} most={most} />
             </td>
             <td>

@@ -1,13 +1,15 @@
 /** Can I trust this? */
 
 import { signal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
-import type { Health as HealthAnswer, OwnCost, SettingInForce, Snapshot, SourceStatus } from "../data/answers";
-import { askHealth, askOwnCost, askSettings } from "../data/api";
-import { bytes, clock, shortDuration, zone } from "../data/format";
-import { processLabel } from "../data/ledger";
+import type { Health as HealthAnswer, OwnCost, ProcessCoverage, SettingInForce, SourceStatus } from "../data/answers";
+import { askCoverage, askHealth, askOwnCost, askSettings } from "../data/api";
+import { bytes, clock, duration, plural, shortDuration, zone } from "../data/format";
 import { whileVisible } from "../data/poll";
-import { connection, framesMissed, gpuLeaves, isDemo, live, noRecording, now } from "../data/store";
+import { shared } from "../data/shared";
+import { connection, framesMissed, isDemo, live, noRecording, now } from "../data/store";
+import { Coverage } from "../parts/coverage";
 import { Absent, Scroll } from "../parts/basics";
 import { Footer } from "../parts/frame";
 
@@ -15,6 +17,7 @@ const EVERY_MS = 2000;
 const health = signal<HealthAnswer | null>(null);
 const healthError = signal<string | null>(null);
 const cost = signal<OwnCost | null>(null);
+const coverage = signal<readonly ProcessCoverage[] | null>(null);
 const settings = signal<readonly SettingInForce[] | null>(null);
 
 function followHealth(): () => void {
@@ -30,6 +33,10 @@ function followHealth(): () => void {
     askOwnCost().then(
       (answer) => (cost.value = answer),
       () => (cost.value = null), // cells say n/a
+    );
+    askCoverage().then(
+      (answer) => (coverage.value = shared(coverage.peek() ?? undefined, answer.processes)),
+      () => (coverage.value = null), // likewise
     );
   };
   askSettings().then(
@@ -71,11 +78,12 @@ export function Health() {
             <Scroll label="sources">
               <Sources sources={answer?.sources ?? []} />
             </Scroll>
-            {live.value !== null && <Coverage snapshot={live.value} />}
+            <Coverage processes={coverage.value} />
           </section>
           <aside class="side">
             <Recorder answer={answer} />
             <Own answer={answer} />
+            <Settings />
             <PageCard />
           </aside>
         </div>
@@ -129,78 +137,6 @@ function Sources({ sources }: { sources: readonly SourceStatus[] }) {
   );
 }
 
-interface Told {
-  shape: "●" | "◐" | "○";
-  reason: string | null;
-}
-
-const TOLD: Told = { shape: "●", reason: null };
-const WORDS = { "●": "told", "◐": "in part", "○": "not available" } as const;
-
-/** What is told of one process; worked out from the marks that its rows carry. */
-function coverageOf(snapshot: Snapshot, pid: number, reports: boolean): readonly (readonly [string, Told])[] {
-  const process = snapshot.processes.find((one) => one.pid === pid);
-  const used = process?.unknown?.["used_bytes"];
-  const silent = process?.unknown?.["reserved_bytes"] ?? "no allocator reports: start it with blackbox run";
-  const thread = snapshot.threads.find((one) => one.pid === pid);
-  const shared = thread?.unknown?.["allocated_bytes"];
-  const kernels = snapshot.nsight_metrics[String(pid)];
-  return [
-    ["bytes", used === undefined ? TOLD : { shape: "◐", reason: used }],
-    ["blocks", reports ? TOLD : { shape: "○", reason: silent }],
-    ["threads", thread === undefined ? { shape: "○", reason: "its threads could not be read" } : shared === undefined ? TOLD : { shape: "◐", reason: shared }],
-    ["kernels", kernels?.available === true ? TOLD : { shape: "○", reason: kernels?.reason ?? "no profiler measures this process" }],
-  ];
-}
-
-function Coverage({ snapshot }: { snapshot: Snapshot }) {
-  const rows = gpuLeaves.value.flatMap((ledger) => ledger.processes);
-  return (
-    <>
-      <h2 style={{ marginTop: "16px" }}>
-        What is told of each process <small class="soft">● told · ◐ in part · ○ n/a, with the reason</small>
-      </h2>
-      <Scroll label="coverage">
-        <table>
-          <thead>
-            <tr>
-              <th>process</th>
-              <th>bytes</th>
-              <th>blocks</th>
-              <th>threads</th>
-              <th>kernels</th>
-              <th>why not</th>
-            </tr>
-          </thead>
-          <tbody>
-            {rows.map(({ process, reports }) => {
-              const coverage = coverageOf(snapshot, process.pid, reports);
-              return (
-                <tr key={`${process.pid}/${process.gpu_uuid}`}>
-                  <td class="nowrap">{processLabel(process)}</td>
-                  {coverage.map(([name, told]) => (
-                    <td key={name}>
-                      <span title={told.reason ?? "told"} role="img" aria-label={`${name}: ${WORDS[told.shape]}`}>
-                        {told.shape}
-                      </span>
-                    </td>
-                  ))}
-                  <td class="soft">
-                    {coverage
-                      .filter(([, told]) => told.reason !== null)
-                      .map(([name, told]) => `${name}: ${told.reason}`)
-                      .join("; ")}
-                  </td>
-                </tr>
-              );
-            })}
-          </tbody>
-        </table>
-      </Scroll>
-    </>
-  );
-}
-
 function Recorder({ answer }: { answer: HealthAnswer | null }) {
   const recorder = answer?.recorder ?? null;
   return (
@@ -239,7 +175,6 @@ function Recorder({ answer }: { answer: HealthAnswer | null }) {
 function Own({ answer }: { answer: HealthAnswer | null }) {
   const slowest = (answer?.sources ?? []).toSorted((a, b) => (b.duration_seconds ?? 0) - (a.duration_seconds ?? 0))[0];
   const own = cost.value;
-  const set = settings.value?.filter((one) => one.origin !== "default");
   const unanswered = <Absent reason="the server did not answer" />;
   return (
     <section class="card">
@@ -248,17 +183,67 @@ function Own({ answer }: { answer: HealthAnswer | null }) {
         <dt>one sample</dt>
         <dd>{slowest?.duration_seconds == null ? <Absent reason="no sample yet" /> : `${shortDuration(slowest.duration_seconds)}, by ${slowest.name}`}</dd>
         <dt>CPU</dt>
-        <dd>{own === null ? unanswered : `${shortDuration(own.cpu_seconds)} since ${clock(own.started_at)}, without children that run`}</dd>
+        <dd>
+          {own === null ? unanswered : (
+            <>
+              {coreShare(own)} of a core since {clock(own.started_at)} ({duration(own.cpu_seconds)}), not counting child processes that still run
+            </>
+          )}
+        </dd>
         <dt>memory</dt>
-        <dd>{own === null ? unanswered : `${bytes(own.resident_bytes)}, without its children`}</dd>
+        <dd>{own === null ? unanswered : `${bytes(own.resident_bytes)}, not counting its child processes`}</dd>
         <dt>clients</dt>
         <dd>{own === null ? unanswered : `${own.connections_open} connected, ${own.streams_open} with a stream`}</dd>
-        <dt>settings in force</dt>
-        <dd>
-          {set === undefined ? unanswered : set.length === 0 ? "all by default" : set.map((one) => <div key={one.name}>{`${one.name}: ${String(one.value)} (${one.origin})`}</div>)}
-        </dd>
       </dl>
     </section>
+  );
+}
+
+function coreShare(own: OwnCost): string {
+  const lived = Math.max(1, Date.now() / 1000 - own.started_at);
+  return `${((own.cpu_seconds / lived) * 100).toFixed(1)} %`;
+}
+
+/** What somebody has set, with where; what stands at its default, on demand. */
+function Settings() {
+  const all = settings.value;
+  if (all === null) return <SettingsCard><Absent reason="the server did not answer" /></SettingsCard>;
+  const [set, rest] = [all.filter((one) => one.origin !== "default"), all.filter((one) => one.origin === "default")];
+  return (
+    <SettingsCard>
+      {set.length === 0 && <p>All stand at their defaults.</p>}
+      <SettingRows rows={set} />
+      {rest.length > 0 && (
+        <details>
+          <summary>{plural(rest.length, "setting")} at the default</summary>
+          <SettingRows rows={rest} />
+        </details>
+      )}
+    </SettingsCard>
+  );
+}
+
+function SettingsCard({ children }: { children: ComponentChildren }) {
+  return (
+    <section class="card">
+      <h2>
+        Settings in force <small class="soft">flag › BLACKBOX_… › file › default</small>
+      </h2>
+      {children}
+    </section>
+  );
+}
+
+function SettingRows({ rows }: { rows: readonly SettingInForce[] }) {
+  return (
+    <dl class="facts">
+      {rows.flatMap(({ name, value, origin }) => [
+        <dt key={name}>{name}</dt>,
+        <dd key={`${name} is`}>
+          {Array.isArray(value) ? value.join(", ") || "none" : value === null ? "none" : String(value)} {origin !== "default" && <span class="soft">({origin})</span>}
+        </dd>,
+      ])}
+    </dl>
   );
 }
 

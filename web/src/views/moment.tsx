@@ -21,6 +21,9 @@ import { Causes, useReport } from "../parts/verdict_of_event";
 const NEAR_SECONDS = 3;
 const COMPARED_SECONDS = 300;
 const ROWS_SHOWN = 200;
+/** A stack that grew by so much of what it holds stands out, if that is not little beside the largest. */
+const GROWN_SHARE = 0.2;
+const SEEN_SHARE = 0.02;
 
 const selected = signal<string | null>(null);
 
@@ -147,7 +150,7 @@ function StackTable({ rows }: { rows: readonly StackRow[] }) {
       <thead>
         <tr>
           <th class="num">held ▾</th>
-          <th />
+          <th class="wide" />
           <th class="num">Δ 1 min</th>
           <th class="num">blocks</th>
           <th>process</th>
@@ -159,11 +162,11 @@ function StackTable({ rows }: { rows: readonly StackRow[] }) {
       </thead>
       <tbody>
         {rows.slice(0, ROWS_SHOWN).map((row) => (
-          <tr key={row.key} aria-selected={row.key === selected.value} onClick={() => (selected.value = row.key === selected.value ? null : row.key)} class={(row.change ?? 0) > row.bytes * 0.2 ? "hot" : ""}>
+          <tr key={row.key} aria-selected={row.key === selected.value} onClick={() => (selected.value = row.key === selected.value ? null : row.key)} class={(row.change ?? 0) > Math.max(row.bytes * GROWN_SHARE, most * SEEN_SHARE) ? "hot" : ""}>
             <td class="num">
               <b>{bytes(row.bytes)}</b>
             </td>
-            <td>
+            <td class="wide">
               <div class="measure" aria-hidden="true">
                 {row.purposes.map(({ purpose, bytes: size }) => (
                   <i key={purpose.key} class={fillClass(purpose)} style={{ width: `${(size / most) * 100}%`, ...fillStyle(purpose) }} />

@@ -3,12 +3,12 @@
 import { computed } from "@preact/signals";
 import { type BlackboxEvent, type GrowthOrigin, type Outlook, RISE_SHARE } from "../data/answers";
 import { about, bytes, change, clock, duration, gib, plural, ratePerMinute, span } from "../data/format";
-import { gpuModel, type GpuLedger, processLabel, type ProcessLedger } from "../data/ledger";
+import { gpuModel, type GpuLedger, processKey, processLabel, type ProcessLedger } from "../data/ledger";
 import { foldedMarks, kindOf, namesOf } from "../data/marks";
 import { PURPOSE_OF } from "../data/purpose";
 import { courseOf } from "../data/series";
 import { cursor, engines, events, forecast, gpuLeaves, go, incidents, ledgers, linkTo, noRecording, now, route, shown, tracksShown, tracksVersion } from "../data/store";
-import { fillingOf, isAlarm, sinceOf, type Verdict, verdictOf } from "../data/verdict";
+import { fillingOf, isAlarm, risenSince, sinceOf, type Verdict, verdictOf } from "../data/verdict";
 import { Absent, Legend, reasonOf, Swatch, Tag } from "../parts/basics";
 import { Footer, Waiting } from "../parts/frame";
 import { LedgerBar } from "../parts/ledger_bar";
@@ -77,6 +77,7 @@ function Alarm({ verdict: { ledger, outlook, process, since, origin, others, ear
   const full = now.value + outlook.full_in_seconds;
   const names = namesOf(events.value);
   const who = process === null ? null : processLabel(process);
+  const risen = process === null || since === null ? null : risenSince(process, tracksShown.value.get(processKey(process)), since);
   return (
     <section class="verdict" role="alert" aria-label="verdict">
       <h1>
@@ -85,6 +86,9 @@ function Alarm({ verdict: { ledger, outlook, process, since, origin, others, ear
           ({range && `${span(outlook.full_in_seconds_min!, outlook.full_in_seconds_max!)}, `}at {ratePerMinute(outlook.evidence?.rate_bytes_per_second ?? 0)})
         </span>
       </h1>
+      <div class="phone">
+        <LedgerBar ledger={ledger} grows owners={false} />
+      </div>
       <div class="actions">
         <a class="button main" href={linkTo({ view: "compare", a: since ?? movedFrom.value, b: null, gpu: ledger.gpu.uuid })}>
           What grew <kbd>C</kbd>
@@ -105,7 +109,7 @@ function Alarm({ verdict: { ledger, outlook, process, since, origin, others, ear
             {who === null ? <Absent reason="more than one process grows, or none that is listed">several</Absent> : <b>{who}</b>}
             {process?.user != null && `, ${process.user}`}
             <br />
-            {outlook.evidence !== null && `${change(outlook.evidence.rise_bytes)} in ${duration((outlook.evidence.to - outlook.evidence.from) * RISE_SHARE)}`}
+            {risen !== null ? `${change(risen)} since then` : outlook.evidence !== null && `${change(outlook.evidence.rise_bytes)} in ${duration((outlook.evidence.to - outlook.evidence.from) * RISE_SHARE)}`}
           </dd>
         </div>
         <div>

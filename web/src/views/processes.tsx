@@ -153,10 +153,10 @@ function goneProcesses(): BlackboxEvent[] {
   return events.value.filter((event) => event.kind === "process_exit" && event.timestamp > now.value - GONE_SECONDS && event.timestamp <= cursor.value).toReversed();
 }
 
-function Head({ column, rows, text, numeric = false }: { column: Column; rows: readonly Row[]; text: string; numeric?: boolean }) {
+function Head({ column, rows, text, numeric = false, isWide = false }: { column: Column; rows: readonly Row[]; text: string; numeric?: boolean; isWide?: boolean }) {
   const sorted = order.value?.column === column ? (order.value.descending ? "descending" : "ascending") : undefined;
   return (
-    <th class={numeric ? "num" : ""} aria-sort={sorted}>
+    <th class={numeric ? "num" : isWide ? "wide" : ""} aria-sort={sorted}>
       <button type="button" onClick={() => rows.length > 0 && sortBy(column, rows)}>
         {text}
         {sorted !== undefined && (sorted === "descending" ? " ▾" : " ▴")}
@@ -172,7 +172,7 @@ function Table({ rows, gone }: { rows: readonly Row[]; gone: readonly BlackboxEv
         <tr>
           <Head column="pid" rows={rows} text="pid" numeric />
           <Head column="name" rows={rows} text="name" />
-          <Head column="user" rows={rows} text="user" />
+          <Head column="user" rows={rows} text="user" isWide />
           <Head column="GPU" rows={rows} text="GPU" />
           <Head column="used" rows={rows} text="used GiB" numeric />
           <th class="num">of GPU</th>
@@ -225,7 +225,7 @@ function ProcessRow({ row: { ledger, gpu, key } }: { row: Row }) {
             </div>
           )}
         </td>
-        <td>{process.user ?? <Absent reason={process.unknown?.["user"] ?? "the owner could not be read"} />}</td>
+        <td class="wide">{process.user ?? <Absent reason={process.unknown?.["user"] ?? "the owner could not be read"} />}</td>
         <td class="nowrap">{gpuShort(gpu.gpu)}</td>
         <td class="num">
           <b>{gib(process.used_bytes)}</b>
@@ -290,7 +290,7 @@ function GoneRow({ event }: { event: BlackboxEvent }) {
     <tr class="gone">
       <td class="num">{event.pid}</td>
       <td>{life?.name}</td>
-      <td />
+      <td class="wide">{event.uid === undefined ? "" : `uid ${event.uid}`}</td>
       <td class="nowrap">{gpu === undefined ? "" : gpuShort(gpu.gpu)}</td>
       <td class="num">gone</td>
       <td />

@@ -277,7 +277,7 @@ function Marks() {
   const marks = eventsWithin(from, to).map((event) => markOf(event, (pid) => names.get(pid) ?? null));
   const shown = marks.filter((mark) => mark.isOnAxis).toReversed();
   return (
-    <section class="card">
+    <section class="card marks">
       <h2>
         Marks <small class="soft">in view</small>
       </h2>
