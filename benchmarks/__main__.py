@@ -55,7 +55,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     gpu.BENCHMARK,
     http_libraries.BENCHMARK,
     snapshot.BENCHMARK,
-    fleet.BENCHMARK,
+    *fleet.BENCHMARKS,
     *against_today.BENCHMARKS,
 )
 

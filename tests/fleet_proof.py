@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from blackbox.fleet.cursor import CursorFile, machine_of
+from blackbox.fleet.events import event_rows
 from blackbox.fleet.minutes import ClosedMinutes
-from blackbox.fleet.rows import Origin, Rows, TableRow, event_rows, minute_rows
+from blackbox.fleet.rows import Origin, Rows, TableRow, minute_rows
 from blackbox.fleet.schema import ENGINE, EVENT, GPU, LIFE, PROCESS, Table
 from blackbox.recorder import Recording
 from tests.clickhouse_rig import ClickHouse
@@ -28,12 +29,21 @@ def recorded_rows(directory: Path, host: str) -> tuple[str, Rows]:
     recording, minutes = Recording(directory), ClosedMinutes(directory)
     first = minutes.first()
     assert first is not None
-    found = minute_rows(minutes.read(first, cursor.shipped_until), origin)
+    found = together(minute_rows(minutes.read(first, cursor.shipped_until), origin))
     events = [event for event in recording.events_after(0, EVENTS_MAX) if event.id <= cursor.event_id]
     happened = event_rows(events, origin, recording.moment_at)
     found[EVENT.name] = happened[EVENT.name]
     found[LIFE.name] = merged_lives(found[LIFE.name] + happened[LIFE.name])
     return origin.machine, found
+
+
+def together(slices: Iterable[Rows]) -> Rows:
+    """All rows of a batch, which come minute by minute."""
+    found: Rows = {table.name: [] for table in WHOLE_TABLES}
+    for rows in slices:
+        for table, some in rows.items():
+            found[table] += some
+    return found
 
 
 def merged_lives(rows: Iterable[TableRow]) -> list[TableRow]:

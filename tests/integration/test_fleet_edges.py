@@ -34,7 +34,7 @@ def connection(nodes: list[ClickHouse]) -> Iterator[EngineConnection]:
 def batch_of(machine: str, name: str, pids: list[int], used_bytes: int = 5) -> tuple[Batch, Origin]:
     origin = Origin(machine, "host")
     common = origin.where | {"ts": whole_time(START), "present": True, "gpu_uuid": "GPU-0", "start_ms": 1}
-    return make_batch(name, {"process": [common | {"pid": pid, "used_bytes": used_bytes} for pid in pids]}), origin
+    return make_batch(name, [{"process": [common | {"pid": pid, "used_bytes": used_bytes} for pid in pids]}]), origin
 
 
 def raw_rows(nodes: list[ClickHouse], table: str, machine: str) -> int:
@@ -91,7 +91,12 @@ def test_text_with_z_is_the_only_time_that_is_sent_and_means_utc(
     batch, origin = batch_of("times", "times/1", [1])
     Delivery(batch, origin).deliver(connection)
     assert nodes[1].value("SELECT toUnixTimestamp(ts) FROM blackbox.process WHERE machine = 'times'") == START
-    assert all(f'"{whole_time(START)}"'.encode() in line for part in batch.parts for line in part.lines)
+    assert all(
+        f'"{whole_time(START)}"'.encode() in line
+        for part in batch.parts
+        for piece in part.pieces
+        for line in piece.splitlines()
+    )
 
 
 def test_a_repeat_is_refused_by_its_token_after_a_kill_and_counts_once_in_the_roll_up(

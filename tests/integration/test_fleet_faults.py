@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -231,7 +231,7 @@ def test_one_bad_row_is_set_aside_and_told_of(nodes: list[ClickHouse]) -> None:
     origin = Origin("bad-row", "host")
     common = origin.where | {"ts": whole_time(START), "present": True, "gpu_uuid": "GPU-0", "start_ms": 1}
     rows = [common | {"pid": pid} for pid in range(8)] + [common | {"pid": "no number"}]
-    delivery = Delivery(make_batch("test/bad-row", {"process": rows}), origin)
+    delivery = Delivery(make_batch("test/bad-row", [{"process": rows}]), origin)
     connection = EngineConnection(Access(nodes[0].url, WRITER, PASSWORD))
     delivery.deliver(connection)
     connection.close()
@@ -244,7 +244,7 @@ def test_where_no_row_is_taken_the_rows_are_not_at_fault(nodes: list[ClickHouse]
     rows = [origin.where | {"ts": whole_time(START), "pid": "no number"} for _ in range(3)]
     connection = EngineConnection(Access(nodes[0].url, WRITER, PASSWORD))
     with pytest.raises(EngineError, match="no row of process") as raised:
-        Delivery(make_batch("test/bad-rows", {"process": rows}), origin).deliver(connection)
+        Delivery(make_batch("test/bad-rows", [{"process": rows}]), origin).deliver(connection)
     connection.close()
     assert raised.value.kind == "setup"
 
@@ -320,9 +320,12 @@ def test_the_wire_has_no_secret(directory: Path, nodes: list[ClickHouse], monkey
     execute = EngineConnection.execute
     wire: list[bytes] = []
 
-    def listening(self: EngineConnection, query: str, body: bytes | None = None, *rest: Any, **named: Any) -> Any:
-        wire.append(query.encode() + (body or b"") + repr((rest, named)).encode())
-        return execute(self, query, body, *rest, **named)
+    def listening(
+        self: EngineConnection, query: str, body: Iterable[bytes] | None = None, *rest: Any, **named: Any
+    ) -> Any:
+        pieces = None if body is None else list(body)
+        wire.append(query.encode() + b"".join(pieces or ()) + repr((rest, named)).encode())
+        return execute(self, query, pieces, *rest, **named)
 
     monkeypatch.setattr(EngineConnection, "execute", listening)
     with Ship(directory, nodes[0]) as ship:
@@ -346,7 +349,7 @@ def test_an_unknown_newest_value_is_not_hidden_by_an_older_one(nodes: list[Click
         common | {"ts": whole_time(START + MINUTE), "used_bytes": None},
     ]
     connection = EngineConnection(Access(nodes[0].url, WRITER, PASSWORD))
-    Delivery(make_batch("test/unknown-newest", {"process": rows}), origin).deliver(connection)
+    Delivery(make_batch("test/unknown-newest", [{"process": rows}]), origin).deliver(connection)
     connection.close()
     (row,) = nodes[0].rows(
         "SELECT argMax(used_bytes, ts) AS wrong, argMax(tuple(used_bytes), ts).1 AS right "

@@ -111,7 +111,7 @@ def tell(access: Access, host: str, tenant: str, allocation: Allocation, until: 
     common |= {"since": whole_time(allocation.since), "user": allocation.user}
     common |= {"until": None if until is None else whole_time(max(until, allocation.since))}
     rows = [common | {"gpu_uuid": uuid} for uuid in allocation.gpu_uuids]
-    batch = make_batch(f"{host}/{allocation.scheduler}/{allocation.job}", {ALLOCATION.name: rows})
+    batch = make_batch(f"{host}/{allocation.scheduler}/{allocation.job}", [{ALLOCATION.name: rows}])
     connection = EngineConnection(access)
     try:
         Delivery(batch, origin).insert(connection)

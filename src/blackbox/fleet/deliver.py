@@ -54,14 +54,14 @@ class Delivery:
         for part in self.batch.parts:
             self._insert(connection, part, hopeless)
             lost = [rows for rows in self.set_aside if rows.table == part.table.name]
-            if len(part.lines) > 1 and sum(rows.rows for rows in lost) == len(part.lines):
+            if part.rows > 1 and sum(rows.rows for rows in lost) == part.rows:
                 raise EngineError("setup", f"no row of {part.table.name} is taken: {lost[0].reason}")
 
     def _insert(self, connection: EngineConnection, part: Part, hopeless: bool) -> None:
         try:
             connection.execute(
                 f"INSERT INTO {part.table.name} ({', '.join(part.columns)}) FORMAT JSONCompactEachRow",
-                part.body,
+                part.pieces,
                 settings=INSERT_SETTINGS | {"insert_deduplication_token": self._token(part)},
             )
         except EngineError as error:
@@ -71,7 +71,7 @@ class Delivery:
 
     def _split(self, connection: EngineConnection, part: Part, error: EngineError, hopeless: bool) -> None:
         """Sends the halves, down to the row that is at fault."""
-        count = len(part.lines)
+        count = part.rows
         if count == 1 or len(self.set_aside) >= SET_ASIDE_MAX:
             self.set_aside.append(SetAside(part.table.name, count, _reason(error)))
             self._missing[part.table.name] = self._missing.get(part.table.name, 0) + part.expected
@@ -109,13 +109,11 @@ class Delivery:
         table, columns = part.table, ", ".join(key_columns(part.table))
         mine = "tenant = {tenant:String} AND machine = {machine:String}"
         if table.name == LIFE.name:  # an aggregate has no batch; all that were seen since then are at least these
-            since = min(row["last_seen"] for row in part.rows)
             return (
                 f"SELECT '{table.name}' AS t, uniqExact({columns}) AS n FROM {table.name} "  # noqa: S608 - no input
-                f"WHERE {mine} AND last_seen >= parseDateTimeBestEffort('{since}')"
+                f"WHERE {mine} AND last_seen >= parseDateTimeBestEffort('{part.since}')"
             )
-        times: list[str] = [row["ts"] for row in part.rows]
-        first, last = _time(min(times)), _time(max(times))
+        first, last = _time(part.since), _time(part.until)
         within = f"ts >= {first} AND ts <= {last}"
         if "toStartOfHour(ts)" in table.order:
             within += f" AND {hours(first, last)}"

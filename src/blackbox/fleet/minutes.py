@@ -3,15 +3,22 @@
 Only the tier of minutes is read, which never changes once a minute is written: whoever reads twice reads the same.
 """
 
-from collections.abc import Iterator
+import math
+from array import array
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec import Struct
 
+from blackbox.fleet.schema import SUBJECT_METRICS
 from blackbox.model.moment import Moment
 from blackbox.model.query import Number
-from blackbox.recorder.query.samples import RecordedNumber, recorded_numbers
+from blackbox.model.series import Metric
+from blackbox.recorder.query.buckets import number, rounded_mean
 from blackbox.recorder.storage.frames import moment_of
+from blackbox.recorder.storage.layout import COUNT, MAX, MEAN, MIN, Layout
+from blackbox.recorder.storage.rows import Run
 from blackbox.recorder.storage.subjects import Subject
 from blackbox.recorder.storage.tier_reader import TierReader
 from blackbox.recorder.storage.tiers import FULL, MINUTE, MINUTE_SECONDS, period_start
@@ -21,7 +28,7 @@ Statistics = tuple[Number, Number, Number]
 
 
 class ClosedMinute(Struct, frozen=True):
-    """All that is kept of one minute."""
+    """What is shipped of one minute."""
 
     start: float
     """Unix seconds."""
@@ -60,16 +67,63 @@ class ClosedMinutes:
                 return min(found)
         return None
 
-    def read(self, since: float, until: float) -> list[ClosedMinute]:
-        """The minutes that begin in a range of whole minutes, oldest first."""
-        numbers: dict[float, dict[Subject, dict[str, Statistics]]] = {}
-        for number in self._numbers(since, until):
-            of_subject = numbers.setdefault(number.time, {}).setdefault(number.key.subject, {})
-            of_subject[number.key.metric.key] = number.min, number.mean, number.max
-        moments = {period_start(frame.time, MINUTE_SECONDS): frame for frame in self._minutes.frames(since, until)}
-        return [ClosedMinute(start, numbers[start], moment_of(moments.get(start))) for start in sorted(numbers)]
+    def read(self, since: float, until: float) -> Iterator[ClosedMinute]:
+        """The minutes that begin in a range of whole minutes, oldest first; one is made at a time."""
+        rows = self._rows(since, until)
+        frames = {period_start(frame.time, MINUTE_SECONDS): frame for frame in self._minutes.frames(since, until)}
+        for start in sorted(rows):
+            yield ClosedMinute(start, _numbers(rows.pop(start)), moment_of(frames.pop(start, None)))
 
-    def _numbers(self, since: float, until: float) -> Iterator[RecordedNumber]:
-        for number in recorded_numbers([self._minutes], since, until):
-            if since <= number.time < until:
-                yield number
+    def _rows(self, since: float, until: float) -> "dict[float, list[_MinuteRow]]":
+        found: dict[float, list[_MinuteRow]] = {}
+        for run in self._minutes.runs(since, until):
+            for start, row in _rows_of(run, since, until):
+                found.setdefault(start, []).append(row)
+        return found
+
+
+class _MinuteRow(NamedTuple):
+    """The numbers of one row, without objects: five minutes of hundreds of processes are tens of thousands."""
+
+    layout: Layout
+    values: "array[float]"
+    """Least, mean, most of each series in turn; NaN where nothing was measured."""
+
+
+def _rows_of(run: Run, since: float, until: float) -> list[tuple[float, _MinuteRow]]:
+    """The rows of a run that begin in the range. Each column is decoded once."""
+    places = [place for place, start in enumerate(run.times) if since <= start < until]
+    if not places:
+        return []
+    width = run.layout.width
+    found = [array("d", [math.nan]) * (3 * width) for _ in places]
+    for series, _ in _shipped(run.layout):
+        counts = run.column(COUNT * width + series)
+        for offset, statistic in enumerate((MIN, MEAN, MAX)):
+            column = run.column(statistic * width + series)
+            for values, place in zip(found, places, strict=True):
+                if not math.isnan(counts[place]):
+                    values[3 * series + offset] = column[place]
+    return [(run.times[place], _MinuteRow(run.layout, values)) for place, values in zip(places, found, strict=True)]
+
+
+def _shipped(layout: Layout) -> Iterator[tuple[int, tuple[Subject, Metric]]]:
+    """Place and name of each series that has columns in the tables."""
+    place = 0
+    for subject in layout.subjects:
+        wanted = SUBJECT_METRICS.get(subject.kind, {})
+        for metric in layout.metrics_of(subject):
+            if metric.key in wanted:
+                yield place, (subject, metric)
+            place += 1
+
+
+def _numbers(rows: Sequence[_MinuteRow]) -> dict[Subject, dict[str, Statistics]]:
+    found: dict[Subject, dict[str, Statistics]] = {}
+    for layout, values in rows:
+        for place, (subject, metric) in _shipped(layout):
+            least, mean, most = values[3 * place : 3 * place + 3]
+            if math.isfinite(least) and math.isfinite(mean) and math.isfinite(most):  # no column is damaged
+                told = number(least, metric), rounded_mean(mean, metric), number(most, metric)
+                found.setdefault(subject, {})[metric.key] = told
+    return found

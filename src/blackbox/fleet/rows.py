@@ -1,5 +1,4 @@
-"""Rows of the tables out of closed minutes and events. Pure: the same recording makes the same rows, whenever; of an
-event, until the moment in which its process is looked up has been thinned.
+"""Rows of the tables out of closed minutes. Pure: the same recording makes the same rows, whenever.
 
 Command lines, stacks, messages and types of exceptions are in no row. Users are hashed unless told otherwise.
 """
@@ -7,17 +6,15 @@ Command lines, stacks, messages and types of exceptions are in no row. Users are
 import hashlib
 import hmac
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
-import msgspec
 from msgspec import Struct
 
 from blackbox.fleet.minutes import ClosedMinute, Statistics
 from blackbox.fleet.schema import (
     ENGINE,
     ENGINE_METRICS,
-    EVENT,
     GPU,
     GPU_METRICS,
     LIFE,
@@ -27,18 +24,18 @@ from blackbox.fleet.schema import (
     STATISTICS,
     Table,
 )
-from blackbox.merge import merge
-from blackbox.model.event import Event, ProcessLife
+from blackbox.merge import merged
 from blackbox.model.moment import Moment
 from blackbox.model.parts import DeviceProcess
 from blackbox.model.series import known
 from blackbox.model.snapshot import Engine, Gpu, Process, Snapshot
-from blackbox.recorder import RecordedEvent
 from blackbox.recorder.storage.subjects import Subject, has_maps, without_maps
 
 Users = Literal["hash", "name", "none"]
 PROCESSES_MAX = 1000
 """Rows of processes in a machine's minute; the smallest of more are summed in the row of their GPU."""
+ROWS_AT_ONCE = 64
+"""Rows of processes that are made before they are encoded: a row in Python takes five times its bytes."""
 UNKNOWN_START = -1
 UNKNOWN_PID = -1
 MEAN_BYTES = 64 << 10
@@ -52,6 +49,7 @@ Rows = dict[str, list[TableRow]]
 """Name of a table -> its rows."""
 ProcessId = tuple[str, int, int]
 """(UUID of the device, pid, start in Unix milliseconds)."""
+Lives = dict[ProcessId, TableRow]
 
 
 class Origin(Struct, frozen=True):
@@ -76,43 +74,30 @@ class Origin(Struct, frozen=True):
         return {"tenant": self.tenant, "machine": self.machine, "host": clean(self.host)}
 
 
-def minute_rows(minutes: Iterable[ClosedMinute], origin: Origin) -> Rows:
-    """Rows of some minutes, and of the lives in them."""
-    found: Rows = {PROCESS.name: [], GPU.name: [], ENGINE.name: [], LIFE.name: []}
+def minute_rows(minutes: Iterable[ClosedMinute], origin: Origin) -> Iterator[Rows]:
+    """Rows of some minutes, few at a time, of which none is kept; at the end those of the lives in all of them."""
+    lives: Lives = {}
     for minute in minutes:
-        moment = minute.moment
-        snapshot = None if moment is None else _merged(moment)
-        taken = None if moment is None else exact_time(moment.timestamp)
-        common = origin.where | {"ts": whole_time(minute.start), "moment": taken}
-        processes = _process_rows(minute, snapshot, origin)
-        kept, omitted = _limited(processes)
-        found[PROCESS.name] += [common | row for row in kept]
-        found[GPU.name] += [common | row for row in _gpu_rows(minute, snapshot, omitted)]
-        found[ENGINE.name] += [common | row for row in _engine_rows(minute, snapshot)]
-    found[LIFE.name] = _lives(found[PROCESS.name])
-    return found
+        yield from _of_minute(minute, origin, lives)
+        del minute  # before the next one is read
+    if lives:
+        yield {LIFE.name: list(lives.values())}
 
 
-def event_rows(events: Iterable[RecordedEvent], origin: Origin, moment_at: Callable[[float], Moment | None]) -> Rows:
-    """Rows of some events, and of the lives that they end."""
-    found: Rows = {EVENT.name: [], LIFE.name: []}
-    for recorded in events:
-        event = recorded.event
-        process = None if event.pid is None else _process_of(event, moment_at)
-        row = origin.where | _event_row(recorded, process, origin)
-        found[EVENT.name].append(row)
-        life = _ended_life(event, row)
-        if life is not None:
-            found[LIFE.name].append(life)
-    return found
-
-
-def gap_row(origin: Origin, since: float, until: float, reason: str, **more: object) -> TableRow:
-    """A stretch that never came, or a row that no table takes, as an event."""
-    detail = {"since": exact_time(since), "until": exact_time(until), "reason": reason} | more
-    text = msgspec.json.encode(detail).decode()
-    number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
-    return origin.where | {"kind": "gap", "ts": exact_time(until), "event_id": number, "detail": text}
+def _of_minute(minute: ClosedMinute, origin: Origin, lives: Lives) -> Iterator[Rows]:
+    """Rows of a minute; brings `lives` further."""
+    moment = minute.moment
+    snapshot = None if moment is None else _merged(moment)
+    taken = None if moment is None else exact_time(moment.timestamp)
+    common = origin.where | {"ts": whole_time(minute.start), "moment": taken}
+    kept, omitted = _limited(_listed(minute, snapshot))
+    for first in range(0, len(kept), ROWS_AT_ONCE):
+        rows = [common | _process_row(one, origin) for one in kept[first : first + ROWS_AT_ONCE]]
+        _live(lives, rows)
+        yield {PROCESS.name: rows}
+        del rows
+    gpus, engines = _gpu_rows(minute, snapshot, omitted), _engine_rows(minute, snapshot)
+    yield {GPU.name: [common | row for row in gpus], ENGINE.name: [common | row for row in engines]}
 
 
 def whole_time(seconds: float) -> str:
@@ -144,38 +129,51 @@ def key_columns(table: Table) -> list[str]:
 
 
 def _merged(moment: Moment) -> Snapshot:
-    return merge(without_maps(moment) if has_maps(moment) else moment)
+    """Without blocks, of which no row tells."""
+    return merged(without_maps(moment) if has_maps(moment) else moment).bare
 
 
-def _start_ms(start_time: float | None) -> int:
+def start_ms(start_time: float | None) -> int:
     return UNKNOWN_START if start_time is None else round(start_time * 1000)
 
 
-def _process_rows(minute: ClosedMinute, snapshot: Snapshot | None, origin: Origin) -> list[TableRow]:
+class _Listed(NamedTuple):
+    """What is known of a process in a minute."""
+
+    key: ProcessId
+    subject: Subject | None
+    """Of its numbers; None where nothing was measured of it in the whole minute, and it is there."""
+    process: Process | None
+    """In the minute's last moment; None where it is not there."""
+    numbers: Mapping[str, Statistics]
+
+    @property
+    def used_bytes(self) -> float:
+        """In the last moment; 0 where that is not known."""
+        return 0 if self.process is None else known(self.process, "used_bytes") or 0
+
+    @property
+    def most_used_bytes(self) -> float:
+        """Of the minute, likewise."""
+        return self.numbers["used_bytes"][2] if "used_bytes" in self.numbers else 0
+
+
+def _listed(minute: ClosedMinute, snapshot: Snapshot | None) -> list[_Listed]:
     present = {} if snapshot is None else {_process_id(process): process for process in snapshot.processes}
-    rows: list[TableRow] = []
+    found: list[_Listed] = []
     for subject, numbers in minute.numbers.items():
-        if subject.kind != "process" or subject.gpu_uuid is None or subject.pid is None:
-            continue
-        key = subject.gpu_uuid, subject.pid, _start_ms(subject.start_time)
-        process = present.pop(key, None)
-        rows.append(_process_row(key, subject, process, numbers, origin))
-    for key, process in present.items():  # nothing was measured of it in the whole minute, and it is there
-        rows.append(_process_row(key, None, process, {}, origin))
-    return rows
+        if subject.kind == "process" and subject.gpu_uuid is not None and subject.pid is not None:
+            key = subject.gpu_uuid, subject.pid, start_ms(subject.start_time)
+            found.append(_Listed(key, subject, present.pop(key, None), numbers))
+    return found + [_Listed(key, None, process, {}) for key, process in present.items()]
 
 
 def _process_id(process: Process) -> ProcessId:
-    return process.gpu_uuid, process.pid, _start_ms(process.start_time)
+    return process.gpu_uuid, process.pid, start_ms(process.start_time)
 
 
-def _process_row(
-    key: ProcessId,
-    subject: Subject | None,
-    process: Process | None,
-    numbers: Mapping[str, Statistics],
-    origin: Origin,
-) -> TableRow:
+def _process_row(listed: _Listed, origin: Origin) -> TableRow:
+    key, subject, process, numbers = listed
     name = (process.name if process is not None and "name" not in process.unknown else None) or (
         None if subject is None else subject.name
     )
@@ -189,10 +187,10 @@ def _process_row(
         "name": clean(name) if name else None,
         "kind": None if process is None else process.kind,
     }
-    return row | _owner(process, origin) | _numbers(PROCESS_METRICS, process, numbers)
+    return row | owner(process, origin) | _numbers(PROCESS_METRICS, process, numbers)
 
 
-def _owner(process: Process | DeviceProcess | None, origin: Origin) -> TableRow:
+def owner(process: Process | DeviceProcess | None, origin: Origin) -> TableRow:
     found: TableRow = dict.fromkeys(OWNER_KEYS)
     if process is not None:
         found |= {"user": origin.user(process.user), "container": process.container}
@@ -228,23 +226,23 @@ def _as(kind: str, value: float | None) -> float | None:
     return value if value is None or kind.startswith("Float") else round(value)
 
 
-def _limited(rows: list[TableRow]) -> tuple[list[TableRow], list[TableRow]]:
+def _limited(listed: list[_Listed]) -> tuple[list[_Listed], list[_Listed]]:
     """The largest, and those that are too many."""
-    if len(rows) <= PROCESSES_MAX:
-        return rows, []
-    ordered = sorted(rows, key=lambda row: row["used_bytes_max"] or 0, reverse=True)
+    if len(listed) <= PROCESSES_MAX:
+        return listed, []
+    ordered = sorted(listed, key=lambda one: one.most_used_bytes, reverse=True)
     return ordered[:PROCESSES_MAX], ordered[PROCESSES_MAX:]
 
 
-def _gpu_rows(minute: ClosedMinute, snapshot: Snapshot | None, omitted: Sequence[TableRow]) -> list[TableRow]:
+def _gpu_rows(minute: ClosedMinute, snapshot: Snapshot | None, omitted: Sequence[_Listed]) -> list[TableRow]:
     present = {} if snapshot is None else {gpu.uuid: gpu for gpu in snapshot.gpus}
     rows: list[TableRow] = []
     for subject, numbers in minute.numbers.items():
         if subject.kind != "gpu" or subject.gpu_uuid is None:
             continue
         gpu = present.get(subject.gpu_uuid)
-        left_out = [row for row in omitted if row["gpu_uuid"] == subject.gpu_uuid]
-        listed = _listed(snapshot, subject.gpu_uuid)
+        left_out = [one for one in omitted if one.key[0] == subject.gpu_uuid]
+        listed = _count(snapshot, subject.gpu_uuid)
         rows.append(
             {
                 "gpu_uuid": subject.gpu_uuid,
@@ -255,14 +253,14 @@ def _gpu_rows(minute: ClosedMinute, snapshot: Snapshot | None, omitted: Sequence
                 "simulated": snapshot is not None and snapshot.simulated,
                 "processes": listed,
                 "omitted_processes": len(left_out),
-                "omitted_used_bytes": sum(row["used_bytes"] or 0 for row in left_out),
+                "omitted_used_bytes": sum(one.used_bytes for one in left_out),
             }
             | _numbers(GPU_METRICS, gpu, numbers)
         )
     return rows
 
 
-def _listed(snapshot: Snapshot | None, gpu_uuid: str) -> int | None:
+def _count(snapshot: Snapshot | None, gpu_uuid: str) -> int | None:
     if snapshot is None or "processes" in snapshot.unknown:
         return None
     return sum(process.gpu_uuid == gpu_uuid for process in snapshot.processes)
@@ -282,9 +280,8 @@ def _engine_rows(minute: ClosedMinute, snapshot: Snapshot | None) -> list[TableR
     ]
 
 
-def _lives(rows: Sequence[TableRow]) -> list[TableRow]:
-    """One row a process, of its rows in the order of time."""
-    lives: dict[ProcessId, TableRow] = {}
+def _live(lives: Lives, rows: Sequence[TableRow]) -> None:
+    """Brings lives further: one row a process, of its rows in the order of time."""
     for row in rows:
         key = row["gpu_uuid"], row["pid"], row["start_ms"]
         life = lives.setdefault(key, _life_of(row))
@@ -294,86 +291,9 @@ def _lives(rows: Sequence[TableRow]) -> list[TableRow]:
         for metric in PROCESS_METRICS:
             most = [value for value in (life[f"peak_{metric}"], row[f"{metric}_max"], row[metric]) if value is not None]
             life[f"peak_{metric}"] = max(most, default=None)
-    return list(lives.values())
 
 
 def _life_of(row: TableRow) -> TableRow:
     life: TableRow = {column.name: None for column in LIFE.shipped}
     same = ("tenant", "machine", "host", "gpu_uuid", "pid", "start_ms")
     return life | {name: row[name] for name in same} | {"first_seen": row["ts"], "last_seen": row["ts"]}
-
-
-def _process_of(event: Event, moment_at: Callable[[float], Moment | None]) -> DeviceProcess | None:
-    """The process of an event as the driver listed it then, or shortly before: it may be about its end."""
-    for seconds_before in (0.0, 2.0, 60.0):
-        moment = moment_at(event.timestamp - seconds_before)
-        for sample in () if moment is None else moment.samples:
-            for process in sample.processes:
-                if process.pid == event.pid and event.gpu_uuid in (None, process.gpu_uuid):
-                    return process
-    return None
-
-
-def _event_row(recorded: RecordedEvent, process: DeviceProcess | None, origin: Origin) -> TableRow:
-    event = recorded.event
-    life, oom = event.process, event.oom
-    allocator = None if oom is None else oom.allocator
-    start_time = life.start_time if life is not None else None if process is None else process.start_time
-    name = life.name if life is not None else None if process is None else process.name
-    return {
-        "kind": event.kind,
-        "ts": exact_time(event.timestamp),
-        "event_id": recorded.id,
-        "gpu_uuid": event.gpu_uuid,
-        "pid": event.pid,
-        "start_ms": None if start_time is None else _start_ms(start_time),
-        "name": None if name is None else clean(name),
-        **_owner(process, origin),
-        "code": event.code,
-        "used_bytes": _used_bytes(event),
-        "peak_used_bytes": None if life is None else life.peak_used_bytes,
-        "requested_bytes": None if oom is None else oom.requested_bytes,
-        "device_total_bytes": None if oom is None else oom.device_total_bytes,
-        "device_free_bytes": None if oom is None else oom.device_free_bytes,
-        "reserved_bytes": None if allocator is None else allocator.reserved_bytes,
-        "allocated_bytes": None if allocator is None else allocator.allocated_bytes,
-        "ended": None if life is None else life.ended,
-        "detail": _detail(event),
-    }
-
-
-def _used_bytes(event: Event) -> int | None:
-    if event.process is not None:
-        return event.process.used_bytes
-    return None if event.growth is None else event.growth.used_bytes
-
-
-def _detail(event: Event) -> str:
-    """Numbers alone: neither message nor stack nor the type of an exception."""
-    found: TableRow = {}
-    if event.growth is not None:
-        found["growth"] = {key: value for key, value in msgspec.to_builtins(event.growth).items() if key != "name"}
-    if event.threshold is not None:
-        found["threshold"] = msgspec.to_builtins(event.threshold)
-    if event.process is not None:
-        found |= {key: getattr(event.process, key) for key in ("signal", "exit_code")}
-    return msgspec.json.encode({key: value for key, value in found.items() if value is not None}).decode()
-
-
-def _ended_life(event: Event, row: TableRow) -> TableRow | None:
-    life: ProcessLife | None = event.process
-    if event.kind not in ("process_exit", "crash") or life is None or event.gpu_uuid is None or event.pid is None:
-        return None
-    minute = whole_time(event.timestamp // 60 * 60)
-    found: TableRow = {column.name: None for column in LIFE.shipped}
-    found |= {key: row[key] for key in ("tenant", "machine", "host", "gpu_uuid", "pid", "name", *OWNER_KEYS)}
-    return found | {
-        "start_ms": _start_ms(life.start_time),
-        "first_seen": minute,
-        "last_seen": minute,
-        "peak_used_bytes": life.peak_used_bytes,
-        "ended_at": row["ts"],
-        "ended": life.ended,
-        "signal": life.signal,
-        "exit_code": life.exit_code,
-    }

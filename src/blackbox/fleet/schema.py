@@ -48,6 +48,8 @@ class Table(Struct, frozen=True):
     order: str
     """The sorting key, which is the identity of a row."""
     merging: Merging = "replacing"
+    time: str = "ts"
+    """Column of the time that a row is of: a delivery is looked for between the first and the last."""
     version: str = "received"
     """Of a replacing table: of rows with one key that with the largest value here stays."""
     partition: str | None = None
@@ -163,6 +165,8 @@ ENGINE_METRICS = {
     "preemptions_total": ("UInt64", "Requests thrown out of the cache since the engine started."),
 }
 """Key of a recorded metric -> type and meaning of its columns."""
+SUBJECT_METRICS = {"process": PROCESS_METRICS, "gpu": GPU_METRICS, "engine": ENGINE_METRICS}
+"""The same by whom a number is about."""
 
 
 def _metrics(metrics: dict[str, tuple[str, str]]) -> Iterator[TableColumn]:
@@ -259,6 +263,7 @@ LIFE = Table(
         TableColumn("exit_code", _known("Int32"), "Its exit code."),
     ),
     "tenant, machine, gpu_uuid, pid, start_ms",
+    time="last_seen",
     merging="aggregating",
     ttl=f"last_seen + INTERVAL {LIVES_DAYS} DAY",
     indices=("pod", "pod_uid", "slurm_job", "container", "user"),
@@ -310,6 +315,7 @@ MACHINE = Table(
         TableColumn("updated", EXACT_TIME, "When the server said so, by its own clock."),
     ),
     "tenant, machine",
+    time="updated",
     version="updated",
 )
 ALLOCATION = Table(
@@ -328,6 +334,7 @@ ALLOCATION = Table(
         TableColumn("received", EXACT_TIME, "When the engine took it.", None, "DEFAULT now64(3)"),
     ),
     "tenant, host, gpu_uuid, scheduler, job, since",
+    time="since",
     ttl=f"since + INTERVAL {LIVES_DAYS} DAY",
     shard="cityHash64(host)",
 )

@@ -64,7 +64,7 @@ def probe(access: Access, layout: TableLayout, timeout_seconds: float = TIMEOUT_
     try:
         connection.execute(
             f"INSERT INTO {layout.asked(EVENT)} (machine, kind, ts, start_ms, event_id, batch) FORMAT JSONEachRow",
-            row.encode(),
+            [row.encode()],
             settings=INSERT_SETTINGS,
         )
         found = connection.rows(

@@ -14,8 +14,9 @@ from blackbox.errors import FailureError
 from blackbox.fleet.batch import Batch, make_batch
 from blackbox.fleet.cursor import Cursor, CursorFile, machine_of
 from blackbox.fleet.deliver import Delivery, set_aside_detail
+from blackbox.fleet.events import event_rows, gap_row
 from blackbox.fleet.minutes import ClosedMinutes
-from blackbox.fleet.rows import Origin, Users, event_rows, exact_time, gap_row, minute_rows, whole_time
+from blackbox.fleet.rows import Origin, Users, exact_time, minute_rows, whole_time
 from blackbox.fleet.schema import EVENT, MACHINE, VERSION
 from blackbox.fleet.send import Access, EngineConnection, EngineError
 from blackbox.fleet.setup import version_of
@@ -229,7 +230,7 @@ class Shipper:
             return None
         last = events[-1].id
         rows = event_rows(events, origin, self._recording.moment_at)
-        batch = make_batch(f"{self._prefix(origin, cursor)}/events/{events[0].id}-{last}", rows)
+        batch = make_batch(f"{self._prefix(origin, cursor)}/events/{events[0].id}-{last}", [rows])
         return Delivery(batch, origin), structs.replace(cursor, event_id=last)
 
     def _settled(self, events: Sequence[RecordedEvent]) -> list[RecordedEvent]:
@@ -253,11 +254,9 @@ class Shipper:
             return self._gap(origin, cursor, since, first)
         length = self._options.batch_minutes * MINUTE_SECONDS
         while (until := period_start(since, length) + length) <= closed:
-            minutes = self._minutes.read(since, until)
-            if minutes:
-                batch = make_batch(
-                    f"{self._prefix(origin, cursor)}/minutes/{since:.0f}-{until:.0f}", minute_rows(minutes, origin)
-                )
+            minutes = minute_rows(self._minutes.read(since, until), origin)
+            batch = make_batch(f"{self._prefix(origin, cursor)}/minutes/{since:.0f}-{until:.0f}", minutes)
+            if batch.parts:
                 return Delivery(batch, origin), structs.replace(cursor, shipped_until=until)
             since = self._after_silence(until, closed, length)
         if since != cursor.shipped_until and cursor.shipped_until is not None:
@@ -273,7 +272,7 @@ class Shipper:
         """Minutes that are no longer there, or were never recorded: nobody can tell any more."""
         log.warning("minutes from %s to %s are no longer in the recording", whole_time(since), whole_time(until))
         row = gap_row(origin, since, until, "no longer in the recording when it was to be shipped")
-        batch = make_batch(f"{self._prefix(origin, cursor)}/gap/{since:.0f}-{until:.0f}", {EVENT.name: [row]})
+        batch = make_batch(f"{self._prefix(origin, cursor)}/gap/{since:.0f}-{until:.0f}", [{EVENT.name: [row]}])
         return Delivery(batch, origin), structs.replace(cursor, shipped_until=until, gaps=cursor.gaps + 1)
 
     def _prefix(self, origin: Origin, cursor: Cursor) -> str:
@@ -294,7 +293,7 @@ class Shipper:
         now = delivery.batch
         until = after.shipped_until or 0.0
         rows = [gap_row(origin, until, until, lost.reason, **set_aside_detail(lost)) for lost in delivery.set_aside]
-        told: Batch = make_batch(f"{now.name}/set-aside", {EVENT.name: rows})
+        told: Batch = make_batch(f"{now.name}/set-aside", [{EVENT.name: rows}])
         Delivery(told, origin).deliver(self._connection)
         count = sum(lost.rows for lost in delivery.set_aside)
         self._set_aside_total += count
@@ -312,7 +311,7 @@ class Shipper:
             "gaps": cursor.gaps,
             "updated": exact_time(self._wall_clock()),
         }
-        batch = make_batch(f"{self._prefix(origin, cursor)}/machine", {MACHINE.name: [row]})
+        batch = make_batch(f"{self._prefix(origin, cursor)}/machine", [{MACHINE.name: [row]}])
         Delivery(batch, origin).insert(self._connection)
 
     def _move(self, cursor: Cursor) -> None:

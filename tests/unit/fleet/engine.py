@@ -1,7 +1,7 @@
 """An engine in memory: it takes rows, remembers tokens, answers what a shipper asks, and fails as it is told."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -33,13 +33,13 @@ class MemoryEngine:
     def _execute(
         self,
         query: str,
-        body: bytes | None = None,
+        body: Iterable[bytes] | None = None,
         parameters: Mapping[str, Any] | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> EngineAnswer:
         self.requests.append(query)
         if body is not None:
-            self._insert(query, body, (settings or {}).get("insert_deduplication_token", ""))
+            self._insert(query, b"".join(body), (settings or {}).get("insert_deduplication_token", ""))
             return EngineAnswer(b"", 0)
         if "system.tables" in query:
             found = [] if self.version is None else [{"comment": f"{COMMENT} {self.version}"}]

@@ -154,9 +154,9 @@ def test_a_row_that_is_refused_for_good_is_set_aside_and_told_of(
     made = module.minute_rows
 
     def spoiled(*arguments: Any) -> Any:
-        rows = made(*arguments)
-        rows["process"][3]["pid"] = -5
-        return rows
+        slices = list(made(*arguments))
+        slices[2]["process"][0]["pid"] = -5
+        return slices
 
     monkeypatch.setattr(module, "minute_rows", spoiled)
     engine.refuses = {"process": 27}

@@ -85,7 +85,7 @@ class ChunkReader:
         """The moments of each block in the range, and those of the tail; whichever begins first before the others."""
         for blob in self._frame_blobs(since, until):
             try:
-                frames = self.tail_frames(since, until) if blob is _TAIL else unpack_frames(blob)
+                frames = self.tail_frames(since, until) if blob is _TAIL else unpack_frames(blob, since, until)
                 yield [frame for frame in frames if since <= frame.time <= until]
             except DamageError:
                 self.damaged += 1

@@ -5,8 +5,8 @@ Alone: f64 Unix seconds, then msgpack of `Moment`. Together: u32 length of the h
 """
 
 import struct
-from collections.abc import Iterable, Sequence
-from itertools import accumulate, chain, islice
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, chain
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -14,7 +14,7 @@ import msgspec
 from blackbox.model.decoding import DECODE_ERRORS
 from blackbox.model.moment import Moment
 from blackbox.recorder.storage.block_lists import packed_blocks
-from blackbox.recorder.storage.compression import DamageError, PackedReader, pack_parts, unpack
+from blackbox.recorder.storage.compression import DamageError, PackedReader, pack_parts
 
 FRAMES_MAX = 1 << 18
 """In one blob. Writers pack 8 MiB at a time, and the smallest moment takes 70 bytes."""
@@ -93,36 +93,44 @@ def pack_bodies(times: Sequence[float], sizes: Sequence[int], bodies: Iterable[b
     return pack_parts(chain([head], bodies), len(head) + sum(sizes), ALIKE_MOMENTS * max(sizes, default=0))
 
 
-def unpack_frames(blob: object) -> list[Frame]:
-    """The frames in a blob. Raises `DamageError`."""
-    body = unpack(blob)
-    try:
-        (length,) = _LENGTH.unpack_from(body)
-    except struct.error as error:
-        raise DamageError(f"frames: {error}") from error
-    start = _LENGTH.size + length
-    times, sizes = _checked_head(body[_LENGTH.size : start], len(body) - start)
-    view = memoryview(body)
-    ends = accumulate(sizes, initial=start)
-    return [
-        Frame(time, view[end - size : end]) for time, size, end in zip(times, sizes, islice(ends, 1, None), strict=True)
-    ]
+def unpack_frames(blob: object, since: float = float("-inf"), until: float = float("inf")) -> list[Frame]:
+    """The frames in a blob, or those of a range: of the others none is in memory. Raises `DamageError`."""
+    packed = PackedReader(blob)
+    times, sizes = _head_of(packed)
+    if not all(since <= time <= until for time in times):
+        return list(_of_range(packed, zip(times, sizes, strict=True), since, until))
+    view = memoryview(packed.read(sum(sizes)))
+    ends = accumulate(sizes)
+    return [Frame(time, view[end - size : end]) for time, size, end in zip(times, sizes, ends, strict=True)]
+
+
+def _of_range(packed: PackedReader, told: Iterable[tuple[float, int]], since: float, until: float) -> Iterator[Frame]:
+    for time, size in told:
+        if since <= time <= until:
+            yield Frame(time, packed.read(size))
+        else:
+            packed.skip(size)
 
 
 def newest_packed(blob: object, since: float, until: float) -> Frame | None:
     """The last of the frames in a blob with a time in the range; those behind it are not unpacked. Raises
     `DamageError`."""
     packed = PackedReader(blob)
-    (length,) = _LENGTH.unpack(packed.read(_LENGTH.size))
-    if length > packed.size:
-        raise DamageError("frames: a head of impossible length")
-    times, sizes = _checked_head(packed.read(length), packed.size - _LENGTH.size - length)
+    times, sizes = _head_of(packed)
     fitting = [number for number, time in enumerate(times) if since <= time <= until]
     if not fitting:
         return None
     newest = max(fitting, key=times.__getitem__)
     packed.skip(sum(sizes[:newest]))
     return Frame(times[newest], packed.read(sizes[newest]))
+
+
+def _head_of(packed: PackedReader) -> _Head:
+    """The head at the beginning. Raises `DamageError`."""
+    (length,) = _LENGTH.unpack(packed.read(_LENGTH.size))
+    if length > packed.size:
+        raise DamageError("frames: a head of impossible length")
+    return _checked_head(packed.read(length), packed.size - _LENGTH.size - length)
 
 
 def _checked_head(contents: bytes, bodies: int) -> _Head:

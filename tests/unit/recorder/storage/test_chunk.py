@@ -93,9 +93,9 @@ def test_moments_come_in_the_order_of_time_however_the_clock_was_set(parts: list
 def test_one_block_is_unpacked_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     unpacked: list[int] = []
 
-    def unpack(blob: object) -> list[Frame]:
+    def unpack(blob: object, *within: float) -> list[Frame]:
         unpacked.append(1)
-        return unpack_frames(blob)
+        return unpack_frames(blob, *within)
 
     monkeypatch.setattr("blackbox.recorder.storage.chunk_reader.unpack_frames", unpack)
     with writer_of(tmp_path / "chunk.db") as writer:

@@ -73,6 +73,19 @@ def test_what_lies_behind_the_newest_is_not_unpacked() -> None:
     assert peak_bytes < 4 * MIB
 
 
+def test_of_a_range_no_other_frame_is_in_memory() -> None:
+    blob = pack_frames([Frame(float(number), bytes([number]) * MIB) for number in range(32)])
+    tracemalloc.start()
+    try:
+        found = unpack_frames(blob, 10.0, 11.0)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found == [Frame(10.0, b"\n" * MIB), Frame(11.0, b"\x0b" * MIB)]
+    assert unpack_frames(blob, 40.0, 50.0) == []
+    assert peak_bytes < 8 * MIB
+
+
 def test_moments_in_a_row_take_little_beside_the_first() -> None:
     moments = list(series(1e9, 60, blocks=True))
     assert len(packed(moments)) < len(packed(moments[:1])) + 40 * len(moments)
