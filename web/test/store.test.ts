@@ -29,3 +29,21 @@ test("of a time that is long past nothing is shown but the minutes around it", a
   stop();
   vi.unstubAllGlobals();
 });
+
+test("an address that names where the recording begins is never before it", async () => {
+  vi.stubGlobal("location", { hash: "", origin: "http://localhost", pathname: "/" });
+  vi.stubGlobal("document", { addEventListener: () => undefined, visibilityState: "visible" });
+  const { recordedBefore, recordedSince, whyNotRecorded } = await import("../src/data/store");
+  const { EMPTY, formatRoute, parseRoute } = await import("../src/data/route");
+  for (let nth = 0; nth < 200; nth++) {
+    const begin = 1_796_053_348 + nth * 0.000_731;
+    recordedSince.value = begin;
+    const a = parseRoute(formatRoute({ ...EMPTY, a: recordedBefore(begin + 60, 300) })).a!;
+    expect(a).toBeGreaterThanOrEqual(begin);
+    expect(a - begin).toBeLessThan(0.003);
+    expect(whyNotRecorded(a)).toBeNull();
+  }
+  expect(recordedBefore(1_796_054_000, 300)).toBe(1_796_053_700);
+  expect(whyNotRecorded(1_796_053_000)).toMatch(/^the recording begins/);
+  vi.unstubAllGlobals();
+});

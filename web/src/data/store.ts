@@ -89,7 +89,15 @@ export const noRecording = signal<string | null>(null);
 export function whyNotRecorded(time: number): string | null {
   if (noRecording.value !== null) return noRecording.value;
   if (recordedSince.value === null) return "the recording has not answered yet";
-  return time < recordedSince.value ? `the recording begins ${clock(recordedSince.value)}` : null;
+  return time < recordedSince.value - ADDRESS_SECONDS ? `the recording begins ${clock(recordedSince.value)}` : null;
+}
+/** Times in addresses are rounded to it. */
+const ADDRESS_SECONDS = 0.001;
+
+/** So long before a time, or where the recording begins: what stands in an address is never before that, however it is rounded. */
+export function recordedBefore(time: number, seconds: number): number {
+  const begin = recordedSince.value;
+  return begin === null ? time - seconds : Math.min(time, Math.max(time - seconds, Math.ceil(begin / ADDRESS_SECONDS) * ADDRESS_SECONDS));
 }
 export const forecast = signal<Forecast | null>(null);
 /** When the recording begins, as far as we have asked. */

@@ -76,7 +76,7 @@ function Times({ a, b, comparison }: { a: number; b: number | null; comparison: 
     <>
       <div class="head" style={{ alignItems: "center" }}>
         <h1>
-          {comparison === null ? "Comparing" : change(comparison.delta_bytes)} in {duration(Math.abs(end - a))}
+          {comparison === null ? `Two times, ${duration(Math.abs(end - a))} apart` : `${change(comparison.delta_bytes)} in ${duration(Math.abs(end - a))}`}
         </h1>
         <span>
           <b>A</b>{" "}

@@ -9,7 +9,7 @@ import { gpuShort } from "../data/ledger";
 import { type Folded, foldedMarks, type Kind, kindOf, KINDS, type Mark, markOf, namesOf } from "../data/marks";
 import { whileVisible } from "../data/poll";
 import { shared } from "../data/shared";
-import { events, go, goMore, incidents, gpuLeaves, linkTo, noRecording, now, recordedSince, route, writeAddress } from "../data/store";
+import { events, go, goMore, incidents, gpuLeaves, linkTo, noRecording, now, recordedBefore, recordedSince, route, writeAddress } from "../data/store";
 import { Absent, Chips, reasonOf, Tag } from "../parts/basics";
 import { Causes, hasReport, Remedies, ReportLink, useReport } from "../parts/verdict_of_event";
 import { Footer } from "../parts/frame";
@@ -148,12 +148,13 @@ function placeOf(event: BlackboxEvent): string {
 
 function Detail({ mark, row }: { mark: Mark; row: Folded | null }) {
   const { event } = mark;
-  const before = Math.min(BEFORE_SECONDS, recordedSince.value === null ? BEFORE_SECONDS : Math.max(1, event.timestamp - recordedSince.value));
+  const begin = recordedBefore(event.timestamp, BEFORE_SECONDS);
+  const before = Math.max(1, event.timestamp - begin);
   const report = useReport(event.id, event.kind);
   const itself: Record<string, string> = event.oom === undefined ? {} : { event: String(event.id) };
   const go1 = linkTo({ view: "moment", time: event.timestamp, gpu: event.gpu_uuid ?? null, more: itself });
   const go2 = linkTo({ view: "map", time: event.timestamp, gpu: event.gpu_uuid ?? null, pid: event.pid ?? null, more: itself });
-  const go3 = linkTo({ view: "compare", a: event.timestamp - before, b: event.timestamp, gpu: event.gpu_uuid ?? null });
+  const go3 = linkTo({ view: "compare", a: begin, b: event.timestamp, gpu: event.gpu_uuid ?? null });
   useEffect(() => window.scrollTo({ top: 0 }), [event.id]);
   return (
     <article style={{ minWidth: 0 }}>

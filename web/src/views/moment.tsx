@@ -9,7 +9,7 @@ import { byPurpose, gpuShort, type GpuLedger, leaves, ledgersOf, processLabel } 
 import { markOf, namesOf } from "../data/marks";
 import { BEFORE_SECONDS, followMoment, lived } from "../data/moment";
 import { folded, icicle, matchesRow, type StackRow, stackRows } from "../data/stacks";
-import { cursor, events, go, goMore, linkTo, route, shown } from "../data/store";
+import { cursor, events, go, goMore, linkTo, recordedBefore, route, shown } from "../data/store";
 import { Absent, Chips, fillClass, fillStyle, Frames, Scroll, Swatch, Tag } from "../parts/basics";
 import { Footer, Nothing, Waiting } from "../parts/frame";
 import { Icicle } from "../parts/icicle";
@@ -104,8 +104,8 @@ export function Moment() {
           <a class="button" href={linkTo({ view: "map", time: route.value.time })}>
             Map then
           </a>
-          <a class="button" href={linkTo({ view: "compare", a: time - COMPARED_SECONDS, b: route.value.time === null ? null : time })}>
-            Compare with {clock(time - COMPARED_SECONDS)}
+          <a class="button" href={linkTo({ view: "compare", a: recordedBefore(time, COMPARED_SECONDS), b: route.value.time === null ? null : time })}>
+            Compare with {clock(recordedBefore(time, COMPARED_SECONDS))}
           </a>
           <button type="button" onClick={() => void navigator.clipboard.writeText(folded(rows))}>
             Copy as folded stacks
