@@ -6,11 +6,10 @@ from typing import NamedTuple
 import msgspec
 
 from blackbox.merge.block_texts import BlockTexts
-from blackbox.merge.blocks import ALIGNMENT_BYTES, allocator_kinds, block_ids, block_rows, rows_of_arrays
+from blackbox.merge.blocks import allocator_kinds, block_ids, block_rows, rows_of_arrays
 from blackbox.merge.identity_cache import IdentityCache
-from blackbox.merge.known_blocks import BlockSum, KnownBlocks, known_blocks
-from blackbox.model.block_arrays import BlockArrays, ListedBlocks
-from blackbox.model.lanes import Lanes
+from blackbox.merge.known_blocks import AddressRange, BlockSum, KnownBlocks, known_blocks
+from blackbox.model.block_arrays import ALIGNMENT_BYTES, ListedBlocks
 from blackbox.model.parts import Allocator
 from blackbox.model.snapshot import Block
 
@@ -46,7 +45,8 @@ class BlockPart:
         self.bytes = sum(held.bytes for held in self.kinds.values())
         utilized = [held for kind, held in self.kinds.items() if kind.state == "active"]
         self.utilized = BlockSum(sum(held.blocks for held in utilized), sum(held.bytes for held in utilized))
-        self.span = None if self._known is None else _span(pid, gpu, self._known.arrays)
+        known = None if self._known is None else self._known.range
+        self.span = None if known is None else _span(pid, gpu, known)
         """None where its ids have to be looked at."""
 
     def __len__(self) -> int:
@@ -92,13 +92,9 @@ def rows_texts(rows: Sequence[Block]) -> Iterator[bytes]:
         yield _encoder.encode(rows)[1:-1]
 
 
-def _span(pid: int, gpu: int, blocks: BlockArrays) -> IdSpan | None:
-    """None where it takes a look at each id to tell that they are distinct."""
-    addresses, sizes = Lanes.of(blocks.address), Lanes.of(blocks.size)
-    if not blocks.address or sizes.has_zero() or addresses.distances(sizes) is None:
-        return None  # else each lies behind the one before
-    if not addresses.are_multiples_of(ALIGNMENT_BYTES):
+def _span(pid: int, gpu: int, known: AddressRange) -> IdSpan | None:
+    """None where ids do not lie as addresses do."""
+    first, last = block_ids(pid, gpu, [known.first, known.last])
+    if last - first != known.last - known.first:
         return None
-    ends = [blocks.address[0], blocks.address[-1]]
-    first, last = block_ids(pid, gpu, ends)
-    return IdSpan(first, last, first % ALIGNMENT_BYTES) if last - first == ends[1] - ends[0] else None
+    return IdSpan(first, last, first % ALIGNMENT_BYTES)

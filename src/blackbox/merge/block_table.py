@@ -6,33 +6,27 @@ from __future__ import annotations  # arrays take no parameter at run time befor
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import count
 from typing import NamedTuple
 
 from msgspec import structs
 
 from blackbox.merge.blocks import opaque_row, page_subtype, pages_and_blocks
 from blackbox.merge.identity_cache import IdentityCache
+from blackbox.merge.packed_blocks import Label, PackedBlocks, joined
 from blackbox.merge.process_memory import ProcessMemory
-from blackbox.model.block_arrays import NO_REQUEST, NO_STREAM, STATES, TYPES, BlockArrays, ListedBlocks
+from blackbox.model.block_arrays import NO_REQUEST, STATES, TYPES, BlockArrays, ListedBlocks
 from blackbox.model.block_table import (
-    ALLOCATED,
     BLOCK_COLUMNS,
-    UTILIZED,
     BlockTableHead,
     ColumnHead,
     PartStack,
-    Planes,
     TablePart,
     encode,
-    planes,
 )
-from blackbox.model.lanes import IntArray, Lanes
-from blackbox.model.parts import Allocator, AllocatorBlock, BlockState, KvPage, OwningStack
+from blackbox.model.lanes import IntArray
+from blackbox.model.parts import Allocator, AllocatorBlock, KvPage, OwningStack
 from blackbox.model.snapshot import Snapshot
 
-Label = tuple[str | None, str | None]
-"""Subtype, and source of the type."""
 LABELS_MAX = 256
 """Of one allocator: a byte tells which."""
 OPAQUE_KEPT_MAX = 10_000
@@ -41,33 +35,11 @@ ROWS_KEPT_MAX = 400_000
 """Rows kept packed, for reports that have not changed: 16 MB."""
 STATE_OF = {name: place for place, name in enumerate(STATES)}
 TYPE_OF = {name: place for place, name in enumerate(TYPES)}
-_BITS: dict[BlockState, int] = {"active": ALLOCATED | UTILIZED, "pending_free": ALLOCATED, "inactive": 0}
-STATE_BITS = bytes(_BITS[state] for state in STATES).ljust(256, b"\0")
-"""State of an allocator's block -> state in the table."""
 
 PartKey = tuple[str, int, float | None, str | None]
 """Device, pid, start time and source of a part."""
 Versions = dict[PartKey, int]
 """Which packed rows each part of an answer has: the same number means the same rows."""
-
-
-class PackedBlocks:
-    """The blocks of one allocator. Its length is their number."""
-
-    def __init__(
-        self, columns: dict[str, Planes], labels: tuple[Label, ...], rows: int, first_address: int | None
-    ) -> None:
-        self.version = next(_versions)
-        """Different for every report."""
-        self.columns = columns
-        """Those that it tells."""
-        self.labels = labels
-        self.first_address = first_address
-        """None where the addresses are no distances."""
-        self._rows = rows
-
-    def __len__(self) -> int:
-        return self._rows
 
 
 class TableRows(NamedTuple):
@@ -77,7 +49,6 @@ class TableRows(NamedTuple):
     versions: Versions
 
 
-_versions = count(1)
 _packed: IdentityCache[PackedBlocks] = IdentityCache(ROWS_KEPT_MAX)
 
 
@@ -88,7 +59,7 @@ def table_rows(memory: Iterable[ProcessMemory], rows_max: int) -> TableRows:
     left = rows_max
     for process in memory:
         for part, packed in _parts(process):
-            kept = packed if len(packed) <= left else _cut(packed, left)
+            kept = packed if len(packed) <= left else packed.cut(left)
             left -= len(kept)
             parts.append((part if kept is packed else structs.replace(part, rows=len(kept)), kept))
             versions[part_key(part)] = packed.version if kept is packed else kept.version
@@ -107,7 +78,11 @@ def table(
         else:
             parts.append(part)
             told.append(packed)
-    columns = {name: _joined(name, told) for name in BLOCK_COLUMNS if any(name in packed.columns for packed in told)}
+    columns = {
+        name: joined([(packed.columns.get(name, ()), len(packed)) for packed in told])
+        for name in BLOCK_COLUMNS
+        if any(name in packed.columns for packed in told)
+    }
     whole = sum(len(packed) for _, packed in rows.parts)
     head = BlockTableHead(
         seq=snapshot.seq,
@@ -182,7 +157,7 @@ def _part(
 def _opaque(size: int) -> PackedBlocks:
     """The one row of the memory that no allocator explains; cached, so that it keeps its version."""
     row = opaque_row(0, 0, size)
-    return _packed_arrays(
+    return PackedBlocks.of(
         BlockArrays(
             array("Q", [row.address]),
             array("Q", [size]),
@@ -197,38 +172,9 @@ def _opaque(size: int) -> PackedBlocks:
 def _pack(allocator: Allocator) -> PackedBlocks:
     blocks = allocator.blocks
     if isinstance(blocks, ListedBlocks) and not allocator.kv_pools:
-        return _packed_arrays(blocks.arrays)
+        return PackedBlocks.of(blocks.arrays)
     stack_places = {stack.id: place for place, stack in enumerate(allocator.stacks or ())}
-    return _packed_arrays(_arrays(*pages_and_blocks(allocator), stack_places))
-
-
-def _packed_arrays(blocks: BlockArrays) -> PackedBlocks:
-    sizes = Lanes.of(blocks.size)
-    distances = Lanes.of(blocks.address).distances(sizes)
-    columns = {
-        "address": (Lanes.of(blocks.address) if distances is None else distances).planes(),
-        "size": sizes.planes(),
-        "state": (blocks.state.tobytes().translate(STATE_BITS),),
-        "type": (blocks.type.tobytes(),),
-        "label": (blocks.label.tobytes(),),
-    }
-    if blocks.requested is not None:
-        rounding = _rounding(blocks, sizes, Lanes.of(blocks.requested))
-        if rounding is not None:
-            columns["rounding"] = rounding.planes()
-    for name in ("thread", "stream", "stack", "segment", "pool", "allocated_ms"):
-        numbers: IntArray | None = getattr(blocks, name)
-        if numbers is not None and not (name == "stream" and NO_STREAM in numbers):
-            columns[name] = planes(numbers.tobytes(), numbers.itemsize)
-    first_address = None if distances is None or not blocks.address else blocks.address[0]
-    return PackedBlocks(columns, blocks.labels, len(blocks.size), first_address)
-
-
-def _rounding(blocks: BlockArrays, sizes: Lanes, requested: Lanes) -> Lanes | None:
-    """Bytes beyond what was asked for; None where not every live block tells that, or has less."""
-    if requested.large > blocks.state.tobytes().count(STATE_OF["inactive"]):
-        return None
-    return sizes.less_where_told(requested)
+    return PackedBlocks.of(_arrays(*pages_and_blocks(allocator), stack_places))
 
 
 def _arrays(
@@ -284,21 +230,3 @@ def _optional(code: str, first: int, values: list[int | None], none: int) -> Int
 def _whole(code: str, values: list[int | None]) -> IntArray | None:
     """The values; None where a row tells none."""
     return None if None in values else array(code, [value for value in values if value is not None])
-
-
-def _joined(name: str, parts: Sequence[PackedBlocks]) -> Planes:
-    """One column of several parts."""
-    told = [packed.columns.get(name, ()) for packed in parts]
-    return tuple(
-        b"".join(
-            column[place] if place < len(column) else bytes(len(packed))
-            for column, packed in zip(told, parts, strict=True)
-        )
-        for place in range(max(map(len, told), default=0))
-    )
-
-
-def _cut(packed: PackedBlocks, rows: int) -> PackedBlocks:
-    """Its first rows."""
-    columns = {name: tuple(plane[:rows] for plane in column) for name, column in packed.columns.items()}
-    return PackedBlocks(columns, packed.labels, rows, packed.first_address)

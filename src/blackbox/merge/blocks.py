@@ -9,7 +9,16 @@ from operator import attrgetter
 from msgspec import structs
 
 from blackbox.merge.known_blocks import BlockSum, Kind, Kinds, added, kinds_of
-from blackbox.model.block_arrays import NO_REQUEST, NO_STREAM, STATES, TYPES, BlockArrays, ListedBlocks, told
+from blackbox.model.block_arrays import (
+    ALIGNMENT_BYTES,
+    NO_REQUEST,
+    NO_STREAM,
+    STATES,
+    TYPES,
+    BlockArrays,
+    ListedBlocks,
+    told,
+)
 from blackbox.model.parts import Allocator, AllocatorBlock, BlockState, KvPage, KvPool
 from blackbox.model.snapshot import Block
 
@@ -18,8 +27,6 @@ BLOCK_ID_MAX = 2**53
 GPU_ID_STRIDE = 10**15
 """An id is one digit for the GPU followed by the digits of the address: people recognise it, and it compresses well."""
 GPU_DIGITS = 9
-ALIGNMENT_BYTES = 512
-"""Alignment of allocated addresses: the unused low bits tell apart processes with a block at the same address."""
 INACTIVE, ACTIVE = STATES.index("inactive"), STATES.index("active")
 _address, _size, _id = attrgetter("address"), attrgetter("size"), attrgetter("block_id")
 COPIED = ("requested_bytes", "subtype", "type_source", "thread_id", "stream")
@@ -69,7 +76,8 @@ def opaque_row(pid: int, gpu: int, size: int) -> Block:
 
 
 def block_id(pid: int, gpu: int, address: int) -> int:
-    """The id of a block: constant while the block lives, and nearly always unique in its snapshot."""
+    """The id of a block: constant while the block lives, and nearly always unique in its snapshot. The unused low bits
+    of the address tell apart processes with a block at the same one."""
     below = address + pid % ALIGNMENT_BYTES if address else pid
     return (gpu % GPU_DIGITS * GPU_ID_STRIDE + below) % BLOCK_ID_MAX
 

@@ -5,11 +5,20 @@ from __future__ import annotations  # arrays take no parameter at run time befor
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import compress
+from itertools import compress, pairwise
 from typing import NamedTuple
 
 from blackbox.merge.identity_cache import IdentityCache
-from blackbox.model.block_arrays import BYTE_CODES, STATES, TYPES, BlockArrays, BlockChunk, ListedBlocks
+from blackbox.model.block_arrays import (
+    ALIGNMENT_BYTES,
+    BYTE_CODES,
+    STATES,
+    TYPES,
+    BlockArrays,
+    BlockChunk,
+    ListedBlocks,
+)
+from blackbox.model.lanes import Lanes
 from blackbox.model.parts import AllocatorBlock, BlockState, BlockType
 
 ROWS_KEPT_MAX = 400_000
@@ -37,6 +46,17 @@ class BlockSum(NamedTuple):
     bytes: int
 
 
+class AddressRange(NamedTuple):
+    """Where blocks lie, each behind the one before, at multiples of `ALIGNMENT_BYTES`, and none of them empty."""
+
+    first: int
+    """Address of the first."""
+    last: int
+    """Address of the last."""
+    end: int
+    """Of the last."""
+
+
 NOTHING = BlockSum(0, 0)
 _ONE_CODE = tuple(bytes(code) + b"\1" + bytes(BYTE_CODES - 1 - code) for code in range(BYTE_CODES))
 """For each code of a byte: 1 for that code, 0 for any other."""
@@ -47,10 +67,12 @@ class KnownChunk:
     """A chunk of blocks; valid for every chunk with an equal key, as long as it is kept. Its length is the number of
     blocks."""
 
-    __slots__ = ("_blocks", "_made", "kinds")
+    __slots__ = ("_blocks", "_made", "kinds", "range")
 
     def __init__(self, arrays: BlockArrays, part: slice) -> None:
         self.kinds = _kinds(arrays, part)
+        self.range = _range(arrays, part)
+        """None where a block is out of order."""
         self._blocks = part.stop - part.start
         self._made: dict[object, bytes] = {}
 
@@ -75,6 +97,8 @@ class KnownBlocks:
         self.chunks = tuple((chunk.part, _known_chunk(blocks.arrays, chunk)) for chunk in blocks.chunks())
         """Where each stands."""
         self.kinds = added(one for _, chunk in self.chunks for one in chunk.kinds.items())
+        self.range = _whole([chunk.range for _, chunk in self.chunks])
+        """None where there is a block out of order, or none at all."""
 
     def __len__(self) -> int:
         return len(self.arrays.size)
@@ -125,3 +149,21 @@ def _kinds(blocks: BlockArrays, part: slice) -> Kinds:
 def _are(code: int, codes: Sequence[int]) -> Iterable[int]:
     """Whether each code is this one."""
     return codes.translate(_ONE_CODE[code]) if isinstance(codes, bytes) else map(code.__eq__, codes)
+
+
+def _range(blocks: BlockArrays, part: slice) -> AddressRange | None:
+    address, size = blocks.address[part], blocks.size[part]
+    addresses, sizes = Lanes.of(address), Lanes.of(size)
+    if not addresses.are_multiples_of(ALIGNMENT_BYTES) or sizes.has_zero():
+        return None
+    if addresses.distances(sizes, address[0]) is None:
+        return None
+    return AddressRange(address[0], address[-1], address[-1] + size[-1])
+
+
+def _whole(ranges: Sequence[AddressRange | None]) -> AddressRange | None:
+    """That of all chunks."""
+    known = [one for one in ranges if one is not None]
+    if not known or len(known) < len(ranges) or any(one.end > other.first for one, other in pairwise(known)):
+        return None
+    return AddressRange(known[0].first, known[-1].last, known[-1].end)

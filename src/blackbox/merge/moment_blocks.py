@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise, starmap
 
 from blackbox.merge.block_part import BlockPart, IdSpan, rows_texts
-from blackbox.merge.blocks import ALIGNMENT_BYTES, with_distinct_ids
+from blackbox.merge.blocks import with_distinct_ids
 from blackbox.merge.known_blocks import BlockSum, Kind
 from blackbox.merge.process_memory import ProcessMemory
+from blackbox.model.block_arrays import ALIGNMENT_BYTES
 from blackbox.model.parts import BlockType
 from blackbox.model.snapshot import Block, BlockGroup
 

@@ -8,7 +8,7 @@ from hashlib import sha256
 from itertools import repeat
 from typing import Any, NamedTuple, TypeVar, cast, get_args, overload
 
-from blackbox.model.lanes import IntArray, Lanes
+from blackbox.model.lanes import IntArray, marks
 from blackbox.model.parts import AllocatorBlock, Blocks, BlockState, BlockType
 
 T = TypeVar("T")
@@ -18,6 +18,8 @@ NO_REQUEST = 2**64 - 1
 """A requested size that is not told."""
 NO_STREAM = 2**64 - 1
 """A stream that is not told."""
+ALIGNMENT_BYTES = 512
+"""Allocators give out addresses that are multiples of it."""
 MARKED_ADDRESSES = 16
 """Of about as many addresses one has a mark."""
 CHUNK_ROWS_MIN, CHUNK_ROWS_MAX = 96, 256
@@ -62,10 +64,10 @@ class BlockArrays(NamedTuple):
     def parts(self) -> Iterator[slice]:
         """Blocks beside each other that begin at a marked address: a block more or less than in another report moves
         the borders of a few parts alone."""
-        marks = Lanes.of(self.address).marks(MARKED_ADDRESSES)
+        marked = marks(self.address, MARKED_ADDRESSES)
         start, rows = 0, len(self.address)
         while start < rows:
-            mark = marks.find(0, start + CHUNK_ROWS_MIN, start + CHUNK_ROWS_MAX)
+            mark = marked.find(0, start + CHUNK_ROWS_MIN, start + CHUNK_ROWS_MAX)
             end = mark if mark > 0 else min(start + CHUNK_ROWS_MAX, rows)
             yield slice(start, end)
             start = end

@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from blackbox.merge import Merged, known_blocks, merged
-from blackbox.merge.blocks import ALIGNMENT_BYTES
 from blackbox.merge.known_blocks import KnownChunk
-from blackbox.model.block_arrays import BlockArrays, ListedBlocks
+from blackbox.model.block_arrays import ALIGNMENT_BYTES, BlockArrays, ListedBlocks
 from blackbox.model.codec import to_json
 from blackbox.model.moment import Moment
 from blackbox.model.view import ShapeDetail, with_blocks

@@ -11,6 +11,7 @@ from msgspec import structs
 
 from blackbox.merge import blocks, merge
 from blackbox.merge.claims import AHEAD_SHARE
+from blackbox.model.block_arrays import ALIGNMENT_BYTES
 from blackbox.model.codec import from_json, to_json
 from blackbox.model.moment import Moment
 from blackbox.model.snapshot import Snapshot
@@ -228,8 +229,8 @@ def test_an_unknown_gpu_is_refused(moment: Moment, gpu: str) -> None:
 def test_processes_with_a_block_at_the_same_address_have_different_ids(
     one: int, other: int, gpu: int, page: int
 ) -> None:
-    same = one % blocks.ALIGNMENT_BYTES == other % blocks.ALIGNMENT_BYTES
-    address = page * blocks.ALIGNMENT_BYTES
+    same = one % ALIGNMENT_BYTES == other % ALIGNMENT_BYTES
+    address = page * ALIGNMENT_BYTES
     assert (blocks.block_id(one, gpu, address) == blocks.block_id(other, gpu, address)) == same
     assert blocks.block_id(one, gpu, address) < blocks.BLOCK_ID_MAX
 
