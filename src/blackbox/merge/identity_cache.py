@@ -3,6 +3,7 @@ longer."""
 
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sized
 from typing import Generic, NamedTuple, TypeVar
 
@@ -41,8 +42,8 @@ class IdentityCache(Generic[V]):
         self._clock = clock
         self._unused_seconds_max = unused_seconds_max
         self._items = 0
-        self._results: dict[tuple[object, ...], _Kept[V]] = {}
-        """Least recently used first."""
+        self._results: OrderedDict[tuple[object, ...], _Kept[V]] = OrderedDict()
+        """Least recently used first; a plain dict takes long to find that behind many that were forgotten."""
         self._lock = threading.Lock()
 
     def get(self, values: tuple[object, ...], objects: Objects, make: Callable[[], V]) -> V:

@@ -6,7 +6,7 @@ from __future__ import annotations  # arrays take no parameter at run time befor
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import compress, pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from blackbox.merge.identity_cache import IdentityCache
 from blackbox.model.block_arrays import (
@@ -57,20 +57,21 @@ class AddressRange(NamedTuple):
     """Of the last."""
 
 
-NOTHING = BlockSum(0, 0)
 _ONE_CODE = tuple(bytes(code) + b"\1" + bytes(BYTE_CODES - 1 - code) for code in range(BYTE_CODES))
 """For each code of a byte: 1 for that code, 0 for any other."""
 Kinds = Mapping[Kind, BlockSum]
+K = TypeVar("K", Kind, int)
 
 
 class KnownChunk:
     """A chunk of blocks; valid for every chunk with an equal key, as long as it is kept. Its length is the number of
     blocks."""
 
-    __slots__ = ("_blocks", "_made", "kinds", "range")
+    __slots__ = ("_blocks", "_made", "range", "sums")
 
     def __init__(self, arrays: BlockArrays, part: slice) -> None:
-        self.kinds = _kinds(arrays, part)
+        self.sums = _sums(arrays, part)
+        """By kind code, which means the same in all reports with an equal chunk."""
         self.range = _range(arrays, part)
         """None where a block is out of order."""
         self._blocks = part.stop - part.start
@@ -96,7 +97,8 @@ class KnownBlocks:
         self.arrays = blocks.arrays
         self.chunks = tuple((chunk.part, _known_chunk(blocks.arrays, chunk)) for chunk in blocks.chunks())
         """Where each stands."""
-        self.kinds = added(one for _, chunk in self.chunks for one in chunk.kinds.items())
+        sums = added(one for _, chunk in self.chunks for one in chunk.sums.items())
+        self.kinds = added((_kind(blocks.arrays, code), held) for code, held in sums.items())
         self.range = _whole([chunk.range for _, chunk in self.chunks])
         """None where there is a block out of order, or none at all."""
 
@@ -119,10 +121,10 @@ def kinds_of(blocks: Sequence[AllocatorBlock]) -> Kinds:
     return added((Kind(block.type, block.subtype, block.state), BlockSum(1, block.size)) for block in blocks)
 
 
-def added(parts: Iterable[tuple[Kind, BlockSum]]) -> Kinds:
+def added(parts: Iterable[tuple[K, BlockSum]]) -> dict[K, BlockSum]:
     """The parts, those of one kind as one."""
-    counts: defaultdict[Kind, int] = defaultdict(int)
-    sizes: defaultdict[Kind, int] = defaultdict(int)
+    counts: defaultdict[K, int] = defaultdict(int)
+    sizes: defaultdict[K, int] = defaultdict(int)
     for kind, (count, size) in parts:
         counts[kind] += count
         sizes[kind] += size
@@ -133,17 +135,9 @@ def _known_chunk(arrays: BlockArrays, chunk: BlockChunk) -> KnownChunk:
     return _chunks.get((chunk.key,), (), lambda: KnownChunk(arrays, chunk.part))
 
 
-def _kinds(blocks: BlockArrays, part: slice) -> Kinds:
-    """Summed by a number for each kind first, which is found faster than words."""
-    codes, sizes = blocks.kind_codes(part), blocks.size[part]
-    found: dict[Kind, BlockSum] = {}
-    for code in set(codes):
-        label, type_, state = blocks.kind_of(code)
-        kind = Kind(TYPES[type_], blocks.labels[label][0], STATES[state])
-        known = found.get(kind, NOTHING)
-        size = sum(compress(sizes, _are(code, codes)))
-        found[kind] = BlockSum(known.blocks + codes.count(code), known.bytes + size)
-    return found
+def _sums(blocks: BlockArrays, part: slice) -> dict[int, BlockSum]:
+    codes, sizes = blocks.kind_codes(part), blocks.size[part].tolist()
+    return {code: BlockSum(codes.count(code), sum(compress(sizes, _are(code, codes)))) for code in set(codes)}
 
 
 def _are(code: int, codes: Sequence[int]) -> Iterable[int]:
@@ -153,10 +147,8 @@ def _are(code: int, codes: Sequence[int]) -> Iterable[int]:
 
 def _range(blocks: BlockArrays, part: slice) -> AddressRange | None:
     address, size = blocks.address[part], blocks.size[part]
-    addresses, sizes = Lanes.of(address), Lanes.of(size)
-    if not addresses.are_multiples_of(ALIGNMENT_BYTES) or sizes.has_zero():
-        return None
-    if addresses.distances(sizes, address[0]) is None:
+    lanes = Lanes.of(address)
+    if not lanes.are_multiples_of(ALIGNMENT_BYTES) or not lanes.lie_in_order(Lanes.of(size)):
         return None
     return AddressRange(address[0], address[-1], address[-1] + size[-1])
 
@@ -167,3 +159,8 @@ def _whole(ranges: Sequence[AddressRange | None]) -> AddressRange | None:
     if not known or len(known) < len(ranges) or any(one.end > other.first for one, other in pairwise(known)):
         return None
     return AddressRange(known[0].first, known[-1].last, known[-1].end)
+
+
+def _kind(blocks: BlockArrays, code: int) -> Kind:
+    label, type_, state = blocks.kind_of(code)
+    return Kind(TYPES[type_], blocks.labels[label][0], STATES[state])

@@ -23,15 +23,13 @@ IntArray: TypeAlias = "array[int]"
 class Lanes:
     """An array of type Q as one integer."""
 
-    __slots__ = ("_count", "_stored", "_whole", "union")
+    __slots__ = ("_count", "_stored", "_whole")
 
     def __init__(self, whole: int, count: int, stored: bytes | None = None) -> None:
         """`stored`: the same as bytes, where they are at hand."""
         self._whole = whole
         self._count = count
         self._stored = stored
-        self.union = _union(whole)
-        """The bits that any number has."""
 
     @classmethod
     def of(cls, numbers: IntArray) -> Lanes:
@@ -48,38 +46,41 @@ class Lanes:
     @property
     def large(self) -> int:
         """How many numbers reach 2**63."""
-        return (self._whole & self._lanes_of(_TOP)).bit_count() if self.union >= _TOP else 0
+        return (self._whole & self._lanes_of(_TOP)).bit_count()
 
     def are_multiples_of(self, power: int) -> bool:
         """Whether every number is one; of a power of 2."""
-        return not self.union & power - 1
+        return not self._whole & self._lanes_of(power - 1)
 
-    def has_zero(self) -> bool:
-        """Whether a number is 0, or one reaches 2**63."""
-        return self.union >= _TOP or self._difference(self._lanes_of(1)) is None
+    def lie_in_order(self, sizes: Lanes) -> bool:
+        """Whether each number is at least the one before and its size; False, too, where a size is 0, or one of them
+        all reaches 2**63."""
+        top = self._lanes_of(_TOP)
+        ends = self._whole + sizes._whole
+        if (self._whole | sizes._whole | ends) & top:
+            return False
+        # the highest bit, set, stays so where no more is taken off than the number was; behind the last comes none
+        if ((self._whole >> _LANE_BITS | top) - ends) & top != top >> _LANE_BITS:
+            return False
+        return ((sizes._whole | top) - self._lanes_of(1)) & top == top
 
     def distances(self, sizes: Lanes, end: int) -> Lanes | None:
         """The distance of each number from the number before and its size; `end` is what lies before the first. None
         where one would be below 0, or a number reaches 2**63."""
-        if (self.union | sizes.union | end) >= _TOP:
-            return None
         if not self._count:
             return self
+        if (self._whole | sizes._whole | end) & self._lanes_of(_TOP):
+            return None
         before = (self._whole + sizes._whole) << _LANE_BITS & _all_bits(_LANE_BITS * self._count) | end
-        return None if before & self._lanes_of(_TOP) else self._less(before)
-
-    def less(self, other: Lanes) -> Lanes | None:
-        """The numbers less those of another array; None where one would be below 0, or one reaches 2**63."""
-        return None if (self.union | other.union) >= _TOP else self._less(other._whole)
+        found = self._whole - before  # one that would be below 0 borrows from the next, and has its own highest bit set
+        return None if found < 0 or (before | found) & self._lanes_of(_TOP) else Lanes(found, self._count)
 
     def less_where_told(self, other: Lanes) -> Lanes | None:
         """The numbers less those of another array, 0 where that has all bits set; None where one would be below 0, or
         another reaches 2**63."""
-        if other.union < _TOP:
-            return self.less(other)
-        if self.union >= _TOP:
-            return None
         top = self._lanes_of(_TOP)
+        if self._whole & top:
+            return None
         marked = other._whole & top
         untold = (marked << 1) - (marked >> _LANE_BITS - 1)
         # those not told are all bits less themselves: 0, unless they are none that stand for that
@@ -89,19 +90,10 @@ class Lanes:
     def planes(self) -> tuple[bytes, ...]:
         """The lowest byte of every number, then the next of every number, and so on, up to the last that is not 0
         everywhere."""
-        if not self.union:
+        if not self._whole:
             return ()
         stored = self.tobytes()
-        return tuple(stored[place::LANE_BYTES] for place in range((self.union.bit_length() + 7) // 8))
-
-    def _less(self, other: int) -> Lanes | None:
-        found = self._difference(other)
-        return None if found is None else Lanes(found, self._count)
-
-    def _difference(self, other: int) -> int | None:
-        """A number that would be below 0 borrows from the next, and has its own highest bit set: then None."""
-        found = self._whole - other
-        return None if found < 0 or found & self._lanes_of(_TOP) else found
+        return tuple(stored[place::LANE_BYTES] for place in range((_union(self._whole).bit_length() + 7) // 8))
 
     def _lanes_of(self, number: int) -> int:
         """As many lanes, with the number in each."""

@@ -1,4 +1,4 @@
-"""The blocks of a moment as columns say what its snapshot says."""
+"""The blocks of a moment as columns say what its snapshot says (`packed_blocks`)."""
 
 from array import array
 from collections.abc import Iterator
@@ -9,13 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from blackbox.merge import Merged, merged
+from blackbox.merge import Merged, merged, packed_blocks
 from blackbox.merge.block_table import table, table_rows
+from blackbox.merge.packed_blocks import PackedBlocks
 from blackbox.model.block_arrays import NO_REQUEST, STATES, TYPES, BlockArrays, ListedBlocks
 from blackbox.model.block_table import ALLOCATED, BLOCK_COLUMNS, UTILIZED, BlockTable, LayoutError, decode
 from blackbox.model.moment import Moment
 from blackbox.model.parts import Allocator, AllocatorBlock, OwningStack
 from blackbox.sources.simulated.source import SimulatedSource
+from tests.block_arrays import Report, reports
 from tests.clocks import ManualClock
 from tests.moments import GIB, MIB, TRAINER, allocator, device, machine, moment, process, sample
 from tests.strategies import moments
@@ -67,6 +69,27 @@ def assert_same(made: Merged, found: BlockTable) -> None:
 def test_columns_and_snapshot_agree_for_every_viewer(seen: Moment, viewer_uid: int | None) -> None:
     made = merged(seen, None, viewer_uid)
     assert_same(made, table_of(made))
+
+
+@settings(max_examples=40)
+@given(reports(), st.sampled_from((1, 3, 50)))
+def test_columns_are_the_same_however_many_rows_are_packed_at_a_time(report: Report, rows: int) -> None:
+    arrays = report.arrays()
+    at_once = PackedBlocks.of(arrays)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packed_blocks, "FAST_LANES", rows)
+        in_runs = PackedBlocks.of(arrays)
+    assert len(in_runs) == len(at_once)
+    assert in_runs.first_address == at_once.first_address
+    assert {name: in_runs.columns[name] for name in in_runs.columns if name not in DOUBTFUL} == {
+        name: at_once.columns[name] for name in at_once.columns if name not in DOUBTFUL
+    }
+    for name in DOUBTFUL & in_runs.columns.keys():
+        assert in_runs.columns[name] == at_once.columns[name]
+
+
+DOUBTFUL = frozenset(("rounding",))
+"""What the rows of every run have to tell for themselves."""
 
 
 def test_the_demo_tells_stacks_segments_pools_and_times() -> None:

@@ -21,14 +21,6 @@ def numbers_of(lanes: Lanes | None) -> list[int] | None:
     return None if lanes is None else list(array("Q", lanes.tobytes()))
 
 
-@given(pairs | small_pairs)
-def test_differences_are_those_of_each_number_or_none_at_all(rows: list[tuple[int, int]]) -> None:
-    first, second = [one for one, _ in rows], [other for _, other in rows]
-    possible = all(other <= one < TOP for one, other in rows)
-    expected = [one - other for one, other in rows] if possible else None
-    assert numbers_of(column(first).less(column(second))) == expected
-
-
 @given(pairs | small_pairs, st.booleans(), st.integers(0, 3))
 def test_distances_count_from_the_end_of_the_number_before(rows: list[tuple[int, int]], grow: bool, below: int) -> None:
     sizes = [size % 2**40 if grow else size for _, size in rows]
@@ -44,13 +36,16 @@ def test_distances_count_from_the_end_of_the_number_before(rows: list[tuple[int,
     assert numbers_of(column(starts).distances(column(sizes), end)) == (found if possible else None)
 
 
-@given(st.lists(st.tuples(st.integers(0, 2**40), st.integers(0, 2**40) | st.just(2**64 - 1)), max_size=20))
-def test_nothing_is_taken_off_where_nothing_is_told(rows: list[tuple[int, int]]) -> None:
+UNTOLD = 2**64 - 1
+told_or_not = st.lists(st.tuples(st.integers(0, 2**40), st.integers(0, 2**40) | st.just(UNTOLD)), max_size=20)
+
+
+@given(pairs | small_pairs | told_or_not)
+def test_differences_are_those_of_each_number_and_0_where_nothing_is_told(rows: list[tuple[int, int]]) -> None:
     first, second = column([one for one, _ in rows]), column([other for _, other in rows])
-    untold = 2**64 - 1
-    assert second.large == sum(other == untold for _, other in rows)
-    possible = all(other in (untold, min(one, other)) for one, other in rows)
-    expected = [0 if other == untold else one - other for one, other in rows]
+    assert second.large == sum(other >= TOP for _, other in rows)
+    possible = all(one < TOP and other in (UNTOLD, min(one, other)) for one, other in rows)
+    expected = [0 if other == UNTOLD else one - other for one, other in rows]
     assert numbers_of(first.less_where_told(second)) == (expected if possible else None)
 
 
@@ -64,10 +59,21 @@ def test_planes_are_the_bytes_of_the_numbers(numbers: list[int]) -> None:
 
 
 @given(pairs | small_pairs, st.sampled_from((1, 2, 512)))
-def test_multiples_and_zeros_are_found(rows: list[tuple[int, int]], power: int) -> None:
+def test_multiples_are_found(rows: list[tuple[int, int]], power: int) -> None:
     numbers = [(one * power + other % 2) % 2**64 for one, other in rows]
     assert column(numbers).are_multiples_of(power) == all(one % power == 0 for one in numbers)
-    assert column(numbers).has_zero() == any(one == 0 or one >= TOP for one in numbers)
+
+
+@given(pairs | small_pairs, st.booleans())
+def test_order_is_that_of_each_number_and_the_end_of_the_one_before(rows: list[tuple[int, int]], grow: bool) -> None:
+    starts: list[int] = []
+    sizes = [size % 2**40 if grow else size for _, size in rows]
+    for (start, _), size in zip(rows, sizes, strict=True):
+        starts.append(starts[-1] + size + start % 3 - start % 5 // 4 if grow and starts else start % TOP)
+    starts = [max(0, start) for start in starts]
+    ends = [start + size for start, size in zip(starts, sizes, strict=True)]
+    in_order = all(following >= end for following, end in zip(starts[1:], ends, strict=False))
+    assert column(starts).lie_in_order(column(sizes)) == (in_order and all(sizes) and max(ends, default=0) < TOP)
 
 
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=20), st.sampled_from((1, 32, 256)))
