@@ -78,7 +78,7 @@ class ProcessListReader:
             if used
         ]
         addresses = {card.uuid: card.pci for card in cards}
-        self.processes = self._named.rows(holders, self._procfs, MemoryLimitReader(self._sysfs, addresses))
+        self.processes = self._named.rows([holders], self._procfs, MemoryLimitReader(self._sysfs, addresses))
         self.taken_at = now
         self.left_out_total += len(left_out)
         self.unknown = barred.reason if barred else _why_incomplete(is_host, of_kfd is not None, clients.hidden)

@@ -1,6 +1,5 @@
 """The process lists of all devices, read as rarely as their cost demands."""
 
-from itertools import chain
 from pathlib import Path
 
 from blackbox.model.parts import DeviceProcess, MemoryLimit
@@ -146,10 +145,10 @@ class ProcessListReader:
 
     def _gather(self, registry: DeviceRegistry, procfs: Procfs | None) -> None:
         self._holders = {device.device_handle.uuid: self._holders_of(device) for device in registry}
-        holders = chain.from_iterable(holders for _, holders in self._holders.values())
+        lists = [holders for _, holders in self._holders.values()]
         times = [device.rows_taken_at for device in registry if device.rows_taken_at is not None]
         self.taken_at = min(times, default=None)
-        self.processes = self._named.rows(holders, procfs, self._limits(registry))
+        self.processes = self._named.rows(lists, procfs, self._limits(registry))
         self._listed = _listed(registry)
 
     def _holders_of(self, device: TrackedDevice) -> tuple[list[ProcessRow], list[Holder]]:

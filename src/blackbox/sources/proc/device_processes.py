@@ -1,6 +1,8 @@
 """Processes that hold memory of a device, named by what /proc tells of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from operator import is_
 from typing import NamedTuple
 
 from blackbox.model.parts import DeviceProcess, MemoryLimit, ProcessKind, ThreadState, Workload
@@ -46,37 +48,72 @@ class _KnownRow(NamedTuple):
     row: DeviceProcess
 
 
+_Group = tuple[str | None, str]
+"""A cgroup and the UUID of a device: who shares a limit."""
+
+
 class NamedProcesses:
-    """The processes of one list after the other, with their names and limits. A row of the list before is handed on,
-    as the same object, while its holder and its limit are equal, and /proc tells the same of its process (`Procfs.look`
-    answers the same object). What is in the newest list no more is forgotten."""
+    """The processes of one reading after the other, with their names and limits. A row of the reading before is handed
+    on, as the same object, while its holder and its limit are equal, and /proc tells the same of its process
+    (`Procfs.look` answers the same object); all of them, while that holds for each and the devices' lists of holders
+    are the same objects. What is in the newest reading no more is forgotten."""
 
     def __init__(self) -> None:
+        self._lists: tuple[Sequence[Holder], ...] = ()
         self._infos: dict[int, _ProcessInfo] = {}
+        self._limits: dict[_Group, MemoryLimit | None] = {}
         self._rows: dict[Holder, _KnownRow] = {}
+        self._processes: tuple[DeviceProcess, ...] = ()
 
     def rows(
-        self, holders: Iterable[Holder], procfs: Procfs | None, limits: MemoryLimitReader | None = None
+        self,
+        lists: Iterable[Sequence[Holder]],
+        procfs: Procfs | None = None,
+        limits: MemoryLimitReader | None = None,
     ) -> tuple[DeviceProcess, ...]:
-        """The holders as rows, in their order; without `procfs` they stay nameless."""
-        infos: dict[int, _ProcessInfo] = {}
+        """The holders of every device as rows, in their order; without `procfs` they stay nameless."""
+        now = tuple(lists)
+        are_same = len(now) == len(self._lists) and all(map(is_, now, self._lists))
+        before = self._infos
+        pids = before if are_same else dict.fromkeys(holder.pid for holders in now for holder in holders)
+        infos = {pid: self._info(pid, procfs) for pid in pids}
+        if not are_same and procfs:
+            procfs.keep(infos)
+        self._lists, self._infos = now, infos
+        has_changed = not are_same or not all(map(is_, infos.values(), before.values()))
+        if has_changed or self._has_new_limits(limits):
+            self._processes = self._rows_of(now, limits)
+        return self._processes
+
+    def _rows_of(
+        self, lists: Iterable[Sequence[Holder]], limits: MemoryLimitReader | None
+    ) -> tuple[DeviceProcess, ...]:
+        reader = limits if limits is not None and limits.may_find else None
+        found: dict[_Group, MemoryLimit | None] = {}
         rows: dict[Holder, _KnownRow] = {}
         processes: list[DeviceProcess] = []
-        has_limits = limits is not None and limits.may_find
-        for holder in holders:
-            info = infos.get(holder.pid)
-            if info is None:
-                info = infos[holder.pid] = self._info(holder.pid, procfs)
-            limit = limits.of(info.cgroup, holder.gpu_uuid) if limits and has_limits else None
+        for holder in chain.from_iterable(lists):
+            info = self._infos[holder.pid]
+            limit = None
+            if reader is not None:
+                group = info.cgroup, holder.gpu_uuid
+                limit = found[group] = reader.of(*group)
             known = self._rows.get(holder)
             if known is None or known.info is not info or known.limit != limit:
                 known = _KnownRow(info, limit, _process(holder, info, limit))
             rows[holder] = known
             processes.append(known.row)
-        if procfs:
-            procfs.keep(infos)
-        self._infos, self._rows = infos, rows
+        self._rows, self._limits = rows, found
         return tuple(processes)
+
+    def _has_new_limits(self, limits: MemoryLimitReader | None) -> bool:
+        """Whether somebody may hold more or less than before, of those who were there."""
+        if limits is None or not limits.may_find:
+            return bool(self._limits)
+        groups = self._limits or dict.fromkeys(
+            (self._infos[holder.pid].cgroup, holder.gpu_uuid) for holder in chain.from_iterable(self._lists)
+        )
+        return any(limits.of(*group) != self._limits.get(group) for group in groups)
 
     def _info(self, pid: int, procfs: Procfs | None) -> _ProcessInfo:
         facts = procfs.look(pid) if procfs else None

@@ -11,10 +11,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from blackbox.model.parts import MemoryLimit
 from blackbox.sources.proc.device_processes import Holder, NamedProcesses
+from blackbox.sources.proc.memory_limits import MemoryLimitReader
 from blackbox.sources.proc.processes import (
     HOST_CGROUP_NAMESPACE,
     HOST_PID_NAMESPACE,
@@ -244,7 +246,7 @@ def test_nobody_named_is_told_apart_from_not_to_be_seen(
     facts = tree.open().look(7)
     assert facts is not None
     assert facts.no_workload == reason
-    (row,) = NamedProcesses().rows([Holder(7, "GPU-0", 1, "compute")], tree.open())
+    (row,) = NamedProcesses().rows([[Holder(7, "GPU-0", 1, "compute")]], tree.open())
     assert row.unknown.get("workload") == reason
 
 
@@ -405,27 +407,47 @@ def test_a_held_file_of_a_process_that_ended_does_not_show_its_successor() -> No
     procfs.close()
 
 
-rows = st.lists(
-    st.builds(Holder, st.integers(1, 4), st.sampled_from(("GPU-0", "GPU-1")), st.integers(0, 2), st.just("compute")),
-    max_size=6,
+holders = st.lists(
+    st.builds(Holder, st.integers(1, 4), st.just("GPU-0"), st.integers(0, 2), st.just("compute")),
+    max_size=4,
     unique=True,
 )
-lives = st.dictionaries(st.integers(1, 4), st.tuples(st.sampled_from(("a", "b")), st.integers(1, 2)))
+lives = st.dictionaries(
+    st.integers(1, 4), st.tuples(st.sampled_from("ab"), st.integers(1, 2), st.sampled_from(("/", "/slice")))
+)
+limits = st.sampled_from((None, {}, {"/": 1}, {"/": 2}, {"/slice": 1}))
 
 
-@given(st.lists(st.tuples(rows, lives), max_size=6))
+class Limits(MemoryLimitReader):
+    """Limits by cgroup alone."""
+
+    def __init__(self, limits: dict[str, int]) -> None:
+        super().__init__(Path("/nowhere"), {}, lambda _uuid, _directory: None)
+        self._limits = limits
+
+    def of(self, cgroup: str | None, gpu_uuid: str) -> MemoryLimit | None:
+        limit = self._limits.get(cgroup or "")
+        return None if limit is None else MemoryLimit(kind="dmem", limit_bytes=limit, used_bytes=None)
+
+
+@settings(max_examples=60)
+@given(st.lists(holders, min_size=2, max_size=2), st.lists(st.tuples(st.integers(0, 1), lives, limits), max_size=8))
 def test_rows_are_kept_only_while_they_would_be_made_the_same(
-    steps: list[tuple[list[Holder], dict[int, tuple[str, int]]]],
+    pool: list[list[Holder]], steps: list[tuple[int, dict[int, tuple[str, int, str]], dict[str, int] | None]]
 ) -> None:
     with TemporaryDirectory() as folder:
         tree = ProcTree(Path(folder), files_max=100)
         procfs, kept = tree.open(), NamedProcesses()
-        for holders, living in steps:
+        for place, living, limit in steps:
             for gone in [entry for entry in tree.root.iterdir() if entry.name.isdigit()]:
                 tree.end(int(gone.name))
-            for pid, (name, start_ticks) in living.items():
-                tree.write(pid, name=name, start_ticks=start_ticks)
-            made = kept.rows(holders, procfs)
-            assert made == NamedProcesses().rows(holders, tree.open())
-            again = kept.rows(holders, procfs)
-            assert all(one is other for one, other in zip(made, again, strict=True))
+            for pid, (name, start_ticks, cgroup) in living.items():
+                tree.write(pid, name=name, start_ticks=start_ticks, cgroup=f"0::{cgroup}")
+            reader = None if limit is None else Limits(limit)
+            lists = pool[place], pool[1]
+            made = kept.rows(lists, procfs, reader)
+            anew = tree.open()
+            assert made == NamedProcesses().rows(lists, anew, reader)
+            anew.close()
+            assert kept.rows(lists, procfs, reader) is made or set(pool[place]) & set(pool[1])
+        procfs.close()
