@@ -36,8 +36,11 @@ HOT_SECONDS = 5.0
 class Published:
     """One moment and all its encodings made so far."""
 
-    def __init__(self, moment: Moment, blocks_max: int, start_id: str = "") -> None:
-        """`start_id` tells the moments of one start of the server from those of another."""
+    def __init__(
+        self, moment: Moment, blocks_max: int, start_id: str = "", before: frozenset[int] = frozenset()
+    ) -> None:
+        """`start_id` tells the moments of one start of the server from those of another. `before`: ids of the pieces
+        that the moment before is made of, and weighs."""
         self.moment = moment
         self.version = f"{start_id}-{moment.seq}"
         self._blocks_max = blocks_max
@@ -52,6 +55,11 @@ class Published:
         """Likewise, and kept: which packed rows were in the tables."""
         self._snapshots: dict[Shape, Snapshot] = {}
         self._bodies: dict[tuple[Shape, Encoding], bytes] = {}
+        self._pieces: dict[Shape, tuple[bytes, ...]] = {}
+        """Bodies that nobody needed whole: most of their bytes are those of the moments before and after."""
+        self._before = before
+        self._piece_bytes = 0
+        """Without those of the moment before."""
 
     def snapshot(self, shape: Shape) -> Snapshot:
         """The moment in one shape. Raises `UnknownGpuError`."""
@@ -62,6 +70,15 @@ class Published:
         """JSON of the moment in one shape and encoding. Raises `UnknownGpuError`."""
         with self._lock:
             return self._body(shape, encoding)
+
+    def pieces(self, shape: Shape) -> tuple[bytes, ...]:
+        """`body`, in pieces, of which moments share those that are the same. Raises `UnknownGpuError`."""
+        with self._lock:
+            return self._in_pieces(shape)
+
+    def piece_ids(self) -> frozenset[int]:
+        """Of the pieces made so far; they mean something as long as this object lives."""
+        return frozenset(id(piece) for pieces in tuple(self._pieces.values()) for piece in pieces)
 
     def effective_viewer(self, viewer_uid: int | None) -> int | None:
         """The viewer; None (one who may see everything) where nothing of this moment is withheld from them."""
@@ -95,11 +112,16 @@ class Published:
 
     def weight_bytes(self) -> int:
         """Memory this moment takes, about."""
-        return self._part_count * PART_BYTES + sum(map(len, tuple(self._bodies.values())))
+        return self._part_count * PART_BYTES + self._piece_bytes + sum(map(len, tuple(self._bodies.values())))
 
     def made(self, shape: Shape, encoding: Encoding = "identity") -> bytes | None:
         """The body if it is made already; never waits, so an event loop may ask."""
         return self._bodies.get((shape, encoding))
+
+    def made_pieces(self, shape: Shape) -> tuple[bytes, ...] | None:
+        """Likewise for `pieces`."""
+        body = self._bodies.get((shape, "identity"))
+        return self._pieces.get(shape) if body is None else (body,)
 
     def _snapshot(self, shape: Shape) -> Snapshot:
         if (known := self._snapshots.get(shape)) is not None:
@@ -141,18 +163,29 @@ class Published:
     def _body(self, shape: Shape, encoding: Encoding) -> bytes:
         key = shape, encoding
         if key not in self._bodies:
-            body = compress(self._plain(shape) if encoding == "identity" else self._body(shape, "identity"), encoding)
+            whole = b"".join(self._in_pieces(shape)) if encoding == "identity" else self._body(shape, "identity")
+            body = compress(whole, encoding)
             if not self._is_newest:
                 return body  # whoever asks for an old moment keeps what it needs
             self._bodies[key] = body
         return self._bodies[key]
 
-    def _plain(self, shape: Shape) -> bytes:
+    def _in_pieces(self, shape: Shape) -> tuple[bytes, ...]:
+        known = self.made_pieces(shape)
+        if known is not None:
+            return known
+        pieces = self._plain(shape)
+        if self._is_newest:
+            self._pieces[shape] = pieces
+            self._piece_bytes += sum(len(piece) for piece in pieces if id(piece) not in self._before)
+        return pieces
+
+    def _plain(self, shape: Shape) -> tuple[bytes, ...]:
         if shape.blocks == "columns":
-            return table(*self._table(shape), self.version)
+            return (table(*self._table(shape), self.version),)
         if shape.blocks == "coverage":
-            return self._coverage(shape)
-        return self._merge(shape.gpu, shape.viewer_uid).json(shape.blocks, self._blocks_max)
+            return (self._coverage(shape),)
+        return self._merge(shape.gpu, shape.viewer_uid).json_pieces(shape.blocks, self._blocks_max)
 
 
 def _part_count(sample: Sample) -> int:
@@ -179,7 +212,9 @@ class Hub:
         self.start_id = secrets.token_hex(4)
         """Different for every start, so that versions and entity tags of another start never match."""
         self._latest: Published | None = None
-        self._history: deque[Published] = deque(maxlen=HISTORY_MOMENTS_MAX)
+        self._history: deque[Published] = deque()
+        self._past_bytes = 0
+        """What the moments of the history weigh, but for the newest: it may yet gain weight."""
         self._asked_at: dict[tuple[Shape, Encoding], float] = {}
         self._subscribers: tuple[Subscriber, ...] = ()
         self._lock = threading.Lock()
@@ -191,7 +226,8 @@ class Hub:
 
     def publish(self, moment: Moment) -> None:
         """Makes `moment` the newest, encodes it in the shapes in demand, and tells every subscriber."""
-        published = Published(moment, self._blocks_max, self.start_id)
+        before = frozenset[int]() if self._latest is None else self._latest.piece_ids()
+        published = Published(moment, self._blocks_max, self.start_id, before)
         for shape, encoding in self._hot():
             try:
                 published.body(shape, encoding)
@@ -200,11 +236,11 @@ class Hub:
         with self._lock:
             previous, self._latest = self._latest, published
             self._history.append(published)
-            self._shorten_history()
         for subscriber in self._subscribers:
             subscriber(published)
         if previous is not None:
             previous.retire()
+        self._shorten_history(previous)
 
     def ask(self, shape: Shape, encoding: Encoding = "identity") -> bytes | None:
         """The newest body in this shape, which stays in demand; None before the first moment.
@@ -242,10 +278,13 @@ class Hub:
 
         return unsubscribe
 
-    def _shorten_history(self) -> None:
-        weight = sum(published.weight_bytes() for published in self._history)
-        while weight > HISTORY_BYTES_MAX and len(self._history) > 1:
-            weight -= self._history.popleft().weight_bytes()
+    def _shorten_history(self, retired: Published | None) -> None:
+        """`retired` is the last but one."""
+        with self._lock:
+            self._past_bytes += 0 if retired is None else retired.weight_bytes()
+            room = HISTORY_BYTES_MAX - self._history[-1].weight_bytes()
+            while len(self._history) > 1 and (self._past_bytes > room or len(self._history) > HISTORY_MOMENTS_MAX):
+                self._past_bytes -= self._history.popleft().weight_bytes()
 
     def demand(self, shape: Shape, encoding: Encoding) -> None:
         """Keeps a shape encoded ahead for the next `HOT_SECONDS`."""

@@ -19,9 +19,10 @@ class EventCounts:
 
     def take(self, moment: Moment) -> None:
         """Adds the events in the samples of a moment; an event stands in one moment only."""
-        with self._lock:
-            for sample in moment.samples:
-                self._counts.update(event.kind for event in sample.events)
+        kinds: list[EventKind] = [event.kind for sample in moment.samples for event in sample.events]
+        if kinds:
+            with self._lock:
+                self._counts.update(kinds)
 
     def note(self, event: Event) -> None:
         """Adds an event that no source reported."""

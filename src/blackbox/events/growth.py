@@ -67,9 +67,12 @@ class GrowthDetector:
             if used is None:
                 continue
             track = self._tracks.get(key)
-            if track is None or is_other_process(track.row, process.row):
+            if track is None or (track.row is not process.row and is_other_process(track.row, process.row)):
                 self._tracks[key] = _Track(process.row, deque(maxlen=POINTS), bucket, used)
-            elif bucket == track.bucket:
+                continue
+            if process.row.start_time is not None:
+                track.row = process.row
+            if bucket == track.bucket:
                 track.least = min(track.least, used)
             else:
                 track.points.append((track.bucket * BUCKET_SECONDS, float(track.least)))

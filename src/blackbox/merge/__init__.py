@@ -65,8 +65,9 @@ class Merged:
             stacks=self.bare.stacks if detail == "stacks" else None,
         )
 
-    def json(self, detail: ShapeDetail, blocks_max: int) -> bytes:
-        """`shaped` as one line of JSON, without encoding what is known in JSON, and without rows of such blocks."""
+    def json_pieces(self, detail: ShapeDetail, blocks_max: int) -> tuple[bytes, ...]:
+        """`shaped` as one line of JSON, without encoding what is known in JSON, and without rows of such blocks. What
+        is kept from one moment to the next is the same object in both."""
         parts = PARTS if detail == "full" else KEPT_PARTS
         shaped = self.bare if detail == "full" else self.shaped(detail, blocks_max)
         omitted = max(0, len(self.blocks) - blocks_max) if detail == "full" else shaped.blocks_omitted
@@ -79,7 +80,7 @@ class Merged:
             else:
                 pieces += self.rows.blocks_texts(blocks_max)
             pieces.append(text)
-        return b"".join(pieces)
+        return tuple(pieces)
 
 
 def merge(moment: Moment, gpu: str | None = None, viewer_uid: int | None = None) -> Snapshot:

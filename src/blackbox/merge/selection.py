@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -22,6 +23,7 @@ KERNEL_COUNTERS = (
     "dram_read_bytes",
     "dram_write_bytes",
 )
+_gpu_uuid = attrgetter("gpu_uuid")
 
 
 class Selection(Struct, frozen=True, kw_only=True):
@@ -76,8 +78,9 @@ def select(moment: Moment, gpu: str | None, viewer_uid: int | None) -> Selection
 def _processes(moment: Moment, uuids: Collection[str]) -> tuple[DeviceProcess, ...]:
     """Those on the devices; the list of the one source that has some, as the same object, where they are all of it."""
     lists = [sample.processes for sample in moment.samples if sample.processes]
-    found = tuple(row for processes in lists for row in processes if row.gpu_uuid in uuids)
-    return lists[0] if len(lists) == 1 and len(found) == len(lists[0]) else found
+    if len(lists) == 1 and {*map(_gpu_uuid, lists[0])}.issubset(uuids):
+        return lists[0]
+    return tuple(row for processes in lists for row in processes if row.gpu_uuid in uuids)
 
 
 def devices_of(moment: Moment, gpu: str | None) -> tuple[Device, ...]:

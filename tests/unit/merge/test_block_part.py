@@ -42,7 +42,7 @@ def assert_same(made: Merged, rows: Merged) -> None:
     for detail in DETAILS:
         for blocks_max in (0, 177, 10**6) if detail == "full" else (10,):
             want = to_json(with_blocks(rows.snapshot, detail, blocks_max))
-            assert made.json(detail, blocks_max) == want
+            assert b"".join(made.json_pieces(detail, blocks_max)) == want
             assert to_json(made.shaped(detail, blocks_max)) == want
 
 
@@ -76,12 +76,12 @@ def test_a_block_more_makes_few_chunks_anew(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(known_blocks, "KnownChunk", Counted)
     blocks = reports_of(3000)
-    merged(told([(700, blocks.arrays())], as_rows=False)).json("full", 10**6)
+    merged(told([(700, blocks.arrays())], as_rows=False)).json_pieces("full", 10**6)
     first, made[:] = list(made), []
     split = [blocks.blocks[1499]._replace(size=size) for size in (1, 2)]
     assert sum(one.size for one in split) == blocks.blocks[1499].size
     more = blocks._replace(blocks=(*blocks.blocks[:1499], *split, *blocks.blocks[1500:]))
-    merged(told([(700, more.arrays())], as_rows=False)).json("full", 10**6)
+    merged(told([(700, more.arrays())], as_rows=False)).json_pieces("full", 10**6)
     assert len(first) > 10
     assert 1 <= len(made) <= 3
 

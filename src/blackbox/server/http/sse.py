@@ -1,6 +1,7 @@
 """The framing of an event stream: Server-Sent Events, plain or in gzip, in HTTP chunks or bare."""
 
 import zlib
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from blackbox.model.codec import GZIP_LEVEL
@@ -9,9 +10,9 @@ _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _LAST_CHUNK = b"0\r\n\r\n"
 
 
-def event(seq: int, body: bytes) -> tuple[bytes, bytes, bytes]:
+def event(seq: int, body: Iterable[bytes]) -> tuple[bytes, ...]:
     """An event, in pieces: a body may be megabytes. It must be one line."""
-    return b"id: %d\ndata: " % seq, body, b"\n\n"
+    return b"id: %d\ndata: " % seq, *body, b"\n\n"
 
 
 def named_event(number: int, name: str, body: bytes) -> bytes:

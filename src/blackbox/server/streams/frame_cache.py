@@ -30,7 +30,7 @@ FrameKey = tuple[int, StreamFormat]
 
 def make_frame(published: Published, stream_format: StreamFormat) -> bytes:
     """The moment's event in one format. Raises `UnknownGpuError`. Any thread."""
-    return stream_format.framing.piece(*event(published.moment.seq, published.body(stream_format.shape)))
+    return stream_format.framing.piece(*event(published.moment.seq, published.pieces(stream_format.shape)))
 
 
 class FrameCache:
@@ -48,8 +48,8 @@ class FrameCache:
         if (kept := self._kept.get(key)) is not None:
             self._kept.move_to_end(key)
             return kept
-        body = published.made(stream_format.shape)
-        if body is None or len(body) > INLINE_BYTES:
+        pieces = published.made_pieces(stream_format.shape)
+        if pieces is None or sum(map(len, pieces)) > INLINE_BYTES:
             return None
         return self._keep(key, make_frame(published, stream_format))
 

@@ -75,6 +75,8 @@ def discover(
 
 def _discover(gpu_pids: Collection[int], root: Path, processes: ProcessTree) -> Discovery:
     near = processes.related(gpu_pids)
+    if not any(_named(processes.command(pid)) for pid in processes.with_descendants(near)):
+        return Discovery((), 0)  # as mostly; what follows goes through the descendants of each
     servers = {pid: kinds for pid in sorted(near - {os.getpid()}) if (kinds := _kinds(pid, processes))}
     return _candidates(servers, gpu_pids, processes, root) if servers else Discovery((), 0)
 

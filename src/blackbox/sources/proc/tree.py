@@ -103,6 +103,10 @@ class ProcessTree:
         """The process and its descendants."""
         return self._descendants([pid] if pid in self._all else [])
 
+    def with_descendants(self, pids: Collection[int]) -> Collection[int]:
+        """These, and all that descend from any of them."""
+        return self._descendants(pids)
+
     def command(self, pid: int) -> str:
         """The first words of its command line, or the title that it has set in its place."""
         process = self._all.get(pid)

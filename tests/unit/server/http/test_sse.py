@@ -9,7 +9,7 @@ from blackbox.server.http.sse import Framing, comment, event
 
 
 def test_an_event_has_its_number_and_one_line_of_data() -> None:
-    assert b"".join(event(7, b'{"a":1}')) == b'id: 7\ndata: {"a":1}\n\n'
+    assert b"".join(event(7, [b'{"a"', b":1}"])) == b'id: 7\ndata: {"a":1}\n\n'
 
 
 def test_a_comment_is_skipped_by_every_client() -> None:
