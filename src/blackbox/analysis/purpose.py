@@ -25,6 +25,7 @@ from blackbox.analysis.purpose_frames import (
     WORKSPACES,
     StackSign,
 )
+from blackbox.analysis.purpose_phases import CODES
 from blackbox.analysis.trace.device_findings import Category, CategoryOf
 from blackbox.analysis.trace.entries import NO_STACK
 from blackbox.analysis.trace.layout import Segments, is_default
@@ -38,6 +39,10 @@ TENSOR = "tensor"
 TAGS_MAX = 64
 """Different tags in a file that are taken for names of categories; more are notes of another kind, such as numbers of
 steps or requests."""
+OUTLIVED = frozenset((CODES[BACKWARD], CODES[OPTIMIZER]))
+"""Parts of a step of which it matters what lives longer than they do."""
+NEVER = -1
+"""The part of a step that frees a block which nothing frees."""
 PROFILER_NAMES = {
     "parameter": PARAMETERS,
     "optimizer_state": OPTIMIZER_STATE,
@@ -79,16 +84,8 @@ def categories(replayed: Replay, evidence: CategoryEvidence) -> CategoryOf:
 
 def purposes(replayed: Replay, evidence: CategoryEvidence) -> Purposes:
     """The same, and the course of the trace."""
-    known: dict[int, Category] = {}
     judge = _Judge(replayed, evidence)
-
-    def category_of(block: int) -> Category:
-        found = known.get(block)
-        if found is None:
-            found = known[block] = judge.category(block)
-        return found
-
-    return Purposes(category_of, judge.course)
+    return Purposes(judge.category, judge.course)
 
 
 class _Judge:
@@ -99,6 +96,8 @@ class _Judge:
         self._evidence = evidence
         self.course: Course = course_of(replayed, evidence.signs, evidence.annotations)
         self._known: dict[tuple[object, ...], Category] = {}
+        self._by_block: dict[int, Category] = {}
+        """Of those that took more than a look at what they have in common."""
         self._tags_name = len(evidence.tags) <= TAGS_MAX
         self._private = _private_blocks(replayed, self.course)
         self._held = {
@@ -106,8 +105,32 @@ class _Judge:
             for block in (self.course.lasting() if evidence.held else ())
             if (address := replayed.address_of(block)) in evidence.held
         }
+        trace = replayed.trace
+        is_plain = trace.tag is None and trace.category is None and not self._held and not self._private
+        self._plain_until = trace.steps if is_plain and self.course.tells_alone else 0
+        """Blocks below it are known by their stack and their life alone."""
+        self._stack, self._freed = trace.stack, self.course.freed
+        self._codes, self._first_step = self.course.codes, self.course.first_step or 0
+        self._alike: dict[tuple[int, int, int, bool], Category] = {}
 
     def category(self, block: int) -> Category:
+        """What a block is for."""
+        if block < self._plain_until:
+            codes = self._codes
+            born = codes[block]
+            if born not in OUTLIVED:
+                freed = self._freed.get(block)
+                clues = self._stack[block], born, NEVER if freed is None else codes[freed], block < self._first_step
+                found = self._alike.get(clues)
+                if found is None:
+                    found = self._alike[clues] = self._looked_at(block)
+                return found
+        found = self._by_block.get(block)
+        if found is None:
+            found = self._by_block[block] = self._looked_at(block)
+        return found
+
+    def _looked_at(self, block: int) -> Category:
         """Blocks of which the file tells the same are judged once."""
         trace = self._run.trace
         is_made = block < len(trace.action)

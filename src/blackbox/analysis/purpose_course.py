@@ -97,9 +97,15 @@ class Course:
         frees = replayed.trace.places_of(FREE_REQUESTED, replayed.first)
         self.freed = dict(zip(map(replayed.block.__getitem__, frees), frees, strict=True))
         """Block -> the entry that frees it."""
-        self._breaks = {part: phase.others(part) for part in (BACKWARD, OPTIMIZER)}
+        self.codes = phase.codes
+        """By entry, the code of its part of a step."""
+        self.tells_alone = not parts.annotated and not parts.inferred
+        """What is born in a part of a step is told by stacks alone."""
+        self._breaks: dict[str, list[int]] = {}
+        """By part of a step, as far as it was asked for: the entries of all others."""
         self._refusals = refusals(replayed)
-        self._first_step = phase.first((FORWARD, BACKWARD))
+        self.first_step = phase.first((FORWARD, BACKWARD))
+        """The first entry of a forward or backward pass; None: there is none."""
         self.trains = phase.has_any((BACKWARD, OPTIMIZER, CLEARING))
         """Some of it is of a training step."""
         self.parameters_only = self._is_complete() if self.trains else self._releases()
@@ -108,7 +114,7 @@ class Course:
     def span(self, block: int, part: str | None) -> SpanFields:
         """The life of a block, as the fields of a `Span`, of which a trace has many; `part` is the one that its stack
         is of, for a block that is older than the trace."""
-        run, first, phase = self._run, self._first_step, self._parts.phase
+        run, first, phase = self._run, self.first_step, self._parts.phase
         if block >= run.trace.steps:
             born = run.first - 1
         else:
@@ -167,7 +173,14 @@ class Course:
         yield from (place for place in run.trace.places_of(ALLOC, run.first) if place not in self.freed)
 
     def _outlives(self, block: int, part: str, freed: int | None) -> bool | None:
-        return self._lives_past(_next(self._breaks[part], block), block, freed)
+        return self._lives_past(self._next_break(part, block), block, freed)
+
+    def _next_break(self, part: str, after: int) -> int | None:
+        """The first entry after this one that is of another part."""
+        breaks = self._breaks.get(part)
+        if breaks is None:
+            breaks = self._breaks[part] = self._parts.phase.others(part)
+        return _next(breaks, after)
 
     def _lives_past(self, end: int | None, block: int, freed: int | None) -> bool | None:
         """`end` is where another part than the block's own begins."""
@@ -189,7 +202,7 @@ class Course:
         end: int | None = run.first
         for place in made:
             if end is not None and place >= end:
-                now, end = 0, _next(self._breaks[part], place)
+                now, end = 0, self._next_break(part, place)
             if self._lives_past(end, place, self.freed.get(place)):
                 now += run.size[place]
                 most = max(most, now)
@@ -217,8 +230,9 @@ def course_of(replayed: Replay, signs: Sequence[StackSign], annotations: Sequenc
     phase = Phases(bytearray(trace.steps))
     for place, stack in zip(made, map(trace.stack.__getitem__, made), strict=True):
         phase.codes[place] = codes[stack]
+    codes_at = phase.codes
     for place, part in trace.freed_in.items():
-        phase[place] = part
+        codes_at[place] = CODES[part]
     annotated = frozenset(_annotate(replayed, phase, annotations))
     inferred: frozenset[int] = frozenset()
     if _only_python(signs) and phase.has_any((BACKWARD, OPTIMIZER, CLEARING)):

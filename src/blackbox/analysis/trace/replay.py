@@ -203,7 +203,7 @@ def _replayed(trace: Trace, run: Forward, problem: str | None, resorted: bool) -
     reserved = sum(segment.size for segment in start.segments.at.values())
     first = start.first
     action = trace.action[first:]
-    blocks = array("q", map(size.__getitem__, block[first:] if first else block))
+    blocks = list(map(size.__getitem__, block[first:] if first else block))
     return Replay(
         trace=trace,
         end=run.end,
@@ -227,8 +227,9 @@ def _replayed(trace: Trace, run: Forward, problem: str | None, resorted: bool) -
 
 def _levels(before: int, action: bytes, sizes: Iterable[int], signs: Mapping[int, int]) -> Sequence[int]:
     """A level over the entries; each changes it by a size, with the sign of its action."""
-    sign_of = [signs.get(code, 0) for code in range(256)]
-    return array("q", accumulate(map(mul, sizes, map(sign_of.__getitem__, action)), initial=before))
+    sign_of = bytes(signs.get(code, 0) & 0xFF for code in range(256))
+    changes = map(mul, sizes, array("b", action.translate(sign_of)))
+    return array("q", accumulate(changes, initial=before))
 
 
 def _reserved(before: int, trace: Trace, first: int) -> Sequence[int]:

@@ -46,28 +46,26 @@ def roll_back(trace: Trace, end: Layout, first: int = 0) -> Start:
     requested = dict(zip(end.address, end.requested, strict=True))
     pending = {address for address, waits in zip(end.address, end.pending, strict=True) if waits}
     lasting = {address: place for place, address in enumerate(end.address)}
-    action, addresses, sizes = trace.action, trace.address, trace.size
     made: dict[int, Segment] = {}
     place = trace.steps
+    last_to_first = range(trace.steps - 1, first - 1, -1)
+    columns = reversed(trace.action), reversed(trace.address), reversed(trace.size)
     try:
-        for place in range(trace.steps - 1, first - 1, -1):
-            code = action[place]
+        for place, code, address, size in zip(last_to_first, *columns, strict=False):  # `first` ends it
             if code == ALLOC:
-                address = addresses[place]
                 held = requested.get(address)
-                if (held != sizes[place] and held != NOT_KNOWN) or address in pending:
+                if (held != size and held != NOT_KNOWN) or address in pending:
                     raise InconsistentError(_not_allocated(held))
                 del requested[address]
                 lasting.pop(address, None)
             elif code == FREE_COMPLETED:
-                address = addresses[place]
                 if address in requested:
                     raise InconsistentError("it frees a block that lives on")
-                requested[address] = sizes[place]
+                requested[address] = size
                 pending.add(address)
             elif code == FREE_REQUESTED:
-                address = addresses[place]
-                if address not in pending or requested[address] not in (sizes[place], NOT_KNOWN):
+                held = requested.get(address)
+                if address not in pending or (held != size and held != NOT_KNOWN):
                     raise InconsistentError("it frees a block whose free was never completed")
                 pending.discard(address)
             elif code < OOM:

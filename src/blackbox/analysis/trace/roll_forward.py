@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import count
 
 from blackbox.analysis.trace.entries import (
     ALLOC,
@@ -72,25 +73,26 @@ class Forward:
     def _entries(self) -> Iterator[int]:
         """Allocations and frees are done here, in the one loop that has to be fast; segments where it yields."""
         trace, gaps, rules = self.trace, self.gaps, self.rules
-        action, addresses, requested = trace.action, trace.address, trace.size
+        first = self.start.first
+        columns = (trace.action, trace.address, trace.size)
+        if first:
+            columns = tuple(column[first:] for column in columns)
         ends, starts, live, sizes, block = gaps.ends, gaps.starts, self.live, self.size, self.block
         opened, rooms, borders = self._open, self._rooms, self.segments.at
-        rounded: dict[int, int] = {}
-        splits, free = rules.splits, gaps.add
-        for place in range(self.start.first, trace.steps):
-            code = action[place]
+        sizes_of: dict[int, tuple[int, float]] = {}
+        """By request: the size of its block, and what is split off behind it at least."""
+        for place, code, address, asked in zip(count(first), *columns, strict=False):
             if code == ALLOC:
                 self._place = place
-                address = addresses[place]
                 end = ends.pop(address, 0) or self._not_at_a_start(address)
-                asked = requested[place]
-                size = rounded.get(asked, 0)
-                if not size:
-                    size = rounded[asked] = rules.rounded(asked)
+                if asked not in sizes_of:
+                    needed = rules.rounded(asked)
+                    sizes_of[asked] = needed, rules.rest_min(needed)
+                size, rest_min = sizes_of[asked]
                 rest = end - address - size
                 if rest < 0:
-                    size, rest = self._checkpoint(asked, end - address)
-                if rest and (splits(size, rest) or (size < SMALL_SEGMENT_BYTES and self._is_cut_small(address, rest))):
+                    size, rest, rest_min = self._checkpoint(asked, end - address)
+                if rest >= rest_min or (rest and size < SMALL_SEGMENT_BYTES and self._is_cut_small(address, rest)):
                     ends[address + size] = end
                     starts[end] = address + size
                 else:
@@ -99,14 +101,17 @@ class Forward:
                 live[address] = block[place] = place
                 sizes[place] = size
             elif code == FREE_REQUESTED:
-                block[place] = live[addresses[place]]
+                block[place] = live[address]
             elif code == FREE_COMPLETED:
-                address = addresses[place]
                 number = block[place] = live.pop(address)
-                if opened and number in opened:
-                    free(address, self._leave_open(number))
-                else:
-                    free(address, address + sizes[number])
+                end = self._leave_open(number) if opened and number in opened else address + sizes[number]
+                start = address  # as `Gaps.add`, which would take as long again to call
+                if start not in borders:
+                    start = starts.pop(start, start)
+                if end not in borders and end in ends:
+                    end = ends.pop(end)
+                ends[start] = end
+                starts[end] = start
                 if rooms and address in rooms and address not in borders:
                     self._widen(address)
             elif code < OOM:
@@ -202,13 +207,15 @@ class Forward:
         """Whether a block of more than the small pool serves lies there all the same, as those of a CUDA graph that are
         made anew may: what is left of it is split off as of any other there."""
         owner = self.segments.containing(address)
-        return owner is not None and self.segments.at[owner].small and rest >= BLOCK_BYTES_MIN
+        is_small = owner is not None and self.segments.at[owner].small
+        return is_small and self.rules.rounds and rest >= BLOCK_BYTES_MIN
 
-    def _checkpoint(self, asked: int, room: int) -> tuple[int, int]:
-        """Blocks of a CUDA graph that are made anew have the size they had. Raises `InconsistentError`."""
+    def _checkpoint(self, asked: int, room: int) -> tuple[int, int, float]:
+        """Blocks of a CUDA graph that are made anew have the size they had: that, what is left, and from how much on
+        this is split off. Raises `InconsistentError`."""
         if asked > room or asked % BLOCK_BYTES_MIN:
             raise InconsistentError("it allocates more than there is room for")
-        return asked, room - asked
+        return asked, room - asked, self.rules.rest_min(asked)
 
     def _segment(self, place: int) -> None:
         trace = self.trace

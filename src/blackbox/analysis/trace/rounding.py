@@ -1,5 +1,6 @@
 """How PyTorch's caching allocator makes a block of a request."""
 
+import math
 from typing import NamedTuple
 
 BLOCK_BYTES_MIN = 512
@@ -39,15 +40,15 @@ class Rules(NamedTuple):
 
     def block(self, needed: int, free: int) -> int:
         """The size of the block that is made of `free` bytes for `needed` rounded ones."""
-        return needed if self.splits(needed, free - needed) else free
+        return needed if free - needed >= self.rest_min(needed) else free
 
-    def splits(self, needed: int, rest: int) -> bool:
-        """Whether what is left is split off."""
+    def rest_min(self, needed: int) -> float:
+        """What is left of a free block is split off from so many bytes on; infinite: never."""
         if not self.rounds:
-            return False
+            return math.inf
         if needed <= SMALL_BYTES_MAX or self.expandable:
-            return rest >= BLOCK_BYTES_MIN
-        return rest > SMALL_BYTES_MAX and (self.max_split_bytes is None or needed < self.max_split_bytes)
+            return BLOCK_BYTES_MIN
+        return SMALL_BYTES_MAX + 1 if self.max_split_bytes is None or needed < self.max_split_bytes else math.inf
 
     def largest(self, needed: int, room: int) -> int:
         """The largest block that may serve `needed` rounded bytes where `room` bytes are free from its start on."""

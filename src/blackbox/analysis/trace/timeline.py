@@ -7,7 +7,8 @@ from array import array
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate, repeat
+from itertools import accumulate, compress, repeat
+from operator import lt
 
 from msgspec import Struct
 
@@ -36,10 +37,9 @@ OTHERS = ""
 """The name of the band that sums up the rest."""
 _Name = tuple[str, tuple[str, ...]]
 """Of a band: its category, or its frames."""
-_Life = tuple[int, int, int]
-"""Of a block: the first point at which it is held, the first at which it is not any more, and its weight."""
 BLOCK_BITS = 32
-"""A weight is bytes and blocks in one number, which takes half as long to add as two: the blocks are the lower bits."""
+"""The weight of a block is bytes and blocks in one number, which takes half as long to add as two: the blocks are the
+lower bits."""
 _BLOCKS_HALF = 1 << BLOCK_BITS - 1
 ACTION_NAMES = {code: name for name, code in ACTIONS.items()}
 
@@ -177,19 +177,31 @@ def _bands(
 ) -> tuple[tuple[Band, ...], tuple[Band, ...]]:
     run, size, category_of = context.replayed, context.replayed.size, context.category_of
     made, stacks = run.trace.steps, run.trace.stack
-    of_category: dict[str, list[_Life]] = defaultdict(list)
-    of_stack: dict[int, list[_Life]] = defaultdict(list)
+    of_category: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    of_stack: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     for block, since, until in lives(run, freed, done):
-        life = since, until, (size[block] << BLOCK_BITS) + 1
-        of_category[category_of(block).name].append(life)
-        of_stack[stacks[block] if block < made else run.stack_of(block)].append(life)
-    of_frames: dict[tuple[str, ...], list[_Life]] = defaultdict(list)
-    for stack, found in of_stack.items():
-        of_frames[() if stack == NO_STACK else context.stacks[stack]] += found
-    points = len(done)
+        weight = (size[block] << BLOCK_BITS) + 1
+        changes = of_category[category_of(block).name]
+        changes[since] += weight
+        changes[until] -= weight
+        changes = of_stack[stacks[block] if block < made else run.stack_of(block)]
+        changes[since] += weight
+        changes[until] -= weight
+    of_frames: dict[tuple[str, ...], _Changes] = {}
+    for stack, changes in of_stack.items():
+        frames = () if stack == NO_STACK else context.stacks[stack]
+        if frames in of_frames:
+            of_frames[frames].merge(changes)
+        else:
+            of_frames[frames] = _Changes(changes)
+    for changes in (*of_category.values(), *(found.weight_at for found in of_frames.values())):
+        changes.pop(len(done), None)
+    total = _Changes()
+    for changes in of_category.values():
+        total.merge(changes)
     return (
-        tuple(_ranked({(name, ()): _Changes(found, points) for name, found in of_category.items()})),
-        tuple(_ranked({("", frames): _Changes(found, points) for frames, found in of_frames.items()})),
+        tuple(_ranked({(name, ()): _Changes(changes) for name, changes in of_category.items()}, total)),
+        tuple(_ranked({("", frames): changes for frames, changes in of_frames.items()}, total)),
     )
 
 
@@ -209,14 +221,16 @@ def lives(run: Replay, freed: Mapping[int, int], done: Sequence[int]) -> Iterato
             if until:
                 yield block, 0, until
     made = run.trace.places_of(ALLOC, first)
-    begun = map(after.__getitem__, made if not first else [place - first for place in made])
-    for place, since, gone in zip(made, begun, map(freed.get, made), strict=True):
-        until = end if gone is None else after[gone - first]
-        if since < until:
-            yield place, since, until
+    begun, gone = list(made), list(map(freed.get, made, repeat(run.trace.steps)))
+    if first:
+        begun, gone = ([place - first for place in places] for places in (begun, gone))
+    after.append(end)  # of those that are never freed
+    since = list(map(after.__getitem__, begun))
+    until = list(map(after.__getitem__, gone))
+    yield from compress(zip(made, since, until, strict=True), map(lt, since, until))
 
 
-def _points_after(done: Sequence[int], steps: int) -> Sequence[int]:
+def _points_after(done: Sequence[int], steps: int) -> "array[int]":
     """By entry replayed, from 0: the first point that has it."""
     found: array[int] = array("i")
     for point, entries in enumerate((*done, steps)):
@@ -227,21 +241,19 @@ def _points_after(done: Sequence[int], steps: int) -> Sequence[int]:
 class _Changes:
     """Of a band, while it is counted."""
 
-    def __init__(self, lived: Iterable[_Life] = (), points: int = 0) -> None:
-        weight_at: dict[int, int] = defaultdict(int)
-        for since, until, weight in lived:
-            weight_at[since] += weight
-            weight_at[until] -= weight
-        weight_at.pop(points, None)
-        self.weight_at = weight_at
+    def __init__(self, weight_at: dict[int, int] | None = None) -> None:
+        self.weight_at: dict[int, int] = defaultdict(int) if weight_at is None else weight_at
+        """By the point where it changes."""
 
     def most(self) -> int:
         """Bytes, at any point."""
         return max(accumulate(map(self.weight_at.__getitem__, sorted(self.weight_at)))) >> BLOCK_BITS
 
-    def merge(self, other: "_Changes") -> None:
-        for at, change in other.weight_at.items():
-            self.weight_at[at] += change
+    def merge(self, weight_at: Mapping[int, int], sign: int = 1) -> None:
+        """Into changes that are none of another's."""
+        mine = self.weight_at
+        for at, change in weight_at.items():
+            mine[at] += sign * change
 
     def band(self, name: str, frames: tuple[str, ...], parts: int = 1) -> Band:
         at = [point for point in sorted(self.weight_at) if self.weight_at[point]]
@@ -251,8 +263,8 @@ class _Changes:
         return Band(name=name, frames=frames, parts=parts, at=tuple(at), bytes=changes, blocks=tuple(blocks))
 
 
-def _ranked(found: Mapping[_Name, _Changes]) -> Iterator[Band]:
-    """Those that held the most at any point, largest first, and the rest in one."""
+def _ranked(found: Mapping[_Name, _Changes], total: _Changes) -> Iterator[Band]:
+    """Those that held the most at any point, largest first, and the rest of the total in one."""
     most = {key: changes.most() for key, changes in found.items()}
     ranked = sorted(found, key=lambda key: (-most[key], key))
     for key in ranked[:BANDS_MAX]:
@@ -260,8 +272,9 @@ def _ranked(found: Mapping[_Name, _Changes]) -> Iterator[Band]:
     rest = ranked[BANDS_MAX:]
     if rest:
         together = _Changes()
-        for key in rest:
-            together.merge(found[key])
+        together.merge(total.weight_at)
+        for key in ranked[:BANDS_MAX]:
+            together.merge(found[key].weight_at, -1)
         yield together.band(OTHERS, (), len(rest))
 
 

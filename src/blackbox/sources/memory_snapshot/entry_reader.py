@@ -13,6 +13,9 @@ from blackbox.sources.memory_snapshot.entry_values import CACHED_MAX, IGNORED, R
 class EntryReader(Protocol):
     """Reads the entries of a file."""
 
+    reads_all_shapes: bool
+    """Entries of every shape met before are read in one call; else only those of the one given."""
+
     def read(self, shape: EntryShape, table: EntryColumns, data: bytes, pos: int, limit: int) -> int:
         """Appends entries that follow each other from `pos` on, the first of which has that shape, and each of which
         begins at `limit` at the latest; returns where they end. Raises `UnexpectedError` or the like."""
@@ -25,6 +28,8 @@ EntryReaderOf = Callable[[EntryValues, bool], EntryReader]
 
 class PlainEntryReader:
     """In Python alone."""
+
+    reads_all_shapes = False
 
     def __init__(self, values: EntryValues, with_traces: bool) -> None:
         self._values = values

@@ -213,6 +213,7 @@ def _levels(run: Replay, done: int) -> Iterator[tuple[float, int]]:
         return
     stretch = -(-done // LEVELS_MAX)
     for start in range(0, done, stretch):
-        highest = max(range(start, min(done, start + stretch)), key=lambda step: run.allocated[step + 1])
-        yield times[run.first + highest] / MICROSECONDS, run.allocated[highest + 1]
+        levels = run.allocated[start + 1 : min(done, start + stretch) + 1]
+        highest = max(levels)
+        yield times[run.first + start + levels.index(highest)] / MICROSECONDS, highest
     yield times[run.first + done - 1] / MICROSECONDS, run.allocated[done]

@@ -33,8 +33,6 @@ ANNOTATIONS_MAX = 100_000
 """Scopes read of a file; more than that are not of parts of steps."""
 ACTIVE, PENDING = STATE_OF["active_allocated"], STATE_OF["active_pending_free"]
 ANNOTATES, OTHERS = bytes([ANNOTATE]), bytes([OTHER])
-UNKNOWN_PART = ""
-"""Of a stack that was not asked yet."""
 FRACTION = "per_process_memory_fraction"
 """Of the allocator's settings (PyTorch 2.10): the share of each GPU that the program may have."""
 CONFIGURED = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
@@ -173,9 +171,12 @@ def _parts_of_frees(entries: EntryColumns, stack: Sequence[int], texts: StackTex
     Empty where frees bear the stack of the allocation: up to PyTorch 2.0, and with `context="alloc"`.
     """
     lists, frames_of_entry = entries.lists, entries.frames
+    freeing = set(map(frames_of_entry.__getitem__, places_of(bytes(entries.action), (FREE_REQUESTED,)))) - {NO_FRAMES}
+    parts = {frames: part for frames in freeing if (part := texts.part(lists[frames])) is not None}
+    if not parts:
+        return {}
     born: dict[int, int] = {}
     found: dict[int, str] = {}
-    parts: dict[int, str | None] = {}
     settled: dict[int, bool] = {}
     own = False
     steps = zip(count(), entries.action, entries.address, frames_of_entry)
@@ -196,11 +197,8 @@ def _parts_of_frees(entries: EntryColumns, stack: Sequence[int], texts: StackTex
             if not own:
                 first = frames_of_entry[made]
                 own = first != frames and (first == NO_FRAMES or lists[first] != lists[frames])
-        part = parts.get(frames, UNKNOWN_PART)
-        if part is UNKNOWN_PART:
-            part = parts[frames] = texts.part(lists[frames])
-        if part is not None:
-            found[place] = part
+        if frames in parts:
+            found[place] = parts[frames]
     return found if own else {}
 
 

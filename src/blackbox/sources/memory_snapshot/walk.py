@@ -40,7 +40,8 @@ class _Walk:
         self._stack: list[Any] = []
         self._marks: list[int] = []
         """Where in the stack the items of what is open begin."""
-        self._shapes: list[EntryShape] = []
+        self._shapes: dict[tuple[bytes, ...], EntryShape] = {}
+        """By the references to their keys."""
         self._tables: dict[int, EntryColumns] = {}
         """By the identity of the list that they are the items of."""
 
@@ -187,16 +188,17 @@ class _Walk:
 
     def _shape(self, data: bytes, pos: int) -> EntryShape | None:
         """The kind of the entry there; None where none begins, or not one that is known or can be learnt."""
-        for shape in self._shapes:
-            if shape.match(data, pos) is not None:
-                return shape
-        if len(self._shapes) >= SHAPES_MAX:
-            return None
+        if not self._reader.reads_all_shapes:
+            for shape in self._shapes.values():
+                if shape.match(data, pos) is not None:
+                    return shape
         learnt = learn(data, pos, self._values.referred)
-        if learnt is None or learnt.match(data, pos) is None:
+        if learnt is None:
             return None
-        self._shapes.append(learnt)
-        return learnt
+        known = self._shapes.get(learnt.references)
+        if known is None and len(self._shapes) < SHAPES_MAX:
+            known = self._shapes[learnt.references] = learnt
+        return known
 
     def _table(self) -> EntryColumns | None:
         """The columns of the list whose items are being read; None where that is no list, or has a single one."""

@@ -4,6 +4,7 @@ import ctypes
 from array import array
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 from blackbox.analysis.trace.entries import OOM
@@ -51,6 +52,8 @@ ABSENT = 0
 
 class CompiledEntryReader:
     """By a library of `entries.c`."""
+
+    reads_all_shapes = True
 
     def __init__(self, library: Library, values: EntryValues, with_traces: bool) -> None:
         """Raises `MemoryError`."""
@@ -119,8 +122,10 @@ class CompiledEntryReader:
     def _append(self, table: EntryColumns, rows: int) -> None:
         skipped = 0 if self._with_traces else rows - 1
 
-        def column(number: int) -> "memoryview[int]":
-            return self._columns[number * ROWS_MAX + skipped : number * ROWS_MAX + rows]
+        def column(number: int) -> "array[int]":
+            found = array("q")
+            found.frombytes(self._columns[number * ROWS_MAX + skipped : number * ROWS_MAX + rows].cast("B"))
+            return found
 
         codes, first = bytes(map(self._codes.__getitem__, column(ACTION))), len(table.action)
         for place in _places(codes, OOM):
@@ -131,7 +136,7 @@ class CompiledEntryReader:
                 table.device_free[first + place] = free
         table.action += codes
         for number, numbers in ((ADDRESS, table.address), (SIZE, table.size), (STREAM, table.stream)):
-            numbers.frombytes(column(number).cast("B"))
+            numbers.extend(column(number))
         for place in _places(codes, ANNOTATE):
             table.size[first + place] = 0
         numbers = self._numbers.get(id(table))
@@ -139,8 +144,12 @@ class CompiledEntryReader:
             numbers = self._numbers[id(table)] = _TableNumbers(table, self._written.value)
         table.frames.extend(map(numbers.frames.__getitem__, column(FRAMES)))
         if table.time_us is not None:
-            table.time_us.frombytes(column(TIME).cast("B"))
-        table.tag.extend(map(numbers.tags.__getitem__, column(TAG)))
+            table.time_us.extend(column(TIME))
+        notes = column(TAG)
+        if notes.count(notes[0]) == len(notes):
+            table.tag.extend(repeat(numbers.tags[notes[0]], len(notes)))
+        else:
+            table.tag.extend(map(numbers.tags.__getitem__, notes))
         if table.pool is not None:
             table.pool.extend(map(self._pools.__getitem__, column(POOL)))
         if table.category is not None:
