@@ -30,12 +30,13 @@ class App:
     def __init__(self, context: Context, access: Access) -> None:
         self.context = context
         self.access = access
+        self._hub = context.hub
         self.ready = ReadyAnswers()
         """For requests that were answered before in the same `state`."""
 
     def state(self, date: str) -> tuple[object, ...]:
         """All that a repeatable answer with this `Date` line depends on besides the request and who asks."""
-        return self.context.hub.latest, date, self.access.generation
+        return self._hub.latest, date, self.access.generation
 
     def answer(self, request: Request, peer: Peer) -> AnswerOrCoroutine:
         """The answer. Never raises, nor does the coroutine it may return."""

@@ -38,6 +38,7 @@ class Connection(asyncio.Protocol):
         "_queue",
         "_reader",
         "_reading_paused",
+        "_stats",
         "_task",
         "_tls",
         "_transport",
@@ -47,6 +48,7 @@ class Connection(asyncio.Protocol):
         self._app = app
         self._pool = pool
         self._limits = app.context.limits
+        self._stats = app.context.stats
         self._tls = tls
         self._reader: RequestReader | None = RequestReader(self._limits)
         """None once nothing more is parsed: the connection streams, was refused, or is closing."""
@@ -84,13 +86,14 @@ class Connection(asyncio.Protocol):
         if reader is None:
             return
         before = reader.phase
-        if before == "idle" and self._may_answer_now() and not self._queue:
-            asked = self._app.state(self._pool.date), data
-            if (ready := self._app.ready.find(*asked, self._peer)) is not None:
+        asked = None
+        if before == "idle" and self._task is None and not self._queue and not self._outbox.is_waiting:
+            state = self._app.state(self._pool.date)
+            ready = self._app.ready.find(state, data, self._peer)
+            if ready is not None and not self._transport.is_closing():
                 self._repeat(ready)
                 return
-        else:
-            asked = None
+            asked = state, data
         found = reader.feed(data)
         self._queue += found
         if reader.phase != "idle" and (found or reader.phase != before):
@@ -179,12 +182,14 @@ class Connection(asyncio.Protocol):
 
     def _repeat(self, ready: ReadyAnswer) -> None:
         """Gives the same answer to the same request."""
-        self._app.context.stats.requests_total[ready.counted_as] += 1
-        self._write(ready.data)
+        data, stats = ready.data, self._stats
+        stats.requests_total[ready.counted_as] += 1
+        stats.bytes_sent_total += len(data)
+        self._outbox.write(data)
         if self._pool.stopping:
             self._close()
         else:
-            self._arm_idle_deadline()
+            self._deadline = self._pool.time() + self._limits.idle_seconds
 
     def _answered(self, request: Request, task: asyncio.Task[Answer]) -> None:
         self._task = None
@@ -256,7 +261,7 @@ class Connection(asyncio.Protocol):
             self._outbox.close()
 
     def _write(self, data: bytes) -> None:
-        self._app.context.stats.bytes_sent_total += len(data)
+        self._stats.bytes_sent_total += len(data)
         self._outbox.write(data)
 
     # Deadlines, and closing
@@ -267,14 +272,14 @@ class Connection(asyncio.Protocol):
 
     def _check_progress(self, now: float) -> None:
         if self._outbox.is_too_slow(now):
-            self._app.context.stats.connections_stalled_total += 1
+            self._stats.connections_stalled_total += 1
             self.abort()
 
     def _expire(self) -> None:
         if self._reader is None:
             self.abort()
             return
-        self._app.context.stats.connections_expired_total += 1
+        self._stats.connections_expired_total += 1
         if self._reader.phase == "idle":
             self._close()
         else:

@@ -54,7 +54,8 @@ class ConnectionPool:
         """Loop time at which the process last had no file descriptor left."""
         self._connections: dict[PooledConnection, None] = {}
         """Oldest first."""
-        self._loop = asyncio.get_running_loop()
+        self.time = asyncio.get_running_loop().time
+        """Tells seconds on the event loop's clock."""
         self.stopping = False
         """The server stops: every connection closes after its answer."""
         self.date = ""
@@ -64,7 +65,7 @@ class ConnectionPool:
     @property
     def now(self) -> float:
         """Seconds on the event loop's clock."""
-        return self._loop.time()
+        return self.time()
 
     @property
     def may_refuse(self) -> bool:
