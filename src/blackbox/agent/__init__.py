@@ -4,8 +4,6 @@ Standard library and `blackbox.wire` only, Python 3.9 and newer. It never prints
 daemon, or opens a GPU.
 """
 
-from __future__ import annotations
-
 
 def attach(socket: str = "") -> None:
     """Starts the agent in this program, unless `BLACKBOX_AGENT` forbids it. Never raises; a second call does nothing.

@@ -3,12 +3,10 @@
 Runs at the start of every Python under `blackbox run`, so it imports nothing that is not loaded anyway.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 
-TYPE_CHECKING = False  # `typing` takes 5 ms to import
+TYPE_CHECKING = False  # `typing` takes 5 ms to import, `__future__` half of one
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from importlib.abc import Loader, MetaPathFinder
@@ -33,7 +31,7 @@ def start() -> None:
         attach()
 
 
-def is_off(environ: Mapping[str, str]) -> bool:
+def is_off(environ: "Mapping[str, str]") -> bool:
     """Whether these variables keep the agent out, whatever else is said."""
     return environ.get(VARIABLE, "").strip().lower() in OFF
 
@@ -71,7 +69,7 @@ def detach() -> None:
 class ImportWatch:
     """A finder that finds nothing of its own: it passes on what the others find, and learns when that has run."""
 
-    def __init__(self, probes: dict[str, list[str]], start: Callable[[ModuleType, Sequence[str]], None]) -> None:
+    def __init__(self, probes: dict[str, list[str]], start: "Callable[[ModuleType, Sequence[str]], None]") -> None:
         """`probes`: module -> modules of its probes (`a.*.b_`: of any module whose name begins with `a.` and has `.b_`
         in it); `start` is called with a module that has run, and its probes."""
         self._probes = probes
@@ -79,8 +77,8 @@ class ImportWatch:
         self._start = start
 
     def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+        self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
+    ) -> "ModuleSpec | None":
         """What the finders behind this one say, with a loader that starts the probes afterwards."""
         if not self._probes_of(name):
             return None
@@ -99,10 +97,10 @@ class ImportWatch:
             if module is not None and not getattr(getattr(module, "__spec__", None), "_initializing", False):
                 self._imported(module)
 
-    def _imported(self, module: ModuleType) -> None:
+    def _imported(self, module: "ModuleType") -> None:
         self._start(module, self._probes_of(module.__name__))
 
-    def _probes_of(self, name: str) -> Sequence[str]:
+    def _probes_of(self, name: str) -> "Sequence[str]":
         if name in self._probes:
             return self._probes[name]
         for family, (start, part) in self._families.items():
@@ -114,17 +112,17 @@ class ImportWatch:
 class _ProbeLoader:
     """Stands in for a module's loader until the module runs; the module itself never sees it."""
 
-    def __init__(self, loader: Loader, imported: Callable[[ModuleType], None]) -> None:
+    def __init__(self, loader: "Loader", imported: "Callable[[ModuleType], None]") -> None:
         self._loader = loader
         self._imported = imported
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._loader, name)
 
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+    def create_module(self, spec: "ModuleSpec") -> "ModuleType | None":
         return self._loader.create_module(spec)
 
-    def exec_module(self, module: ModuleType) -> None:
+    def exec_module(self, module: "ModuleType") -> None:
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
         module.__loader__ = self._loader
@@ -132,12 +130,12 @@ class _ProbeLoader:
         self._imported(module)
 
 
-def _behind(finder: ImportWatch) -> Sequence[MetaPathFinder]:
+def _behind(finder: "ImportWatch") -> "Sequence[MetaPathFinder]":
     place = next((place for place, other in enumerate(sys.meta_path) if other is finder), -1)
     return sys.meta_path[place + 1 :]  # pyright: ignore[reportReturnType]
 
 
-def _loaded_runtime() -> ModuleType | None:
+def _loaded_runtime() -> "ModuleType | None":
     """What runs the probes, once something has begun to load it; whole, also where another thread is at that still."""
     if _RUNTIME not in sys.modules:
         return None
@@ -146,7 +144,7 @@ def _loaded_runtime() -> ModuleType | None:
     return runtime
 
 
-def _start_probes(module: ModuleType, probes: Sequence[str]) -> None:
+def _start_probes(module: "ModuleType", probes: "Sequence[str]") -> None:
     try:
         from blackbox.agent import runtime
 

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,7 +10,9 @@ from types import ModuleType
 
 import pytest
 
+import blackbox
 from blackbox.agent.bootstrap import ImportWatch
+from tests.waiting import PATIENCE_SECONDS
 
 NAMES = ("watched_one", "watched_package", "watched_package.inner", "watched_broken", "unwatched")
 
@@ -105,3 +108,16 @@ def test_what_is_loaded_already_is_started_late(watch: ImportWatch, started: lis
     started.clear()
     watch.start_loaded()
     assert [name for name, _ in started] == ["watched_one"]
+
+
+def test_the_start_imports_four_modules_and_nothing_else() -> None:
+    """Every Python under `blackbox run` pays for them."""
+    code = "import os, sys; before = set(sys.modules); import blackbox.agent.bootstrap as one; one.start()"
+    shown = f"{code}; print(*sorted(set(sys.modules) - before)); print(type(sys.meta_path[0]).__name__)"
+    environment = {"PYTHONPATH": str(Path(blackbox.__file__).parents[1]), "BLACKBOX_AGENT": "1"}
+    command = [sys.executable, "-S", "-c", shown]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True
+    )
+    modules = "blackbox blackbox.agent blackbox.agent.bootstrap blackbox.agent.probes"
+    assert done.stdout.decode().splitlines() == [modules, "ImportWatch"]
