@@ -46,9 +46,9 @@ NOT_LISTED = DeviceProcess(
 
 
 class UnreportedRows:
-    """The rows of processes that only the driver reports, kept while the driver's row is the same object: the sources
-    hand on the row of before where nothing in it is different. Forgets what was not asked for lately, so that processes
-    which ended leave nothing behind. Safe to use from several threads."""
+    """The rows of processes that only the driver reports, kept while nothing in the driver's row is different: then the
+    sources hand on the same object, and a recording an equal one. Forgets what was not asked for lately, so that
+    processes which ended leave nothing behind. Safe to use from several threads."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -64,7 +64,8 @@ class UnreportedRows:
         key = listed.gpu_uuid, listed.pid, gpu, why
         known = self._known.get(key) or self._older.get(key)
         if known is None or known[0] is not listed:
-            known = listed, _unreported(listed.pid, gpu, listed, why)
+            is_alike = known is not None and known[0] == listed
+            known = listed, known[1] if known and is_alike else _unreported(listed.pid, gpu, listed, why)
         self._known[key] = known
         return known[1]
 

@@ -120,4 +120,4 @@ def test_the_start_imports_four_modules_and_nothing_else() -> None:
         command, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True
     )
     modules = "blackbox blackbox.agent blackbox.agent.bootstrap blackbox.agent.probes"
-    assert done.stdout.decode().splitlines() == [modules, "ImportWatch"]
+    assert done.stdout.splitlines() == [modules, "ImportWatch"]

@@ -34,16 +34,20 @@ def test_a_merge_with_kept_rows_is_the_merge_from_scratch(
         gpus = [device(index, uuid=f"GPU-{number}") for number, index in enumerate(indices)]
         reports = (allocator(7, "GPU-0", uid=1),) if is_reported else ()
         kept = merge(moment(sample(gpus, listed, allocators=reports)), viewer_uid=viewer_uid)
-        copies = [structs.replace(row) for row in listed]  # of which nothing is kept
-        anew = merge(moment(sample(gpus, copies, allocators=reports)), viewer_uid=viewer_uid)
-        assert to_json(kept) == to_json(anew)
+        copies = [structs.replace(row) for row in listed]
+        alike = merge(moment(sample(gpus, copies, allocators=reports)), viewer_uid=viewer_uid)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys.modules[UnreportedRows.__module__], "_unreported_rows", UnreportedRows())
+            anew = merge(moment(sample(gpus, map(structs.replace, listed), allocators=reports)), viewer_uid=viewer_uid)
+        assert to_json(kept) == to_json(alike) == to_json(anew)
 
 
 def test_rows_are_kept_by_the_drivers_row_its_gpu_and_the_reason() -> None:
     rows, listed = UnreportedRows(), process(7)
     first = rows.of(listed, 0, NO_REPORT)
     assert rows.of(listed, 0, NO_REPORT) is first
-    newer = structs.replace(listed)
+    assert rows.of(structs.replace(listed), 0, NO_REPORT) is first, "as a recording brings it again"
+    newer = structs.replace(listed, used_bytes=1)
     assert rows.of(newer, 0, NO_REPORT) is not first
     assert len(rows._known) == 1, "rows of one process do not heap up"  # pyright: ignore[reportPrivateUsage]
     assert rows.of(listed, 1, NO_REPORT).process.gpu == 1

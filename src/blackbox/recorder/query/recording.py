@@ -130,10 +130,12 @@ class Recording:
     def moment_at(self, time: float) -> Moment | None:
         """The same, unmerged."""
         for reader in self._tiers:
-            first = reader.first()
-            if first is None or first > time:
-                continue
-            moment = moment_of(reader.newest_frame(time))
+            frame = reader.newest_frame(time)
+            if frame is None:
+                first = reader.first()
+                if first is None or first > time:
+                    continue
+            moment = moment_of(frame)
             if moment is None:
                 return None
             fresh_until = moment.timestamp + reader.tier.step_seconds + moment.stale_after_seconds
