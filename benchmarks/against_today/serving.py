@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 
 from benchmarks import nginx
-from benchmarks.against_today.builds import Build, builds, compare, row
+from benchmarks.against_today.builds import TODAY, Build, builds, compare, row
 from benchmarks.against_today.requester import ask
 from benchmarks.crowd import deliver
 from benchmarks.fake_machine import FakeMachine, fake_machine
@@ -37,6 +37,8 @@ CHANGE_SECONDS = 0.5
 """As often as the server looks."""
 CHANGING_PERCENT = (0, 10, 100)
 CONNECTIONS = (1, 50, 1000)
+STREAMS = (1_000, 10_000)
+STREAM_RATIO = 0.8
 TICK_RATIO = 0.35
 TICK_LEFT = (
     "left: the driver's child, untouched (4.7 of 16 ms, by its threads' CPU); hand-offs between threads; rows of "
@@ -98,6 +100,20 @@ def get(plan: Plan) -> list[Row]:
     return rows
 
 
+def streams(plan: Plan) -> list[Row]:
+    """CPU microseconds per delivered event."""
+    rows: list[Row] = []
+    with builds() as both:
+        for clients in STREAMS if plan.long else STREAMS[:1]:
+            sides = compare(plan.rounds, both, lambda build, n=clients: _stream(build, n, plan.seconds))
+            figure = f"{clients:,} streams: CPU per delivered event"
+            lost = (
+                f"events of {sides['bytes'][0]:,.0f} bytes; {sides['lost'][0]:.0f} missed, {sides['lost'][1]:.0f} today"
+            )
+            rows.append(row(figure, "µs CPU", sides["cpu"], STREAM_RATIO, lost))
+    return rows
+
+
 def idle(plan: Plan) -> list[Row]:
     """CPU and memory while nobody asks."""
     with builds() as both, fake_machine(GPUS, IDLE_PROCESSES) as machine:
@@ -135,6 +151,13 @@ def _get_from_nginx(build: Build, connections: int, seconds: float) -> float:
         body = urllib.request.urlopen(f"http://127.0.0.1:{port}/vram", timeout=READ_SECONDS).read()
     with nginx.serving({"vram": body}) as peer:
         return ask(peer.port, connections, seconds, peer.pid, LOAD_CORE)
+
+
+def _stream(build: Build, clients: int, seconds: float) -> dict[str, float]:
+    with _serving_frames(build) as (port, started):
+        load = Load(port=port, path="/vram/stream", clients=clients, seconds=seconds, server_pid=started.pid)
+        got = deliver(load)
+    return {"cpu": got.cpu_microseconds, "bytes": got.event_bytes, "lost": got.lost}
 
 
 @contextlib.contextmanager
@@ -188,6 +211,11 @@ BENCHMARKS = (
         tick,
     ),
     Benchmark("against-today/get", "`GET /vram` of one idle GPU, over connections that are kept.", get),
+    Benchmark(
+        "against-today/streams",
+        "Event streams of one idle GPU at 2 Hz, sampling not counted; each client checks the numbers of its events.",
+        streams,
+    ),
     Benchmark(
         "against-today/idle",
         f"`blackbox serve` at 2 Hz without clients, on the fake driver with {GPUS} GPUs × {IDLE_PROCESSES} processes.",
