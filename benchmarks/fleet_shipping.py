@@ -40,7 +40,9 @@ def main() -> None:
         away.step()
     away_mib = rss_mib() - one
     away.close(0)
-    shipper = Shipper(recording, FleetOptions(access=Access(url), host="bench", version="1"))
+    newest = max(float(span[1]) for span in [recording.span()] if span is not None)
+    options = FleetOptions(access=Access(url), host="bench", version="1")
+    shipper = Shipper(recording, options, wall_clock=lambda: newest)
     began = time.monotonic()
     shipper.start()
     last = -1

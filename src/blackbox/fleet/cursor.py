@@ -23,7 +23,13 @@ class Cursor(Struct, frozen=True, kw_only=True):
     recording: str
     """Identity of the recording: made with the file, and gone with it."""
     shipped_until: float | None = None
-    """End of the last minute that was shipped, in Unix seconds; None before the first."""
+    """All minutes before were shipped, in Unix seconds, or are told as lost; None before the first."""
+    ahead: tuple[tuple[float, float], ...] = ()
+    """Ranges behind it that were shipped while older minutes waited, oldest first; none touches the next."""
+    silence: tuple[float, float] | None = None
+    """The last long stretch without minutes that was passed over."""
+    told: float = 0.0
+    """When the machine's newest word about itself was said: never before an earlier one, whatever the clock does."""
     event_id: int = 0
     """Of the last event that was shipped."""
     gaps: int = 0

@@ -23,6 +23,8 @@ from blackbox.recorder.storage.subjects import Subject
 from blackbox.recorder.storage.tier_reader import TierReader
 from blackbox.recorder.storage.tiers import FULL, MINUTE, MINUTE_SECONDS, period_start
 
+WRITING_SECONDS_MAX = 60.0
+"""After the end of a minute, until it is written."""
 Statistics = tuple[Number, Number, Number]
 """The least, the mean and the most of a minute."""
 
@@ -54,9 +56,14 @@ class ClosedMinutes:
         times = [time for reader in (self._moments, self._minutes) if (time := reader.last()) is not None]
         return max(times, default=None)
 
-    def closed_until(self) -> float | None:
-        """End of the last closed minute: a minute is written before the first moment of the next one is."""
+    def closed_until(self, now: float) -> float | None:
+        """End of the last closed minute: a minute is written before the first moment of the next one is. What a clock
+        recorded that was wrong, and lies in the future, closes none."""
         newest = self.recorded_until()
+        if newest is not None and newest > now:
+            newest = max(filter(None, (self._moments.last(now), self._minutes.last(now))), default=None)
+        if newest is not None and newest > now:  # in the same chunk
+            newest = now - WRITING_SECONDS_MAX
         return None if newest is None else period_start(newest, MINUTE_SECONDS)
 
     def next_start(self, since: float, until: float) -> float | None:

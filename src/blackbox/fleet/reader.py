@@ -21,6 +21,7 @@ SHARD_SETTINGS: Mapping[str, object] = {
 """Until a shard counts as one that does not answer. By the engine's own defaults a node that accepts and says nothing
 holds a query for 25 to 30 s, whatever `max_execution_time` says; one that computes tells of progress every 0.1 s."""
 ACCESS_DENIED = 497
+UNKNOWN_COLUMN = 47
 _DISTRIBUTED = re.compile(r"Distributed\(\s*'?([^',)]+)'?\s*,")
 
 
@@ -70,7 +71,13 @@ class FleetReader:
             "skip_unavailable_shards": int(self._may_skip),
             "max_execution_time": QUERY_SECONDS_MAX,
         }
-        return self._connection.rows(query, parameters, {**settings, **SHARD_SETTINGS})
+        try:
+            return self._connection.rows(query, parameters, {**settings, **SHARD_SETTINGS})
+        except EngineError as error:
+            if error.code != UNKNOWN_COLUMN:
+                raise
+            told = f"{self._access.url}: the tables are of an older version: run 'blackbox fleet init'"
+            raise EngineError("setup", told, error.code) from None
 
     def close(self) -> None:
         """Lets go of the connection."""

@@ -16,7 +16,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-VERSION = 1
+VERSION = 2
 """Of the tables. It grows with every column and table that is added."""
 COMMENT = "Blackbox fleet, version"
 """The comment of every table begins so, the version follows."""
@@ -309,7 +309,9 @@ MACHINE = Table(
         TableColumn("recording", "UUID", "Identity of its recording."),
         TableColumn("version", NAME, "Version of its Blackbox."),
         TableColumn("simulated", "Bool", "Its numbers are a simulation's (`--demo`)."),
-        TableColumn("shipped_until", f"Nullable({TIME})", "End of the last minute that was shipped."),
+        TableColumn("shipped_until", f"Nullable({TIME})", "All minutes before were shipped, or are told as a `gap`."),
+        TableColumn("ahead_since", f"Nullable({TIME})", "While older minutes wait: from here on ..."),
+        TableColumn("ahead_until", f"Nullable({TIME})", "... up to here minutes were shipped ahead of them."),
         TableColumn("recorded_until", f"Nullable({EXACT_TIME})", "The newest moment in its recording: what is behind."),
         TableColumn("gaps", "UInt64", "Stretches that were lost before they were shipped, ever."),
         TableColumn("updated", EXACT_TIME, "When the server said so, by its own clock."),

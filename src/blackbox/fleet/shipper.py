@@ -1,5 +1,5 @@
-"""The thread that follows the recording and ships it: oldest first, events at once, and never further than what has
-been seen to arrive."""
+"""The thread that follows the recording and ships it: events at once, the minutes of now before the backlog, and never
+further than what has been seen to arrive."""
 
 import logging
 import random
@@ -11,6 +11,7 @@ from itertools import takewhile
 from msgspec import Struct, structs
 
 from blackbox.errors import FailureError
+from blackbox.fleet import order
 from blackbox.fleet.batch import Batch, make_batch
 from blackbox.fleet.cursor import Cursor, CursorFile, machine_of
 from blackbox.fleet.deliver import Delivery, set_aside_detail
@@ -25,7 +26,7 @@ from blackbox.model.event import Event
 from blackbox.model.status import FleetState, FleetStatus
 from blackbox.recorder import Recording
 from blackbox.recorder.storage.event_log import RecordedEvent
-from blackbox.recorder.storage.tiers import MINUTE_SECONDS, period_start
+from blackbox.recorder.storage.tiers import MINUTE_SECONDS
 
 BATCH_MINUTES = 5
 """Of a batch, counted from 1970: an engine wants few, large inserts, and people ask for minutes, not for seconds."""
@@ -43,8 +44,8 @@ SETUP_SECONDS = 60.0
 """Until the next look whether somebody has mended tables or password."""
 UNKNOWN_TRIES_MAX = 5
 """Of an error that nobody knows; then it is taken for one of the rows."""
-CLOCK_SECONDS_MAX = 3600.0
-"""Minutes that come again, since the clock was set back by less, are shipped as they were first."""
+TOLD_SECONDS = 0.001
+"""Between two words of a server about itself, at least: the engine keeps the newest."""
 SHARE_OF_CPU = 0.1
 """The most that a backlog may take of a core."""
 
@@ -242,38 +243,42 @@ class Shipper:
         return list(takewhile(lambda one: one.event.timestamp <= recorded_until, events))
 
     def _next_minutes(self, origin: Origin, cursor: Cursor) -> tuple[Delivery, Cursor] | None:
-        first, closed = self._minutes.first(), self._minutes.closed_until()
+        first, closed = self._minutes.first(), self._minutes.closed_until(self._wall_clock())
         if first is None or closed is None:
             return None
-        since = first if cursor.shipped_until is None else cursor.shipped_until
-        if since - closed > CLOCK_SECONDS_MAX:
-            log.warning("the clock was set back: shipping goes on at %s", whole_time(closed))
-            self._move(structs.replace(cursor, shipped_until=closed))
-            return None
-        if first > since:
-            return self._gap(origin, cursor, since, first)
-        length = self._options.batch_minutes * MINUTE_SECONDS
-        while (until := period_start(since, length) + length) <= closed:
-            minutes = minute_rows(self._minutes.read(since, until), origin)
-            batch = make_batch(f"{self._prefix(origin, cursor)}/minutes/{since:.0f}-{until:.0f}", minutes)
-            if batch.parts:
-                return Delivery(batch, origin), structs.replace(cursor, shipped_until=until)
-            since = self._after_silence(until, closed, length)
-        if since != cursor.shipped_until and cursor.shipped_until is not None:
-            self._move(structs.replace(cursor, shipped_until=since))
-        return None
+        recorded, length = order.Recorded(first, closed), self._options.batch_minutes * MINUTE_SECONDS
+        begun, cursor = cursor, order.set_back(cursor, closed)
+        if cursor is not begun:
+            log.warning("the clock was set back: shipping goes on at %s", whole_time(cursor.shipped_until or closed))
+        gap = order.lost(cursor, recorded)
+        if gap is not None:
+            return self._gap(origin, gap)
+        found: tuple[Delivery, Cursor] | None = None
+        while found is None and (stretch := order.newest(cursor, recorded, length)) is not None:
+            found, cursor = self._minutes_of(origin, stretch), stretch.after
+        while found is None and (stretch := order.oldest(cursor, recorded, length)) is not None:
+            found, cursor = self._minutes_of(origin, stretch), stretch.after
+            if found is None:
+                resumed = self._minutes.next_start(stretch.until, closed)
+                cursor = order.without_silence(stretch, resumed, recorded, length)
+        if found is None and cursor != begun and begun.shipped_until is not None:
+            self._move(cursor)
+        return found
 
-    def _after_silence(self, until: float, closed: float, length: float) -> float:
-        """Where recording goes on after a stretch without minutes."""
-        upcoming = self._minutes.next_start(until, closed)
-        return max(until, period_start(closed if upcoming is None else upcoming, length))
+    def _minutes_of(self, origin: Origin, stretch: order.MinuteRange) -> tuple[Delivery, Cursor] | None:
+        """None where nothing was recorded then."""
+        since, until, after = stretch
+        minutes = minute_rows(self._minutes.read(since, until), origin)
+        batch = make_batch(f"{self._prefix(origin, after)}/minutes/{since:.0f}-{until:.0f}", minutes)
+        return (Delivery(batch, origin), after) if batch.parts else None
 
-    def _gap(self, origin: Origin, cursor: Cursor, since: float, until: float) -> tuple[Delivery, Cursor]:
+    def _gap(self, origin: Origin, stretch: order.MinuteRange) -> tuple[Delivery, Cursor]:
         """Minutes that are no longer there, or were never recorded: nobody can tell any more."""
+        since, until, cursor = stretch
         log.warning("minutes from %s to %s are no longer in the recording", whole_time(since), whole_time(until))
         row = gap_row(origin, since, until, "no longer in the recording when it was to be shipped")
         batch = make_batch(f"{self._prefix(origin, cursor)}/gap/{since:.0f}-{until:.0f}", [{EVENT.name: [row]}])
-        return Delivery(batch, origin), structs.replace(cursor, shipped_until=until, gaps=cursor.gaps + 1)
+        return Delivery(batch, origin), structs.replace(cursor, gaps=cursor.gaps + 1)
 
     def _prefix(self, origin: Origin, cursor: Cursor) -> str:
         return f"{origin.machine}/{cursor.recording}"
@@ -282,6 +287,7 @@ class Shipper:
         """Moves the cursor; of rows that were set aside, only once a gap tells of them."""
         if delivery.set_aside:
             after = self._tell_of_set_aside(delivery, after, origin)
+        after = structs.replace(after, told=max(self._wall_clock(), after.told + TOLD_SECONDS))
         self._move(after)
         self._delivery = None
         self._rows_total += delivery.batch.rows
@@ -291,7 +297,8 @@ class Shipper:
 
     def _tell_of_set_aside(self, delivery: Delivery, after: Cursor, origin: Origin) -> Cursor:
         now = delivery.batch
-        until = after.shipped_until or 0.0
+        before = () if self._cursor is None else self._cursor.ahead
+        until = next((end for _, end in reversed(after.ahead) if (_, end) not in before), after.shipped_until or 0.0)
         rows = [gap_row(origin, until, until, lost.reason, **set_aside_detail(lost)) for lost in delivery.set_aside]
         told: Batch = make_batch(f"{now.name}/set-aside", [{EVENT.name: rows}])
         Delivery(told, origin).deliver(self._connection)
@@ -307,9 +314,11 @@ class Shipper:
             "version": self._options.version,
             "simulated": self._options.simulated,
             "shipped_until": None if cursor.shipped_until is None else whole_time(cursor.shipped_until),
+            "ahead_since": None if not cursor.ahead else whole_time(cursor.ahead[-1][0]),
+            "ahead_until": None if not cursor.ahead else whole_time(cursor.ahead[-1][1]),
             "recorded_until": None if newest is None else exact_time(newest),
             "gaps": cursor.gaps,
-            "updated": exact_time(self._wall_clock()),
+            "updated": exact_time(cursor.told),
         }
         batch = make_batch(f"{self._prefix(origin, cursor)}/machine", [{MACHINE.name: [row]}])
         Delivery(batch, origin).insert(self._connection)

@@ -331,7 +331,11 @@ class FleetMachine(Struct, frozen=True, kw_only=True):
     state: str
     """`fresh`, `late`: it has not shipped for some minutes; `unknown`: it never shipped a minute."""
     shipped_until: float | None
-    """End of the last minute that was shipped."""
+    """Up to then all minutes were shipped."""
+    ahead_since: float | None
+    """While older minutes wait to be shipped: from here on ..."""
+    ahead_until: float | None
+    """... up to here minutes were shipped ahead of them; null where none wait."""
     recorded_until: float | None
     """The newest moment in its recording."""
     gaps: Count

@@ -37,6 +37,8 @@ def machine(host: str, shipped: float | None = NOW) -> dict[str, Any]:
         "simulated": False,
         "gaps": 0,
         "shipped": shipped,
+        "ahead_from": None,
+        "ahead_to": None,
         "recorded": shipped,
         "updated_at": NOW,
     }

@@ -54,7 +54,13 @@ def clock() -> ManualClock:
 def make(directory: Path, clock: ManualClock) -> Callable[..., Shipper]:
     def made(**options: Any) -> Shipper:
         given: dict[str, Any] = {"access": Access("http://localhost:1"), "host": "h", "version": "1"}
-        return Shipper(Recording(directory), FleetOptions(**(given | options)), clock=clock, look_seconds=0.01)
+        return Shipper(
+            Recording(directory),
+            FleetOptions(**(given | options)),
+            clock=clock,
+            wall_clock=lambda: START + MINUTES * MINUTE + 5,
+            look_seconds=0.01,
+        )
 
     return made
 

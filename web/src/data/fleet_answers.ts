@@ -151,6 +151,7 @@ export interface FleetMachine {
   readonly version: string;
   readonly state: "fresh" | "late" | "unknown";
   readonly shipped_until: number | null;
+  readonly ahead_until: number | null;
   readonly gaps: number;
   readonly simulated: boolean;
 }

@@ -309,6 +309,7 @@ function StateCard({ asked }: { asked: Asked<FleetMachines> }) {
                     <td class="num soft">
                       {one.shipped_until === null ? <Absent reason={why} /> : `shipped to ${clock(one.shipped_until)}`}
                       {one.shipped_until !== null && one.state !== "fresh" && <div>{ago(one.shipped_until, when)}</div>}
+                      {one.ahead_until !== null && <div>newest shipped to {clock(one.ahead_until)}, older ones follow</div>}
                       {one.gaps > 0 && <div class="warn">{plural(one.gaps, "gap")}</div>}
                     </td>
                   </tr>

@@ -87,5 +87,7 @@ def _oom(one: FleetOom, today: float) -> tuple[str, ...]:
 
 def _machine(one: FleetMachine, now: float) -> tuple[str, ...]:
     behind = "never shipped" if one.shipped_until is None else span(now - one.shipped_until)
+    if one.ahead_until is not None:
+        behind += f", newest {span(now - one.ahead_until)}"
     host = f"{one.host} (simulated)" if one.simulated else one.host
     return host, one.state, behind, f"{one.gaps:,}", one.version, one.machine, one.tenant

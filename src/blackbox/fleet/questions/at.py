@@ -160,7 +160,7 @@ def _held(reader: FleetReader, window: _Window, found: Mapping[MachineKey, int])
         if (row["listed"] or 0) - row["omitted"] > found.get(key, 0):
             torn.add(key)
         machines.append(_machine(row, found.get(key, 0)))
-    return _Held(known_machines(reader, window.scope, window.until), machines, torn)
+    return _Held(known_machines(reader, window.scope, window.since, window.until), machines, torn)
 
 
 def _machine(row: dict[str, Any], processes: int) -> FleetMachineAt:

@@ -1,7 +1,7 @@
 """How much of a fleet an answer is of: which machines have shipped so far, and which shards answered."""
 
-from collections.abc import Collection, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 from blackbox.fleet.reader import FleetReader, FleetShards
 from blackbox.fleet.schema import MACHINE
@@ -44,11 +44,13 @@ def due(asked: float, now: float) -> float:
     return min(asked, now - GRACE_SECONDS)
 
 
-def known_machines(reader: FleetReader, scope: FleetScope, asked: float) -> list[FleetMachine]:
-    """Every machine of the shards that answer, with its state at the time asked for."""
+def known_machines(reader: FleetReader, scope: FleetScope, since: float, until: float) -> list[FleetMachine]:
+    """Every machine of the shards that answer. Its state: whether all that it recorded of the range is there; up to
+    now, all but the last minutes."""
     query = f"""
         SELECT tenant, machine, host, version, simulated, gaps,
-            toUnixTimestamp(shipped_until) AS shipped,
+            toUnixTimestamp(shipped_until) AS shipped, toUnixTimestamp(ahead_since) AS ahead_from,
+            toUnixTimestamp(ahead_until) AS ahead_to,
             toUnixTimestamp64Milli(recorded_until) / 1000 AS recorded,
             toUnixTimestamp64Milli(updated) / 1000 AS updated_at
         FROM {MACHINE.name} FINAL WHERE {SCOPE} ORDER BY host, machine
@@ -60,8 +62,10 @@ def known_machines(reader: FleetReader, scope: FleetScope, asked: float) -> list
             machine=row["machine"],
             host=row["host"],
             version=row["version"],
-            state=_state(row["shipped"], due(asked, now)),
+            state=_state(row, since, due(until, now)),
             shipped_until=row["shipped"],
+            ahead_since=row["ahead_from"],
+            ahead_until=row["ahead_to"],
             recorded_until=row["recorded"],
             gaps=row["gaps"],
             updated=row["updated_at"],
@@ -105,13 +109,15 @@ def cover(
 def machines(reader: FleetReader, scope: FleetScope = EVERYWHERE) -> FleetMachines:
     """All machines, those that are behind first."""
     now = reader.clock()
-    found, shards = reader.ask(lambda reader: known_machines(reader, scope, now))
+    found, shards = reader.ask(lambda reader: known_machines(reader, scope, due(now, now) - STALE_SECONDS, now))
     order: dict[str, int] = {"unknown": 0, "late": 1, "fresh": 2}
     ranked = sorted(found, key=lambda one: (order[one.state], one.shipped_until or 0.0, one.host))
     return FleetMachines(asked=now, cover=cover(found, shards), machines=tuple(ranked))
 
 
-def _state(shipped_until: float | None, due_at: float) -> FleetMachineState:
-    if shipped_until is None:
+def _state(row: Mapping[str, Any], since: float, until: float) -> FleetMachineState:
+    """Minutes that were shipped ahead of a backlog are as good, where the range needs no others."""
+    if row["shipped"] is None:
         return "unknown"
-    return "fresh" if shipped_until >= due_at else "late"
+    is_ahead = row["ahead_from"] is not None and row["ahead_from"] <= since and until <= row["ahead_to"]
+    return "fresh" if row["shipped"] >= until or is_ahead else "late"

@@ -28,7 +28,7 @@ def where(
     parameters["user"] = Origin("", "", scope.tenant).user(what)  # as servers ship users unless they are told otherwise
 
     def question(reader: FleetReader) -> tuple[list[FleetMachine], tuple[str, ...], list[FleetLife], int]:
-        known = known_machines(reader, scope, until)
+        known = known_machines(reader, scope, since, until)
         asked = parameters | scope.parameters
         matched = tuple(key for key in SOUGHT if _is_there(reader, key, what, asked))
         if not matched:
@@ -67,7 +67,7 @@ def ooms(
         """
         found = [FleetOom(**row) for row in reader.rows(query, parameters)]
         (row,) = reader.rows(f"SELECT count() AS found {source}", parameters)
-        return known_machines(reader, scope, until), found, row["found"]
+        return known_machines(reader, scope, since, until), found, row["found"]
 
     (known, found, count), shards = reader.ask(question)
     return FleetOoms(

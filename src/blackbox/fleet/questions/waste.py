@@ -44,7 +44,7 @@ def waste(
     parameters: dict[str, object] = {"since": first, "until": last, "limit": limit, **scope.parameters}
 
     def question(reader: FleetReader) -> _Wasted:
-        known = known_machines(reader, scope, until)
+        known = known_machines(reader, scope, first, until)
         wasters, silent = _wasters(reader, by, parameters, known)
         allocations, empty = _empty(reader, parameters)
         return _Wasted(known, wasters, silent, allocations, empty)

@@ -243,6 +243,8 @@ def test_machines_say_how_far_they_are_behind() -> None:
             version="1.0",
             state=state,
             shipped_until=shipped,
+            ahead_since=None,
+            ahead_until=None,
             recorded_until=None,
             gaps=0,
             updated=TIMESTAMP,
