@@ -39,9 +39,10 @@ FOREVER = float("-inf"), float("inf")
 class Recording:
     """What was recorded in a directory. Damage is skipped and counted, never raised."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, chunks: ChunkCache | None = None) -> None:
+        """`chunks`: one by another clock than this machine's."""
         self._directory = directory
-        self._chunks = ChunkCache()
+        self._chunks = ChunkCache() if chunks is None else chunks
         self._tiers = [TierReader(directory, tier, self._chunks) for tier in TIERS]
         self._histories: AnswerCache[History] = AnswerCache(_is_small)
         self._events = EventReader(directory)

@@ -48,13 +48,13 @@ class ChunkWriter:
         self._tail_bytes = 0
         """Of the moments in the tail, since this process writes it."""
         self._tail_subjects: set[int] = set()
-        """Hashes of the subjects of these rows, since the layout changed for the first time."""
-        self._tail_subjects_max = BLOCK_SUBJECTS_MAX
+        """Hashes of the subjects of these rows; of none once there are too many."""
+        self._has_many_subjects = False
 
     @property
     def is_full_block(self) -> bool:
         """The tail should be packed, however young it is."""
-        return self._tail_bytes >= BLOCK_BYTES_MAX or len(self._tail_subjects) > self._tail_subjects_max
+        return self._tail_bytes >= BLOCK_BYTES_MAX or self._has_many_subjects
 
     def append(self, time: float, layout: Layout, values: Sequence[float], frame: Frame, *, synced: bool) -> None:
         """Commits one row and its moment; on the disk too, with everything before it, when `synced`."""
@@ -74,8 +74,7 @@ class ChunkWriter:
         self._layout = weakref.ref(layout)
         self._tail_bytes += len(frame.body)
         if is_new:
-            self._tail_subjects.update(map(hash, layout.subjects))
-            self._tail_subjects_max = max(BLOCK_SUBJECTS_MAX, 2 * len(layout.subjects))
+            self._count_subjects(layout)
         if self._key is None and done.lastrowid is not None:
             self._key = done.lastrowid, DeltaCodec(stored)
 
@@ -87,7 +86,7 @@ class ChunkWriter:
                 self._pack_tail(reader, runs)
         self._key = None
         self._tail_bytes = 0
-        self._tail_subjects = set()
+        self._tail_subjects, self._has_many_subjects = set(), False
 
     def close(self) -> None:
         """Lets go of the file, to go on with it later."""
@@ -126,6 +125,13 @@ class ChunkWriter:
     def _store_layout(self, layout: Layout) -> None:
         if not self._is_stored(layout):
             self._database.execute("INSERT OR IGNORE INTO layout VALUES (?, ?)", (layout.id, layout.packed()))
+
+    def _count_subjects(self, layout: Layout) -> None:
+        """Of a row with another layout than the one before."""
+        subjects = layout.subjects
+        self._tail_subjects.update(map(hash, subjects))
+        if len(self._tail_subjects) > max(BLOCK_SUBJECTS_MAX, 2 * len(subjects)):
+            self._tail_subjects, self._has_many_subjects = set(), True
 
     def _is_stored(self, layout: Layout) -> bool:
         return self._layout is not None and self._layout() is layout

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from concurrent.futures import Executor
 from typing import NamedTuple
 
-from blackbox.hub import Published
+from blackbox.hub import HISTORY_MOMENTS_MAX, Published
 from blackbox.model.view import Shape
 from blackbox.server.http.offload import off_loop
 from blackbox.server.http.sse import Framing, event
@@ -40,6 +40,8 @@ class FrameCache:
         self._workers = workers
         self._kept: OrderedDict[FrameKey, bytes] = OrderedDict()
         self._kept_bytes = 0
+        self._newest = 0
+        """Number of the newest moment that a frame was kept of."""
         self._making: dict[FrameKey, asyncio.Future[bytes]] = {}
 
     def ready(self, published: Published, stream_format: StreamFormat) -> bytes | None:
@@ -71,8 +73,16 @@ class FrameCache:
             done.exception()  # seen here, should nobody wait for it any more
 
     def _keep(self, key: FrameKey, frame: bytes) -> bytes:
+        if key[0] > self._newest:
+            self._newest = key[0]
+            self._forget_older(self._newest - HISTORY_MOMENTS_MAX)
         self._kept[key] = frame
         self._kept_bytes += len(frame)
         while self._kept_bytes > KEPT_BYTES_MAX and len(self._kept) > 1:
             self._kept_bytes -= len(self._kept.popitem(last=False)[1])
         return frame
+
+    def _forget_older(self, seq: int) -> None:
+        """The frames of moments up to this one, which the hub keeps no more, so that nobody can ask for them."""
+        for key in [key for key in self._kept if key[0] <= seq]:
+            self._kept_bytes -= len(self._kept.pop(key))
