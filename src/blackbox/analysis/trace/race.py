@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from itertools import accumulate
+from typing import NamedTuple
 
 from blackbox.analysis.trace.entries import (
     ALLOC,
@@ -20,8 +21,18 @@ RACES_MAX = 256
 UNKNOWN_SIZE = 0
 
 
-def end_of_trace(trace: Trace, end: Layout) -> tuple[Layout, int] | None:
-    """The state after the last entry, and in how much the file's is another; None where that is too much, or where
+class EndOfTrace(NamedTuple):
+    """The state after the last entry of a trace, and in how much the file's is another."""
+
+    layout: Layout
+    races: int
+    """Blocks and segments that differ."""
+    vanished: int
+    """Segments among them that are not in the file."""
+
+
+def end_of_trace(trace: Trace, end: Layout) -> EndOfTrace | None:
+    """None where that is too much, or where
     kinds of entries were not recorded: their lack looks the same."""
     if lacks_kinds(trace, end):
         return None
@@ -53,19 +64,21 @@ def end_of_trace(trace: Trace, end: Layout) -> tuple[Layout, int] | None:
     for address in made_since:
         del rows[address]
     races += len(made_since)
-    found = dict(end.segments)
+    found, vanished = dict(end.segments), 0
     for address, place in segments.items():
         if trace.action[place] == SEGMENT_ALLOC and address not in found:
             found[address] = driver_segment(trace.size[place], trace.stream[place], None)
-            races += 1
+            vanished += 1
         elif trace.action[place] == SEGMENT_FREE and address in found:
             del found[address]
             races += 1
+    races += vanished
     if not 0 < races <= RACES_MAX:
         return None
     order = sorted(rows)
     columns = [[rows[address][column] for address in order] for column in range(4)]
-    return Layout(found, order, columns[0], columns[1], [bool(waits) for waits in columns[2]], columns[3]), races
+    layout = Layout(found, order, columns[0], columns[1], [bool(waits) for waits in columns[2]], columns[3])
+    return EndOfTrace(layout, races, vanished)
 
 
 def lacks_kinds(trace: Trace, end: Layout) -> bool:

@@ -62,6 +62,8 @@ class Replay(NamedTuple):
     """By block, of those whose size it leaves open."""
     races: int
     """Blocks and segments that changed between the last entry and the file's own list."""
+    vanished: int
+    """Segments among these that a step made, and that are not in the file."""
     off_rule: int
     """Blocks at the end whose size is not the one that the rules give."""
     allocated: Sequence[int]
@@ -156,12 +158,12 @@ def _with_races(trace: Trace, end: Layout, rules: Rules) -> Replay:
     reconciled = end_of_trace(trace, end)
     if reconciled is None:
         return found
-    before, races = reconciled
     try:
-        other = _as_ordered(trace, before, rules, False)
+        other = _as_ordered(trace, reconciled.layout, rules, False)
     except WrongStartError:  # no other thread can have come from there: what contradicts the end is wrong itself
         return found
-    return other._replace(races=races) if other.first < found.first else found
+    other = other._replace(races=reconciled.races, vanished=reconciled.vanished)
+    return other if other.first < found.first else found
 
 
 def _as_ordered(trace: Trace, end: Layout, rules: Rules, resorted: bool) -> Replay:
@@ -218,6 +220,7 @@ def _replayed(trace: Trace, run: Forward, problem: str | None, resorted: bool) -
         size=size,
         size_max=run.size_max,
         races=0,
+        vanished=0,
         off_rule=off_rule,
         allocated=_levels(sum(held), action, blocks, ALLOCATED),
         active=_levels(sum(size[number] for number in lives), action, blocks, ACTIVE),

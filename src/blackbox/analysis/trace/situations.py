@@ -3,7 +3,21 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from blackbox.analysis.trace.entries import ALLOC, DEFAULT_POOL, OOM, OTHER, SNAPSHOT
+from blackbox.analysis.trace.entries import (
+    ACTIONS,
+    ALLOC,
+    DEFAULT_POOL,
+    FREE_COMPLETED,
+    FREE_REQUESTED,
+    OOM,
+    OTHER,
+    SEGMENT_ALLOC,
+    SEGMENT_FREE,
+    SEGMENT_MAP,
+    SEGMENT_UNMAP,
+    SNAPSHOT,
+    Trace,
+)
 from blackbox.analysis.trace.layout import Layout, is_default
 from blackbox.analysis.trace.moments import FreeFor, highest
 from blackbox.analysis.trace.race import lacks_kinds
@@ -17,6 +31,14 @@ NO_TRACE = (
     "this file cannot have a trace: it is of PyTorch 1.13 or older, its history of the GPU was switched off, or its "
     "allocator is not PyTorch's own; only the end is known"
 )
+
+
+COUNTERPARTS = (
+    (FREE_REQUESTED, FREE_COMPLETED),
+    (SEGMENT_ALLOC, SEGMENT_FREE),
+    (SEGMENT_MAP, SEGMENT_UNMAP),
+)
+NAMES = {code: name for name, code in ACTIONS.items()}
 
 
 class Facts(NamedTuple):
@@ -38,6 +60,7 @@ def situations(replayed: Replay, facts: Facts) -> tuple[str, ...]:
         *_history(replayed, facts),
         *_order(replayed),
         *_beginning(replayed, facts),
+        *_reserved_before(replayed),
         *_open_sizes(replayed),
         *_pending(replayed),
         *_pools(replayed),
@@ -95,13 +118,27 @@ def _history(replayed: Replay, facts: Facts) -> Iterator[str]:
         )
     if lacks_kinds(trace, replayed.end):
         yield (
-            "some kinds of steps are missing from the file: it was recorded without them"
+            "some kinds of steps are missing from the file: it was recorded without them, and what was held before the "
+            "end may be other than told"
             if ALLOC in trace.action
-            else "no step of the file allocates anything: it was recorded without such steps, or nothing was allocated "
-            "in that time"
+            else "no step of the file allocates anything: nothing was allocated in that time, or it was recorded "
+            "without such steps, and no more than told was held before the end"
         )
+    elif replayed.first and (alone := _without_counterpart(trace)):
+        yield f"the file may have been recorded without some kinds of steps: {', '.join(alone)}"
     if trace.action.count(OTHER):
         yield f"notes, and steps of a kind unknown here, changed nothing: {plural(trace.action.count(OTHER), 'step')}"
+
+
+def _without_counterpart(trace: Trace) -> list[str]:
+    """What is in a trace without the other half of it."""
+    found: list[str] = []
+    for pair in COUNTERPARTS:
+        there = [code for code in pair if code in trace.action]
+        if len(there) == 1:
+            (lacking,) = set(pair) - set(there)
+            found.append(f"{NAMES[there[0]]} is among them and {NAMES[lacking]} is not")
+    return found
 
 
 def _order(replayed: Replay) -> Iterator[str]:
@@ -110,7 +147,13 @@ def _order(replayed: Replay) -> Iterator[str]:
             "the steps were not in the order of their times, as happens where the length of the history is changed "
             "while it is recorded: they were sorted by time"
         )
-    if replayed.races:
+    if replayed.vanished and SEGMENT_FREE not in replayed.trace.action:
+        yield (
+            f"freed by no step, and not in the list of segments: {plural(replayed.vanished, 'segment')} that steps "
+            "made; it was recorded without such steps, and less than told may have been reserved, or the program freed "
+            "them while the file was written"
+        )
+    elif replayed.races:
         yield (
             f"the program went on while the file was written: {plural(replayed.races, 'block or segment', BOTH)} "
             f"changed between the last step ({size(replayed.allocated[-1])} allocated) and the list of segments"
@@ -139,6 +182,15 @@ def _beginning(replayed: Replay, facts: Facts) -> Iterator[str]:
             )
         else:
             yield "recording began after the program had allocated, or earlier steps were overwritten"
+
+
+def _reserved_before(replayed: Replay) -> Iterator[str]:
+    """What no step made."""
+    if not replayed.first and not replayed.start_address and replayed.steps >= HISTORY_MIN and replayed.reserved[0]:
+        yield (
+            f"before the first step nothing was allocated and {size(replayed.reserved[0])} were reserved: in the cache "
+            "from before, or the steps that reserved it were not recorded"
+        )
 
 
 def _lasting(replayed: Replay) -> Iterator[int]:

@@ -24,11 +24,14 @@ def moment_of(path: Path, contents: Contents) -> Moment:
 
 
 def _facts(contents: Contents) -> dict[str, str]:
-    """What is pinned on the host, where the file tells, and which snapshot it is, where the file holds several."""
+    """What is pinned on the host, where the file tells, and which snapshot it is."""
     facts = {} if contents.host_bytes is None else {"host_pinned_bytes": str(contents.host_bytes)}
-    if contents.beside:
-        facts |= {"snapshot": contents.place, "snapshots": str(len(contents.beside) + 1)}
-    return facts
+    return facts | which(contents.place, len(contents.beside) + 1)
+
+
+def which(place: str, snapshots: int) -> dict[str, str]:
+    """Which snapshot of a file it is; empty where the file holds no other."""
+    return {"snapshot": place, "snapshots": str(snapshots)} if snapshots > 1 else {}
 
 
 def status_of(path: Path, facts: Mapping[str, str] = NO_FACTS) -> SourceStatus:

@@ -29,7 +29,7 @@ from blackbox.sources.memory_snapshot.device_replay import (
     replayed_device,
 )
 from blackbox.sources.memory_snapshot.growth import growths
-from blackbox.sources.memory_snapshot.moment import status_of
+from blackbox.sources.memory_snapshot.moment import status_of, which
 from blackbox.sources.memory_snapshot.nested import Nested
 from blackbox.sources.memory_snapshot.parts import PID, SOURCE, TAKEN_AT, device_uuid
 from blackbox.sources.memory_snapshot.reading import read_packed
@@ -44,7 +44,8 @@ REFUSALS_MAX = 60
 """Played of each device, the last ones."""
 TOTAL_UNKNOWN = f"{NOT_TOLD}; the most that this process held or was told to be free"
 _LENGTH = struct.Struct("<I")
-"""Before each moment, packed and compressed: how many bytes follow."""
+"""Before what is known of the file, and each moment, packed and compressed: how many bytes follow."""
+_FACTS = msgspec.msgpack.Decoder(dict[str, str])
 
 
 class PlayedMoment(Struct, frozen=True):
@@ -57,9 +58,11 @@ class PlayedMoment(Struct, frozen=True):
 
 def packed_playback(found: Sequence[Nested], rules: CategoryRules = NO_RULES) -> bytes:
     """All moments of a file, as the child writes them. Raises what `read_traces` does."""
-    moments = played(whole_of(chosen(found, rules).snapshot), rules)
-    packed = (zlib.compress(msgspec.msgpack.encode(moment), 1) for moment in moments)
-    return b"".join(_LENGTH.pack(len(part)) + part for part in packed)
+    one = chosen(found, rules)
+    moments = played(whole_of(one.snapshot), rules)
+    packed = [zlib.compress(msgspec.msgpack.encode(moment), 1) for moment in moments]
+    facts = msgspec.msgpack.encode(which(one.place, len(found)))
+    return b"".join(_LENGTH.pack(len(part)) + part for part in (facts, *packed)) if packed else b""
 
 
 def moments_of_file(path: Path, rules: CategoryRules = NO_RULES) -> Iterator[Moment]:
@@ -183,9 +186,11 @@ def _refusal(device: DeviceReplay, instant: Instant, allocator: Allocator, time:
 
 def _moments(path: Path, packed: bytes, written: float) -> Iterator[Moment]:
     decoder = msgspec.msgpack.Decoder(PlayedMoment)
-    status = status_of(path)
+    (length,) = _LENGTH.unpack_from(packed)
+    at = _LENGTH.size + length
+    status = status_of(path, _FACTS.decode(packed[_LENGTH.size : at]))
     uid = os.getuid()  # whose process it was, no file tells; who plays it could read it, and may look inside
-    at = seq = 0
+    seq = 0
     while at < len(packed):
         (length,) = _LENGTH.unpack_from(packed, at)
         at += _LENGTH.size + length

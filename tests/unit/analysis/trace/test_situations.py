@@ -202,6 +202,7 @@ def test_a_block_that_fits_existed() -> None:
         ({"free_requested"}, "some kinds of steps are missing"),
         ({"free_completed"}, "some kinds of steps are missing"),
         ({"alloc"}, "no step of the file allocates anything"),
+        ({"segment_alloc"}, "before the first step nothing was allocated and 20.0 MiB were reserved"),
         (set[str](), ""),
     ],
 )
@@ -209,3 +210,26 @@ def test_kinds_of_steps_that_nobody_recorded(skipped: set[str], said: str) -> No
     text = told(busy().snapshot(NEW, skipped=skipped))
     assert said in text
     assert bool(text) == bool(said)
+
+
+def worked(**settings: Any) -> CachingAllocator:
+    """Memory was given back to the driver, and got again."""
+    allocator = CachingAllocator(**settings)
+    kept = allocator.alloc(1 * MIB)
+    for _ in range(2):
+        allocator.free(allocator.alloc(50 * MIB))
+        allocator.empty_cache()
+    allocator.free(kept)
+    return allocator
+
+
+def test_segments_that_no_step_frees_are_not_told_as_the_work_of_others() -> None:
+    text = told(worked().snapshot(NEW, skipped={"segment_free"}))
+    assert "freed by no step, and not in the list of segments: 2 segments that steps made" in text
+    assert "the program went on" not in text
+
+
+def test_ranges_that_no_step_unmaps_may_not_have_been_recorded() -> None:
+    text = told(worked(expandable=True).snapshot(NEW, skipped={"segment_unmap"}))
+    assert "segment_map is among them and segment_unmap is not" in text
+    assert "may have been" not in told(worked(expandable=True).snapshot(NEW))

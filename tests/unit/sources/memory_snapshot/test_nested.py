@@ -66,7 +66,11 @@ def test_of_several_the_last_refused_is_told_else_the_largest(parts: Any, tmp_pa
     assert len(found.beside) == 2
     path.write_bytes(pickle.dumps([of_rank(10), of_rank(30), of_rank(20)]))
     assert read(path, parts).place == "1"
-    assert max(moment.samples[0].allocators[0].allocated_bytes or 0 for moment in moments_of_file(path)) == 32 * MIB
+    moments = list(moments_of_file(path))
+    assert max(moment.samples[0].allocators[0].allocated_bytes or 0 for moment in moments) == 32 * MIB
+    assert {tuple(moment.sources[0].facts.items()) for moment in moments} == {
+        (("file", "all.pickle"), ("snapshot", "1"), ("snapshots", "3"))
+    }
 
 
 def test_each_of_many_pickles_in_a_pickle_is_found() -> None:
