@@ -146,23 +146,28 @@ stays valid, and no client sees a traceback. `./run test -m fault` runs them alo
 """
 
 
-@cache
 def rows_tested() -> dict[int, list[str]]:
     """Row -> the tests marked with it, as `file::name`."""
+    return marked_tests("fault")
+
+
+@cache
+def marked_tests(marker: str) -> dict[int, list[str]]:
+    """Number that a marker bears -> the tests marked so, as `file::name`."""
     found: defaultdict[int, list[str]] = defaultdict(list)
     for path in sorted(TESTS.rglob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-                for row in _rows(node):
+                for row in _rows(node, marker):
                     found[row].append(f"{path.relative_to(TESTS)}::{node.name}")
     return found
 
 
-def _rows(test: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[int]:
-    """The rows in `@pytest.mark.fault(row)` above a test."""
+def _rows(test: ast.FunctionDef | ast.AsyncFunctionDef, marker: str) -> Iterator[int]:
+    """The rows in `@pytest.mark.MARKER(row)` above a test."""
     for decorator in test.decorator_list:
         match decorator:
-            case ast.Call(func=ast.Attribute(attr="fault"), args=[ast.Constant(value=int() as row)]):
+            case ast.Call(func=ast.Attribute(attr=name), args=[ast.Constant(value=int() as row)]) if name == marker:
                 yield row
             case _:
                 pass

@@ -54,6 +54,7 @@ REFUSED: dict[str, tuple[dict[str, Any], ErrorKind]] = {
 
 
 @pytest.mark.parametrize("why", REFUSED)
+@pytest.mark.edge(2)
 def test_what_a_column_does_not_take_is_known_for_what_it_is(why: str, nodes: list[ClickHouse]) -> None:
     """And nothing of it is stored."""
     change, kind = REFUSED[why]
@@ -79,12 +80,14 @@ PASSING_OR_SETUP: dict[str, tuple[str, dict[str, Any], ErrorKind]] = {
 
 
 @pytest.mark.parametrize("why", PASSING_OR_SETUP)
+@pytest.mark.edge(1)
 def test_trouble_that_passes_and_trouble_for_people_are_told_apart(why: str, nodes: list[ClickHouse]) -> None:
     query, settings, kind = PASSING_OR_SETUP[why]
     answer = nodes[0].ask(query, **settings)
     assert error_kind(answer.status, answer.code) == kind, answer.text
 
 
+@pytest.mark.edge(2)
 def test_text_with_z_is_the_only_time_that_is_sent_and_means_utc(
     nodes: list[ClickHouse], connection: EngineConnection
 ) -> None:
@@ -99,6 +102,7 @@ def test_text_with_z_is_the_only_time_that_is_sent_and_means_utc(
     )
 
 
+@pytest.mark.edge(3)
 def test_a_repeat_is_refused_by_its_token_after_a_kill_and_counts_once_in_the_roll_up(
     nodes: list[ClickHouse], connection: EngineConnection
 ) -> None:
@@ -112,6 +116,7 @@ def test_a_repeat_is_refused_by_its_token_after_a_kill_and_counts_once_in_the_ro
     assert raw_rows(nodes, "process_hour", "token") == 3
 
 
+@pytest.mark.edge(3)
 def test_other_rows_are_never_sent_under_a_token_that_was_used(
     nodes: list[ClickHouse], connection: EngineConnection
 ) -> None:
@@ -124,6 +129,7 @@ def test_other_rows_are_never_sent_under_a_token_that_was_used(
     assert nodes[0].value("SELECT sum(used_bytes) FROM blackbox.process FINAL WHERE machine = 'bytes'") == 2 * 6
 
 
+@pytest.mark.edge(3)
 def test_a_body_that_is_cut_off_stores_nothing(nodes: list[ClickHouse]) -> None:
     """As when a server is killed while it sends."""
     lines = b"".join(b'["cut",%d,"%s"]\n' % (pid, whole_time(START).encode()) for pid in range(5000))
@@ -140,6 +146,7 @@ def test_a_body_that_is_cut_off_stores_nothing(nodes: list[ClickHouse]) -> None:
     assert raw_rows(nodes, "process", "cut") == 0
 
 
+@pytest.mark.edge(3)
 def test_one_bad_row_keeps_all_of_its_batch_away(nodes: list[ClickHouse]) -> None:
     """So that what is set aside is known to the row."""
     rows = [f'["one-bad",{pid},"{whole_time(START)}"]' for pid in (*range(50), '"no number"')]
@@ -154,6 +161,7 @@ def test_one_bad_row_keeps_all_of_its_batch_away(nodes: list[ClickHouse]) -> Non
     assert raw_rows(nodes, "process", "one-bad") == 0
 
 
+@pytest.mark.edge(6)
 def test_inserts_are_never_left_to_a_later_moment(nodes: list[ClickHouse], monkeypatch: pytest.MonkeyPatch) -> None:
     """With `async_insert`, which is the default of newer engines, a 200 may come before the row is stored."""
     sent: list[object] = []
@@ -172,6 +180,7 @@ def test_inserts_are_never_left_to_a_later_moment(nodes: list[ClickHouse], monke
     assert sent == [0]
 
 
+@pytest.mark.edge(1)
 def test_an_error_that_nobody_knows_is_said_to_be_one(connection: EngineConnection) -> None:
     with pytest.raises(EngineError) as raised:
         connection.execute("SELECT throwIf(1, 'what is this')")

@@ -207,6 +207,7 @@ def test_a_batch_that_is_stored_by_half_is_whole_in_the_end(
     assert hours <= 2 * 6
 
 
+@pytest.mark.edge(3)
 def test_rows_that_are_taken_and_not_there_are_sent_under_another_token(
     directory: Path, nodes: list[ClickHouse], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,6 +228,7 @@ def test_rows_that_are_taken_and_not_there_are_sent_under_another_token(
     assert shipped(nodes[0], ship.machine) == expected(10)
 
 
+@pytest.mark.edge(1)
 def test_one_bad_row_is_set_aside_and_told_of(nodes: list[ClickHouse]) -> None:
     origin = Origin("bad-row", "host")
     common = origin.where | {"ts": whole_time(START), "present": True, "gpu_uuid": "GPU-0", "start_ms": 1}
@@ -280,6 +282,7 @@ def test_a_wrong_password_is_told_once_and_tried_once_a_minute(
 
 
 @pytest.mark.parametrize("broken", ["older", "column", "none"])
+@pytest.mark.edge(4)
 def test_tables_that_will_not_do_stop_it_until_they_are_mended(
     broken: str, directory: Path, nodes: list[ClickHouse]
 ) -> None:
@@ -340,6 +343,7 @@ def test_the_wire_has_no_secret(directory: Path, nodes: list[ClickHouse], monkey
     assert b'"someone"' in b"".join(wire), "where the settings say so"
 
 
+@pytest.mark.edge(5)
 def test_an_unknown_newest_value_is_not_hidden_by_an_older_one(nodes: list[ClickHouse]) -> None:
     """`argMax` skips NULL, so questions put the value into a tuple."""
     origin = Origin("unknown-newest", "host")

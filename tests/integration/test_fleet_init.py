@@ -81,6 +81,7 @@ def test_newer_tables_are_left_alone(node: ClickHouse) -> None:
         make_tables([Access(node.url)], TableLayout(), lambda _: None)
 
 
+@pytest.mark.edge(2)
 def test_a_row_that_comes_back_as_another_is_noticed(node: ClickHouse) -> None:
     make_tables([Access(node.url)], TableLayout(), lambda _: None)
     assert node.ask("DROP TABLE blackbox.event").status == 200

@@ -52,6 +52,7 @@ def all_rows(*minutes: ClosedMinute) -> Rows:
     return together(minute_rows(minutes, ORIGIN))
 
 
+@pytest.mark.edge(2)
 def test_what_nobody_measured_is_null_and_a_whole_number_stays_one() -> None:
     found = all_rows(minute())
     row = found["process"][0]
@@ -166,6 +167,7 @@ def test_rows_with_one_key_are_one() -> None:
     assert distinct(PROCESS, [row, row, row | {"pid": 9}]) == 2
 
 
+@pytest.mark.edge(2)
 def test_no_row_has_a_null_where_none_belongs() -> None:
     """An engine stores it as 0 or as empty text, whatever it is told."""
     event = Event(kind="oom", timestamp=TIMESTAMP, message="", pid=1)

@@ -77,7 +77,8 @@ class ProcessListReader:
             for (pid, uuid), used in sorted(held.items())
             if used
         ]
-        addresses = {card.uuid: card.pci for card in cards}
+        # of a processor with graphics the kernel limits the carve-out alone, not what it takes of the machine's memory
+        addresses = {card.uuid: card.pci for card in cards if not card.is_apu}
         self.processes = self._named.rows([holders], self._procfs, MemoryLimitReader(self._sysfs, addresses))
         self.taken_at = now
         self.left_out_total += len(left_out)

@@ -162,6 +162,7 @@ def test_errors_are_counted_from_the_start() -> None:
     rig.exporter.close(30.0)
 
 
+@pytest.mark.edge(7)
 def test_closing_does_not_wait_for_a_receiver_that_hangs() -> None:
     rig = Rig()
     rig.may_answer.clear()

@@ -148,12 +148,32 @@ def test_processes_are_asked_for() -> None:
     assert value(request, "blackbox.process.omitted") == 0
 
 
+@pytest.mark.edge(7)
 def test_the_smallest_of_too_many_processes_are_counted_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PROCESS_SERIES_MAX", 2)
     request = exported(sample([device(0)], [process(pid, used_bytes=pid * GIB) for pid in (1, 2, 3, 4)]))
     pids = {dict(has).get("process.pid") for name, has in points(request) if name.startswith("blackbox.process.gpu")}
     assert pids == {3, 4}
     assert value(request, "blackbox.process.omitted") == 2
+
+
+@pytest.mark.edge(7)
+def test_no_two_points_of_a_name_have_the_same_attributes() -> None:
+    """A receiver adds up what comes twice. Two slices of a GPU, and a pid that two processes had, count once each."""
+    twice = [
+        process(TRAINER, start_time=1.0),
+        process(TRAINER, "GPU-1", start_time=1.0),
+        process(TRAINER, start_time=2.0),
+    ]
+    request = exported(sample([device(0), device(1), instance(0, 1), instance(0, 2)], twice))
+    every = [
+        (metric.name, frozenset((one.key, str(one.value)) for one in point.attributes))
+        for resource in request.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        for point in (*metric.gauge.data_points, *metric.sum.data_points)
+    ]
+    assert len(every) == len(set(every)) > 10
 
 
 MEASURED = {
@@ -165,6 +185,7 @@ MEASURED = {
 
 
 @given(st.fixed_dictionaries({key: st.booleans() for key in MEASURED}))
+@pytest.mark.edge(7)
 def test_what_nobody_measured_has_no_point(known: dict[str, bool]) -> None:
     missing = {key: None for key, told in known.items() if not told}
     request = exported(sample([device(0, **missing), device(1)]), with_processes=False)
@@ -192,12 +213,14 @@ def test_a_moment_that_is_stale_says_nothing_of_gpus() -> None:
 
 
 @pytest.mark.parametrize("used", [2**63 - 2**30, 2**53 + 1])
+@pytest.mark.edge(7)
 def test_large_numbers_are_exact(used: int) -> None:
     big = memory(total=used, used=used, driver_reserved=0)
     assert value(exported(sample([device(0, memory=big)])), "hw.gpu.memory.usage") == used
 
 
 @pytest.mark.parametrize("reading", [math.nan, math.inf, -math.inf, 1e300])
+@pytest.mark.edge(7)
 def test_a_number_that_no_point_holds_costs_no_other(reading: float) -> None:
     request = exported(sample([device(0, power_watts=reading)]))
     assert value(request, "hw.power") is None

@@ -391,6 +391,7 @@ def test_what_memory_is_for_stands_beside_each_process() -> None:
     assert seen("process_memory_purpose_bytes", uuid="GPU-0", pid=str(SILENT), purpose="weight") is None
 
 
+@pytest.mark.edge(8)
 def test_events_are_counted_by_kind() -> None:
     hub = Hub(ManualClock(NOW))
     counting = PrometheusExporter(

@@ -416,6 +416,22 @@ def test_a_processor_that_does_not_tell_what_it_shares_has_its_carve_out_marked(
         assert "of the carve-out alone: mem_info_gtt_total" in row.unknown["total_bytes"]
 
 
+@pytest.mark.edge(9)
+@pytest.mark.parametrize("is_apu", [True, False])
+def test_a_limit_of_the_carve_out_alone_is_no_limit_of_what_a_program_may_use(tmp_path: Path, is_apu: bool) -> None:
+    """The kernel's controller registers a GPU's own memory; a program goes on in the machine's."""
+    machine = apu(tmp_path, total_bytes=GIB if is_apu else 16 * GIB)
+    machine.add_process(4711)
+    machine.write("proc/4711/cgroup", "0::/box")
+    machine.open_client(4711, 5, NEAR, 1, "524288 KiB")
+    region = f"drm/{NEAR}/vram0"
+    machine.write("sys/fs/cgroup/dmem.capacity", f"{region} {GIB if is_apu else 16 * GIB}")
+    machine.write("sys/fs/cgroup/box/dmem.max", f"{region} {GIB // 2}")
+    (row,) = sample(machine).processes
+    assert row.used_bytes == GIB // 2
+    assert (row.limit is None) == is_apu
+
+
 def test_an_accelerator_without_vram_of_its_own_has_the_machines(tmp_path: Path) -> None:
     """MI300A: the processor's memory is all it has, and its table of metrics is that of a card."""
     machine = apu(tmp_path, total_bytes=0)

@@ -34,10 +34,12 @@ def of(cgroups: Path, path: str | None, **changes: str) -> MemoryLimit | None:
     return MemoryLimitReader(cgroups.parents[1], {UUID: ADDRESS} | changes).of(path, UUID)
 
 
+@pytest.mark.edge(9)
 def test_the_limit_of_a_cgroup_and_what_it_holds(cgroups: Path) -> None:
     limit(cgroups, "pod/box", str(8 * GIB), 3 * GIB)
     expected = MemoryLimit(kind="dmem", limit_bytes=8 * GIB, used_bytes=3 * GIB, cgroup="/pod/box")
     assert of(cgroups, "/pod/box") == expected
+    assert not (cgroups / "pod/box/dmem.peak").exists(), "which kernels before 2026 lack, is not needed"
 
 
 def test_a_cgroup_whose_name_begins_with_a_dot_keeps_it(cgroups: Path) -> None:
