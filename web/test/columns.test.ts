@@ -6,6 +6,10 @@ test("numbers of every width come out as they went in", () => {
   const part = table({ blocks: [block(0, 255, { segment: BASE, allocated_ms: 1_796_000_000_123 }), block(2 ** 40, 70_000, { segment: BASE + 2 ** 33, rounding: 512 })] }).parts[0]!;
   expect([...part.numbers("address")]).toEqual([BASE, BASE + 2 ** 40]);
   expect([...part.numbers("size")]).toEqual([255, 70_000]);
+  expect([0, 1].map((row) => [part.at("segment", row), part.at("size", row), part.at("rounding", row), part.at("thread", row)])).toEqual([
+    [BASE, 255, 0, 0],
+    [BASE + 2 ** 33, 70_000, 512, 0],
+  ]);
   expect([...part.numbers("segment")]).toEqual([BASE, BASE + 2 ** 33]);
   expect([...part.numbers("allocated_ms")]).toEqual([1_796_000_000_123, 0]);
   expect([...part.numbers("rounding")]).toEqual([0, 512]);

@@ -185,7 +185,7 @@ function partOf(blocks: Blocks, index: number): { part: Part; row: number } {
 
 export function detailOf(blocks: Blocks, index: number): BlockDetail {
   const { part, row } = partOf(blocks, index);
-  const told = (name: "thread" | "stream" | "segment" | "pool" | "allocated_ms" | "stack" | "rounding" | "state") => (part.tells(name) ? part.numbers(name)[row]! : null);
+  const told = (name: "thread" | "stream" | "segment" | "pool" | "allocated_ms" | "stack" | "rounding" | "state") => (part.tells(name) ? part.at(name, row) : null);
   const nonZero = (value: number | null) => (value === 0 ? null : value);
   const rounding = told("rounding");
   const isLive = ((told("state") ?? 0) & ALLOCATED) !== 0;
@@ -201,7 +201,7 @@ export function detailOf(blocks: Blocks, index: number): BlockDetail {
     segment: nonZero(told("segment")),
     pool: told("pool"),
     allocatedAt: milliseconds === null ? null : milliseconds / 1000,
-    knownBy: part.head.labels[part.numbers("label")[row]!]?.[1] ?? null,
+    knownBy: part.head.labels[part.at("label", row)]?.[1] ?? null,
     isLive,
     stack: part.head.stacks[(told("stack") ?? 0) - 1] ?? null,
   };

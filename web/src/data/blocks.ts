@@ -3,6 +3,7 @@
 import { effect, signal } from "@preact/signals";
 import { askColumns, type ColumnsAnswer } from "./api";
 import { decode, type Table } from "./columns";
+import { layOutAhead } from "./laid_out";
 import { eventOf, live, route } from "./store";
 
 const PAUSE_MS = 500;
@@ -27,9 +28,14 @@ async function unpack(table: Table, gpu: string | null): Promise<void> {
     if (part.rows < LARGE_ROWS || part.head.gpu_uuid !== gpu) continue;
     for (const name of UNPACKED) {
       part.numbers(name);
-      await new Promise((resolve) => setTimeout(resolve));
+      await pause();
     }
   }
+}
+
+/** Lets everything else have its turn. */
+function pause(): Promise<unknown> {
+  return new Promise((resolve) => setTimeout(resolve));
 }
 
 /** Follows the page's time for a GPU (null: all of them); returns the way to stop. While the page is live only what has
@@ -52,6 +58,7 @@ export function followBlocks(gpu: string | null): () => void {
       const answer = await askColumns({ gpu, time, event: time === null ? null : eventOf(route.peek()), since: before?.table.version ?? null, etag: before?.etag ?? null }, aborted);
       const table = take(answer, before?.table ?? null);
       await unpack(table, gpu);
+      if (gpu !== null && table.parts.some((part) => part.rows >= LARGE_ROWS)) await layOutAhead(table.parts, gpu, route.peek().pid, pause);
       if (time === null && answer !== null) newest = { table, etag: answer.etag };
       const known = blocks.peek();
       if (isWanted && (known.table !== table || known.time !== time || known.gpu !== gpu)) blocks.value = { gpu, time, table, error: null };

@@ -75,6 +75,14 @@ export class Part {
     return this.head.columns.includes(name) && this.places.has(name);
   }
 
+  /** One number of a column but the addresses: for one, no column is unpacked. */
+  at(name: Exclude<ColumnName, "address">, row: number): number {
+    const known = this.#columns.get(name);
+    if (known !== undefined) return known[row]!;
+    const place = this.head.columns.includes(name) ? this.places.get(name) : undefined;
+    return place?.planes.reduce((sum, plane, index) => sum + plane[row]! * 256 ** index, 0) ?? 0;
+  }
+
   /** The numbers of a column, all 0 where it is not told; addresses as such. */
   numbers(name: ColumnName): Numbers {
     const known = this.#columns.get(name);

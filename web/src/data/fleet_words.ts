@@ -1,7 +1,7 @@
 /** How much of a fleet an answer is of, and whose a process is, in words. Pure. */
 
 import type { Attribution, Cover } from "./fleet_answers";
-import { plural } from "./format";
+import { counted, plural } from "./format";
 
 /** Of machines that are late or unknown; the list of machines has more. */
 const HOSTS_NAMED_MAX = 5;
@@ -15,9 +15,9 @@ export interface CoverText {
 
 /** What a reader has to know before he trusts a sum. */
 export function coverText(cover: Cover): CoverText {
-  const told = [`${cover.fresh.toLocaleString("en")} fresh`];
-  if (cover.late > 0) told.push(`${cover.late.toLocaleString("en")} late (${hosts(cover.late_hosts, cover.late)})`);
-  if (cover.unknown > 0) told.push(`${cover.unknown.toLocaleString("en")} unknown (${hosts(cover.unknown_hosts, cover.unknown)})`);
+  const told = [`${counted(cover.fresh)} fresh`];
+  if (cover.late > 0) told.push(`${counted(cover.late)} late (${hosts(cover.late_hosts, cover.late)})`);
+  if (cover.unknown > 0) told.push(`${counted(cover.unknown)} unknown (${hosts(cover.unknown_hosts, cover.unknown)})`);
   const sentences = [`${plural(cover.machines, "machine")}: ${told.join(", ")}.`];
   const missing = cover.missing_shards;
   if (missing.length > 0) {
@@ -29,7 +29,7 @@ export function coverText(cover: Cover): CoverText {
 
 function hosts(names: readonly string[], count: number): string {
   const named = names.slice(0, HOSTS_NAMED_MAX);
-  return count > named.length ? `${named.join(", ")} and ${(count - named.length).toLocaleString("en")} more` : named.join(", ");
+  return count > named.length ? `${named.join(", ")} and ${counted(count - named.length)} more` : named.join(", ");
 }
 
 /** Job, pod or user, whichever is known first, in the words of the server; null where nobody told. */

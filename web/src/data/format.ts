@@ -133,6 +133,13 @@ export function ticks(limit: number, most: number): number[] {
   return Array.from({ length: Math.floor(limit / step) + 1 }, (_, index) => index * step);
 }
 
+const counts = new Intl.NumberFormat("en");
+
+/** A count, its thousands apart. By one format for all: to make one takes longer than to draw what it is for. */
+export function counted(count: number): string {
+  return counts.format(count);
+}
+
 export function plural(count: number, noun: string, nouns: string = `${noun}s`): string {
-  return `${count.toLocaleString("en")} ${count === 1 ? noun : nouns}`;
+  return `${counted(count)} ${count === 1 ? noun : nouns}`;
 }

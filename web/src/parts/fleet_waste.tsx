@@ -2,7 +2,7 @@
 
 import type { Asked } from "../data/fleet";
 import type { EmptyGpu, FleetWaste } from "../data/fleet_answers";
-import { clock, duration, plural } from "../data/format";
+import { clock, counted, duration, plural } from "../data/format";
 import { Absent, Scroll } from "./basics";
 import { Card, hours, Share, None, NOT_TOLD } from "./fleet_basics";
 
@@ -27,7 +27,7 @@ export function WasteCard({ asked }: { asked: Asked<FleetWaste> }) {
                 {answer.wasters.map((one) => (
                   <tr key={one.name ?? ""}>
                     <td>{one.name === null ? <Absent reason={NOT_TOLD}>not told</Absent> : <b>{one.name}</b>}</td>
-                    <td class="num">{one.processes.toLocaleString("en")}</td>
+                    <td class="num">{counted(one.processes)}</td>
                     <td>
                       <Share of={one.never_used_byte_hours} in={one.held_byte_hours} />
                     </td>

@@ -6,7 +6,7 @@ import { type BlockDetail, detailOf } from "../data/block_columns";
 import { blockAt, type BlockLayout, type Segment } from "../data/block_layout";
 import { holesOf, summarize } from "../data/block_pixels";
 import type { Scheme } from "../data/colouring";
-import { bytes, duration, plural } from "../data/format";
+import { bytes, counted, duration, plural } from "../data/format";
 import { processLabel } from "../data/ledger";
 import { boxesOf, type MapWindow, placeAt, placeText } from "../data/map_window";
 import { goMore } from "../data/store";
@@ -140,7 +140,7 @@ export function BlockCanvas({ layout, segments, scheme, window, width, time, pin
       <Outlined layout={layout} window={window} width={width} time={time} pinnedIndex={pinnedIndex} />
       <p class="small soft" style={{ marginTop: "8px" }}>
         <b>How to read.</b> By address, left to right, then down; a row’s end is no gap.{segments.length > 0 && " A full-height tick begins a segment, which the driver gave in one piece; a double-click shows it alone."} A pixel
-        takes the colour of what fills most of it, as strong as its share in use (4 steps). {plural(pixels.hidden, "block")} of {layout.count.toLocaleString("en")} {pixels.hidden === 1 ? "is" : "are"} smaller than a
+        takes the colour of what fills most of it, as strong as its share in use (4 steps). {plural(pixels.hidden, "block")} of {counted(layout.count)} {pixels.hidden === 1 ? "is" : "are"} smaller than a
         pixel{pixels.hidden > 0 && ": zoom in (wheel, or W) to see them"}.
         {layout.ranges.length > layout.owners.length && ` Addresses without memory are cut ${plural(layout.ranges.length - layout.owners.length, "time")}.`}
       </p>

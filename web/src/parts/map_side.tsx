@@ -5,7 +5,7 @@ import { detailOf, purposeOfOpaque } from "../data/block_columns";
 import type { BlockLayout, Segment } from "../data/block_layout";
 import { holesOf, sumsOf } from "../data/block_pixels";
 import type { Colouring, Scheme } from "../data/colouring";
-import { bytes, clock, clockTenths, duration, percent, plural } from "../data/format";
+import { bytes, clock, clockTenths, counted, duration, percent, plural } from "../data/format";
 import { type GpuLedger, processLabel } from "../data/ledger";
 import { placeText } from "../data/map_window";
 import { type Purpose, PURPOSE_OF } from "../data/purpose";
@@ -68,7 +68,7 @@ export function Sums({ layout, scheme, kind, ledger, isPart, time }: SumsProps) 
               <td class={kind === "stack" && row.blocks !== null && row.purpose.letter !== "" ? "mono" : ""}>
                 <Swatch purpose={row.purpose} /> {row.purpose.name}
               </td>
-              <td class="num soft">{row.blocks === null ? "" : row.blocks.toLocaleString("en")}</td>
+              <td class="num soft">{row.blocks === null ? "" : counted(row.blocks)}</td>
               <td class="num">
                 <b>{bytes(row.bytes)}</b>
               </td>
@@ -98,7 +98,7 @@ export function HolesCard({ layout, ledger, time }: { layout: BlockLayout; ledge
           <b>{bytes(holes.bytes)}</b>
         </dd>
         <dt>in pieces</dt>
-        <dd class="num">{holes.pieces.toLocaleString("en")}</dd>
+        <dd class="num">{counted(holes.pieces)}</dd>
         <dt>largest piece</dt>
         <dd class="num">
           <b>{holes.largest === null ? "none" : bytes(holes.largest.bytes)}</b>
@@ -123,7 +123,7 @@ export function SegmentsCard({ layout, segments, chosen }: { layout: BlockLayout
   return (
     <section class="card">
       <h2>
-        Segments <small class="soft">{segments.length.toLocaleString("en")}, the largest first</small>
+        Segments <small class="soft">{counted(segments.length)}, the largest first</small>
       </h2>
       <table>
         <tbody>

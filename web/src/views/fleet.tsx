@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 import { type Asked, fleet, type FleetAnswers, followFleet, hasFleet, holderKey, HOLDERS, wantedName } from "../data/fleet";
 import type { FleetAt, FleetLedger, FleetMachine, FleetMachines, FleetOom, FleetOoms, FleetProcess, FleetTop, Holder } from "../data/fleet_answers";
 import { coverText } from "../data/fleet_words";
-import { ago, bytes, clock, gib, percent, plural } from "../data/format";
+import { ago, bytes, clock, counted, gib, percent, plural } from "../data/format";
 import { processLabel } from "../data/ledger";
 import { PURPOSE_OF } from "../data/purpose";
 import { go, goLive, goMore, lookAt, now, route } from "../data/store";
@@ -170,9 +170,9 @@ function HolderRow({ holder, all }: { holder: Holder; all: Holder }) {
   return (
     <tr>
       <td>{holder.name === null ? <Absent reason={NOT_TOLD}>not told</Absent> : <b>{holder.name}</b>}</td>
-      <td class="num">{holder.machines.toLocaleString("en")}</td>
-      <td class="num">{holder.gpus.toLocaleString("en")}</td>
-      <td class="num">{holder.processes.toLocaleString("en")}</td>
+      <td class="num">{counted(holder.machines)}</td>
+      <td class="num">{counted(holder.gpus)}</td>
+      <td class="num">{counted(holder.processes)}</td>
       <td>{holder.used_bytes !== null && all.used_bytes !== null && <Share of={holder.used_bytes} in={all.used_bytes} />}</td>
       <Gib value={holder.used_bytes} reason={NOT_MEASURED} isMain />
       <Gib value={holder.reserved_bytes} reason={silent} />

@@ -118,7 +118,7 @@ function Sources({ sources }: { sources: readonly SourceStatus[] }) {
               </td>
               <td>
                 {source.reason !== null && `${source.reason}; `}
-                {source.samples_total} samples, {source.failures_total} failures, {source.restarts_total} restarts
+                {plural(source.samples_total, "sample")}, {plural(source.failures_total, "failure")}, {plural(source.restarts_total, "restart")}
               </td>
               <td class="num">{source.age_seconds === null ? <Absent reason={source.reason ?? "no sample yet"} /> : shortDuration(source.age_seconds)}</td>
               <td class="num">{source.duration_seconds === null ? <Absent reason={source.reason ?? "no sample yet"} /> : shortDuration(source.duration_seconds)}</td>

@@ -1,12 +1,12 @@
 /** What lies where, and why does nothing fit? */
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { gather, type Owner, ownersOf } from "../data/block_columns";
-import { indexOf, layoutOf, rowBytesFor, segmentsOf } from "../data/block_layout";
+import { type BlockLayout, indexOf } from "../data/block_layout";
+import { laidOut } from "../data/laid_out";
 import { blocks, followBlocks } from "../data/blocks";
 import { type Colouring, COLOURINGS, schemeOf } from "../data/colouring";
 import type { Table } from "../data/columns";
-import { bytes, clock, plural } from "../data/format";
+import { bytes, clock, counted, plural } from "../data/format";
 import { gpuShort, type GpuLedger, processLabel } from "../data/ledger";
 import { moved, parsePlace, placeText, windowOf, zoomed } from "../data/map_window";
 import { go, goMore, gpuLeaves, route, shown } from "../data/store";
@@ -71,7 +71,7 @@ export function MapView() {
       <Footer>
         {found?.table != null && (
           <>
-            blocks of {clock(found.table.time)}, {found.table.omitted === 0 ? "none cut" : `${found.table.omitted.toLocaleString("en")} cut`}
+            blocks of {clock(found.table.time)}, {found.table.omitted === 0 ? "none cut" : `${counted(found.table.omitted)} cut`}
           </>
         )}
       </Footer>
@@ -82,21 +82,6 @@ export function MapView() {
 /** No segment, no zoom, no pinned block. */
 const WHOLE = { seg: null, zoom: null, at: null, block: null };
 
-/** Owners, the same objects for as long as their parts are: what has not changed is not laid out again. */
-function useOwners(table: Table, gpuUuid: string, pid: number | null): readonly Owner[] {
-  const last = useRef<readonly Owner[]>([]);
-  return useMemo(() => {
-    const owners = ownersOf(table.parts, gpuUuid, pid);
-    const isSame = owners.length === last.current.length && owners.every((owner, index) => isSameOwner(owner, last.current[index]!));
-    if (!isSame) last.current = owners;
-    return last.current;
-  }, [table, gpuUuid, pid]);
-}
-
-function isSameOwner(a: Owner, b: Owner): boolean {
-  return a.pid === b.pid && a.parts.length === b.parts.length && a.parts.every((part, index) => part === b.parts[index]);
-}
-
 function AddressMap({ table, ledger, pid }: { table: Table; ledger: GpuLedger; pid: number | null }) {
   const box = useRef<HTMLDivElement>(null);
   const [width, setWidth] = useState(1024);
@@ -105,12 +90,7 @@ function AddressMap({ table, ledger, pid }: { table: Table; ledger: GpuLedger; p
     observer.observe(box.current!);
     return () => observer.disconnect();
   }, []);
-  const owners = useOwners(table, ledger.gpu.uuid, pid);
-  const layout = useMemo(() => {
-    const gathered = gather(owners);
-    return layoutOf(gathered, rowBytesFor(gathered));
-  }, [owners]);
-  const segments = useMemo(() => segmentsOf(layout), [layout]);
+  const { layout, segments } = laidOut(table.parts, ledger.gpu.uuid, pid);
   const kind = colouring();
   const scheme = useMemo(() => schemeOf(layout, kind, table.time), [layout, kind, kind === "age" ? table.time : 0]);
   const { seg, zoom, at, block } = route.value.more;
@@ -168,7 +148,7 @@ function AddressMap({ table, ledger, pid }: { table: Table; ledger: GpuLedger; p
             <Magnifier layout={layout} scheme={scheme} pinnedIndex={pinnedIndex} width={width + LEFT_PX} />
           </>
         )}
-        <WithoutAddresses owners={layout.owners} opaque={layout.opaque} isAll={layout.count === 0} />
+        <WithoutAddresses opaque={layout.opaque} isAll={layout.count === 0} />
       </div>
       <aside class="side">
         <Sums layout={layout} scheme={scheme} kind={kind} ledger={ledger} isPart={pid !== null && ledger.processes.length > 1} time={table.time} />
@@ -180,7 +160,7 @@ function AddressMap({ table, ledger, pid }: { table: Table; ledger: GpuLedger; p
   );
 }
 
-function Focused({ layout, pinnedIndex, time, isGone }: { layout: ReturnType<typeof layoutOf>; pinnedIndex: number; time: number; isGone: boolean }) {
+function Focused({ layout, pinnedIndex, time, isGone }: { layout: BlockLayout; pinnedIndex: number; time: number; isGone: boolean }) {
   const index = hovered.value ?? (pinnedIndex === -1 ? null : pinnedIndex);
   if (index !== null && index < layout.count) return <BlockCard layout={layout} index={index} isPinned={index === pinnedIndex} time={time} />;
   if (layout.count === 0) return null;
@@ -193,7 +173,7 @@ function Focused({ layout, pinnedIndex, time, isGone }: { layout: ReturnType<typ
 }
 
 /** Who holds memory that has no place on a map, and why. */
-function WithoutAddresses({ opaque, isAll }: { owners: readonly Owner[]; opaque: ReturnType<typeof layoutOf>["opaque"]; isAll: boolean }) {
+function WithoutAddresses({ opaque, isAll }: { opaque: BlockLayout["opaque"]; isAll: boolean }) {
   if (opaque.length === 0) return null;
   const sum = opaque.reduce((total, one) => total + one.bytes, 0);
   if (!isAll) {
@@ -214,7 +194,7 @@ function WithoutAddresses({ opaque, isAll }: { owners: readonly Owner[]; opaque:
   return (
     <div class="card t-cross" style={{ padding: "60px 20px", textAlign: "center" }}>
       <span style={{ background: "var(--paper)", padding: "4px 10px" }}>
-        {bytes(sum)}, no addresses: {reports ? "its allocator tells none" : "no allocator reports from this process. Start it with "}
+        {bytes(sum)}, no addresses: {reports ? "its allocator tells none" : `no allocator reports from ${opaque.length === 1 ? "this process. Start it" : "these processes. Start them"} with `}
         {!reports && <code>blackbox run -- …</code>}
       </span>
     </div>

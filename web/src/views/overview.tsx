@@ -59,7 +59,7 @@ function Calm({ later }: { later: Verdict | null }) {
   void tracksVersion.value;
   const course = courseOf(tracksShown.value.get(highest.gpu.uuid), highest.gpu.total_bytes, cursor.value);
   const unknown = noRecording.value ?? (forecast.value === null ? "the forecast has not come yet" : null);
-  const soonest = unknown !== null ? `whether one fills is not known: ${unknown}` : later === null ? "none has a trend that fills it" : `the first, ${later.ledger.label}, fills in ${about(later.outlook.full_in_seconds)}`;
+  const soonest = unknown !== null ? `whether one fills is not known: ${unknown}` : later === null ? (ledgers.value.length === 1 ? "no trend fills it" : "none has a trend that fills it") : `the first, ${later.ledger.label}, fills in ${about(later.outlook.full_in_seconds)}`;
   return (
     <p class="calm">
       <b>

@@ -4,7 +4,7 @@ import { signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { BlackboxEvent } from "../data/answers";
 import { askPeaks } from "../data/api";
-import { changeGib, clock, duration, gib, percent } from "../data/format";
+import { changeGib, clock, duration, gib, percent, plural } from "../data/format";
 import { gpuShort, type GpuLedger, processKey, processLabel, type ProcessLedger } from "../data/ledger";
 import { ordered } from "../data/order";
 import { whileVisible } from "../data/poll";
@@ -142,7 +142,7 @@ export function Processes() {
         <Legend />
       </main>
       <Footer>
-        {rows.length} of {all.length} processes on {gpuLeaves.value.length} GPUs and slices, {gone.length} gone in the last hour{gone.length > GONE_SHOWN && `, the newest ${GONE_SHOWN} shown`}
+        {rows.length} of {plural(all.length, "process", "processes")} on {plural(gpuLeaves.value.length, gpuLeaves.value.some(({ gpu }) => gpu.mig !== null) ? "GPU or slice" : "GPU", gpuLeaves.value.some(({ gpu }) => gpu.mig !== null) ? "GPUs and slices" : "GPUs")}, {gone.length} gone in the last hour{gone.length > GONE_SHOWN && `, the newest ${GONE_SHOWN} shown`}
       </Footer>
     </>
   );
