@@ -24,6 +24,9 @@ HISTORY_MOMENTS_MAX = 120
 """One minute at the default interval: a stream client that reconnects within it misses nothing."""
 HISTORY_BYTES_MAX = 16 * 1024 * 1024
 """Memory for that minute; machines with many blocks keep a shorter one."""
+KEPT_BODY_BYTES = 256 * 1024
+"""A longer body of a moment that is no longer the newest is mostly blocks, whose JSON is kept with their report: who
+asks for it again has it joined again, and the next moment's body takes its memory."""
 PART_BYTES = 250
 """A process row, a block, a page, a step of a trace or a stack in memory, about."""
 SHAPES_MAX = 16
@@ -109,6 +112,7 @@ class Published:
             self._snapshots.clear()
             self._merged.clear()
             self._tables.clear()
+            self._bodies = {key: body for key, body in self._bodies.items() if len(body) <= KEPT_BODY_BYTES}
 
     def weight_bytes(self) -> int:
         """Memory this moment takes, about."""

@@ -122,6 +122,21 @@ def test_a_moment_of_the_past_keeps_the_bytes_it_has_and_nothing_new() -> None:
     assert past.weight_bytes() == weight
 
 
+def test_a_long_body_of_a_moment_of_the_past_is_dropped_and_the_same_when_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hub_module, "KEPT_BODY_BYTES", 1)
+    hub = Hub(ManualClock(100.0))
+    hub.publish(moment(1))
+    past = hub.latest
+    assert past is not None
+    body, weight = past.body(Shape()), past.weight_bytes()
+    hub.publish(moment(2))
+    assert past.made(Shape()) is None
+    assert past.weight_bytes() == weight - len(body)
+    assert past.body(Shape()) == body
+
+
 def test_a_failed_allocation_weighs_as_much_as_its_blocks_and_trace() -> None:
     failed = OutOfMemory(
         source="pytorch",
