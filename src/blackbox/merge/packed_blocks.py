@@ -12,10 +12,11 @@ from blackbox.model.parts import BlockState
 
 Label = tuple[str | None, str | None]
 """Subtype, and source of the type."""
-INACTIVE = STATES.index("inactive")
 _BITS: dict[BlockState, int] = {"active": ALLOCATED | UTILIZED, "pending_free": ALLOCATED, "inactive": 0}
 STATE_BITS = bytes(_BITS[state] for state in STATES).ljust(256, b"\0")
 """State of an allocator's block -> state in the table."""
+_IS_LIVE = bytes(0 if state == "inactive" else 0x80 for state in STATES).ljust(256, b"\0")
+"""The highest bit of a requested size, where that of the block has to be told."""
 PLAIN = ("thread", "stream", "stack", "segment", "pool", "allocated_ms")
 """Columns whose numbers are told as the arrays have them."""
 
@@ -39,12 +40,13 @@ class PackedBlocks:
 
     @classmethod
     def of(cls, blocks: BlockArrays) -> PackedBlocks:
-        """Packs them, a run of rows at a time. A column is told where every run can tell it."""
+        """Packs them, a run of rows at a time. A column is told where every row tells it."""
         rows = len(blocks.size)
         starts = range(0, rows, FAST_LANES) or (0,)
-        runs = [_run(blocks.cut(slice(start, start + FAST_LANES)), _end_before(blocks, start)) for start in starts]
-        told = [name for name in BLOCK_COLUMNS if all(name in run for run in runs)]
-        columns = {name: joined([(run[name], len(run["state"][0])) for run in runs]) for name in told}
+        runs = [
+            _packed(blocks, slice(start, min(start + FAST_LANES, rows)), _end_before(blocks, start)) for start in starts
+        ]
+        columns = _columns_of([(run, len(run["state"][0])) for run in runs])
         if ADDRESS in columns:
             return cls(columns, blocks.labels, rows, blocks.address[0] if rows else None)
         columns = {ADDRESS: planes(blocks.address.tobytes(), LANE_BYTES), **columns}
@@ -67,6 +69,12 @@ def joined(parts: Sequence[tuple[Planes, int]]) -> Planes:
     )
 
 
+def _columns_of(parts: Sequence[tuple[dict[str, Planes], int]]) -> dict[str, Planes]:
+    """The columns that all parts tell."""
+    told = [name for name in BLOCK_COLUMNS if all(name in columns for columns, _ in parts)]
+    return {name: joined([(columns[name], rows) for columns, rows in parts]) for name in told}
+
+
 def _end_before(blocks: BlockArrays, start: int) -> int:
     """Where the block before this one ends. Before the first one nothing lies: it begins there."""
     if start:
@@ -74,8 +82,9 @@ def _end_before(blocks: BlockArrays, start: int) -> int:
     return blocks.address[0] if blocks.address else 0
 
 
-def _run(blocks: BlockArrays, end: int) -> dict[str, Planes]:
-    """The columns of blocks that come behind `end`; without addresses where their distances cannot tell them."""
+def _packed(whole: BlockArrays, rows: slice, end: int) -> dict[str, Planes]:
+    """The columns of some blocks, which come behind `end`; without addresses where distances cannot tell them."""
+    blocks = whole.cut(rows)
     sizes = Lanes.of(blocks.size)
     columns = {
         "size": sizes.planes(),
@@ -85,7 +94,7 @@ def _run(blocks: BlockArrays, end: int) -> dict[str, Planes]:
     }
     if (distances := Lanes.of(blocks.address).distances(sizes, end)) is not None:
         columns[ADDRESS] = distances.planes()
-    if blocks.requested is not None and (rounding := _rounding(blocks, sizes, Lanes.of(blocks.requested))) is not None:
+    if blocks.requested is not None and (rounding := _rounding(blocks, sizes, blocks.requested)) is not None:
         columns["rounding"] = rounding.planes()
     for name in PLAIN:
         numbers: IntArray | None = getattr(blocks, name)
@@ -96,8 +105,10 @@ def _run(blocks: BlockArrays, end: int) -> dict[str, Planes]:
     return columns
 
 
-def _rounding(blocks: BlockArrays, sizes: Lanes, requested: Lanes) -> Lanes | None:
-    """Bytes beyond what was asked for; None where not every live block tells that, or has less."""
-    if requested.large > blocks.state.tobytes().count(INACTIVE):
+def _rounding(blocks: BlockArrays, sizes: Lanes, requested: IntArray) -> Lanes | None:
+    """Bytes beyond what was asked for; None where a live block does not tell that, or has less."""
+    asked = Lanes.of(requested)
+    live = int.from_bytes(blocks.state.tobytes().translate(_IS_LIVE), "little")
+    if live & int.from_bytes(asked.tobytes()[LANE_BYTES - 1 :: LANE_BYTES], "little"):
         return None
-    return sizes.less_where_told(requested)
+    return sizes.less_where_told(asked)

@@ -43,11 +43,6 @@ class Lanes:
             self._stored = self._whole.to_bytes(LANE_BYTES * self._count, "little")
         return self._stored
 
-    @property
-    def large(self) -> int:
-        """How many numbers reach 2**63."""
-        return (self._whole & self._lanes_of(_TOP)).bit_count()
-
     def are_multiples_of(self, power: int) -> bool:
         """Whether every number is one; of a power of 2."""
         return not self._whole & self._lanes_of(power - 1)
@@ -97,8 +92,9 @@ class Lanes:
 
     def _lanes_of(self, number: int) -> int:
         """As many lanes, with the number in each."""
-        more = (self._count - 1).bit_length()
-        return _repeated(number, more) >> _LANE_BITS * ((1 << more) - self._count)
+        doubled = (self._count - 1).bit_length()
+        found, spare = _repeated(number, doubled), (1 << doubled) - self._count
+        return found >> _LANE_BITS * spare if spare else found
 
 
 def marks(numbers: IntArray, one_of: int) -> bytes:

@@ -17,7 +17,7 @@ from blackbox.model.block_table import ALLOCATED, BLOCK_COLUMNS, UTILIZED, Block
 from blackbox.model.moment import Moment
 from blackbox.model.parts import Allocator, AllocatorBlock, OwningStack
 from blackbox.sources.simulated.source import SimulatedSource
-from tests.block_arrays import Report, reports
+from tests.block_arrays import OneBlock, Report, reports
 from tests.clocks import ManualClock
 from tests.moments import GIB, MIB, TRAINER, allocator, device, machine, moment, process, sample
 from tests.strategies import moments
@@ -79,17 +79,15 @@ def test_columns_are_the_same_however_many_rows_are_packed_at_a_time(report: Rep
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(packed_blocks, "FAST_LANES", rows)
         in_runs = PackedBlocks.of(arrays)
-    assert len(in_runs) == len(at_once)
-    assert in_runs.first_address == at_once.first_address
-    assert {name: in_runs.columns[name] for name in in_runs.columns if name not in DOUBTFUL} == {
-        name: at_once.columns[name] for name in at_once.columns if name not in DOUBTFUL
-    }
-    for name in DOUBTFUL & in_runs.columns.keys():
-        assert in_runs.columns[name] == at_once.columns[name]
+    assert in_runs.columns == at_once.columns
+    assert (len(in_runs), in_runs.first_address) == (len(at_once), at_once.first_address)
 
 
-DOUBTFUL = frozenset(("rounding",))
-"""What the rows of every run have to tell for themselves."""
+def test_a_live_block_that_does_not_tell_its_request_leaves_the_column_out_though_a_free_one_does() -> None:
+    live, free = (OneBlock(0, 1, STATES.index(state), 0, 0, None, 0, 0) for state in ("active", "inactive"))
+    asked = free._replace(requested=100)
+    assert "rounding" not in PackedBlocks.of(Report((live, asked)).arrays()).columns
+    assert "rounding" in PackedBlocks.of(Report((live._replace(requested=100), free)).arrays()).columns
 
 
 def test_the_demo_tells_stacks_segments_pools_and_times() -> None:
