@@ -59,7 +59,7 @@ TORCH_VARIABLE = "BLACKBOX_PYTHON314_TORCH"
 TORCH_PYTHON = os.environ.get(TORCH_VARIABLE)
 TRAINING = """
 import torch
-torch.version.cuda = "13.0"  # a build for CPUs has no probe
+torch.version.cuda = torch.version.cuda or "13.0"  # a build for CPUs has no probe
 def train():
     torch.manual_seed(7)
     model = torch.nn.Sequential(torch.nn.Linear(32, 32), torch.nn.ReLU(), torch.nn.Linear(32, 1))
