@@ -114,16 +114,17 @@ class VllmServer:
         found = re.findall(r'^(vllm:\w+)\{engine="0",model_name="\w+"\} (\S+)$', text, re.MULTILINE)
         return {name: float(value) for name, value in found}
 
-    def complete(self, prompt: Sequence[int], tokens: int) -> None:
-        """One request, to its end."""
-        body = {"model": "tiny", "prompt": list(prompt), "max_tokens": tokens, "ignore_eos": True, "temperature": 1}
+    def complete(self, prompt: Sequence[int], tokens: int, temperature: int = 1) -> list[int]:
+        """One request, to its end; at a temperature of 0 the same prompt has the same answer."""
+        body = {"model": "tiny", "prompt": list(prompt), "max_tokens": tokens, "ignore_eos": True}
+        body |= {"temperature": temperature, "return_token_ids": True}
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/v1/completions",
             data=json.dumps(body).encode(),
             headers={"content-type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=START_SECONDS_MAX) as answer:
-            answer.read()
+            return json.load(answer)["choices"][0]["token_ids"]
 
     @contextmanager
     def load(self, requests: int, tokens: int) -> Iterator[None]:

@@ -29,6 +29,8 @@ def _place_hooks(module: ModuleType, probe: VllmProbe) -> None:
     scheduler: Any = getattr(module, "Scheduler", None)
     if scheduler is not None:
         after(scheduler, "__init__", probe.engine_made)
+        probe.look_for(scheduler)
     worker: Any = getattr(module, "WorkerWrapperBase", None)
     if worker is not None:
         after(worker, "initialize_from_config", probe.cache_made)
+        probe.look_for(worker)

@@ -28,6 +28,10 @@ class Engine:
         self._walked: Walk | None = None
         """The last complete walk."""
 
+    def is_of(self, scheduler: Any) -> bool:
+        """Whether this is its scheduler."""
+        return self._scheduler() is scheduler
+
     @property
     def is_alive(self) -> bool:
         return self._scheduler() is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import time
@@ -10,6 +11,7 @@ from typing import Any, Optional
 from blackbox.agent.probe import AgentContext
 from blackbox.agent.probes.vllm.cpu import allocator_of
 from blackbox.agent.probes.vllm.engine import Engine
+from blackbox.agent.probes.vllm.running import running
 from blackbox.agent.probes.vllm.worker import Worker
 from blackbox.wire.report import AllocatorReport, KvLayout, KvStates, Report
 
@@ -23,12 +25,19 @@ class VllmProbe:
         self._context = context
         self._engines: list[Engine] = []
         self._workers: list[Worker] = []
+        self._unsearched: list[type[Any]] = []
+        """Classes of which there may be objects that were made before the agent came."""
         self._slept = False
         """Whether a KV cache was asleep at the last report."""
 
+    def look_for(self, cls: type[Any]) -> None:
+        """Has the next report look for objects of this class that are there already."""
+        self._unsearched.append(cls)
+
     def engine_made(self, scheduler: Any) -> None:
         """Called by the hook."""
-        self._engines = [engine for engine in self._engines if engine.is_alive] + [Engine(scheduler)]
+        others = [engine for engine in self._engines if engine.is_alive and not engine.is_of(scheduler)]
+        self._engines = [*others, Engine(scheduler)]
         self._context.ensure_thread()
 
     def cache_made(self, wrapper: Any) -> None:
@@ -39,6 +48,8 @@ class VllmProbe:
 
     def report(self, full: bool) -> Optional[Report]:  # noqa: UP045 - the Protocol's spelling
         """See `Probe`."""
+        if self._unsearched:
+            self._search()
         engines = [engine for engine in self._engines if engine.is_alive]
         workers = [worker for worker in self._workers if worker.is_alive]
         if not engines and not workers:
@@ -53,6 +64,12 @@ class VllmProbe:
             kv_states=_states(engines, now) if full else None,
             engines=tuple(engine.report(now) for engine in engines),
         )
+
+    def _search(self) -> None:
+        wanted, self._unsearched = tuple(self._unsearched), []
+        with contextlib.suppress(Exception):  # another version of vLLM: what is made from now on
+            for found in running(wanted):
+                (self.cache_made if hasattr(found, "worker") else self.engine_made)(found)
 
 
 def engine_pid(engines: list[Engine]) -> int:
