@@ -7,12 +7,13 @@ from msgspec import Struct
 
 from blackbox.analysis.rules import NO_RULES, CategoryRules
 from blackbox.analysis.trace.device_findings import DeviceFindings
-from blackbox.analysis.trace.difference import PeakDifference, difference
+from blackbox.analysis.trace.difference import PeakDifference, device_name, difference
 from blackbox.analysis.trace.ranks import RankRow, RankTable, UnreadFile, in_order, rank_table, rows_of
 from blackbox.errors import FailureError
 from blackbox.sources.memory_snapshot import read as read_snapshot_file
 from blackbox.sources.memory_snapshot.contents import Beside, Contents
 from blackbox.sources.memory_snapshot.replayed import Replayed, Told
+from blackbox.sources.memory_snapshot.traces import HOST
 
 NOTHING_KNOWN = "it holds no GPU memory, or its history is malformed"
 
@@ -70,9 +71,14 @@ def _snapshots(path: Path, rules: CategoryRules) -> list[tuple[str, tuple[Device
     contents = read_snapshot_file(path, "figures", rules)
     own = () if contents.replayed is None else contents.replayed.devices
     if not contents.beside:
-        return [(path.name, own)]
+        return [(path.name, _on_gpus(own))]
     found = sorted([Beside(contents.place, own), *contents.beside], key=lambda one: in_order(one.place))
-    return [(f"{path.name} {one.place}", one.devices) for one in found]
+    return [(f"{path.name} {one.place}", _on_gpus(one.devices)) for one in found]
+
+
+def _on_gpus(devices: tuple[DeviceFindings, ...]) -> tuple[DeviceFindings, ...]:
+    """What is pinned on the host is no rank's GPU."""
+    return tuple(device for device in devices if device.gpu != HOST)
 
 
 def _known(path: Path, contents: Contents) -> Replayed:
@@ -83,7 +89,11 @@ def _known(path: Path, contents: Contents) -> Replayed:
 
 def _notes(letter: str, contents: Contents) -> list[str]:
     devices = () if contents.replayed is None else contents.replayed.devices
-    notes = [note for device in devices for note in device.situations]
+    notes = [
+        f"{device_name(device.gpu)}: {note}" if len(devices) > 1 else note
+        for device in devices
+        for note in device.situations
+    ]
     if contents.beside:
         notes.insert(0, f"the file holds {len(contents.beside) + 1} snapshots: this one is {contents.place}")
     return [f"{letter}: {note}" for note in notes]

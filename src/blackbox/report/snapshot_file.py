@@ -7,6 +7,7 @@ from msgspec import structs
 
 from blackbox.analysis.rules import NO_RULES, CategoryRules
 from blackbox.analysis.trace.device_findings import DeviceFindings
+from blackbox.analysis.trace.ranks import history_of
 from blackbox.errors import FailureError
 from blackbox.merge import merge
 from blackbox.model.event import Event, OutOfMemory
@@ -70,7 +71,10 @@ def _of_another(device: DeviceFindings) -> str:
     """What a report of one GPU says of the others that the program used."""
     name = "pinned on the host it" if device.gpu == HOST else f"on GPU {device.gpu} the program"
     refused = f", and {plural(device.refusals_total, 'request was', 'requests were')} refused there"
-    return f"{name} held at most {size(device.peak.bytes)}{refused if device.refusals_total else ''}"
+    if history_of(device) == "none":
+        return f"{name} held {size(device.end.allocated_bytes)} at the end{refused if device.refusals_total else ''}"
+    most = size(device.peak.bytes if device.peak.bytes_max is None else device.peak.bytes_max)
+    return f"{name} held at most {most}{refused if device.refusals_total else ''}"
 
 
 def _of_others(contents: Contents) -> Iterator[str]:

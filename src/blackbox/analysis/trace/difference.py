@@ -62,9 +62,12 @@ class PeakDifference(Struct, frozen=True, kw_only=True):
     def place(self) -> str:
         """`GPU 0`; where the files number it differently, `GPU 0, then GPU 3`."""
         sides = [side for side in (self.a, self.b) if side is not None]
-        return ", then ".join(
-            dict.fromkeys("the host, pinned" if side.gpu < 0 else f"GPU {side.gpu}" for side in sides)
-        )
+        return ", then ".join(dict.fromkeys(device_name(side.gpu) for side in sides))
+
+
+def device_name(gpu: int) -> str:
+    """As people call it."""
+    return "the host, pinned" if gpu < 0 else f"GPU {gpu}"
 
 
 class HeldBytes(NamedTuple):

@@ -3,11 +3,14 @@
 import re
 from collections.abc import Iterable, Sequence
 from statistics import mean
+from typing import Literal
 
 from msgspec import Struct
 
 from blackbox.analysis.trace.device_findings import DeviceFindings
+from blackbox.analysis.trace.situations import HISTORY_MIN
 
+History = Literal["whole", "part", "none"]
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -16,7 +19,12 @@ class RankRow(Struct, frozen=True, kw_only=True):
 
     file: str
     gpu: int
+    history: History
+    """Whether steps led to that peak: `none`: it is what was held at the end; `part`: the file's own steps contradict
+    each other before it."""
     peak_bytes: int
+    peak_bytes_max: int | None
+    """None: `peak_bytes` is exact. Else it is the least that the file allows, and this the most."""
     requested_bytes: int
     reserved_bytes: int
     """At the peak."""
@@ -70,6 +78,13 @@ def in_order(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (0, part) for part in _DIGITS.split(name)]
 
 
+def history_of(device: DeviceFindings) -> History:
+    """How much of what led to the end is known."""
+    if device.steps < HISTORY_MIN or not device.replayed:
+        return "none"
+    return "whole" if device.replayed == device.steps else "part"
+
+
 def rows_of(file: str, devices: Iterable[DeviceFindings]) -> list[RankRow]:
     """The devices of a file that held any memory."""
     return [_row(file, device) for device in devices if device.peak.bytes or device.peak.reserved_bytes]
@@ -100,7 +115,9 @@ def _row(file: str, device: DeviceFindings) -> RankRow:
     return RankRow(
         file=file,
         gpu=device.gpu,
+        history=history_of(device),
         peak_bytes=peak.bytes,
+        peak_bytes_max=peak.bytes_max,
         requested_bytes=peak.requested_bytes,
         reserved_bytes=peak.reserved_bytes,
         peak_seconds=peak.seconds,

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from blackbox.analysis.trace.ranks import RankTable
     from blackbox.report.comparison import SnapshotComparison
 
+HISTORIES = {"none": "no history: held at the end", "part": "of a part of its history"}
+"""What a peak is that is not of all that was recorded."""
 FILES_MAX = 1024
 """Of one job: as many ranks as the largest that anyone debugs file by file."""
 STACKS_MAX = 12
@@ -72,10 +74,11 @@ def rank_lines(table: "RankTable") -> Iterator[str]:
         if row.refusals:
             when = "" if row.first_refusal_time is None else f", first at {rfc3339(row.first_refusal_time)}"
             refused = f"{row.refusals}{when}"
+        known = "" if row.history == "whole" else f"  ({HISTORIES[row.history]})"
         apart = signed(row.peak_bytes - table.mean_bytes)
         yield (
             f"{row.file:{width}}  {row.gpu:>3}  {size(row.peak_bytes):>10} {apart:>10}  "
-            f"{size(row.reserved_bytes):>10}  {refused}"
+            f"{size(row.reserved_bytes):>10}  {refused}{known}"
         ).rstrip()
     yield from (f"{one.file}: not read: {one.reason}" for one in table.unread)
     yield ""

@@ -1,10 +1,12 @@
 """One job, many files: the table, and who was first."""
 
 import contextlib
+from typing import Any
 
 import pytest
 
 from blackbox.analysis.trace.ranks import RankRow, UnreadFile, rank_table, rows_of
+from blackbox.cli.commands.compare_files import rank_lines
 from blackbox.sources.memory_snapshot.replayed import read_replayed
 from tests.caching_allocator import MIB, CachingAllocator, RefusedError
 from tests.traced_programs import STACKS
@@ -44,3 +46,27 @@ def test_the_table_of_a_job() -> None:
 def test_ranks_that_are_alike() -> None:
     found = rank_table([*rows("r0", 20), *rows("r1", 20)], [])
     assert (found.imbalance_ratio, found.spread_bytes, found.first_refused) == (1.0, 0, None)
+
+
+def test_a_rank_without_a_whole_history_is_marked() -> None:
+    allocator = CachingAllocator()
+    first = allocator.alloc(20 * MIB)
+    allocator.free(first)
+    allocator.alloc(4 * MIB)
+    written = allocator.snapshot((2, 12))
+    broken = dict(written["device_traces"][0][0], addr=1, action="alloc")
+    histories: dict[str, list[dict[str, Any]]] = {
+        "whole": written["device_traces"][0],
+        "none": [],
+        "part": [broken, *written["device_traces"][0]],
+    }
+    found: list[RankRow] = []
+    for name, trace in histories.items():
+        replayed = read_replayed(written | {"device_traces": [trace]})
+        assert replayed is not None
+        found += rows_of(name, replayed.devices)
+    assert [row.history for row in found] == ["whole", "none", "part"]
+    assert [row.peak_bytes for row in found] == [20 * MIB, 4 * MIB, 20 * MIB]
+    lines = list(rank_lines(rank_table(found, [])))
+    assert lines[2].endswith("(no history: held at the end)")
+    assert lines[3].endswith("(of a part of its history)")

@@ -16,6 +16,7 @@ from blackbox.sources.memory_snapshot.nested import NAME_CHARS_MAX, snapshots_in
 from blackbox.sources.memory_snapshot.playback import moments_of_file
 from blackbox.sources.memory_snapshot.unpickle import plain_data
 from tests.caching_allocator import MIB, CachingAllocator, RefusedError
+from tests.host_allocator import HostAllocator
 
 FRAMES = [{"name": "forward", "filename": "/src/model.py", "line": 3}]
 
@@ -117,6 +118,25 @@ def test_a_rank_with_a_malformed_history_is_named_and_costs_the_others_nothing(h
     table = compare_ranks([path])
     assert [row.file for row in table.rows] == ["all.pickle rank0", "all.pickle rank2"]
     assert [(one.file, one.reason) for one in table.unread] == [("all.pickle rank1", NOTHING_KNOWN)]
+
+
+def test_pinned_memory_of_the_host_is_no_gpu_of_a_rank(tmp_path: Path) -> None:
+    host = HostAllocator()
+    host.alloc(5 * MIB)
+    host.alloc(5 * MIB)
+    for number, size in enumerate((60, 80)):
+        (tmp_path / f"rank{number}.pickle").write_bytes(pickle.dumps(of_rank(size) | host.keys()))
+    table = compare_ranks(sorted(tmp_path.iterdir()))
+    assert [(row.file, row.gpu) for row in table.rows] == [("rank0.pickle", 0), ("rank1.pickle", 0)]
+    assert table.lowest.file == "rank0.pickle"
+
+
+def test_a_note_on_one_of_several_devices_names_it(tmp_path: Path) -> None:
+    host, path = HostAllocator(), tmp_path / "one.pickle"
+    host.alloc(5 * MIB)
+    path.write_bytes(pickle.dumps(of_rank(60) | host.keys() | {"host_traces": host.entries[-1:]}))
+    found = compare_files(path, path)
+    assert "A: the host, pinned: no usable history: the file holds the end, and no steps that led to it" in found.notes
 
 
 def test_a_comparison_names_the_snapshot_that_it_took_of_several(tmp_path: Path) -> None:

@@ -227,7 +227,8 @@ def test_the_map_beside_a_trace_names_what_memory_is_for_as_its_tables_do(tmp_pa
 
 def test_of_several_gpus_the_report_names_the_one_it_is_about_and_what_the_others_held(tmp_path: Path) -> None:
     path = tmp_path / "snapshot.pickle"
-    calm, refusing = snapshot(), snapshot(OOM)
+    worked = [step(action, BASE + 17 * MIB, 2 * MIB, 1_800_000_000_000_100) for action in ("alloc", *FREED)]
+    calm, refusing = snapshot(*worked), snapshot(OOM)
     for segment in refusing["segments"]:
         segment["device"] = 1
     both = {
@@ -237,6 +238,8 @@ def test_of_several_gpus_the_report_names_the_one_it_is_about_and_what_the_other
     path.write_bytes(pickle.dumps(both))
     report = build_report(of_snapshot_file(path))
     assert report.title == "The recorded process ran out of memory on GPU 1: it asked for 10.0 MiB"
-    assert "on GPU 0 the program held at most 17.0 MiB" in report.notes
+    assert "on GPU 0 the program held at most 20.0 MiB" in report.notes
+    path.write_bytes(pickle.dumps(both | {"device_traces": snapshot()["device_traces"] + refusing["device_traces"]}))
+    assert "on GPU 0 the program held 17.0 MiB at the end" in build_report(of_snapshot_file(path)).notes, "one step"
     path.write_bytes(pickle.dumps(refusing | {"segments": snapshot()["segments"]}))
     assert "GPU" not in build_report(of_snapshot_file(path)).title, "one GPU needs no number"
