@@ -1,6 +1,7 @@
 """Every block as packed columns, beside the same blocks as JSON."""
 
 from array import array
+from collections.abc import Sequence
 from random import Random
 
 from msgspec import structs
@@ -16,7 +17,7 @@ from blackbox.merge.process_memory import ProcessMemory
 from blackbox.model.block_arrays import NO_REQUEST, STATES, TYPES, BlockArrays, ListedBlocks
 from blackbox.model.codec import compress, to_json
 from blackbox.model.moment import Moment
-from blackbox.model.parts import Allocator
+from blackbox.model.parts import Allocator, DeviceProcess
 
 SIZES = (14_400, 100_000)
 """Blocks of the allocator; one more stands for what the process holds beside them."""
@@ -110,28 +111,31 @@ def lifelike(blocks: int, random: Random) -> BlockArrays:
     return columns
 
 
-def with_blocks(seen: Moment, arrays: BlockArrays) -> Moment:
-    """The moment, its one process holding these blocks."""
+def with_blocks(seen: Moment, *reports: BlockArrays) -> Moment:
+    """The moment, each of its processes holding the blocks of a report."""
     (sample,) = seen.samples
-    (process,) = sample.processes
-    held = sum(arrays.size)
-    allocator = Allocator(
+    told = list(zip(sample.processes, reports, strict=True))
+    allocators = tuple(_allocator(process, seen.taken_at, arrays) for process, arrays in told)
+    listed = tuple(structs.replace(process, used_bytes=sum(arrays.size) + UNIT_BYTES) for process, arrays in told)
+    sample = structs.replace(sample, allocators=allocators, processes=listed, kernels=(), engines=())
+    return structs.replace(seen, samples=(sample,))
+
+
+def _allocator(process: DeviceProcess, taken_at: float, arrays: BlockArrays) -> Allocator:
+    return Allocator(
         pid=process.pid,
         start_time=process.start_time,
         gpu_uuid=process.gpu_uuid,
-        taken_at=seen.taken_at,
+        taken_at=taken_at,
         source="pytorch",
-        reserved_bytes=held,
+        reserved_bytes=sum(arrays.size),
         allocated_bytes=sum(size for size, state in zip(arrays.size, arrays.state, strict=True) if state == ACTIVE),
         inactive_split_bytes=0,
         blocks=ListedBlocks(arrays),
     )
-    listing = structs.replace(process, used_bytes=held + UNIT_BYTES)
-    sample = structs.replace(sample, allocators=(allocator,), processes=(listing,), kernels=(), engines=())
-    return structs.replace(seen, samples=(sample,))
 
 
-def _anew(memory: list[ProcessMemory], arrays: BlockArrays) -> list[ProcessMemory]:
+def _anew(memory: Sequence[ProcessMemory], arrays: BlockArrays) -> list[ProcessMemory]:
     """The same as if the agent had just told it: nothing is packed yet."""
     (one,) = memory
     (allocator,) = one.allocators

@@ -3,19 +3,20 @@ each other in all but their place."""
 
 from __future__ import annotations  # arrays take no parameter at run time before Python 3.12
 
-from array import array
 from collections.abc import Iterator
 from functools import cached_property
 
 import msgspec
 from msgspec import Raw, Struct
 
-from blackbox.merge.blocks import block_ids, rows_of_arrays
-from blackbox.model.block_arrays import BlockArrays
+from blackbox.merge.blocks import ACTIVE, INACTIVE, block_ids
+from blackbox.model.block_arrays import NO_REQUEST, NO_STREAM, TYPES, BlockArrays
 from blackbox.model.lanes import IntArray
+from blackbox.model.snapshot import Block
 
-OFTEN_ALIKE = ("requested", "thread", "stream")
-"""Columns in which all blocks of many a report are alike."""
+NOT_TOLD = {"requested": NO_REQUEST, "thread": 0, "stream": NO_STREAM}
+"""Columns in which all blocks of many a report are alike, in the order of the row's keys, with the number of a block
+that does not tell."""
 SIZE = b'"size":'
 _encoder = msgspec.json.Encoder()
 
@@ -60,23 +61,38 @@ class _Endings(dict[tuple[int, ...], Raw]):
 
     @cached_property
     def _differing(self) -> dict[str, IntArray]:
-        columns: dict[str, IntArray | None] = {name: getattr(self._blocks, name) for name in OFTEN_ALIKE}
+        columns: dict[str, IntArray | None] = {name: getattr(self._blocks, name) for name in NOT_TOLD}
         return {name: column for name, column in columns.items() if column is not None and not _are_alike(column)}
 
+    @cached_property
+    def _first(self) -> dict[str, int]:
+        """The numbers of the first block, of which the others differ in `_differing` alone."""
+        columns: dict[str, IntArray | None] = {name: getattr(self._blocks, name) for name in NOT_TOLD}
+        return {name: NOT_TOLD[name] if column is None else column[0] for name, column in columns.items()}
+
     def __missing__(self, likeness: tuple[int, ...]) -> Raw:
-        size, code, *numbers = likeness
+        size, code, *differing = likeness
         label, type_, state = self._blocks.kind_of(code)
-        columns = {
-            name: array(self._differing[name].typecode, [n]) for name, n in zip(self._differing, numbers, strict=True)
-        }
-        block = self._blocks.cut(slice(0, 1))._replace(
-            size=array("Q", [size]),
-            label=array("B", [label]),
-            type=array("B", [type_]),
-            state=array("B", [state]),
-            **columns,
+        subtype, type_source = self._blocks.labels[label]
+        numbers = self._first | dict(zip(self._differing, differing, strict=True))
+        requested, thread, stream = (
+            None if numbers[name] == none else numbers[name] for name, none in NOT_TOLD.items()
         )
-        (row,) = rows_of_arrays(self._pid, self._gpu, block)
+        row = Block(
+            block_id=0,
+            address=0,
+            size=size,
+            type=TYPES[type_],
+            allocated=state != INACTIVE,
+            utilized=state == ACTIVE,
+            pid=self._pid,
+            gpu=self._gpu,
+            requested_bytes=requested,
+            subtype=subtype,
+            type_source=type_source,
+            thread_id=thread,
+            stream=stream,
+        )
         text = _encoder.encode(row)
         found = self[likeness] = Raw(text[text.index(SIZE) + len(SIZE) : -1])
         return found
