@@ -132,6 +132,16 @@ FAULTS: dict[int, tuple[str, str, str]] = {
         "thousands of requests in one piece, from clients that never read",
         "those beyond the limit are not even parsed, and the connection ends",
     ),
+    66: (
+        PEOPLE,
+        "files, links and directories of another user where the recording and its dumps go",
+        "nothing is written into them, nor where they lead; it is recorded beside them",
+    ),
+    67: (
+        PEOPLE,
+        "another user's file says that some process is a server",
+        "only a process of whoever wrote the file is believed, and so signalled",
+    ),
 }
 """Row of the fault catalogue -> part, fault, what Blackbox does."""
 

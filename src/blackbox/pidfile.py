@@ -65,16 +65,26 @@ def _lock(handle: int, file: Path) -> None:
 def _read(file: Path) -> RunningServer | None:
     port = file.name.removeprefix(_PREFIX).removesuffix(_SUFFIX)
     try:
-        handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return None
     try:
-        text = os.read(handle, 32).decode("ascii", "replace").strip()
-        if _is_locked(handle) and text.isdigit() and port.isdigit():
+        status = os.fstat(handle)
+        text = os.read(handle, 32).decode("ascii", "replace").strip() if stat.S_ISREG(status.st_mode) else ""
+        if text.isdigit() and port.isdigit() and _owner(text) == status.st_uid and _is_locked(handle):
             return RunningServer(int(text), int(port))
     finally:
         os.close(handle)
     return None
+
+
+def _owner(pid: str) -> int | None:
+    """Of a process. A file that names one of another user than its own is not believed: who is shown it would signal
+    that process."""
+    try:
+        return Path("/proc", pid).stat().st_uid
+    except OSError:
+        return None
 
 
 def _is_locked(handle: int) -> bool:

@@ -1,19 +1,25 @@
 """The recording is its owner's: another user of the machine reads none of it."""
 
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from blackbox.cli.commands.doctor_checks import Machine, recording
+from blackbox.errors import FailureError
 from blackbox.model.sample import Sample
+from blackbox.recorder import Recording
 from blackbox.recorder.dumps.file import new_head, write_dump
 from blackbox.recorder.dumps.keeper import DumpKeeper
-from blackbox.recorder.storage.directory import DEMO_DIRECTORY, DUMPS_DIRECTORY
+from blackbox.recorder.storage.chunk_writer import ChunkWriter
+from blackbox.recorder.storage.directory import DEMO_DIRECTORY, DUMPS_DIRECTORY, LOCK_NAME, DirectoryLock, chunk_file
+from blackbox.recorder.storage.tiers import TIERS, period_start
 from blackbox.settings import Settings
 from tests import incidents
 from tests.recordings import recorded
@@ -152,3 +158,99 @@ def test_the_doctor_says_what_is_open_and_how_to_close_it(place: Path) -> None:
     assert opened.name in finding.text
     assert finding.remedy is not None
     assert f"chmod -R go-rwx {place / 'data'}" in finding.remedy
+
+
+LURE = """
+import os, sqlite3, sys
+folder, name, uid = sys.argv[1], sys.argv[2], int(sys.argv[3])
+os.setgid(uid); os.setuid(uid); os.umask(0)
+os.chdir(folder)
+for one in sys.argv[4:]:
+    os.close(os.open(name + one, os.O_CREAT | os.O_RDWR, 0o666))
+"""
+FIRST = incidents.leak()[-40].timestamp
+NEXT = {
+    tier.name: chunk_file(Path(), tier.name, period_start(FIRST, tier.chunk_seconds), 0).path.name for tier in TIERS
+}
+
+
+def lay_out(folder: Path, name: str, *suffixes: str) -> None:
+    """Files of a stranger that everybody may read and write, with the names of files that will be recorded."""
+    subprocess.run([sys.executable, "-c", LURE, folder, name, str(STRANGER), *suffixes], check=True)
+
+
+@pytest.fixture
+def shared(place: Path) -> Path:
+    """A directory as /tmp: everybody makes files in it, and nobody replaces another's."""
+    data = place / "shared"
+    data.mkdir()
+    data.chmod(0o1777)
+    (data / "readme.txt").write_text("for everyone")
+    return data
+
+
+@pytest.mark.fault(66)
+@pytest.mark.parametrize("suffixes", [("",), ("", "-wal", "-shm"), ("-wal",), ("-journal",)])
+@pytest.mark.parametrize("tier", sorted(NEXT))
+def test_row_66_files_that_a_stranger_put_where_the_recording_goes_are_not_written(
+    tier: str, suffixes: tuple[str, ...], shared: Path
+) -> None:
+    with closing(ChunkWriter(shared / "model.db", 1)):
+        pass
+    lay_out(shared, NEXT[tier], *suffixes)
+    if "" in suffixes:  # an empty recording, which anybody can make
+        (shared / NEXT[tier]).write_bytes((shared / "model.db").read_bytes())
+    (shared / "model.db").unlink()
+    written = set(suffixes) - {"-shm"}  # in which readers keep an index, too
+    before = {suffix: (shared / (NEXT[tier] + suffix)).read_bytes() for suffix in written}
+    record(shared)
+    assert {suffix: (shared / (NEXT[tier] + suffix)).read_bytes() for suffix in written} == before
+    assert Recording(shared).span() is not None, "it is recorded beside them"
+
+
+@pytest.mark.fault(66)
+def test_row_66_a_database_that_a_strangers_link_leads_to_is_not_changed(shared: Path, place: Path) -> None:
+    precious = place / "precious.db"
+    with closing(sqlite3.connect(precious)) as database:
+        database.execute("CREATE TABLE mine (x)")
+    before = precious.read_bytes()
+    for name in NEXT.values():
+        (shared / name).symlink_to(precious)
+        os.chown(shared / name, STRANGER, STRANGER, follow_symlinks=False)
+    record(shared)
+    assert precious.read_bytes() == before
+    assert Recording(shared).span() is not None
+
+
+@pytest.mark.fault(66)
+@pytest.mark.parametrize("by_link", [True, False])
+def test_row_66_no_dump_goes_into_a_strangers_directory(by_link: bool, shared: Path, place: Path) -> None:
+    elsewhere = place / "elsewhere"
+    elsewhere.mkdir()
+    dumps = shared / DUMPS_DIRECTORY
+    if by_link:
+        dumps.symlink_to(elsewhere)
+    else:
+        dumps.mkdir()
+    os.chown(dumps, STRANGER, STRANGER, follow_symlinks=False)
+    moments = incidents.leak()[-40:]
+    with recorded(shared, moments) as recorder:
+        keeper = DumpKeeper(dumps, recorder.recording, lambda: moments[-1].timestamp, 0)
+        for moment in moments:
+            keeper.take(moment)
+        keeper.close(CLOSE_SECONDS)
+    assert list(dumps.iterdir()) == []
+
+
+@pytest.mark.fault(66)
+def test_row_66_a_pipe_in_the_locks_place_holds_nobody_up(shared: Path) -> None:
+    os.mkfifo(shared / LOCK_NAME)
+    code = "import fcntl, os, sys; fd = os.open(sys.argv[1], os.O_RDWR); fcntl.flock(fd, 2); print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, shared / LOCK_NAME], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(FailureError, match="lock"):
+            DirectoryLock(shared)
+        holder.kill()

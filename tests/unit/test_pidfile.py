@@ -59,3 +59,23 @@ def test_files_that_are_none_of_ours_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "server-7000.pid").write_bytes(b"\xff")
     assert running_servers(tmp_path) == []
     assert running_servers(tmp_path / "missing") == []
+
+
+@pytest.mark.fault(67)
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_row_67_a_stranger_names_no_process_but_his_own(tmp_path: Path) -> None:
+    """Else 'blackbox release', asked where his files are, would signal whatever process he names."""
+    tmp_path.chmod(0o777)
+    script = (
+        "import fcntl, os, sys; os.setuid(65534)\n"
+        "file = os.open('server-7000.pid', os.O_CREAT | os.O_RDWR, 0o644); fcntl.flock(file, fcntl.LOCK_EX)\n"
+        "os.write(file, (sys.argv[1] if len(sys.argv) > 1 else str(os.getpid())).encode()); print(flush=True); input()"
+    )
+    for named, is_found in ((str(os.getpid()), False), ("1", False), (None, True)):
+        arguments = [sys.executable, "-c", script, *([named] if named else [])]
+        with subprocess.Popen(arguments, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as stranger:
+            assert stranger.stdout
+            assert stranger.stdout.readline() == b"\n"
+            assert running_servers(tmp_path) == ([RunningServer(stranger.pid, 7000)] if is_found else [])
+            stranger.kill()
+        (tmp_path / "server-7000.pid").unlink()

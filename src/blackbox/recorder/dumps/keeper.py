@@ -20,7 +20,7 @@ from blackbox.recorder.dumps.pace import DumpPace
 from blackbox.recorder.dumps.retention import Evictions, enforce
 from blackbox.recorder.query.recording import Recording
 from blackbox.recorder.storage.dump_files import new_dump
-from blackbox.recorder.storage.privacy import make_directory
+from blackbox.recorder.storage.privacy import is_anothers, make_directory
 
 BEFORE_SECONDS = 600.0
 """What led to an out-of-memory is in the last ten minutes, or goes on for hours and shows in them too."""
@@ -132,6 +132,8 @@ def dated(event: Event, now: float) -> Event:
 def keep(recording: Recording, directory: Path, event: Event, now: float) -> Path:
     """A dump of the time before and a little after an event. Raises `FailureError`."""
     since, until = event.timestamp - BEFORE_SECONDS, max(now, event.timestamp)
+    if is_anothers(directory):
+        raise FailureError(f"{directory} belongs to another user")
     make_directory(directory)
     dump = new_dump(directory, event.kind, event.pid, event.uid, event.timestamp)
     events = [recorded.event for recorded in recording.events(since, until)]

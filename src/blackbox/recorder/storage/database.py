@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
-from blackbox.recorder.storage.privacy import make_file
+from blackbox.recorder.storage.privacy import is_anothers, make_file
 
 APPLICATION_ID = 0x42424F58
 """`BBOX`: what `file` and SQLite's tools find in the header."""
@@ -66,8 +66,12 @@ LIMIT 1"""
 """Views, triggers, virtual tables and generated columns: reading a file of a stranger would run queries of his."""
 
 
+COMPANIONS = ("-wal", "-shm", "-journal")
+"""SQLite's files beside a database that is being written."""
+
+
 class ForeignFileError(sqlite3.DatabaseError):
-    """A database, but not one of ours, or of a later version."""
+    """A database, but not one of ours, or of a later version; or a file of another user."""
 
 
 READ_ERRORS = (sqlite3.Error, UnicodeDecodeError, MemoryError)
@@ -80,6 +84,8 @@ def open_for_writing(path: Path, schema: str) -> sqlite3.Connection:
     Commits are not synced to the disk one by one: a killed process loses none of them, and `synced` bounds what a power
     cut may cost.
     """
+    if any(map(is_anothers, (path, *(path.with_name(path.name + suffix) for suffix in COMPANIONS)))):
+        raise ForeignFileError("it belongs to another user")
     if not path.exists():
         _create(path, schema)
     database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)

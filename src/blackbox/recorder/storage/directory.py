@@ -1,7 +1,9 @@
 """The data directory: whose it is, who writes it, and the chunk files in it."""
 
 import fcntl
+import logging
 import os
+import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -9,9 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from blackbox.errors import FailureError
-from blackbox.recorder.storage.database import BESIDE_SUFFIX
+from blackbox.recorder.storage.database import BESIDE_SUFFIX, COMPANIONS
 from blackbox.recorder.storage.dump_files import DUMP_SUFFIX, DUMPS_DIRECTORY, may_be_opened
-from blackbox.recorder.storage.privacy import make_directory, open_to_others, take_from_others
+from blackbox.recorder.storage.privacy import make_directory, may_be_replaced, open_to_others, take_from_others
 
 LOCK_NAME = "lock"
 SUFFIX = ".db"
@@ -20,11 +22,11 @@ DEMO_DIRECTORY = "demo"
 FLEET_NAME = "fleet.json"
 """How far the recording was shipped to a fleet's database, where it is."""
 NAMES = (LOCK_NAME, DUMPS_DIRECTORY, DEMO_DIRECTORY, FLEET_NAME)
-COMPANIONS = ("-wal", "-shm", "-journal")
-"""SQLite's files beside a chunk that is being written."""
 NAMES_KEPT = 1 << 10
 """Names of chunks that are taken apart once, of 150 bytes: some hundred are there, and each question looks for all."""
 _TIME = "%Y%m%dT%H%M%SZ"
+
+log = logging.getLogger(__name__)
 
 
 class ChunkFile(NamedTuple):
@@ -86,6 +88,10 @@ def prepare(directory: Path) -> None:
             take_from_others(path)
         if all(map(_is_ours, directory.iterdir())):  # or it is /tmp, or somebody's home
             take_from_others(directory)
+        if may_be_replaced(directory):
+            log.warning(
+                "another user can replace files in %s: choose a --data-dir that is this user's alone", directory
+            )
     except OSError as error:
         raise FailureError(f"cannot record in {directory}: {error.strerror or error}") from error
 
@@ -117,6 +123,9 @@ class DirectoryLock:
             self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise FailureError(f"cannot record in {directory}: {error.strerror}") from error
+        if not stat.S_ISREG(os.fstat(self._handle).st_mode):  # a pipe would be waited for
+            os.close(self._handle)
+            raise FailureError(f"cannot record in {directory}: its lock is no file")
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -10,6 +10,7 @@ DIRECTORY_MODE = 0o700
 """What is recorded of a process is its user's business and the operator's."""
 FILE_MODE = 0o600
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
+ROOT = 0
 
 
 def make_directory(directory: Path) -> None:
@@ -35,6 +36,22 @@ def take_from_others(path: Path) -> None:
                 os.fchmod(handle, stat.S_IMODE(status.st_mode) & ~OTHERS)
         finally:
             os.close(handle)
+
+
+def is_anothers(path: Path) -> bool:
+    """Whether what stands there, a link itself and not what it leads to, belongs to neither this user nor root: whoever
+    put it there would read what is written into it. False where nothing is."""
+    try:
+        return path.lstat().st_uid not in (ROOT, os.geteuid())
+    except FileNotFoundError:
+        return False
+
+
+def may_be_replaced(directory: Path) -> bool:
+    """Whether another user can put files of his own in the place of those in a directory. Raises `OSError`."""
+    status = directory.stat()
+    shared = bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)) and not status.st_mode & stat.S_ISVTX
+    return shared or status.st_uid not in (ROOT, os.geteuid())
 
 
 def open_to_others(paths: Iterator[Path]) -> Iterator[Path]:
