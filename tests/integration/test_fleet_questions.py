@@ -197,6 +197,25 @@ def test_a_machine_whose_processes_are_still_on_their_way_is_late(nodes: list[Cl
     assert at(reader(nodes[0]), minute.moment, FleetScope("torn")).cover.whole
 
 
+def test_a_machine_that_was_renamed_is_one_machine(nodes: list[ClickHouse]) -> None:
+    """By its name of now, and by its identity; its earlier name is nobody's, which an answer says."""
+    tenant, asked = "renamed", START + 5 * MINUTE + 59.6
+    earlier = MadeMinute("old-name", START + 5 * MINUTE, asked - 0.1, {"GPU-r": 80 * GIB}, {"GPU-r": 3 * GIB}, [])
+    changes = {"tenant": tenant, "machine": "id-renamed"}
+    insert(nodes[0], "gpu", [row | changes for row in gpu_rows(earlier)])
+    insert(nodes[0], "machine", [machine_row("new-name", END) | changes])
+    oom = {"kind": "oom", "ts": utc(asked), "event_id": 1, "detail": "", "batch": 1, "host": "old-name"}
+    insert(nodes[0], "event", [oom | changes])
+    asking = reader(nodes[0])
+    for name in ("new-name", "id-renamed", ""):
+        scope = FleetScope(tenant, name)
+        answer = at(asking, asked, scope)
+        assert (answer.ledger.used_bytes, answer.cover.fresh, answer.cover.whole) == (3 * GIB, 1, True)
+        assert len(ooms(asking, START, END, scope).ooms) == 1
+    nobody = at(asking, asked, FleetScope(tenant, "old-name")).cover
+    assert (nobody.machines, nobody.whole) == (0, False), "no machine is no whole fleet"
+
+
 def test_a_slice_counts_once_and_its_processes_stay(nodes: list[ClickHouse]) -> None:
     minute = MadeMinute(
         "mig", START, START + 59.0, {"GPU-p": 80 * GIB, "MIG-1": 10 * GIB}, {"GPU-p": 3 * GIB, "MIG-1": GIB}, []

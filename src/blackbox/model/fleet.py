@@ -13,7 +13,7 @@ class FleetCover(Struct, frozen=True, kw_only=True):
     """How much of the fleet an answer is of. Where it is not `whole`, its sums are too small."""
 
     whole: bool
-    """Every machine is fresh, and every shard answered."""
+    """There are machines, every one is fresh, and every shard answered."""
     machines: Count
     """Machines that the database knows, on the shards that answered."""
     fresh: Count

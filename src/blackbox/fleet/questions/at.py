@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 from blackbox.fleet.questions.cover import (
     EVERYWHERE,
-    OF_MACHINE,
-    SCOPE,
+    IN_SCOPE,
     STALE_SECONDS,
     FleetScope,
     MachineKey,
@@ -51,7 +50,7 @@ KEY_EXPRESSIONS: dict[HolderKey, str] = {
     "name": "name",
 }
 _FIRST, _LAST = "toDateTime({since:Int64} - 60, 'UTC')", "toDateTime({until:Int64}, 'UTC')"
-WINDOW = f"ts > {_FIRST} AND ts <= {_LAST} AND {hours(_FIRST, _LAST)} AND {SCOPE} AND {OF_MACHINE}"
+WINDOW = f"ts > {_FIRST} AND ts <= {_LAST} AND {hours(_FIRST, _LAST)} AND {IN_SCOPE}"
 NEWEST = f"""(tenant, machine, ts) GLOBAL IN (
     SELECT tenant, machine, max(ts) FROM {GPU.name}
     WHERE {WINDOW} AND moment > fromUnixTimestamp64Milli({{since_ms:Int64}}, 'UTC')

@@ -34,9 +34,11 @@ class FleetScope(NamedTuple):
 EVERYWHERE = FleetScope()
 TENANT = "({tenant:String} = '' OR tenant = {tenant:String})"
 SCOPE = f"{TENANT} AND ({{machine:String}} = '' OR machine = {{machine:String}} OR host = {{machine:String}})"
-"""As a condition on rows."""
+"""As a condition on rows of machines, which have the name that a machine has now."""
 OF_MACHINE = f"({{machine:String}} = '' OR machine GLOBAL IN (SELECT machine FROM {MACHINE.name} WHERE {SCOPE}))"  # noqa: S608 - parameters
-"""The same by identities alone, which lead to few rows of a table that is sorted by them: names do not."""
+IN_SCOPE = f"{TENANT} AND {OF_MACHINE}"
+"""The same on all other rows. By identities: what a machine shipped under an earlier name is its own, too; and they
+lead to few rows of a table that is sorted by them."""
 
 
 def due(asked: float, now: float) -> float:
@@ -94,7 +96,7 @@ def cover(
         hosts[state].append(one.host)
     fresh, late, unknown = hosts["fresh"], hosts["late"], hosts["unknown"]
     return FleetCover(
-        whole=not late and not unknown and not shards.missing,
+        whole=bool(machines) and not late and not unknown and not shards.missing,
         machines=len(machines),
         fresh=len(fresh),
         late=len(late),

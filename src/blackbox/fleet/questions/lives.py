@@ -3,7 +3,7 @@
 from typing import Any
 
 from blackbox.fleet.questions.at import process_of
-from blackbox.fleet.questions.cover import EVERYWHERE, SCOPE, TENANT, FleetScope, cover, known_machines
+from blackbox.fleet.questions.cover import EVERYWHERE, IN_SCOPE, TENANT, FleetScope, cover, known_machines
 from blackbox.fleet.reader import FleetReader
 from blackbox.fleet.rows import Origin
 from blackbox.fleet.schema import EVENT, LIFE, OWNER_KEYS
@@ -58,7 +58,7 @@ def ooms(
     parameters = {"since_ms": round(since * 1000), "until_ms": round(until * 1000), "limit": limit} | scope.parameters
 
     def question(reader: FleetReader) -> tuple[list[FleetMachine], list[FleetOom], int]:
-        source = f"FROM {EVENT.name} FINAL WHERE kind = 'oom' AND {RANGE} AND {SCOPE}"
+        source = f"FROM {EVENT.name} FINAL WHERE kind = 'oom' AND {RANGE} AND {IN_SCOPE}"
         query = f"""
             SELECT tenant, machine, host, toUnixTimestamp64Milli(ts) / 1000 AS timestamp, event_id, gpu_uuid, pid, name,
                 user, namespace, pod, slurm_job, requested_bytes, device_free_bytes, device_total_bytes,

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from blackbox.fleet.questions.at import KEY_EXPRESSIONS
-from blackbox.fleet.questions.cover import EVERYWHERE, OF_MACHINE, SCOPE, FleetScope, cover, known_machines
+from blackbox.fleet.questions.cover import EVERYWHERE, IN_SCOPE, SCOPE, FleetScope, cover, known_machines
 from blackbox.fleet.reader import FleetReader
 from blackbox.fleet.schema import ALLOCATION, GPU, MACHINE, OWNER_KEYS, PROCESS_HOUR, hours
 from blackbox.model.fleet import FleetEmptyGpu, FleetMachine, FleetWaste, FleetWaster
@@ -30,7 +30,8 @@ GIVEN = f"""
     FROM {ALLOCATION.name} FINAL
     WHERE since < toDateTime({{until:Int64}}, 'UTC') AND (until IS NULL OR until > toDateTime({{since:Int64}}, 'UTC'))
         AND ({{tenant:String}} = '' OR tenant = {{tenant:String}})
-        AND ({{machine:String}} = '' OR host = {{machine:String}})
+        AND ({{machine:String}} = '' OR host = {{machine:String}}
+            OR host GLOBAL IN (SELECT host FROM {MACHINE.name} WHERE {SCOPE}))
 """  # noqa: S608 - parameters
 """What schedulers gave within the range."""
 
@@ -111,7 +112,7 @@ def _empty(reader: FleetReader, parameters: Mapping[str, object]) -> tuple[int, 
         FROM (
             SELECT tenant, host, gpu_uuid, ts, processes FROM {GPU.name} FINAL
             WHERE ts >= toDateTime({{since:Int64}}, 'UTC') AND ts < toDateTime({{until:Int64}}, 'UTC') AND {HOURS}
-                AND processes IS NOT NULL AND {SCOPE} AND {OF_MACHINE}
+                AND processes IS NOT NULL AND {IN_SCOPE}
         ) AS minutes
         GLOBAL INNER JOIN ({GIVEN}) AS gifts USING (tenant, host, gpu_uuid)
         WHERE ts >= given AND (returned IS NULL OR ts < returned)

@@ -60,7 +60,7 @@ def test_every_machine_is_one_of_them(states: list[str], shard_is_missing: bool)
     assert found.late == states.count("torn") + states.count("late")
     assert found.unknown == states.count("absent") + states.count("never")
     assert len(found.late_hosts) == min(found.late, HOSTS_NAMED_MAX)
-    assert found.whole == (set(states) <= {"present"} and not shard_is_missing)
+    assert found.whole == (set(states) == {"present"} and not shard_is_missing)
 
 
 def test_a_scope_is_a_parameter_and_no_part_of_the_question() -> None:
