@@ -21,8 +21,8 @@ NEVER = -1e300, 1e300
 TOUCHING = """(until >= ? AND since <= ?) OR typeof(since) <> 'real' OR typeof(until) <> 'real'
 OR since NOT BETWEEN 0 AND 1e11 OR until NOT BETWEEN 0 AND 1e11"""
 """Rows of a range. Those whose times make no sense are looked at, too: what is damaged must not hide."""
-COUNTS = """SELECT user_version, (SELECT body FROM mark WHERE id = 1), (SELECT count(*) FROM block WHERE id >= 1),
-(SELECT count(*) FROM tail WHERE id >= 1) FROM pragma_user_version"""
+COUNTS = """SELECT (SELECT body FROM mark WHERE id = 1), (SELECT count(*) FROM block WHERE id >= 1),
+(SELECT count(*) FROM tail WHERE id >= 1)"""
 """How many rows there should be, and how many are found."""
 
 _layouts = LayoutCache()
@@ -171,11 +171,11 @@ class ChunkReader:
         Raises `READ_ERRORS`.
         """
         assert self._database is not None
+        if version_of(self._database) < COUNTED_VERSION:
+            return sum(self._gaps(table) for table in ("block", "tail"))
         counted = self._counted()
         if counted is not None:
             return counted
-        if version_of(self._database) < COUNTED_VERSION:
-            return sum(self._gaps(table) for table in ("block", "tail"))
         try:
             row_count = read_row_count(self._database)
         except DamageError:
@@ -183,14 +183,14 @@ class ChunkReader:
         return max(0, row_count.blocks - self._count("block")) + max(0, row_count.tail - self._count("tail"))
 
     def _counted(self) -> int | None:
-        """The same in one query; None where the chunk is of an older version, or damaged."""
+        """The same in one query; None where the chunk is damaged."""
         assert self._database is not None
         try:
-            version, told, blocks, tail = self._database.execute(COUNTS).fetchone()
+            told, blocks, tail = self._database.execute(COUNTS).fetchone()
             row_count = row_count_in(told)
         except (DamageError, *READ_ERRORS):
             return None
-        return max(0, row_count.blocks - blocks) + max(0, row_count.tail - tail) if version >= COUNTED_VERSION else None
+        return max(0, row_count.blocks - blocks) + max(0, row_count.tail - tail)
 
     def _count(self, table: str) -> int:
         found = self._ask(f"SELECT count(*) FROM {table} WHERE id >= ?", 1)  # noqa: S608 - a name from this file

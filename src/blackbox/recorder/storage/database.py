@@ -168,19 +168,19 @@ def _check(database: sqlite3.Connection) -> None:
 
 
 def _is_made_here(database: sqlite3.Connection) -> bool:
-    """Whether its tables are, to the letter, those that are made here, which takes a tenth of the time of looking for
-    what computes."""
-    own = _own_tables()
-    others = f"type <> 'table' OR sql NOT IN ({', '.join('?' * len(own))})"
-    return database.execute(f"SELECT 1 FROM sqlite_schema WHERE {others} LIMIT 1", own).fetchone() is None  # noqa: S608
+    """Whether its tables are, to the letter, some that are made here: sooner told than that nothing in it computes."""
+    try:
+        return _own_tables().issuperset(database.execute("SELECT type, sql FROM sqlite_schema"))
+    except READ_ERRORS:
+        return False
 
 
 @cache
-def _own_tables() -> tuple[str, ...]:
+def _own_tables() -> frozenset[tuple[str, str]]:
     """The tables of chunks and event logs, as SQLite writes them down."""
     with closing(sqlite3.connect(":memory:")) as database:
         database.executescript(CHUNK_SCHEMA + EVENTS_SCHEMA)
-        return tuple(text for (text,) in database.execute("SELECT sql FROM sqlite_schema"))
+        return frozenset(database.execute("SELECT type, sql FROM sqlite_schema"))
 
 
 def version_of(database: sqlite3.Connection) -> int:
