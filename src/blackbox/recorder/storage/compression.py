@@ -18,6 +18,9 @@ UNPACKED_BYTES_MAX = 256 * 1024 * 1024
 WINDOW_LOG_MIN, WINDOW_LOG_MAX = 18, 27
 HASH_LOG_MAX = 20
 """Of the table that finds the key's parts again: 4 MiB, while a delta to a large key is made."""
+STREAMED_WINDOW_MAX = 16 * 1024 * 1024
+"""Bytes of the window that stays in memory while something is unpacked step by step: four moments, as far as they fit.
+Moments that need more are few in a blob, or one, and take least when they are unpacked in one go."""
 SKIPPED_BYTES = 128 * 1024
 """At a time: a block of zstd, which stays in the processor's cache."""
 _CHECKSUM = struct.Struct("<I")
@@ -74,24 +77,36 @@ class DeltaCodec:
 
 
 class PackedReader:
-    """What was packed, from its start to as far as it is asked for: what follows is not unpacked."""
+    """What was packed, from its start to as far as it is asked for; of large moments, all is unpacked at once."""
 
     def __init__(self, blob: object) -> None:
         """Raises `DamageError`."""
         frame = _checked(blob)
         self.size = zstandard.frame_content_size(frame)
         """Bytes in all."""
-        self._reader = zstandard.ZstdDecompressor(max_window_size=UNPACKED_BYTES_MAX).stream_reader(frame)
+        unpacker = zstandard.ZstdDecompressor(max_window_size=UNPACKED_BYTES_MAX)
+        is_large = zstandard.get_frame_parameters(frame).window_size > STREAMED_WINDOW_MAX
+        self._whole = memoryview(_decompressed(unpacker, frame)) if is_large else None
+        self._place = 0
+        """In `_whole`."""
+        self._reader = unpacker.stream_reader(frame)
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int) -> bytes | memoryview:
         """The next bytes. Raises `DamageError` where there are fewer."""
-        try:
-            found = self._reader.read(size)
-        except zstandard.ZstdError as error:
-            raise DamageError(str(error)) from error
+        if self._whole is not None:
+            found = self._whole[self._place : self._place + size]
+            self._place += size
+        else:
+            found = self._streamed(size)
         if len(found) != size:
             raise DamageError("shorter than it says")
         return found
+
+    def _streamed(self, size: int) -> bytes:
+        try:
+            return self._reader.read(size)
+        except zstandard.ZstdError as error:
+            raise DamageError(str(error)) from error
 
     def skip(self, size: int) -> None:
         """Goes on behind the next bytes. Raises `DamageError`."""
@@ -126,8 +141,12 @@ def _checked(blob: object) -> bytes:
 
 
 def _unpacked(unpacker: zstandard.ZstdDecompressor, blob: object) -> bytes:
+    return _decompressed(unpacker, _checked(blob))
+
+
+def _decompressed(unpacker: zstandard.ZstdDecompressor, frame: bytes) -> bytes:
     try:
-        return unpacker.decompress(_checked(blob))
+        return unpacker.decompress(frame)
     except zstandard.ZstdError as error:
         raise DamageError(str(error)) from error
 

@@ -117,10 +117,10 @@ def newest_packed(blob: object, since: float, until: float) -> Frame | None:
     `DamageError`."""
     packed = PackedReader(blob)
     times, sizes = _head_of(packed)
-    fitting = [number for number, time in enumerate(times) if since <= time <= until]
-    if not fitting:
+    numbers = [number for number, time in enumerate(times) if since <= time <= until]
+    if not numbers:
         return None
-    newest = max(fitting, key=times.__getitem__)
+    newest = max(numbers, key=times.__getitem__)
     packed.skip(sum(sizes[:newest]))
     return Frame(times[newest], packed.read(sizes[newest]))
 
@@ -133,7 +133,7 @@ def _head_of(packed: PackedReader) -> _Head:
     return _checked_head(packed.read(length), packed.size - _LENGTH.size - length)
 
 
-def _checked_head(contents: bytes, bodies: int) -> _Head:
+def _checked_head(contents: bytes | memoryview, bodies: int) -> _Head:
     """The head of so many bytes of bodies. Raises `DamageError`."""
     try:
         head = _head_decoder.decode(contents)

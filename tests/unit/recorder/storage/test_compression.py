@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blackbox.recorder.storage import compression
 from blackbox.recorder.storage.compression import DamageError, DeltaCodec, PackedReader, pack, unpack
 
 BODY = bytes(range(256)) * 8
@@ -17,9 +18,13 @@ def test_what_was_packed_comes_back(body: bytes) -> None:
     assert unpack(pack(body)) == body
 
 
-@given(st.binary(max_size=300_000), st.lists(st.tuples(st.booleans(), st.integers(0, 200_000)), max_size=6))
-def test_what_was_packed_comes_back_in_parts(body: bytes, parts: list[tuple[bool, int]]) -> None:
-    reader, start = PackedReader(pack(body)), 0
+@given(
+    st.binary(max_size=300_000), st.lists(st.tuples(st.booleans(), st.integers(0, 200_000)), max_size=6), st.booleans()
+)
+def test_what_was_packed_comes_back_in_parts(body: bytes, parts: list[tuple[bool, int]], is_large: bool) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compression, "STREAMED_WINDOW_MAX", 0 if is_large else 1 << 20)
+        reader, start = PackedReader(pack(body)), 0
     assert reader.size == len(body)
     for skipped, size in parts:
         read = reader.skip if skipped else reader.read

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from blackbox.model.moment import Moment
 from blackbox.recorder.dumps.file import BATCH_BYTES
 from blackbox.recorder.storage.chunk_writer import BLOCK_BYTES_MAX
-from blackbox.recorder.storage.compression import DamageError, pack
+from blackbox.recorder.storage.compression import STREAMED_WINDOW_MAX, DamageError, pack
 from blackbox.recorder.storage.frames import (
     FRAMES_MAX,
     Frame,
@@ -62,7 +62,7 @@ def test_the_newest_of_a_range_is_that_of_all_unpacked(
 
 
 def test_what_lies_behind_the_newest_is_not_unpacked() -> None:
-    frames = [Frame(1.0, b"first"), Frame(2.0, bytes(64 * MIB))]
+    frames = [Frame(1.0, b"first"), Frame(2.0, bytes(STREAMED_WINDOW_MAX - MIB))]
     blob = pack_frames(frames)
     tracemalloc.start()
     try:
@@ -71,6 +71,13 @@ def test_what_lies_behind_the_newest_is_not_unpacked() -> None:
     finally:
         tracemalloc.stop()
     assert peak_bytes < 4 * MIB
+
+
+def test_one_among_large_ones_is_found_all_the_same() -> None:
+    frames = [Frame(1.0, b"first"), Frame(2.0, bytes(STREAMED_WINDOW_MAX)), Frame(3.0, b"last")]
+    blob = pack_frames(frames)
+    assert [newest_packed(blob, 0.0, until) for until in (0.5, 1.5, 3.5)] == [None, frames[0], frames[2]]
+    assert unpack_frames(blob, 1.5) == frames[1:]
 
 
 def test_of_a_range_no_other_frame_is_in_memory() -> None:
