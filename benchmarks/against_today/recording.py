@@ -3,6 +3,8 @@
 import tempfile
 from pathlib import Path
 
+from msgspec import structs
+
 from benchmarks.against_today.builds import Build, builds, compare, row
 from benchmarks.plan import Benchmark, Plan, Row
 
@@ -10,8 +12,13 @@ HOURS = 24.0
 FIRST_RATIO = 0.35
 AGAIN_RATIO = 0.05
 AT_RATIO = 0.5
-FIRST_LEFT = "by a reader that has just been made; left: opening the chunks, and unpacking sixty blocks of them"
-AT_LEFT = "left: merging the moment of 256 processes, three quarters of it"
+FIRST_LEFT = (
+    "by a reader that has just been made; left: sixty blocks of 859 columns, one of them wanted: of 33 ms zstd has 6,"
+    " the columns' heads 4.4, opening seven chunks 4.4 and SQLite's pages 3.7"
+)
+AT_LEFT = "left: unpacking the minute as far as the moment, a third; the rows of processes that differ from those known"
+DAY_LEFT = "left: decoding 10,000 columns that move, adding them up by bucket, and 76,000 points as Python's tuples"
+DAY_MS_MAX = 300.0
 """Why a ratio is not met, where it is not."""
 
 
@@ -28,13 +35,14 @@ def run(plan: Plan) -> list[Row]:
             return build.probe("ask", directory, str(made["until"]), str(made["pid"]))
 
         sides = compare(plan.rounds, both, ask)
+    day = row("24 h of all processes", "ms CPU", sides["day"])
     return [
         row("last hour of one process", "ms CPU", sides["first"], FIRST_RATIO, FIRST_LEFT),
         row("last hour of one process, again", "ms CPU", sides["again"], AGAIN_RATIO),
         row("last hour of another process, after it", "ms CPU", sides["other"]),
         row("the machine as of 10 minutes ago", "ms CPU", sides["at"], AT_RATIO, AT_LEFT),
         row("the machine as of a second later", "ms CPU", sides["at again"]),
-        row("24 h of all processes", "ms CPU", sides["day"]),
+        structs.replace(day, target=f"≤ {DAY_MS_MAX:g} ms", met=sides["day"][0] <= DAY_MS_MAX, note=DAY_LEFT),
     ]
 
 

@@ -14,6 +14,7 @@ from blackbox.recorder.storage.frames import Frame, newest_packed, unpack_frames
 from blackbox.recorder.storage.layout import Layout, LayoutCache
 from blackbox.recorder.storage.row_count import read_row_count, row_count_in
 from blackbox.recorder.storage.rows import LAYOUT, Run, check_row, layout_id, packed_run, tail_runs, unpack_row
+from blackbox.recorder.storage.slices import in_slices
 
 SALVAGED_IDS_MAX = 2000
 """Rows of a damaged table are asked for one by one: a chunk has few blocks, and a tail of some hundred rows."""
@@ -102,7 +103,7 @@ class ChunkReader:
     def tail_runs(self, since: float, until: float) -> list[Run]:
         """The rows that are in no block yet."""
         rows: list[array[float]] = []
-        for (blob,) in self._select("tail", "row", since, until):
+        for (blob,) in in_slices(self._select("tail", "row", since, until)):
             try:
                 row = unpack_row(blob)
                 check_row(row, self.layout(layout_id(row[LAYOUT])))

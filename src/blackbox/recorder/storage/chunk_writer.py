@@ -15,6 +15,7 @@ from blackbox.recorder.storage.frames import Frame, pack_bodies
 from blackbox.recorder.storage.layout import Layout
 from blackbox.recorder.storage.row_count import RowCount, ensured_row_count
 from blackbox.recorder.storage.rows import Run, pack_row
+from blackbox.recorder.storage.slices import in_slices
 from blackbox.recorder.storage.subjects import MISSING
 
 BLOCK_BYTES_MAX = 8 * 1024 * 1024
@@ -115,7 +116,7 @@ class ChunkWriter:
             self._store_layout(layout)
             self._database.execute(
                 "INSERT INTO block (since, until, frames, rows) VALUES (?, ?, ?, ?)",
-                (min(times), max((*times, *moments)), frames, encode(columns)),
+                (min(times), max((*times, *moments)), frames, encode(in_slices(columns))),
             )
             self._database.execute("DELETE FROM tail")
             row_count = RowCount(blocks=self._row_count.blocks + 1, tail=0)

@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 from blackbox.model.series import Metric
 from blackbox.recorder.storage.layout import COUNT, STATISTICS, Layout
 from blackbox.recorder.storage.rows import Run
+from blackbox.recorder.storage.slices import in_slices
 from blackbox.recorder.storage.subjects import MISSING, Subject
 
 T = TypeVar("T")
@@ -115,7 +116,7 @@ def _row(
     layout = Layout.union(found.run.layout for found in in_period)
     width, place = layout.width, 0
     values = array("d", [MISSING]) * (len(STATISTICS) * width)
-    for subject in layout.subjects:
+    for subject in in_slices(layout.subjects):
         for metric in layout.metrics_of(subject):
             parts = [part for found in in_period for part in found.parts(subject, metric, parts_of)]
             if parts:
