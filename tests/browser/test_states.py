@@ -117,6 +117,21 @@ def test_three_clicks_lead_from_an_incident_to_its_moment_its_map_and_the_compar
     screenshot(page, "compare-refused")
 
 
+def test_an_incident_that_is_read_stays_in_the_address_and_keys_lead_on_from_it(
+    open_page: OpenPage, refused: Serving
+) -> None:
+    page = open_page(f"{refused.url}/#/incidents", expected=STALE)
+    title = page.get_by_role("heading", level=1)
+    expect(title).to_contain_text("48211 ran out of memory")
+    expect(page).to_have_url(re.compile(r"id=\d+"))
+    page.keyboard.press("m")
+    expect(page.get_by_role("heading", name="Why it was refused")).to_be_visible()
+    page.go_back()
+    expect(title).to_contain_text("48211 ran out of memory")
+    page.keyboard.press("c")
+    expect(page.get_by_text(re.compile("python 48211 took"))).to_be_visible()
+
+
 def test_what_nobody_measured_is_not_available_with_its_reason(open_page: OpenPage) -> None:
     with Serving() as serving:
         serving.publish()

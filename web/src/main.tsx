@@ -14,7 +14,7 @@ import { Strip } from "./parts/strip";
 import { MapView, mapKeys } from "./views/map";
 import { Moment } from "./views/moment";
 import { Compare } from "./views/compare";
-import { Incidents } from "./views/incidents";
+import { Incidents, incidentsKeys } from "./views/incidents";
 import { Fleet } from "./views/fleet";
 import { Health } from "./views/health";
 import { Overview, overviewKeys } from "./views/overview";
@@ -33,7 +33,7 @@ const VIEW: Readonly<Record<View, ComponentType>> = {
   fleet: Fleet,
 };
 
-const OWN_KEYS: Readonly<Partial<Record<View, Readonly<Record<string, () => void>>>>> = { overview: overviewKeys, map: mapKeys, timeline: timelineKeys };
+const OWN_KEYS: Readonly<Partial<Record<View, Readonly<Record<string, () => void>>>>> = { overview: overviewKeys, map: mapKeys, timeline: timelineKeys, incidents: incidentsKeys };
 
 function Page() {
   if (connection.value.state === "login") return <Login />;

@@ -47,3 +47,27 @@ test("an address that names where the recording begins is never before it", asyn
   expect(whyNotRecorded(1_796_053_000)).toMatch(/^the recording begins/);
   vi.unstubAllGlobals();
 });
+
+test("a page that nobody touches takes a forecast with the next sample it draws, and at once while it is used", async () => {
+  vi.stubGlobal("location", { hash: "", origin: "http://localhost", pathname: "/" });
+  vi.stubGlobal("document", { addEventListener: () => undefined, visibilityState: "visible" });
+  let made = 0;
+  vi.stubGlobal("fetch", () => Promise.resolve(new Response(JSON.stringify({ timestamp: ++made, gpus: [], processes: [], advice: [] }))));
+  const clock = vi.spyOn(performance, "now");
+  const { forecast, live, onSnapshot, refreshForecast } = await import("../src/data/store");
+  const sampleAt = (seconds: number) => ({ ...snapshot(), seq: seconds, timestamp: new Date(20_000_000 + seconds * 1000).toISOString() });
+  live.value = sampleAt(0);
+  await refreshForecast();
+  expect(forecast.value?.timestamp).toBe(1);
+  await refreshForecast();
+  expect(forecast.value?.timestamp).toBe(2);
+  clock.mockReturnValue(1e9);
+  await refreshForecast();
+  expect(forecast.value?.timestamp).toBe(2);
+  onSnapshot(sampleAt(1));
+  expect(forecast.value?.timestamp).toBe(2);
+  onSnapshot(sampleAt(2));
+  expect(forecast.value?.timestamp).toBe(3);
+  clock.mockRestore();
+  vi.unstubAllGlobals();
+});

@@ -172,7 +172,7 @@ export function followPast(): () => void {
 /** The newest sample that came; that on the page may be a little older. */
 let newest: { seq: number; time: number } | null = null;
 
-function onSnapshot(came: Snapshot): void {
+export function onSnapshot(came: Snapshot): void {
   const before = newest;
   newest = { seq: came.seq, time: timeOf(came) };
   const silence = before === null ? Infinity : newest.time - before.time;
@@ -184,6 +184,7 @@ function onSnapshot(came: Snapshot): void {
   batch(() => {
     live.value = shared(onPage ?? undefined, came);
     tracksVersion.value++;
+    if (forecastWaiting !== null) tellForecast(forecastWaiting);
   });
   if (silence > RESEED_SECONDS || silence < 0) void seed();
 }
@@ -246,12 +247,23 @@ async function refreshEvents(all: boolean): Promise<void> {
   }
 }
 
-async function refreshForecast(): Promise<void> {
+/** What came while nobody worked with the page: told with the next sample that is drawn, so that it is drawn once for both. */
+let forecastWaiting: Forecast | null = null;
+
+export async function refreshForecast(): Promise<void> {
   try {
-    forecast.value = shared(forecast.peek() ?? undefined, await askForecast());
+    const found = await askForecast();
+    if (isInUse() || forecast.peek() === null) tellForecast(found);
+    else forecastWaiting = found;
   } catch {
+    forecastWaiting = null;
     forecast.value = null;
   }
+}
+
+function tellForecast(found: Forecast): void {
+  forecastWaiting = null;
+  forecast.value = shared(forecast.peek() ?? undefined, found);
 }
 
 /** Begins: stream, recording, address. Called once. */

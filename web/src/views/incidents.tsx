@@ -152,10 +152,14 @@ function Detail({ mark, row }: { mark: Mark; row: Folded | null }) {
   const before = Math.max(1, event.timestamp - begin);
   const report = useReport(event.id, event.kind);
   const itself: Record<string, string> = event.oom === undefined ? {} : { event: String(event.id) };
-  const go1 = linkTo({ view: "moment", time: event.timestamp, gpu: event.gpu_uuid ?? null, more: itself });
+  const toMoment = { view: "moment", time: event.timestamp, gpu: event.gpu_uuid ?? null, more: itself } as const;
   const go2 = linkTo({ view: "map", time: event.timestamp, gpu: event.gpu_uuid ?? null, pid: event.pid ?? null, more: itself });
-  const go3 = linkTo({ view: "compare", a: begin, b: event.timestamp, gpu: event.gpu_uuid ?? null });
-  useEffect(() => window.scrollTo({ top: 0 }), [event.id]);
+  const toComparison = { view: "compare", a: begin, b: event.timestamp, gpu: event.gpu_uuid ?? null, more: {} } as const;
+  goByKey = { m: () => go(toMoment), c: () => go(toComparison) };
+  useEffect(() => {
+    window.scrollTo({ top: 0 });
+    if (route.peek().more["id"] === undefined) goMore({ id: String(event.id) }); // what is read stays when a newer one comes, and its address shows it again
+  }, [event.id]);
   return (
     <article style={{ minWidth: 0 }}>
       <p class="soft">
@@ -165,13 +169,13 @@ function Detail({ mark, row }: { mark: Mark; row: Folded | null }) {
       <h1 style={{ margin: "4px 0 10px" }}>{mark.headline}</h1>
       {hasReport(event.kind) && <Causes report={report} />}
       <div class="chips">
-        <a class="button main" href={go1}>
+        <a class="button main" href={linkTo(toMoment)}>
           1 The moment
         </a>
         <a class="button main" href={go2}>
           2 Map then
         </a>
-        <a class="button main" href={go3}>
+        <a class="button main" href={linkTo(toComparison)}>
           3 Compare with {duration(before)} before
         </a>
         <span class="end">
@@ -292,3 +296,8 @@ function Repeats({ row: { mark, count, since }, chosen }: { row: Folded; chosen:
     </section>
   );
 }
+
+let goByKey = { m: (): void => undefined, c: (): void => undefined };
+
+/** Of the incident that is read, not of now. */
+export const incidentsKeys: Readonly<Record<string, () => void>> = { m: () => goByKey.m(), c: () => goByKey.c() };
