@@ -142,6 +142,11 @@ FAULTS: dict[int, tuple[str, str, str]] = {
         "another user's file says that some process is a server",
         "only a process of whoever wrote the file is believed, and so signalled",
     ),
+    68: (
+        PEOPLE,
+        "a token, web config or TLS file that every user of the machine can change",
+        "refused at the start; later the last good one stays in force",
+    ),
 }
 """Row of the fault catalogue -> part, fault, what Blackbox does."""
 

@@ -1,6 +1,8 @@
 """A file that is read again when it changes."""
 
 import logging
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -53,9 +55,13 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
 
 
 def read_text(path: Path, what: str) -> str:
-    """The text of a file. Raises `FailureError` naming `what` it is."""
+    """The text of a file that says whom to trust. Raises `FailureError` naming `what` it is, also where every user of
+    the machine can change it."""
     try:
         with path.open(encoding="utf-8") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if stat.S_ISREG(mode) and mode & stat.S_IWOTH:
+                raise FailureError(f"every user of this machine can change {what} {path}: chmod o-w {path}")
             text = file.read(FILE_CHARS_MAX + 1)
     except OSError as error:
         raise FailureError(f"cannot read {what} {path}: {error.strerror}") from None

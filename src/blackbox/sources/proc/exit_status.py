@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from blackbox.model.identity import ProcessIdentity
+from blackbox.model.text import printable
 from blackbox.sources.proc.stat import DEAD_STATES, EXITING_FLAG, STAT_BYTES_MAX, Stat, parse, read
 
 
@@ -47,7 +48,7 @@ def look(pid: int, root: Path = Path("/proc")) -> ExitStatus | None:
 def name_of(pid: int, root: Path = Path("/proc")) -> str | None:
     """The kernel's name of a process; None when it is not to be seen."""
     try:
-        return Path(root, str(pid), "comm").read_text(errors="replace").strip() or None
+        return printable(Path(root, str(pid), "comm").read_text(errors="replace").removesuffix("\n")) or None
     except OSError:
         return None
 

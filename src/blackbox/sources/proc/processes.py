@@ -26,6 +26,8 @@ HOST_CGROUP_NAMESPACE = "cgroup:[4026531835]"
 """Likewise its first cgroup namespace; from inside of another, paths begin where that one does."""
 NO_CGROUP = "/proc does not tell its cgroup"
 INSIDE = "the server sees cgroups from inside of a container, where their paths are cut off"
+USERS_KNOWN_MAX = 4096
+"""Names remembered; then all are forgotten, and looked up again. A user may have 65,536 subordinate ids."""
 _CONTAINER_ID = re.compile(r"(?:^|[/:-])(?<!conmon-)([0-9a-f]{64})(?:\.scope)?(?=/|$)", re.MULTILINE)
 """docker, containerd, cri-o, podman and Kubernetes: 64 hexadecimal digits end a part of the path. The monitor of a
 podman or cri-o container (`libpod-conmon-…`) stands outside it."""
@@ -204,7 +206,7 @@ class Procfs:
             start_time=self._start_time(stat.start_ticks),
             uid=uid,
             user=None if uid is None else self._user(uid),
-            container=container,
+            container=None if container is None else printable(container),
             state=_state(stat, stat.cpu_ticks),
             cgroup=cgroup_path(cgroup),
             workload=workload,
@@ -226,6 +228,8 @@ class Procfs:
 
     def _user(self, uid: int) -> str:
         if uid not in self._users:
+            if len(self._users) >= USERS_KNOWN_MAX:
+                self._users.clear()
             self._users[uid] = self._find_user(uid)
         return self._users[uid]
 

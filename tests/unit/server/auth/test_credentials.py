@@ -1,6 +1,7 @@
 """Proofs of identity."""
 
 from base64 import b64encode
+from collections.abc import Callable
 from pathlib import Path
 
 import bcrypt
@@ -9,6 +10,7 @@ import pytest
 from blackbox.errors import FailureError, UsageError
 from blackbox.server.auth import credentials
 from blackbox.server.auth.credentials import Passwords
+from blackbox.server.auth.web_config import load_web_config
 
 HASH = bcrypt.hashpw(b"pass:word", bcrypt.gensalt(4)).decode()
 USERS = {"ada": HASH}
@@ -135,3 +137,15 @@ def test_a_token_that_every_user_can_read_is_told(tmp_path: Path, mode: int, is_
     file.chmod(mode)
     assert credentials.open_to_others(file) is is_open
     assert not credentials.open_to_others(tmp_path / "gone")
+
+
+@pytest.mark.fault(68)
+@pytest.mark.parametrize("load", [credentials.load_token, load_web_config], ids=["token", "web config"])
+def test_row_68_what_every_user_can_change_says_nobody_may_ask(load: Callable[[Path], object], tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("{}")
+    file.chmod(0o646)
+    with pytest.raises(FailureError, match=r"every user of this machine can change .*chmod o-w"):
+        load(file)
+    file.chmod(0o644)
+    load(file)

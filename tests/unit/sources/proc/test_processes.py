@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blackbox.model.parts import MemoryLimit
+from blackbox.sources.proc import exit_status, processes
 from blackbox.sources.proc.device_processes import Holder, NamedProcesses
 from blackbox.sources.proc.memory_limits import MemoryLimitReader
 from blackbox.sources.proc.processes import (
@@ -109,6 +110,36 @@ def test_row_65_a_name_moves_no_cursor_and_begins_no_line(tree: ProcTree) -> Non
     facts = tree.open().look(7)
     assert facts is not None
     assert facts.name == "a??[2J root?"
+
+
+@pytest.mark.fault(65)
+@pytest.mark.parametrize("path", ["lxc/{}", "lxc.payload.{}/init.scope", "machine.slice/machine-{}.scope"])
+def test_row_65_a_container_moves_no_cursor_either(path: str, tree: ProcTree) -> None:
+    """Who was given cgroups of his own calls them as he likes, but for slashes and ends of lines."""
+    tree.write(7, name="a", start_ticks=42, cgroup="0::/user.slice/" + path.format("web\x1b[2J\x9b\r"))
+    facts = tree.open().look(7)
+    assert facts is not None
+    assert facts.container == "web?[2J??"
+
+
+@pytest.mark.fault(65)
+def test_row_65_the_parent_of_a_dead_process_moves_no_cursor_either(tmp_path: Path) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "comm").write_bytes(b"a\n\x1b[2J root\n")
+    assert exit_status.name_of(7, tmp_path) == "a??[2J root"
+    (tmp_path / "7" / "comm").write_bytes(b"\n")
+    assert exit_status.name_of(7, tmp_path) is None
+
+
+def test_names_of_many_users_are_not_all_remembered(tree: ProcTree, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "USERS_KNOWN_MAX", 3)
+    opened = tree.open(find_user=lambda uid: f"user{uid}")
+    for uid in (1, 2, 3, 4, 1):
+        tree.write(uid + 10, name="a", start_ticks=uid, uid=uid)
+        facts = opened.look(uid + 10)
+        assert facts is not None
+        assert facts.user == f"user{uid}"
+        assert len(opened._users) <= 3
 
 
 @pytest.mark.parametrize(
