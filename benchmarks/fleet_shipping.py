@@ -28,6 +28,7 @@ def main() -> None:
     """First to an engine that is not there, then to the one that is."""
     directory, url = Path(sys.argv[1]), sys.argv[2]
     recording = Recording(directory)
+    newest = max(float(span[1]) for span in [recording.span()] if span is not None)
     before = rss_mib()
     from blackbox.fleet.send import Access
     from blackbox.fleet.shipper import FleetOptions, Shipper
@@ -40,7 +41,6 @@ def main() -> None:
         away.step()
     away_mib = rss_mib() - one
     away.close(0)
-    newest = max(float(span[1]) for span in [recording.span()] if span is not None)
     options = FleetOptions(access=Access(url), host="bench", version="1")
     shipper = Shipper(recording, options, wall_clock=lambda: newest)
     began = time.monotonic()

@@ -26,6 +26,7 @@ from tests.fleet_rows import (
     MINUTE,
     START,
     MadeMinute,
+    MadeProcess,
     gpu_rows,
     insert,
     machine_row,
@@ -214,6 +215,30 @@ def test_a_machine_that_was_renamed_is_one_machine(nodes: list[ClickHouse]) -> N
         assert len(ooms(asking, START, END, scope).ooms) == 1
     nobody = at(asking, asked, FleetScope(tenant, "old-name")).cover
     assert (nobody.machines, nobody.whole) == (0, False), "no machine is no whole fleet"
+
+
+def test_a_gpu_that_two_recordings_tell_of_counts_once_and_is_named(nodes: list[ClickHouse]) -> None:
+    """Two servers on a machine, or a recording that was shipped again since its cursor was lost; machines of one name
+    with other GPUs are two."""
+    tenant, ts = "twice", START + 5 * MINUTE
+    process = MadeProcess("GPU-t", 7, "ann", None, GIB, None, None)
+    made = [
+        ("id-first", MadeMinute("same", ts, ts + 50.0, {"GPU-t": 80 * GIB}, {"GPU-t": 3 * GIB}, [process])),
+        ("id-'again", MadeMinute("same", ts, ts + 59.0, {"GPU-t": 80 * GIB}, {"GPU-t": 4 * GIB}, [process])),
+        ("id-other", MadeMinute("same", ts, ts + 50.0, {"GPU-o": 80 * GIB}, {"GPU-o": GIB}, [])),
+    ]
+    for machine, minute in made:
+        changes = {"tenant": tenant, "machine": machine}
+        insert(nodes[0], "gpu", [row | changes for row in gpu_rows(minute)])
+        insert(nodes[0], "process", [row | changes for row in process_rows(minute)])
+        insert(nodes[0], "machine", [machine_row("same", END) | changes])
+    asking = reader(nodes[0])
+    answer = at(asking, ts + 59.5, FleetScope(tenant))
+    assert (answer.ledger.total_bytes, answer.ledger.used_bytes) == (160 * GIB, 5 * GIB)
+    assert [one.machine for one in answer.processes] == ["id-'again"]
+    assert (answer.cover.machines, answer.cover.fresh, answer.cover.twice_hosts) == (2, 2, ("same",))
+    assert top(asking, ts + 59.5, "user", FleetScope(tenant)).all.used_bytes == GIB
+    assert at(asking, ts + 55.0, FleetScope(tenant)).cover.twice_hosts == ("same",), "of then, too"
 
 
 def test_a_slice_counts_once_and_its_processes_stay(nodes: list[ClickHouse]) -> None:

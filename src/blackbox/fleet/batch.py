@@ -116,7 +116,7 @@ def make_batch(name: str, slices: Iterable[Rows]) -> Batch:
         del rows  # before the next are made
     hashes = b"".join(growing[table].hash.digest() for table in sorted(growing))
     digest = int.from_bytes(hashlib.sha256(hashes).digest()[:8], "big")
-    ordered = sorted(growing.values(), key=lambda one: one.table is not LIFE)
+    ordered = sorted(growing.values(), key=lambda one: (one.table is not LIFE, TABLES.index(one.table)))
     return Batch(name, digest, tuple(one.done(name, digest) for one in ordered))
 
 

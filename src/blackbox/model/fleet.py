@@ -26,6 +26,9 @@ class FleetCover(Struct, frozen=True, kw_only=True):
     """Names of the late, the first 20."""
     unknown_hosts: tuple[str, ...]
     """Names of the unknown, likewise."""
+    twice_hosts: tuple[str, ...]
+    """Names of machines that two recordings tell of at that time, the first 20: two servers, or one whose recording was
+    shipped once more. The newest counts, the other is in no sum and not counted above."""
     shards: Count | None
     """Shards of the database; null where the database does not tell: then one that does not answer is an error."""
     missing_shards: tuple[str, ...]

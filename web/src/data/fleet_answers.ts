@@ -9,6 +9,7 @@ export interface Cover {
   readonly unknown: number;
   readonly late_hosts: readonly string[];
   readonly unknown_hosts: readonly string[];
+  readonly twice_hosts?: readonly string[];
   readonly shards: number | null;
   readonly missing_shards: readonly string[];
 }

@@ -19,6 +19,8 @@ export function coverText(cover: Cover): CoverText {
   if (cover.late > 0) told.push(`${counted(cover.late)} late (${hosts(cover.late_hosts, cover.late)})`);
   if (cover.unknown > 0) told.push(`${counted(cover.unknown)} unknown (${hosts(cover.unknown_hosts, cover.unknown)})`);
   const sentences = [`${plural(cover.machines, "machine")}: ${told.join(", ")}.`];
+  const twice = cover.twice_hosts ?? [];
+  if (twice.length > 0) sentences.push(`Told of twice, and counted once: ${hosts(twice, twice.length)}.`);
   const missing = cover.missing_shards;
   if (missing.length > 0) {
     sentences.push(`${missing.length} of ${cover.shards ?? "?"} shards did not answer: ${missing.join(", ")}. Their machines are not counted, and in no sum here.`);

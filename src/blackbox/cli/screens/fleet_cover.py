@@ -41,6 +41,8 @@ def sentences(cover: FleetCover) -> Iterator[str]:
     if cover.unknown:
         told.append(f"{cover.unknown:,} unknown ({_names(cover.unknown_hosts, cover.unknown)})")
     yield f"{plural(cover.machines, 'machine')}: {', '.join(told)}."
+    if cover.twice_hosts:
+        yield f"Told of twice, and counted once: {_names(cover.twice_hosts, len(cover.twice_hosts))}."
     if cover.missing_shards:
         shards = f"{len(cover.missing_shards)} of {cover.shards} shards did not answer"
         yield f"{shards}: {', '.join(cover.missing_shards)}. Their machines are not counted, and in no sum here."

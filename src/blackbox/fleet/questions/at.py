@@ -50,7 +50,17 @@ KEY_EXPRESSIONS: dict[HolderKey, str] = {
     "name": "name",
 }
 _FIRST, _LAST = "toDateTime({since:Int64} - 60, 'UTC')", "toDateTime({until:Int64}, 'UTC')"
-WINDOW = f"ts > {_FIRST} AND ts <= {_LAST} AND {hours(_FIRST, _LAST)} AND {IN_SCOPE}"
+_COUNTED = "machine NOT IN {shadowed:Array(String)}"
+WINDOW = f"ts > {_FIRST} AND ts <= {_LAST} AND {hours(_FIRST, _LAST)} AND {IN_SCOPE} AND {_COUNTED}"
+SHADOWED = f"""
+    SELECT DISTINCT tenant, machine FROM (
+        SELECT tenant, machine, max(moment) AS newest,
+            row_number() OVER (PARTITION BY tenant, host, gpu_uuid ORDER BY newest DESC, machine DESC) AS place
+        FROM {GPU.name} WHERE {WINDOW} GROUP BY tenant, host, gpu_uuid, machine
+    ) WHERE place > 1
+"""  # noqa: S608 - parameters
+"""Machines whose GPUs another one tells of, too, and newer: two servers on a machine, or a recording that was shipped
+once more since its cursor was lost. A GPU counts once."""
 NEWEST = f"""(tenant, machine, ts) GLOBAL IN (
     SELECT tenant, machine, max(ts) FROM {GPU.name}
     WHERE {WINDOW} AND moment > fromUnixTimestamp64Milli({{since_ms:Int64}}, 'UTC')
@@ -75,6 +85,8 @@ class _Window(NamedTuple):
     since: float
     until: float
     scope: FleetScope
+    shadowed: frozenset[MachineKey] = frozenset()
+    """Machines that another one stands for."""
 
     @property
     def parameters(self) -> dict[str, object]:
@@ -83,6 +95,7 @@ class _Window(NamedTuple):
             "until": int(self.until),
             "since_ms": round(self.since * 1000),
             "until_ms": round(self.until * 1000),
+            "shadowed": _array(machine for _, machine in sorted(self.shadowed)),
             **self.scope.parameters,
         }
 
@@ -92,6 +105,8 @@ class _Held(NamedTuple):
 
     known: list[FleetMachine]
     machines: list[FleetMachineAt]
+    twice: tuple[str, ...]
+    """Names of machines that two identities tell of."""
     torn: set[MachineKey]
     """Machines whose rows of processes are fewer than their GPUs say: the rest is on its way."""
 
@@ -111,7 +126,7 @@ def at(reader: FleetReader, asked: float, scope: FleetScope = EVERYWHERE, limit:
     (held, processes), shards = reader.ask(question)
     return FleetAt(
         asked=asked,
-        cover=cover(held.known, shards, held.present, held.torn),
+        cover=cover(held.known, shards, held.present, held.torn, held.twice),
         ledger=_total(one.ledger for one in held.machines),
         machines=tuple(sorted(held.machines, key=lambda one: (-_fullness(one.ledger), one.host))),
         processes=tuple(processes),
@@ -128,12 +143,20 @@ def top(reader: FleetReader, asked: float, by: HolderKey, scope: FleetScope = EV
         return _held(reader, window, found), holders, together
 
     (held, holders, together), shards = reader.ask(question)
-    covered = cover(held.known, shards, held.present, held.torn)
+    covered = cover(held.known, shards, held.present, held.torn, held.twice)
     return FleetTop(asked=asked, by=by, cover=covered, holders=tuple(holders), all=together)
 
 
 def _window(reader: FleetReader, asked: float, scope: FleetScope) -> _Window:
-    return _Window(due(asked, reader.clock()) - STALE_SECONDS, asked, scope)
+    window = _Window(due(asked, reader.clock()) - STALE_SECONDS, asked, scope)
+    shadowed = frozenset((row["tenant"], row["machine"]) for row in reader.rows(SHADOWED, window.parameters))
+    return window._replace(shadowed=shadowed)
+
+
+def _array(texts: Iterable[str]) -> str:
+    """As the engine reads a parameter."""
+    escaped = (text.replace("\\", "\\\\").replace("'", "\\'") for text in texts)
+    return "[" + ", ".join(f"'{text}'" for text in escaped) + "]"
 
 
 def _held(reader: FleetReader, window: _Window, found: Mapping[MachineKey, int]) -> _Held:
@@ -159,7 +182,10 @@ def _held(reader: FleetReader, window: _Window, found: Mapping[MachineKey, int])
         if (row["listed"] or 0) - row["omitted"] > found.get(key, 0):
             torn.add(key)
         machines.append(_machine(row, found.get(key, 0)))
-    return _Held(known_machines(reader, window.scope, window.since, window.until), machines, torn)
+    known = known_machines(reader, window.scope, window.since, window.until)
+    shadowed = [one for one in known if (one.tenant, one.machine) in window.shadowed]
+    counted = [one for one in known if one not in shadowed]
+    return _Held(counted, machines, tuple(one.host for one in shadowed), torn)
 
 
 def _machine(row: dict[str, Any], processes: int) -> FleetMachineAt:

@@ -82,9 +82,11 @@ def cover(
     shards: FleetShards,
     present: Collection[MachineKey] | None = None,
     torn: Collection[MachineKey] = (),
+    twice: Sequence[str] = (),
 ) -> FleetCover:
     """`present`: the machines with numbers of the time asked for, where a question is about one; the others are unknown
-    unless they are late. `torn`: those whose rows are not all there yet, which are late, too."""
+    unless they are late. `torn`: those whose rows are not all there yet, which are late, too. `twice`: names of those
+    that were left out, since another one of `machines` tells of the same GPUs."""
     hosts: dict[FleetMachineState, list[str]] = {"fresh": [], "late": [], "unknown": []}
     for one in machines:
         key = one.tenant, one.machine
@@ -103,6 +105,7 @@ def cover(
         unknown=len(unknown),
         late_hosts=tuple(late[:HOSTS_NAMED_MAX]),
         unknown_hosts=tuple(unknown[:HOSTS_NAMED_MAX]),
+        twice_hosts=tuple(twice[:HOSTS_NAMED_MAX]),
         shards=shards.total,
         missing_shards=shards.missing,
     )

@@ -45,6 +45,7 @@ def cover(**changes: Any) -> FleetCover:
         "unknown": 0,
         "late_hosts": (),
         "unknown_hosts": (),
+        "twice_hosts": (),
         "shards": 2,
         "missing_shards": (),
     }
