@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -86,6 +85,8 @@ def _recording_directory(settings: Settings, stack: ExitStack) -> Path | None:
     if settings.no_record:
         return None
     if settings.replay is not None:
+        from tempfile import TemporaryDirectory  # no other server needs it
+
         return Path(stack.enter_context(TemporaryDirectory(prefix="blackbox-replay-", ignore_cleanup_errors=True)))
     directory = settings.data_dir or data_directory()
     return directory / DEMO_DIRECTORY if settings.demo else directory

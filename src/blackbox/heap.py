@@ -1,6 +1,5 @@
 """The C library's heap: what was freed goes back to the system now and then, for it keeps most of it by itself."""
 
-import asyncio
 import ctypes
 from collections.abc import Callable
 
@@ -22,6 +21,8 @@ def trimmer() -> Callable[[], object] | None:
 
 async def keep_trimmed(every_seconds: float = TRIM_SECONDS) -> None:
     """Gives back what is free, until it is cancelled."""
+    import asyncio  # not in the processes of sources, which give back once
+
     trim = trimmer()
     while trim is not None:
         await asyncio.sleep(every_seconds)

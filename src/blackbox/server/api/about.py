@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import cast
 
@@ -126,4 +125,6 @@ def _shown(value: object) -> SettingValue:
 
 @cache
 def _version() -> str:
+    from importlib.metadata import version  # brings in the parser of e-mails: 2 MiB that no other route needs
+
     return version("blackbox-vram")

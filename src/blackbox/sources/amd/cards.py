@@ -1,8 +1,9 @@
 """Which GPUs there are, and what they are called."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from blackbox.sources.amd.files import NO_GPU, FileFailure, Files
 
@@ -18,8 +19,7 @@ _ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 _UNIQUE_ID = re.compile(r"(?!0+$)[0-9a-f]{1,16}")
 
 
-@dataclass(frozen=True)
-class Card:
+class Card(Struct, frozen=True):
     """A GPU."""
 
     index: int

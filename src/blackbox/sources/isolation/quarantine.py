@@ -1,7 +1,8 @@
 """Quarantine: driver calls left out for a while because they hung or crashed the process that made them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from blackbox.sources.isolation.breadcrumbs import Call
 
@@ -15,8 +16,7 @@ CALLS_MAX = 512
 """Every function we call on 8 GPUs. Keeps a request within the socket's buffer."""
 
 
-@dataclass
-class _Culprit:
+class _Culprit(Struct):
     reason: str
     since: float
     until: float

@@ -1,9 +1,9 @@
 """NVIDIA's driver library as it is installed here: its bindings, whose pids it lists, who may read its counters."""
 
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
-
-import pynvml  # pyright: ignore[reportMissingTypeStubs]: NVIDIA ships none
 
 from blackbox.model.facts import ProfilingAccess
 
@@ -29,6 +29,26 @@ NEEDED = (
 
 
 OWN_PACKAGE = "nvidia-ml-py"
+SEARCH = "ctypes.util"
+"""A module that the bindings import and do not use. It brings in `subprocess`, `tempfile` and what these need: 2 MiB in
+a process that has nothing else."""
+
+
+def _import_bindings() -> Any:
+    """The bindings, without `SEARCH`. Raises `ImportError`."""
+    if SEARCH in sys.modules or "pynvml" in sys.modules:
+        import pynvml  # pyright: ignore[reportMissingTypeStubs]: NVIDIA ships none
+
+        return pynvml
+    stand_in = ModuleType(SEARCH)
+    stand_in.__dict__["find_library"] = str
+    sys.modules[SEARCH] = stand_in
+    try:
+        import pynvml  # pyright: ignore[reportMissingTypeStubs]
+
+        return pynvml
+    finally:
+        del sys.modules[SEARCH]
 
 
 def checked(bindings: Any) -> Any:
@@ -64,7 +84,7 @@ def _package_of(file: str) -> tuple[str, str] | None:
     return None
 
 
-nvml: Any = checked(pynvml)
+nvml: Any = checked(_import_bindings())
 """The bindings, which carry no types: the one place where they are taken for granted."""
 TRANSLATING_DRIVER = (565, 57, 1)
 """From this version on the driver answers in the caller's pid namespace throughout."""

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from ctypes import byref, c_int, c_uint, c_void_p, create_string_buffer
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from blackbox.model.parts import AddressingMode, MigInstance
 from blackbox.sources.nvidia.device_calls import DeviceCalls
@@ -34,8 +35,7 @@ _GPU_INSTANCE = "nvmlDeviceGetGpuInstanceId"
 _COMPUTE_INSTANCE = "nvmlDeviceGetComputeInstanceId"
 
 
-@dataclass(frozen=True)
-class DeviceHandle:
+class DeviceHandle(Struct, frozen=True):
     """Where a device stands, and how to ask it."""
 
     uuid: str
@@ -50,8 +50,7 @@ class DeviceHandle:
     numa_node: int | None = None
 
 
-@dataclass(frozen=True)
-class Topology:
+class Topology(Struct, frozen=True):
     """One enumeration."""
 
     gpus: dict[str, DeviceHandle]

@@ -8,9 +8,10 @@ import os
 import pwd
 import re
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from blackbox.model.identity import ProcessIdentity
 from blackbox.model.parts import ThreadState, Workload
@@ -64,8 +65,7 @@ class ProcessFacts(NamedTuple):
         return ProcessIdentity(self.pid, self.start_ticks, self.start_time)
 
 
-@dataclass(slots=True)
-class _Seen:
+class _Seen(Struct):
     """A process at the last look. Its owner and container stay while it lives and keeps its name."""
 
     facts: ProcessFacts
