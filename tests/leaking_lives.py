@@ -9,13 +9,16 @@ from collections.abc import Iterator, Sequence
 from random import Random
 from typing import NamedTuple
 
+from blackbox.analysis.compare import compare
 from blackbox.analysis.forecast import WINDOWS_SECONDS, forecast
+from blackbox.analysis.growth_origin import growth_origin
 from blackbox.analysis.trend import POINTS_MAX as TREND_POINTS
 from blackbox.merge import merge
-from blackbox.model.forecast import Outlook
+from blackbox.model.forecast import GrowthOrigin, Outlook
 from blackbox.model.moment import Moment
 from blackbox.model.query import History, Point, Series
 from blackbox.model.sample import Sample
+from blackbox.model.view import with_blocks
 from blackbox.sources.simulated import machine
 from blackbox.sources.simulated.gpu import SimulatedGpu
 from blackbox.sources.simulated.notebook import Notebook
@@ -30,6 +33,8 @@ SHARE_MAX = 0.2
 OFF_SECONDS_MAX = 15.0
 """Later answers may be off by so much where that is more: what a run keeps is chance, and few runs are left."""
 ASK_SECONDS = 5.0
+LEAK = "layers.py:52"
+"""Where the notebook allocates what it never lets go."""
 STARTED = 1_800_000_000.0
 NO_KV = History(from_=0.0, to=1.0, step_seconds=1.0, series=(), series_omitted=0)
 
@@ -41,6 +46,14 @@ class Told(NamedTuple):
     outlook: Outlook
     pid: int
     born: float
+    origin: GrowthOrigin | None
+    """What the rise is for, and from which lines, as measured since it began."""
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether it tells what for, and the line that keeps it."""
+        found = self.origin
+        return found is not None and found.purpose == "activation" and (found.frames or ("",))[0].startswith(LEAK)
 
     @property
     def is_right(self) -> bool:
@@ -58,8 +71,8 @@ class Life(NamedTuple):
 
     @property
     def is_told(self) -> bool:
-        """Whether every answer of the last `AHEAD_SECONDS` was right."""
-        return all(one.is_right for one in self.told)
+        """Whether every answer of the last `AHEAD_SECONDS` was right, and told what for."""
+        return all(one.is_right and one.is_explained for one in self.told)
 
 
 def lives(seed: int, count: int = LIVES) -> Iterator[Life]:
@@ -94,6 +107,7 @@ def lives(seed: int, count: int = LIVES) -> Iterator[Life]:
                     devices=(gpu.device(now), mig.device(now)),
                     processes=(process.row(STARTED, now),),
                     processes_taken_at=now,
+                    allocators=(process.report(STARTED, now, now),) if now % ASK_SECONDS == 0 else (),
                 )
             )
         now = round(now + STEP_SECONDS, 3)
@@ -106,9 +120,7 @@ def _asked(
     while ahead > 0:
         now = died - ahead
         sample = max((one for one in samples if one.taken_at <= now), key=lambda one: one.taken_at)
-        moment = Moment(
-            seq=1, timestamp=STARTED + now, taken_at=now, host="here", samples=(sample,), sources=()
-        )  # fmt: skip
+        moment = _moment(sample)
         row = sample.processes[0]
         histories = [
             _history(
@@ -119,8 +131,23 @@ def _asked(
         found = forecast(moment.timestamp, merge(moment), histories, NO_KV)
         whole, outlook = found.gpus
         assert whole.full_in_seconds is None or whole.grower is not None, "also of the GPU that the slice is of"
-        yield Told(ahead, outlook, row.pid, STARTED + own[0][0])
+        since = now if outlook.grower is None else outlook.grower.since - STARTED
+        yield Told(ahead, outlook, row.pid, STARTED + own[0][0], _origin(samples, since, now))
         ahead -= ASK_SECONDS
+
+
+def _moment(sample: Sample) -> Moment:
+    now = sample.taken_at
+    return Moment(seq=1, timestamp=STARTED + now, taken_at=now, host="here", samples=(sample,), sources=())
+
+
+def _origin(samples: Sequence[Sample], since: float, now: float) -> GrowthOrigin | None:
+    """From the blocks told since the rise began."""
+    told = [one for one in samples if one.allocators and since <= one.taken_at <= now]
+    if not told:
+        return None
+    before, after = (with_blocks(merge(_moment(one)), "stacks", 0) for one in (told[0], told[-1]))
+    return growth_origin(after.processes[0], compare(before, after), ())
 
 
 def _history(window: float, now: float, *series: Series) -> History:
@@ -158,7 +185,7 @@ def main() -> None:
     for life in lives(seed):
         said = " ".join(
             f"{one.ahead:.0f}:{'-' if one.outlook.full_in_seconds is None else round(one.outlook.full_in_seconds)}"
-            f"{'' if one.is_right else '!'}"
+            f"{'' if one.is_right else '!'}{'' if one.is_explained else '?'}"
             for one in life.told
         )
         print(f"{life.seconds:6.1f} s  {'told' if life.is_told else 'NOT '}  {said}")

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
+from blackbox.model.moment import Moment
 from blackbox.recorder import Recording
 from tests import incidents, moments
 from tests.browser.conftest import VIEWS, OpenPage, screenshot
@@ -85,6 +87,34 @@ def test_on_a_phone_the_verdict_carries_its_bar_figures_stay_whole_and_no_keys_a
     page.set_viewport_size({"width": 1280, "height": 720})
     page.goto(f"{filling.url}/#/overview")
     expect(verdict.locator(".ledger")).to_be_hidden()
+
+
+FLAT_SECONDS = 60
+
+
+def flat(second: int) -> Moment:
+    """Of a machine on which nothing grows, and no program tells what is inside."""
+    rows = [moments.process(1, used_bytes=10 * moments.GIB), moments.process(2, used_bytes=5 * moments.GIB)]
+    part = moments.sample([moments.device(memory=moments.memory(used=20 * moments.GIB))], rows)
+    return moments.moment(part, seq=second + 1, timestamp=moments.TIMESTAMP + second)
+
+
+def test_with_nothing_wrong_it_says_so_in_one_line(open_page: OpenPage, tmp_path: Path) -> None:
+    with recorded(tmp_path, map(flat, range(FLAT_SECONDS))):
+        pass
+    with Serving(recording=Recording(tmp_path)) as serving:
+        serving.hub.publish(flat(FLAT_SECONDS))
+        page = open_page(f"{serving.url}/#/overview", width=1280, height=720, expected=STALE)
+        calm = page.locator(".calm")
+        expect(calm).to_have_text("1 GPU, no trend fills it. Highest: GPU 0, 20.0 of 80.0 GiB, flat.")
+        lines = "line => { const all = document.createRange(); all.selectNodeContents(line);"
+        assert calm.evaluate(lines + " return new Set([...all.getClientRects()].map(box => box.bottom)).size }") == 1
+        expect(page.get_by_role("alert")).to_have_count(0)
+        page.goto(f"{serving.url}/#/map")
+        expect(page.get_by_text("no allocator reports from these processes. Start them with")).to_be_visible()
+        page.goto(f"{serving.url}/#/processes")
+        expect(page.get_by_role("contentinfo")).to_contain_text("2 of 2 processes on 1 GPU, 0 gone")
+        page.context.close()  # before its server goes
 
 
 def test_the_verdict_tells_what_was_taken_since_the_time_it_names(open_page: OpenPage, filling: Serving) -> None:
