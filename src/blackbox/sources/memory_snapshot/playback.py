@@ -118,7 +118,7 @@ def _marks(device: DeviceReplay, number: int, count: int) -> Iterator[tuple[floa
         wanted.add(start + stretch.index(max(stretch)))
     times = run.trace.time_us
     for done in sorted(wanted):
-        last = run.first + max(0, done - 1)
+        last = min(run.first + max(0, done - 1), run.trace.steps - 1)  # of a trace that agrees with nothing: its end
         timed = times is not None and run.trace.steps > 0
         when = times[last] / MICROSECONDS if times is not None and timed else done / max(1, run.steps)
         yield when, number, done

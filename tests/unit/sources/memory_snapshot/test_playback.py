@@ -192,3 +192,13 @@ def test_rules_of_the_users_own_say_what_the_memory_is_for(tmp_path: Path) -> No
     moments = list(moments_of_file(path, parse_rules(b"mine = model1.py")))
     blocks = [block for block in moments[-1].samples[0].allocators[0].blocks or () if block.state == "active"]
     assert {(block.subtype, block.type_source) for block in blocks} == {("mine", "stack")}
+
+
+def test_a_history_of_which_nothing_agrees_with_the_end_is_played_as_its_end(tmp_path: Path) -> None:
+    allocator = unwound()
+    written = allocator.snapshot((2, 12))
+    entries = written["device_traces"][0]
+    entries.append(entries[-1] | {"action": "free_requested", "addr": 1, "time_us": entries[-1]["time_us"] + 5})
+    (moment,) = moments_of_file(file_of(written, tmp_path))
+    assert allocated([moment]) == [20 * MIB]
+    assert moment.timestamp == entries[-1]["time_us"] / 1e6
