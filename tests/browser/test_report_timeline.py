@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
+from blackbox.model import text
 from blackbox.report import build_report, to_html, to_json
 from blackbox.report.comparison import compare_files
 from blackbox.report.comparison_page import comparison_page
@@ -108,6 +109,12 @@ def test_hover_click_zoom_and_keys(open_page: OpenPage, refused: tuple[Path, dic
     page.mouse.dblclick(*opened.place(0.95))
     page.mouse.move(*opened.place(0.94))
     assert zoomed < steps_told(opened.card())
+
+
+def test_the_page_rounds_sizes_as_the_text_does(open_page: OpenPage, refused: tuple[Path, dict[str, Any]]) -> None:
+    page = open_page(refused[0].as_uri(), width=DESK, bypass_csp=True)
+    counts = [*range(0, 4 * MIB, 12_800), *(place * MIB // 4 for place in range(1000, 1040)), 5 << 40, 1023, 1024]
+    assert page.evaluate("counts => counts.map(size)", counts) == [text.size(count) for count in counts]
 
 
 def test_bands_are_by_purpose_or_by_stack(open_page: OpenPage, refused: tuple[Path, dict[str, Any]]) -> None:

@@ -5,10 +5,14 @@ const SIZE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
 const $ = (id) => document.getElementById(id);
 
 // words
+const tenths = (value) => { // halves to even, as the text beside it rounds
+  const times = value * 10, near = Math.round(times);
+  return ((times % 1 === 0.5 && near % 2 ? near - 1 : near) / 10).toFixed(1);
+};
 const size = (count) => {
   let value = Math.abs(count), unit = 0;
   while (value >= 1024 && unit < SIZE_UNITS.length - 1) { value /= 1024; unit++; }
-  return (count < 0 ? "−" : "") + value.toFixed(unit ? 1 : 0) + " " + SIZE_UNITS[unit];
+  return (count < 0 ? "−" : "") + (unit ? tenths(value) : value.toFixed(0)) + " " + SIZE_UNITS[unit];
 };
 const signed = (count) => (count > 0 ? "+" : "") + size(count);
 const clock = (seconds) => seconds < 1 ? `${+(seconds * 1000).toFixed(2)} ms` : seconds < 120 ? `${+seconds.toFixed(2)} s`

@@ -75,7 +75,7 @@ def _immediate(failure: FailedAllocation, found: FoundCause) -> str:
             )
         case "fragmentation":
             largest = figures.get("largest_free_bytes")
-            pieces = f", but in pieces of at most {size(largest)}" if largest is not None else ""
+            pieces = f", the latter in pieces of at most {size(largest)}" if largest is not None else ""
             return f"{asked} in one piece. {there}{pieces}: enough in all, nowhere enough at once."
         case "neighbour":
             largest_other = failure.others[0]
