@@ -6,16 +6,19 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from msgspec import structs
+
 from benchmarks.against_today.builds import Build, builds, compare, row
-from benchmarks.harness import SERVER_CORE, median
+from benchmarks.harness import SERVER_CORE
 from benchmarks.plan import Benchmark, Plan, Row
 
 RUNS = 15
 """Per round."""
 RUN_RATIO = 0.3
+ON_MS_MAX = 2.0
 RUN_LEFT = (
-    "left: the start of an interpreter more, and the agent's own imports; the installed script's import of `re` is not "
-    "counted"
+    "left: the start of an interpreter more, 17 to 20 of the milliseconds, and what the agent imports; the installed "
+    "script's import of `re` is not counted"
 )
 
 
@@ -23,16 +26,17 @@ def run(plan: Plan) -> list[Row]:
     """CPU milliseconds beyond those of the bare interpreter."""
     with builds() as both:
         sides = compare(plan.rounds, both, _starts)
+    on = row("`python -c pass` with BLACKBOX_AGENT=1: beyond without", "ms CPU", sides["on"])
     return [
         row("`blackbox run -- python -c pass`: beyond `python -c pass`", "ms CPU", sides["run"], RUN_RATIO, RUN_LEFT),
-        row("`python -c pass` with BLACKBOX_AGENT=1: beyond without", "ms CPU", sides["on"], None, "target: ≤ 2 ms"),
+        structs.replace(on, target=f"≤ {ON_MS_MAX:g} ms", met=sides["on"][0] <= ON_MS_MAX),
         row("`python -c pass`, the variable unset: beyond without", "ms CPU", sides["off"], None, "target: 0"),
         row("`import blackbox`", "ms CPU", sides["import"]),
     ]
 
 
 def _starts(build: Build) -> dict[str, float]:
-    """Each the median of runs taken in turns."""
+    """Each the least of runs taken in turns: others on the machine add to a run, and take nothing away."""
     pth = next(iter((build.root / "src").glob("*.pth"))).read_text().strip()
     python, own = [sys.executable, "-c"], build.environment
     variable = "BLACKBOX_AGENT"
@@ -47,8 +51,8 @@ def _starts(build: Build) -> dict[str, float]:
     for _ in range(RUNS):
         for name, (command, environment) in works.items():
             costs[name].append(_cpu_milliseconds(command, environment))
-    bare = median(costs.pop("bare"))
-    return {name: median(found) - bare for name, found in costs.items()}
+    bare = min(costs.pop("bare"))
+    return {name: min(found) - bare for name, found in costs.items()}
 
 
 def _cpu_milliseconds(command: Sequence[str | Path], environment: Mapping[str, str]) -> float:
@@ -65,6 +69,6 @@ def _cpu_milliseconds(command: Sequence[str | Path], environment: Mapping[str, s
 
 BENCHMARK = Benchmark(
     "against-today/start",
-    f"Interpreters with and without the agent, each the median of {RUNS} runs in turns.",
+    f"Interpreters with and without the agent, each the least of {RUNS} runs in turns.",
     run,
 )
