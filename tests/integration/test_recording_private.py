@@ -1,10 +1,13 @@
 """The recording is its owner's: another user of the machine reads none of it."""
 
+import fcntl
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,10 +21,18 @@ from blackbox.recorder import Recording
 from blackbox.recorder.dumps.file import new_head, write_dump
 from blackbox.recorder.dumps.keeper import DumpKeeper
 from blackbox.recorder.storage.chunk_writer import ChunkWriter
-from blackbox.recorder.storage.directory import DEMO_DIRECTORY, DUMPS_DIRECTORY, LOCK_NAME, DirectoryLock, chunk_file
+from blackbox.recorder.storage.directory import (
+    DEMO_DIRECTORY,
+    DUMPS_DIRECTORY,
+    LOCK_NAME,
+    DirectoryLock,
+    HeldError,
+    chunk_file,
+)
 from blackbox.recorder.storage.tiers import TIERS, period_start
 from blackbox.settings import Settings
 from tests import incidents
+from tests.private_state import PUBLIC_PREFIX
 from tests.recordings import recorded
 from tests.waiting import PATIENCE_SECONDS
 
@@ -48,15 +59,14 @@ def usual_umask() -> Iterator[None]:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A directory that every user may enter."""
+def place() -> Iterator[Path]:
+    """A directory that every user may enter; not one of pytest's, which another run of it closes meanwhile."""
     if os.getuid() != 0:
         pytest.skip("only root can read as another user")
-    for folder in (tmp_path, *tmp_path.parents):
-        folder.chmod(0o755)
-        if folder.name.startswith("pytest-of-"):
-            break
-    return tmp_path
+    folder = Path(tempfile.mkdtemp(dir=PUBLIC_PREFIX.parent, prefix=PUBLIC_PREFIX.name))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
 
 
 def read_by_a_stranger(directory: Path) -> set[str]:
@@ -254,3 +264,22 @@ def test_row_66_a_pipe_in_the_locks_place_holds_nobody_up(shared: Path) -> None:
         with pytest.raises(FailureError, match="lock"):
             DirectoryLock(shared)
         holder.kill()
+
+
+@pytest.mark.fault(66)
+def test_row_66_databases_of_others_beside_the_recording_are_left_as_they_are(shared: Path) -> None:
+    others = [shared / name for name in ("inventory.db", "inventory.db-wal", "inventory.db.new", "a-b-c.db")]
+    for other in others:
+        other.write_bytes(b"of another program")
+        other.chmod(0o644)
+    record(shared)
+    assert [(other.read_bytes(), mode_of(other)) for other in others] == [(b"of another program", 0o644)] * len(others)
+
+
+@pytest.mark.fault(66)
+def test_row_66_who_holds_the_lock_is_a_number_or_unknown(shared: Path) -> None:
+    (shared / LOCK_NAME).write_bytes(b"\x1b[2J1")
+    with (shared / LOCK_NAME).open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(HeldError, match="process of unknown pid records"):
+            DirectoryLock(shared)

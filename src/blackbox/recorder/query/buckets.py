@@ -127,6 +127,7 @@ class PointColumns(NamedTuple):
 class TimeBuckets:
     """Takes the slices of one series in any order."""
 
+    __slots__ = ("_buckets", "key")  # an answer about thousands of short processes has several times as many of them
     key: SeriesKey
     """The newest one seen."""
 

@@ -75,7 +75,8 @@ def chunk_file(directory: Path, tier: str, start: float, number: int) -> ChunkFi
 def tidy(directory: Path) -> None:
     """Removes what a killed process was making. For the holder of the lock alone."""
     for path in directory.glob(f"*{SUFFIX}{BESIDE_SUFFIX}*"):
-        path.unlink(missing_ok=True)
+        if _is_ours(path):
+            path.unlink(missing_ok=True)
 
 
 def prepare(directory: Path) -> None:
@@ -110,7 +111,12 @@ def _ours(directory: Path) -> Iterator[Path]:
 
 
 def _is_ours(path: Path) -> bool:
-    return path.name in NAMES or path.name.endswith((SUFFIX, *COMPANIONS)) or f"{SUFFIX}{BESIDE_SUFFIX}" in path.name
+    """By its name: beside a recording, in /tmp say, other programs have databases of their own."""
+    if path.name in NAMES:
+        return True
+    chunk, _, more = path.name.partition(SUFFIX)
+    beside = more.removeprefix(BESIDE_SUFFIX)
+    return beside in ("", *COMPANIONS) and _start_and_number(chunk + SUFFIX) is not None
 
 
 class DirectoryLock:
@@ -129,7 +135,8 @@ class DirectoryLock:
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            holder = os.read(self._handle, 32).decode("ascii", "replace").strip() or "of unknown pid"
+            holder = os.read(self._handle, 32).decode("ascii", "replace").strip()
+            holder = holder if holder.isdigit() else "of unknown pid"
             os.close(self._handle)
             if isinstance(error, BlockingIOError):
                 raise HeldError(
