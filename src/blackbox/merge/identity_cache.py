@@ -5,7 +5,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sized
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 V = TypeVar("V", bound=Sized)
 Objects = tuple[object, ...]
@@ -14,17 +14,17 @@ UNUSED_SECONDS_MAX = 5.0
 stays, with all its blocks, until the bound is reached. Where samples are further apart, nothing is found again."""
 
 
-class _Kept(NamedTuple, Generic[V]):
+class _Kept(Generic[V]):
     """A result, and what it was made from: kept alive, so that no other object can get the same id."""
 
-    objects: Objects
-    result: V
-    used_at: float
+    __slots__ = ("items", "objects", "result", "used_at")
 
-    @property
-    def items(self) -> int:
+    def __init__(self, objects: Objects, result: V, now: float) -> None:
+        self.objects = objects
+        self.result = result
+        self.used_at = now
+        self.items = max(len(result), sum(len(one) for one in objects if isinstance(one, Sized)))
         """How long the result is, or what it keeps alive, where that is longer."""
-        return max(len(self.result), sum(len(one) for one in self.objects if isinstance(one, Sized)))
 
 
 class IdentityCache(Generic[V]):
@@ -50,9 +50,10 @@ class IdentityCache(Generic[V]):
         """The result for equal `values` and identical `objects`; calls `make` when it is not cached."""
         key, now = (*values, *map(id, objects)), self._clock()
         with self._lock:
-            known = self._results.pop(key, None)
+            known = self._results.get(key)
             if known is not None:
-                self._results[key] = _Kept(known.objects, known.result, now)
+                known.used_at = now
+                self._results.move_to_end(key)
             self._forget(now)
         if known is not None:
             return known.result
