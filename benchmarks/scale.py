@@ -21,6 +21,7 @@ from benchmarks.harness import (
 from benchmarks.load import Delivery, Load
 from benchmarks.moments import moment
 from benchmarks.plan import Benchmark, Plan, Row
+from benchmarks.report import number
 from blackbox.hub import Hub
 from blackbox.model.block_arrays import NO_REQUEST, STATES, BlockArrays
 from blackbox.model.view import Shape
@@ -67,15 +68,21 @@ def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
 def _row(what: str, of: str, sizes: Sequence[int], cost: Callable[[int], float]) -> Row:
     costs = [cost(size) for size in sizes]
     fitted = exponent(sizes, costs)
-    told = ", ".join(f"{size:,}: {one:.3g}" for size, one in zip(sizes, costs, strict=True))
     return Row(
         figure=f"{what}, {of}",
         unit="exponent",
         ours=fitted,
         target=f"≤ {EXPONENT_MAX:g}",
         met=fitted <= EXPONENT_MAX,
-        note=told,
+        note=note(sizes, costs),
     )
+
+
+def note(sizes: Sequence[int], costs: Sequence[float]) -> str:
+    """The costs, and where they grow fastest: fixed costs make the exponent of all sizes less than that."""
+    told = ", ".join(f"{size:,}: {number(cost)}" for size, cost in zip(sizes, costs, strict=True))
+    steps = [exponent(sizes[at : at + 2], costs[at : at + 2]) for at in range(len(sizes) - 1)]
+    return f"{told}; the steepest step has {max(steps):.2f}"
 
 
 def _tick(plan: Plan, gpus: int, processes: int) -> float:

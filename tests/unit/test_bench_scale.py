@@ -5,13 +5,17 @@ from random import Random
 import pytest
 
 from benchmarks.columns import lifelike
-from benchmarks.scale import CHANGED_SHARE, changed, exponent
+from benchmarks.scale import CHANGED_SHARE, changed, exponent, note
 
 
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0, 2.0])
 def test_the_exponent_of_a_power_is_that_power(power: float) -> None:
     sizes = (1, 8, 16)
     assert exponent(sizes, [3 * size**power for size in sizes]) == pytest.approx(power)
+
+
+def test_the_steepest_step_is_told_beside_the_costs() -> None:
+    assert note((1, 10, 100), (100.0, 100.0, 10_000.0)) == "1: 100, 10: 100, 100: 10,000; the steepest step has 2.00"
 
 
 def test_a_tenth_of_the_blocks_of_a_report_may_have_changed_and_nothing_but_their_state() -> None:
