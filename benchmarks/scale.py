@@ -23,6 +23,7 @@ from benchmarks.moments import moment
 from benchmarks.plan import Benchmark, Plan, Row
 from benchmarks.report import number
 from blackbox.hub import Hub
+from blackbox.merge.known_blocks import ROWS_KEPT_MAX
 from blackbox.model.block_arrays import NO_REQUEST, STATES, BlockArrays
 from blackbox.model.view import Shape
 
@@ -138,6 +139,7 @@ def changed(report: BlockArrays, random: Random) -> BlockArrays:
 
 BENCHMARK = Benchmark(
     "scale",
-    "How cost grows: the exponent of the power of the size that fits best; 1 is linear, and fixed costs make it less.",
+    "How cost grows: the exponent of the power of the size that fits best; 1 is linear, and fixed costs make it less. "
+    f"Of more than {ROWS_KEPT_MAX:,} blocks nothing is kept from report to report, and each is encoded anew.",
     run,
 )
