@@ -121,11 +121,11 @@ BENCHMARK = Benchmark(
     f"are to be had (`{MOSAIC}` on the path, `{MEMORY_VIZ}` naming `torch/cuda/_memory_viz.py`), Mosaic and PyTorch's "
     "own plot. The entries are read by the compiled part (docs/decisions/0011-compiled-entries.md), with all that "
     "Python makes of them in 2 us an entry; Python alone takes 7 to 8. Replaying, judging and drawing an entry takes "
-    "another 5 us, on a core where pickle.load takes 8 to 9; starting Python and loading the modules takes 0.4 to 0.6 "
-    "s whatever the size. That start, the replay and the timeline keep `report` above its target at 60 MB (1.1 to 1.5 "
-    "x in three runs, by what else ran; 1.3 to 1.8 x before a fork of the command read the file, instead of another "
-    "Python). A tenth of the peers' time is what that start takes. The rows of 600 MB are of one round, "
-    "with the fork, at a load of 28. "
+    "another 5 us, on a core where pickle.load takes 8 to 9; starting Python and loading the modules takes 0.3 s "
+    "whatever the size, where they were compiled before. That start, the replay and the timeline keep `report` above "
+    "its target at 60 MB (1.1 to 1.4 x in ten runs, by what else ran). Half of a tenth of the peers' time is what that "
+    "start takes. "
+    "The rows of 600 MB are of one round, of the commit before, at a load of 28. "
     "Mosaic took 5.3 s for the 60 MB file beside a pickle.load of 2.1 s (2026-11-29, at a load of 12.5).",
     run,
 )
