@@ -4,6 +4,7 @@ import json
 import struct
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ def recorded_rows(directory: Path, host: str) -> tuple[str, Rows]:
     recording, minutes = Recording(directory), ClosedMinutes(directory)
     first = minutes.first()
     assert first is not None
-    found = together(minute_rows(minutes.read(first, cursor.shipped_until), origin))
+    read = [minutes.read(since, until) for since, until in ((first, cursor.shipped_until), *cursor.ahead)]
+    found = together(minute_rows(chain.from_iterable(read), origin))
     events = [event for event in recording.events_after(0, EVENTS_MAX) if event.id <= cursor.event_id]
     happened = event_rows(events, origin, recording.moment_at)
     found[EVENT.name] = happened[EVENT.name]

@@ -10,6 +10,7 @@ from msgspec import structs
 
 from blackbox.errors import FailureError
 from blackbox.fleet.cursor import CursorFile
+from blackbox.fleet.rows import whole_time
 from blackbox.fleet.send import Access, EngineError
 from blackbox.fleet.shipper import BACK_OFF_SECONDS_MAX, MOMENT_SECONDS_MAX, UNKNOWN_TRIES_MAX, FleetOptions, Shipper
 from blackbox.hub import BLOCKS_MAX, Published
@@ -105,6 +106,42 @@ def test_an_event_waits_for_its_moment_but_not_for_long(comes: bool, tmp_path: P
         steps(shipper, 3)
         assert [row["pid"] for row in engine.rows["event"]] == [TRAINER]
         shipper.close(0)
+
+
+def test_the_newest_minute_goes_before_a_backlog_and_none_twice(
+    make: Callable[..., Shipper], engine: MemoryEngine, directory: Path
+) -> None:
+    shipper = make(batch_minutes=1)
+    while "process" not in engine.rows:
+        shipper.step()
+    newest = whole_time(START + (MINUTES - 1) * MINUTE)
+    assert {row["ts"] for row in engine.rows["process"]} == {newest}
+    told = engine.rows["machine"][-1]
+    assert (told["shipped_until"], told["ahead_since"]) == (whole_time(START), newest)
+    shipper.close(0)
+    again = make(batch_minutes=1)  # as after a kill: what came ahead stands in the cursor
+    steps(again, 1)
+    assert {row["ts"] for row in engine.rows["process"]} == {newest, whole_time(START)}
+    steps(again)
+    assert len(engine.rows["process"]) == len(expected_processes(machine_moments(START, MINUTES)))
+    told = engine.rows["machine"][-1]
+    assert (told["shipped_until"], told["ahead_until"]) == (whole_time(START + MINUTES * MINUTE), None)
+
+
+def test_a_machines_newest_word_is_the_newest_whatever_its_clock_does(
+    directory: Path, engine: MemoryEngine, clock: ManualClock
+) -> None:
+    """The engine keeps that with the latest time."""
+    now = START + MINUTES * MINUTE + 3600.0
+    options = FleetOptions(access=Access("http://localhost:1"), host="h", version="1", batch_minutes=1)
+    shipper = Shipper(Recording(directory), options, clock=clock, wall_clock=lambda: now)
+    while len(engine.rows.get("machine", ())) < 2:
+        shipper.step()
+    now -= 1800.0
+    steps(shipper)
+    told = [row["updated"] for row in engine.rows["machine"]]
+    assert len(told) > 4
+    assert told == sorted(set(told))
 
 
 def test_the_cursor_stays_until_rows_are_seen_there(make: Callable[..., Shipper], engine: MemoryEngine) -> None:
