@@ -60,3 +60,14 @@ def test_row_25_a_directory_that_cannot_be_made_is_one_line(tmp_path: Path) -> N
 def test_only_the_owner_can_look_inside(tmp_path: Path) -> None:
     prepare(tmp_path / "new" / "data")
     assert (tmp_path / "new" / "data").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.fault(66)
+@pytest.mark.parametrize(("mode", "is_warned"), [(0o755, False), (0o777, True), (0o775, True), (0o1777, False)])
+def test_row_66_where_others_can_replace_files_it_is_said(
+    mode: int, is_warned: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "readme.txt").touch()  # so that the directory is not closed as one of a recording alone
+    tmp_path.chmod(mode)
+    prepare(tmp_path)
+    assert ("another user can replace files" in caplog.text) is is_warned
