@@ -3,6 +3,7 @@
 Looking wakes none; every call of the driver's library does, opening it included.
 """
 
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -37,8 +38,9 @@ class Identity(NamedTuple):
 
 def read_sleep(sysfs: Path) -> Sleep:
     """Who sleeps now."""
-    sleeping = {address for address in _addresses(sysfs) if _text(sysfs, address, "runtime_status") == "suspended"}
-    return Sleep(frozenset(sleeping), frozenset(_addresses(sysfs)) - sleeping)
+    addresses = frozenset(_addresses(sysfs))
+    sleeping = frozenset(one for one in addresses if _text(sysfs, one, "runtime_status") == "suspended")
+    return Sleep(sleeping, addresses - sleeping)
 
 
 def may_sleep(sysfs: Path) -> list[str]:
@@ -59,7 +61,7 @@ def read_identity(procfs: Path, address: str) -> Identity:
 
 def _addresses(sysfs: Path) -> list[str]:
     try:
-        return sorted(entry.name for entry in (sysfs / DRIVER).iterdir() if _ADDRESS.fullmatch(entry.name))
+        return sorted(filter(_ADDRESS.fullmatch, os.listdir(f"{sysfs}/{DRIVER}")))  # noqa: PTH208 - once a second
     except OSError:
         return []
 

@@ -1,5 +1,6 @@
 """What the cgroup of a process may hold of a GPU's memory, by the kernel's own controller (`dmem`, Linux 6.14 on)."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,8 +25,11 @@ class MemoryLimitReader:
         self._root = sysfs / CGROUPS
         self._addresses = addresses
         self._ask = ask
-        self._has_dmem = bool(addresses) and any((self._root / name).exists() for name in (CAPACITY, LIMIT))
+        self._has_dmem = bool(addresses) and any(map(self._is_there, (CAPACITY, LIMIT)))
         self._known: dict[tuple[str, str], MemoryLimit | None] = {}
+
+    def _is_there(self, name: str) -> bool:
+        return os.access(f"{self._root}/{name}", os.F_OK)
 
     @property
     def may_find(self) -> bool:
