@@ -7,7 +7,6 @@ whatever would create a new object (`.grad`, a storage) must not be touched on t
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext, suppress
@@ -18,6 +17,7 @@ from blackbox.agent.probe import AgentContext
 from blackbox.agent.probes.torch import caches, kinds
 from blackbox.agent.probes.torch.composite import parts, scales_in
 from blackbox.agent.probes.torch.gradients import Gradients, StorageSpan
+from blackbox.agent.probes.torch.heap import instances
 from blackbox.agent.probes.torch.live import LiveSet
 
 
@@ -44,13 +44,11 @@ class Tensors:
         _place(optimizer, "register_optimizer_step_post_hook", self._optimizer_seen)
 
     def search(self) -> None:
-        """Finds the owners that are there already. Takes half a microsecond per object of the program: once only."""
-        module, optimizer = self._torch.nn.Module, self._torch.optim.Optimizer
-        for thing in gc.get_objects():
-            if issubclass(type(thing), module):  # `isinstance` may run the program's code
-                self._modules.add(thing)
-            elif issubclass(type(thing), optimizer):
-                self._optimizers.add(thing)
+        """Finds the owners that are there already. Takes 0.2 microseconds per object of the program: once only."""
+        for owners, base in ((self._modules, self._torch.nn.Module), (self._optimizers, self._torch.optim.Optimizer)):
+            for thing in instances(base):
+                with suppress(TypeError):  # a subclass without weak references
+                    owners.add(thing)
 
     def places(self) -> Iterator[tuple[int, int]]:
         """(address, code of `kinds`) of every tensor on a GPU whose purpose is known."""
