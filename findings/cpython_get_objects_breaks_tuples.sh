@@ -4,7 +4,8 @@
 # Expected: looking at the objects of a program changes nothing for it. What happens: a tuple that is being made from a
 # generator is in the list as well, half made; while anybody holds it, it cannot grow, and `tuple` raises `SystemError: bad
 # argument to internal function`. A thread that goes through the list lets other threads run in between, so a profiler, a
-# leak finder or an agent breaks a program now and then, far from itself. With CPython 3.11; the version that runs is told.
+# leak finder or an agent breaks a program now and then, far from itself.
+# With CPython 3.11.7; the one that runs is told.
 #
 # So: go through the list without running Python code until it is gone (in one call of C). `id` is not for that: an audit
 # hook of the program runs at each.
