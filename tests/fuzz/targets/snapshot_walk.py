@@ -1,5 +1,6 @@
 """A PyTorch memory snapshot, read opcode by opcode, in Python alone and by the compiled part where a compiler is, and
-by its objects: where two of them read it, they tell the same."""
+by its objects: where two of them read it, they tell the same. Of an object that holds itself, which no honest file has,
+each may tell what it meets."""
 
 import io
 import pickle
@@ -32,6 +33,8 @@ def seeds() -> Sequence[bytes]:
 
 
 def run(data: bytes) -> None:
+    if _holds_itself(data):
+        return
     plain = _told(_plain, data)
     for reader_of in _readers():
         walked = _told(partial(walk, reader_of=reader_of), data)
@@ -48,6 +51,16 @@ def _readers() -> Sequence[EntryReaderOf]:
 
 def _plain(data: io.BytesIO) -> Sequence[Nested]:
     return snapshots_in(plain_data(data), plain_data)
+
+
+def _holds_itself(data: bytes) -> bool:
+    try:
+        msgspec.msgpack.encode(plain_data(io.BytesIO(data)))
+    except RecursionError:
+        return True
+    except Exception:  # no pickle, or something in it that msgpack has not
+        return False
+    return False
 
 
 def _told(read: Callable[[io.BytesIO], Sequence[Nested]], data: bytes) -> bytes | None:
