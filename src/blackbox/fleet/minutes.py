@@ -6,6 +6,7 @@ Only the tier of minutes is read, which never changes once a minute is written: 
 import math
 from array import array
 from collections.abc import Iterator, Sequence
+from operator import mul
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +26,8 @@ from blackbox.recorder.storage.tiers import FULL, MINUTE, MINUTE_SECONDS, period
 
 WRITING_SECONDS_MAX = 60.0
 """After the end of a minute, until it is written."""
+KEPT = (MIN, MEAN, MAX, COUNT)
+"""Statistics of a minute's row that its numbers are made of."""
 Statistics = tuple[Number, Number, Number]
 """The least, the mean and the most of a minute."""
 
@@ -94,7 +97,7 @@ class _MinuteRow(NamedTuple):
 
     layout: Layout
     values: "array[float]"
-    """Least, mean, most of each series in turn; NaN where nothing was measured."""
+    """Of each series in turn its `KEPT` statistics; NaN where nothing was measured."""
 
 
 def _rows_of(run: Run, since: float, until: float) -> list[tuple[float, _MinuteRow]]:
@@ -103,14 +106,14 @@ def _rows_of(run: Run, since: float, until: float) -> list[tuple[float, _MinuteR
     if not places:
         return []
     width = run.layout.width
-    found = [array("d", [math.nan]) * (3 * width) for _ in places]
+    found = [array("d", [math.nan]) * (len(KEPT) * width) for _ in places]
     for series, _ in _shipped(run.layout):
         counts = run.column(COUNT * width + series)
-        for offset, statistic in enumerate((MIN, MEAN, MAX)):
+        for offset, statistic in enumerate(KEPT):
             column = run.column(statistic * width + series)
             for values, place in zip(found, places, strict=True):
                 if not math.isnan(counts[place]):
-                    values[3 * series + offset] = column[place]
+                    values[len(KEPT) * series + offset] = column[place]
     return [(run.times[place], _MinuteRow(run.layout, values)) for place, values in zip(places, found, strict=True)]
 
 
@@ -126,11 +129,29 @@ def _shipped(layout: Layout) -> Iterator[tuple[int, tuple[Subject, Metric]]]:
 
 
 def _numbers(rows: Sequence[_MinuteRow]) -> dict[Subject, dict[str, Statistics]]:
-    found: dict[Subject, dict[str, Statistics]] = {}
+    """Of whom: as it was called last. What was renamed within the minute, or went on after a restart, is one."""
+    subjects: dict[object, Subject] = {}
+    found: dict[object, dict[str, Statistics]] = {}
+    parts: dict[object, list[Sequence[float]]] = {}
     for layout, values in rows:
         for place, (subject, metric) in _shipped(layout):
-            least, mean, most = values[3 * place : 3 * place + 3]
-            if math.isfinite(least) and math.isfinite(mean) and math.isfinite(most):  # no column is damaged
-                told = number(least, metric), rounded_mean(mean, metric), number(most, metric)
-                found.setdefault(subject, {})[metric.key] = told
-    return found
+            part = values[len(KEPT) * place : len(KEPT) * (place + 1)]
+            if all(map(math.isfinite, part)):  # no column is damaged
+                who = _identity(subject)
+                subjects[who] = subject
+                of_series = parts.setdefault((who, metric.key), [])
+                of_series.append(part)
+                found.setdefault(who, {})[metric.key] = _together(of_series, metric)
+    return {subjects[who]: numbers for who, numbers in found.items()}
+
+
+def _identity(subject: Subject) -> object:
+    start_ms = None if subject.start_time is None else round(subject.start_time * 1000)
+    return subject.kind, subject.gpu_uuid, subject.pid, start_ms, subject.engine
+
+
+def _together(parts: Sequence[Sequence[float]], metric: Metric) -> Statistics:
+    """Numbers of parts of a minute as those of all of it."""
+    leasts, means, mosts, counts = zip(*parts, strict=True)
+    mean = means[0] if len(parts) == 1 else sum(map(mul, means, counts)) / sum(counts)
+    return number(min(leasts), metric), rounded_mean(mean, metric), number(max(mosts), metric)

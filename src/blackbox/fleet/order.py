@@ -60,8 +60,9 @@ def newest(cursor: Cursor, recorded: Recorded, length: float) -> MinuteRange | N
 
 
 def lost(cursor: Cursor, recorded: Recorded) -> MinuteRange | None:
-    """The oldest minutes that were neither shipped nor kept."""
-    if cursor.shipped_until is None or recorded.first <= cursor.shipped_until:
+    """The oldest minutes that were neither shipped nor kept; None, too, while all that is kept lies in a future that a
+    wrong clock recorded."""
+    if cursor.shipped_until is None or not cursor.shipped_until < recorded.first <= recorded.closed:
         return None
     until = min(recorded.first, _edge(cursor))
     return MinuteRange(cursor.shipped_until, until, joined(structs.replace(cursor, shipped_until=until)))

@@ -188,3 +188,14 @@ def test_a_clock_that_is_set_back_by_little_changes_nothing(hours: float) -> Non
 def test_what_was_shipped_ahead_in_a_future_that_did_not_come_is_forgotten() -> None:
     cursor = Cursor(recording="r", shipped_until=START, ahead=((START + 86_400, START + 86_700),))
     assert order.set_back(cursor, START + 600) == structs.replace(cursor, ahead=())
+
+
+def test_a_recording_that_begins_in_a_future_that_did_not_come_lost_nothing() -> None:
+    """A machine that started with a clock a day ahead: what it records now is on the disk a minute later."""
+    future = START + 86_400
+    recorded = Recorded(future, START + 2 * MINUTE)
+    after = order.set_back(Cursor(recording="r", shipped_until=future + LENGTH), recorded.closed)
+    assert after.shipped_until == recorded.closed
+    assert order.lost(after, recorded) is None
+    assert order.newest(after, recorded, LENGTH) is None
+    assert order.oldest(after, recorded, LENGTH) is None
