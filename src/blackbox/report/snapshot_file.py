@@ -71,10 +71,13 @@ def _of_another(device: DeviceFindings) -> str:
     """What a report of one GPU says of the others that the program used."""
     name = "pinned on the host it" if device.gpu == HOST else f"on GPU {device.gpu} the program"
     refused = f", and {plural(device.refusals_total, 'request was', 'requests were')} refused there"
-    if history_of(device) == "none":
-        return f"{name} held {size(device.end.allocated_bytes)} at the end{refused if device.refusals_total else ''}"
+    refused = refused if device.refusals_total else ""
+    history = history_of(device)
+    if history == "none":
+        return f"{name} held {size(device.end.allocated_bytes)} at the end{refused}"
     most = size(device.peak.bytes if device.peak.bytes_max is None else device.peak.bytes_max)
-    return f"{name} held at most {most}{refused if device.refusals_total else ''}"
+    known = " in the part of its history that is known" if history == "part" else ""
+    return f"{name} held at most {most}{known}{refused}"
 
 
 def _of_others(contents: Contents) -> Iterator[str]:

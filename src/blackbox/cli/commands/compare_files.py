@@ -74,11 +74,14 @@ def rank_lines(table: "RankTable") -> Iterator[str]:
         if row.refusals:
             when = "" if row.first_refusal_time is None else f", first at {rfc3339(row.first_refusal_time)}"
             refused = f"{row.refusals}{when}"
-        known = "" if row.history == "whole" else f"  ({HISTORIES[row.history]})"
+        known = [] if row.history == "whole" else [HISTORIES[row.history]]
+        if row.peak_bytes_max is not None:
+            known.append(f"up to {size(row.peak_bytes_max)}: the file leaves sizes open")
+        note = f"  ({'; '.join(known)})" if known else ""
         apart = signed(row.peak_bytes - table.mean_bytes)
         yield (
             f"{row.file:{width}}  {row.gpu:>3}  {size(row.peak_bytes):>10} {apart:>10}  "
-            f"{size(row.reserved_bytes):>10}  {refused}{known}"
+            f"{size(row.reserved_bytes):>10}  {refused}{note}"
         ).rstrip()
     yield from (f"{one.file}: not read: {one.reason}" for one in table.unread)
     yield ""

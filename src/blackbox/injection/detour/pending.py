@@ -60,8 +60,8 @@ class Queue(NamedTuple):
         """Raises `OSError`."""
         lock = self.address + self.layout.lock
         if self.layout.limits is not None:
-            return bool(self.read(lock, 1)[0] & _LOCKED)
-        value, _ = _ENDS.unpack(self.read(_word(self.read, lock), _ENDS.size))
+            return bool(_exactly(self.read, lock, 1)[0] & _LOCKED)
+        value, _ = _ENDS.unpack(_exactly(self.read, _word(self.read, lock), _ENDS.size))
         return value == 0
 
     def holds(self, function: int, argument: int) -> bool:
@@ -78,18 +78,18 @@ class Queue(NamedTuple):
         try:
             within = all(0 <= end < self.layout.places for end in self._ends())
             if self.layout.limits is not None:
-                lock = self.read(self.address + self.layout.lock, 4)
-                limits = _LIMITS.unpack(self.read(self.address + self.layout.limits, _LIMITS.size))
+                lock = _exactly(self.read, self.address + self.layout.lock, 4)
+                limits = _LIMITS.unpack(_exactly(self.read, self.address + self.layout.limits, _LIMITS.size))
                 return within and lock[0] <= 3 and not any(lock[1:]) and limits == (_CALLS_MAX, 0)
             semaphore = _word(self.read, self.address + self.layout.lock)
-            value, waiters = _ENDS.unpack(self.read(semaphore, _ENDS.size))
-        except (OSError, struct.error):
+            value, waiters = _ENDS.unpack(_exactly(self.read, semaphore, _ENDS.size))
+        except OSError:
             return False
         return within and value in (0, 1) and 0 <= waiters < _SEMAPHORE_WAITERS_MAX and semaphore < _PROGRAM_END
 
     def _ends(self) -> tuple[int, int]:
         at = self.address + self.layout.calls + self.layout.places * self.layout.place_bytes
-        return _ENDS.unpack(self.read(at, _ENDS.size))
+        return _ENDS.unpack(_exactly(self.read, at, _ENDS.size))
 
 
 def find(read: Read, runtime: int, version: str) -> Queue | None:
@@ -99,11 +99,18 @@ def find(read: Read, runtime: int, version: str) -> Queue | None:
         return None
     try:
         owner = runtime if layout.interpreter is None else _word(read, runtime + layout.interpreter)
-    except (OSError, struct.error):
+    except OSError:
         return None
     queue = Queue(read, owner + layout.queue, layout)
     return queue if queue.seems_one() else None
 
 
 def _word(read: Read, address: int) -> int:
-    return _POINTER.unpack(read(address, _POINTER.size))[0]
+    return _POINTER.unpack(_exactly(read, address, _POINTER.size))[0]
+
+
+def _exactly(read: Read, address: int, size: int) -> bytes:
+    data = read(address, size)
+    if len(data) < size:  # of memory that is gone the kernel gives nothing, and no error
+        raise OSError("it has ended, or runs another program by now")
+    return data

@@ -4,6 +4,7 @@ import contextlib
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from blackbox.analysis.trace.ranks import RankRow, UnreadFile, rank_table, rows_of
 from blackbox.cli.commands.compare_files import rank_lines
@@ -70,3 +71,9 @@ def test_a_rank_without_a_whole_history_is_marked() -> None:
     lines = list(rank_lines(rank_table(found, [])))
     assert lines[2].endswith("(no history: held at the end)")
     assert lines[3].endswith("(of a part of its history)")
+
+
+def test_people_are_told_that_a_peak_is_a_range() -> None:
+    (row,) = rows("r0", 20)
+    lines = list(rank_lines(rank_table([structs.replace(row, peak_bytes_max=22 * MIB)], [])))
+    assert lines[1].endswith("(up to 22.0 MiB: the file leaves sizes open)")

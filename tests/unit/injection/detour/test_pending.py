@@ -117,3 +117,14 @@ def test_what_is_one_is() -> None:
 
 def test_a_version_that_is_not_known_has_none() -> None:
     assert pending.find(lambda at, size: bytes(size), 0, "3.99") is None
+
+
+@pytest.mark.parametrize("layout", [SEMAPHORE, MUTEX])
+def test_of_a_program_that_runs_another_by_now_nothing_is_told(layout: QueueLayout) -> None:
+    """Its memory is gone: the kernel gives no byte of it."""
+    gone = in_memory(b"", layout, 16)
+    with pytest.raises(OSError, match="another program"):
+        gone.is_locked()
+    with pytest.raises(OSError, match="another program"):
+        gone.holds(7, 8)
+    assert not gone.seems_one()

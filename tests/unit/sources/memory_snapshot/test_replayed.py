@@ -239,6 +239,10 @@ def test_of_several_gpus_the_report_names_the_one_it_is_about_and_what_the_other
     report = build_report(of_snapshot_file(path))
     assert report.title == "The recorded process ran out of memory on GPU 1: it asked for 10.0 MiB"
     assert "on GPU 0 the program held at most 20.0 MiB" in report.notes
+    broken = snapshot(step("alloc", 1, 2 * MIB, 1_800_000_000_000_000), *worked)["device_traces"]
+    path.write_bytes(pickle.dumps(both | {"device_traces": broken + refusing["device_traces"]}))
+    known = "on GPU 0 the program held at most 20.0 MiB in the part of its history that is known"
+    assert known in build_report(of_snapshot_file(path)).notes
     path.write_bytes(pickle.dumps(both | {"device_traces": snapshot()["device_traces"] + refusing["device_traces"]}))
     assert "on GPU 0 the program held 17.0 MiB at the end" in build_report(of_snapshot_file(path)).notes, "one step"
     path.write_bytes(pickle.dumps(refusing | {"segments": snapshot()["segments"]}))
