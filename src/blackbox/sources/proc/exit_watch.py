@@ -38,17 +38,22 @@ class ExitWatch:
             file = os.pidfd_open(pid)
         except (OSError, AttributeError):  # it has ended, or the kernel or this Python knows no such files
             return False
+        try:
+            self._epoll = self._epoll or select.epoll()
+            self._epoll.register(file, select.EPOLLIN)
+        except OSError:  # no file is left for it, or the user watches too many
+            os.close(file)
+            return False
         self._files[pid], self._pids[file] = file, pid
-        self._epoll = self._epoll or select.epoll()
-        self._epoll.register(file, select.EPOLLIN)
         return True
 
     def discard(self, pid: int) -> None:
         """Awaits it no longer, if it did."""
         file = self._files.pop(pid, None)
-        if file is not None:
+        if file is not None and self._epoll is not None:
             del self._pids[file]
-            os.close(file)  # which takes it out of the epoll, too
+            self._epoll.unregister(file)  # closing it does not, while a child that is being started has it too
+            os.close(file)
 
     def ended(self) -> list[int]:
         """Pids of those that have ended since they were added, and are awaited no longer."""

@@ -50,7 +50,9 @@ class ProcessTable:
             self._read(pid)
 
     def list(self, fresh: Iterable[int] = ()) -> Mapping[int, ProcessEntry]:
-        """All processes there are, those of `fresh` and their ancestors as they are now."""
+        """All processes there are, those of `fresh` and their ancestors as they are now, and likewise those whose turn
+        it is: where the list is asked for each time, nobody calls `read_some`."""
+        self.read_some()
         listed = {int(name) for name in os.listdir(self._root) if name.isdigit()}  # noqa: PTH208 - Paths are slow
         gone = self._entries.keys() - listed
         for pid in gone:

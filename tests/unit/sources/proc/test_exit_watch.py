@@ -1,5 +1,7 @@
 """The end of real processes, awaited."""
 
+import os
+import resource
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -66,6 +68,45 @@ def test_its_files_go_with_it(sleepers: list[subprocess.Popen[bytes]]) -> None:
     assert open_files() == before + 4
     del watch
     assert open_files() == before
+
+
+def test_whose_end_cannot_be_awaited_for_want_of_files_is_not_told_to_be(
+    sleepers: list[subprocess.Popen[bytes]],
+) -> None:
+    watch, before = ExitWatch(3), open_files()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    spare = os.open("/", os.O_RDONLY)
+    os.close(spare)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (spare + 1, limits[1]))  # one more: the process's, and no epoll
+        assert not watch.add(sleepers[0].pid)
+        assert sleepers[0].pid not in watch
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert open_files() == before
+    assert watch.add(sleepers[0].pid)
+
+
+def test_whoever_is_discarded_is_forgotten_though_a_child_has_its_file(sleepers: list[subprocess.Popen[bytes]]) -> None:
+    watch, before = ExitWatch(3), pidfds()
+    first, second, _ = sleepers
+    watch.add(first.pid)
+    (file,) = pidfds() - before
+    child_has = os.dup(file)  # as between a fork and an exec
+    try:
+        watch.discard(first.pid)
+        watch.add(second.pid)
+        first.kill()
+        first.wait()
+        assert watch.ended() == []
+        assert second.pid in watch
+    finally:
+        os.close(child_has)
+
+
+def pidfds() -> set[int]:
+    links = {int(path.name): path.resolve() for path in Path("/proc/self/fd").iterdir()}
+    return {file for file, link in links.items() if "pidfd" in link.name}
 
 
 @pytest.mark.parametrize("room", [0, 1, 3])

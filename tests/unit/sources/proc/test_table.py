@@ -75,3 +75,16 @@ def test_each_call_reads_its_share(tmp_path: Path) -> None:
         table.read_some()
         seen.append(sum(entry.name == b"b" for entry in table.list().values()))
     assert seen == [10, 20, 30, 40]
+
+
+def test_who_lists_each_time_sees_what_has_become_another_program(tmp_path: Path) -> None:
+    clock = ManualClock()
+    table = ProcessTable(tmp_path, clock)
+    before: Machine = dict.fromkeys(range(2, 42), (1, 1, "a"))
+    write(tmp_path, {}, before)
+    table.list()
+    write(tmp_path, before, dict.fromkeys(before, (1, 1, "b")))
+    for _ in range(4):
+        clock.advance(TURN_SECONDS / 4)
+        listed = table.list()
+    assert {entry.name for entry in listed.values()} == {b"b"}
