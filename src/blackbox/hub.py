@@ -83,6 +83,13 @@ class Published:
         """Of the pieces made so far; they mean something as long as this object lives."""
         return frozenset(id(piece) for pieces in tuple(self._pieces.values()) for piece in pieces)
 
+    def forget_before(self) -> None:
+        """The moment before is kept no more: it weighs nothing, and its ids may be those of other pieces soon."""
+        with self._lock:
+            self._before = frozenset[int]()
+            pieces = {id(piece): len(piece) for pieces in self._pieces.values() for piece in pieces}
+            self._piece_bytes = sum(pieces.values())
+
     def effective_viewer(self, viewer_uid: int | None) -> int | None:
         """The viewer; None (one who may see everything) where nothing of this moment is withheld from them."""
         return None if sees_all(self.moment, viewer_uid) else viewer_uid
@@ -285,10 +292,14 @@ class Hub:
     def _shorten_history(self, retired: Published | None) -> None:
         """`retired` is the last but one."""
         with self._lock:
+            newest = self._history[-1]
             self._past_bytes += 0 if retired is None else retired.weight_bytes()
-            room = HISTORY_BYTES_MAX - self._history[-1].weight_bytes()
+            room = HISTORY_BYTES_MAX - newest.weight_bytes()
             while len(self._history) > 1 and (self._past_bytes > room or len(self._history) > HISTORY_MOMENTS_MAX):
                 self._past_bytes -= self._history.popleft().weight_bytes()
+            is_alone = len(self._history) == 1
+        if is_alone:
+            newest.forget_before()
 
     def demand(self, shape: Shape, encoding: Encoding) -> None:
         """Keeps a shape encoded ahead for the next `HOT_SECONDS`."""

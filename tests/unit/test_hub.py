@@ -14,7 +14,7 @@ from blackbox.model.parts import Allocator, Device, Memory
 from blackbox.model.sample import Sample
 from blackbox.model.view import Shape, UnknownGpuError
 from tests.clocks import ManualClock
-from tests.moments import allocator, device, machine, paged_allocator, sample
+from tests.moments import SERVER, TRAINER, allocator, device, machine, paged_allocator, process, sample
 from tests.moments import moment as whole_moment
 from tests.waiting import PATIENCE_SECONDS
 
@@ -106,6 +106,23 @@ def test_history_is_bounded_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
         hub.publish(moment(seq))
         hub.ask(Shape())
     assert 1 <= len(kept_numbers(hub, 0)) <= 4
+
+
+def test_a_moment_weighs_all_its_pieces_once_the_one_before_is_kept_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "HISTORY_BYTES_MAX", 0)
+    hub = Hub(ManualClock(100.0))
+    first = structs.replace(whole_moment(sample([device()], [process(TRAINER), process(SERVER)])), seq=1)
+    hub.publish(first)
+    hub.ask(Shape())
+    hub.publish(structs.replace(first, seq=2))
+    assert kept_numbers(hub, 0) == [2]
+    newest = hub.latest
+    assert newest is not None
+    pieces = newest.pieces(Shape())
+    alone = Published(newest.moment, BLOCKS_MAX)
+    alone.body(Shape())
+    assert newest.weight_bytes() == alone.weight_bytes()
+    assert newest.weight_bytes() >= sum(map(len, pieces))
 
 
 def test_a_moment_of_the_past_keeps_the_bytes_it_has_and_nothing_new() -> None:
