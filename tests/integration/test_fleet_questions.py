@@ -238,7 +238,29 @@ def test_a_gpu_that_two_recordings_tell_of_counts_once_and_is_named(nodes: list[
     assert [one.machine for one in answer.processes] == ["id-'again"]
     assert (answer.cover.machines, answer.cover.fresh, answer.cover.twice_hosts) == (2, 2, ("same",))
     assert top(asking, ts + 59.5, "user", FleetScope(tenant)).all.used_bytes == GIB
-    assert at(asking, ts + 55.0, FleetScope(tenant)).cover.twice_hosts == ("same",), "of then, too"
+    before = at(asking, ts + 55.0, FleetScope(tenant))
+    assert (before.ledger.used_bytes, before.cover.twice_hosts) == (4 * GIB, ()), "the other has told nothing by then"
+
+
+def test_of_two_servers_of_which_one_sees_a_single_gpu_the_others_count_too(nodes: list[ClickHouse]) -> None:
+    tenant, ts = "partly", START + 5 * MINUTE
+    totals = {"GPU-x": 80 * GIB, "GPU-y": 80 * GIB}
+    processes = [MadeProcess(gpu, 7, "ann", None, GIB, None, None) for gpu in totals]
+    made = [
+        ("id-all", MadeMinute("host", ts, ts + 50.0, totals, {"GPU-x": 3 * GIB, "GPU-y": 5 * GIB}, processes)),
+        ("id-one", MadeMinute("host", ts, ts + 55.0, {"GPU-x": 80 * GIB}, {"GPU-x": 4 * GIB}, processes[:1])),
+    ]
+    for machine, minute in made:
+        changes = {"tenant": tenant, "machine": machine}
+        insert(nodes[0], "gpu", [row | changes for row in gpu_rows(minute)])
+        insert(nodes[0], "process", [row | changes for row in process_rows(minute)])
+        insert(nodes[0], "machine", [machine_row("host", END) | changes])
+    asking = reader(nodes[0])
+    answer = at(asking, ts + 59.0, FleetScope(tenant))
+    assert (answer.ledger.total_bytes, answer.ledger.used_bytes) == (160 * GIB, 9 * GIB)
+    assert sorted((one.machine, one.gpu_uuid) for one in answer.processes) == [("id-all", "GPU-y"), ("id-one", "GPU-x")]
+    assert (answer.cover.machines, answer.cover.fresh, answer.cover.twice_hosts) == (2, 2, ("host",))
+    assert top(asking, ts + 59.0, "user", FleetScope(tenant)).all.used_bytes == 2 * GIB
 
 
 def test_a_slice_counts_once_and_its_processes_stay(nodes: list[ClickHouse]) -> None:

@@ -28,7 +28,7 @@ class FleetCover(Struct, frozen=True, kw_only=True):
     """Names of the unknown, likewise."""
     twice_hosts: tuple[str, ...]
     """Names of machines that two recordings tell of at that time, the first 20: two servers, or one whose recording was
-    shipped once more. The newest counts, the other is in no sum and not counted above."""
+    shipped once more. Of each GPU the newest counts; a machine of which no GPU is left is not counted above."""
     shards: Count | None
     """Shards of the database; null where the database does not tell: then one that does not answer is an error."""
     missing_shards: tuple[str, ...]

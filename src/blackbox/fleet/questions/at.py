@@ -4,7 +4,7 @@ Every machine answers with the last moment of a minute that it had reached by th
 time of that moment.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from blackbox.fleet.questions.cover import (
@@ -50,21 +50,24 @@ KEY_EXPRESSIONS: dict[HolderKey, str] = {
     "name": "name",
 }
 _FIRST, _LAST = "toDateTime({since:Int64} - 60, 'UTC')", "toDateTime({until:Int64}, 'UTC')"
-_COUNTED = "machine NOT IN {shadowed:Array(String)}"
+_GPU_COUNTED = "(machine, gpu_uuid) NOT IN {shadowed_gpus:Array(Tuple(String, String))}"
+_COUNTED = f"machine NOT IN {{shadowed:Array(String)}} AND {_GPU_COUNTED}"
 WINDOW = f"ts > {_FIRST} AND ts <= {_LAST} AND {hours(_FIRST, _LAST)} AND {IN_SCOPE} AND {_COUNTED}"
+IN_TIME = """moment > fromUnixTimestamp64Milli({since_ms:Int64}, 'UTC')
+        AND moment <= fromUnixTimestamp64Milli({until_ms:Int64}, 'UTC')"""
 SHADOWED = f"""
-    SELECT DISTINCT tenant, machine FROM (
-        SELECT tenant, machine, max(moment) AS newest,
+    SELECT tenant, machine, groupArrayIf(gpu_uuid, place > 1) AS gpu_uuids, countIf(place = 1) AS others FROM (
+        SELECT tenant, machine, gpu_uuid, max(moment) AS newest,
             row_number() OVER (PARTITION BY tenant, host, gpu_uuid ORDER BY newest DESC, machine DESC) AS place
-        FROM {GPU.name} WHERE {WINDOW} GROUP BY tenant, host, gpu_uuid, machine
-    ) WHERE place > 1
+        FROM {GPU.name} WHERE {WINDOW} AND {IN_TIME} GROUP BY tenant, host, gpu_uuid, machine
+    ) GROUP BY tenant, machine HAVING notEmpty(gpu_uuids) ORDER BY tenant, machine
 """  # noqa: S608 - parameters
-"""Machines whose GPUs another one tells of, too, and newer: two servers on a machine, or a recording that was shipped
-once more since its cursor was lost. A GPU counts once."""
+"""GPUs of machines that another one tells of, too, and newer: two servers on a machine, or a recording that was shipped
+once more since its cursor was lost. A GPU counts once, and what only one of them sees counts, too. By machine, so that
+the parameters stay short where a whole fleet lost its cursors."""
 NEWEST = f"""(tenant, machine, ts) GLOBAL IN (
     SELECT tenant, machine, max(ts) FROM {GPU.name}
-    WHERE {WINDOW} AND moment > fromUnixTimestamp64Milli({{since_ms:Int64}}, 'UTC')
-        AND moment <= fromUnixTimestamp64Milli({{until_ms:Int64}}, 'UTC')
+    WHERE {WINDOW} AND {IN_TIME}
     GROUP BY tenant, machine
 )"""  # noqa: S608 - parameters
 """Rows of the newest minute of each machine that had its last moment by then."""
@@ -79,14 +82,24 @@ HOLDERS, MACHINES, TOGETHER = 1, 2, 3
 """Which set a row of `_holders` is of, as `grouping()` tells it: 1 for what it is not grouped by."""
 
 
+class _Shadowed(NamedTuple):
+    """A machine of which another one tells, too, and newer."""
+
+    tenant: str
+    machine: str
+    gpu_uuids: Sequence[str]
+    """For which the other one stands."""
+    others: int
+    """GPUs that count."""
+
+
 class _Window(NamedTuple):
     """The time asked for, and since when numbers count as of then."""
 
     since: float
     until: float
     scope: FleetScope
-    shadowed: frozenset[MachineKey] = frozenset()
-    """Machines that another one stands for."""
+    shadowed: tuple[_Shadowed, ...] = ()
 
     @property
     def parameters(self) -> dict[str, object]:
@@ -95,7 +108,13 @@ class _Window(NamedTuple):
             "until": int(self.until),
             "since_ms": round(self.since * 1000),
             "until_ms": round(self.until * 1000),
-            "shadowed": _array(machine for _, machine in sorted(self.shadowed)),
+            "shadowed": _array(_quoted(one.machine) for one in self.shadowed if not one.others),
+            "shadowed_gpus": _array(
+                f"({_quoted(one.machine)}, {_quoted(gpu_uuid)})"
+                for one in self.shadowed
+                if one.others
+                for gpu_uuid in one.gpu_uuids
+            ),
             **self.scope.parameters,
         }
 
@@ -149,14 +168,17 @@ def top(reader: FleetReader, asked: float, by: HolderKey, scope: FleetScope = EV
 
 def _window(reader: FleetReader, asked: float, scope: FleetScope) -> _Window:
     window = _Window(due(asked, reader.clock()) - STALE_SECONDS, asked, scope)
-    shadowed = frozenset((row["tenant"], row["machine"]) for row in reader.rows(SHADOWED, window.parameters))
-    return window._replace(shadowed=shadowed)
+    return window._replace(shadowed=tuple(_Shadowed(**row) for row in reader.rows(SHADOWED, window.parameters)))
 
 
-def _array(texts: Iterable[str]) -> str:
+def _array(values: Iterable[str]) -> str:
     """As the engine reads a parameter."""
-    escaped = (text.replace("\\", "\\\\").replace("'", "\\'") for text in texts)
-    return "[" + ", ".join(f"'{text}'" for text in escaped) + "]"
+    return f"[{', '.join(values)}]"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def _held(reader: FleetReader, window: _Window, found: Mapping[MachineKey, int]) -> _Held:
@@ -183,9 +205,10 @@ def _held(reader: FleetReader, window: _Window, found: Mapping[MachineKey, int])
             torn.add(key)
         machines.append(_machine(row, found.get(key, 0)))
     known = known_machines(reader, window.scope, window.since, window.until)
-    shadowed = [one for one in known if (one.tenant, one.machine) in window.shadowed]
-    counted = [one for one in known if one not in shadowed]
-    return _Held(counted, machines, tuple(one.host for one in shadowed), torn)
+    others = {(one.tenant, one.machine): one.others for one in window.shadowed}
+    twice = [one for one in known if (one.tenant, one.machine) in others]
+    counted = [one for one in known if others.get((one.tenant, one.machine)) != 0]
+    return _Held(counted, machines, tuple(dict.fromkeys(one.host for one in twice)), torn)
 
 
 def _machine(row: dict[str, Any], processes: int) -> FleetMachineAt:
