@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -167,7 +166,7 @@ def test_the_commands_as_a_person_uses_them(python: Path, tmp_path: Path, server
     with running(python, tmp_path, KINDS["idle"]) as target:
         pid, socket = str(target.pid), str(server.socket)
         until(lambda: program.look(target.pid).age_seconds >= AGE_SECONDS_MIN)
-        looked = blackbox("attach", pid, "--dry-run")
+        looked = blackbox("attach", pid, "--dry-run", "--socket", socket)
         assert (looked.returncode, looked.stderr) == (0, "")
         assert "3.14" in looked.stdout
         assert "nothing speaks against it" in looked.stdout
@@ -198,13 +197,10 @@ def test_the_commands_as_a_person_uses_them(python: Path, tmp_path: Path, server
     )
 
 
-def test_an_older_python_is_refused_with_the_other_ways() -> None:
-    with subprocess.Popen([sys.executable, "-c", "print(flush=True); input()"], stdin=-1, stdout=-1) as old:
-        assert old.stdout is not None
-        old.stdout.readline()
+def test_an_older_python_is_refused_with_the_other_ways(tmp_path: Path) -> None:
+    with running(Path(sys.executable), tmp_path, KINDS["idle"]) as old:
+        until(lambda: program.look(old.pid).age_seconds >= AGE_SECONDS_MIN)
         refused = blackbox("attach", str(old.pid), "--yes")
-        assert old.stdin is not None
-        old.stdin.write(b"\n")
     if sys.version_info < (3, 14):
         assert refused.returncode == Objection.OLD_PYTHON.exit_code
         assert "--experimental" in refused.stderr

@@ -246,10 +246,10 @@ def test_the_commands_as_a_person_uses_them(tmp_path: Path, server: AgentServer)
         pid, socket = str(target.pid), str(server.socket)
         until(lambda: program.look(target.pid).age_seconds >= AGE_SECONDS_MIN)
         if sys.version_info < (3, 14):
-            plain = blackbox("attach", pid, "--dry-run")
+            plain = blackbox("attach", pid, "--dry-run", "--socket", socket)
             assert "only with --experimental" in plain.stdout
             assert plain.returncode == Objection.OLD_PYTHON.exit_code
-        looked = blackbox("attach", pid, "--dry-run", "--experimental")
+        looked = blackbox("attach", pid, "--dry-run", "--experimental", "--socket", socket)
         assert (looked.returncode, looked.stderr) == (0, "")
         assert "by ptrace (experimental)" in looked.stdout
         done = blackbox("attach", pid, "--experimental", "--yes", "--socket", socket)

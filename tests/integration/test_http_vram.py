@@ -183,8 +183,9 @@ def test_our_own_fault_is_logged_and_not_told(
     assert (reply.status, reply.headers["content-type"]) == (500, "text/plain")
     assert "the secret cause" in caplog.text
     assert serving.server.stats.errors_total == before + 1
-    monkeypatch.setattr(Published, "made", lambda *_: None)
-    monkeypatch.setattr(Published, "body", fail)
+    for ready, made in (("made", "body"), ("made_pieces", "pieces")):
+        monkeypatch.setattr(Published, ready, lambda *_: None)
+        monkeypatch.setattr(Published, made, fail)
     assert serving.ask("/vram").body == b"Internal Server Error"
     assert serving.ask("/vram/stream").body == b"Internal Server Error"
     assert serving.server.stats.streams_open == 0
@@ -211,7 +212,7 @@ def test_health_fails_once_no_more_samples_come(serving: Serving) -> None:
 
 def test_the_requests_of_one_connection_are_answered_in_order(serving: Serving) -> None:
     serving.publish()
-    paths = ["/readyz", "/vram?blocks=summary", "/nope", "/openapi.json", "/metrics", "/vram", "/healthz"]
+    paths = ["/readyz", "/vram?blocks=summary", "/nope", "/openapi.json", "/metrics", "/vram", "/livez"]
     with serving.connect() as raw:
         raw.send(
             b"".join(f"GET {path} HTTP/1.1\r\nHost: a.b\r\n\r\n".replace("a.b", "localhost").encode() for path in paths)

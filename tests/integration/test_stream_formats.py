@@ -32,11 +32,11 @@ def next_seq(raw: Raw) -> int:
 def test_row_60_of_204_formats_few_are_encoded_on_the_samplers_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(FORMATS) == 204
     encoded: Counter[int] = Counter()
-    to_json = Merged.json
+    json_pieces = Merged.json_pieces
 
-    def counted(merged: Merged, detail: ShapeDetail, blocks_max: int) -> bytes:
+    def counted(merged: Merged, detail: ShapeDetail, blocks_max: int) -> tuple[bytes, ...]:
         encoded[threading.get_ident()] += 1
-        return to_json(merged, detail, blocks_max)
+        return json_pieces(merged, detail, blocks_max)
 
     with Serving() as serving, ExitStack() as stack:
         machine = sample(device(index) for index in range(GPUS))
@@ -47,7 +47,7 @@ def test_row_60_of_204_formats_few_are_encoded_on_the_samplers_thread(monkeypatc
             raw.request(path, accept_encoding=encoding)
             streams.append((raw, encoding))
         until(lambda: serving.server.stats.frames_sent_total == len(FORMATS))
-        monkeypatch.setattr(Merged, "json", counted)
+        monkeypatch.setattr(Merged, "json_pieces", counted)
         for _ in range(MOMENTS):
             serving.publish(machine)
         newest = serving.seq
