@@ -22,7 +22,8 @@ libc.free.argtypes, libc.free.restype = (ctypes.c_void_p,), None
 pieces = [libc.malloc(100_000) for _ in range(640)]
 for piece in pieces:
     ctypes.memset(piece, 1, 100_000)
-last = libc.malloc(100)  # above them all, so that the heap's end cannot sink by itself
+# above them all, so that the heap's end cannot sink by itself; a small one may find room below
+last = libc.malloc(100_000)
 for piece in pieces:
     libc.free(piece)
 before = resident_bytes()
