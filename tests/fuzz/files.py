@@ -13,6 +13,7 @@ def as_file(data: bytes) -> Iterator[Path]:
     """A path under which `data` can be opened; on no disk."""
     handle = os.memfd_create("fuzz")
     try:
+        os.fchmod(handle, 0o600)  # others could change it else, which some readers refuse
         os.write(handle, data)
         yield Path(f"/proc/self/fd/{handle}")
     finally:
