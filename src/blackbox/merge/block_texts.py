@@ -60,15 +60,18 @@ class _Endings(dict[tuple[int, ...], Raw]):
         return map(self.__getitem__, keys)
 
     @cached_property
+    def _columns(self) -> dict[str, IntArray | None]:
+        return {name: getattr(self._blocks, name) for name in NOT_TOLD}
+
+    @cached_property
     def _differing(self) -> dict[str, IntArray]:
-        columns: dict[str, IntArray | None] = {name: getattr(self._blocks, name) for name in NOT_TOLD}
-        return {name: column for name, column in columns.items() if column is not None and not _are_alike(column)}
+        told = ((name, column) for name, column in self._columns.items() if column is not None)
+        return {name: column for name, column in told if not _are_alike(column)}
 
     @cached_property
     def _first(self) -> dict[str, int]:
         """The numbers of the first block, of which the others differ in `_differing` alone."""
-        columns: dict[str, IntArray | None] = {name: getattr(self._blocks, name) for name in NOT_TOLD}
-        return {name: NOT_TOLD[name] if column is None else column[0] for name, column in columns.items()}
+        return {name: NOT_TOLD[name] if column is None else column[0] for name, column in self._columns.items()}
 
     def __missing__(self, likeness: tuple[int, ...]) -> Raw:
         size, code, *differing = likeness
