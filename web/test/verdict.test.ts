@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import type { Forecast, Outlook } from "../src/data/answers";
+import { clock } from "../src/data/format";
 import { leaves, ledgersOf } from "../src/data/ledger";
-import { fillingOf, isAlarm, movedSince, risenSince, verdictOf } from "../src/data/verdict";
+import { courseWords, fillingOf, isAlarm, movedSince, risenSince, untold, verdictOf } from "../src/data/verdict";
 import { GIB, snapshot } from "./snapshots";
 
 function outlook(more: Partial<Outlook>): Outlook {
@@ -19,6 +20,8 @@ function outlook(more: Partial<Outlook>): Outlook {
     since: null,
     grower: null,
     evidence: null,
+    unknown: {},
+    predictable_from: null,
     message: "",
     ...more,
   };
@@ -28,11 +31,40 @@ function forecast(gpus: Outlook[], processes: Outlook[]): Forecast {
   return { timestamp: 0, gpus, processes, advice: [] };
 }
 
+const early = { predictable_from: 1036, unknown: { full_in_seconds: "too little of it is recorded yet" } };
 const ledgers = leaves(ledgersOf(snapshot()));
 
 test("without a prediction there is no verdict", () => {
   expect(verdictOf(null, ledgers, [])).toBeNull();
   expect(verdictOf(forecast([outlook({})], []), ledgers, [])).toBeNull();
+});
+
+test("while too little is recorded it is told from when on it can be told whether one fills", () => {
+  const all = ledgers.map(({ gpu }) => outlook({ gpu_uuid: gpu.uuid, ...early }));
+  expect(untold(forecast(all, []), ledgers)).toBe(`whether one fills cannot be told before ${clock(1036)}: too little is recorded yet`);
+  expect(untold(forecast(all.slice(0, 1), []), ledgers)).toContain("whether it fills");
+  expect(untold(forecast(all.map((one) => ({ ...one, unknown: {}, predictable_from: null })), []), ledgers)).toBeNull();
+});
+
+test("a GPU that does not answer, or is new, is not counted among those without a trend", () => {
+  const [first, second] = ledgers;
+  const lost = outlook({ gpu_uuid: first!.gpu.uuid, unknown: { full_in_seconds: "fell off the bus" } });
+  const known = outlook({ gpu_uuid: second!.gpu.uuid });
+  expect(untold(forecast([lost, known], []), ledgers)).toBe(`no trend fills those that are known; whether ${first!.label} fills is not known: fell off the bus`);
+  expect(untold(forecast([lost], []), ledgers)).toBe(`whether ${first!.label} fills is not known: fell off the bus`);
+  expect(untold(forecast([lost, { ...known, ...early }], []), ledgers)).toContain(`whether ${second!.label} fills is not known before ${clock(1036)}`);
+});
+
+test("the words beside a GPU never say more than its forecast", () => {
+  const moves = { kind: "moves", low: 10 * GIB, high: 20 * GIB } as const;
+  const evidence = { from: 0, to: 60, points: 60, rise_bytes: GIB, rate_bytes_per_second: GIB / 60, rate_low_bytes_per_second: 1, rate_high_bytes_per_second: 2 };
+  expect(courseWords(outlook({ ...early }), moves)).toBe("too early to tell");
+  expect(courseWords(outlook({}), moves)).toBe("no trend");
+  expect(courseWords(outlook({ evidence }), moves)).toBe("+1.0 GiB/min");
+  expect(courseWords(outlook({ unknown: { full_in_seconds: "lost" } }), moves)).toBe("not known");
+  expect(courseWords(outlook({}), { ...moves, kind: "flat" })).toBe("flat");
+  expect(courseWords(null, moves)).toBe("10.0–20.0 GiB");
+  expect(courseWords(null, null)).toBe("no course yet");
 });
 
 test("the soonest counts, with the process that grows and the refusals before", () => {

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from msgspec import structs
 
 from blackbox.analysis.kv_cache import advise_on_kv_caches
-from blackbox.analysis.trend import NOTEWORTHY_BYTES, POINTS_MAX, Point, Trend, rising_trend
+from blackbox.analysis.trend import NOTEWORTHY_BYTES, POINTS_MAX, POINTS_MIN, Point, Trend, rising_trend
 from blackbox.model.forecast import Evidence, Forecast, Grower, GrowthOrigin, Outlook
 from blackbox.model.identity import StartTimes
 from blackbox.model.query import History, Series
@@ -34,6 +34,7 @@ FLAT_SHARE = 0.05
 REACH = 10
 """A prediction reaches no further ahead than this many times the length of its evidence."""
 WINDOWS_TEXT = "minutes, hour or day"
+YOUNG_TEXT = "too little of it is recorded yet"
 
 GROWERS_MAX = 4
 """Processes whose growth is looked into: for each, a moment of the recording is merged."""
@@ -73,6 +74,7 @@ def forecast(
     """
     starts = StartTimes()
     rises = _rises(histories, starts)
+    enough = _enough_at(histories)
     gpus = {gpu.uuid: gpu for gpu in snapshot.gpus}
     processes = [
         outlook
@@ -90,7 +92,7 @@ def forecast(
         timestamp=now,
         gpus=tuple(
             _grown_by(
-                _of_gpu(gpu, rises, _rises_on(gpu, snapshot, rises, starts)),
+                _of_gpu(gpu, rises, _rises_on(gpu, snapshot, rises, starts), enough.get(gpu.uuid, inf), now),
                 [one for one in processes if one.gpu_uuid in (gpu.uuid, *slices.get(gpu.uuid, ()))],
                 growers,
             )
@@ -168,6 +170,35 @@ def _counts(history: History, trend: Trend, points: Sequence[Point], tops: Seque
     return last - tops[0][0] <= YOUNG_SECONDS or before + NEW_SHARE * trend.rise <= level
 
 
+def _enough_at(histories: Sequence[History]) -> dict[str, float]:
+    """GPU -> from when on enough of it is recorded for a trend, in the window that has it first: `-inf` where it is,
+    `inf` where points as far apart as these never do."""
+    found: dict[str, list[tuple[History, list[float]]]] = {}
+    for history in histories:
+        for series in history.series:
+            times = [time for time, _ in _lows(series)]
+            if series.pid is None and series.gpu_uuid is not None and times:
+                found.setdefault(series.gpu_uuid, []).append((history, times))
+    return {
+        uuid: min(_window_enough_at(history, times, _apart(seen)) for history, times in seen)
+        for uuid, seen in found.items()
+    }
+
+
+def _apart(seen: Sequence[tuple[History, list[float]]]) -> float:
+    """Seconds between points in the window that has them closest; 0 where none has two."""
+    return min(((times[-1] - times[0]) / (len(times) - 1) for _, times in seen if len(times) > 1), default=0.0)
+
+
+def _window_enough_at(history: History, times: Sequence[float], apart: float) -> float:
+    seconds = history.to - history.from_
+    least = BRIEF_SHARE_MIN * seconds if seconds < WINDOWS_SECONDS[0] else 0.0
+    if len(times) >= POINTS_MIN and times[-1] - times[0] >= least:
+        return -inf
+    wanted = max(least, (POINTS_MIN - 1) * max(apart, history.step_seconds))
+    return max(times[0] + wanted, history.to) if wanted <= seconds else inf
+
+
 def _tops(histories: Sequence[History], starts: StartTimes) -> dict[OutlookKey, list[Point]]:
     """The most that each subject held in every stretch, by the end of that, oldest first."""
     found: dict[OutlookKey, list[Point]] = {}
@@ -223,11 +254,20 @@ def _rises_on(gpu: Gpu, snapshot: Snapshot, rises: dict[OutlookKey, list[Rise]],
     return max(growing, key=lambda found: found[0].trend.rate) if growing else []
 
 
-def _of_gpu(gpu: Gpu, rises: dict[OutlookKey, list[Rise]], of_process: list[Rise]) -> Outlook:
+def _of_gpu(
+    gpu: Gpu, rises: dict[OutlookKey, list[Rise]], of_process: list[Rise], enough_at: float, now: float
+) -> Outlook:
     """Of its own course; where that has no trend, since it remembers what has ended, by the process that grows."""
     name = f"GPU {gpu.index}" if gpu.parent_uuid is None else f"{gpu.uuid} on GPU {gpu.index}"
     found = rises.get((gpu.uuid, None, None), []) or of_process
-    return _outlook(gpu, None, name, gpu.used_bytes, found)
+    outlook = _outlook(gpu, None, name, gpu.used_bytes, found)
+    if found or _blind(gpu) or enough_at == -inf:
+        return outlook
+    predictable_from = enough_at if enough_at < inf else now + BRIEF_SHARE_MIN * min(WINDOWS_SECONDS)
+    left = duration(max(1.0, predictable_from - now))
+    message = f"{name}: no prediction yet: {YOUNG_TEXT}, enough in about {left}"
+    unknown = {"full_in_seconds": YOUNG_TEXT}
+    return structs.replace(outlook, unknown=unknown, predictable_from=predictable_from, message=message)
 
 
 def _of_process(process: Process, gpu: Gpu, rises: dict[OutlookKey, list[Rise]], starts: StartTimes) -> Outlook | None:
@@ -239,7 +279,7 @@ def _of_process(process: Process, gpu: Gpu, rises: dict[OutlookKey, list[Rise]],
 
 
 def _outlook(gpu: Gpu, process: Process | None, name: str, used: int, found: Sequence[Rise]) -> Outlook:
-    blind = gpu.unknown.get("free_bytes") or (gpu.reason if gpu.state != "ok" else None)
+    blind = _blind(gpu)
     within = next((rise for rise in found if _ahead(gpu, rise.trend.rate) <= REACH * rise.trend.seconds), None)
     rise = within or (found[-1] if found else None)
     certain = None if blind or within is None else within.trend
@@ -256,8 +296,14 @@ def _outlook(gpu: Gpu, process: Process | None, name: str, used: int, found: Seq
         full_in_seconds_max=_ahead(gpu, certain.rate_low) if certain else None,
         since=rise.since if rise else None,
         evidence=_evidence(rise) if rise else None,
+        unknown={"full_in_seconds": blind} if blind else {},
         message=f"{name}: no prediction: {blind}" if blind else _message(gpu, process, name, rise, certain),
     )
+
+
+def _blind(gpu: Gpu) -> str | None:
+    """Why nothing can be said of it, whatever is recorded."""
+    return gpu.unknown.get("free_bytes") or ((gpu.reason or gpu.state) if gpu.state != "ok" else None)
 
 
 def _ahead(gpu: Gpu, bytes_per_second: float) -> float:

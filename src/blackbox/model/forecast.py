@@ -107,6 +107,12 @@ class Outlook(Struct, frozen=True, kw_only=True):
     where no process has a trend."""
     evidence: Evidence | None
     """null where there is no trend, and so no prediction."""
+    unknown: dict[str, str] = {}
+    """`full_in_seconds`: why nobody can tell whether it fills, such as of a GPU that does not answer. Where it can be
+    told and nothing rises, this is empty."""
+    predictable_from: float | None = None
+    """Unix seconds: about when enough is recorded to tell whether it fills; null where it is, or where that is not what
+    is missing."""
     message: str
     """The same in words."""
 

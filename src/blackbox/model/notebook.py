@@ -34,6 +34,7 @@ OUTLOOK_COLUMNS = (
     "full_in_seconds",
     "full_in_seconds_max",
     "since",
+    "predictable_from",
     "message",
 )
 
@@ -264,7 +265,7 @@ def _cell(answer: Struct, name: str) -> str:
     if name.endswith("_bytes") and isinstance(value, int):
         return escape(size(value))
     if isinstance(value, float):
-        is_time = name in ("timestamp", "start_time", "since", "peak_at", "started_at")
+        is_time = name in ("timestamp", "start_time", "since", "predictable_from", "peak_at", "started_at")
         return escape(rfc3339(value)) if is_time else f"{value:g}"
     text = str(value)
     return escape(text if len(text) <= CELL_CHARS_MAX else text[: CELL_CHARS_MAX - 1] + "…")

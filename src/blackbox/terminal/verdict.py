@@ -1,7 +1,7 @@
 """The first sentence on a screen: which GPU fills, how soon, who grew, who else is hit. It rests on the server's own
 predictions; where there are none it says so."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from blackbox.model.forecast import Forecast, Outlook
@@ -135,9 +135,34 @@ def calm(
     if forecast is None:
         soonest = f"whether one fills is not known: {unknown or 'the forecast has not come yet'}"
     elif found is None:
-        soonest = "none has a trend that fills it"
+        known = "no trend fills it" if len(leaves) == 1 else "none has a trend that fills it"
+        soonest = untold(forecast, {leaf.gpu.uuid: gpu_label(leaf.gpu) for leaf in leaves}) or known
     else:
         soonest = f"the first, {gpu_label(found.ledger.gpu)}, fills in {figures.about(found.full_in_seconds)}"
     count = len({leaf.gpu.parent_uuid or leaf.gpu.uuid for leaf in leaves})
     used, total = figures.gib(highest.gpu.used_bytes), size(highest.gpu.total_bytes)
     return f"{figures.plural(count, 'GPU')}, {soonest}. Highest: {gpu_label(highest.gpu)}, {used} of {total}."
+
+
+def untold(forecast: Forecast, labels: Mapping[str, str]) -> str | None:
+    """Of which GPUs of `labels` (by UUID) nobody can tell whether they fill, and why or until when; None where that is
+    known of all."""
+    outlooks = [one for one in forecast.gpus if one.gpu_uuid in labels]
+    found = [one for one in outlooks if "full_in_seconds" in one.unknown]
+    early = [one.predictable_from for one in found if one.predictable_from is not None]
+    if not found:
+        return None
+    if len(early) == len(outlooks):
+        which = "it" if len(outlooks) == 1 else "one"
+        at = figures.clock(min(early), forecast.timestamp)
+        return f"whether {which} fills cannot be told before {at}: too little is recorded yet"
+    told = "; ".join(
+        f"whether {labels[one.gpu_uuid]} fills is not known{_why(one, forecast.timestamp)}" for one in found
+    )
+    return told if len(found) == len(outlooks) else f"no trend fills those that are known; {told}"
+
+
+def _why(outlook: Outlook, now: float) -> str:
+    if outlook.predictable_from is not None:
+        return f" before {figures.clock(outlook.predictable_from, now)}"
+    return f": {outlook.unknown['full_in_seconds']}"

@@ -12,6 +12,7 @@ from blackbox.tui.scene import Scene
 FLAT_SHARE = 0.01
 """Of a GPU's memory: within it a course is called flat."""
 MOVED_SECONDS = 120.0
+NO_TREND = "no trend"
 
 
 class Moved(NamedTuple):
@@ -33,7 +34,7 @@ def course_words(values: Sequence[float | None], total: float) -> str:
         return "flat"
     if _turns(seen, (high - low) / 4) >= 2:
         return f"{low / figures.GIB:.0f}-{high / figures.GIB:.0f} GiB"
-    return "no trend"
+    return NO_TREND
 
 
 def _turns(values: Sequence[float], least: float) -> int:

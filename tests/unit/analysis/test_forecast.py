@@ -147,6 +147,36 @@ def test_what_does_not_change_is_no_alarm() -> None:
     assert found.gpus[0].message == "GPU 0: no trend in the last minutes, hour or day, so no prediction"
 
 
+def looked_at_after(seconds: float, apart: float) -> Outlook:
+    """The GPU of a recording that is so old, with a point every so many seconds."""
+    windows: list[History] = []
+    for window in WINDOWS_SECONDS:
+        step = max(apart, window / POINTS)
+        ages = [-place * step for place in range(1, int(min(window, seconds) / step) + 1)]
+        windows.append(history(series([(TIMESTAMP + age, 1.0, 1.0, 1.0) for age in reversed(ages)]), seconds=window))
+    return forecast(TIMESTAMP, machine(), windows, NOTHING).gpus[0]
+
+
+@pytest.mark.parametrize(("apart", "enough"), [(0.5, 37.0), (1.0, 37.0), (5.0, 95.0), (60.0, 1140.0)])
+def test_a_young_recording_says_from_when_on_it_can_tell_a_trend(apart: float, enough: float) -> None:
+    early, told = looked_at_after(enough / 3, apart), looked_at_after(enough, apart)
+    assert early.predictable_from == pytest.approx(TIMESTAMP + enough * 2 / 3, abs=2 * apart + 1)
+    assert early.message.startswith("GPU 0: no prediction yet: too little of it is recorded yet, enough in about")
+    assert told.predictable_from is None
+    assert told.message.startswith("GPU 0: no trend")
+
+
+def test_with_nothing_recorded_a_trend_takes_half_a_minute() -> None:
+    (gpu,) = forecast(TIMESTAMP, machine(), [NOTHING], NOTHING).gpus
+    assert gpu.predictable_from == TIMESTAMP + 36
+
+
+@given(st.floats(0, 300), st.floats(0.1, 60))
+def test_what_can_be_told_is_never_too_early_and_what_is_too_early_never_told(seconds: float, apart: float) -> None:
+    found = looked_at_after(seconds, apart)
+    assert found.predictable_from is None or (found.evidence is None and found.predictable_from >= TIMESTAMP)
+
+
 def test_growth_too_small_to_matter_is_no_alarm() -> None:
     assert no_prediction(look(lambda age: 79.99 * GIB + 40 * MIB / DAY * age))
 
@@ -156,6 +186,7 @@ def test_a_gpu_that_cannot_be_read_gets_no_prediction() -> None:
     (gpu,) = look(lambda age: 60 * GIB + 10 * MIB * age, lost).gpus
     assert gpu.full_in_seconds is None
     assert gpu.message == "GPU 0: no prediction: fell off the bus"
+    assert (gpu.unknown, gpu.predictable_from) == ({"full_in_seconds": "fell off the bus"}, None)
 
 
 def test_a_process_that_has_ended_is_not_predicted() -> None:

@@ -5,11 +5,13 @@ from typing import Any
 from blackbox.merge import merge
 from blackbox.model.forecast import EarlierFailures, Evidence, Forecast, Grower, GrowthOrigin, Outlook
 from blackbox.model.query import NumberedEvent
+from blackbox.terminal import figures
 from blackbox.terminal.ledger import leaves, ledgers
 from blackbox.terminal.verdict import calm, filling, headline, if_nothing_is_done, seen_before, verdict, who_grew
 from tests.moments import GIB, SILENT, TIMESTAMP, machine, moment
 
 LEAVES = tuple(leaves(ledgers(merge(moment(machine())))))
+EARLY = {"predictable_from": TIMESTAMP + 36, "unknown": {"full_in_seconds": "too little of it is recorded yet"}}
 
 
 def outlook(seconds: float | None, **changes: Any) -> Outlook:
@@ -49,6 +51,32 @@ def test_without_a_trend_nothing_is_predicted() -> None:
     assert verdict(told, LEAVES, ()) is None
     assert filling(told, "GPU-0") is None
     assert calm(told, LEAVES, None) == "2 GPUs, none has a trend that fills it. Highest: GPU 0, 20.0 of 80.0 GiB."
+
+
+def test_while_too_little_is_recorded_it_is_told_from_when_on_it_can_be_told() -> None:
+    early = forecast(*(outlook(None, gpu_uuid=leaf.gpu.uuid, **EARLY) for leaf in LEAVES))
+    at = figures.clock(TIMESTAMP + 36, TIMESTAMP)
+    assert verdict(early, LEAVES, ()) is None
+    assert f"whether one fills cannot be told before {at}: too little is recorded yet. Highest" in calm(
+        early, LEAVES, None
+    )
+    assert f"whether it fills cannot be told before {at}" in calm(forecast(early.gpus[0]), LEAVES[:1], None)
+
+
+def test_a_gpu_that_does_not_answer_is_not_among_those_without_a_trend() -> None:
+    known, lost = (leaf.gpu.uuid for leaf in LEAVES[:2])
+    told = forecast(
+        outlook(None, gpu_uuid=known), outlook(None, gpu_uuid=lost, unknown={"full_in_seconds": "fell off the bus"})
+    )
+    assert "no trend fills those that are known; whether GPU 1 / MIG 1 fills is not known: fell off" in calm(
+        told, LEAVES, None
+    )
+    alone = calm(forecast(told.gpus[1]), LEAVES[1:2], None)
+    assert alone.startswith("1 GPU, whether GPU 1 / MIG 1 fills is not known: fell off the bus.")
+    new = forecast(*told.gpus[:1], outlook(None, gpu_uuid=lost, **EARLY))
+    assert f"whether GPU 1 / MIG 1 fills is not known before {figures.clock(TIMESTAMP + 36, TIMESTAMP)}." in calm(
+        new, LEAVES, None
+    )
 
 
 def test_what_is_not_known_is_not_called_calm() -> None:

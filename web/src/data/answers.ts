@@ -260,6 +260,8 @@ export interface Outlook {
   since: number | null;
   grower: Grower | null;
   evidence: Evidence | null;
+  unknown: Unknown;
+  predictable_from: number | null;
   message: string;
 }
 

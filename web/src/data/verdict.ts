@@ -1,8 +1,9 @@
 /** Which GPU fills, how soon, who grew, since when: chosen from the server's predictions, which are never made up here. */
 
 import type { BlackboxEvent, Forecast, GrowthOrigin, Outlook, Process } from "./answers";
+import { clock, gib, ratePerMinute } from "./format";
 import type { GpuLedger } from "./ledger";
-import { type Track, valueAt } from "./series";
+import { type Course, type Track, valueAt } from "./series";
 
 /** Fuller later than this is told in the calm line, not as an alarm. */
 export const ALARM_SECONDS_MAX = 1800;
@@ -73,6 +74,34 @@ export function fillingOf(forecast: Forecast | null, gpuUuid: string, pid: numbe
   const rows = pid === null ? [...(forecast?.gpus ?? []), ...(forecast?.processes ?? [])] : (forecast?.processes ?? []);
   const found = rows.filter(fills).filter((row) => row.gpu_uuid === gpuUuid && (pid === null || row.pid === pid));
   return found.toSorted((a, b) => a.full_in_seconds - b.full_in_seconds)[0] ?? null;
+}
+
+/** Of which GPUs nobody can tell whether they fill, and why or until when; null where that is known of all. */
+export function untold(forecast: Forecast, ledgers: readonly GpuLedger[]): string | null {
+  const outlooks = forecast.gpus.flatMap((outlook) => {
+    const label = ledgers.find((one) => one.gpu.uuid === outlook.gpu_uuid)?.label;
+    return label === undefined ? [] : [{ label, outlook }];
+  });
+  const found = outlooks.filter(({ outlook }) => "full_in_seconds" in outlook.unknown);
+  const early = found.flatMap(({ outlook }) => outlook.predictable_from ?? []);
+  if (found.length === 0) return null;
+  if (early.length === outlooks.length) {
+    return `whether ${early.length === 1 ? "it" : "one"} fills cannot be told before ${clock(Math.min(...early))}: too little is recorded yet`;
+  }
+  const told = found.map(({ label, outlook }) => `whether ${label} fills is not known${outlook.predictable_from !== null ? ` before ${clock(outlook.predictable_from)}` : `: ${outlook.unknown["full_in_seconds"]}`}`).join("; ");
+  return found.length === outlooks.length ? told : `no trend fills those that are known; ${told}`;
+}
+
+/** How a GPU's memory goes where it does not fill: the server's rise before what the last minutes look like. */
+export function courseWords(outlook: Outlook | null, course: Course | null): string {
+  if (outlook !== null && outlook.predictable_from === null && "full_in_seconds" in outlook.unknown) return "not known";
+  if (outlook?.evidence != null) return ratePerMinute(outlook.evidence.rate_bytes_per_second);
+  if (course === null) return "no course yet";
+  if (course.kind === "flat") return "flat";
+  const range = `${gib(course.low)}–${gib(course.high)} GiB`;
+  if (course.kind === "swings") return `swings ${range}`;
+  if (outlook === null) return range;
+  return outlook.predictable_from !== null ? "too early to tell" : "no trend";
 }
 
 export interface Moved {

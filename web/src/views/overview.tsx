@@ -8,7 +8,7 @@ import { foldedMarks, kindOf, namesOf } from "../data/marks";
 import { PURPOSE_OF } from "../data/purpose";
 import { courseOf } from "../data/series";
 import { cursor, engines, events, forecast, gpuLeaves, go, incidents, ledgers, linkTo, noRecording, now, route, shown, tracksShown, tracksVersion } from "../data/store";
-import { fillingOf, isAlarm, risenSince, sinceOf, type Verdict, verdictOf } from "../data/verdict";
+import { courseWords, fillingOf, isAlarm, risenSince, sinceOf, untold, type Verdict, verdictOf } from "../data/verdict";
 import { Absent, Legend, reasonOf, Swatch, Tag } from "../parts/basics";
 import { Footer, Waiting } from "../parts/frame";
 import { LedgerBar } from "../parts/ledger_bar";
@@ -59,9 +59,16 @@ function Calm({ later }: { later: Verdict | null }) {
   void tracksVersion.value;
   const course = courseOf(tracksShown.value.get(highest.gpu.uuid), highest.gpu.total_bytes, cursor.value);
   const unknown = noRecording.value ?? (forecast.value === null ? "the forecast has not come yet" : null);
-  const soonest = unknown !== null ? `whether one fills is not known: ${unknown}` : later === null ? (ledgers.value.length === 1 ? "no trend fills it" : "none has a trend that fills it") : `the first, ${later.ledger.label}, fills in ${about(later.outlook.full_in_seconds)}`;
+  const calm = gpuLeaves.value.length === 1 ? "no trend fills it" : "none has a trend that fills it";
+  const cannotTell = forecast.value === null || later !== null ? null : untold(forecast.value, gpuLeaves.value);
+  const soonest =
+    unknown !== null || forecast.value === null
+      ? `whether one fills is not known: ${unknown}`
+      : later === null
+        ? (cannotTell ?? calm)
+        : `the first, ${later.ledger.label}, fills in ${about(later.outlook.full_in_seconds)}`;
   return (
-    <p class="calm">
+    <p class={`calm ${unknown !== null || cannotTell !== null ? "untold" : ""}`}>
       <b>
         {ledgers.value.length} {ledgers.value.length === 1 ? "GPU" : "GPUs"}, {soonest}.
       </b>{" "}
@@ -306,17 +313,8 @@ function Notes({ ledger }: { ledger: GpuLedger }) {
 function Course({ ledger: { gpu, label }, hot, seconds }: { ledger: GpuLedger; hot: boolean; seconds: number | null }) {
   void tracksVersion.value;
   const track = tracksShown.value.get(gpu.uuid);
-  const course = courseOf(track, gpu.total_bytes, cursor.value);
-  const words =
-    seconds !== null
-      ? `full in ${about(seconds).replace("about ", "~")}`
-      : course === null
-        ? "no course yet"
-        : course.kind === "swings"
-          ? `swings ${gib(course.low)}–${gib(course.high)} GiB`
-          : course.kind === "flat"
-            ? "flat"
-            : "no trend yet";
+  const outlook = isNow.value ? (forecast.value?.gpus.find((one) => one.gpu_uuid === gpu.uuid) ?? null) : null;
+  const words = seconds !== null ? `full in ${about(seconds).replace("about ", "~")}` : courseWords(outlook, courseOf(track, gpu.total_bytes, cursor.value));
   return (
     <div class="course">
       <Spark track={track} total={gpu.total_bytes} to={cursor.value} hot={hot} label={`${label}, last five minutes: ${words}`} />

@@ -11,7 +11,7 @@ from blackbox.terminal.figures import about, between, clock, per_minute
 from blackbox.terminal.layout import EMPTY, Fragment, TextLine, fit, width_of, wrapped
 from blackbox.terminal.ledger import process_label
 from blackbox.terminal.looks import palette
-from blackbox.terminal.verdict import ALARM_SECONDS_MAX
+from blackbox.terminal.verdict import ALARM_SECONDS_MAX, untold
 
 NAME_WIDTH, METER_WIDTH = 20, 8
 
@@ -31,7 +31,9 @@ def lines(forecast: Forecast, labels: Mapping[str, str], screen: Screen) -> Iter
     elif not forecast.gpus:
         first, look = "The server sees no GPU; 'blackbox doctor' tells why.", words.strong
     else:
-        first, look = "Nothing has a trend that fills a GPU.", words.strong
+        why = untold(forecast, {one.gpu_uuid: _where(one, labels) for one in forecast.gpus})
+        first = "Nothing has a trend that fills a GPU." if why is None else f"{why[0].upper()}{why[1:]}."
+        look = words.strong
     yield from ((Fragment(line, look),) for line in wrapped(first, screen.width, 2))
     yield (Fragment(local_text(forecast.timestamp), words.soft),)
     yield EMPTY
@@ -78,7 +80,7 @@ def _row(one: Outlook, labels: Mapping[str, str], now: float, screen: Screen) ->
 
 
 def _ahead(one: Outlook, now: float, screen: Screen) -> Fragment:
-    """When it is full, or how it goes."""
+    """When it is full, or how it goes, or why nobody can tell."""
     words, rise = palette(screen.depth), one.evidence
     if one.full_in_seconds is not None:
         low, high = one.full_in_seconds_min, one.full_in_seconds_max
@@ -87,4 +89,7 @@ def _ahead(one: Outlook, now: float, screen: Screen) -> Fragment:
     if rise is not None:
         since = f" since {clock(one.since, now)}" if one.since is not None else ""
         return Fragment(f"{per_minute(rise.rate_bytes_per_second)}{since}", words.warn)
-    return Fragment("no trend", words.soft)
+    if one.predictable_from is not None:
+        return Fragment(f"not known before {clock(one.predictable_from, now)}", words.soft)
+    why = one.unknown.get("full_in_seconds")
+    return Fragment("no trend" if why is None else f"not known: {why}", words.soft)

@@ -1,9 +1,10 @@
 """What fills, how soon, who grew, what now? Of every server, side by side where there is room."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import zip_longest
 
-from blackbox.model.snapshot import Engine
+from blackbox.model.snapshot import Engine, Gpu
 from blackbox.model.text import size
 from blackbox.terminal import figures
 from blackbox.terminal.bar import ledger_bar, meter, names_below, spark
@@ -22,7 +23,7 @@ from blackbox.terminal.verdict import (
     verdict,
     who_grew,
 )
-from blackbox.tui.course import course_words, moved, moved_from
+from blackbox.tui.course import NO_TREND, course_words, moved, moved_from
 from blackbox.tui.feed import ServerState
 from blackbox.tui.frame import series_values
 from blackbox.tui.incident_rows import folded, headline_of, word_of
@@ -213,7 +214,7 @@ def _bar_rows(scene: Scene, ledger: GpuLedger, width: int) -> list[TextLine]:
     course = (
         f"full in {figures.about(seconds).replace('about ', '~')}"
         if seconds is not None
-        else course_words(values, gpu.total_bytes)
+        else _course(scene, gpu, values)
     )
     second = beside(
         (text(" " * LABEL_CELLS), *names),
@@ -224,6 +225,20 @@ def _bar_rows(scene: Scene, ledger: GpuLedger, width: int) -> list[TextLine]:
         LABEL_CELLS + bar_cells,
     )
     return [clipped(first, width), clipped(second, width), *_notes(scene, ledger, width)]
+
+
+def _course(scene: Scene, gpu: Gpu, values: Sequence[float | None]) -> str:
+    """How its memory goes where it does not fill; of the past what was recorded alone tells."""
+    told = scene.server.forecast if scene.is_live else None
+    outlook = next((one for one in told.gpus if one.gpu_uuid == gpu.uuid), None) if told is not None else None
+    words = course_words(values, gpu.total_bytes)
+    if outlook is None:
+        return words
+    if outlook.predictable_from is not None:
+        return "too early" if words == NO_TREND else words
+    if "full_in_seconds" in outlook.unknown:
+        return "not known"
+    return words if outlook.evidence is None else figures.per_minute(outlook.evidence.rate_bytes_per_second)
 
 
 def _notes(scene: Scene, ledger: GpuLedger, width: int) -> list[TextLine]:

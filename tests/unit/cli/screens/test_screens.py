@@ -18,7 +18,7 @@ from blackbox.merge import merge
 from blackbox.model.event import EventKind
 from blackbox.model.moment import Moment
 from blackbox.model.query import History, NumberedEvent, Series
-from blackbox.terminal.figures import span
+from blackbox.terminal.figures import clock, span
 from blackbox.terminal.layout import TextLine, plain, width_of
 from tests.moments import GIB, TIMESTAMP, device, instance, memory, moment, process, sample
 from tests.strategies import moments
@@ -165,9 +165,24 @@ def test_what_lies_ahead_is_told_whole_however_narrow(width: int, seconds: float
 
 def test_an_outlook_says_what_has_no_trend() -> None:
     snapshot = merge(moment(sample([device()])))
-    text = texts(list(outlook.lines(forecast(TIMESTAMP, snapshot, [], EMPTY), {"GPU-0": "GPU 0"}, SCREEN)))
+    early = forecast(TIMESTAMP, snapshot, [], EMPTY)
+    known = structs.replace(early, gpus=(structs.replace(early.gpus[0], unknown={}, predictable_from=None),))
+    text = texts(list(outlook.lines(known, {"GPU-0": "GPU 0"}, SCREEN)))
     assert text.startswith("Nothing has a trend that fills a GPU.")
     assert "no trend" in text
+
+
+def test_an_outlook_says_from_when_on_it_can_be_told_or_why_not() -> None:
+    snapshot = merge(moment(sample([device()])))
+    early = forecast(TIMESTAMP, snapshot, [], EMPTY)
+    at = clock(TIMESTAMP + 36, TIMESTAMP)
+    text = texts(list(outlook.lines(early, {"GPU-0": "GPU 0"}, SCREEN)))
+    assert text.startswith(f"Whether it fills cannot be told before {at}: too little is recorded yet.")
+    assert f"not known before {at}" in text
+    gpu = structs.replace(early.gpus[0], predictable_from=None, unknown={"full_in_seconds": "lost"})
+    lost = structs.replace(early, gpus=(gpu,))
+    text = texts(list(outlook.lines(lost, {"GPU-0": "GPU 0"}, SCREEN)))
+    assert text.startswith("Whether GPU 0 fills is not known: lost.")
 
 
 def test_a_difference_puts_each_process_on_a_line() -> None:
