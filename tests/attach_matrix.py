@@ -6,6 +6,7 @@ Takes an hour or more; one program at a time. Prints a line for each; exit code 
 import argparse
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 
 from blackbox.injection.handover import Mechanism
@@ -46,7 +47,8 @@ def one(python: Path, kind: str, rounds: int, mechanism: Mechanism) -> bool:
         try:
             outcomes = go_round(python, Path(folder), server, kind, rounds, mechanism)
         except AssertionError as error:
-            print(f"| {python.name} | {kind} | NOTICED: {error} |", flush=True)
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            print(f"| {python.name} | {kind} | NOTICED: {where.line}: {error} |", flush=True)
             return False
     stops = sorted(outcome.stopped_seconds * 1e3 for outcome in outcomes)
     figures = f"{stops[len(stops) // 2]:.2f} | {stops[int(len(stops) * 0.95)]:.2f} | {stops[-1]:.2f}"

@@ -222,14 +222,14 @@ def go_round(
             return outcomes[-1].kind, ",".join(sorted(outcomes[-1].details.split(",")))
 
         for _ in range(rounds):
-            assert asked("attach") == ("connected", reports)
-            assert asked("attach") == ("connected", reports), "a second time nothing changes"
+            assert asked("attach") == ("connected", reports), outcomes[-1]
+            assert asked("attach") == ("connected", reports), f"a second time nothing changes: {outcomes[-1]}"
             server.wait_for(lambda sample: [row.pid for row in sample.allocators] == [target.pid])
-            assert asked("detach")[0] == "detached"
+            assert asked("detach")[0] == "detached", outcomes[-1]
             server.wait_for(lambda sample: not sample.allocators)
-        assert asked("attach")[0] == "connected"
+        assert asked("attach")[0] == "connected", outcomes[-1]
         returncode, out, err = end(target, folder)
-        assert (returncode, out) == unnoticed[:2], err
+        assert (returncode, out) == unnoticed[:2], (returncode, out, err)
         warned = kind == "forking" and "is multi-threaded" in err  # while the agent is brought in only
         assert err == unnoticed[2] or warned, err
     ended = server.wait_for(lambda sample: sample.process_exits).process_exits

@@ -3,8 +3,8 @@
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
-from types import ModuleType
+from collections.abc import Callable, Iterator
+from types import FrameType, ModuleType
 from typing import Any
 
 import pytest
@@ -21,13 +21,19 @@ class Engine(Holder):
         output = Output()
         outputs.append(ref(output))
         begun.set()
-        step.wait()
+        rest(step)
         output = None
         freed.set()
-        over.wait()
+        rest(over)
     def other(self, begun, over):
         begun.set()
-        over.wait()
+        rest(over)
+class Watched(Holder):
+    def run_busy_loop(self, begun, over):
+        len(())
+        over.set()
+        outputs.append(self)
+def rest(event): event.wait()
 class Output: pass
 class Slots:
     __slots__ = ()
@@ -95,3 +101,35 @@ def test_nothing_is_kept_alive_by_the_search(vllm: ModuleType, over: threading.E
     vllm.step.set()
     vllm.freed.wait()
     assert [output() for output in vllm.outputs] == [None], "a variable of the loop, while that runs on"
+
+
+@pytest.mark.parametrize("watch", [sys.setprofile, sys.settrace])
+def test_a_loop_keeps_its_variables_where_a_debugger_or_profiler_watches_it(
+    vllm: ModuleType, over: threading.Event, watch: Callable[[Any], None]
+) -> None:
+    stopped, go_on = threading.Event(), threading.Event()
+
+    def watcher(frame: FrameType, _event: str, _argument: object) -> Any:
+        if (
+            frame.f_code.co_name == "run_busy_loop"
+            and not stopped.is_set()
+            and frame.f_lineno > frame.f_code.co_firstlineno
+        ):
+            stopped.set()
+            go_on.wait()
+        return watcher
+
+    def watched() -> None:
+        watch(watcher)
+        try:
+            vllm.Watched(scheduler=vllm.Scheduler()).run_busy_loop(None, over)
+        finally:
+            watch(None)
+
+    thread = threading.Thread(target=watched)
+    thread.start()
+    stopped.wait()
+    running((vllm.Scheduler,))
+    go_on.set()
+    thread.join()
+    assert len(vllm.outputs) == 1, "its `self` is gone"

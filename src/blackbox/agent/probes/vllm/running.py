@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterable, Iterator
+from types import FrameType
 from typing import Any, cast
 
 LOOPS = ("run_busy_loop", "worker_busy_loop")
@@ -18,6 +19,8 @@ LOOKED_AT_MAX = 2000
 ITEMS_MAX = 64
 """Of a list of workers; others, such as those of pages, are longer than anybody needs."""
 _LOCALS_ARE_COPIES = sys.version_info < (3, 13)
+_CALLED = ("vllm.", "torch.")
+"""Modules whose functions the loops call."""
 
 
 def running(wanted: tuple[type[Any], ...]) -> list[Any]:
@@ -40,15 +43,30 @@ def running(wanted: tuple[type[Any], ...]) -> list[Any]:
 
 def _in_loops() -> Iterator[Any]:
     """Whose loops run now, in any thread."""
-    for bottom in sys._current_frames().values():  # pyright: ignore[reportPrivateUsage] - the only way to them
-        frame = bottom
+    for top in sys._current_frames().values():  # pyright: ignore[reportPrivateUsage] - the only way to them
+        above, frame = None, top
         while frame is not None:
-            if frame.f_code.co_name in LOOPS and str(frame.f_globals.get("__name__", "")).startswith("vllm."):
+            if frame.f_code.co_name in LOOPS and _module(frame).startswith("vllm.") and _may_be_read(frame, above):
                 names = frame.f_locals
                 yield names.get("self")
                 if _LOCALS_ARE_COPIES:  # and stay with the frame, where they would keep all alive
                     names.clear()
-            frame = frame.f_back
+            above, frame = frame, frame.f_back
+
+
+def _may_be_read(frame: FrameType, above: FrameType | None) -> bool:
+    """Whether its variables can be looked at from another thread.
+
+    `above`: what the frame has called. Where that is a debugger's or a profiler's function, an older Python writes the
+    copy back into the variables once it returns, and so would lose them to our clearing it.
+    """
+    if not _LOCALS_ARE_COPIES:
+        return getattr(sys, "_is_gil_enabled", lambda: True)()  # without the lock they may be changing
+    return frame.f_trace is None and (above is None or _module(above).startswith(_CALLED))
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))
 
 
 def _values(values: Iterable[Any], wanted: tuple[type[Any], ...] = ()) -> list[Any]:
