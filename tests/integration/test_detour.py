@@ -75,6 +75,14 @@ release()
 while not done(): time.sleep(.01)
 """
 """Its main thread holds the lock of the pending calls, as it does for some nanoseconds when it fetches one."""
+SUBINTERPRETER = """
+import _xxsubinterpreters
+one = _xxsubinterpreters.create()
+while not os.path.exists(sys.argv[1] + "-destroy"): time.sleep(.01)
+_xxsubinterpreters.destroy(one)
+open(sys.argv[1] + "-destroyed", "w").close()
+while not done(): time.sleep(.01)
+"""
 ENDING = "import ctypes; c = ctypes.CDLL(None); c.on_exit(c.getchar, 0); print('ends', flush=True)"
 """Python is over, and the program waits in what the C library calls at its end."""
 
@@ -179,6 +187,32 @@ def test_who_holds_the_lock_of_pending_calls_is_left_alone(tmp_path: Path, serve
         assert (outcome.kind, "may hold the lock" in outcome.details) == ("refused", True)
         (tmp_path / "done-release").touch()
         assert ask(target.pid, "attach", server, mechanism="detour").kind == "connected"
+        assert end(target, tmp_path) == UNNOTICED
+
+
+@pytest.mark.parametrize("version", ["3.9", "3.10", "3.11"])
+def test_an_older_python_with_subinterpreters_is_left_alone(tmp_path: Path, server: AgentServer, version: str) -> None:
+    """Its call might be put into the queue of the wrong one."""
+    with running(Path(python_of(version)), tmp_path, SUBINTERPRETER) as target:
+        outcome = ask(target.pid, "attach", server, mechanism="detour")
+        assert (outcome.kind, "has subinterpreters" in outcome.details) == ("refused", True)
+        (tmp_path / "done-destroy").touch()
+        until((tmp_path / "done-destroyed").exists)
+        assert ask(target.pid, "attach", server, mechanism="detour").kind == "connected"
+        assert end(target, tmp_path) == UNNOTICED
+
+
+def test_an_interpreter_under_another_name(tmp_path: Path, server: AgentServer) -> None:
+    python = Path(python_of("3.14"))
+    if list(python.parent.parent.glob("lib/libpython*.so*")):
+        pytest.skip("this Python lies in a library, whose name tells")
+    renamed = tmp_path / "train-app"
+    shutil.copy(python, renamed)
+    with running(renamed, tmp_path, KINDS["busy"], PYTHONHOME=str(python.parent.parent)) as target:
+        seen = program.look(target.pid)._replace(version=(3, 14))  # as a module of PyTorch would tell
+        assert not program.is_interpreter(seen)
+        outcome = handover.ask(seen, "attach", str(server.socket), PATIENCE_SECONDS, mechanism="detour")
+        assert outcome.kind == "connected"
         assert end(target, tmp_path) == UNNOTICED
 
 

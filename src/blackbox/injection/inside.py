@@ -54,20 +54,20 @@ def tell(letter: Any, answer: str) -> None:
 
 def attach(folder: str, socket: str) -> str:
     """Starts or wakes the agent; its answer tells which frameworks it sees, and whether the server has taken it."""
-    import sys
+    import _thread
     import time
 
+    if not isinstance(_thread.start_new_thread, type(len)):
+        return "failed Python's threads are replaced in it (by gevent, eventlet, a debugger): that was not tried"
     if not hasattr(package(folder), "__path__"):
         return "failed it has a module of its own named blackbox"
     from blackbox.agent import bootstrap
 
     if not hasattr(bootstrap, "detach"):
         return "failed an older Blackbox is installed there, whose agent cannot come late"
-    bootstrap.attach(socket)
-    if "blackbox.agent.runtime" not in sys.modules:
-        return "attached"
-    from blackbox.agent import runtime  # waits where another thread is about to import it
+    from blackbox.agent import runtime  # what it needs may be missing, as in programs frozen into one file
 
+    bootstrap.attach(socket)
     until = time.monotonic() + CONNECT_SECONDS
     while True:
         sources, connected = runtime.state()

@@ -5,7 +5,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from blackbox.agent.bootstrap import is_off
-from blackbox.injection.program import ENDED_STATES, Program, own_machine
+from blackbox.injection.program import ENDED_STATES, Program, is_interpreter, own_machine
 from blackbox.model.text import printable
 
 OLDEST = (3, 14)
@@ -55,6 +55,12 @@ class Objection(Enum):
         "request was taken back, --wait waits longer",
     )
     FAILED = 28, "the agent could not be started in process {pid} ({name}): {reason}"
+    FREE_THREADED = 29, "process {pid} ({name}) runs a free-threaded Python, on which attaching was not tried"
+    WITHIN = (
+        30,
+        "process {pid} ({name}) has Python within {executable}, which is no interpreter that could be asked; "
+        "--experimental does without",
+    )
 
     @property
     def exit_code(self) -> int:
@@ -157,6 +163,7 @@ _RULES: dict[Objection, Callable[[Program], bool]] = {
     Objection.NOT_PYTHON: lambda program: program.version is None,
     Objection.OTHER_MACHINE: lambda program: program.machine != own_machine(),
     Objection.C_LIBRARY: lambda program: program.c_library != "glibc",
+    Objection.FREE_THREADED: lambda program: program.is_free_threaded,
     Objection.FORBIDDEN: lambda program: is_off(program.environment),
     Objection.DEBUGGING_OFF: _debugging_off,
     Objection.KERNEL: lambda program: bool(program.forbidden),
@@ -166,11 +173,13 @@ _RULES: dict[Objection, Callable[[Program], bool]] = {
     Objection.YOUNG: lambda program: program.age_seconds < AGE_SECONDS_MIN,
     Objection.NO_FRAMEWORK: lambda program: not program.frameworks,
     Objection.OLD_PYTHON: lambda program: program.version is not None and program.version < OLDEST,
+    Objection.WITHIN: lambda program: not is_interpreter(program),
     Objection.ELSEWHERE: lambda program: bool(program.namespaces),
 }
 """What `--experimental` would do away with stands last: whoever names it is not told of something else then."""
 _DETOUR_RULES: dict[Objection, Callable[[Program], bool]] = {
     Objection.OTHER_MACHINE: lambda program: program.machine != own_machine() or program.machine != X86_64,
     Objection.OLD_PYTHON: lambda program: program.version is not None and program.version < OLDEST_DETOUR,
+    Objection.WITHIN: lambda _: False,
 }
 """In place of those above."""

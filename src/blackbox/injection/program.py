@@ -22,7 +22,9 @@ OWN_PROBES = "own probes"
 ENDED_STATES = "ZX"
 """Of a program that is over, and that its parent has not asked for yet."""
 
-_VERSION = re.compile(r"(?:libpython|/python)(3)[.](\d+)t?(?:[.]so[\w.]*)?$|[.]cpython-(3)(\d+)t?-[^/]*[.]so$")
+_VERSION = re.compile(r"(?:libpython|/python)(3)[.](\d+)(t?)(?:[.]so[\w.]*)?$|[.]cpython-(3)(\d+)(t?)-[^/]*[.]so$")
+_INTERPRETER = re.compile(r"/[.]?python[\d.]*t?(-wrapped)?$")
+"""Others have Python within: a program frozen into one file, `uwsgi`, or the loader that was given an interpreter."""
 _START_TICKS = 19
 """Field of the stat file, counted from behind the name."""
 _ELF_MACHINE = slice(18, 20)
@@ -59,6 +61,7 @@ class Program(NamedTuple):
     """Architecture of the interpreter, as its ELF header says; empty where that cannot be read."""
     version: tuple[int, int] | None
     """Of Python; None for a program that shows none."""
+    is_free_threaded: bool
     frameworks: tuple[str, ...]
     """Names of `FRAMEWORKS` that it has loaded."""
     c_library: str
@@ -89,6 +92,7 @@ def look(pid: int, proc: Path = Path("/proc"), clock: Callable[[], float] = time
     except FileNotFoundError:
         raise ProcessLookupError(pid) from None
     start_ticks = int(stat[_START_TICKS])
+    version, is_free_threaded = _version((executable.removesuffix(" (deleted)"), *maps))
     return Program(
         pid=pid,
         start_ticks=start_ticks,
@@ -104,7 +108,8 @@ def look(pid: int, proc: Path = Path("/proc"), clock: Callable[[], float] = time
         executable=executable.removesuffix(" (deleted)"),
         replaced=not _same_file(folder / "exe", executable),
         machine=_machine(folder / "exe"),
-        version=_version((executable.removesuffix(" (deleted)"), *maps)),
+        version=version,
+        is_free_threaded=is_free_threaded,
         frameworks=_frameworks(maps, environment),
         c_library=_c_library(maps),
         environment=environment,
@@ -136,6 +141,11 @@ def _why_forbidden(memory: Path, proc: Path) -> str:
         except OSError:
             return error.strerror or "the kernel does not say why"
     return ""
+
+
+def is_interpreter(program: Program) -> bool:
+    """Whether its executable, started anew, would be Python and not the program a second time."""
+    return bool(_INTERPRETER.search(program.executable))
 
 
 def own_machine() -> bytes:
@@ -178,12 +188,13 @@ def _machine(executable: Path) -> bytes:
         return b""
 
 
-def _version(files: tuple[str, ...]) -> tuple[int, int] | None:
+def _version(files: tuple[str, ...]) -> tuple[tuple[int, int] | None, bool]:
+    """Of Python, and whether that is free-threaded."""
     for file in files:
         if found := _VERSION.search(file):
-            major, minor = (group for group in found.groups() if group is not None)
-            return int(major), int(minor)
-    return None
+            major, minor, threads = (group for group in found.groups() if group is not None)
+            return (int(major), int(minor)), bool(threads)
+    return None, False
 
 
 def _frameworks(maps: tuple[str, ...], environment: Mapping[str, str]) -> tuple[str, ...]:

@@ -80,6 +80,16 @@ def test_a_module_of_that_name_is_left_alone(tmp_path: Path) -> None:
     assert run(tmp_path, setup=setup)[1] == "failed it has a module of its own named blackbox"
 
 
+def test_threads_that_are_no_threads_are_not_used(tmp_path: Path) -> None:
+    setup = "import _thread; _thread.start_new_thread = lambda *arguments: None"
+    assert "threads are replaced" in run(tmp_path, setup=setup)[1]
+
+
+def test_a_python_without_what_the_agent_needs_is_told(tmp_path: Path) -> None:
+    setup = "import sys; sys.modules['json'] = None"
+    assert run(tmp_path, setup=setup)[1].startswith("failed ModuleNotFoundError: import of json halted")
+
+
 def test_what_fails_is_told_in_one_line(tmp_path: Path) -> None:
     assert run(tmp_path, folder=tmp_path)[1].startswith("failed FileNotFoundError: ")
 

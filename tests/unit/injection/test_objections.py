@@ -3,7 +3,7 @@
 import pytest
 
 from blackbox.injection.objections import Objection, not_permitted, objections, objections_to_detach, refuse
-from blackbox.injection.program import Ids, Program, own_machine
+from blackbox.injection.program import Ids, Program, is_interpreter, own_machine
 
 FINE = Program(
     pid=7,
@@ -17,6 +17,7 @@ FINE = Program(
     replaced=False,
     machine=own_machine(),
     version=(3, 14),
+    is_free_threaded=False,
     frameworks=("PyTorch",),
     c_library="glibc",
     environment={},
@@ -39,6 +40,8 @@ CASES = {
     Objection.C_LIBRARY: {"c_library": "musl"},
     Objection.KERNEL: {"forbidden": "Permission denied (kernel.yama.ptrace_scope is 1)"},
     Objection.ELSEWHERE: {"namespaces": ("mnt",)},
+    Objection.FREE_THREADED: {"is_free_threaded": True},
+    Objection.WITHIN: {"executable": "/opt/train/train"},
 }
 
 
@@ -87,6 +90,22 @@ def test_remote_debugging_that_is_off(changed: dict[str, object]) -> None:
 )
 def test_remote_debugging_that_is_on(changed: dict[str, object]) -> None:
     assert objections(FINE._replace(**changed)) == ()
+
+
+@pytest.mark.parametrize(
+    ("executable", "is_one"),
+    [
+        ("/usr/bin/python3.14", True),
+        ("/opt/conda/bin/python", True),
+        ("/nix/store/x-python3-3.14.1/bin/.python3.14-wrapped", True),
+        ("/usr/bin/uwsgi", False),
+        ("/opt/python3.14/train", False),
+        ("/opt/python-train/pythonic", False),
+        ("/usr/lib64/ld-linux-x86-64.so.2", False),
+    ],
+)
+def test_what_is_no_interpreter_is_not_started_a_second_time(executable: str, is_one: bool) -> None:
+    assert is_interpreter(FINE._replace(executable=executable)) is is_one
 
 
 def test_of_a_program_that_has_ended_nothing_else_is_told() -> None:
@@ -139,5 +158,7 @@ def test_the_detour_has_rules_of_its_own() -> None:
     assert against(version=(3, 14)) == []
     assert against(machine=b"\xb7\0") == [Objection.OTHER_MACHINE]
     assert against(namespaces=("mnt",)) == [Objection.ELSEWHERE]
+    assert against(executable="/opt/train/train") == [], "no interpreter is started"
+    assert against(is_free_threaded=True) == [Objection.FREE_THREADED]
     assert objections(FINE._replace(namespaces=("mnt",)), experimental=True, as_root=True) == ()
     assert "--experimental" in objections(FINE._replace(version=(3, 13)))[0].sentence

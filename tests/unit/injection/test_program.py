@@ -56,7 +56,6 @@ def test_an_ordinary_program(tmp_path: Path) -> None:
     ("executable", "library", "version"),
     [
         ("python3.13", "/x/nothing.so", (3, 13)),
-        ("python3.14t", "/x/nothing.so", (3, 14)),
         ("python3", "/usr/lib/libpython3.12.so.1.0", (3, 12)),
         ("python", "/v/torch/_C.cpython-314-x86_64-linux-gnu.so", (3, 14)),
         ("python", "/v/torch/_C.cpython-39-x86_64-linux-gnu.so", (3, 9)),
@@ -82,6 +81,22 @@ def test_the_version_is_that_of_its_files(
 )
 def test_frameworks_show_by_their_libraries(tmp_path: Path, library: str, names: tuple[str, ...]) -> None:
     assert look(tmp_path, maps=MAPS.format(library)).frameworks == names
+
+
+@pytest.mark.parametrize(
+    ("executable", "library", "is_one"),
+    [
+        ("python3.14t", "/x/nothing.so", True),
+        ("python", "/x/libpython3.13t.so.1.0", True),
+        ("train", "/v/torch/_C.cpython-314t-x86_64-linux-gnu.so", True),
+        ("python3.14", "/x/libtorch.so", False),
+    ],
+)
+def test_a_free_threaded_python_shows_by_its_files(tmp_path: Path, executable: str, library: str, is_one: bool) -> None:
+    (tmp_path / executable).touch()
+    seen = look(tmp_path, exe=str(tmp_path / executable), maps=MAPS.format(library))
+    assert seen.is_free_threaded is is_one
+    assert seen.version is not None
 
 
 def test_probes_of_ones_own_count_as_a_framework(tmp_path: Path) -> None:

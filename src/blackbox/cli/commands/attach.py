@@ -114,7 +114,7 @@ def _attach(program: Program, socket: str, wait: float, by: Mechanism) -> int:
         return _refused(attaching.failed(program, outcome.kind, outcome.details, wait))
     took = f"after {outcome.seconds:.1f} s, {attaching.stop(outcome, by)}"
     if not outcome.details:
-        say(f"process {program.pid}: the agent is in ({took}), and waits: what is loaded there uses no GPU", sys.stdout)
+        say(f"process {program.pid}: the agent is in ({took}), and found nothing there that uses a GPU", sys.stdout)
     elif outcome.kind == "attached":
         say(
             f"process {program.pid}: the agent is in ({took}), but has not reached the server at {socket} yet",

@@ -41,6 +41,8 @@ LATE_SECONDS = 0.05
 """For a program that comes to the door while a request is taken back."""
 WORK_SECONDS = 4.0
 """For the answer of one that has come to the door, once the request is taken back: it is at it already."""
+FREE_THREADED = "_Py_DecRefShared"
+"""What only a free-threaded Python exports."""
 _PEER = struct.Struct("3i")
 _START_TICKS = 19
 
@@ -270,13 +272,17 @@ def find_place(pid: int, memory: int, version: str) -> ProgramLayout:
 
     for base in pythons:
         try:
-            found = elf.functions(elf.library(read, base), (*caves.NAMES, pending.RUNTIME))
+            found = elf.functions(elf.library(read, base), (*caves.NAMES, pending.RUNTIME, FREE_THREADED))
         except (elf.ElfError, OSError):  # others are called so, too, such as modules that come with no table of names
             continue
         if found.keys() >= set(caves.NAMES):
+            if FREE_THREADED in found:
+                raise RefusedError("its Python is free-threaded, on which this was not tried")
             names = caves.Names(*(found[name] for name in caves.NAMES))
             runtime = found.get(pending.RUNTIME)
             queue = None if runtime is None else pending.find(read, runtime.address, version)
+            if runtime is not None and pending.has_several_interpreters(read, runtime.address, version):
+                raise RefusedError("it has subinterpreters, and up to Python 3.11 any of them may get what is asked")
             cave = caves.find(read, bases, names)
             if cave is None:
                 raise RefusedError("no library in it has room for the few instructions that are needed")
@@ -289,6 +295,7 @@ def _maps(pid: int) -> tuple[tuple[int, ...], tuple[int, ...], tuple[range, ...]
     bases: list[int] = []
     pythons: list[int] = []
     stacks: list[range] = []
+    executable = os.readlink(f"/proc/{pid}/exe")  # noqa: PTH115 - a string
     with open(f"/proc/{pid}/maps", errors="replace") as lines:  # noqa: PTH123
         for columns in (text.split(maxsplit=5) for text in lines):
             start, end = (int(part, 16) for part in columns[0].split("-"))
@@ -297,10 +304,7 @@ def _maps(pid: int) -> tuple[tuple[int, ...], tuple[int, ...], tuple[range, ...]
                 stacks.append(range(start - _stack_growth(pid, end - start), end))
             elif path.startswith("/") and int(columns[2], 16) == 0:
                 bases.append(start)
-                name = path.rpartition("/")[2]
-                if name.partition("python3.")[2].lstrip("0123456789").startswith("t"):
-                    raise RefusedError("its Python is free-threaded, on which this was not tried")
-                if "python" in name:
+                if path == executable or "python" in path.rpartition("/")[2]:
                     pythons.append(start)
     return tuple(bases), tuple(pythons), tuple(stacks)
 

@@ -21,6 +21,8 @@ _SEMAPHORE_WAITERS_MAX = 1 << 16
 _CALLS_MAX = 32
 """Of the main thread's queue, in every version."""
 _PROGRAM_END = 1 << 47
+SHIFT_BYTES_MAX = 512
+"""By which releases of one version differ: 3.13.18 keeps it 24 bytes behind 3.13.0."""
 
 
 class QueueLayout(NamedTuple):
@@ -46,6 +48,7 @@ LAYOUTS = {
     "3.12": QueueLayout(None, 2016, lock=8, calls=24, places=32, place_bytes=16),
     "3.13": QueueLayout(None, 2640, lock=8, calls=24, places=300, place_bytes=24, limits=16),
     "3.14": QueueLayout(None, 2848, lock=8, calls=24, places=300, place_bytes=24, limits=16),
+    "3.15": QueueLayout(None, 2976, lock=8, calls=24, places=300, place_bytes=24, limits=16),
 }
 
 
@@ -93,7 +96,10 @@ class Queue(NamedTuple):
 
 
 def find(read: Read, runtime: int, version: str) -> Queue | None:
-    """The queue of a program whose `_PyRuntime` lies there; None for a Python that is built in a way not known."""
+    """The queue of a program whose `_PyRuntime` lies there; None for a Python that is built in a way not known.
+
+    Where nothing like a queue lies in its place, the one nearby is taken, if there is but one.
+    """
     layout = LAYOUTS.get(version)
     if layout is None:
         return None
@@ -101,8 +107,23 @@ def find(read: Read, runtime: int, version: str) -> Queue | None:
         owner = runtime if layout.interpreter is None else _word(read, runtime + layout.interpreter)
     except OSError:
         return None
-    queue = Queue(read, owner + layout.queue, layout)
-    return queue if queue.seems_one() else None
+    usual = Queue(read, owner + layout.queue, layout)
+    if usual.seems_one():
+        return usual
+    shifts = range(-min(SHIFT_BYTES_MAX, layout.queue), SHIFT_BYTES_MAX, _POINTER.size)
+    nearby = [one for shift in shifts if (one := usual._replace(address=usual.address + shift)).seems_one()]
+    return nearby[0] if len(nearby) == 1 else None
+
+
+def has_several_interpreters(read: Read, runtime: int, version: str) -> bool:
+    """Whether a call may be put into the queue of another than the main one: up to 3.11 that is the queue of whichever
+    interpreter runs at this moment. Raises `OSError`.
+    """
+    layout = LAYOUTS.get(version)
+    if layout is None or layout.interpreter is None:
+        return False
+    main = runtime + layout.interpreter
+    return _word(read, main - _POINTER.size) != _word(read, main)  # the newest, and the first
 
 
 def _word(read: Read, address: int) -> int:

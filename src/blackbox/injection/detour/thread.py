@@ -66,7 +66,11 @@ def borrow(
     )
     words = _WORDS.pack(*call, names.is_initialized.address, back["rip"])
     place = registers["rsp"] - RED_ZONE_BYTES - len(words)
-    if os.pwrite(memory, words, place) != len(words):
+    try:
+        written = os.pwrite(memory, words, place)
+    except OSError:  # the page below has not been used yet, and the kernel adds none for others
+        written = 0
+    if written != len(words):
         raise BusyError("its stack cannot be written to")
     thread.set_registers(back | {"rip": cave.code, "rsp": place})
 

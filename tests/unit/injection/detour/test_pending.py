@@ -3,13 +3,15 @@
 import os
 import struct
 import subprocess
+from collections.abc import Callable
 
 import pytest
 
 from blackbox.injection.detour import pending
 from blackbox.injection.detour.pending import LAYOUTS, Queue, QueueLayout
+from blackbox.injection.program import look
 from tests.attach_rig import python_of
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, until
 
 SEMAPHORE = QueueLayout(0, 16, lock=0, calls=16, places=4, place_bytes=16)
 MUTEX = QueueLayout(None, 8, lock=8, calls=24, places=4, place_bytes=24, limits=16)
@@ -49,6 +51,7 @@ def test_each_python_keeps_it_there(version: str) -> None:
             assert queue is not None
             assert not queue.is_locked()
             assert not queue.holds(function, 4711)
+            until(lambda: look(pid).state == "S")  # while the other thread reads, nothing else keeps the main one
             program.stdin.write("\n")
             program.stdin.flush()
             assert program.stdout.readline() == "added\n"
@@ -113,6 +116,29 @@ def test_what_is_one_is() -> None:
     assert semaphore(value=0, waiters=1, first=3).seems_one()
     assert mutex().seems_one()
     assert mutex(bits=3).seems_one()
+
+
+def release(*places: int) -> Callable[[int, int], bytes]:
+    """Memory of a Python that keeps queues there, as 3.14 makes them."""
+    memory = bytearray(16 << 10)
+    for place in places:
+        struct.pack_into("<B3x3i", memory, place + 8, 0, 0, 32, 0)
+    return lambda at, size: bytes(memory[at : at + size])
+
+
+def test_another_release_may_keep_it_nearby() -> None:
+    usual = LAYOUTS["3.14"].queue
+    found = [pending.find(release(place), 0, "3.14") for place in (usual - 24, usual, usual + 48)]
+    assert [queue and queue.address for queue in found] == [usual - 24, usual, usual + 48]
+    beside = pending.find(release(usual, usual + 24), 0, "3.14")
+    assert beside is not None
+    assert beside.address == usual
+
+
+def test_of_two_nearby_none_is_believed() -> None:
+    usual = LAYOUTS["3.14"].queue
+    assert pending.find(release(usual - 24, usual + 24), 0, "3.14") is None
+    assert pending.find(release(usual + pending.SHIFT_BYTES_MAX), 0, "3.14") is None, "too far"
 
 
 def test_a_version_that_is_not_known_has_none() -> None:
