@@ -1,7 +1,6 @@
 """Both ways of reading the entries of a snapshot: in Python alone, and by the compiled part, made of these sources."""
 
 import io
-from collections.abc import Sequence
 from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,14 +35,24 @@ def way_called(name: str) -> Way:
     """Skips the test where there is no compiler."""
     if name == "python":
         return Way(PlainEntryReader)
+    return Way(partial(CompiledEntryReader, compiled_library()))
+
+
+def compiled() -> EntryReaderOf:
+    """By the compiled part, made anew. Raises `CompilerError`."""
+    return partial(CompiledEntryReader, made_library())
+
+
+def compiled_library() -> Library:
+    """The compiled part; skips the test where there is no compiler."""
     try:
-        return Way(compiled())
+        return made_library()
     except CompilerError as error:
         missing(f"{error} (Debian: apt install gcc libc6-dev)")
 
 
 @cache
-def compiled(flags: Sequence[str] = ()) -> EntryReaderOf:
-    """The compiled part, made anew. Raises `CompilerError`."""
+def made_library() -> Library:
+    """Made of these sources. Raises `CompilerError`."""
     with TemporaryDirectory() as folder:  # what is loaded needs its file no more
-        return partial(CompiledEntryReader, Library(compile_library(Path(folder), flags)))
+        return Library(compile_library(Path(folder)))

@@ -109,7 +109,7 @@ class _Judge:
         is_plain = trace.tag is None and trace.category is None and not self._held and not self._private
         self._plain_until = trace.steps if is_plain and self.course.tells_alone else 0
         """Blocks below it are known by their stack and their life alone."""
-        self._stack, self._freed = trace.stack, self.course.freed
+        self._stack, self._freed, self._steps = trace.stack, replayed.freed, trace.steps
         self._codes, self._first_step = self.course.codes, self.course.first_step or 0
         self._alike: dict[tuple[int, int, int, bool], Category] = {}
 
@@ -119,8 +119,9 @@ class _Judge:
             codes = self._codes
             born = codes[block]
             if born not in OUTLIVED:
-                freed = self._freed.get(block)
-                clues = self._stack[block], born, NEVER if freed is None else codes[freed], block < self._first_step
+                freed = self._freed[block]
+                part = codes[freed] if freed < self._steps else NEVER
+                clues = self._stack[block], born, part, block < self._first_step
                 found = self._alike.get(clues)
                 if found is None:
                     found = self._alike[clues] = self._looked_at(block)

@@ -94,9 +94,6 @@ class Course:
     def __init__(self, replayed: Replay, parts: Parts) -> None:
         self._run, self._parts = replayed, parts
         phase = parts.phase
-        frees = replayed.trace.places_of(FREE_REQUESTED, replayed.first)
-        self.freed = dict(zip(map(replayed.block.__getitem__, frees), frees, strict=True))
-        """Block -> the entry that frees it."""
         self.codes = phase.codes
         """By entry, the code of its part of a step."""
         self.tells_alone = not parts.annotated and not parts.inferred
@@ -119,7 +116,7 @@ class Course:
             born = run.first - 1
         else:
             born, part = block, phase[block]
-        freed = self.freed.get(block)
+        freed = run.freed[block] if run.freed[block] < run.trace.steps else None
         source = "stack"
         if block in self._parts.annotated:
             source = "annotation"
@@ -168,9 +165,9 @@ class Course:
 
     def lasting(self) -> Iterator[int]:
         """Blocks that are never freed."""
-        run = self._run
-        yield from (block for block in run.start_blocks() if block not in self.freed)
-        yield from (place for place in run.trace.places_of(ALLOC, run.first) if place not in self.freed)
+        run, never = self._run, self._run.trace.steps
+        yield from (block for block in run.start_blocks() if run.freed[block] == never)
+        yield from (place for place in run.trace.places_of(ALLOC, run.first) if run.freed[place] == never)
 
     def _outlives(self, block: int, part: str, freed: int | None) -> bool | None:
         return self._lives_past(self._next_break(part, block), block, freed)
@@ -203,7 +200,8 @@ class Course:
         for place in made:
             if end is not None and place >= end:
                 now, end = 0, self._next_break(part, place)
-            if self._lives_past(end, place, self.freed.get(place)):
+            freed = run.freed[place]
+            if self._lives_past(end, place, freed if freed < run.trace.steps else None):
                 now += run.size[place]
                 most = max(most, now)
         return most
@@ -219,7 +217,7 @@ class Course:
         it."""
         until = self._refusals[0] if self._refusals else self._run.trace.steps
         made = made[: bisect_left(made, until)]
-        return sum(self.freed.get(place, until) < until for place in made) / max(1, len(made))
+        return sum(map(until.__gt__, map(self._run.freed.__getitem__, made))) / max(1, len(made))
 
 
 def course_of(replayed: Replay, signs: Sequence[StackSign], annotations: Sequence[Annotation]) -> Course:

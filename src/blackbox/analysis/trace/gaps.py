@@ -1,6 +1,7 @@
 """Free ranges of mapped memory while blocks come and go. No range crosses the border of a segment."""
 
 from bisect import bisect_right, insort
+from collections.abc import MutableMapping
 
 from blackbox.analysis.trace.layout import InconsistentError, Segments
 
@@ -10,9 +11,9 @@ class Gaps:
 
     def __init__(self, segments: Segments) -> None:
         self.segments = segments
-        self.ends: dict[int, int] = {}
+        self.ends: MutableMapping[int, int] = {}
         """Start -> end."""
-        self.starts: dict[int, int] = {}
+        self.starts: MutableMapping[int, int] = {}
         """End -> start."""
         self._ordered: list[int] | None = None
         """Starts in order, as long as nothing but cuts happened since; some of them may be gone."""

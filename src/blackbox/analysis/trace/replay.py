@@ -1,9 +1,6 @@
 """A trace rolled back to its beginning and forward again: the exact memory of one device at any of its steps."""
 
-from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate, repeat
-from operator import mul
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from blackbox.analysis.trace.entries import (
@@ -15,11 +12,11 @@ from blackbox.analysis.trace.entries import (
     SEGMENT_ALLOC,
     SEGMENT_FREE,
     SEGMENT_MAP,
-    SEGMENT_UNMAP,
     Trace,
     places_of,
 )
 from blackbox.analysis.trace.layout import Layout, Segment, Segments, driver_segment, mapped_range
+from blackbox.analysis.trace.passes import PLAIN, RESERVED, Passes
 from blackbox.analysis.trace.race import end_of_trace
 from blackbox.analysis.trace.roll_back import Start, roll_back
 from blackbox.analysis.trace.roll_forward import Forward, WrongStartError
@@ -27,9 +24,6 @@ from blackbox.analysis.trace.rounding import Rules
 
 ATTEMPTS_MAX = 12
 """Beginnings tried, each later than the one before; what is inconsistent in so many places is no trace."""
-ALLOCATED, ACTIVE = {ALLOC: 1, FREE_REQUESTED: -1}, {ALLOC: 1, FREE_COMPLETED: -1}
-RESERVED = {SEGMENT_ALLOC: 1, SEGMENT_MAP: 1, SEGMENT_FREE: -1, SEGMENT_UNMAP: -1}
-"""By action: the sign of the change in what is allocated, active, or reserved."""
 
 
 class Replay(NamedTuple):
@@ -70,6 +64,8 @@ class Replay(NamedTuple):
     """Bytes before entry `first`, and after it and each that follows."""
     active: Sequence[int]
     reserved: Sequence[int]
+    freed: Sequence[int]
+    """By block: the entry that frees it; as many as the trace has where none does."""
 
     @property
     def steps(self) -> int:
@@ -115,15 +111,15 @@ class Instant(NamedTuple):
     segments: Segments
 
 
-def replay(trace: Trace, end: Layout, rules: Rules) -> Replay:
+def replay(trace: Trace, end: Layout, rules: Rules, passes: Passes = PLAIN) -> Replay:
     """As much of the trace as agrees with itself and the end; at least the end itself."""
     if trace.has_order_of_time():
-        return _with_races(trace, end, rules)
+        return _with_races(trace, end, rules, passes)
     times = trace.time_us or ()
-    by_time = _as_ordered(trace.picked(sorted(range(trace.steps), key=times.__getitem__)), end, rules, True)
+    by_time = _as_ordered(trace.picked(sorted(range(trace.steps), key=times.__getitem__)), end, rules, passes, True)
     if by_time.first == 0:
         return by_time
-    as_written = _as_ordered(trace, end, rules, False)
+    as_written = _as_ordered(trace, end, rules, passes, False)
     return as_written if as_written.first <= by_time.first else by_time
 
 
@@ -151,40 +147,40 @@ def instants(replayed: Replay, done: Sequence[int]) -> Iterator[Instant]:
         yield Instant(wanted, frozenset(allocated), frozenset(pending), Segments(segments.at))
 
 
-def _with_races(trace: Trace, end: Layout, rules: Rules) -> Replay:
-    found = _as_ordered(trace, end, rules, False)
+def _with_races(trace: Trace, end: Layout, rules: Rules, passes: Passes) -> Replay:
+    found = _as_ordered(trace, end, rules, passes, False)
     if found.first == 0:
         return found
     reconciled = end_of_trace(trace, end)
     if reconciled is None:
         return found
     try:
-        other = _as_ordered(trace, reconciled.layout, rules, False)
+        other = _as_ordered(trace, reconciled.layout, rules, passes, False)
     except WrongStartError:  # no other thread can have come from there: what contradicts the end is wrong itself
         return found
     other = other._replace(races=reconciled.races, vanished=reconciled.vanished)
     return other if other.first < found.first else found
 
 
-def _as_ordered(trace: Trace, end: Layout, rules: Rules, resorted: bool) -> Replay:
+def _as_ordered(trace: Trace, end: Layout, rules: Rules, passes: Passes, resorted: bool) -> Replay:
     first, problem = 0, None
     for _ in range(ATTEMPTS_MAX):
-        start = roll_back(trace, end, first)
+        start = roll_back(trace, end, first, passes.undone)
         problem = start.problem or problem
         run = Forward(trace, end, rules, start)
         try:
-            wrong = run.run()
+            wrong = run.run(passes.forward)
         except WrongStartError as error:
             problem = str(error)
             first = max(start.first, _blame(trace, error.address, start.first)) + 1
             continue
         if wrong is None:
-            return _replayed(trace, run, problem, resorted)
+            return _replayed(run, passes, problem, resorted)
         first, problem = wrong + 1, run.problem
-    start = roll_back(trace, end, trace.steps)
+    start = roll_back(trace, end, trace.steps, passes.undone)
     run = Forward(trace, end, rules, start)
-    run.run()
-    return _replayed(trace, run, problem, resorted)
+    run.run(passes.forward)
+    return _replayed(run, passes, problem, resorted)
 
 
 def _blame(trace: Trace, address: int, first: int) -> int:
@@ -196,53 +192,34 @@ def _blame(trace: Trace, address: int, first: int) -> int:
     return trace.steps - 1
 
 
-def _replayed(trace: Trace, run: Forward, problem: str | None, resorted: bool) -> Replay:
+def _replayed(run: Forward, passes: Passes, problem: str | None, resorted: bool) -> Replay:
     off_rule = _trust_the_end(run)
-    start = run.start
-    size, block = run.size, run.block
+    trace, start, size = run.trace, run.start, run.size
     lives = range(trace.steps, len(size))
-    held = [size[number] for number, at in zip(lives, run.start_address, strict=True) if at not in start.pending]
+    held = sum(size[number] for number, at in zip(lives, run.start_address, strict=True) if at not in start.pending)
     reserved = sum(segment.size for segment in start.segments.at.values())
-    first = start.first
-    action = trace.action[first:]
-    blocks = list(map(size.__getitem__, block[first:] if first else block))
+    levels = passes.levels(run, (held, sum(size[number] for number in lives), reserved))
     return Replay(
         trace=trace,
         end=run.end,
         rules=run.rules,
-        first=first,
-        problem=problem if first else None,
+        first=start.first,
+        problem=problem if start.first else None,
         unsure_until=run.unsure_until,
         resorted=resorted,
         start=start,
         start_address=run.start_address,
-        block=block,
+        block=run.block,
         size=size,
         size_max=run.size_max,
         races=0,
         vanished=0,
         off_rule=off_rule,
-        allocated=_levels(sum(held), action, blocks, ALLOCATED),
-        active=_levels(sum(size[number] for number in lives), action, blocks, ACTIVE),
-        reserved=_reserved(reserved, trace, first),
+        allocated=levels.allocated,
+        active=levels.active,
+        reserved=levels.reserved,
+        freed=levels.freed,
     )
-
-
-def _levels(before: int, action: bytes, sizes: Iterable[int], signs: Mapping[int, int]) -> Sequence[int]:
-    """A level over the entries; each changes it by a size, with the sign of its action."""
-    sign_of = bytes(signs.get(code, 0) & 0xFF for code in range(256))
-    changes = map(mul, sizes, array("b", action.translate(sign_of)))
-    return array("q", accumulate(changes, initial=before))
-
-
-def _reserved(before: int, trace: Trace, first: int) -> Sequence[int]:
-    """The same of the segments, of which few entries tell."""
-    levels, now = array("q"), before
-    for place in places_of(trace.action, RESERVED, first):
-        levels.extend(repeat(now, place - first + 1 - len(levels)))
-        now += RESERVED[trace.action[place]] * trace.size[place]
-    levels.extend(repeat(now, trace.steps - first + 1 - len(levels)))
-    return levels
 
 
 def _trust_the_end(run: Forward) -> int:

@@ -1,5 +1,6 @@
 """From the end of a trace to its beginning: every entry undone."""
 
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import NamedTuple
 
 from blackbox.analysis.trace.entries import (
@@ -40,39 +41,74 @@ class Start(NamedTuple):
     """By the position of an entry that made a segment, or mapped a part of one: what is known of it."""
 
 
-def roll_back(trace: Trace, end: Layout, first: int = 0) -> Start:
-    """The state before entry `first`, or before the earliest one that the end agrees with."""
-    segments = Segments(end.segments)
-    requested = dict(zip(end.address, end.requested, strict=True))
-    pending = {address for address, waits in zip(end.address, end.pending, strict=True) if waits}
-    lasting = {address: place for place, address in enumerate(end.address)}
-    made: dict[int, Segment] = {}
-    place = trace.steps
-    last_to_first = range(trace.steps - 1, first - 1, -1)
-    columns = reversed(trace.action), reversed(trace.address), reversed(trace.size)
-    try:
-        for place, code, address, size in zip(last_to_first, *columns, strict=False):  # `first` ends it
+class Undo:
+    """Live blocks while entries are undone, last to first."""
+
+    def __init__(self, trace: Trace, end: Layout) -> None:
+        self.trace, self.end = trace, end
+        self.requested: MutableMapping[int, int] = dict(zip(end.address, end.requested, strict=True))
+        """By address, of every live block."""
+        self.pending: MutableMapping[int, int] = {
+            address: 1 for address, waits in zip(end.address, end.pending, strict=True) if waits
+        }
+        """Has the addresses of those that wait to be freed."""
+        self.lasting: MutableMapping[int, int] = {address: place for place, address in enumerate(end.address)}
+        """Of those that live to the end: address -> place in the layout."""
+        self.place = trace.steps
+        """Of the entry that is being undone."""
+
+    def entries(self, last: int, first: int) -> Iterator[int]:
+        """Undoes those before `last` down to `first`; yields the places of those that are of segments. Raises
+        `InconsistentError`."""
+        trace, requested, pending, lasting = self.trace, self.requested, self.pending, self.lasting
+        columns = (trace.action, trace.address, trace.size)
+        if last < trace.steps:
+            columns = tuple(column[first:last] for column in columns)
+        backwards = map(reversed, columns)
+        for place, code, address, size in zip(range(last - 1, first - 1, -1), *backwards, strict=False):
             if code == ALLOC:
                 held = requested.get(address)
                 if (held != size and held != NOT_KNOWN) or address in pending:
+                    self.place = place
                     raise InconsistentError(_not_allocated(held))
                 del requested[address]
                 lasting.pop(address, None)
             elif code == FREE_COMPLETED:
                 if address in requested:
+                    self.place = place
                     raise InconsistentError("it frees a block that lives on")
                 requested[address] = size
-                pending.add(address)
+                pending[address] = 1
             elif code == FREE_REQUESTED:
                 held = requested.get(address)
                 if address not in pending or (held != size and held != NOT_KNOWN):
+                    self.place = place
                     raise InconsistentError("it frees a block whose free was never completed")
-                pending.discard(address)
+                del pending[address]
             elif code < OOM:
-                _undo_segment(trace, place, segments, made)
+                self.place = place
+                yield place
+
+
+Undone = Callable[[Undo, int], Iterator[int]]
+"""Undoes all entries down to one; yields the places of those that are of segments. Raises `InconsistentError`."""
+
+
+def undone(undo: Undo, first: int) -> Iterator[int]:
+    """In Python alone."""
+    return undo.entries(undo.trace.steps, first)
+
+
+def roll_back(trace: Trace, end: Layout, first: int = 0, undone: Undone = undone) -> Start:
+    """The state before entry `first`, or before the earliest one that the end agrees with."""
+    undo, segments, made = Undo(trace, end), Segments(end.segments), dict[int, Segment]()
+    problem = None
+    try:
+        for place in undone(undo, first):
+            _undo_segment(trace, place, segments, made)
     except InconsistentError as error:
-        return Start(place + 1, str(error), segments, requested, pending, lasting, made)
-    return Start(first, None, segments, requested, pending, lasting, made)
+        first, problem = undo.place + 1, str(error)
+    return Start(first, problem, segments, dict(undo.requested), set(undo.pending), dict(undo.lasting), made)
 
 
 def _not_allocated(held: int | None) -> str:

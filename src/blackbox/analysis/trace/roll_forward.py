@@ -1,7 +1,7 @@
 """From the beginning of a trace to its end: which free range each block was cut from, and so how large it was."""
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, MutableMapping, MutableSequence
 from itertools import count
 
 from blackbox.analysis.trace.entries import (
@@ -38,18 +38,18 @@ class Forward:
         self.trace, self.end, self.rules, self.start = trace, end, rules, start
         self.segments = Segments(start.segments.at)
         self.gaps = Gaps(self.segments)
-        self.block: list[int] = [NO_BLOCK] * trace.steps
+        self.block: MutableSequence[int] = [NO_BLOCK] * trace.steps
         """By entry: the block that it makes or frees."""
         self.start_address = sorted(start.requested)
-        self.size: list[int] = [0] * (trace.steps + len(self.start_address))
+        self.size: MutableSequence[int] = [0] * (trace.steps + len(self.start_address))
         """By block; the smallest possible one where the trace leaves it open."""
         self.size_max: dict[int, int] = {}
         """By block, of those whose size it leaves open."""
-        self.live: dict[int, int] = {}
+        self.live: MutableMapping[int, int] = {}
         """Address -> block."""
-        self._open: dict[int, tuple[int, int, int]] = {}
+        self.open: dict[int, tuple[int, int, int]] = {}
         """By block of the start that lives: its size at least and at most, and where the free memory behind it ends."""
-        self._rooms: dict[int, int] = {}
+        self.rooms: MutableMapping[int, int] = {}
         """The same ends -> the block before them."""
         self._open_starts: list[int] = []
         self._place = start.first
@@ -57,12 +57,12 @@ class Forward:
         self.unsure_until = start.first
         """Something lived before this entry of which the file does not tell."""
 
-    def run(self) -> int | None:
+    def run(self, forward: "Forwarded | None" = None) -> int | None:
         """None, or the position of the entry that contradicts the rules. Raises `WrongStartError`."""
         self._begin()
         place = self.start.first
         try:
-            for place in self._entries():
+            for place in self.entries(self.start.first) if forward is None else forward(self):
                 self._segment(place)
         except InconsistentError as error:
             self.problem = str(error)
@@ -70,15 +70,15 @@ class Forward:
         self._close()
         return None
 
-    def _entries(self) -> Iterator[int]:
-        """Allocations and frees are done here, in the one loop that has to be fast; segments where it yields."""
+    def entries(self, first: int, last: int | None = None) -> Iterator[int]:
+        """Those from `first` on, before `last`: allocations and frees are done here, in the one loop that has to be
+        fast; segments where it yields."""
         trace, gaps, rules = self.trace, self.gaps, self.rules
-        first = self.start.first
         columns = (trace.action, trace.address, trace.size)
-        if first:
-            columns = tuple(column[first:] for column in columns)
+        if first or last is not None:
+            columns = tuple(column[first:last] for column in columns)
         ends, starts, live, sizes, block = gaps.ends, gaps.starts, self.live, self.size, self.block
-        opened, rooms, borders = self._open, self._rooms, self.segments.at
+        opened, rooms, borders = self.open, self.rooms, self.segments.at
         sizes_of: dict[int, tuple[int, float]] = {}
         """By request: the size of its block, and what is split off behind it at least."""
         for place, code, address, asked in zip(count(first), *columns, strict=False):
@@ -157,8 +157,8 @@ class Forward:
         most = size if lasting is not None else self.rules.largest(size, end - address)
         if most == size:
             return address + size
-        self._open[number] = (size, most, end)
-        self._rooms[end] = number
+        self.open[number] = (size, most, end)
+        self.rooms[end] = number
         self._open_starts.append(address)
         return end
 
@@ -173,10 +173,10 @@ class Forward:
         if place >= 0:
             first = self._open_starts[place]
             number = self.live.get(first, NO_BLOCK)
-            least, most, end = self._open.get(number, (0, 0, 0))
+            least, most, end = self.open.get(number, (0, 0, 0))
             if least <= address - first <= most and address < end:
                 self.size[number] = address - first
-                del self._open[number], self._rooms[end]
+                del self.open[number], self.rooms[end]
                 gaps.starts[end] = address
                 return end
         gaps.forget_order()
@@ -189,19 +189,19 @@ class Forward:
 
     def _leave_open(self, number: int) -> int:
         """The block is freed, and its size will never be told; returns where its free memory ends."""
-        least, most, end = self._open.pop(number)
-        del self._rooms[end]
+        least, most, end = self.open.pop(number)
+        del self.rooms[end]
         self.size[number], self.size_max[number] = least, most
         return end
 
     def _widen(self, end: int) -> None:
         """What is behind the room of a block whose size is open is free now, and is part of that room."""
-        number = self._rooms.pop(end)
-        least, most, _ = self._open[number]
+        number = self.rooms.pop(end)
+        least, most, _ = self.open[number]
         wider = self.gaps.ends.pop(end)
         del self.gaps.starts[wider]
-        self._open[number] = (least, most, wider)
-        self._rooms[wider] = number
+        self.open[number] = (least, most, wider)
+        self.rooms[wider] = number
 
     def _is_cut_small(self, address: int, rest: int) -> bool:
         """Whether a block of more than the small pool serves lies there all the same, as those of a CUDA graph that are
@@ -240,5 +240,10 @@ class Forward:
         return self.start.made.get(place)
 
     def _close(self) -> None:
-        for number in list(self._open):
+        for number in list(self.open):
             self._leave_open(number)
+
+
+Forwarded = Callable[[Forward], Iterator[int]]
+"""Does all entries of a run that has begun; yields the places of those that are of segments. Raises
+`InconsistentError`."""

@@ -113,7 +113,6 @@ class Timeline(Struct, frozen=True, kw_only=True):
 
 def timeline(
     context: Context,
-    freed: Mapping[int, int],
     moment: int,
     scopes: Iterable[tuple[str, int, int | None]],
     parts: Iterable[tuple[str, int, int]],
@@ -121,8 +120,8 @@ def timeline(
 ) -> Timeline:
     """The device over time; one of `share` that together take as much room as a single one may.
 
-    `freed` has the position of the entry that frees a block, `moment` the entries replayed at the moment of the report,
-    `scopes` names with their times in Unix microseconds, `parts` names with the positions of entries.
+    `moment` has the entries replayed at the moment of the report, `scopes` names with their times in Unix microseconds,
+    `parts` names with the positions of entries.
     """
     run = context.replayed
     peak = highest(run).done
@@ -130,7 +129,7 @@ def timeline(
     done = _points(run, {0, run.steps, peak, moment, *refused}, share)
     times = run.trace.time_us
     point_of = {entries: point for point, entries in enumerate(done)}
-    by_category, by_stack = _bands(context, freed, done)
+    by_category, by_stack = _bands(context, done)
     told, stacks = _told(context, done)
     return Timeline(
         gpu=context.gpu,
@@ -172,14 +171,12 @@ def _points(run: Replay, wanted: set[int], share: int) -> list[int]:
     return sorted(found)
 
 
-def _bands(
-    context: Context, freed: Mapping[int, int], done: Sequence[int]
-) -> tuple[tuple[Band, ...], tuple[Band, ...]]:
+def _bands(context: Context, done: Sequence[int]) -> tuple[tuple[Band, ...], tuple[Band, ...]]:
     run, size, category_of = context.replayed, context.replayed.size, context.category_of
     made, stacks = run.trace.steps, run.trace.stack
     of_category: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     of_stack: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
-    for block, since, until in lives(run, freed, done):
+    for block, since, until in lives(run, done):
         weight = (size[block] << BLOCK_BITS) + 1
         changes = of_category[category_of(block).name]
         changes[since] += weight
@@ -205,7 +202,7 @@ def _bands(
     )
 
 
-def lives(run: Replay, freed: Mapping[int, int], done: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+def lives(run: Replay, done: Sequence[int]) -> Iterator[tuple[int, int, int]]:
     """Blocks with the first point at which each is held, and the first at which it is not any more; `done` is the
     entries replayed at each point, ascending.
 
@@ -216,12 +213,12 @@ def lives(run: Replay, freed: Mapping[int, int], done: Sequence[int]) -> Iterato
     waits = run.start.pending
     for block in run.start_blocks():
         if run.address_of(block) not in waits:
-            gone = freed.get(block)
-            until = end if gone is None else after[gone - first]
+            gone = run.freed[block]
+            until = end if gone == run.trace.steps else after[gone - first]
             if until:
                 yield block, 0, until
     made = run.trace.places_of(ALLOC, first)
-    begun, gone = list(made), list(map(freed.get, made, repeat(run.trace.steps)))
+    begun, gone = list(made), list(map(run.freed.__getitem__, made))
     if first:
         begun, gone = ([place - first for place in places] for places in (begun, gone))
     after.append(end)  # of those that are never freed

@@ -32,7 +32,7 @@ class DeviceReplay(NamedTuple):
 
 def replayed_device(recorded: DeviceTrace, traces: Traces, stacks_max: int) -> DeviceReplay:
     """The device, and all that is told of it; `stacks_max` of each moment are told by themselves."""
-    run = replay(recorded.trace, recorded.end, recorded.rules)
+    run = replay(recorded.trace, recorded.end, recorded.rules, recorded.passes)
     said = situations(run, recorded.facts)
     category_of, course = purposes(run, traces.evidence)
     fraction = recorded.facts.memory_fraction

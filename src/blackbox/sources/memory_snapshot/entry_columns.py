@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from blackbox.analysis.trace.entries import ACTIONS, DEFAULT_POOL, OOM, OTHER, Pool
+from blackbox.analysis.trace.passes import PLAIN, Passes
 from blackbox.sources.memory_snapshot.pickle_stream import UnexpectedError
 
 NO_FRAMES = -1
@@ -22,7 +23,9 @@ class EntryColumns:
     """Grows entry by entry. All columns are as long as `action`; those that may be None are so where the first entry
     has no such key."""
 
-    def __init__(self) -> None:
+    def __init__(self, passes: Passes = PLAIN) -> None:
+        self.passes = passes
+        """By which they are gone through."""
         self.action = bytearray()
         """Codes of `ACTIONS`, and `ANNOTATE`."""
         self.address, self.size, self.stream = array("q"), array("q"), array("q")

@@ -5,6 +5,7 @@ from itertools import repeat
 from typing import Protocol
 
 from blackbox.analysis.trace.entries import OOM
+from blackbox.analysis.trace.passes import PLAIN, Passes
 from blackbox.sources.memory_snapshot.entry_columns import ANNOTATE, NO_FRAMES, EntryColumns, code_of, pool_of
 from blackbox.sources.memory_snapshot.entry_shape import EntryShape, index_of, number_of, times_of
 from blackbox.sources.memory_snapshot.entry_values import CACHED_MAX, IGNORED, REFERRING, EntryValues, MadeOf, typed
@@ -15,6 +16,8 @@ class EntryReader(Protocol):
 
     reads_all_shapes: bool
     """Entries of every shape met before are read in one call; else only those of the one given."""
+    passes: Passes
+    """By which the columns are gone through afterwards."""
 
     def read(self, shape: EntryShape, table: EntryColumns, data: bytes, pos: int, limit: int) -> int:
         """Appends entries that follow each other from `pos` on, the first of which has that shape, and each of which
@@ -30,6 +33,7 @@ class PlainEntryReader:
     """In Python alone."""
 
     reads_all_shapes = False
+    passes: Passes = PLAIN
 
     def __init__(self, values: EntryValues, with_traces: bool) -> None:
         self._values = values

@@ -188,7 +188,7 @@ def _told(device: DeviceReplay, traces: Traces, with_timeline: bool) -> Told:
 
 def _timeline(device: DeviceReplay, traces: Traces, done: int, share: int = 1) -> Timeline:
     scopes = ((scope.name, scope.start_us, scope.end_us) for scope in traces.evidence.annotations)
-    return timeline(device.context, device.course.freed, done, scopes, device.course.parts(), share)
+    return timeline(device.context, done, scopes, device.course.parts(), share)
 
 
 def _of_refusal(found: DeviceFindings) -> Sequence[str]:

@@ -22,6 +22,7 @@ from blackbox.analysis.trace.entries import (
     selecting,
 )
 from blackbox.analysis.trace.layout import NOT_KNOWN, Layout, Segment
+from blackbox.analysis.trace.passes import PLAIN, Passes
 from blackbox.analysis.trace.rounding import Rules, divisions_of
 from blackbox.analysis.trace.situations import Facts
 from blackbox.sources.memory_snapshot.entry_columns import ANNOTATE, NO_FRAMES, EntryColumns, columns_of, pool_of
@@ -50,6 +51,8 @@ class DeviceTrace(NamedTuple):
     end: Layout
     rules: Rules
     facts: Facts
+    passes: Passes = PLAIN
+    """By which its entries are gone through."""
 
 
 class Traces(NamedTuple):
@@ -100,7 +103,8 @@ def _device(
         expandable=bool(settings.get("expandable_segments", mapped)),
         rounds=rounds,
     )
-    trace = _trace(columns_of(entries), texts)
+    columns = columns_of(entries)
+    trace = _trace(columns, texts)
     addressed = all("address" in block for segment in segments[:1] for block in segment["blocks"][:1])
     pools = {segment.pool for segment in end.segments.values()}
     facts = Facts(
@@ -109,7 +113,7 @@ def _device(
         one_pool=len(pools) == 1 and pools.isdisjoint((None, DEFAULT_POOL)),
         memory_fraction=_memory_fraction(settings),
     )
-    return DeviceTrace(device, trace, end, rules, facts)
+    return DeviceTrace(device, trace, end, rules, facts, columns.passes)
 
 
 def _memory_fraction(settings: Mapping[str, Any]) -> float | None:

@@ -210,7 +210,7 @@ class _Walk:
             return None
         table = self._tables.get(id(target))  # pyright: ignore[reportUnknownArgumentType]
         if table is None:
-            table = self._tables[id(target)] = EntryColumns()  # pyright: ignore[reportUnknownArgumentType]
+            table = self._tables[id(target)] = EntryColumns(self._reader.passes)  # pyright: ignore[reportUnknownArgumentType]
         for item in (*target, *before):  # pyright: ignore[reportUnknownVariableType]
             table.add(item)  # pyright: ignore[reportUnknownArgumentType]
         target.clear()

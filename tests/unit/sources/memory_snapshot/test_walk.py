@@ -23,6 +23,7 @@ from tests.mutations import mutated
 from tests.traced_programs import STACKS, allocators, perform, programs
 
 PROTOCOLS = (4, 5)
+COLUMNS = ("action", "address", "size", "stream", "frames", "time_us", "tag", "pool", "category", "device_free")
 MUTATIONS = 3000
 
 
@@ -48,11 +49,10 @@ def told(snapshot: Any) -> bytes:
 def as_columns(entries: "EntryColumns | Sequence[dict[str, Any]]") -> dict[str, Any]:
     """With the frames and notes themselves, whatever their numbers."""
     columns = columns_of(entries)
-    found = {key: list(value) if value is not None else None for key, value in vars(columns).items() if key[0] != "_"}
-    del found["list_numbers"]
+    found = {key: list(value) if value is not None else None for key, value in vars(columns).items() if key in COLUMNS}
     found["frames"] = [columns.lists[number] if number >= 0 else () for number in found["frames"]]
     found["tag"] = [columns.tags[number] for number in found["tag"]]
-    return found | {"lists": None, "tags": None, "device_free": columns.device_free}
+    return found | {"device_free": columns.device_free}
 
 
 def assert_the_same(way: Way, snapshot: dict[str, Any], protocol: int) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""Compiles `entries.c` with the machine's own compiler. Needs nothing of Blackbox: `hatch_build.py` loads it alone."""
+"""Compiles `entries.c` and `columns.c` with the machine's own compiler. Needs nothing of Blackbox: `hatch_build.py`
+loads it alone."""
 
 import os
 import zlib
@@ -6,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-SOURCE = FOLDER / "entries.c"
+SOURCES = (FOLDER / "entries.c", FOLDER / "columns.c")
 VARIABLE = "BLACKBOX_COMPILED"
 """`0`: neither compiled where it is installed, nor used where it is."""
 COMPILERS = ("cc", "gcc", "clang")
@@ -26,7 +27,7 @@ def is_wanted() -> bool:
 
 def library_name() -> str:
     """What the library of these sources is called: one of others is not taken for it."""
-    return f"entries-{zlib.crc32(SOURCE.read_bytes()):08x}.so"
+    return f"snapshot-{zlib.crc32(b''.join(source.read_bytes() for source in SOURCES)):08x}.so"
 
 
 def compile_library(folder: Path = FOLDER, flags: Sequence[str] = ()) -> Path:
@@ -40,7 +41,7 @@ def compile_library(folder: Path = FOLDER, flags: Sequence[str] = ()) -> Path:
         raise CompilerError(f"there is no compiler {named!r}" if named else "there is no C compiler")
     target = folder / library_name()
     unfinished = folder / f"{target.name}.{os.getpid()}"
-    command = [compiler, *FLAGS, *flags, "-o", str(unfinished), str(SOURCE)]
+    command = [compiler, *FLAGS, *flags, "-o", str(unfinished), *map(str, SOURCES)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
         if done.returncode != 0:

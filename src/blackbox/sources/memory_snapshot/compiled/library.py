@@ -1,4 +1,4 @@
-"""The functions of `entries.c`, as it declares them."""
+"""The functions of `entries.c` and `columns.c`, as these declare them."""
 
 import ctypes
 from ctypes import POINTER, c_char_p, c_int32, c_int64, c_uint8, c_uint32, c_void_p
@@ -47,6 +47,17 @@ class CallResult(ctypes.Structure):
     status: int
 
 
+class Memory(ctypes.Structure):
+    """The memory of a device while it is rolled forward."""
+
+    _fields_ = (
+        *((name, c_void_p) for name in ("ends", "starts", "live", "rooms", "borders", "rounded", "rests", "large")),
+        ("block", c_void_p),
+        ("size", c_void_p),
+        ("blocks", c_int64),
+    )
+
+
 class Library:
     """A compiled library. Raises `OSError` or `AttributeError` where there is none, or it is something else."""
 
@@ -73,6 +84,38 @@ class Library:
         self.value = loaded.blackbox_entries_value
         self.value.restype = c_void_p
         self.value.argtypes = (c_void_p, c_int64, POINTER(c_int64), POINTER(c_int64))
+        self._add_maps(loaded)
+        self._add_columns(loaded)
+
+    def _add_maps(self, loaded: ctypes.CDLL) -> None:
+        self.map_new = loaded.blackbox_map_new
+        self.map_new.restype, self.map_new.argtypes = c_void_p, ()
+        self.map_free = loaded.blackbox_map_free
+        self.map_free.restype, self.map_free.argtypes = None, (c_void_p,)
+        self.map_put = loaded.blackbox_map_put
+        self.map_put.restype, self.map_put.argtypes = c_int32, (c_void_p, c_int64, c_int64)
+        self.map_get = loaded.blackbox_map_get
+        self.map_get.restype, self.map_get.argtypes = c_int32, (c_void_p, c_int64, POINTER(c_int64))
+        self.map_remove = loaded.blackbox_map_remove
+        self.map_remove.restype, self.map_remove.argtypes = c_int32, (c_void_p, c_int64)
+        self.map_clear = loaded.blackbox_map_clear
+        self.map_clear.restype, self.map_clear.argtypes = None, (c_void_p,)
+        self.map_count = loaded.blackbox_map_count
+        self.map_count.restype, self.map_count.argtypes = c_int64, (c_void_p,)
+        self.map_items = loaded.blackbox_map_items
+        self.map_items.restype, self.map_items.argtypes = None, (c_void_p,) * 3
+
+    def _add_columns(self, loaded: ctypes.CDLL) -> None:
+        columns = (c_char_p, c_void_p, c_void_p)
+        self.fit = loaded.blackbox_columns_fit
+        self.fit.restype, self.fit.argtypes = c_int32, (c_void_p, c_void_p, c_int64)
+        self.undo = loaded.blackbox_columns_undo
+        self.undo.restype, self.undo.argtypes = c_int64, (*columns, c_int64, c_int64, *(c_void_p,) * 3)
+        self.forward = loaded.blackbox_columns_forward
+        self.forward.restype, self.forward.argtypes = c_int64, (*columns, *(c_int64,) * 3, POINTER(Memory))
+        self.levels = loaded.blackbox_columns_levels
+        self.levels.restype = c_int32
+        self.levels.argtypes = (*columns, c_int64, c_int64, c_void_p, c_int64, *(c_void_p,) * 4)
 
 
 def installed_library() -> Library | None:

@@ -8,6 +8,7 @@ from itertools import repeat
 from typing import Any
 
 from blackbox.analysis.trace.entries import OOM
+from blackbox.analysis.trace.passes import Passes
 from blackbox.sources.memory_snapshot.compiled.library import (
     DONE,
     NO_MEMORY,
@@ -17,6 +18,7 @@ from blackbox.sources.memory_snapshot.compiled.library import (
     Shape,
     installed_library,
 )
+from blackbox.sources.memory_snapshot.compiled.passes import CompiledPasses
 from blackbox.sources.memory_snapshot.entry_columns import ANNOTATE, NO_FRAMES, EntryColumns, code_of, pool_of
 from blackbox.sources.memory_snapshot.entry_reader import EntryReaderOf
 from blackbox.sources.memory_snapshot.entry_shape import EntryShape
@@ -58,6 +60,7 @@ class CompiledEntryReader:
     def __init__(self, library: Library, values: EntryValues, with_traces: bool) -> None:
         """Raises `MemoryError`."""
         self._library, self._with_traces = library, with_traces
+        self.passes: Passes = CompiledPasses(library)
         self._reader: int | None = library.new()
         if self._reader is None:
             raise MemoryError

@@ -36,8 +36,8 @@ def test_that_of_other_sources_is_not_used(folder: Path, monkeypatch: pytest.Mon
     tool("gcc", "gcc")
     compile_library(folder)
     newer = folder / "newer.c"
-    newer.write_bytes(building.SOURCE.read_bytes() + b"\n")
-    monkeypatch.setattr(building, "SOURCE", newer)
+    newer.write_bytes(building.SOURCES[1].read_bytes() + b"\n")
+    monkeypatch.setattr(building, "SOURCES", (building.SOURCES[0], newer))
     assert installed_library() is None
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from blackbox.analysis.trace.entries import ACTIONS
 from blackbox.sources.memory_snapshot.compiled import building
 from blackbox.sources.memory_snapshot.compiled.reader import COLUMNS
 from blackbox.sources.memory_snapshot.contents import contents
@@ -75,9 +76,11 @@ def test_values_beyond_what_is_held_at_first_are_all_found_again(compiled: Way) 
 
 
 def test_python_and_c_name_the_same_columns() -> None:
-    source = building.SOURCE.read_text()
-    (line,) = (line for line in source.splitlines() if line.startswith("enum { ADDRESS,"))
+    entries, columns = (source.read_text().splitlines() for source in building.SOURCES)
+    (line,) = (line for line in entries if line.startswith("enum { ADDRESS,"))
     assert line.count(",") == len(COLUMNS) + 1  # and how many, and what is none
+    (line,) = (line for line in columns if line.startswith("enum { ALLOC,"))
+    assert [ACTIONS.get(word.strip().lower()) for word in line.strip("enum {};").split(",")] == list(range(8))
 
 
 @pytest.fixture(scope="module")

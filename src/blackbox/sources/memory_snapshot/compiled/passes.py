@@ -1,0 +1,184 @@
+"""The passes over the columns of a trace by compiled code, which does plain entries alone: Python does all others, on
+the same memory. A trace in which most are others, or whose numbers are out of bounds, is left to Python as a whole."""
+
+import ctypes
+from array import array
+from collections.abc import Iterator, Sequence
+
+from blackbox.analysis.trace.entries import ALLOC
+from blackbox.analysis.trace.layout import Layout, Segment, Segments
+from blackbox.analysis.trace.passes import PLAIN, Levels
+from blackbox.analysis.trace.roll_back import Undo
+from blackbox.analysis.trace.roll_forward import Forward
+from blackbox.sources.memory_snapshot.compiled.address_map import AddressMap, address_of
+from blackbox.sources.memory_snapshot.compiled.library import Library, Memory
+
+ADDRESS_END, SIZE_MAX = (1 << 63) - 1 - (1 << 48), 1 << 44
+"""As `columns.c` has them."""
+NEVER_SPLIT = 1 << 62
+"""More than is ever left of a free range."""
+OTHERS_MIN, PLAIN_PER_OTHER = 1000, 16
+"""Entries that Python does, from which on it does all of them where fewer plain ones were among them."""
+
+
+class CompiledPasses:
+    """By a library of `columns.c`."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+
+    def undone(self, undo: Undo, first: int) -> Iterator[int]:
+        """See `Passes`."""
+        if not self._fits(undo):
+            yield from PLAIN.undone(undo, first)
+            return
+        maps = [AddressMap(self._library, held) for held in (undo.requested, undo.pending, undo.lasting)]
+        undo.requested, undo.pending, undo.lasting = maps
+        trace, last, others = undo.trace, undo.trace.steps, 0
+        columns = trace.action, address_of(trace.address), address_of(trace.size)
+        while True:
+            last = self._library.undo(*columns, last, first, *(one.map for one in maps))
+            if last < 0:
+                raise MemoryError
+            if last <= first:
+                return
+            others += 1
+            if others > OTHERS_MIN and (trace.steps - last) < others * PLAIN_PER_OTHER:
+                undo.requested, undo.pending, undo.lasting = (one.plain() for one in maps)
+                yield from undo.entries(last, first)
+                return
+            yield from undo.entries(last, last - 1)
+            last -= 1
+
+    def forward(self, run: Forward) -> Iterator[int]:
+        """See `Passes`."""
+        trace, first, others = run.trace, run.start.first, 0
+        place = first
+        if not self._fits(run):
+            yield from PLAIN.forward(run)
+            return
+        memory = _HeldMemory(self._library, run)
+        columns = trace.action, address_of(trace.address), address_of(trace.size)
+        while True:
+            told = ctypes.byref(memory.told)
+            place: int = self._library.forward(*columns, place, trace.steps, trace.steps, told)
+            if place < 0:
+                raise MemoryError
+            if place >= trace.steps:
+                break
+            if trace.action[place] == ALLOC and memory.learns(trace.size[place]):
+                continue
+            others += 1
+            if others > OTHERS_MIN and (place - first) < others * PLAIN_PER_OTHER:
+                memory.give_back()
+                yield from run.entries(place)
+                return
+            yield from run.entries(place, place + 1)
+            if trace.action[place] == ALLOC:
+                memory.look_at_owner(trace.address[place])
+            place += 1
+        memory.give_back()
+
+    def levels(self, run: Forward, before: tuple[int, int, int]) -> Levels:
+        """See `Passes`. Raises `OverflowError`."""
+        trace, first = run.trace, run.start.first
+        block, size = run.block, run.size
+        if not (is_packed(block) and is_packed(size)) or max(before) > NEVER_SPLIT:
+            return PLAIN.levels(run, before)
+        allocated, active, reserved = (array("q", [level]) * (trace.steps - first + 1) for level in before)
+        freed = array("q", [trace.steps]) * len(size)
+        done = self._library.levels(
+            trace.action,
+            address_of(trace.size),
+            address_of(block),
+            first,
+            trace.steps,
+            address_of(size),
+            len(size),
+            *map(address_of, (allocated, active, reserved, freed)),
+        )
+        if not done:
+            raise OverflowError("the sum of the blocks is out of bounds")
+        return Levels(allocated, active, reserved, freed)
+
+    def _fits(self, one: Undo | Forward) -> bool:
+        """Whether its numbers are in bounds."""
+        trace, end = one.trace, one.end
+        address, size = trace.address, trace.size
+        if not (is_packed(address) and is_packed(size) and _is_in_bounds(end)):
+            return False
+        return bool(self._library.fit(address_of(address), address_of(size), trace.steps))
+
+
+class _HeldMemory:
+    """The memory of a run, held where compiled code finds it."""
+
+    def __init__(self, library: Library, run: Forward) -> None:
+        self._run = run
+        borders, self._large = AddressMap(library, dict.fromkeys(run.segments.at, 1)), AddressMap(library, {})
+        run.segments = _Bordered(run.segments, borders, self._large)
+        gaps = run.gaps
+        gaps.segments = run.segments
+        gaps.ends, gaps.starts = AddressMap(library, gaps.ends), AddressMap(library, gaps.starts)
+        run.live, run.rooms = AddressMap(library, run.live), AddressMap(library, run.rooms)
+        self._rounded, self._rests = AddressMap(library, {}), AddressMap(library, {})
+        run.block, run.size = array("q", run.block), array("q", run.size)
+        self._maps = gaps.ends, gaps.starts, run.live, run.rooms, borders, self._rounded, self._rests, self._large
+        columns = address_of(run.block), address_of(run.size)
+        self.told = Memory(*(one.map for one in self._maps), *columns, len(run.size))
+
+    def learns(self, asked: int) -> bool:
+        """The size of the block for a request; False where it is known."""
+        if asked in self._rounded:
+            return False
+        needed = self._run.rules.rounded(asked)
+        rest_min = self._run.rules.rest_min(needed)
+        self._rounded[asked], self._rests[asked] = needed, int(min(rest_min, NEVER_SPLIT))
+        return True
+
+    def look_at_owner(self, address: int) -> None:
+        """Remembers an address that is in a segment of the large pool, as long as no segment goes."""
+        owner = self._run.segments.containing(address)
+        if owner is not None and not self._run.segments.at[owner].small:
+            self._large[address] = 1
+
+    def give_back(self) -> None:
+        """From now on Python alone does what is left."""
+        run, gaps = self._run, self._run.gaps
+        gaps.ends, gaps.starts, run.live, run.rooms = (one.plain() for one in self._maps[:4])
+
+
+class _Bordered(Segments):
+    """Segments whose beginnings are held there, too; once one of them goes, no address is known any more to be in one
+    of the large pool."""
+
+    def __init__(self, segments: Segments, borders: AddressMap, large: AddressMap) -> None:
+        super().__init__(segments.at)
+        self._borders, self._large = borders, large
+
+    def add(self, start: int, segment: Segment) -> None:
+        super().add(start, segment)
+        self._borders[start] = 1
+
+    def remove(self, start: int, size: int) -> Segment:
+        removed = super().remove(start, size)
+        del self._borders[start]
+        self._large.clear()
+        return removed
+
+
+def is_packed(column: Sequence[int]) -> bool:
+    """Whether compiled code can read it."""
+    return isinstance(column, array) and column.typecode == "q"  # pyright: ignore[reportUnknownMemberType]
+
+
+def _is_in_bounds(end: Layout) -> bool:
+    """Of what the file tells of the end, where anything may stand."""
+    try:
+        array("q", end.requested)
+    except (TypeError, OverflowError):
+        return False
+    starts = *end.segments, *end.address
+    sizes = *(segment.size for segment in end.segments.values()), *end.size
+    are_whole = all(type(number) is int for number in (*starts, *sizes))
+    return are_whole and all(0 <= at < ADDRESS_END for at in starts) and all(0 <= size <= SIZE_MAX for size in sizes)

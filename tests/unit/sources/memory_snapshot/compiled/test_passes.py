@@ -1,0 +1,143 @@
+"""A trace is gone through by compiled code as by Python alone: honest columns, and whatever a file may hold."""
+
+from array import array
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blackbox.analysis.trace import roll_forward
+from blackbox.analysis.trace.entries import ALLOC, FREE_REQUESTED, Trace
+from blackbox.analysis.trace.passes import PLAIN, Passes
+from blackbox.analysis.trace.replay import Replay, replay
+from blackbox.sources.memory_snapshot.compiled import passes as compiled_passes
+from blackbox.sources.memory_snapshot.compiled.address_map import AddressMap
+from blackbox.sources.memory_snapshot.compiled.passes import CompiledPasses
+from blackbox.sources.memory_snapshot.traces import DeviceTrace, read_traces
+from tests.caching_allocator import MIB, VERSIONS, CachingAllocator, Version
+from tests.compiled_entries import compiled_library
+from tests.traced_programs import allocators, perform, programs
+
+changes = st.lists(
+    st.tuples(
+        st.sampled_from(("action", "address", "size")),
+        st.integers(0, 1 << 16),
+        st.one_of(st.integers(0, 9), st.integers(0, 30 * MIB), st.sampled_from([1 << 45, (1 << 63) - 1, 1 << 62])),
+    ),
+    max_size=3,
+)
+"""(column, which entry, what it holds instead)."""
+
+
+@pytest.fixture(scope="module")
+def compiled() -> CompiledPasses:
+    return CompiledPasses(compiled_library())
+
+
+def told(device: DeviceTrace, passes: Passes) -> Any:
+    """All of a replay; where there is none, why."""
+    try:
+        run = replay(device.trace, device.end, device.rules, passes)
+    except (ArithmeticError, LookupError, ValueError) as error:
+        return type(error), str(error)
+    return as_plain(run)
+
+
+def as_plain(run: Replay) -> dict[str, Any]:
+    start = run.start._asdict() | {"segments": run.start.segments.at}
+    columns = ("block", "size", "allocated", "active", "reserved", "freed")
+    return run._asdict() | {"start": start} | {name: list(getattr(run, name)) for name in columns}
+
+
+def changed(trace: Trace, changes: Iterable[tuple[str, int, int]]) -> Trace:
+    """With other values in some of its columns."""
+    action, address, size = bytearray(trace.action), array("q", trace.address), array("q", trace.size)
+    for column, place, value in changes if trace.steps else ():
+        if column == "action":
+            action[place % trace.steps] = value % 10
+        else:
+            (address if column == "address" else size)[place % trace.steps] = value
+    return trace._replace(action=bytes(action), address=address, size=size)
+
+
+@given(allocators(), programs, programs, st.sampled_from(VERSIONS), st.integers(0, 200), changes)
+def test_a_replay_is_the_same_by_compiled_code(
+    compiled: CompiledPasses,
+    allocator: CachingAllocator,
+    before: list[tuple[Any, ...]],
+    program: list[tuple[Any, ...]],
+    version: Version,
+    kept: int,
+    changes: list[tuple[str, int, int]],
+) -> None:
+    perform(allocator, before + program)
+    allocator.keep_last(kept)
+    for device in read_traces(allocator.snapshot(version)).devices:
+        one = device._replace(trace=changed(device.trace, changes))
+        assert told(one, compiled) == told(one, PLAIN)
+
+
+def trained(steps: int, odd: int) -> DeviceTrace:
+    """Of an allocator that cuts one allocation in `odd` from a free range whose rest stays with it."""
+    memory = CachingAllocator(1 << 40)
+    for step in range(steps):
+        first, second = memory.alloc(5 * MIB), memory.alloc(MIB + (MIB // 2 if step % odd else MIB // 4))
+        memory.free(first)
+        memory.free(second, later=step % 3 == 0)
+    (device,) = read_traces(memory.snapshot((2, 10))).devices
+    return device
+
+
+def test_plain_entries_are_left_to_it(compiled: CompiledPasses, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a training, Python sees what happens for the first time."""
+    device = trained(500, 5)
+    whole = told(device, PLAIN)
+    seen = list[int]()
+    entries = roll_forward.Forward.entries
+
+    def counted(run: roll_forward.Forward, first: int, last: int | None = None) -> Any:
+        seen.extend(range(first, run.trace.steps if last is None else last))
+        return entries(run, first, last)
+
+    monkeypatch.setattr(roll_forward.Forward, "entries", counted)
+    assert told(device, compiled) == whole
+    assert 0 < len(seen) < device.trace.steps / 20
+
+
+def test_a_trace_of_which_python_does_most_is_left_to_it(
+    compiled: CompiledPasses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = trained(100, 2)
+    whole = told(device, PLAIN)
+    monkeypatch.setattr(compiled_passes, "OTHERS_MIN", 0)
+    monkeypatch.setattr(compiled_passes, "PLAIN_PER_OTHER", 1 << 20)
+    assert told(device, compiled) == whole
+
+
+def test_what_frees_a_block_is_told_of_each(compiled: CompiledPasses) -> None:
+    device = trained(50, 5)
+    trace = device.trace
+    for passes in (PLAIN, compiled):
+        run = replay(trace, device.end, device.rules, passes)
+        frees = {run.block[place]: place for place in trace.places_of(FREE_REQUESTED)}
+        made = trace.places_of(ALLOC)
+        assert [run.freed[block] for block in made] == [frees.get(block, trace.steps) for block in made]
+
+
+@given(st.lists(st.tuples(st.sampled_from("spgr"), st.integers(0, 300), st.integers(-9, 9)), max_size=400))
+def test_a_map_holds_what_a_dict_holds(steps: list[tuple[str, int, int]]) -> None:
+    ours, plain = AddressMap(compiled_library(), {}), dict[int, int]()
+    for what, key, value in steps:
+        key <<= key % 40  # far apart, as addresses are
+        if what == "s":
+            ours[key] = plain[key] = value
+        elif what == "p":
+            assert ours.pop(key, None) == plain.pop(key, None)
+        elif what == "g":
+            assert (ours.get(key), key in ours, len(ours)) == (plain.get(key), key in plain, len(plain))
+        elif value > 8:
+            ours.clear()
+            plain.clear()
+    assert ours.plain() == dict(ours) == plain
