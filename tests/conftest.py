@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.fake_nvml import FakeDriver, build, compiler
 from tests.private_state import PUBLIC_PREFIX, ROOT, WriteGuard, private_user
+from tests.workers import is_beside_others, long_ones_first
 from tests.workers import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler  # a hook
 
 TEST_SECONDS_MAX = 600
@@ -48,7 +49,8 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests marked `vllm` or `frameworks` are runs of their own: what they need takes minutes to install."""
+    """Tests marked `vllm` or `frameworks` are runs of their own: what they need takes minutes to install. Side by side
+    long ones come first."""
     left_out = [
         item
         for item in items
@@ -56,7 +58,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+        gone = set(left_out)
+        items[:] = [item for item in items if item not in gone]
+    if is_beside_others():
+        long_ones_first(items)
 
 
 @pytest.hookimpl(trylast=True)

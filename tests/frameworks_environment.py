@@ -59,7 +59,8 @@ def python(*names: str) -> Path:
             if not interpreter.exists():
                 _run(sys.executable, "-m", "venv", folder())
             only = ["--no-deps"] if alone else []
-            _run(interpreter, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", *only, requirement)
+            options = ["--disable-pip-version-check", "--quiet", "--no-compile"]  # what is imported is compiled then
+            _run(interpreter, "-m", "pip", "install", *options, *only, requirement)
         except subprocess.CalledProcessError as error:
             last = (error.stderr.strip() or "no message").splitlines()[-1]
             raise NoFrameworkError(f"{requirement} could not be installed: {last}") from None

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import wraps
 from itertools import count
 from typing import Any
@@ -22,12 +22,26 @@ if measured is not None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Measures some examples of a property, and any other test whole."""
+    """Measures some examples of a property, nothing of a slow test, which runs through nothing that the others do not,
+    and any other test whole."""
     prop = getattr(getattr(item, "obj", None), "hypothesis", None)
-    if measured is None or prop is None:
+    if measured is None:
         return (yield)
-    with _some_examples(prop, measured):
+    if item.get_closest_marker("slow") is not None:
+        context = _pause(measured)
+    else:
+        context = nullcontext() if prop is None else _some_examples(prop, measured)
+    with context:
         return (yield)
+
+
+@contextmanager
+def _pause(measured: coverage.Coverage) -> Iterator[None]:
+    measured.stop()
+    try:
+        yield
+    finally:
+        measured.start()
 
 
 @contextmanager
@@ -45,13 +59,12 @@ def _some_examples(prop: Any, measured: coverage.Coverage) -> Iterator[None]:
         finally:
             measured.stop()
 
-    measured.stop()
     prop.inner_test = sampled
     try:
-        yield
+        with _pause(measured):
+            yield
     finally:
         prop.inner_test = inner
-        measured.start()
 
 
 def pytest_unconfigure() -> None:

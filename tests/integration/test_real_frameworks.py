@@ -37,7 +37,7 @@ def output(interpreter: Path, program: str, *arguments: object, **variables: str
         capture_output=True,
         check=False,
         timeout=PATIENCE_SECONDS,
-        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"} | variables,
+        env=os.environ | variables,
     )
     assert done.returncode == 0, done.stderr.decode(errors="replace")[-2000:]
     return done.stdout

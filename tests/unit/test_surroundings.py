@@ -131,7 +131,10 @@ def test_every_push_and_pull_request_runs_what_ci_runs() -> None:
 
 
 def test_ci_leaves_out_no_folder_of_tests() -> None:
-    named = re.findall(r"(?<=tests/)\w+", (ROOT / ".ci" / "run").read_text())
+    ci, run = (ROOT / ".ci" / "run").read_text(), (ROOT / "run").read_text()
+    (coverage,) = re.findall(r"^    coverage\)\n(.*?);;", run, re.M | re.S)
+    assert "./run coverage" in ci
+    named = re.findall(r"(?<=tests/)\w+", ci + coverage)
     folders = {str(path.relative_to(ROOT / "tests").parts[0]) for path in files() if path.name.startswith("test_")}
     assert folders >= {"unit", "fuzz"}
     assert sorted(folders - set(named)) == []

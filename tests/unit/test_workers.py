@@ -1,15 +1,15 @@
-"""Files whose tests share a server stay whole where tests run side by side."""
+"""Files stay whole where tests run side by side, and long ones come first."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
+from types import SimpleNamespace
+from typing import Any
 
 from tests.private_state import ROOT
 from tests.waiting import PATIENCE_SECONDS
-from tests.workers import FileByFile
+from tests.workers import long_ones_first
 
 SEVERAL = """
 import os, pathlib, pytest
@@ -20,20 +20,19 @@ def test_a_part(number):
 """
 
 
-@pytest.mark.parametrize(
-    ("test", "together"),
-    [
-        ("tests/integration/test_http_vram.py::test_one", "tests/integration/test_http_vram.py"),
-        ("tests/browser/test_views.py::test_view[a/b::c@d]", "tests/browser/test_views.py"),
-        ("tests/unit/sources/simulated/test_machine.py::test_one", "tests/unit/sources/simulated/test_machine.py"),
-        ("tests/unit/test_paths.py::test_one[1]", "tests/unit/test_paths.py::test_one[1]"),
-    ],
-)
-def test_a_file_that_shares_is_handed_out_whole(test: str, together: str) -> None:
-    assert FileByFile.__new__(FileByFile)._split_scope(test) == together
+def test_none_that_takes_long_is_begun_last() -> None:
+    def item(file: str, test: int, slow: bool = False) -> Any:
+        return SimpleNamespace(nodeid=f"{file}::test_{test}", get_closest_marker=lambda _: slow or None)
+
+    many = [item("many.py", number) for number in range(3)]
+    few = [item("few.py", number) for number in range(2)]
+    slow = [item("slow.py", 1, slow=True), item("slow.py", 2)]
+    items = [*few, *many, *slow]
+    long_ones_first(items)
+    assert items == [*slow, *many, *few]
 
 
-def test_its_tests_run_in_one_process(tmp_path: Path) -> None:
+def test_tests_of_a_file_run_in_one_process(tmp_path: Path) -> None:
     folder = tmp_path / "tests" / "integration"
     folder.mkdir(parents=True)
     (tmp_path / "pytest.ini").touch()
