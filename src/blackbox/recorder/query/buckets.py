@@ -2,15 +2,18 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby, islice, repeat
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, islice, pairwise, repeat
 from operator import lt, mul
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from blackbox.model.query import Number, Point
 from blackbox.model.series import Metric
+from blackbox.recorder.storage.columns import StoredColumn
 from blackbox.recorder.storage.layout import COUNT, MAX, MEAN, MIN, SeriesKey
 from blackbox.recorder.storage.rows import Run
+
+T = TypeVar("T")
 
 
 class RunSlice(NamedTuple):
@@ -24,35 +27,61 @@ class RunSlice(NamedTuple):
     places: list[tuple[SeriesKey, int]]
     """The wanted series, and where they stand in the layout."""
 
+    def stored_columns(self) -> Iterable[Sequence[StoredColumn | None]]:
+        """Of each wanted series: that of its numbers, or those of its least, mean, largest and count."""
+        width = self.run.layout.width if self.rolled else 0
+        each = [one * width for one in (MIN, MEAN, MAX, COUNT)] if self.rolled else [0]
+        stored = iter(self.run.stored_columns([shift + place for _, place in self.places for shift in each]))
+        return zip(*repeat(stored, len(each)), strict=True)
 
-class BucketRows(NamedTuple):
-    """The wanted rows of a run by bucket. A bucket may occur again where times are in no order."""
 
-    places: list[int]
-    """Numbers of the buckets since 1970."""
-    slices: list[slice]
-    """Of each bucket, the rows that fall into it."""
-    lengths: list[int]
-    """How many these are."""
+class BucketRows:
+    """The wanted rows of a run by bucket: the same for all its series. A bucket may occur again where times are in no
+    order.
 
-    def sums_of(self, number: float) -> Iterator[float]:
-        """The sum of each bucket where every row has the number: as adding them up one by one makes it."""
-        sums = {length: sum(repeat(number, length)) for length in set(self.lengths)}
-        return map(sums.__getitem__, self.lengths)
+    Weights are kept as long as it is: they depend on nothing else.
+    """
+
+    __slots__ = ("_even", "_weights", "lengths", "places", "slices")
+
+    def __init__(self, places: list[int], slices: list[slice]) -> None:
+        self.places = places
+        """Numbers of the buckets since 1970."""
+        self.slices = slices
+        """Of each bucket, the rows that fall into it."""
+        self.lengths = [one.stop - one.start for one in slices]
+        """How many these are."""
+        self._even = _is_even(slices, self.lengths)
+        self._weights: dict[float, list[float]] = {}
+
+    def parts(self, column: Sequence[T]) -> Iterable[Sequence[T]]:
+        """What a column has of each bucket."""
+        if not self._even:
+            return map(column.__getitem__, self.slices)
+        rows = iter(column[self.slices[0].start : self.slices[-1].stop])
+        return zip(*repeat(rows, self.lengths[0]), strict=True)
+
+    def weights(self, count: float) -> list[float]:
+        """How many samples each bucket is of, where every row is of so many."""
+        known = self._weights.get(count)
+        if known is None:
+            known = self._weights[count] = [length * count for length in self.lengths]
+        return known
+
+
+def _is_even(slices: Sequence[slice], lengths: Sequence[int]) -> bool:
+    """Whether buckets are of equally many rows, each beginning where the one before it ends."""
+    return len(set(lengths)) == 1 and all(one.stop == later.start for one, later in pairwise(slices))
 
 
 def bucket_rows(part: RunSlice, step: float) -> BucketRows:
-    """The rows of a part by bucket: the same for all its series."""
-    found = BucketRows([], [], [])
+    """The rows of a part by bucket."""
     rows = part.rows
     spans = (
         _spans_in_order(part.run, rows, step) if isinstance(rows, range) and part.run.in_order else _spans(part, step)
     )
-    for place, start, end in spans:
-        found.places.append(place)
-        found.slices.append(slice(start, end))
-        found.lengths.append(end - start)
-    return found
+    found = list(spans)
+    return BucketRows([place for place, _, _ in found], [slice(start, end) for _, start, end in found])
 
 
 def _spans_in_order(run: Run, rows: range, step: float) -> Iterator[tuple[int, int, int]]:
@@ -147,13 +176,16 @@ class TimeBuckets:
         places = self._buckets.places
         return range(min(places), max(places) + 1)
 
-    def add(self, key: SeriesKey, part: RunSlice, place: int, rows: BucketRows) -> None:
-        """Takes the series at `place` of a part, whose rows are `rows` by bucket."""
+    def add(
+        self, key: SeriesKey, part: RunSlice, place: int, stored: Sequence[StoredColumn | None], rows: BucketRows
+    ) -> None:
+        """Takes the series at `place` of a part, whose rows are `rows` by bucket, and its columns as they are
+        `stored`."""
         self.key = key
         if part.rolled:
-            self._add_summaries(part, place, rows)
+            self._add_summaries(part.run, place, stored, rows)
         else:
-            self._add_samples(part.run.column(place), rows)
+            self._add_samples(part.run, place, stored[0], rows)
 
     def points(self, starts: Mapping[int, float]) -> list[Point]:
         """From the first bucket with a sample to the last; `starts`: bucket -> Unix seconds."""
@@ -168,76 +200,54 @@ class TimeBuckets:
         if metric.decimals == 0:
             numbers: tuple[Iterator[Number | None], ...] = map(int, low), map(round, means), map(int, high)
         else:
-            numbers = iter(low), map(round, means, repeat(metric.decimals)), iter(high)
+            numbers = map(float, low), map(round, means, repeat(metric.decimals)), map(float, high)
         if places and span.start == places[0] and span.stop == places[-1] + 1 == span.start + len(places):
             return PointColumns(*map(list, numbers))  # each of them has a sample
         return PointColumns(*(list(map(dict(zip(places, column, strict=True)).get, span)) for column in numbers))
 
-    def _add_samples(self, column: Sequence[float], rows: BucketRows) -> None:
-        places, slices, _ = rows
-        parts = list(map(column.__getitem__, slices))
+    def _add_samples(self, run: Run, place: int, stored: StoredColumn | None, rows: BucketRows) -> None:
+        if stored is not None and stored.is_whole:
+            ends = _ends(stored, min, rows), _sums(stored, rows, 1), _ends(stored, max, rows)
+            self._extend(rows.places, *ends, rows.weights(1))
+            return
+        places, column = rows.places, _numbers(run, place, stored)
+        parts = [column[one] for one in rows.slices]
         if math.isnan(sum(column)):  # one of them was not measured
             measured = [[sample for sample in part if sample == sample] for part in parts]
             places = [place for place, part in zip(places, measured, strict=True) if part]
             parts = [part for part in measured if part]
         self._extend(places, map(min, parts), map(sum, parts), map(max, parts), map(len, parts))
 
-    def _add_summaries(self, part: RunSlice, place: int, rows: BucketRows) -> None:
-        run, width = part.run, part.run.layout.width
-        low, mean, high, count = (one * width + place for one in (MIN, MEAN, MAX, COUNT))
-        steady_count, steady_mean = run.steady(count), run.steady(mean)
-        if steady_count is None or steady_count <= 0:
-            self._add_mixed(rows, [run.column(one) for one in (low, mean, high, count)])
+    def _add_summaries(self, run: Run, place: int, stored: Sequence[StoredColumn | None], rows: BucketRows) -> None:
+        found = _whole_summaries(stored, rows)
+        if found is not None:
+            self._extend(rows.places, *found)
             return
-        if steady_mean is not None:
-            steady_low, steady_high = run.steady(low), run.steady(high)
-            if steady_low is not None and steady_high is not None:
-                weight, buckets = rows.sums_of(steady_count), len(rows.places)
-                total = rows.sums_of(steady_mean * steady_count)
-                self._extend(rows.places, repeat(steady_low, buckets), total, repeat(steady_high, buckets), weight)
-                return
-        columns = run.column(low), run.column(mean), run.column(high)
-        if math.isnan(sum(map(sum, columns))):
-            self._add_mixed(rows, [*columns, [steady_count] * len(run.times)])
-        else:
-            total = list(map(mul, columns[1], repeat(steady_count)))
-            self._add_measured(rows, columns[0], total, columns[2], rows.sums_of(steady_count))
-
-    def _add_mixed(self, rows: BucketRows, columns: Sequence[Sequence[float]]) -> None:
-        """Takes roll-ups, of which some may be of no sample: least, mean, largest and count."""
+        shifts = [one * run.layout.width + place for one in (MIN, MEAN, MAX, COUNT)]
+        columns: Sequence[Sequence[float]] = [_numbers(run, *one) for one in zip(shifts, stored, strict=True)]
         if math.isnan(sum(map(sum, columns))) or min(columns[-1], default=0) <= 0:
             rows, columns = _measured(rows, columns)
         low, mean, high, count = columns
-        weight = map(sum, map(count.__getitem__, rows.slices))
-        self._add_measured(rows, low, list(map(mul, mean, count)), high, weight)
-
-    def _add_measured(
-        self,
-        rows: BucketRows,
-        low: Sequence[float],
-        total: Sequence[float],
-        high: Sequence[float],
-        weight: Iterator[float],
-    ) -> None:
-        slices = rows.slices
+        total = list(map(mul, mean, count))
         self._extend(
             rows.places,
-            map(min, map(low.__getitem__, slices)),
-            map(sum, map(total.__getitem__, slices)),
-            map(max, map(high.__getitem__, slices)),
-            weight,
+            map(min, rows.parts(low)),
+            map(sum, rows.parts(total)),
+            map(max, rows.parts(high)),
+            map(sum, rows.parts(count)),
         )
 
     def _extend(
         self,
         places: Sequence[int],
-        low: Iterator[float],
-        total: Iterator[float],
-        high: Iterator[float],
-        weight: Iterator[float],
+        low: Iterable[float],
+        total: Iterable[float],
+        high: Iterable[float],
+        weight: Iterable[float],
     ) -> None:
         known = self._buckets
         if known.places and places and known.places[-1] == places[0]:  # a bucket goes on behind the end of a run
+            low, total, high, weight = map(iter, (low, total, high, weight))
             places = places[1:]
             known.low[-1] = min(known.low[-1], next(low))
             known.total[-1] += next(total)
@@ -248,6 +258,46 @@ class TimeBuckets:
         known.total.extend(total)
         known.high.extend(high)
         known.weight.extend(weight)
+
+
+def _numbers(run: Run, index: int, stored: StoredColumn | None) -> Sequence[float]:
+    return run.column(index) if stored is None else stored.numbers()
+
+
+def _whole_summaries(
+    stored: Sequence[StoredColumn | None], rows: BucketRows
+) -> tuple[Iterable[float], Iterable[float], Iterable[float], Iterable[float]] | None:
+    """Least, sum, largest and weight of each bucket; None where not all numbers are whole, or some row is of no
+    sample."""
+    low, mean, high, count = stored
+    if not (low and low.is_whole and mean and mean.is_whole and high and high.is_whole and count and count.is_whole):
+        return None
+    of_each = count.steady
+    if of_each is not None:
+        ends = _ends(low, min, rows), _sums(mean, rows, of_each), _ends(high, max, rows)
+        return (*ends, rows.weights(of_each)) if of_each > 0 else None
+    counts = count.numbers()
+    if min(counts) <= 0:
+        return None
+    total = list(map(mul, mean.numbers(), counts))
+    return _ends(low, min, rows), map(sum, rows.parts(total)), _ends(high, max, rows), map(sum, rows.parts(counts))
+
+
+def _ends(stored: StoredColumn, end: Callable[[Sequence[int]], int], rows: BucketRows) -> Iterable[int]:
+    """Least or largest of each bucket, of a whole column."""
+    first, step = stored.head.first, stored.head.step
+    if not step:
+        return repeat(first, len(rows.places))
+    return [first + step * moved for moved in map(end, rows.parts(stored.moves()))]
+
+
+def _sums(stored: StoredColumn, rows: BucketRows, count: float) -> Iterable[float]:
+    """The sum of each bucket, of a whole column in which each row stands for so many samples."""
+    first, step = stored.head.first, stored.head.step
+    if not step:
+        return map(mul, repeat(first), rows.weights(count))
+    moved = map(sum, rows.parts(stored.moves()))
+    return [(first * length + step * one) * count for length, one in zip(rows.lengths, moved, strict=True)]
 
 
 def _measured(rows: BucketRows, columns: Sequence[Sequence[float]]) -> tuple[BucketRows, Sequence[Sequence[float]]]:
@@ -262,8 +312,7 @@ def _measured(rows: BucketRows, columns: Sequence[Sequence[float]]) -> tuple[Buc
             places.append(place)
             slices.append(slice(len(kept), len(kept) + len(found)))
             kept += found
-    lengths = [one.stop - one.start for one in slices]
-    return BucketRows(places, slices, lengths), list(zip(*kept, strict=True)) if kept else [()] * len(columns)
+    return BucketRows(places, slices), list(zip(*kept, strict=True)) if kept else [()] * len(columns)
 
 
 def number(value: float, metric: Metric) -> Number:

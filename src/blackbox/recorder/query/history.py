@@ -113,8 +113,8 @@ def found_series(tiers: Sequence[TierReader], query: HistoryQuery, points: int) 
         layout = part.run.layout.id
         if layout not in of_layouts:
             of_layouts[layout] = [found.setdefault(key.identity(starts), TimeBuckets()) for key, _ in part.places]
-        for (key, place), buckets in zip(part.places, of_layouts[layout], strict=True):
-            buckets.add(key, part, place, rows)
+        for (key, place), buckets, stored in zip(part.places, of_layouts[layout], part.stored_columns(), strict=True):
+            buckets.add(key, part, place, stored, rows)
     return FoundSeries(step, sorted((one for one in found.values() if one), key=lambda one: one.peak, reverse=True))
 
 

@@ -4,11 +4,11 @@ import math
 import os
 import threading
 import time
-from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from blackbox.recorder.storage.columns import StoredColumn
 from blackbox.recorder.storage.layout import STATISTICS
 from blackbox.recorder.storage.rows import VALUES, Run, packed_run
 
@@ -20,7 +20,9 @@ SETTLED_SECONDS = 2.0
 """A file that changed less long ago may change again without another time: file systems tell it in ticks of 10 ms, and
 some in whole seconds."""
 COLUMNS_KEPT = 32
-"""Decoded columns kept of a run: a screen shows some tens of series; an answer about everybody asks for all once."""
+"""Columns kept of a run: a screen shows some tens of series; an answer about everybody asks for all once."""
+COLUMN_BYTES = 350
+"""What a kept column takes beside its numbers, as measured."""
 NUMBER_BYTES = 8
 SERIES_BYTES = 240
 """What a layout takes for each of its series once it was asked for some, as measured. Where thousands of processes came
@@ -33,27 +35,31 @@ Version = tuple[tuple[int, ...] | None, ...]
 
 
 class KeptRun(Run):
-    """A run whose first columns that are asked for stay decoded. The others are read from the bytes of the block, which
-    are unpacked until `pack`."""
+    """A run whose first columns that are asked for are kept as they are stored. The others are read from the bytes of
+    the block, which are unpacked until `pack`. Nothing of it is ever out of date: a block that is written stays."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run.layout, run.times, run.column, run.stored)
-        self._decoded: dict[int, array[float]] = {}
+        self._kept: dict[int, StoredColumn] = {}
         self._unpacked: Run | None = run
 
     def column(self, index: int) -> Sequence[float]:
         """The numbers of one column."""
-        decoded = self._decoded.get(index)
-        if decoded is not None:
-            return decoded
-        numbers = self._run().column(index)
-        if len(self._decoded) < COLUMNS_KEPT:
-            self._decoded[index] = array("d", numbers)
-        return numbers
+        (kept,) = self.stored_columns([index])
+        return self._run().column(index) if kept is None else kept.numbers()
 
-    def steady(self, index: int) -> float | None:
-        """The number that a column has in every row, where that is told without looking at each; else None."""
-        return self._run().steady(index)
+    def stored_columns(self, indices: Sequence[int]) -> Sequence[StoredColumn | None]:
+        """Columns as they are stored; None for those that are in no block, or cannot be read."""
+        known = [self._kept.get(index) for index in indices]
+        if None not in known:
+            return known
+        found = self._run().stored_columns(indices)
+        for index, column in zip(indices, found, strict=True):
+            if len(self._kept) >= COLUMNS_KEPT:
+                break
+            if column is not None:
+                self._kept[index] = column
+        return found
 
     def pack(self) -> None:
         """Lets go of what can be unpacked again."""
@@ -69,8 +75,10 @@ class KeptRun(Run):
     @property
     def bytes_max(self) -> int:
         """What it may come to hold, packed."""
-        numbers = COLUMNS_KEPT + 1 if self.stored is not None else VALUES + len(STATISTICS) * self.layout.width
-        return len(self.stored or b"") + NUMBER_BYTES * numbers * len(self.times)
+        rows = NUMBER_BYTES * len(self.times)
+        if self.stored is None:
+            return (VALUES + len(STATISTICS) * self.layout.width) * rows
+        return len(self.stored) + rows + COLUMNS_KEPT * (COLUMN_BYTES + rows)
 
 
 class KeptChunk(NamedTuple):
@@ -104,6 +112,8 @@ class _Used(NamedTuple):
     chunk: KeptChunk
     at: float
     """When it was last asked for, by the clock of the cache."""
+    bytes_max: int
+    """Of the chunk, which stays what it is."""
 
 
 class ChunkCache:
@@ -127,7 +137,7 @@ class ChunkCache:
     def bytes_max(self) -> int:
         """What all may come to hold."""
         with self._lock:
-            return sum(used.chunk.bytes_max for used in self._chunks.values())
+            return sum(used.bytes_max for used in self._chunks.values())
 
     def version(self, path: Path) -> Version | None:
         """The chunk's version; None where it may change without another one."""
@@ -144,23 +154,26 @@ class ChunkCache:
         if used is None or used.chunk.version != self.version(path):
             return None
         with self._lock:
-            self._chunks[path] = _Used(used.chunk, self._clock())
+            self._chunks[path] = used._replace(at=self._clock())
         return used.chunk
 
     def keep(self, path: Path, chunk: KeptChunk) -> None:
         """Keeps what was read, unless the chunk has changed meanwhile."""
-        if chunk.version is None or chunk.bytes_max > BYTES_MAX or chunk.version != self.version(path):
+        if chunk.version is None:
+            return
+        bytes_max = chunk.bytes_max
+        if bytes_max > BYTES_MAX or chunk.version != self.version(path):
             return
         now = self._clock()
         with self._lock:
             self._chunks.pop(path, None)
-            self._chunks[path] = _Used(chunk, now)
-            total = sum(used.chunk.bytes_max for used in self._chunks.values())
+            self._chunks[path] = _Used(chunk, now, bytes_max)
+            total = sum(used.bytes_max for used in self._chunks.values())
             for oldest, used in list(self._chunks.items()):
                 if total <= BYTES_MAX and now - used.at <= UNUSED_SECONDS_MAX:
                     break
                 del self._chunks[oldest]
-                total -= used.chunk.bytes_max
+                total -= used.bytes_max
 
 
 def _version(name: str) -> tuple[int, ...] | None:

@@ -56,7 +56,7 @@ class Head(Struct, frozen=True, array_like=True, gc=False):
     """Lengths of the runs of rows with and without a number, in turn; empty when every row has one."""
     decimals: Decimals
     first: int
-    step: int
+    step: Count
     """0 when all numbers are the same."""
     width: Width
 
@@ -74,8 +74,39 @@ _contents_decoder = msgspec.msgpack.Decoder(Contents)
 _head_decoder = msgspec.msgpack.Decoder(Head)
 
 
+class StoredColumn(Struct, frozen=True, gc=False):
+    """One column as it is stored, of the length that it should have: its numbers are made when they are asked for."""
+
+    head: Head
+    rows: int
+    steps: "array[int] | bytes"
+    """How many times `head.step` it is from each number to the next; the numbers themselves where they are unscaled.
+    Empty where all are the same."""
+    is_whole: bool
+    """It has a whole number in every row, so that sums of them are exact."""
+
+    @property
+    def steady(self) -> float | None:
+        """The number that it has in every row, where it stands still; None of any other."""
+        head = self.head
+        return None if head.gaps or head.step or head.decimals == UNSCALED else head.first / 10**head.decimals
+
+    def moves(self) -> list[int]:
+        """Of a whole column that does not stand still: how many times `head.step` each number is beyond the first."""
+        return list(accumulate(self.steps, initial=0))
+
+    def numbers(self) -> list[float]:
+        """One per row; NaN where there was none."""
+        steady = self.steady
+        if steady is not None:
+            return [steady] * self.rows
+        head = self.head
+        numbers = _decode(head, self.steps, _present(head, self.rows))
+        return _with_gaps(head.gaps, numbers) if head.gaps else numbers
+
+
 class Columns:
-    """Stored columns, each decoded when it is asked for."""
+    """Stored columns, each looked at when it is asked for."""
 
     def __init__(self, blob: object) -> None:
         """Raises `DamageError`."""
@@ -98,39 +129,29 @@ class Columns:
 
     def __getitem__(self, index: int) -> list[float]:
         """The numbers of one column; NaN where there was none. Raises `DamageError`."""
-        head = self._head(index)
-        if self._stands_still(head, index):
-            return [head.first / 10**head.decimals] * self.rows
-        if head.gaps and sum(head.gaps) != self.rows:
-            raise DamageError("column: gaps of other rows")
-        count = _present(head, self.rows)
-        start = self._start_of(index)
-        stored = self._body[start : start + self._sizes[index]]
-        if len(stored) != _stored_bytes(head, count):
-            raise DamageError("column: of another length")
-        numbers = _decode(head, stored, count)
-        return _with_gaps(head.gaps, numbers) if head.gaps else numbers
+        return self.stored(index).numbers()
 
-    def steady(self, index: int) -> float | None:
-        """The number that a column has in every row, where it stands still; None of any other. Raises `DamageError`."""
-        if self._sizes[index]:
-            return None
-        head = self._head(index)
-        return head.first / 10**head.decimals if self._stands_still(head, index) else None
-
-    def _head(self, index: int) -> Head:
+    def stored(self, index: int) -> StoredColumn:
+        """One column. Raises `DamageError`."""
         try:
-            return _head_decoder.decode(self._heads[index])
+            head = _head_decoder.decode(self._heads[index])
         except DECODE_ERRORS as error:
             raise DamageError(f"column: {error}") from error
-
-    def _stands_still(self, head: Head, index: int) -> bool:
-        return not head.gaps and not head.step and not self._sizes[index] and head.decimals != UNSCALED
+        size = self._sizes[index]
+        is_whole = not (head.gaps or head.decimals)
+        if is_whole and not (size or head.step):
+            return StoredColumn(head, self.rows, b"", is_whole)
+        if head.gaps and sum(head.gaps) != self.rows:
+            raise DamageError("column: gaps of other rows")
+        if size != _stored_bytes(head, self.rows):
+            raise DamageError("column: of another length")
+        start = self._start_of(index) if self._starts is None else self._starts[index]
+        stored = self._body[start : start + size]
+        is_plain = head.decimals == UNSCALED or not size
+        return StoredColumn(head, self.rows, stored if is_plain else array(head.width, stored), is_whole)
 
     def _start_of(self, index: int) -> int:
         """Most queries want a few of hundreds of columns; who wants many has their places added up once."""
-        if self._starts is not None:
-            return self._starts[index]
         self._asked += 1
         if self._asked > COLUMNS_ADDED_UP_MAX:
             self._starts = list(accumulate(self._sizes, initial=self._start))
@@ -174,15 +195,14 @@ def _encode(column: Sequence[float]) -> tuple[Head, bytes]:
     return Head(gaps, decimals, integers[0], step, width), stored
 
 
-def _decode(head: Head, stored: bytes, count: int) -> list[float]:
+def _decode(head: Head, steps: "array[int] | bytes", count: int) -> list[float]:
     if head.decimals == UNSCALED:
-        return list(array("d", _unshuffle(stored)))
+        return list(array("d", _unshuffle(bytes(steps))))
     if count == 0:
         return []
     scale = 10**head.decimals
     if head.step == 0:
         return [head.first / scale] * count
-    steps = array(head.width, stored)
     if head.decimals == 0:  # integers below `INTEGER_MAX`: adding them up as floats is exact, and ends in floats
         return list(accumulate(map(float(head.step).__mul__, steps), initial=float(head.first)))
     return [integer / scale for integer in accumulate(map(head.step.__mul__, steps), initial=head.first)]
@@ -240,13 +260,14 @@ def _with_gaps(gaps: tuple[int, ...], numbers: list[float]) -> list[float]:
     return filled
 
 
-def _stored_bytes(head: Head, count: int) -> int:
-    """How many bytes a column of so many numbers takes."""
+def _stored_bytes(head: Head, rows: int) -> int:
+    """How many bytes a column of so many rows takes."""
+    count = _present(head, rows) if head.gaps else rows
     if head.decimals == UNSCALED:
         return count * _FLOAT_BYTES
     if head.step == 0 or count == 0:
         return 0
-    if not head.width:
+    if head.width not in WIDTHS:
         raise DamageError("column: differences without a width")
     return (count - 1) * ITEM_BYTES[head.width]
 

@@ -5,6 +5,7 @@ a zstd frame with its size and a checksum: it was unpacked with the right key
 """
 
 import struct
+import threading
 import zlib
 from collections.abc import Iterable
 
@@ -49,7 +50,17 @@ def pack_parts(parts: Iterable[bytes | memoryview], size: int, alike_within: int
 
 def unpack(blob: object) -> bytes:
     """What was packed. Raises `DamageError`: a damaged database may answer with anything."""
-    return _unpacked(zstandard.ZstdDecompressor(max_window_size=UNPACKED_BYTES_MAX), blob)
+    return _unpacked(_unpackers.own, blob)
+
+
+class _Unpackers(threading.local):
+    """One for each thread, which makes room for its tables once; nothing of a frame stays in it for the next."""
+
+    def __init__(self) -> None:
+        self.own = zstandard.ZstdDecompressor(max_window_size=UNPACKED_BYTES_MAX)
+
+
+_unpackers = _Unpackers()
 
 
 class DeltaCodec:

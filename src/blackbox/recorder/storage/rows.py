@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import islice
 from operator import le
 
-from blackbox.recorder.storage.columns import Columns
+from blackbox.recorder.storage.columns import Columns, StoredColumn
 from blackbox.recorder.storage.compression import DamageError, pack, unpack
 from blackbox.recorder.storage.layout import STATISTICS, Layout
 
@@ -26,14 +26,14 @@ class Run:
         times: Sequence[float],
         column: Callable[[int], Sequence[float]],
         stored: bytes | None = None,
-        steady: Callable[[int], float | None] | None = None,
+        columns: Columns | None = None,
     ) -> None:
         self.layout = layout
         self.times = times
         self.stored = stored
         """The block it is read from; None of rows that are in none yet."""
         self._column = column
-        self._steady = steady
+        self._columns = columns
 
     @cached_property
     def in_order(self) -> bool:
@@ -47,14 +47,22 @@ class Run:
         except DamageError:
             return [math.nan] * len(self.times)
 
-    def steady(self, index: int) -> float | None:
-        """The number that a column has in every row, where that is told without looking at each; else None."""
-        if self._steady is None:
-            return None
+    def stored_columns(self, indices: Sequence[int]) -> Sequence[StoredColumn | None]:
+        """Columns as they are stored; None for those that are in no block, or cannot be read."""
+        columns = self._columns
+        if columns is None:
+            return [None] * len(indices)
         try:
-            return self._steady(index)
+            return [columns.stored(VALUES + index) for index in indices]
         except DamageError:
-            return None
+            return [_readable(columns, VALUES + index) for index in indices]
+
+
+def _readable(columns: Columns, index: int) -> StoredColumn | None:
+    try:
+        return columns.stored(index)
+    except DamageError:
+        return None
 
 
 def pack_row(time: float, layout: Layout, values: Sequence[float]) -> bytes:
@@ -80,6 +88,11 @@ def layout_id(stored: float) -> int:
     return int(stored)
 
 
+def _layout_id(stored: StoredColumn) -> int:
+    """The same of a block. Raises `DamageError`."""
+    return layout_id(stored.numbers()[0] if stored.steady is None else stored.steady)
+
+
 def check_row(row: "array[float]", layout: Layout) -> None:
     """Raises `DamageError` where the row has not the numbers of its layout."""
     _check_width(len(row) - VALUES, layout)
@@ -95,19 +108,13 @@ def packed_run(blob: object, find_layout: FindLayout) -> Run:
     columns = Columns(blob)
     if len(columns) < VALUES:
         raise DamageError("a block without times")
-    layout = find_layout(layout_id(columns[LAYOUT][0]))
+    layout = find_layout(_layout_id(columns.stored(LAYOUT)))
     times = columns[TIME]
     if not all(map(math.isfinite, times)):
         raise DamageError("a block of no time")
     _check_width(len(columns) - VALUES, layout)
     stored = blob if isinstance(blob, bytes) else None
-    return Run(
-        layout,
-        times,
-        lambda index: columns[VALUES + index],
-        stored,
-        lambda index: columns.steady(VALUES + index),
-    )
+    return Run(layout, times, lambda index: columns[VALUES + index], stored, columns)
 
 
 def tail_runs(rows: Iterable["array[float]"], find_layout: FindLayout) -> list[Run]:

@@ -42,10 +42,22 @@ def test_a_steady_number_is_that_of_every_row(table: list[list[float]], number: 
     still = [number] * len(table[0])
     columns = Columns(encode([*table, still]))
     for place in range(len(columns)):
-        steady = columns.steady(place)
+        steady = columns.stored(place).steady
         assert steady is None or alike([steady] * columns.rows, columns[place])
     if number.is_integer() and abs(number) < 2**52:
-        assert columns.steady(len(table)) == number
+        assert columns.stored(len(table)).steady == number
+
+
+@given(tables())
+def test_a_whole_column_moves_in_its_steps_from_its_first_number(table: list[list[float]]) -> None:
+    columns = Columns(encode(table))
+    for place in range(len(columns)):
+        stored = columns.stored(place)
+        if stored.is_whole:
+            moves = stored.moves() if stored.head.step else [0] * columns.rows
+            assert [float(stored.head.first + stored.head.step * move) for move in moves] == table[place]
+        else:
+            assert any(not number.is_integer() or abs(number) >= 2**52 for number in table[place])
 
 
 def test_a_column_that_stands_still_takes_no_room() -> None:
