@@ -29,7 +29,7 @@ class IdSpan(NamedTuple):
 
 
 class BlockPart:
-    """The blocks of one allocator in a snapshot. Its length is their number."""
+    """The blocks of one allocator in a snapshot, which never change. Its length is their number."""
 
     def __init__(self, pid: int, gpu: int, allocator: Allocator) -> None:
         self.pid, self.gpu = pid, gpu
@@ -48,6 +48,8 @@ class BlockPart:
         known = None if self._known is None else self._known.range
         self.span = None if known is None else _span(pid, gpu, known)
         """None where its ids have to be looked at."""
+        self._texts: tuple[bytes, ...] | None = None
+        """All of them, once asked for; as long as the part is, which never changes."""
 
     def __len__(self) -> int:
         return len(self._rows if self._known is None else self._known)
@@ -56,12 +58,19 @@ class BlockPart:
         """One row for each block or KV page, without regard to the ids of other parts."""
         return self._rows if self._known is None else rows_of_arrays(self.pid, self.gpu, self._known.arrays)
 
-    def texts(self, rows_max: int) -> Iterator[bytes]:
+    def texts(self, rows_max: int) -> Sequence[bytes]:
         """JSON of its first rows, in pieces that belong between commas."""
+        if rows_max < len(self):
+            return list(self._made_texts(rows_max))
+        if self._texts is None:
+            self._texts = tuple(self._made_texts(rows_max))
+        return self._texts
+
+    def _made_texts(self, rows_max: int) -> Iterator[bytes]:
         if self._known is None:
             yield from rows_texts(self._rows[:rows_max])
             return
-        left, texts = rows_max, BlockTexts(self.pid, self.gpu, self._known.arrays)
+        left, texts = rows_max, BlockTexts(self.pid, self.gpu, self._known)
         for part, chunk in self._known.chunks:
             if len(chunk) > left:
                 if left:

@@ -10,7 +10,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from blackbox.merge.blocks import ACTIVE, INACTIVE, block_ids
-from blackbox.model.block_arrays import NO_REQUEST, NO_STREAM, TYPES, BlockArrays
+from blackbox.merge.known_blocks import KnownBlocks
+from blackbox.model.block_arrays import NO_REQUEST, NO_STREAM, TYPES
 from blackbox.model.lanes import IntArray
 from blackbox.model.snapshot import Block
 
@@ -33,10 +34,10 @@ class _Row(Struct, gc=False):
 class BlockTexts:
     """Encodes the blocks of one report."""
 
-    def __init__(self, pid: int, gpu: int, blocks: BlockArrays) -> None:
+    def __init__(self, pid: int, gpu: int, known: KnownBlocks) -> None:
         self._pid, self._gpu = pid, gpu
-        self._blocks = blocks
-        self._endings = _Endings(pid, gpu, blocks)
+        self._blocks = known.arrays
+        self._endings = _Endings(pid, gpu, known)
 
     def of(self, part: slice) -> bytes:
         """A part of the blocks, one at least, with commas between them."""
@@ -49,14 +50,15 @@ class _Endings(dict[tuple[int, ...], Raw]):
     """What stands behind `"size":`, by how a block is: size, kind code, and each column in which the blocks differ. Of
     one report's blocks, since codes and labels are its own."""
 
-    def __init__(self, pid: int, gpu: int, blocks: BlockArrays) -> None:
+    def __init__(self, pid: int, gpu: int, known: KnownBlocks) -> None:
         self._pid, self._gpu = pid, gpu
-        self._blocks = blocks
+        self._known = known
+        self._blocks = known.arrays
 
     def of(self, part: slice) -> Iterator[Raw]:
         """The ending of each block."""
         columns = (column[part] for column in self._differing.values())
-        keys = zip(self._blocks.size[part], self._blocks.kind_codes(part), *columns, strict=True)
+        keys = zip(self._blocks.size[part], self._known.codes[part], *columns, strict=True)
         return map(self.__getitem__, keys)
 
     @cached_property

@@ -1,6 +1,7 @@
 """A cache for rows computed from a report, used until a newer report arrives: reports are rarer than snapshots, and far
 longer."""
 
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -12,6 +13,8 @@ Objects = tuple[object, ...]
 UNUSED_SECONDS_MAX = 5.0
 """A report that no snapshot has had for as long has a newer one, or its process has gone: without this an old report
 stays, with all its blocks, until the bound is reached. Where samples are further apart, nothing is found again."""
+FORGETS_EACH_SECONDS = 0.5
+"""Which those are is looked up this often, and whenever a result comes in: a report has hundreds of chunks."""
 
 
 class _Kept(Generic[V]):
@@ -42,6 +45,7 @@ class IdentityCache(Generic[V]):
         self._clock = clock
         self._unused_seconds_max = unused_seconds_max
         self._items = 0
+        self._forgot_at = -math.inf
         self._results: OrderedDict[tuple[object, ...], _Kept[V]] = OrderedDict()
         """Least recently used first; a plain dict takes long to find that behind many that were forgotten."""
         self._lock = threading.Lock()
@@ -54,7 +58,8 @@ class IdentityCache(Generic[V]):
             if known is not None:
                 known.used_at = now
                 self._results.move_to_end(key)
-            self._forget(now)
+            if known is None or now - self._forgot_at >= FORGETS_EACH_SECONDS:
+                self._forget(now)
         if known is not None:
             return known.result
         made = _Kept(objects, make(), now)
@@ -70,6 +75,7 @@ class IdentityCache(Generic[V]):
 
     def _forget(self, now: float) -> None:
         """All but the newest, as far as they are too many or too long unused."""
+        self._forgot_at = now
         while len(self._results) > 1:
             oldest = next(iter(self._results))
             kept = self._results[oldest]

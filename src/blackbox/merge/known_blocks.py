@@ -5,6 +5,7 @@ from __future__ import annotations  # arrays take no parameter at run time befor
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import compress, pairwise
 from typing import NamedTuple, TypeVar
 
@@ -69,8 +70,8 @@ class KnownChunk:
 
     __slots__ = ("_blocks", "_made", "range", "sums")
 
-    def __init__(self, arrays: BlockArrays, part: slice) -> None:
-        self.sums = _sums(arrays, part)
+    def __init__(self, arrays: BlockArrays, codes: Sequence[int], part: slice) -> None:
+        self.sums = _sums(arrays, codes, part)
         """By kind code, which means the same in all reports with an equal chunk."""
         self.range = _range(arrays, part)
         """None where a block is out of order."""
@@ -95,7 +96,7 @@ class KnownBlocks:
 
     def __init__(self, blocks: ListedBlocks) -> None:
         self.arrays = blocks.arrays
-        self.chunks = tuple((chunk.part, _known_chunk(blocks.arrays, chunk)) for chunk in blocks.chunks())
+        self.chunks = tuple((chunk.part, self._known_chunk(chunk)) for chunk in blocks.chunks())
         """Where each stands."""
         sums = added(one for _, chunk in self.chunks for one in chunk.sums.items())
         self.kinds = added((_kind(blocks.arrays, code), held) for code, held in sums.items())
@@ -104,6 +105,14 @@ class KnownBlocks:
 
     def __len__(self) -> int:
         return len(self.arrays.size)
+
+    @cached_property
+    def codes(self) -> Sequence[int]:
+        """The kind code of each block: for all of them at once, as soon as one chunk is a new one."""
+        return self.arrays.kind_codes()
+
+    def _known_chunk(self, chunk: BlockChunk) -> KnownChunk:
+        return _chunks.get((chunk.key,), (), lambda: KnownChunk(self.arrays, self.codes, chunk.part))
 
 
 _chunks: IdentityCache[KnownChunk] = IdentityCache(ROWS_KEPT_MAX, unused_seconds_max=CHUNK_UNUSED_SECONDS_MAX)
@@ -131,12 +140,8 @@ def added(parts: Iterable[tuple[K, BlockSum]]) -> dict[K, BlockSum]:
     return {kind: BlockSum(count, sizes[kind]) for kind, count in counts.items()}
 
 
-def _known_chunk(arrays: BlockArrays, chunk: BlockChunk) -> KnownChunk:
-    return _chunks.get((chunk.key,), (), lambda: KnownChunk(arrays, chunk.part))
-
-
-def _sums(blocks: BlockArrays, part: slice) -> dict[int, BlockSum]:
-    codes, sizes = blocks.kind_codes(part), blocks.size[part].tolist()
+def _sums(blocks: BlockArrays, codes: Sequence[int], part: slice) -> dict[int, BlockSum]:
+    codes, sizes = codes[part], blocks.size[part].tolist()
     return {code: BlockSum(codes.count(code), sum(compress(sizes, _are(code, codes)))) for code in set(codes)}
 
 

@@ -1,6 +1,6 @@
 """All blocks of a moment: counted, as rows, and as JSON. Neither rows nor JSON are made before they are asked for."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise, starmap
 
 from blackbox.merge.block_part import BlockPart, IdSpan, rows_texts
@@ -45,8 +45,9 @@ class MomentBlocks:
 
     def json(self, rows_max: int) -> list[bytes]:
         """The first rows as a JSON array, as `rows` has them; in pieces, which are megabytes together."""
-        texts = self._texts(rows_max) if self._are_distinct() else rows_texts(self.rows()[:rows_max])
-        pieces = [piece for text in texts for piece in (b",", text)]
+        texts = self._texts(rows_max) if self._are_distinct() else list(rows_texts(self.rows()[:rows_max]))
+        pieces = [b","] * (2 * len(texts))
+        pieces[1::2] = texts
         return [b"[", *pieces[1:], b"]"]
 
     def summary(self) -> tuple[BlockGroup, ...]:
@@ -75,19 +76,21 @@ class MomentBlocks:
             )
         )
 
-    def _texts(self, rows_max: int) -> Iterator[bytes]:
+    def _texts(self, rows_max: int) -> list[bytes]:
+        texts: list[bytes] = []
         left, lone = rows_max, list[Block]()
         for piece in self._pieces:
             if isinstance(piece, Block):
                 if len(lone) < left:
                     lone.append(piece)
                 continue
-            yield from rows_texts(lone)
+            texts += rows_texts(lone)
             left -= len(lone)
             lone.clear()
-            yield from piece.texts(left)
+            texts += piece.texts(left)
             left = max(0, left - len(piece))
-        yield from rows_texts(lone)
+        texts += rows_texts(lone)
+        return texts
 
     def _are_distinct(self) -> bool:
         """Whether all ids are; False, too, where it would take a look at each of thousands to tell."""

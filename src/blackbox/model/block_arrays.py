@@ -72,9 +72,9 @@ class BlockArrays(NamedTuple):
             yield slice(start, end)
             start = end
 
-    def kind_codes(self, part: slice) -> Sequence[int]:
-        """A number for each block of a part, which `kind_of` takes to pieces."""
-        columns = self.label[part], self.type[part], self.state[part]
+    def kind_codes(self) -> Sequence[int]:
+        """A number for each block, which `kind_of` takes to pieces."""
+        columns = self.label, self.type, self.state
         states, types = len(STATES), len(TYPES)
         if states * types * len(self.labels) > BYTE_CODES:
             return [(label * types + type_) * states + state for label, type_, state in zip(*columns, strict=True)]
@@ -147,7 +147,7 @@ class ListedBlocks(Sequence[AllocatorBlock]):
         labels, has = self.arrays.labels, [isinstance(one, array) for one in self.arrays]
         meaning = sha256(repr((labels, has)).encode()).digest()  # labels may take 100 KB, beside a chunk's 15
         return tuple(
-            BlockChunk(part, b"".join((meaning, *(one[w * part.start : w * part.stop] for one, w in columns))))
+            BlockChunk(part, b"".join([meaning, *[one[w * part.start : w * part.stop] for one, w in columns]]))
             for part in self.arrays.parts()
         )
 

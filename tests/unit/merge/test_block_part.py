@@ -1,12 +1,16 @@
 """Blocks that are held as arrays are counted, summed up and put into words as rows of them would be, whatever was
 kept of reports before (`known_blocks`, `block_texts`, `moment_blocks`)."""
 
+from collections.abc import Sequence
+
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
 from blackbox.merge import Merged, known_blocks, merged
+from blackbox.merge.block_part import BlockPart
 from blackbox.merge.known_blocks import KnownChunk
 from blackbox.model.block_arrays import ALIGNMENT_BYTES, BlockArrays, ListedBlocks
 from blackbox.model.codec import to_json
@@ -70,8 +74,8 @@ def test_a_block_more_makes_few_chunks_anew(monkeypatch: pytest.MonkeyPatch) -> 
     made: list[int] = []
 
     class Counted(KnownChunk):
-        def __init__(self, arrays: BlockArrays, part: slice) -> None:
-            super().__init__(arrays, part)
+        def __init__(self, arrays: BlockArrays, codes: Sequence[int], part: slice) -> None:
+            super().__init__(arrays, codes, part)
             made.append(len(self))
 
     monkeypatch.setattr(known_blocks, "KnownChunk", Counted)
@@ -92,11 +96,22 @@ def reports_of(count: int) -> Report:
 
 
 def test_what_is_kept_of_a_chunk_has_a_bound() -> None:
-    chunk = KnownChunk(reports_of(3).arrays(), slice(0, 3))
+    arrays = reports_of(3).arrays()
+    chunk = KnownChunk(arrays, arrays.kind_codes(), slice(0, 3))
     made = [chunk.bytes_of(pid, lambda pid=pid: str(pid).encode()) for pid in range(100)]
     assert made == [str(pid).encode() for pid in range(100)]
     assert len(chunk._made) <= known_blocks.PURPOSES_MAX  # pyright: ignore[reportPrivateUsage]
     assert chunk.bytes_of(99, lambda: b"anew") == b"99"
+
+
+@given(reports(), st.lists(st.integers(0, 50), max_size=6), st.booleans())
+def test_the_json_of_the_first_rows_is_theirs_however_often_it_is_asked(
+    report: Report, limits: list[int], as_rows: bool
+) -> None:
+    (seen,) = told([(PIDS[0], report.arrays())], as_rows=as_rows).samples
+    part = BlockPart(PIDS[0], 0, seen.allocators[0])
+    for rows_max in (*limits, len(part), *limits, len(part) + 1):
+        assert b"[" + b",".join(part.texts(rows_max)) + b"]" == msgspec.json.encode(part.rows()[:rows_max])
 
 
 def test_a_pool_of_pages_is_told_by_rows() -> None:

@@ -86,9 +86,8 @@ def test_a_column_that_is_not_told_is_not_taken_for_one_of_its_width() -> None:
 @given(reports())
 def test_a_code_is_label_type_and_state(report: Report) -> None:
     arrays = report.arrays()
-    for part in arrays.parts():
-        kinds = zip(arrays.label[part], arrays.type[part], arrays.state[part], strict=True)
-        assert list(map(arrays.kind_of, arrays.kind_codes(part))) == list(kinds)
+    kinds = zip(arrays.label, arrays.type, arrays.state, strict=True)
+    assert list(map(arrays.kind_of, arrays.kind_codes())) == list(kinds)
 
 
 def test_places_that_are_not_there_are_refused() -> None:
