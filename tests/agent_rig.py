@@ -78,7 +78,7 @@ def agent_environment(socket: Path, programs: Path = PROGRAMS) -> dict[str, str]
 def plain_environment(programs: Path = PROGRAMS) -> dict[str, str]:
     """The same without the agent."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("BLACKBOX", "PYTHON"))}
-    return kept | {"PYTHONPATH": str(programs), "PYTHONDONTWRITEBYTECODE": "1"}
+    return kept | {"PYTHONPATH": str(programs)}
 
 
 def run(

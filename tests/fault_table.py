@@ -171,7 +171,10 @@ def marked_tests(marker: str) -> dict[int, list[str]]:
     """Number that a marker bears -> the tests marked so, as `file::name`."""
     found: defaultdict[int, list[str]] = defaultdict(list)
     for path in sorted(TESTS.rglob("test_*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+        text = path.read_text()
+        if f"mark.{marker}(" not in text:
+            continue
+        for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
                 for row in _rows(node, marker):
                     found[row].append(f"{path.relative_to(TESTS)}::{node.name}")

@@ -3,6 +3,8 @@
 import ast
 import re
 import shlex
+from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,12 @@ def recommendations() -> list[tuple[str, str]]:
     return found
 
 
+@cache
+def flags_of(name: str) -> Collection[str]:
+    parser = cli.command_parser(next(command for command in cli.COMMANDS if command.name == name))
+    return parser._option_string_actions  # pyright: ignore[reportPrivateUsage]
+
+
 def test_nothing_is_recommended_that_the_command_line_refuses() -> None:
     lines = recommendations()
     assert len(lines) > 20
@@ -64,8 +72,7 @@ def test_nothing_is_recommended_that_the_command_line_refuses() -> None:
         if words[0].startswith("-") or words[0].isupper():
             continue
         assert words[0] in NAMES, f"{where}: {line}"
-        parser = cli.command_parser(next(command for command in cli.COMMANDS if command.name == words[0]))
-        known = parser._option_string_actions  # pyright: ignore[reportPrivateUsage]
+        known = flags_of(words[0])
         flags = [word for word in words[1 : words.index("--") if "--" in words else None] if word.startswith("--")]
         assert [flag for flag in flags if flag.partition("=")[0] not in known] == [], f"{where}: {line}"
 
@@ -73,7 +80,7 @@ def test_nothing_is_recommended_that_the_command_line_refuses() -> None:
 def test_flags_that_select_have_one_name_everywhere() -> None:
     """A range is `--from` and `--to`, whatever else it may be called."""
     for command in cli.COMMANDS:
-        known = cli.command_parser(command)._option_string_actions  # pyright: ignore[reportPrivateUsage]
+        known = flags_of(command.name)
         assert ("--since" in known) <= ("--from" in known)
         assert ("--until" in known) <= ("--to" in known)
         assert ("--compact" in known) <= ("--json" in known), command.name

@@ -118,6 +118,7 @@ def test_a_chunk_that_outgrows_its_share_is_followed_by_another(tmp_path: Path) 
         assert len(list(Recording(tmp_path).moments(START, START + HOUR))) == 720
 
 
+@pytest.mark.slow
 def test_the_recording_stays_within_its_limit(tmp_path: Path) -> None:
     limit = 16 * 40_000
     with store_at(tmp_path, limit_bytes=limit) as store:

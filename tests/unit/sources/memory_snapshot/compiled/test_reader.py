@@ -22,7 +22,7 @@ from tests.fuzz import sanitized
 from tests.genuine import CASES, SAMPLES
 from tests.tools import missing
 from tests.traced_programs import STACKS
-from tests.unit.sources.memory_snapshot.test_walk import trained
+from tests.unit.sources.memory_snapshot.test_walk import STEPS, trained
 from tests.waiting import PATIENCE_SECONDS
 
 RECORDED = Path(__file__).parents[4] / "recorded" / "torch"
@@ -52,7 +52,7 @@ def test_every_file_is_told_alike(compiled: Way, path: Path, parts: SnapshotPart
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_stacks_and_notes_have_the_same_numbers(compiled: Way, version: tuple[int, int]) -> None:
-    packed = pickle.dumps(trained(700).snapshot(version))
+    packed = pickle.dumps(trained(STEPS).snapshot(version))
     ours, plain = (way.walk(packed)["device_traces"][0] for way in (compiled, way_called("python")))
     assert isinstance(ours, EntryColumns)
     assert (ours.lists, ours.frames, ours.tags, ours.tag) == (plain.lists, plain.frames, plain.tags, plain.tag)
