@@ -17,7 +17,7 @@ import uvloop
 from blackbox.errors import FailureError, UsageError
 from blackbox.events import EventDetectors, EventWatcher
 from blackbox.events.counts import EventCounts
-from blackbox.heap import keep_trimmed
+from blackbox.heap import keep_small, keep_trimmed
 from blackbox.hub import Hub
 from blackbox.log import log_to_stderr
 from blackbox.model.endpoints import COLUMNS, METRICS, SNAPSHOT, SNAPSHOT_STREAM
@@ -73,6 +73,7 @@ log = logging.getLogger(__name__)
 def serve(settings: Settings, origins: Mapping[str, str]) -> int:
     """Runs the server until SIGTERM or SIGINT, or until its terminal is closed; returns the exit code. Raises
     `BlackboxError` where it cannot start."""
+    keep_small()
     log_to_stderr(settings.log_level)
     with ExitStack() as stack, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(settings, origins, _recording_directory(settings, stack)))

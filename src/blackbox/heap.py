@@ -1,4 +1,5 @@
-"""The C library's heap: what was freed goes back to the system now and then, for it keeps most of it by itself."""
+"""The C library's heap: one for all threads, of which what was freed goes back to the system now and then, for it keeps
+most of it by itself."""
 
 import ctypes
 from collections.abc import Callable
@@ -6,6 +7,24 @@ from collections.abc import Callable
 TRIM_SECONDS = 30.0
 """Between two looks. Each takes some milliseconds of a thread beside the event loop. Without them, answers and frames
 of all sizes on a dozen threads leave more free than is in use, in pieces between what lives."""
+HEAPS = 1
+"""That threads share. By default each has one of its own, and each keeps free what its thread needed once."""
+LARGE_BYTES = 1 << 20
+"""What is as large lies outside of the heap, and goes back when it is freed. By default the limit rises to the largest
+that was ever freed, up to 32 MiB: from then on, what packs or unpacks a minute of the recording lies within."""
+_M_MMAP_THRESHOLD = -3
+_M_ARENA_MAX = -8
+
+
+def keep_small() -> None:
+    """Bounds what this process keeps free, where the C library can be told (glibc): before there is another thread."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # musl
+        return
+    mallopt.argtypes = (ctypes.c_int, ctypes.c_int)
+    mallopt(_M_ARENA_MAX, HEAPS)
+    mallopt(_M_MMAP_THRESHOLD, LARGE_BYTES)
 
 
 def trimmer() -> Callable[[], object] | None:

@@ -30,6 +30,46 @@ before = resident_bytes()
 trimmer()()
 print(before - resident_bytes())
 """
+SHARED = """
+import ctypes, os, threading
+from blackbox import heap
+
+heap.keep_small()
+libc = ctypes.CDLL(None)
+barrier = threading.Barrier(8)
+
+def allocate():
+    barrier.wait()
+    pieces.append(ctypes.create_string_buffer(1000))
+    barrier.wait()
+
+pieces = []
+threads = [threading.Thread(target=allocate) for _ in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+libc.fdopen.restype = ctypes.c_void_p
+out = ctypes.c_void_p(libc.fdopen(1, b"w"))
+libc.malloc_info(0, out)
+libc.fflush(out)
+"""
+LARGE = """
+import ctypes
+from blackbox import heap
+
+class Heap(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int) for name in (
+        "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")]
+
+heap.keep_small()
+libc = ctypes.CDLL(None)
+libc.malloc.argtypes, libc.malloc.restype = (ctypes.c_size_t,), ctypes.c_void_p
+libc.free.argtypes, libc.free.restype = (ctypes.c_void_p,), None
+libc.mallinfo.restype = Heap
+libc.free(libc.malloc(16 * heap.LARGE_BYTES))
+before = libc.mallinfo().hblkhd
+libc.malloc(heap.LARGE_BYTES)
+print(libc.mallinfo().hblkhd - before)
+"""
 needs_trim = pytest.mark.skipif(heap.trimmer() is None, reason="this C library gives memory back in its own ways")
 
 
@@ -37,6 +77,18 @@ needs_trim = pytest.mark.skipif(heap.trimmer() is None, reason="this C library g
 def test_freed_pages_go_back_to_the_system() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     assert int(done.stdout) > 32_000_000, "of 64 million bytes that were written to and freed"
+
+
+@needs_trim
+def test_threads_share_one_heap() -> None:
+    done = subprocess.run([sys.executable, "-c", SHARED], capture_output=True, text=True, check=True)
+    assert done.stdout.count("<heap nr=") == heap.HEAPS
+
+
+@needs_trim
+def test_large_blocks_lie_outside_of_the_heap_also_after_a_larger_one_was_freed() -> None:
+    done = subprocess.run([sys.executable, "-c", LARGE], capture_output=True, text=True, check=True)
+    assert int(done.stdout) >= heap.LARGE_BYTES
 
 
 def test_it_is_done_again_and_again_until_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
