@@ -1,6 +1,6 @@
 """The hub: the newest moment, merged and encoded once per shape, for every subscriber and every poller."""
 
-import secrets
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -220,7 +220,7 @@ class Hub:
     def __init__(self, clock: Callable[[], float], blocks_max: int = BLOCKS_MAX) -> None:
         self._clock = clock
         self._blocks_max = blocks_max
-        self.start_id = secrets.token_hex(4)
+        self.start_id = os.urandom(4).hex()
         """Different for every start, so that versions and entity tags of another start never match."""
         self._latest: Published | None = None
         self._history: deque[Published] = deque()

@@ -4,7 +4,6 @@ from __future__ import annotations  # arrays take no parameter at run time befor
 
 from array import array
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from hashlib import sha256
 from itertools import repeat
 from typing import Any, NamedTuple, TypeVar, cast, get_args, overload
 
@@ -143,6 +142,8 @@ class ListedBlocks(Sequence[AllocatorBlock]):
 
     def chunks(self) -> tuple[BlockChunk, ...]:
         """The same blocks, so that what was made of a chunk can be used again for an equal one in another report."""
+        from hashlib import sha256  # brings in OpenSSL, which a machine without blocks need not hold
+
         columns = [(memoryview(one).cast("B"), one.itemsize) for one in self.arrays if isinstance(one, array)]
         labels, has = self.arrays.labels, [isinstance(one, array) for one in self.arrays]
         meaning = sha256(repr((labels, has)).encode()).digest()  # labels may take 100 KB, beside a chunk's 15

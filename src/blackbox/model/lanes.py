@@ -5,7 +5,6 @@ from __future__ import annotations  # arrays take no parameter at run time befor
 
 from array import array
 from functools import lru_cache
-from hashlib import shake_256
 from typing import TypeAlias
 
 LANE_BYTES = 8
@@ -111,6 +110,8 @@ def marks(numbers: IntArray, one_of: int) -> bytes:
 @lru_cache(maxsize=8)
 def _tables(one_of: int) -> tuple[bytes, ...]:
     """A number below `one_of` for each value of each byte that makes a mark, as by chance."""
+    from hashlib import shake_256  # brings in OpenSSL, which a machine without blocks need not hold
+
     chance = shake_256(b"marks").digest(256 * len(_MARK_PLANES))
     return tuple(bytes(byte % one_of for byte in chance[place::3]) for place in range(len(_MARK_PLANES)))
 

@@ -20,7 +20,7 @@ from blackbox.server.api.context import Context
 from blackbox.server.api.events_stream import EventStreams
 from blackbox.server.app import App
 from blackbox.server.auth.access import Access
-from blackbox.server.auth.tls import Tls, tls_config
+from blackbox.server.auth.web_config import TlsConfig, tls_config
 from blackbox.server.connection import Connection
 from blackbox.server.http.connection_pool import ConnectionPool
 from blackbox.server.http.limits import Limits
@@ -33,6 +33,7 @@ from blackbox.settings import Settings
 
 if TYPE_CHECKING:
     from blackbox.outputs.prometheus.exporter import PrometheusExporter
+    from blackbox.server.auth.tls import Tls
     from blackbox.server.http.fleet_pool import FleetPool
 
 logger = logging.getLogger(__name__)
@@ -87,14 +88,14 @@ class Server:
         self._access = Access(settings, socket.gethostname(), limits)
         self._fleet_pool = None if settings.fleet_read is None else await asyncio.to_thread(_make_fleet_pool, settings)
         config = tls_config(settings, self._access.web_config)
-        self._tls = None if config is None else Tls(config)
+        self._tls = None if config is None else _make_tls(config)
         tcp, unix = self._open_sockets()
         self.port = tcp[0].getsockname()[1]
         self._connections = ConnectionPool(limits, self.stats, connection_limits(limits.spare_fds))
         self._broadcaster = Broadcaster(self._hub, self.stats, limits, settings.streams_max, self._workers)
         self._broadcaster.start(self._loop)
         self._event_streams = self._make_event_streams()
-        self._exporter = asyncio.ensure_future(off_loop(self._workers, self._make_exporter))
+        self._exporter: asyncio.Future[PrometheusExporter] | None = None
         app = App(self._make_context(), self._access)
         plain = partial(Connection, app, self._connections, tls=False)
         secure = plain if self._tls is None else partial(Connection, app, self._connections, tls=True)
@@ -120,9 +121,7 @@ class Server:
             self._event_streams.stop("server stopping")
         await self._connections.shutdown()
         self._sweeping.cancel()
-        if self._exporter.done() and self._exporter.exception() is None:
-            self._exporter.result().close()
-        self._exporter.cancel()
+        self._stop_exporter()
         self._workers.shutdown(wait=False, cancel_futures=True)
         if self._fleet_pool is not None:
             self._fleet_pool.close()
@@ -166,7 +165,7 @@ class Server:
             broadcaster=self._broadcaster,
             clock=self._clock,
             start_id=self._hub.start_id,
-            exporter=self._exporter,
+            exporter=self._made_exporter,
             workers=self._workers,
             waiting=WaitingBudget(self._limits, self.stats, self._loop.time),
             query_pool=self._query_pool,
@@ -184,8 +183,20 @@ class Server:
             return None
         return EventStreams(self._query_pool, self.stats, self._limits, self._settings.streams_max)
 
+    async def _made_exporter(self) -> "PrometheusExporter":
+        """The exporter, made when it is first asked for: it takes 4 MiB, and a while for its imports."""
+        if self._exporter is None:
+            self._exporter = asyncio.ensure_future(off_loop(self._workers, self._make_exporter))
+        return await asyncio.shield(self._exporter)  # whoever asked first may leave
+
+    def _stop_exporter(self) -> None:
+        if self._exporter is None:
+            return
+        if self._exporter.done() and self._exporter.exception() is None:
+            self._exporter.result().close()
+        self._exporter.cancel()
+
     def _make_exporter(self) -> "PrometheusExporter":
-        """Takes a while for its imports, so it happens beside the first requests."""
         from importlib.metadata import version
 
         from blackbox.outputs.prometheus.exporter import PrometheusExporter
@@ -219,6 +230,13 @@ class Server:
         path = self._settings.unix_socket
         if path is not None and _inode(path) == self._unix_inode:
             path.unlink(missing_ok=True)
+
+
+def _make_tls(config: TlsConfig) -> "Tls":
+    """Imports what no other server needs. Raises `FailureError`."""
+    from blackbox.server.auth.tls import Tls
+
+    return Tls(config)
 
 
 def _make_fleet_pool(settings: Settings) -> "FleetPool":

@@ -18,6 +18,9 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Serves until told to stop."""
+    from blackbox.imports import import_event_loop, import_msgspec
+
+    import_msgspec()
     from blackbox.cli.common.settings_file import settings_with_origins
 
     if arguments.listen_port is not None:
@@ -26,6 +29,8 @@ def run(arguments: Namespace) -> int:
         arguments.port = arguments.listen_port
     settings, origins = settings_with_origins(arguments)
 
+    if settings.tls_cert is None and settings.web_config is None:
+        import_event_loop()
     from blackbox.daemon import serve
 
     return serve(settings, origins)

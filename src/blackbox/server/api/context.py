@@ -1,7 +1,6 @@
 """The parts of the server that handlers share."""
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,8 +30,8 @@ class Context(NamedTuple):
     """The machine's monotonic clock, as in `Moment.taken_at`."""
     start_id: str
     """Different for every start of the server, so that entity tags of another start never match."""
-    exporter: "asyncio.Future[PrometheusExporter]"
-    """Being made while the server starts."""
+    exporter: "Callable[[], Awaitable[PrometheusExporter]]"
+    """Made once, when it is first asked for."""
     workers: Executor
     waiting: WaitingBudget
     query_pool: QueryPool | None

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,6 +51,8 @@ def static_file(name: str) -> StaticFile | None:
         packed = (STATIC / f"{name}.gz").read_bytes()
     except OSError:
         return None
+    from hashlib import sha256  # brings in OpenSSL, which a server without a page need not hold
+
     return StaticFile(body, packed, f'"{sha256(body).hexdigest()[:16]}"')
 
 

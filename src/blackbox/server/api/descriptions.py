@@ -17,7 +17,7 @@ def metrics(context: Context, _request: Request, viewer: Viewer, _query: Query) 
 
 
 async def _metrics(context: Context, viewer: Viewer) -> Response:
-    exporter = await context.exporter
+    exporter = await context.exporter()
     from blackbox.outputs.prometheus.exporter import CONTENT_TYPE
 
     return Response(200, await off_loop(context.workers, exporter.exposition, viewer.uid), CONTENT_TYPE)

@@ -1,10 +1,11 @@
-"""Proofs of identity: the bearer token, its cookie, and passwords."""
+"""Proofs of identity: the bearer token, its cookie, and passwords.
+
+What compares them brings in OpenSSL, 4 MiB, which a server that asks for no proof need not hold.
+"""
 
 import base64
 import binascii
-import hashlib
-import hmac
-import secrets
+import os
 import stat
 from collections import OrderedDict
 from pathlib import Path
@@ -20,6 +21,8 @@ DIGITS_MAX = 12
 """Of a time in seconds; more is no session of ours."""
 VERIFIED_MAX = 128
 """Passwords remembered as right, so that bcrypt's 50 ms are spent once per client and not per request."""
+SECRET_BYTES = 32
+"""As many as SHA-256 makes."""
 BCRYPT_BYTES_MAX = 72
 """bcrypt sees no further; longer passwords are refused rather than compared in part."""
 NOBODY = b"$2b$10$abcdefghijklmnopqrstuuTUxWU10DwzZnBvDkPSgbyFpGQkTxzIO"
@@ -44,6 +47,8 @@ def open_to_others(path: Path) -> bool:
 
 def is_token(given: bytes, token: bytes) -> bool:
     """Compares in constant time."""
+    import hmac
+
     return hmac.compare_digest(given, token)
 
 
@@ -72,12 +77,17 @@ def _counts(session: bytes, token: bytes, now: float) -> bool:
     until, _, proof = session.partition(b".")
     if not until.isdigit() or len(until) > DIGITS_MAX:
         return False
+    import hmac
+
     return (
         hmac.compare_digest(proof, _proof(token, until.decode()).encode()) and now < int(until) <= now + SESSION_SECONDS
     )
 
 
 def _proof(token: bytes, until: str) -> str:
+    import hashlib
+    import hmac
+
     return hmac.digest(token, f"blackbox session {until}".encode(), hashlib.sha256).hex()
 
 
@@ -105,7 +115,7 @@ class Passwords:
 
     def __init__(self, users: dict[str, str]) -> None:
         self.users = users
-        self._secret = secrets.token_bytes(hashlib.sha256().digest_size)
+        self._secret = os.urandom(SECRET_BYTES)
         self._verified: OrderedDict[bytes, None] = OrderedDict()
 
     def remembers(self, user: str, password: bytes) -> bool:
@@ -122,6 +132,9 @@ class Passwords:
             self._verified.popitem(last=False)
 
     def _key(self, user: str, password: bytes) -> bytes:
+        import hashlib
+        import hmac
+
         digest = hmac.new(self._secret, digestmod=hashlib.sha256)
         for part in (user.encode(), self.users.get(user, "").encode(), password):
             digest.update(len(part).to_bytes(8, "big") + part)

@@ -1,28 +1,21 @@
 """Prometheus' web config file: TLS and basic auth, in the format operators have already."""
 
 import re
-import ssl
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
-from blackbox.errors import FailureError, UsageError
+from blackbox.errors import UsageError
 from blackbox.server.auth.file_watch import read_text
+from blackbox.settings import Settings
 
 ClientAuth = Literal["", "NoClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert"]
 
-_VERIFY: dict[ClientAuth, ssl.VerifyMode] = {
-    "": ssl.CERT_NONE,
-    "NoClientCert": ssl.CERT_NONE,
-    "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
-    "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
-}
 _BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
 BRACKETS_MAX = 100
 """The format needs none; the time that the parser takes grows with the square of how deep they nest."""
-_VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 
 
 class TlsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,9 +61,9 @@ def load_web_config(path: Path) -> WebConfig:
     try:
         config = msgspec.convert(yaml.safe_load(source) or {}, WebConfig, dec_hook=_path)
     except msgspec.ValidationError as error:
-        raise UsageError(f"web config {path}: {_one_line(error)}") from None
+        raise UsageError(f"web config {path}: {one_line(error)}") from None
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:  # all are its syntax
-        raise UsageError(f"web config {path} is not YAML: {_one_line(error)}") from None
+        raise UsageError(f"web config {path} is not YAML: {one_line(error)}") from None
     bad = [user for user, digest in config.basic_auth_users.items() if not _BCRYPT.fullmatch(digest)]
     if bad:
         raise UsageError(f"web config {path}: the password of {bad[0]!r} is not a bcrypt hash")
@@ -87,32 +80,17 @@ def load_web_config(path: Path) -> WebConfig:
     return msgspec.structs.replace(config, tls_server_config=tls)
 
 
-def tls_files(tls: TlsConfig) -> tuple[Path, ...]:
-    """The files whose change means new certificates."""
-    return tuple(path for path in (tls.cert_file, tls.key_file, tls.client_ca_file) if path is not None)
-
-
-def load_tls(tls: TlsConfig, into: ssl.SSLContext) -> None:
-    """Puts the certificates into a context. Raises `FailureError`; then the context is unchanged."""
-    _load_tls(tls, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
-    _load_tls(tls, into)
-
-
-def _load_tls(tls: TlsConfig, into: ssl.SSLContext) -> None:
-    into.minimum_version = _VERSIONS[tls.min_version]
-    for path in tls_files(tls):
-        read_text(path, "TLS file")
-    try:
-        into.load_cert_chain(tls.cert_file, tls.key_file, password=_no_password)
-        if tls.client_ca_file is not None:
-            into.load_verify_locations(tls.client_ca_file)
-    except (ssl.SSLError, ValueError) as error:
-        raise FailureError(f"TLS certificate {tls.cert_file} and key {tls.key_file}: {_one_line(error)}") from None
-    into.verify_mode = _VERIFY[tls.client_auth_type]
-
-
-def _no_password() -> str:
-    raise ValueError("the key is encrypted; a server cannot ask for its password")
+def tls_config(settings: Settings, web_config: WebConfig | None) -> TlsConfig | None:
+    """The TLS settings, from whichever place has them. Raises `UsageError`."""
+    cert, key = settings.tls_cert, settings.tls_key
+    in_file = None if web_config is None else web_config.tls_server_config
+    if cert is None and key is None:
+        return in_file
+    if cert is None or key is None:
+        raise UsageError("a TLS certificate and its key must be given together")
+    if in_file is not None:
+        raise UsageError("TLS is set up twice: by certificate and key, and by the web config")
+    return TlsConfig(cert_file=cert, key_file=key)
 
 
 def _path(kind: type, value: object) -> object:
@@ -121,5 +99,5 @@ def _path(kind: type, value: object) -> object:
     raise ValueError("the name of a file is text")
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     return " ".join(str(error).split())

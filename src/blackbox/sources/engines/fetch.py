@@ -1,6 +1,5 @@
 """One careful GET: two seconds in all, a bounded answer, no redirect, no decompression, own addresses only."""
 
-import http.client
 import io
 import socket
 import threading
@@ -52,6 +51,8 @@ def fetch(address: Address, path: str, take: Callable[[bytes], object], cancelle
 
     Raises `NoAnswerError`, and whatever `take` raises.
     """
+    import http.client  # 1 MiB, and OpenSSL: not before there is an engine
+
     patience = Patience(time.monotonic() + REQUEST_SECONDS_MAX, cancelled)
     try:
         with _connect(address, patience) as connected:
@@ -75,6 +76,8 @@ def _connect(address: Address, patience: Patience) -> socket.socket:
 
 
 def _exchange(address: Address, path: str, take: Callable[[bytes], object], link: "_Link") -> int:
+    import http.client
+
     connection = http.client.HTTPConnection(address.host, address.port)
     connection.sock = cast(socket.socket, link)  # all of a socket that the connection uses
     connection.request("GET", path, headers={"Host": address.authority, **HEADERS})

@@ -5,8 +5,6 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from blackbox.sources.engines.fetch import NoAnswerError
 
 KEPT_BYTES_MAX = 1024 * 1024
@@ -144,6 +142,8 @@ def _parse(text: bytes, unread: set[str]) -> Iterator[tuple[str, MetricLine]]:
 
 
 def _parsed(text: bytes) -> Iterator[tuple[str, MetricLine]]:
+    from prometheus_client.parser import text_string_to_metric_families  # 4 MiB, not before there is an engine
+
     for family in text_string_to_metric_families(text.decode()):
         for sample in family.samples:
             yield sample.name, MetricLine(sample.labels, float(sample.value))

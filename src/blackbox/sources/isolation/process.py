@@ -27,13 +27,12 @@ REAP_SECONDS_MAX = 0.2
 """SIGKILL takes effect at once, or not before the kernel lets go of the process."""
 LAUNCH = """\
 import sys
-sys.modules["typing_extensions"] = None
-import msgspec
-del sys.modules["typing_extensions"]
+from blackbox.imports import import_msgspec
+import_msgspec()
 from blackbox.sources.isolation.child import main
 sys.exit(main())
 """
-"""What the process runs. msgspec looks for a module that it can do without, and that brings in `inspect`: 2 MiB."""
+"""What the process runs."""
 LINE_CHARS_MAX = 500
 LINES_BURST = 50
 LINES_SECONDS = 1.0

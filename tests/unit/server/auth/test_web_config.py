@@ -7,7 +7,8 @@ import bcrypt
 import pytest
 
 from blackbox.errors import BlackboxError, FailureError, UsageError
-from blackbox.server.auth.web_config import WebConfig, load_tls, load_web_config
+from blackbox.server.auth.tls import load_tls
+from blackbox.server.auth.web_config import WebConfig, load_web_config
 from tests.certificates import make_certificate
 
 HASH = bcrypt.hashpw(b"x", bcrypt.gensalt(4)).decode()
