@@ -41,6 +41,9 @@ ROWS_MAX = 1 << 16
 """In one blob: a minute at the shortest interval has 600. A column that stands still claims its rows for nothing."""
 COLUMNS_ADDED_UP_MAX = 8
 """Columns whose place is found by adding up the sizes before it; for more, all places are made."""
+HEADS_APART_MAX = 4096
+"""Of more columns, as of an hour in which thousands of processes came and went, the heads are kept in one piece: each
+by itself takes 64 bytes more, in an object of its own among all others."""
 COLUMNS_MAX = 1 << 20
 """Five statistics of the numbers of 8 GPUs x 1,000 processes are a quarter of it."""
 Count = Annotated[int, Meta(ge=0)]
@@ -72,6 +75,20 @@ class Contents(NamedTuple):
 _encoder = msgspec.msgpack.Encoder()
 _contents_decoder = msgspec.msgpack.Decoder(Contents)
 _head_decoder = msgspec.msgpack.Decoder(Head)
+
+
+class JoinedHeads(Sequence[bytes]):
+    """Stored heads, one behind the other."""
+
+    def __init__(self, heads: Sequence[msgspec.Raw]) -> None:
+        self._ends = array("L", accumulate((len(memoryview(head)) for head in heads), initial=0))
+        self._joined = b"".join(heads)
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, index: int) -> bytes:  # pyright: ignore[reportIncompatibleMethodOverride] - nobody slices
+        return self._joined[self._ends[index] : self._ends[index + 1]]
 
 
 class StoredColumn(Struct, frozen=True, gc=False):
@@ -114,11 +131,12 @@ class Columns:
         try:
             (length,) = _LENGTH.unpack_from(self._body)
             contents = self._body[_LENGTH.size : _LENGTH.size + length]
-            self.rows, self._sizes, self._heads = _contents_decoder.decode(contents)
+            self.rows, self._sizes, heads = _contents_decoder.decode(contents)
         except (struct.error, *DECODE_ERRORS) as error:
             raise DamageError(f"columns: {error}") from error
+        self._heads: Sequence[bytes | msgspec.Raw] = heads if len(heads) <= HEADS_APART_MAX else JoinedHeads(heads)
         self._asked = 0
-        self._starts: list[int] | None = None
+        self._starts: array[int] | None = None
         """Where each column is, once many are asked for."""
         self._start = _LENGTH.size + length
         if len(self._sizes) != len(self._heads) or self._start + sum(self._sizes) != len(self._body):
@@ -154,7 +172,7 @@ class Columns:
         """Most queries want a few of hundreds of columns; who wants many has their places added up once."""
         self._asked += 1
         if self._asked > COLUMNS_ADDED_UP_MAX:
-            self._starts = list(accumulate(self._sizes, initial=self._start))
+            self._starts = array("L", accumulate(self._sizes, initial=self._start))
         return self._start + sum(self._sizes[:index])
 
 

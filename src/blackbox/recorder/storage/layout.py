@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
 from itertools import accumulate
 from typing import Annotated, NamedTuple
+from weakref import WeakValueDictionary
 
 import msgspec
 from msgspec import Struct
@@ -52,10 +53,6 @@ FIRST_METRICS: MetricKeys = {
 """Of layouts that do not name their metrics. Part of the format: it never changes, whatever is recorded."""
 
 
-LAYOUTS_KEPT = 8
-"""That of each tier, and of a machine whose processes come and go a few more."""
-SUBJECTS_KEPT = 1 << 13
-"""Of all layouts that are kept: 8 GPUs x 1,000 processes; a recording of a stranger may name many more."""
 STAND_INS_MAX = 1000
 """A damaged or foreign recording may name anything."""
 
@@ -179,24 +176,19 @@ class Layout:
 
 
 class LayoutCache:
-    """Layouts by the bytes they are stored as, which are all that they depend on: none is ever out of date. Once it is
-    full all are forgotten. Safe to use from several threads."""
+    """Layouts by the bytes they are stored as, which are all that they depend on: none is ever out of date. It holds
+    those that somebody else holds, such as rows that are kept, and no other: that of an hour in which processes came
+    and went takes megabytes. Safe to use from several threads."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, Layout] = {}
+        self._known: WeakValueDictionary[bytes, Layout] = WeakValueDictionary()
 
     def unpacked(self, blob: object) -> Layout:
         """The layout in `blob`. Raises `DamageError`."""
         if not isinstance(blob, bytes):
             return Layout.unpacked(blob)
         known = self._known.get(blob)
-        if known is None:
-            known = Layout.unpacked(blob)
-            known_subjects = sum(len(one.subjects) for one in self._known.values())
-            if len(known.subjects) <= SUBJECTS_KEPT:
-                has_room = len(self._known) < LAYOUTS_KEPT and known_subjects + len(known.subjects) <= SUBJECTS_KEPT
-                self._known = {**(self._known if has_room else {}), blob: known}
-        return known
+        return self._known.setdefault(blob, Layout.unpacked(blob)) if known is None else known
 
 
 def keys_of(metrics: Metrics) -> MetricKeys:

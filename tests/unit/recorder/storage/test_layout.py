@@ -1,5 +1,7 @@
 """Layouts: which column is which number, also in recordings of other versions."""
 
+import gc
+import weakref
 from pathlib import Path
 
 import msgspec
@@ -13,8 +15,6 @@ from blackbox.recorder.storage.compression import pack
 from blackbox.recorder.storage.frames import Frame, to_bytes
 from blackbox.recorder.storage.layout import (
     FIRST_METRICS,
-    LAYOUTS_KEPT,
-    SUBJECTS_KEPT,
     Layout,
     LayoutCache,
     MetricKeys,
@@ -67,20 +67,16 @@ def test_a_layout_that_is_kept_is_the_one_that_is_stored(told: list[tuple[tuple[
         stored = Layout(of, keys).packed()
         assert names_of(cache.unpacked(stored)) == names_of(Layout.unpacked(stored))
         assert cache.unpacked(stored) is cache.unpacked(stored)
-        assert len(cache._known) <= LAYOUTS_KEPT
 
 
-def test_a_layout_of_very_many_subjects_is_not_kept() -> None:
+def test_a_layout_that_nobody_holds_is_not_kept() -> None:
     cache = LayoutCache()
-    stored = Layout(tuple(Subject("process", pid=pid) for pid in range(SUBJECTS_KEPT + 1))).packed()
-    assert cache.unpacked(stored) is not cache.unpacked(stored)
-
-
-def test_all_layouts_that_are_kept_have_no_more_subjects_than_one_may_have() -> None:
-    cache, each = LayoutCache(), SUBJECTS_KEPT // 3
-    for first in range(0, 8 * each, each):
-        cache.unpacked(Layout(tuple(Subject("process", pid=pid) for pid in range(first, first + each))).packed())
-        assert sum(len(layout.subjects) for layout in cache._known.values()) <= SUBJECTS_KEPT
+    held, stored = Layout((MACHINE,)).packed(), Layout((MACHINE, GPU)).packed()
+    layout = cache.unpacked(held)
+    gone = weakref.ref(cache.unpacked(stored))
+    gc.collect()
+    assert gone() is None
+    assert cache.unpacked(held) is layout
 
 
 def test_rows_of_two_versions_stand_in_one_block(tmp_path: Path) -> None:
