@@ -13,8 +13,9 @@ What is damaged costs its own record; what is cut off costs what comes after.
 import os
 import struct
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,7 +36,9 @@ VERSION = 1
 NAME = b"BLACKBOX DUMP\r\n"
 """The line end shows a transfer that took the file for text."""
 MAGIC = NAME + bytes((VERSION,))
-BATCH_BYTES = 8 * 1024 * 1024
+EVENTS_TOGETHER = 1000
+"""Events packed together, and in memory while a dump is written."""
+BATCH_BYTES = 2 * 1024 * 1024
 """Moments packed together: alike stands beside alike, and damage costs no more than this."""
 
 _RECORD = struct.Struct("<BI")
@@ -70,7 +73,7 @@ class DumpEnd(Struct, frozen=True, kw_only=True):
 _events_decoder = msgspec.json.Decoder(tuple[Event, ...])
 
 
-def write_dump(path: Path, head: DumpHead, moments: Iterable[Moment], events: Sequence[Event]) -> DumpEnd:
+def write_dump(path: Path, head: DumpHead, moments: Iterable[Moment], events: Iterable[Event]) -> DumpEnd:
     """Writes a dump beside `path`, then moves it there. Arguments and secrets are left out. Raises `FailureError`."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -200,15 +203,18 @@ def new_head(reason: str, since: float, until: float) -> DumpHead:
     return DumpHead(made_at=time.time(), reason=redact_text(reason), since=since, until=until)
 
 
-def _write(file: BinaryIO, head: DumpHead, moments: Iterable[Moment], events: Sequence[Event]) -> DumpEnd:
+def _write(file: BinaryIO, head: DumpHead, moments: Iterable[Moment], events: Iterable[Event]) -> DumpEnd:
     file.write(MAGIC)
     _put(file, RecordKind.HEAD, pack(msgspec.json.encode(head)))
-    _put(file, RecordKind.EVENTS, pack(msgspec.json.encode([redact_event(event) for event in events])))
+    told, noticed = iter(events), 0
+    while part := [redact_event(event) for event in islice(told, EVENTS_TOGETHER)]:
+        _put(file, RecordKind.EVENTS, pack(msgspec.json.encode(part)))
+        noticed += len(part)
     count = 0
     for batch in _batches(moments):
         _put(file, RecordKind.MOMENTS, pack_frames(batch))
         count += len(batch)
-    end = DumpEnd(moments=count, events=len(events))
+    end = DumpEnd(moments=count, events=noticed)
     _put(file, RecordKind.END, pack(msgspec.json.encode(end)))
     return end
 

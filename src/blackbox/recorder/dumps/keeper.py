@@ -5,9 +5,11 @@ How often is `pace`, which ones stay is `retention`.
 """
 
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count, takewhile
 from pathlib import Path
 
 from msgspec import structs
@@ -26,6 +28,8 @@ BEFORE_SECONDS = 600.0
 """What led to an out-of-memory is in the last ten minutes, or goes on for hours and shows in them too."""
 AFTER_SECONDS = 3.0
 """The exit of the process, and what the driver took back."""
+EVENTS_SECONDS = 60.0
+"""Of events that are read together: where processes come and go, ten minutes of them take megabytes."""
 APART_SECONDS_MAX = 10.0
 """An event that is told in time is not older than this; another time is not believed, and the server's counts."""
 PENDING_MAX = 16
@@ -136,8 +140,17 @@ def keep(recording: Recording, directory: Path, event: Event, now: float) -> Pat
         raise FailureError(f"{directory} belongs to another user")
     make_directory(directory)
     dump = new_dump(directory, event.kind, event.pid, event.uid, event.timestamp)
-    events = [recorded.event for recorded in recording.events(since, until)]
-    if all(known != event for known in events):
-        events.append(event)
-    write_dump(dump.path, new_head(event.message, since, until), recording.moments(since, until), events)
+    head, moments = new_head(event.message, since, until), recording.moments(since, until)
+    write_dump(dump.path, head, moments, _events(recording, since, until, event))
     return dump.path
+
+
+def _events(recording: Recording, since: float, until: float, trigger: Event) -> Iterator[Event]:
+    """Those of the range, a minute in memory at a time, and the trigger, should it not be recorded yet."""
+    is_known = False
+    for start in takewhile(until.__ge__, count(since, EVENTS_SECONDS)):
+        for recorded in recording.events(start, min(until, math.nextafter(start + EVENTS_SECONDS, 0.0))):
+            is_known = is_known or recorded.event == trigger
+            yield recorded.event
+    if not is_known:
+        yield trigger
