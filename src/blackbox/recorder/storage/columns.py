@@ -228,10 +228,11 @@ def _decode(head: Head, steps: "array[int] | bytes", count: int) -> list[float]:
 
 def _as_integers(column: Sequence[float]) -> tuple[Decimals, list[int]]:
     """Decimals and integers such that each number is `integer / 10**decimals`, exactly; else `UNSCALED`."""
-    if max(column) < INTEGER_MAX and min(column) > -INTEGER_MAX:
+    largest = max(max(column), -min(column))
+    if largest < INTEGER_MAX:
         for decimals in DECIMALS:
             scale = 10**decimals
-            if decimals and abs(column[0]) * scale >= INTEGER_MAX:
+            if decimals and largest * scale >= INTEGER_MAX:
                 break
             integers = [round(number * scale) for number in column] if decimals else list(map(int, column))
             if all(integer / scale == number for integer, number in zip(integers, column, strict=True)):

@@ -1,6 +1,7 @@
 """Dumps that are made by themselves."""
 
 import logging
+import math
 import threading
 from pathlib import Path
 
@@ -9,14 +10,23 @@ from msgspec import structs
 
 from blackbox.model.event import Crossing, Event
 from blackbox.recorder.dumps.file import Dump
-from blackbox.recorder.dumps.keeper import PENDING_MAX, DumpKeeper, is_trigger
+from blackbox.recorder.dumps.keeper import (
+    BEFORE_SECONDS,
+    EVENTS_SECONDS,
+    PENDING_MAX,
+    DumpKeeper,
+    is_trigger,
+    keep,
+)
 from blackbox.recorder.dumps.pace import KIND_BURST
 from blackbox.recorder.dumps.retention import KIND_DUMPS_MAX, OWNER_DUMPS_MAX, Evictions
+from blackbox.recorder.query.recording import Recording
 from blackbox.recorder.recorder import Recorder
 from blackbox.recorder.storage.dump_files import DumpFile, dumps_in
 from tests import incidents
 from tests.clocks import ManualClock
 from tests.moments import TIMESTAMP
+from tests.recorded_moments import event, store_at
 from tests.recordings import recorded
 from tests.waiting import PATIENCE_SECONDS, until
 
@@ -90,6 +100,18 @@ def test_an_out_of_memory_keeps_the_minutes_before_it(tmp_path: Path) -> None:
     assert [found.seq for found in dump.moments()] == [moment.seq for moment in moments]
     assert [event.kind for event in dump.events()] == ["oom"]
     assert dump.head.reason == oom().message
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_events_of_all_minutes_are_in_it_once_and_the_trigger_too(tmp_path: Path, *, is_recorded: bool) -> None:
+    since = TIMESTAMP - BEFORE_SECONDS
+    edges = [since + EVENTS_SECONDS * minute for minute in range(int(BEFORE_SECONDS / EVENTS_SECONDS) + 1)]
+    told = [event(timestamp=time) for edge in edges for time in (edge - 1.0, edge, math.nextafter(edge, math.inf))]
+    trigger = event("oom", TIMESTAMP)
+    with store_at(tmp_path / "data") as store:
+        store.note([*told, *([trigger] if is_recorded else [])], TIMESTAMP)
+        path = keep(Recording(tmp_path / "data"), tmp_path / "dumps", trigger, TIMESTAMP)
+    assert Dump(path).events() == [*(one for one in told if since <= one.timestamp <= TIMESTAMP), trigger]
 
 
 def test_the_same_trouble_again_and_again_is_one_dump_a_minute(scene: Scene) -> None:

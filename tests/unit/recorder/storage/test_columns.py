@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blackbox.recorder.storage import columns as storage_columns
 from blackbox.recorder.storage.columns import Columns, encode
 from blackbox.recorder.storage.compression import DamageError
 
@@ -37,6 +38,16 @@ def test_every_number_and_every_gap_comes_back(table: list[list[float]]) -> None
     assert all(alike(columns[place], column) for place, column in enumerate(table))
 
 
+@given(tables())
+def test_heads_that_are_kept_in_one_piece_tell_the_same(table: list[list[float]]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(storage_columns, "HEADS_APART_MAX", 0)
+        columns = Columns(encode(table))
+    assert len(columns) == len(table)
+    assert all(alike(columns[place], column) for place, column in enumerate(table))
+    assert all(columns.steady(place) == Columns(encode(table)).steady(place) for place in range(len(table)))
+
+
 @given(tables(), NUMBERS)
 def test_a_steady_number_is_that_of_every_row(table: list[list[float]], number: float) -> None:
     still = [number] * len(table[0])
@@ -58,6 +69,11 @@ def test_a_whole_column_moves_in_its_steps_from_its_first_number(table: list[lis
             assert [float(stored.head.first + stored.head.step * move) for move in moves] == table[place]
         else:
             assert any(not number.is_integer() or abs(number) >= 2**52 for number in table[place])
+
+
+def test_a_fraction_behind_a_huge_number_comes_back() -> None:
+    column = [0.0, 1716744220930660.0, 1.6875]
+    assert Columns(encode([column]))[0] == column
 
 
 def test_a_column_that_stands_still_takes_no_room() -> None:
