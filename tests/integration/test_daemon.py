@@ -136,6 +136,16 @@ def test_the_figures_of_the_driver_are_served(daemon: RunningDaemon) -> None:
     until(lambda: daemon.get("/healthz").status_code == 200)
 
 
+def test_a_server_without_tls_holds_openssl_only_once_somebody_needs_it(daemon: RunningDaemon) -> None:
+    maps = Path(f"/proc/{daemon.process.pid}/maps")
+    held = maps.read_text()
+    assert "uvloop" in held
+    assert "libssl" not in held
+    assert "libcrypto" not in held
+    assert daemon.get("/metrics").status_code == 200, "though what writes them is not there before the first time"
+    assert daemon.get("/metrics").status_code == 200
+
+
 def test_the_source_process_dies_with_a_killed_server(daemon: RunningDaemon) -> None:
     (child,) = daemon.children()
     daemon.stop(signal.SIGKILL)

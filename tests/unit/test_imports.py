@@ -1,0 +1,59 @@
+"""Imports without what is not needed, in a process of their own: here all of it has been imported already."""
+
+import json
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+
+from blackbox.imports import instead_of
+
+SERVER = """
+import json, sys
+from blackbox.imports import import_event_loop, import_msgspec
+import_msgspec()
+import_event_loop()
+import blackbox.daemon
+print(json.dumps(list(sys.modules)))
+"""
+LATER = """
+from blackbox.imports import import_event_loop
+import_event_loop()
+import asyncio, http.client, ssl, uvloop
+
+async def main():
+    served = await asyncio.start_server(lambda _, writer: (writer.write(b"heard"), writer.close()), "127.0.0.1", 0)
+    reader, _ = await asyncio.open_connection(*served.sockets[0].getsockname())
+    print((await reader.read()).decode(), http.client.HTTPSConnection.__name__, ssl.SSLContext.__module__)
+
+uvloop.run(main())
+"""
+
+
+def run(program: str) -> str:
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+
+
+def test_the_servers_modules_bring_in_no_openssl_and_no_prometheus() -> None:
+    found = set(json.loads(run(SERVER)))
+    assert {"uvloop", "blackbox.server.server"} <= found
+    assert not found & {"ssl", "_ssl", "_hashlib", "http.client", "prometheus_client", "typing_extensions"}
+
+
+def test_what_needs_tls_later_finds_the_real_one() -> None:
+    assert run(LATER).split() == ["heard", "HTTPSConnection", "ssl"]
+
+
+def test_what_is_imported_already_stays() -> None:
+    with instead_of("json", None):
+        assert sys.modules["json"] is json
+
+
+def test_a_stand_in_is_gone_afterwards() -> None:
+    stand_in = ModuleType("blackbox_stand_in")
+    with instead_of("blackbox_stand_in", stand_in):
+        assert __import__("blackbox_stand_in") is stand_in
+    with pytest.raises(ImportError), instead_of("blackbox_stand_in", None):
+        __import__("blackbox_stand_in")
+    assert "blackbox_stand_in" not in sys.modules
