@@ -20,6 +20,7 @@ from blackbox.fleet.reader import FleetReader
 from blackbox.fleet.rows import Origin
 from blackbox.fleet.send import Access, EngineError
 from blackbox.fleet.setup import make_tables
+from blackbox.model.fleet import FleetAt
 from tests.clickhouse_rig import CLUSTER, PASSWORD, READER, ClickHouse, running
 from tests.fleet_rows import (
     GIB,
@@ -46,6 +47,7 @@ LAYOUT = TableLayout(cluster=CLUSTER, replicated=False)
 BLIND = "blind"
 """A user who may not see which shards there are."""
 RANDOM_MOMENTS = 200
+"""Of a machine."""
 MAIN = FleetScope("main")
 """What most tests look at: others have tenants of their own."""
 
@@ -94,31 +96,43 @@ def expected_minutes(made: list[MadeMinute], asked: float) -> dict[str, MadeMinu
     return found
 
 
+def assert_as_shipped(answer: FleetAt, minute: MadeMinute) -> None:
+    (machine,) = (one for one in answer.machines if one.host == minute.host)
+    processes = [one for one in answer.processes if one.host == minute.host]
+    assert machine.timestamp == minute.moment
+    assert machine.ledger.used_bytes == sum(minute.used_bytes.values())
+    assert machine.ledger.total_bytes == sum(minute.total_bytes.values())
+    told = {
+        (one.gpu_uuid, one.pid, one.user, one.slurm_job, one.used_bytes, one.reserved_bytes, one.allocated_bytes)
+        for one in processes
+    }
+    assert told == {tuple(one) for one in minute.processes}
+    assert len(processes) == machine.processes == len(minute.processes)
+    held = sum(one.used_bytes or 0 for one in processes)
+    assert machine.ledger.unattributed_bytes == machine.ledger.used_bytes - held
+
+
 @pytest.mark.slow
 def test_random_machines_and_times_are_what_was_shipped(nodes: list[ClickHouse], made: list[MadeMinute]) -> None:
+    """All machines are asked for at once, which costs the engine as much as one, and then one by itself."""
     chance = random.Random(1)
     asking = reader(nodes[0])
-    for _ in range(RANDOM_MOMENTS):
+    for _ in range(RANDOM_MOMENTS // len(HOSTS)):
         host, asked = chance.choice(HOSTS), round(START + chance.random() * MINUTES * MINUTE, 3)
-        minute = expected_minutes(made, asked).get(host)
-        answer = at(asking, asked, FleetScope(MAIN.tenant, host))
-        if minute is None:
-            assert answer.machines == answer.processes == ()
-            assert (answer.cover.fresh, answer.cover.unknown_hosts, answer.cover.whole) == (0, (host,), False)
+        expected = expected_minutes(made, asked)
+        answer = at(asking, asked, MAIN)
+        assert sorted(one.host for one in answer.machines) == sorted(expected)
+        assert sorted(answer.cover.unknown_hosts) == sorted(set(HOSTS) - expected.keys())
+        for minute in expected.values():
+            assert_as_shipped(answer, minute)
+        alone = at(asking, asked, FleetScope(MAIN.tenant, host))
+        if host not in expected:
+            assert alone.machines == alone.processes == ()
+            assert (alone.cover.fresh, alone.cover.unknown_hosts, alone.cover.whole) == (0, (host,), False)
             continue
-        (machine,) = answer.machines
-        assert answer.cover.whole
-        assert (machine.host, machine.timestamp) == (host, minute.moment)
-        assert machine.ledger.used_bytes == sum(minute.used_bytes.values())
-        assert machine.ledger.total_bytes == sum(minute.total_bytes.values())
-        told = {
-            (one.gpu_uuid, one.pid, one.user, one.slurm_job, one.used_bytes, one.reserved_bytes, one.allocated_bytes)
-            for one in answer.processes
-        }
-        assert told == {tuple(one) for one in minute.processes}
-        assert len(answer.processes) == machine.processes == len(minute.processes)
-        held = sum(one.used_bytes or 0 for one in answer.processes)
-        assert machine.ledger.unattributed_bytes == machine.ledger.used_bytes - held
+        assert alone.cover.whole
+        assert {one.host for one in (*alone.machines, *alone.processes)} == {host}
+        assert_as_shipped(alone, expected[host])
 
 
 def test_the_whole_fleet_adds_up(nodes: list[ClickHouse], made: list[MadeMinute]) -> None:
