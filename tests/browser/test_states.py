@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from blackbox.client import Client
 from blackbox.model.moment import Moment
 from blackbox.recorder import Recording
 from tests import incidents, moments
@@ -121,6 +122,49 @@ def test_the_verdict_tells_what_was_taken_since_the_time_it_names(open_page: Ope
     page = open_page(f"{filling.url}/#/overview", expected=STALE)
     grew = page.get_by_role("alert", name="verdict").locator("dl > div").first
     expect(grew).to_contain_text(re.compile(r"\+\d+\.\d GiB since then"))
+
+
+def test_the_verdict_says_what_helps_where_the_same_happened_before(open_page: OpenPage, filling: Serving) -> None:
+    soonest = Client(filling.url).forecast().processes[0]
+    at = incidents.leak()[0].timestamp - 60
+    refused = {"id": 7, "kind": "oom", "timestamp": at, "message": "", "gpu_uuid": soonest.gpu_uuid, "pid": 1}
+    advice = [
+        {"title": "Let go of the activations", "text": "Something keeps a reference.", "bytes": 34127338496},
+        {"title": "Ask for less", "text": "", "bytes": None},
+    ]
+    page = open_page(f"{filling.url}/#/health", expected=STALE)
+    page.route("**/vram/events?*", lambda route: route.fulfill(json={"events": [refused]}))
+    page.route("**/vram/report?*", lambda route: route.fulfill(json={"causes": [], "advice": advice}))
+    page.goto(f"{filling.url}/#/overview")
+    page.reload()
+    told = page.get_by_role("alert", name="verdict").get_by_text("What helps:").locator("..")
+    expect(told).to_contain_text(
+        re.compile(r"the report says: Let go of the activations \(31\.8 GiB\)\. Something keeps")
+    )
+    expect(told).to_contain_text("Or: ask for less.")
+
+
+def test_a_key_that_leads_to_a_view_leads_the_focus_into_it(open_page: OpenPage, filling: Serving) -> None:
+    page = open_page(f"{filling.url}/#/overview", expected=STALE)
+    page.get_by_role("link", name="What grew").focus()
+    for key in (*range(2, len(VIEWS) + 1), 1):
+        page.keyboard.press(str(key))
+        expect(page.locator("#content")).to_be_focused()
+    page.keyboard.press("4")
+    page.keyboard.press("Tab")
+    expect(page.get_by_placeholder("name, pid, user, container")).to_be_focused()
+
+
+CHOSEN_AND_ANOTHER = """[...document.querySelectorAll('.chips button')].slice(0, 2)
+  .map(one => getComputedStyle(one).backgroundColor)"""
+
+
+def test_what_is_chosen_is_seen_in_the_colours_that_a_user_forces(open_page: OpenPage, filling: Serving) -> None:
+    page = open_page(f"{filling.url}/#/map", expected=STALE)
+    page.emulate_media(forced_colors="active")
+    expect(page.locator(".chips button[aria-pressed=true]").first).to_be_visible()
+    first, second = page.evaluate(CHOSEN_AND_ANOTHER)
+    assert first != second
 
 
 def test_three_clicks_lead_from_an_incident_to_its_moment_its_map_and_the_comparison(

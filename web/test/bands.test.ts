@@ -103,6 +103,14 @@ test("where one process follows another within a step they never add up to more 
   for (const bands of [bandsByProcess(both, "GPU-a"), bandsByPurpose(both, "GPU-a")]) expect(sums(bands).map(Math.round)).toEqual([100, 60, 100]);
 });
 
+test("a name stands on its band alone, and nowhere where that is too narrow", () => {
+  const box = { left: 0, width: 400 };
+  const place = (at: number[]) => roomFor(at, () => 0, () => 100, 40, 10, box);
+  expect(place([300, 320, 340])).toBeNull();
+  expect(place(Array.from({ length: 11 }, (_, step) => 200 + step * 10))!.x).toBeCloseTo(240, -1.5);
+  expect(place([])).toBeNull();
+});
+
 test("of many processes the eight that held most have bands of their own", () => {
   const rows = Array.from({ length: 20 }, (_, index) => series("used_bytes", index + 1, [index + 1, index + 1, index + 1]));
   const { bands } = bandsByProcess(chart(series("used_bytes", null, [210, 210, 210]), ...rows), "GPU-a");

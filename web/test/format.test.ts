@@ -63,5 +63,11 @@ test("axes have round numbers within the limit", () => {
 });
 
 test("a range that is told alike at both ends is told once", () => {
-  expect([span(45, 55), span(14.6, 15.2), span(141, 150)]).toEqual(["45 s to 55 s", "15 s", "2 min 21 s to 2 min 30 s"]);
+  expect([span(45, 50, 55), span(14.2, 14.6, 14.9), span(141, 145, 150)]).toEqual(["45 s to 55 s", "14 s to 15 s", "2 min to 2 min 30 s"]);
+  expect(span(50, 50, 50)).toBe("50 s");
+});
+
+test("what is told as likely lies within the range that is told beside it", () => {
+  expect([about(42), span(41, 42, 43)]).toEqual(["about 40 s", "40 s to 45 s"]);
+  expect([about(47.5), span(47, 47.5, 48)]).toEqual(["about 50 s", "45 s to 50 s"]);
 });

@@ -1,6 +1,7 @@
 """Numbers as people read them at a terminal: one rounding for each kind. What needs no terminal is in `model.text`."""
 
 from datetime import datetime, tzinfo
+from math import ceil, floor
 
 from blackbox.model.text import DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS, size
 from blackbox.model.text import plural as plural
@@ -59,9 +60,11 @@ def _joined(whole: int, large: int, large_unit: str, small: int, small_unit: str
     return f"{count} {large_unit} {rest} {small_unit}" if rest else f"{count} {large_unit}"
 
 
-def between(least: float, most: float) -> str:
-    """`45 s to 55 s`; `50 s` where both are told alike."""
-    first, last = span(least), span(most)
+def between(least: float, likely: float, most: float) -> str:
+    """The range of a prediction, as round as `about` tells it and around that: `45 s to 55 s`; `50 s` where both ends
+    are told alike."""
+    step = _step(likely)
+    first, last = span(floor(least / step) * step), span(ceil(most / step) * step)
     return first if first == last else f"{first} to {last}"
 
 
@@ -81,8 +84,15 @@ def about(seconds: float) -> str:
     """A prediction: `about 50 s`, and `seconds` where it is nearly over."""
     if seconds < SOON_SECONDS:
         return "seconds"
-    step = 5 if seconds < 2 * MINUTE_SECONDS else 30 if seconds < 10 * MINUTE_SECONDS else 60
+    step = _step(seconds)
     return f"about {span(round(seconds / step) * step)}"
+
+
+def _step(seconds: float) -> int:
+    """Seconds to which a prediction is rounded."""
+    if seconds < SOON_SECONDS:
+        return 1
+    return 5 if seconds < 2 * MINUTE_SECONDS else 30 if seconds < 10 * MINUTE_SECONDS else 60
 
 
 def clock(seconds: float, today: float, zone: tzinfo | None = None) -> str:

@@ -71,7 +71,7 @@ def verdict(forecast: Forecast | None, leaves: Sequence[GpuLedger], events: Sequ
 def headline(found: Verdict) -> str:
     """`GPU 2 / MIG 1 is full in about 50 s (45 s to 55 s, at +10.7 GiB/min)`."""
     low, high = found.outlook.full_in_seconds_min, found.outlook.full_in_seconds_max
-    between = "" if low is None or high is None else f"{figures.between(low, high)}, "
+    between = "" if low is None or high is None else f"{figures.between(low, found.full_in_seconds, high)}, "
     rate = found.outlook.evidence.rate_bytes_per_second if found.outlook.evidence else 0.0
     when = figures.about(found.full_in_seconds)
     return f"{gpu_label(found.ledger.gpu)} is full in {when} ({between}at {figures.per_minute(rate)})"

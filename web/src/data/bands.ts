@@ -208,6 +208,7 @@ export function roomFor(
   let most = height;
   for (let place = 0; place <= PLACES; place++) {
     const x = left + half + (place / PLACES) * (width - 2 * half);
+    if (!(at[0]! <= x - half && at.at(-1)! >= x + half)) continue; // beyond its ends there is no band
     const under = at.flatMap((one, step) => (Math.abs(one - x) <= half ? [step] : []));
     const [highest, lowest] = [Math.max(...under.map(top)), Math.min(...under.map(bottom))];
     if (under.length === 0 || lowest - highest < most) continue;

@@ -55,9 +55,10 @@ function joined(large: number, largeUnit: string, small: number, smallUnit: stri
   return small === 0 ? `${large} ${largeUnit}` : `${large} ${largeUnit} ${small} ${smallUnit}`;
 }
 
-/** "45 s to 55 s"; "50 s" where both are told alike. */
-export function span(least: number, most: number): string {
-  const [first, last] = [duration(least), duration(most)];
+/** The range of a prediction, as round as `about` tells it and around that: "45 s to 55 s"; "50 s" where both ends are told alike. */
+export function span(least: number, likely: number, most: number): string {
+  const step = stepOf(likely);
+  const [first, last] = [duration(Math.floor(least / step) * step), duration(Math.ceil(most / step) * step)];
   return first === last ? first : `${first} to ${last}`;
 }
 
@@ -67,11 +68,18 @@ export function shortDuration(seconds: number): string {
   return duration(seconds);
 }
 
+const SOON_SECONDS = 20;
+
 /** A prediction in words: "about 50 s", "in seconds" below 20 s. */
 export function about(seconds: number): string {
-  if (seconds < 20) return "seconds";
-  const step = seconds < 120 ? 5 : seconds < 600 ? 30 : 60;
+  if (seconds < SOON_SECONDS) return "seconds";
+  const step = stepOf(seconds);
   return `about ${duration(Math.round(seconds / step) * step)}`;
+}
+
+/** Seconds to which a prediction is rounded. */
+function stepOf(seconds: number): number {
+  return seconds < SOON_SECONDS ? 1 : seconds < 120 ? 5 : seconds < 600 ? 30 : 60;
 }
 
 const zoned = new Intl.DateTimeFormat("en-GB", { timeZoneName: "short" });

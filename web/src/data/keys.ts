@@ -93,5 +93,7 @@ export function onKeyDown(event: KeyboardEvent): void {
   const action = actionOf(event);
   if (action === null) return;
   event.preventDefault();
+  const { view } = route.peek();
   action();
+  if (route.peek().view !== view) requestAnimationFrame(() => document.getElementById("content")?.focus({ preventScroll: true }));
 }

@@ -142,9 +142,11 @@ function drawOver(plot: uPlot, props: BandChartProps, limit: number): void {
   ctx.lineWidth = scale;
   line(ctx, token("ink"), [6 * scale, 4 * scale], bbox.left, y(limit), bbox.left + bbox.width, y(limit));
   if (props.isLarge) {
+    const from = bbox.left + bbox.width - ctx.measureText(props.limitName).width - 8 * scale;
+    const isTaken = props.marks.some((event) => x(event.timestamp) > from && x(event.timestamp) <= bbox.left + bbox.width);
     ctx.fillStyle = token("ink");
-    ctx.textAlign = "right";
-    ctx.fillText(props.limitName, bbox.left + bbox.width - 4 * scale, y(limit) - 4 * scale);
+    ctx.textAlign = isTaken ? "left" : "right"; // marks stand at this height
+    ctx.fillText(props.limitName, isTaken ? bbox.left + 4 * scale : bbox.left + bbox.width - 4 * scale, y(limit) - 4 * scale);
   }
   if (props.isLarge) drawNames(ctx, props, x, y, bbox, scale);
   drawMarks(ctx, props.marks, x, bbox, scale, props.isLarge);
@@ -182,6 +184,7 @@ function drawNames(ctx: CanvasRenderingContext2D, { chart, isDark }: BandChartPr
   ctx.font = `${11 * scale}px system-ui, sans-serif`;
 }
 
+const PREDICTED = "predicted ▸";
 const TONES = ["plain", "warn", "alarm"] as const;
 
 /** Marks that have room: what alarms takes the place of what does not, and words are left out before shapes. */
@@ -232,9 +235,10 @@ function drawPrediction(
   if (!isLarge) return;
   ctx.fillStyle = token("soft");
   ctx.textAlign = "left";
-  ctx.fillText("predicted ▸", start[0] + 5 * scale, bbox.top + bbox.height - 6 * scale);
+  const hasRoom = (word: string) => start[0] + ctx.measureText(word).width + 8 * scale <= bbox.left + bbox.width;
+  if (hasRoom(PREDICTED)) ctx.fillText(PREDICTED, start[0] + 5 * scale, bbox.top + bbox.height - 6 * scale);
   const words = clock(atMin) === clock(atMax) ? [`full ${clock(at)}`] : [`full ${clock(atMin)}`, `to ${clock(atMax)}`];
-  if (start[0] + ctx.measureText(words[0]!).width + 8 * scale > bbox.left + bbox.width) return;
+  if (!hasRoom(words[0]!)) return;
   ctx.fillStyle = token("alarm");
   words.forEach((word, line) => ctx.fillText(word, start[0] + 5 * scale, bbox.top + bbox.height * WORDS_SHARE + line * 14 * scale));
 }

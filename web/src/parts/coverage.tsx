@@ -38,7 +38,7 @@ export function Coverage({ processes }: { processes: readonly ProcessCoverage[] 
                     </td>
                   );
                 })}
-                <td class="soft">
+                <td class="soft reason">
                   {reasonsOf(process).map(([names, reason]) => (
                     <div key={reason}>{`${names.join(", ")}: ${reason}`}</div>
                   ))}

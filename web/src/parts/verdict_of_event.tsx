@@ -1,9 +1,9 @@
 /** Why it happened and what would have helped, as the server's report tells it: made once, for page, terminal and file. */
 
 import { useEffect, useState } from "preact/hooks";
-import type { Report } from "../data/answers";
+import type { BlackboxEvent, Report } from "../data/answers";
 import { askReport, reportAddress } from "../data/api";
-import { bytes } from "../data/format";
+import { bytes, clock } from "../data/format";
 import { Absent } from "./basics";
 
 const ASKED_KINDS: ReadonlySet<string> = new Set(["oom", "crash"]);
@@ -82,6 +82,21 @@ export function Remedies({ report }: { report: Report | string | null }) {
         </tbody>
       </table>
     </section>
+  );
+}
+
+/** What would have helped the last time, the first of it in full: where it has come. */
+export function LastRemedies({ event, owner }: { event: BlackboxEvent; owner: string | null }) {
+  const report = useReport(event.id, event.kind);
+  if (report === null || typeof report === "string") return null;
+  const [first, ...rest] = report.advice;
+  if (first === undefined) return null;
+  return (
+    <p class="then">
+      <b>What helps:</b> {owner !== null && `tell ${owner}. `}Of the refusal at {clock(event.timestamp)} the report says: <b>{first.title}</b>
+      {first.bytes !== null && ` (${bytes(first.bytes)})`}. {first.text}
+      {rest.length > 0 && ` Or: ${rest.map((one) => one.title.charAt(0).toLowerCase() + one.title.slice(1)).join("; ")}.`}
+    </p>
   );
 }
 

@@ -246,7 +246,7 @@ function Stacks({ rows }: { rows: readonly StackChangeRow[] }) {
         <tr>
           <th class="num">change</th>
           <th class="wide">− less · more +</th>
-          <th />
+          <th>kind</th>
           <th class="num">A</th>
           <th class="num">B</th>
           <th>process</th>

@@ -283,7 +283,7 @@ function Repeats({ row: { mark, count, since }, chosen }: { row: Folded; chosen:
   return (
     <section style={{ marginTop: "14px" }}>
       <h2>
-        {count} times <small class="soft">since {clock(since)}, every {duration((last - since) / (count - 1))}</small>
+        {count} times <small class="soft">since {clock(since)}, {count === 2 ? `${duration(last - since)} apart` : `every ${duration((last - since) / (count - 1))}`}</small>
       </h2>
       <div class="chips" role="group" aria-label={`${mark.word} on ${placeOf(mark.event)}, the newest ${each.length}`}>
         {each.map((event) => (

@@ -150,7 +150,7 @@ function StackTable({ rows }: { rows: readonly StackRow[] }) {
       <thead>
         <tr>
           <th class="num">held ▾</th>
-          <th class="wide" />
+          <th class="wide">share</th>
           <th class="num">Δ 1 min</th>
           <th class="num">blocks</th>
           <th>process</th>

@@ -13,6 +13,7 @@ import { Absent, Legend, reasonOf, Swatch, Tag } from "../parts/basics";
 import { Footer, Waiting } from "../parts/frame";
 import { LedgerBar } from "../parts/ledger_bar";
 import { movedFrom, Moves } from "../parts/moves";
+import { LastRemedies } from "../parts/verdict_of_event";
 import { Spark } from "../parts/spark";
 
 const INCIDENTS_SHOWN = 4;
@@ -90,7 +91,7 @@ function Alarm({ verdict: { ledger, outlook, process, since, origin, others, ear
       <h1>
         ⚠ {ledger.label} is full in <span class="alarm">{about(outlook.full_in_seconds)}</span>{" "}
         <span class="range">
-          ({range && `${span(outlook.full_in_seconds_min!, outlook.full_in_seconds_max!)}, `}at {ratePerMinute(outlook.evidence?.rate_bytes_per_second ?? 0)})
+          ({range && `${span(outlook.full_in_seconds_min!, outlook.full_in_seconds, outlook.full_in_seconds_max!)}, `}at {ratePerMinute(outlook.evidence?.rate_bytes_per_second ?? 0)})
         </span>
       </h1>
       <div class="phone">
@@ -138,6 +139,7 @@ function Alarm({ verdict: { ledger, outlook, process, since, origin, others, ear
           : `Hit as well: ${others.map(processLabel).join(", ")}.`}{" "}
         <span class="soft">A prediction, if the rise goes on as it did.</span>
       </p>
+      {last !== undefined && <LastRemedies event={last} owner={process?.user ?? null} />}
     </section>
   );
 }

@@ -84,7 +84,7 @@ def _ahead(one: Outlook, now: float, screen: Screen) -> Fragment:
     words, rise = palette(screen.depth), one.evidence
     if one.full_in_seconds is not None:
         low, high = one.full_in_seconds_min, one.full_in_seconds_max
-        range_ = "" if low is None or high is None else f" ({between(low, high)})"
+        range_ = "" if low is None or high is None else f" ({between(low, one.full_in_seconds, high)})"
         return Fragment(f"full in {about(one.full_in_seconds)}{range_}", words.alarm)
     if rise is not None:
         since = f" since {clock(one.since, now)}" if one.since is not None else ""

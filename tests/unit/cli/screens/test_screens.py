@@ -18,7 +18,7 @@ from blackbox.merge import merge
 from blackbox.model.event import EventKind
 from blackbox.model.moment import Moment
 from blackbox.model.query import History, NumberedEvent, Series
-from blackbox.terminal.figures import clock, span
+from blackbox.terminal.figures import between, clock
 from blackbox.terminal.layout import TextLine, plain, width_of
 from tests.moments import GIB, TIMESTAMP, device, instance, memory, moment, process, sample
 from tests.strategies import moments
@@ -160,7 +160,7 @@ def test_what_lies_ahead_is_told_whole_however_narrow(width: int, seconds: float
     shown = list(outlook.lines(structs.replace(found, gpus=(full,)), {}, Screen(width, 24, 0)))
     assert width < TABLE_WIDTH or all(width_of(line) <= width for line in shown)
     text = " ".join(texts(shown).split())
-    assert f"({span(seconds / 2)} to {span(seconds * 2)})" in text
+    assert f"({between(seconds / 2, seconds, seconds * 2)})" in text
 
 
 def test_an_outlook_says_what_has_no_trend() -> None:
