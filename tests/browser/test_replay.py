@@ -53,6 +53,8 @@ def test_a_refusal_leads_to_its_moment_its_map_and_the_minutes_before_in_three_c
 ) -> None:
     page = open_page(refused.url, expected=STALE)
     expect(page.get_by_text("Replay of incident.bbdump")).to_be_visible()
+    expect(page.get_by_text("REPLAY", exact=True)).to_be_visible()
+    expect(page.get_by_text("LIVE", exact=True)).to_have_count(0)
     choose(page, "Incidents")
     expect(page.get_by_role("heading", level=1)).to_contain_text("48211 ran out of memory: it asked for")
     page.get_by_role("link", name="1 The moment").click()

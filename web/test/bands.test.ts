@@ -107,7 +107,9 @@ test("a name stands on its band alone, and nowhere where that is too narrow", ()
   const box = { left: 0, width: 400 };
   const place = (at: number[]) => roomFor(at, () => 0, () => 100, 40, 10, box);
   expect(place([300, 320, 340])).toBeNull();
-  expect(place(Array.from({ length: 11 }, (_, step) => 200 + step * 10))!.x).toBeCloseTo(240, -1.5);
+  const { x } = place(Array.from({ length: 21 }, (_, step) => 100 + step * 10))!;
+  expect(x - 40).toBeGreaterThanOrEqual(100);
+  expect(x + 40).toBeLessThanOrEqual(300);
   expect(place([])).toBeNull();
 });
 

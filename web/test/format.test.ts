@@ -64,7 +64,7 @@ test("axes have round numbers within the limit", () => {
 
 test("a range that is told alike at both ends is told once", () => {
   expect([span(45, 50, 55), span(14.2, 14.6, 14.9), span(141, 145, 150)]).toEqual(["45 s to 55 s", "14 s to 15 s", "2 min to 2 min 30 s"]);
-  expect(span(50, 50, 50)).toBe("50 s");
+  expect([span(50, 50, 50), span(90, 100, 100 * 1.1)]).toEqual(["50 s", "1 min 30 s to 1 min 50 s"]);
 });
 
 test("what is told as likely lies within the range that is told beside it", () => {

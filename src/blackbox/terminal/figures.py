@@ -12,6 +12,8 @@ ABSENT = "n/a"
 """What nobody measured; never 0, never empty."""
 SOON_SECONDS = 20
 """A prediction of less is told as seconds, without their number."""
+ROUNDING = 1e-9
+"""What a calculation may leave above a round number."""
 
 
 def gib(count: float) -> str:
@@ -64,7 +66,7 @@ def between(least: float, likely: float, most: float) -> str:
     """The range of a prediction, as round as `about` tells it and around that: `45 s to 55 s`; `50 s` where both ends
     are told alike."""
     step = _step(likely)
-    first, last = span(floor(least / step) * step), span(ceil(most / step) * step)
+    first, last = span(floor(least / step) * step), span(ceil(most / step - ROUNDING) * step)
     return first if first == last else f"{first} to {last}"
 
 

@@ -58,7 +58,7 @@ function joined(large: number, largeUnit: string, small: number, smallUnit: stri
 /** The range of a prediction, as round as `about` tells it and around that: "45 s to 55 s"; "50 s" where both ends are told alike. */
 export function span(least: number, likely: number, most: number): string {
   const step = stepOf(likely);
-  const [first, last] = [duration(Math.floor(least / step) * step), duration(Math.ceil(most / step) * step)];
+  const [first, last] = [duration(Math.floor(least / step) * step), duration(Math.ceil(most / step - ROUNDING) * step)];
   return first === last ? first : `${first} to ${last}`;
 }
 
@@ -69,6 +69,8 @@ export function shortDuration(seconds: number): string {
 }
 
 const SOON_SECONDS = 20;
+/** What a calculation may leave above a round number. */
+const ROUNDING = 1e-9;
 
 /** A prediction in words: "about 50 s", "in seconds" below 20 s. */
 export function about(seconds: number): string {

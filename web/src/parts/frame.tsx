@@ -15,6 +15,8 @@ const RECENT_SECONDS = 600;
 
 /** Out of memory in the last minutes. */
 const refusals = computed(() => events.value.filter((event) => event.kind === "oom" && event.timestamp > now.value - RECENT_SECONDS).length);
+/** Of what is played, where a file is. */
+const replayFacts = computed(() => live.value?.sources.find((source) => source.name === "replay")?.facts ?? null);
 const host = computed(() => live.value?.host);
 
 export function Header() {
@@ -58,8 +60,8 @@ export function Header() {
 function Clock() {
   const state = connection.value.state;
   const past = route.value.time;
-  const word = past !== null ? "PAST" : state === "live" || state === "hidden" ? "LIVE" : state === "connecting" ? "…" : "LOST";
-  const dot = past !== null ? "past" : word === "LOST" ? "lost" : "live";
+  const word = past !== null ? "PAST" : replayFacts.value !== null && state === "live" ? "REPLAY" : state === "live" || state === "hidden" ? "LIVE" : state === "connecting" ? "…" : "LOST";
+  const dot = past !== null || word === "REPLAY" ? "past" : word === "LOST" ? "lost" : "live";
   const beat = word === "LIVE" && tracksVersion.value % 2 === 1; // with what is drawn: an animation would have the browser draw sixty times a second
   return (
     <div class="clock">
@@ -82,10 +84,10 @@ export function States() {
         <div class="bar past" role="status">
           <span>
             ◷ Showing {clockTenths(route.value.time)} {zone(route.value.time)}, {ago(route.value.time, now.value)}.
-            {route.value.view === "fleet" ? "" : pastError.value === null ? " The recording goes on meanwhile." : ` It cannot be shown: ${pastError.value}.`}
+            {route.value.view === "fleet" ? "" : pastError.value === null ? replayFacts.value === null ? " The recording goes on meanwhile." : "" : ` It cannot be shown: ${pastError.value}.`}
           </span>
           <button type="button" onClick={goLive}>
-            Back to live <kbd>L</kbd>
+            {replayFacts.value === null ? "Back to live" : "Back to its newest"} <kbd>L</kbd>
           </button>
         </div>
       )}
@@ -100,8 +102,8 @@ export function States() {
 
 /** What is played is of another time, and perhaps of another machine. */
 function ReplayBar() {
-  const facts = live.value?.sources.find((source) => source.name === "replay")?.facts;
-  if (facts === undefined || live.value === null) return null;
+  const facts = replayFacts.value;
+  if (facts === null || live.value === null) return null;
   return (
     <div class="bar past" role="status">
       <span>
