@@ -23,6 +23,7 @@ from blackbox.log import log_to_stderr
 from blackbox.model.endpoints import COLUMNS, METRICS, SNAPSHOT, SNAPSHOT_STREAM
 from blackbox.model.event import Event
 from blackbox.model.forecast import Outlook
+from blackbox.model.parts import Device
 from blackbox.model.status import ServerStats
 from blackbox.model.view import Shape
 from blackbox.paths import SNAPSHOT_SUFFIXES, data_directory, runtime_directory
@@ -287,7 +288,7 @@ def _noter(
 
 def _make_sampler(settings: Settings, hub: Hub, demand: "Demand") -> Sampler:
     wake_event = WakeEvent()
-    context = SourceContext(settings.source_options, lambda: _gpu_pids(hub), lambda: _gpu_uuids(hub))
+    context = SourceContext(settings.source_options, lambda: _gpu_pids(hub), lambda: _devices(hub))
     return Sampler(
         [
             make_runner(spec, context, settings.interval_seconds, wake_event.set)
@@ -330,7 +331,12 @@ def _is_wanted(spec: SourceSpec, settings: Settings) -> bool:
     if settings.demo:
         return spec.simulated
     options = settings.source_options
-    return spec.runs(options, vendor_of(VENDOR.of(options)))
+    if not spec.runs(options, vendor_of(VENDOR.of(options))):
+        return False
+    hindrance = spec.hindrance(options)
+    if hindrance:
+        log.warning("%s: %s", spec.name, hindrance)
+    return hindrance is None
 
 
 def _gpu_pids(hub: Hub) -> set[int]:
@@ -340,10 +346,10 @@ def _gpu_pids(hub: Hub) -> set[int]:
     return {process.pid for sample in samples for process in sample.processes if process.start_time is not None}
 
 
-def _gpu_uuids(hub: Hub) -> set[str]:
-    """The devices of the newest moment."""
+def _devices(hub: Hub) -> list[Device]:
+    """Those of the newest moment."""
     samples = () if hub.latest is None else hub.latest.moment.samples
-    return {device.uuid for sample in samples for device in sample.devices}
+    return [device for sample in samples for device in sample.devices]
 
 
 class Demand:

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-LISTS = ("runtime", "build", "node", "dev")
+LISTS = ("runtime", "image", "build", "node", "dev")
 IN_DEV = ("dev", "bench", "build", "node")
 """Groups of which the list of that name is made."""
 REGISTRY_HOSTS = tuple(".".join(parts) for parts in [("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org")])
@@ -32,6 +32,7 @@ def wanted() -> dict[str, list[Requirement]]:
     groups: dict[str, list[str]] = project["dependency-groups"]
     texts = {
         "runtime": project["project"]["dependencies"],
+        "image": [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["kubelet"]],
         "build": groups["build"],
         "node": groups["node"],
         "dev": [*project["project"]["dependencies"], *(text for name in IN_DEV for text in groups[name])],

@@ -13,6 +13,7 @@ import yaml
 from blackbox.cli import COMMANDS, command_parser
 from blackbox.server.auth.credentials import verify
 from blackbox.server.auth.web_config import load_web_config
+from blackbox.sources.kubelet import KUBELET_SOCKET
 from tests.certificates import make_certificate
 from tests.running_server import RunningServer
 from tests.tools import missing
@@ -34,6 +35,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "nodeSelector": {},
         "tolerations": [],
     },
+    "kubelet": {"kubelet": True},
     "fleet": {
         "podNames": True,
         "recording": {"hostPath": "/var/lib/blackbox"},
@@ -140,6 +142,18 @@ def test_every_file_of_the_arguments_is_mounted_and_secrets_are_nobody_elses() -
 
 def test_without_an_address_nothing_is_shipped_or_mounted() -> None:
     assert pod(rendered(VARIANTS["fleet without an address"])) == pod(rendered({}))
+
+
+def test_the_kubelets_socket_is_reached_by_its_directory_and_as_root_alone() -> None:
+    plain, asking = pod(rendered({})), pod(rendered(VARIANTS["kubelet"]))
+    (container,) = asking["containers"]
+    directory = str(KUBELET_SOCKET.default.parent)
+    mount = {"name": "pod-resources", "mountPath": directory, "readOnly": True}
+    volume = {"name": "pod-resources", "hostPath": {"path": directory, "type": "Directory"}}
+    assert [one for one in container["volumeMounts"] if one not in plain["containers"][0]["volumeMounts"]] == [mount]
+    assert [one for one in asking["volumes"] if one not in plain["volumes"]] == [volume]
+    assert asking["securityContext"]["runAsUser"] == 0
+    assert container["securityContext"] == plain["containers"][0]["securityContext"]
 
 
 def test_a_pod_sees_the_host_and_may_do_little() -> None:

@@ -3,7 +3,7 @@
 from blackbox.merge.process_memory import unmeasured_reason
 from blackbox.merge.process_rows import DeviceShare, ProcessRows
 from blackbox.merge.selection import Selection
-from blackbox.model.parts import SYSTEM_MEMORY, Device, GpuState, Memory
+from blackbox.model.parts import SYSTEM_MEMORY, Device, GivenGpus, GivenTo, GpuState, Memory
 from blackbox.model.snapshot import Gpu
 
 NO_MEMORY = Memory(total_bytes=0, used_bytes=0, free_bytes=0, driver_reserved_bytes=0, source="")
@@ -41,6 +41,7 @@ def _row(selection: Selection, device: Device, held: DeviceShare) -> Gpu:
     memory = device.memory or NO_MEMORY
     age = max(0.0, selection.taken_at - device.taken_at)
     state, reason = _state(device, age, selection.stale_after_seconds)
+    given_to, not_given = _given(selection.given, device.uuid)
     return Gpu(
         index=device.index,
         uuid=device.uuid,
@@ -65,8 +66,19 @@ def _row(selection: Selection, device: Device, held: DeviceShare) -> Gpu:
         addressing_mode=device.addressing_mode,
         allocated_bytes=held.allocated_bytes,
         numa_node=device.numa_node,
-        unknown=_unknown(device, reason, held.unmeasured),
+        given_to=given_to,
+        unknown=_unknown(device, reason, held.unmeasured) | not_given,
     )
+
+
+def _given(given: GivenGpus | None, uuid: str) -> tuple[tuple[GivenTo, ...] | None, dict[str, str]]:
+    """Who was given it, and why that is not known, where somebody asks."""
+    if given is None:
+        return None, {}
+    containers = given.containers.get(uuid)
+    if containers is None and given.reason is not None:
+        return None, {"given_to": given.reason}
+    return containers or (), {}
 
 
 def _state(device: Device, age: float, stale_after: float) -> tuple[GpuState, str | None]:

@@ -9,10 +9,10 @@ from msgspec import Struct
 from blackbox.merge.engines import engine_pids, merge_engines
 from blackbox.model.identity import ProcessKey, same_start
 from blackbox.model.moment import Moment
-from blackbox.model.parts import Allocator, Device, DeviceProcess, InferenceEngine, KernelCounters
+from blackbox.model.parts import Allocator, Device, DeviceProcess, GivenGpus, InferenceEngine, KernelCounters
 from blackbox.model.snapshot import Xid
 from blackbox.model.view import UnknownGpuError
-from blackbox.model.visibility import Owners, sees
+from blackbox.model.visibility import Owners, sees, visible_given
 
 KERNEL_COUNTERS = (
     "atomic_operations",
@@ -39,6 +39,8 @@ class Selection(Struct, frozen=True, kw_only=True):
     kernels: dict[int, KernelCounters]
     engines: tuple[InferenceEngine, ...]
     xids: dict[str, Xid]
+    given: GivenGpus | None
+    """None where nobody asks."""
     taken_at: float
     stale_after_seconds: float
 
@@ -70,6 +72,7 @@ def select(moment: Moment, gpu: str | None, viewer_uid: int | None) -> Selection
             and (gpu is None or not pids.isdisjoint(engine_pids(engine)))
         ),
         xids=moment.xids,
+        given=next((visible_given(sample, viewer_uid) for sample in moment.samples if sample.given is not None), None),
         taken_at=moment.taken_at,
         stale_after_seconds=moment.stale_after_seconds,
     )

@@ -125,6 +125,28 @@ class Workload(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: a process outside of pods has no pod."""
 
 
+class GivenTo(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A container of a pod that was given a GPU, whether it uses it or not. Source: the kubelet."""
+
+    namespace: str
+    """Kubernetes namespace of the pod."""
+    pod: str
+    """Name of the pod."""
+    container: str
+    """Name of the container in the pod."""
+    shared: bool = False
+    """It was given a share of the GPU (time slicing, MPS): others may have been given it, too. Absent otherwise."""
+
+
+class GivenGpus(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was given to whom, of a whole machine."""
+
+    containers: dict[str, tuple[GivenTo, ...]] = {}
+    """UUID of the GPU, or of the MIG instance -> who was given it."""
+    reason: str | None = None
+    """Why the others may have been given to somebody, too; null where they were given to nobody."""
+
+
 class DeviceProcess(Part, frozen=True, kw_only=True, gc=False):
     """A process holding memory on one device, as the driver lists it."""
 

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from blackbox.model.event import Ended, Event
-from blackbox.model.parts import Allocator, Device, DeviceProcess, InferenceEngine, KernelCounters
+from blackbox.model.parts import Allocator, Device, DeviceProcess, GivenGpus, InferenceEngine, KernelCounters
 from blackbox.model.status import SourceState, UserStatus
 
 
@@ -44,6 +44,8 @@ class Sample(Struct, frozen=True, kw_only=True, rename={"process_exits": "ending
     events: tuple[Event, ...] = ()
     process_exits: tuple[ProcessExit, ...] = ()
     """Of the last minute: each is in many samples."""
+    given: GivenGpus | None = None
+    """Which GPUs were given to pods; None of a source that does not ask."""
     cost: dict[str, float] = {}
     """What the sample cost the machine: base units in the name (`cpu_seconds_total`, `driver_calls_total`)."""
     facts: dict[str, str] = {}

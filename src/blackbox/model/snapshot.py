@@ -12,6 +12,7 @@ from msgspec import Struct
 from blackbox.model.parts import (
     AddressingMode,
     BlockType,
+    GivenTo,
     GpuState,
     MemoryLimit,
     MigInstance,
@@ -262,6 +263,10 @@ class Gpu(Struct, frozen=True, kw_only=True, omit_defaults=True):
     numa_node: int | None = None
     """The kernel's NUMA node that its memory is: what a program held there may stay in use after its end. Absent
     otherwise."""
+    given_to: tuple[GivenTo, ...] | None = None
+    """Containers of pods that were given it, as of a minute ago at most, whether they use it or not; of a GPU with MIG
+    instances those that were given all of it. Empty: nobody was. Absent where no kubelet is asked, or it does not tell
+    (`unknown`). Source: the kubelet's PodResources."""
     unknown: dict[str, str] = {}
     """Key of this object -> why its value was not measured. Absent when everything was."""
 

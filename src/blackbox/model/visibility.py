@@ -13,7 +13,7 @@ from msgspec import structs
 from blackbox.model.event import Event, ProcessLife
 from blackbox.model.identity import ProcessKey
 from blackbox.model.moment import Moment
-from blackbox.model.parts import Allocator, InferenceEngine, KernelCounters
+from blackbox.model.parts import Allocator, GivenGpus, InferenceEngine, KernelCounters
 from blackbox.model.sample import Sample
 from blackbox.model.status import SourceStatus
 from blackbox.model.text import size, who
@@ -23,6 +23,7 @@ ANYONE = -1
 REASONS_MAX = 3
 """Of programs, named in the reason of one source; its facts have them all."""
 WITHHELD = "told to the owners of the programs concerned, and with a token"
+WITHHELD_PODS = "told with a token, and to root"
 SIMULATED = "simulated"
 
 
@@ -46,6 +47,8 @@ class Owners:
             yield from (self.of_counters(sample, row) for row in sample.kernels)
             yield from (self.of_engine(sample, engine) for engine in sample.engines)
             yield from (told.uid for told in sample.of_users)
+            if sample.given is not None and sample.given.containers:
+                yield None  # root's socket told it, so no user's own server may tell it on
 
     def of_allocator(self, sample: Sample, allocator: Allocator) -> int | None:
         """The user who may see what an allocator told."""
@@ -114,8 +117,16 @@ def _visible_sample(sample: Sample, owners: Owners, viewer_uid: int | None) -> S
         engines=tuple(one for one in sample.engines if sees(viewer_uid, owners.of_engine(sample, one))),
         events=tuple(visible_event(event, viewer_uid) for event in sample.events),
         process_exits=tuple(one for one in sample.process_exits if sees(viewer_uid, one.uid)),
+        given=visible_given(sample, viewer_uid),
         of_users=tuple(told for told in sample.of_users if sees(viewer_uid, told.uid)),
     )
+
+
+def visible_given(sample: Sample, viewer_uid: int | None) -> GivenGpus | None:
+    """Which GPUs were given to which pods: names that the kubelet tells root alone, for those who see all."""
+    if sample.given is None or not sample.given.containers or sees(viewer_uid, None):
+        return sample.given
+    return GivenGpus(reason=WITHHELD_PODS)
 
 
 def visible_sources(moment: Moment, viewer_uid: int | None) -> tuple[SourceStatus, ...]:

@@ -21,6 +21,7 @@ PACKAGES = (
     "amd",
     "agents",
     "engines",
+    "kubelet",
     "simulated",
 )
 """Folders of this package, in the order in which their flags are listed."""

@@ -4,10 +4,12 @@ Imports next to nothing, since every command that reads settings loads it.
 """
 
 from collections.abc import Callable, Collection, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
     from blackbox.model.facts import Fact
+    from blackbox.model.parts import Device
     from blackbox.model.sample import Sample
 
 T = TypeVar("T")
@@ -71,8 +73,12 @@ class SourceContext(NamedTuple):
     options: OptionValues
     gpu_pids: Callable[[], Collection[int]]
     """The processes on a GPU now, of our own pid namespace."""
-    gpu_uuids: Callable[[], Collection[str]] = tuple
+    devices: "Callable[[], Collection[Device]]" = tuple
     """The GPUs and MIG instances that drivers list now; empty before they answered."""
+
+    def gpu_uuids(self) -> set[str]:
+        """Theirs."""
+        return {device.uuid for device in self.devices()}
 
 
 class SourceSpec(NamedTuple):
@@ -97,6 +103,9 @@ class SourceSpec(NamedTuple):
     """Its samples state facts under names found at run time as well, such as addresses."""
     vendor: str | None = None
     """Whose GPUs it sees: it runs where the machine has these (see `sources/vendor.py`)."""
+    needs: str | None = None
+    """`module:callable` that is asked, with the options, before it is made: why it cannot run on this machine, in one
+    line; empty where there is nothing to tell; None where it can."""
     simulated: bool = False
     """Shows a machine that does not exist: runs in demo mode, and alone."""
 
@@ -106,6 +115,14 @@ class SourceSpec(NamedTuple):
             return False
         is_switched = self.switch is not None and self.switch.of(options)
         return self.default != is_switched
+
+    def hindrance(self, options: OptionValues) -> str | None:
+        """What `needs` says."""
+        if self.needs is None:
+            return None
+        module, _, name = self.needs.partition(":")
+        ask: Callable[[OptionValues], str | None] = getattr(import_module(module), name)
+        return ask(options)
 
     def chosen_factory(self, options: OptionValues) -> str:
         """`factory`, or that of the variant that is switched on."""

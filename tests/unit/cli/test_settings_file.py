@@ -75,6 +75,8 @@ def test_every_option_can_be_written_in_every_place(tmp_path: Path) -> None:
         "threshold": "80",
         "engine": "http://127.0.0.1:8000",
         "no_engines": "true",
+        "kubelet_socket": "/k",
+        "no_kubelet": "true",
         "gpm": "true",
         "pm_sampling": "true",
         "vendor": "amd",

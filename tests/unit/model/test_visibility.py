@@ -2,9 +2,21 @@
 
 import pytest
 
+from blackbox.merge import merge
 from blackbox.model.event import Event, ProcessLife
+from blackbox.model.parts import GivenGpus, GivenTo
 from blackbox.model.status import UserStatus
-from blackbox.model.visibility import ANYONE, WITHHELD, sees, sole_owner, visible_event, visible_sources
+from blackbox.model.visibility import (
+    ANYONE,
+    WITHHELD,
+    WITHHELD_PODS,
+    sees,
+    sees_all,
+    sole_owner,
+    visible_event,
+    visible_moment,
+    visible_sources,
+)
 from tests import moments
 from tests.moments import GIB, SERVER, TRAINER, allocator, moment, sample, status
 
@@ -80,3 +92,24 @@ def test_how_a_process_ended_is_its_owners_business() -> None:
 def test_what_the_driver_told_of_a_process_is_for_everyone() -> None:
     event = Event(kind="process_start", timestamp=1.0, message="began to use GPU 0", pid=7, uid=OWNER)
     assert visible_event(event, OTHER) == event
+
+
+GIVEN = GivenGpus(containers={"GPU-0": (GivenTo(namespace="ml", pod="train-0", container="main"),)})
+
+
+def test_names_of_pods_that_the_kubelet_told_are_for_those_who_see_all() -> None:
+    whole = moment(sample((moments.device(0), moments.device(1))), sample((), source="kubelet", given=GIVEN))
+    assert not sees_all(whole, OWNER)
+    for viewer, given_to, unknown in ((None, GIVEN.containers["GPU-0"], None), (OWNER, None, WITHHELD_PODS)):
+        for seen in (merge(whole, viewer_uid=viewer), merge(visible_moment(whole, viewer))):
+            first, second = seen.gpus
+            assert (first.given_to, first.unknown.get("given_to")) == (given_to, unknown)
+            assert (
+                (second.given_to, second.unknown.get("given_to")) == ((), None) if viewer is None else (None, unknown)
+            )
+
+
+def test_that_nothing_was_given_is_for_everyone() -> None:
+    whole = moment(sample((moments.device(0),)), sample((), source="kubelet", given=GivenGpus()))
+    assert sees_all(whole, OWNER)
+    assert merge(whole, viewer_uid=OWNER).gpus[0].given_to == ()

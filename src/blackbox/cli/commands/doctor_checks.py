@@ -21,6 +21,9 @@ from blackbox.model.sample import Sample
 from blackbox.paths import data_directory
 from blackbox.recorder.storage.directory import exposed
 from blackbox.settings import Settings
+from blackbox.sources.kubelet import ANSWER, KUBELET_SOCKET, NO_KUBELET
+from blackbox.sources.kubelet.access import why_not
+from blackbox.sources.kubelet.source import KubeletSource
 from blackbox.sources.nvidia.runtime_power import may_sleep
 from blackbox.sources.vendor import Vendor
 
@@ -88,6 +91,7 @@ def examine(machine: Machine) -> Iterator[Finding]:
     yield server(machine)
     yield from named_server(machine)
     yield from inside(machine)
+    yield from kubelet(machine)
     yield from fleet(machine)
 
 
@@ -264,6 +268,21 @@ def file_limit(machine: Machine, hard_limit: int) -> Finding:
     return Finding(
         subject="files", level="warn", text=text, remedy="ulimit -Hn, or LimitNOFILE= in the unit; or --streams-max"
     )
+
+
+def kubelet(machine: Machine) -> Iterator[Finding]:
+    """Whether the kubelet tells which GPUs pods were given; nothing where there is none, or it shall not be asked."""
+    options = machine.settings.source_options
+    if NO_KUBELET.of(options):
+        return
+    hindrance = why_not(options)
+    if hindrance:
+        remedy = "docs/containers.md tells how a server may ask it; nothing else depends on that"
+        yield Finding(subject="kubelet", level="ok", text=hindrance, remedy=remedy)
+    elif hindrance is None:
+        sample = KubeletSource(KUBELET_SOCKET.of(options)).sample()
+        level: Level = "ok" if sample.state == "ok" else "warn"
+        yield Finding(subject="kubelet", level=level, text=sample.reason or sample.facts[ANSWER.key])
 
 
 def fleet(machine: Machine) -> Iterator[Finding]:
