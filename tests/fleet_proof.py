@@ -12,7 +12,8 @@ from blackbox.fleet.cursor import CursorFile, machine_of
 from blackbox.fleet.events import event_rows
 from blackbox.fleet.minutes import ClosedMinutes
 from blackbox.fleet.rows import Origin, Rows, TableRow, minute_rows
-from blackbox.fleet.schema import ENGINE, EVENT, GPU, LIFE, PROCESS, Table
+from blackbox.fleet.schema import ENGINE, EVENT, GPU, LIFE, PROCESS
+from blackbox.fleet.table import Table
 from blackbox.recorder import Recording
 from tests.clickhouse_rig import ClickHouse
 

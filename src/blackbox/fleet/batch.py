@@ -8,7 +8,8 @@ import zstandard
 from msgspec import Struct
 
 from blackbox.fleet.rows import Rows, TableRow, distinct, key_columns
-from blackbox.fleet.schema import LIFE, TABLES, Table
+from blackbox.fleet.schema import LIFE, TABLES
+from blackbox.fleet.table import Table
 
 BATCH = "batch"
 PACKED_LEVEL = 1

@@ -9,14 +9,14 @@ from blackbox.fleet.schema import (
     ALLOCATION,
     COMMENT,
     DEDUPLICATION_WINDOW,
+    GPU,
     LOCAL_SUFFIX,
     PROCESS,
     SHIPPED,
     TABLES,
     VERSION,
-    Table,
-    TableColumn,
 )
+from blackbox.fleet.table import Table, TableColumn
 from blackbox.settings import FLEET_DATABASE
 
 WRITER_ROLE, READER_ROLE, SCHEDULER_ROLE = "blackbox_writer", "blackbox_reader", "blackbox_scheduler"
@@ -143,7 +143,7 @@ def _added(table: Table, name: str, layout: TableLayout) -> Iterator[str]:
 
 def _views(layout: TableLayout, tables: tuple[Table, ...]) -> Iterator[str]:
     """They run in the name of whoever made them: a server that inserts may not read what they read."""
-    sources = {table.name: table for table in (*tables, PROCESS)}
+    sources = {table.name: table for table in (*tables, PROCESS, GPU)}
     for table in tables:
         if table.fed_by is None or table.source is None:
             continue

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple, TypeVar
 
@@ -129,3 +129,14 @@ class FleetReader:
         query = f"SELECT shardNum() AS shard, count() FROM {MACHINE.name}"  # noqa: S608 - no input
         settings = {"distributed_group_by_no_merge": 1, "skip_unavailable_shards": 1, **SHARD_SETTINGS}
         return set(addresses) - {row["shard"] for row in self._connection.rows(query, None, settings)}
+
+
+def array(values: Iterable[str]) -> str:
+    """As the engine reads a parameter."""
+    return f"[{', '.join(values)}]"
+
+
+def quoted(text: str) -> str:
+    """A text in an array."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -22,8 +22,8 @@ from blackbox.fleet.schema import (
     PROCESS,
     PROCESS_METRICS,
     STATISTICS,
-    Table,
 )
+from blackbox.fleet.table import Table
 from blackbox.merge import merged
 from blackbox.model.moment import Moment
 from blackbox.model.parts import DeviceProcess
@@ -252,12 +252,20 @@ def _gpu_rows(minute: ClosedMinute, snapshot: Snapshot | None, omitted: Sequence
                 "state": None if gpu is None else gpu.state,
                 "simulated": snapshot is not None and snapshot.simulated,
                 "processes": listed,
+                "given_to": None if gpu is None else _given_to(gpu),
                 "omitted_processes": len(left_out),
                 "omitted_used_bytes": sum(one.used_bytes for one in left_out),
             }
             | _numbers(GPU_METRICS, gpu, numbers)
         )
     return rows
+
+
+def _given_to(gpu: Gpu) -> str | None:
+    """Names of Kubernetes have neither slashes nor commas."""
+    if gpu.given_to is None:
+        return None
+    return ",".join(dict.fromkeys(f"{one.namespace}/{one.pod}/{one.container}" for one in gpu.given_to))
 
 
 def _count(snapshot: Snapshot | None, gpu_uuid: str) -> int | None:

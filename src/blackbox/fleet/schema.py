@@ -12,11 +12,10 @@ Rules that hold everywhere:
 """
 
 from collections.abc import Iterator
-from typing import Literal
 
-from msgspec import Struct
+from blackbox.fleet.table import Table, TableColumn
 
-VERSION = 2
+VERSION = 3
 """Of the tables. It grows with every column and table that is added."""
 COMMENT = "Blackbox fleet, version"
 """The comment of every table begins so, the version follows."""
@@ -26,47 +25,6 @@ DEDUPLICATION_WINDOW = 10_000
 Without it a table that is not replicated remembers none. Later repeats are caught by the key."""
 MINUTES_DAYS, LIVES_DAYS = 30, 365
 """Rows of minutes are kept as long as the recording keeps its own; lives, events and hours longer."""
-
-Merging = Literal["replacing", "aggregating"]
-"""What becomes of rows with one key: the newest stays, or they are aggregated."""
-
-
-class TableColumn(Struct, frozen=True):
-    name: str
-    type: str
-    doc: str
-    """Meaning and unit."""
-    codec: str | None = None
-    default: str | None = None
-    """`DEFAULT ...` or `ALIAS ...`: such a column is not shipped."""
-
-
-class Table(Struct, frozen=True):
-    name: str
-    doc: str
-    columns: tuple[TableColumn, ...]
-    order: str
-    """The sorting key, which is the identity of a row."""
-    merging: Merging = "replacing"
-    time: str = "ts"
-    """Column of the time that a row is of: a delivery is looked for between the first and the last."""
-    version: str = "received"
-    """Of a replacing table: of rows with one key that with the largest value here stays."""
-    partition: str | None = None
-    ttl: str | None = None
-    shard: str = "cityHash64(machine)"
-    indices: tuple[str, ...] = ()
-    """Columns with a bloom filter: a question for one value reads few granules."""
-    fed_by: str | None = None
-    """SELECT that fills it with every insert into another table."""
-    source: str | None = None
-    """That table."""
-
-    @property
-    def shipped(self) -> tuple[TableColumn, ...]:
-        """Columns that an INSERT names."""
-        return tuple(column for column in self.columns if column.default is None)
-
 
 TIME = "DateTime('UTC')"
 EXACT_TIME = "DateTime64(3, 'UTC')"
@@ -208,6 +166,12 @@ GPU = Table(
         *_metrics(GPU_METRICS),
         TableColumn("processes", "Nullable(UInt32)", "Processes listed on it in the minute's last moment."),
         TableColumn(
+            "given_to",
+            MAYBE_NAME,
+            "Containers that the kubelet gave it to in the minute's last moment, `namespace/pod/container` with commas "
+            "between; empty: none; NULL: nobody asked, or the kubelet did not tell.",
+        ),
+        TableColumn(
             "omitted_processes", "UInt32", "Processes of the minute that are in no row of `process`: too many."
         ),
         TableColumn("omitted_used_bytes", "UInt64", "What these used in the minute's last moment."),
@@ -323,13 +287,14 @@ MACHINE = Table(
 ALLOCATION = Table(
     "allocation",
     "What a scheduler gave to a job, GPU by GPU. Not shipped by servers: written by Slurm's prolog and epilog, or "
-    "whoever else knows; by host, since a prolog knows no more. `until` is NULL while it lasts.",
+    "whoever else knows; by host, since a prolog knows no more. `until` is NULL while it lasts. What a kubelet gave to "
+    "pods is in `allocation_hour`.",
     (
         WHERE[0],
         WHERE[2],
         TableColumn("gpu_uuid", NAME, "UUID of the GPU."),
-        TableColumn("scheduler", NAME, "`slurm` or `kubernetes`."),
-        TableColumn("job", "String", "Number of the Slurm job, or uid of the pod."),
+        TableColumn("scheduler", NAME, "`slurm`, or another that tells."),
+        TableColumn("job", "String", "Number of the job."),
         TableColumn("since", TIME, "When it was given."),
         TableColumn("until", f"Nullable({TIME})", "When it was given back."),
         TableColumn("user", MAYBE_NAME, "Owner of the job, in the same words as elsewhere (`--fleet-users`)."),
@@ -340,6 +305,7 @@ ALLOCATION = Table(
     ttl=f"since + INTERVAL {LIVES_DAYS} DAY",
     shard="cityHash64(host)",
 )
+MINUTE_BITS = "SimpleAggregateFunction(groupBitOr, UInt64)"
 HOUR_METRICS = tuple(f"{key}_{end}" for key in PROCESS_METRICS for end in ("min", "max"))
 PROCESS_HOUR = Table(
     "process_hour",
@@ -348,7 +314,7 @@ PROCESS_HOUR = Table(
         *WHERE[:2],
         TableColumn("hour", TIME, "Start of the hour, UTC.", TIME_CODEC),
         *PROCESS_KEY,
-        TableColumn("minutes", "SimpleAggregateFunction(groupBitOr, UInt64)", "Bit n: minute n of the hour lists it."),
+        TableColumn("minutes", MINUTE_BITS, "Bit n: minute n of the hour lists it."),
         TableColumn("name", _known("String"), "The kernel's name of the process."),
         *(TableColumn(column.name, _known("String"), column.doc) for column in OWNER),
         *(
@@ -373,6 +339,36 @@ PROCESS_HOUR = Table(
     ),
     source="process",
 )
-TABLES = (PROCESS, GPU, ENGINE, LIFE, EVENT, MACHINE, ALLOCATION, PROCESS_HOUR)
+ALLOCATION_HOUR = Table(
+    "allocation_hour",
+    "A GPU that a container of a pod was given, in an hour, as the kubelet told the machine's server. Ask with `GROUP "
+    "BY` its key and groupBitOr(): bit n is minute n of the hour. In `seen` and not in `busy`: given, and empty.",
+    (
+        *WHERE,
+        TableColumn("hour", TIME, "Start of the hour, UTC.", TIME_CODEC),
+        TableColumn("gpu_uuid", NAME, "UUID of the GPU, or of the MIG instance."),
+        TableColumn("namespace", NAME, "Kubernetes namespace of the pod."),
+        TableColumn("pod", NAME, "Name of the pod."),
+        TableColumn("container", NAME, "Name of the container."),
+        TableColumn("minutes", MINUTE_BITS, "Minutes in which it had the GPU."),
+        TableColumn("seen", MINUTE_BITS, "Of these, the ones whose processes on the GPU are known."),
+        TableColumn("busy", MINUTE_BITS, "Of these, the ones with a process on the GPU, whosever it was."),
+    ),
+    "tenant, hour, machine, host, gpu_uuid, namespace, pod, container",
+    merging="aggregating",
+    time="hour",
+    partition="toYYYYMM(hour)",
+    ttl=f"hour + INTERVAL {LIVES_DAYS} DAY",
+    fed_by=(
+        "WITH splitByChar(',', ifNull(CAST(given_to AS Nullable(String)), '')) AS given, "
+        "arrayJoin(arrayFilter(one -> one != '', given)) AS one, "
+        "splitByChar('/', one) AS names, bitShiftLeft(toUInt64(1), toMinute(ts)) AS minute "
+        "SELECT tenant, machine, host, toStartOfHour(ts) AS hour, gpu_uuid, names[1] AS namespace, names[2] AS pod, "
+        "names[3] AS container, minute AS minutes, if(processes IS NULL, 0, minute) AS seen, "
+        "if(ifNull(processes, 0) > 0, minute, 0) AS busy"
+    ),
+    source="gpu",
+)
+TABLES = (PROCESS, GPU, ENGINE, LIFE, EVENT, MACHINE, ALLOCATION, PROCESS_HOUR, ALLOCATION_HOUR)
 SHIPPED = (PROCESS, GPU, ENGINE, LIFE, EVENT, MACHINE)
 """Those that servers fill."""

@@ -185,7 +185,7 @@ class FleetWaster(Struct, frozen=True, kw_only=True):
 
 
 class FleetEmptyGpu(Struct, frozen=True, kw_only=True):
-    """A GPU that a scheduler gave to a job, and that no process was on."""
+    """A GPU that a scheduler gave to a job or to a pod, and that no process was on."""
 
     tenant: str
     """Whose machine it is."""
@@ -196,13 +196,13 @@ class FleetEmptyGpu(Struct, frozen=True, kw_only=True):
     scheduler: str
     """`slurm` or `kubernetes`."""
     job: str
-    """Number of the Slurm job, or uid of the pod."""
+    """Number of the Slurm job, or `namespace/pod/container`."""
     user: str | None
-    """Owner of the job."""
+    """Owner of the job; null of a pod."""
     since: float
-    """When it was given."""
+    """When it was given; of a pod the first minute of the range in which it had it."""
     until: float | None
-    """When it was given back; null while it lasts."""
+    """When it was given back; null while it lasts, and of a pod that had it at the end of the range."""
     empty_minutes: Count
     """Minutes of the range without a process on it."""
     seen_minutes: Count
@@ -225,7 +225,7 @@ class FleetWaste(Struct, frozen=True, kw_only=True):
     silent_processes: Count
     """Processes whose allocators report nothing: of what they waste nobody knows."""
     allocations: Count
-    """GPUs given to jobs by a scheduler that tells, within the range."""
+    """GPUs given within the range to jobs by a scheduler that tells, or to containers of pods; each pair counts."""
     empty: tuple[FleetEmptyGpu, ...]
     """Of these, the ones that were empty for longest first."""
 

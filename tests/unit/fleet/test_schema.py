@@ -5,7 +5,8 @@ import re
 import pytest
 
 from blackbox.fleet import schema
-from blackbox.fleet.schema import ENGINE_METRICS, GPU_METRICS, PROCESS_METRICS, TABLES, Table
+from blackbox.fleet.schema import ENGINE_METRICS, GPU_METRICS, PROCESS_METRICS, TABLES
+from blackbox.fleet.table import Table
 from blackbox.model.series import RECORDED
 
 NOT_SHIPPED = {

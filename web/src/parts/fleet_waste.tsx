@@ -52,12 +52,12 @@ export function WasteCard({ asked }: { asked: Asked<FleetWaste> }) {
   );
 }
 
-/** GPUs that were given to a job and left alone. */
+/** GPUs that were given to a job or a pod and left alone. */
 function Empty({ empty, allocations }: { empty: readonly EmptyGpu[]; allocations: number }) {
-  if (allocations === 0) return <p class="small soft">Given to a job and left empty: n/a, no scheduler tells what it gave.</p>;
-  if (empty.length === 0) return <p class="small soft">None of the {plural(allocations, "GPU")} given to jobs was left empty.</p>;
+  if (allocations === 0) return <p class="small soft">Given to a job or a pod and left empty: n/a, no scheduler and no kubelet tells what it gave.</p>;
+  if (empty.length === 0) return <p class="small soft">None of the {plural(allocations, "GPU")} given to jobs or pods was left empty.</p>;
   return (
-    <Scroll label="GPUs given to a job and left empty">
+    <Scroll label="GPUs given to a job or a pod and left empty">
       <table>
         <thead>
           <tr>

@@ -1,9 +1,9 @@
 """Tell who holds memory that nothing lives in: reserved by an allocator and never used, and GPUs that a scheduler gave
-to a job and that no process was on.
+to a job, or a kubelet to a pod, and that no process was on.
 
 What is never used is a lower bound, hour by hour: the least that an allocator held minus the most that lived in it. Of
-programs without the agent nobody knows it; they are counted. GPUs given to jobs are known where the scheduler tells
-(docs/fleet.md).
+programs without the agent nobody knows it; they are counted. GPUs given are known where scheduler or kubelet
+tells (docs/fleet.md).
 """
 
 from argparse import ArgumentParser, Namespace

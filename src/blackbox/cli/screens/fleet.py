@@ -56,7 +56,7 @@ def top_lines(found: FleetTop, screen: Screen) -> Iterator[TextLine]:
 
 
 def waste_lines(found: FleetWaste, screen: Screen) -> Iterator[TextLine]:
-    """What was reserved and never used, and GPUs that were given to a job and left empty."""
+    """What was reserved and never used, and GPUs that were given to a job or a pod and left empty."""
     words = palette(screen.depth)
     yield (
         Fragment("WASTE", words.strong),
@@ -85,14 +85,15 @@ def waste_lines(found: FleetWaste, screen: Screen) -> Iterator[TextLine]:
         for line in wrapped(f"{told} nothing of an allocator ('blackbox run' makes it tell).", screen.width, 2):
             yield (Fragment(line, words.soft),)
     yield EMPTY
-    yield (Fragment("Given to a job and empty:", words.strong),)
+    yield (Fragment("Given to a job or a pod, and empty:", words.strong),)
     yield from _empty(found, screen)
 
 
 def _empty(found: FleetWaste, screen: Screen) -> Iterator[TextLine]:
     soft = palette(screen.depth).soft
     if not found.allocations:
-        for line in wrapped("No scheduler tells this database what it gives (docs/fleet.md).", screen.width, 2):
+        told = "No scheduler tells this database what it gives, and no kubelet does (docs/fleet.md)."
+        for line in wrapped(told, screen.width, 2):
             yield (Fragment(line, soft),)
     elif not found.empty:
         yield (Fragment(f"None of {plural(found.allocations, 'GPU')}.", soft),)

@@ -17,7 +17,7 @@ from blackbox.fleet.questions.cover import (
     due,
     known_machines,
 )
-from blackbox.fleet.reader import FleetReader
+from blackbox.fleet.reader import FleetReader, array, quoted
 from blackbox.fleet.schema import GPU, OWNER_KEYS, PROCESS, hours
 from blackbox.model.fleet import (
     FleetAt,
@@ -108,9 +108,9 @@ class _Window(NamedTuple):
             "until": int(self.until),
             "since_ms": round(self.since * 1000),
             "until_ms": round(self.until * 1000),
-            "shadowed": _array(_quoted(one.machine) for one in self.shadowed if not one.others),
-            "shadowed_gpus": _array(
-                f"({_quoted(one.machine)}, {_quoted(gpu_uuid)})"
+            "shadowed": array(quoted(one.machine) for one in self.shadowed if not one.others),
+            "shadowed_gpus": array(
+                f"({quoted(one.machine)}, {quoted(gpu_uuid)})"
                 for one in self.shadowed
                 if one.others
                 for gpu_uuid in one.gpu_uuids
@@ -169,16 +169,6 @@ def top(reader: FleetReader, asked: float, by: HolderKey, scope: FleetScope = EV
 def _window(reader: FleetReader, asked: float, scope: FleetScope) -> _Window:
     window = _Window(due(asked, reader.clock()) - STALE_SECONDS, asked, scope)
     return window._replace(shadowed=tuple(_Shadowed(**row) for row in reader.rows(SHADOWED, window.parameters)))
-
-
-def _array(values: Iterable[str]) -> str:
-    """As the engine reads a parameter."""
-    return f"[{', '.join(values)}]"
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 def _held(reader: FleetReader, window: _Window, found: Mapping[MachineKey, int]) -> _Held:

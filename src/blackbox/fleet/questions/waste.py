@@ -2,29 +2,38 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from blackbox.fleet.questions.at import KEY_EXPRESSIONS
 from blackbox.fleet.questions.cover import EVERYWHERE, IN_SCOPE, SCOPE, FleetScope, cover, known_machines
+from blackbox.fleet.questions.twins import WHO, twins
 from blackbox.fleet.reader import FleetReader
-from blackbox.fleet.schema import ALLOCATION, GPU, MACHINE, OWNER_KEYS, PROCESS_HOUR, hours
+from blackbox.fleet.schema import ALLOCATION, ALLOCATION_HOUR, GPU, MACHINE, OWNER_KEYS, PROCESS_HOUR, hours
 from blackbox.model.fleet import FleetEmptyGpu, FleetMachine, FleetWaste, FleetWaster
 from blackbox.model.holder import HolderKey
 
 HOUR_SECONDS = 3600
 MACHINES = f"(tenant, machine) GLOBAL IN (SELECT tenant, machine FROM {MACHINE.name} WHERE {SCOPE})"  # noqa: S608 - parameters
+IN_HOURS = "hour >= toDateTime({since:Int64}, 'UTC') AND hour < toDateTime({until:Int64}, 'UTC')"
 PROCESS_HOURS = f"""
     SELECT tenant, machine, gpu_uuid, pid, start_ms, hour, bitCount(groupBitOr(minutes)) / 60 AS hours,
         min(reserved_bytes_min) AS held, max(allocated_bytes_max) AS lived, max(name) AS name,
         {", ".join(f"max({key}) AS {key}" for key in OWNER_KEYS)}
     FROM {PROCESS_HOUR.name}
-    WHERE hour >= toDateTime({{since:Int64}}, 'UTC') AND hour < toDateTime({{until:Int64}}, 'UTC') AND {MACHINES}
+    WHERE {IN_HOURS} AND {MACHINES}
     GROUP BY tenant, machine, gpu_uuid, pid, start_ms, hour
 """  # noqa: S608 - parameters
 """Every process and hour as one row: the least that it held, the most that lived in it, and how long it was there."""
 HOURS = hours("toDateTime({since:Int64}, 'UTC')", "toDateTime({until:Int64}, 'UTC')")
 REPORTED = "held IS NOT NULL AND lived IS NOT NULL"
-IDENTITY = "tenant, machine, gpu_uuid, pid, start_ms"
+ALONE = f"SELECT *, machine AS who FROM ({PROCESS_HOURS})"  # noqa: S608 - parameters
+IDENTITY = "tenant, who, gpu_uuid, pid, start_ms"
+ONCE = f"""
+    SELECT *, {WHO} AS who, argMax(machine, (hours, machine)) OVER (PARTITION BY tenant, who, gpu_uuid, hour) AS counted
+    FROM ({PROCESS_HOURS})
+"""  # noqa: S608 - parameters
+"""The same where machines have two recordings: of a GPU and an hour the one counts that saw the longest of it, since
+the other may know the same processes by other pids."""
 GIVEN = f"""
     SELECT tenant, host, gpu_uuid, scheduler, job, since AS given, until AS returned, user AS owner
     FROM {ALLOCATION.name} FINAL
@@ -34,6 +43,12 @@ GIVEN = f"""
             OR host GLOBAL IN (SELECT host FROM {MACHINE.name} WHERE {SCOPE}))
 """  # noqa: S608 - parameters
 """What schedulers gave within the range."""
+POD_HOURS = f"""
+    SELECT tenant, host, gpu_uuid, concat(namespace, '/', pod, '/', container) AS job, hour,
+        groupBitOr(minutes) AS given, groupBitOr(seen) AS known, groupBitOr(busy) AS used
+    FROM {ALLOCATION_HOUR.name} WHERE {IN_HOURS} AND {IN_SCOPE} GROUP BY tenant, host, gpu_uuid, job, hour
+"""  # noqa: S608 - parameters
+"""What kubelets gave to pods, by the hour; whatever several recordings of a machine told of it is one."""
 
 
 def waste(
@@ -47,8 +62,10 @@ def waste(
     def question(reader: FleetReader) -> _Wasted:
         known = known_machines(reader, scope, first, until)
         wasters, silent = _wasters(reader, by, parameters, known)
-        allocations, empty = _empty(reader, parameters)
-        return _Wasted(known, wasters, silent, allocations, empty)
+        jobs, left_by_jobs = _left_by_jobs(reader, parameters)
+        pods, left_by_pods = _left_by_pods(reader, parameters, known)
+        empty = sorted((*left_by_jobs, *left_by_pods), key=lambda one: (-one.empty_minutes, one.host, one.gpu_uuid))
+        return _Wasted(known, wasters, silent, jobs + pods, tuple(empty[:limit]))
 
     found, shards = reader.ask(question)
     return FleetWaste(
@@ -78,14 +95,17 @@ def _wasters(
 ) -> tuple[tuple[FleetWaster, ...], int]:
     """Those that held the most in vain, and how many processes tell nothing. In an hour that a process was there for a
     part of, the least that it held counts for that part."""
-    key = "machine" if by == "host" else KEY_EXPRESSIONS[by]
+    found = twins(reader, known)
+    parameters = {**parameters, **found.parameters}
+    key = "who" if by == "host" else KEY_EXPRESSIONS[by]
+    once = f"({ONCE}) WHERE machine = counted" if found.heads else f"({ALONE}) WHERE 1"
     ranked = f"""
-        SELECT {key} AS holder, uniqExact({IDENTITY}) AS processes, uniqExact(tenant, machine) AS machines,
+        SELECT {key} AS holder, uniqExact({IDENTITY}) AS processes, uniqExact(tenant, who) AS machines,
             sum(held * hours) AS held_hours, sum(if(held > lived, held - lived, 0) * hours) AS vain_hours
-        FROM ({PROCESS_HOURS}) WHERE {REPORTED}
+        FROM {once} AND {REPORTED}
         GROUP BY holder HAVING vain_hours > 0 ORDER BY vain_hours DESC, holder LIMIT {{limit:UInt32}}
     """  # noqa: S608 - parameters
-    silent = f"SELECT uniqExact({IDENTITY}) AS silent FROM ({PROCESS_HOURS}) WHERE NOT ({REPORTED})"  # noqa: S608
+    silent = f"SELECT uniqExact({IDENTITY}) AS silent FROM {once} AND NOT ({REPORTED})"  # noqa: S608
     hosts = {one.machine: one.host for one in known}
     wasters = tuple(
         FleetWaster(
@@ -101,36 +121,66 @@ def _wasters(
     return wasters, row["silent"]
 
 
-def _empty(reader: FleetReader, parameters: Mapping[str, object]) -> tuple[int, tuple[FleetEmptyGpu, ...]]:
-    """How many GPUs were given to jobs, and those of them that were empty for some time."""
+def _left_by_jobs(reader: FleetReader, parameters: Mapping[str, object]) -> tuple[int, list[FleetEmptyGpu]]:
+    """How many GPUs schedulers gave to jobs, and those of them that were empty for some time."""
     (row,) = reader.rows(f"SELECT count() AS given FROM ({GIVEN})", parameters)  # noqa: S608 - parameters
     if not row["given"]:
-        return 0, ()
+        return 0, []
     query = f"""
         SELECT tenant, host, gpu_uuid, scheduler, job, owner, toUnixTimestamp(given) AS given_at,
-            toUnixTimestamp(returned) AS returned_at, count() AS seen, countIf(processes = 0) AS empty
+            toUnixTimestamp(returned) AS returned_at, count() AS seen, countIf(listed = 0) AS empty
         FROM (
-            SELECT tenant, host, gpu_uuid, ts, processes FROM {GPU.name} FINAL
+            SELECT tenant, host, gpu_uuid, ts, max(processes) AS listed FROM {GPU.name} FINAL
             WHERE ts >= toDateTime({{since:Int64}}, 'UTC') AND ts < toDateTime({{until:Int64}}, 'UTC') AND {HOURS}
                 AND processes IS NOT NULL AND {IN_SCOPE}
+                AND (tenant, host, gpu_uuid) GLOBAL IN (SELECT tenant, host, gpu_uuid FROM ({GIVEN}))
+            GROUP BY tenant, host, gpu_uuid, ts
         ) AS minutes
         GLOBAL INNER JOIN ({GIVEN}) AS gifts USING (tenant, host, gpu_uuid)
         WHERE ts >= given AND (returned IS NULL OR ts < returned)
         GROUP BY tenant, host, gpu_uuid, scheduler, job, owner, given, returned
         HAVING empty > 0 ORDER BY empty DESC, host, gpu_uuid, job LIMIT {{limit:UInt32}}
     """  # noqa: S608 - parameters
-    return row["given"], tuple(
-        FleetEmptyGpu(
-            tenant=found["tenant"],
-            host=found["host"],
-            gpu_uuid=found["gpu_uuid"],
-            scheduler=found["scheduler"],
-            job=found["job"],
-            user=found["owner"],
-            since=found["given_at"],
-            until=found["returned_at"],
-            empty_minutes=found["empty"],
-            seen_minutes=found["seen"],
-        )
-        for found in reader.rows(query, parameters)
+    return row["given"], [_empty_gpu(found, found["returned_at"]) for found in reader.rows(query, parameters)]
+
+
+def _left_by_pods(
+    reader: FleetReader, parameters: Mapping[str, object], known: Sequence[FleetMachine]
+) -> tuple[int, list[FleetEmptyGpu]]:
+    """The same of what kubelets gave to containers of pods: since when, and until when, as far as the range tells."""
+    (row,) = reader.rows(f"SELECT uniqExact(tenant, host, gpu_uuid, job) AS given FROM ({POD_HOURS})", parameters)  # noqa: S608
+    if not row["given"]:
+        return 0, []
+    query = f"""
+        SELECT tenant, host, gpu_uuid, 'kubernetes' AS scheduler, job, NULL AS owner,
+            min(toUnixTimestamp(hour) + 60 * arrayMin(bitPositionsToArray(given))) AS given_at,
+            max(toUnixTimestamp(hour) + 60 * (arrayMax(bitPositionsToArray(given)) + 1)) AS given_until,
+            sum(bitCount(known)) AS seen, sum(bitCount(bitAnd(known, bitNot(used)))) AS empty
+        FROM ({POD_HOURS}) GROUP BY tenant, host, gpu_uuid, job
+        HAVING empty > 0 ORDER BY empty DESC, host, gpu_uuid, job LIMIT {{limit:UInt32}}
+    """  # noqa: S608 - parameters
+    newest: dict[tuple[str, str], float] = {}
+    for one in known:
+        shipped = max(one.shipped_until or 0.0, one.ahead_until or 0.0)
+        newest[one.tenant, one.host] = max(newest.get((one.tenant, one.host), 0.0), shipped)
+    found: list[FleetEmptyGpu] = []
+    for one in reader.rows(query, parameters):
+        until = newest.get((one["tenant"], one["host"]), 0.0)
+        lasts = one["given_until"] >= min(until, cast("int", parameters["until"]))
+        found.append(_empty_gpu(one, None if lasts else one["given_until"]))
+    return row["given"], found
+
+
+def _empty_gpu(row: Mapping[str, Any], until: float | None) -> FleetEmptyGpu:
+    return FleetEmptyGpu(
+        tenant=row["tenant"],
+        host=row["host"],
+        gpu_uuid=row["gpu_uuid"],
+        scheduler=row["scheduler"],
+        job=row["job"],
+        user=row["owner"],
+        since=row["given_at"],
+        until=until,
+        empty_minutes=row["empty"],
+        seen_minutes=row["seen"],
     )

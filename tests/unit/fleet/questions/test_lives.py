@@ -6,7 +6,7 @@ from blackbox.model.fleet import FleetOom
 from tests.unit.fleet.scripted_reader import NOW, ScriptedReader, machine
 
 LIFE = (
-    {"tenant": "", "machine": "id-a", "host_name": None, "gpu": None, "gpu_uuid": "GPU-0", "pid": 7, "start": None}
+    {"tenant": "", "told_by": "id-a", "host_name": None, "gpu": None, "gpu_uuid": "GPU-0", "pid": 7, "start": None}
     | dict.fromkeys(OWNER_KEYS)
     | {"name": "python", "used_bytes": 9, "reserved_bytes": None, "allocated_bytes": None, "first": NOW, "last": NOW}
     | {"end_time": None, "ended": None, "signal": None, "exit_code": None}

@@ -16,7 +16,10 @@ EMPTY = {
     "seen": 60,
     "empty": 50,
 }
+POD = EMPTY | {"scheduler": "kubernetes", "job": "ml/train-0/main", "given_until": NOW - 60, "empty": 55, "seen": 58}
 ROWS = {
+    "uniqExact(tenant, host, gpu_uuid, job) AS given": [{"given": 2}],
+    "AS given_until": [POD],
     "AS holder": [WASTER],
     "AS silent": [{"silent": 4}],
     "GLOBAL INNER JOIN": [EMPTY],
@@ -31,8 +34,24 @@ def test_hours_are_whole_and_machines_have_names() -> None:
     assert found.since <= NOW - 5000
     assert found.until >= NOW - 10
     assert [(one.name, one.held_byte_hours, one.never_used_byte_hours) for one in found.wasters] == [("a", 8.0, 6.0)]
-    assert (found.silent_processes, found.allocations) == (4, 3)
-    assert [(one.job, one.user, one.until, one.empty_minutes) for one in found.empty] == [("7", None, None, 50)]
+    assert (found.silent_processes, found.allocations) == (4, 5)
+    assert [(one.job, one.user, one.until, one.empty_minutes) for one in found.empty] == [
+        ("ml/train-0/main", None, NOW - 60, 55),
+        ("7", None, None, 50),
+    ]
+
+
+def test_a_pod_that_had_a_gpu_at_the_end_of_what_is_known_has_it_still() -> None:
+    for shipped, until, lasts in ((NOW - 60, NOW, True), (NOW, NOW - 3600, True), (NOW, NOW, False)):
+        rows = ROWS | {"FROM machine FINAL": [machine("a", shipped)]}
+        (pod, _) = waste(ScriptedReader(rows), NOW - 7200, until, "user").empty
+        assert (pod.until is None) == lasts
+
+
+def test_the_largest_of_both_kinds_are_told() -> None:
+    assert [one.job for one in waste(ScriptedReader(ROWS), NOW - 5000, NOW, "user", limit=1).empty] == [
+        "ml/train-0/main"
+    ]
 
 
 def test_other_names_stay_as_they_are() -> None:
@@ -40,6 +59,8 @@ def test_other_names_stay_as_they_are() -> None:
 
 
 def test_without_a_scheduler_nothing_is_looked_for() -> None:
-    reader = ScriptedReader(ROWS | {"SELECT count() AS given": [{"given": 0}]})
+    none = [{"given": 0}]
+    rows = {"SELECT count() AS given": none, "uniqExact(tenant, host, gpu_uuid, job) AS given": none}
+    reader = ScriptedReader(ROWS | rows)
     assert waste(reader, NOW - 5000, NOW, "user").empty == ()
-    assert not any("JOIN" in query for query, _ in reader.asked)
+    assert not any("JOIN" in query or "given_until" in query for query, _ in reader.asked)
