@@ -20,6 +20,7 @@ PARTS = {
     "What agents may say": ("sources/agents", "wire"),
     "What an agent takes of its program": ("agent",),
     "Inference engines": ("sources/engines",),
+    "What the kubelet may answer": ("sources/kubelet",),
     "The driver's process, and sampling": (
         "sources/isolation",
         "sampling",

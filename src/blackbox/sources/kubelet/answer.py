@@ -12,7 +12,7 @@ from blackbox.sources.protobuf import fields
 
 LIST = "/v1.PodResourcesLister/List"
 PODS_MAX = 5_000
-"""Of an answer: a node has some hundred. Later ones are left out, and told as not read."""
+"""A node has some hundred. What lists more is no answer."""
 NAMESPACE = re.compile(r"[a-z0-9-]{1,63}")
 POD = re.compile(r"[a-z0-9.-]{1,253}")
 CONTAINER = re.compile(r"[a-z0-9-]{1,63}")
