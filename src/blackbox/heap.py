@@ -7,6 +7,8 @@ from collections.abc import Callable
 TRIM_SECONDS = 30.0
 """Between two looks. Each takes some milliseconds of a thread beside the event loop. Without them, answers and frames
 of all sizes on a dozen threads leave more free than is in use, in pieces between what lives."""
+FIRST_SECONDS = 5.0
+"""After the start: what imports have left free."""
 HEAPS = 1
 """That threads share. By default each has one of its own, and each keeps free what its thread needed once."""
 LARGE_BYTES = 1 << 20
@@ -38,11 +40,12 @@ def trimmer() -> Callable[[], object] | None:
     return lambda: trim(0)
 
 
-async def keep_trimmed(every_seconds: float = TRIM_SECONDS) -> None:
+async def keep_trimmed(every_seconds: float = TRIM_SECONDS, first_seconds: float = FIRST_SECONDS) -> None:
     """Gives back what is free, until it is cancelled."""
     import asyncio  # not in the processes of sources, which give back once
 
     trim = trimmer()
+    await asyncio.sleep(first_seconds)
     while trim is not None:
-        await asyncio.sleep(every_seconds)
         await asyncio.to_thread(trim)
+        await asyncio.sleep(every_seconds)

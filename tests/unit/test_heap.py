@@ -99,7 +99,7 @@ def test_it_is_done_again_and_again_until_cancelled(monkeypatch: pytest.MonkeyPa
         trims += 1
 
     async def run() -> None:
-        trimming = asyncio.create_task(heap.keep_trimmed(0.0))
+        trimming = asyncio.create_task(heap.keep_trimmed(0.0, 0.0))
         while trims < 3:
             await asyncio.sleep(0.001)
         trimming.cancel()
@@ -112,4 +112,4 @@ def test_it_is_done_again_and_again_until_cancelled(monkeypatch: pytest.MonkeyPa
 
 def test_a_c_library_without_the_call_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heap, "trimmer", lambda: None)
-    asyncio.run(heap.keep_trimmed(0.0))
+    asyncio.run(heap.keep_trimmed(0.0, 0.0))

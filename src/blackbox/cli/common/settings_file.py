@@ -1,7 +1,6 @@
 """The settings in force: a flag beats a variable, which beats the settings file, which beats the default."""
 
 import os
-import tomllib
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -78,6 +77,8 @@ def _read_config(flag: str | None, environ: Mapping[str, str]) -> tuple[Path | N
         raise UsageError(f"settings file {path}: {error.strerror}") from None
     if len(body) > CONFIG_BYTES_MAX:
         raise UsageError(f"settings file {path}: larger than {CONFIG_BYTES_MAX} bytes")
+    import tomllib  # most have no such file
+
     try:
         written = tomllib.loads(body.decode())
     except (ValueError, RecursionError) as error:  # of syntax, of text, of numbers and nesting without end

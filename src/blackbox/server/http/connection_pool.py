@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import os
-from email.utils import formatdate
+import time
 from typing import NamedTuple, Protocol
 
 from blackbox.model.status import ServerStats
@@ -120,7 +120,7 @@ class ConnectionPool:
             await asyncio.sleep(0)
 
     def _set_date(self) -> None:
-        self.date = f"Date: {formatdate(usegmt=True)}\r\n"
+        self.date = f"Date: {time.strftime('%a, %d %b %Y %H:%M:%S GMT', time.gmtime())}\r\n"
 
 
 def _is_out_of_descriptors() -> bool:

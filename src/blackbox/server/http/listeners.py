@@ -97,7 +97,7 @@ def _open(family: socket.AddressFamily, host: str, port: int) -> socket.socket |
 
 def _resolve(host: str) -> list[tuple[socket.AddressFamily, str]]:
     try:
-        found = socket.getaddrinfo(host or None, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(_name(host), None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         raise UsageError(f"{host!a} is no address to listen on: {error}") from None
     return [(family, str(address[0])) for family, _, _, _, address in found]
@@ -150,3 +150,8 @@ def _remove_stale(path: Path) -> None:
         except OSError as error:
             raise FailureError(f"cannot listen on {path}: {error.strerror}") from None
     raise FailureError(f"{path} is already in use by a running server")
+
+
+def _name(host: str) -> str | bytes | None:
+    """As it is looked up. Python reads tables of the world's scripts for every text, even where all of it is ASCII."""
+    return (host.encode() if host.isascii() else host) or None

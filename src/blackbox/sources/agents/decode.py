@@ -9,7 +9,8 @@ from __future__ import annotations  # arrays take no parameter at run time befor
 import re
 from array import array
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from functools import cache
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -58,12 +59,18 @@ PARTS_MAX = 1024
 ENGINES_MAX = 16
 _SOURCE = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
-_hello = msgspec.json.Decoder(Hello)
-_goodbye = msgspec.json.Decoder(Goodbye)
-_report = msgspec.json.Decoder(ReportHeader)
-_oom = msgspec.json.Decoder(OomHeader)
-_any = msgspec.json.Decoder(msgspec.Raw)
 T = TypeVar("T")
+
+
+def _reader(shape: type[T]) -> Callable[[bytes], T]:
+    """Reads JSON of that shape."""
+    return _decoder(shape).decode
+
+
+@cache
+def _decoder(shape: type) -> msgspec.json.Decoder[Any]:
+    """Made for the first agent that sends some: all together take a megabyte."""
+    return msgspec.json.Decoder(shape)
 
 
 class Columns(NamedTuple):
@@ -132,19 +139,19 @@ def decode(frame: Frame) -> Message:
 
 def _decode_hello(payload: bytes) -> Hello:
     require(len(payload) <= HELLO_BYTES_MAX, "hello too long")
-    hello = _parse(_hello.decode, payload)
+    hello = _parse(_reader(Hello), payload)
     check("address", *hello)
     return hello
 
 
 def _decode_goodbye(payload: bytes) -> Goodbye:
     require(len(payload) <= GOODBYE_BYTES_MAX, "goodbye too long")
-    return _parse(_goodbye.decode, payload) if payload else Goodbye()
+    return _parse(_reader(Goodbye), payload) if payload else Goodbye()
 
 
 def _decode_report(payload: bytes) -> ReportMessage:
     text, packed = split(payload, REPORT_HEADER_BYTES_MAX)
-    header = _parse(_report.decode, text)
+    header = _parse(_reader(ReportHeader), text)
     _check_source(header.report.source)
     try:
         return _read_report(header, packed)
@@ -176,7 +183,7 @@ def _read_report(header: ReportHeader, packed: memoryview) -> ReportMessage:
 
 def _decode_oom(payload: bytes) -> OomMessage:
     text, packed = split(payload, OOM_HEADER_BYTES_MAX)
-    header = _parse(_oom.decode, text)
+    header = _parse(_reader(OomHeader), text)
     _check_source(header.oom.source)
     try:
         return _read_oom(header, packed)
@@ -342,7 +349,7 @@ def _parse(parse: Callable[[bytes], T], text: bytes) -> T:
 def _is_json(text: bytes) -> bool:
     """Whether it is JSON to its end, of whatever type."""
     try:
-        _any.decode(text)
+        _reader(msgspec.Raw)(text)
     except DECODE_ERRORS:
         return False
     return True

@@ -12,7 +12,6 @@ import signal
 import socket
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -136,6 +135,8 @@ class _Answering:
         try:
             return self._pack(self._source.sample())
         except Exception as error:  # a bug in the source, which must not cost the process
+            import traceback  # not before there is a bug
+
             traceback.print_exc()
             self._packer.forget()
             reason = f"fault in the source: {type(error).__name__}: {error}"
