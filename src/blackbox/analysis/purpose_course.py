@@ -225,12 +225,9 @@ def course_of(replayed: Replay, signs: Sequence[StackSign], annotations: Sequenc
     trace = replayed.trace
     made = trace.places_of(ALLOC, replayed.first)
     codes = [*(CODES[sign.part] for sign in signs), CODES[None]]  # the last: of NO_STACK
-    phase = Phases(bytearray(trace.steps))
+    phase = Phases(bytearray(trace.freed_in or trace.steps))
     for place, stack in zip(made, map(trace.stack.__getitem__, made), strict=True):
         phase.codes[place] = codes[stack]
-    codes_at = phase.codes
-    for place, part in trace.freed_in.items():
-        codes_at[place] = CODES[part]
     annotated = frozenset(_annotate(replayed, phase, annotations))
     inferred: frozenset[int] = frozenset()
     if _only_python(signs) and phase.has_any((BACKWARD, OPTIMIZER, CLEARING)):

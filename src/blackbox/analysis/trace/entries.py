@@ -53,8 +53,9 @@ class Trace(NamedTuple):
     """From PyTorch 2.12 on."""
     tag: Sequence[int] | None = None
     """Numbers of the program's own notes (`user_metadata`); None where no entry has one."""
-    freed_in: Mapping[int, str] = MappingProxyType({})
-    """By the position of a free: the part of a step that freed it, where its stack tells."""
+    freed_in: bytes = b""
+    """By entry: the code (`purpose_phases.CODES`) of the part of a step that freed, where its stack tells; empty where
+    none does."""
     category: Sequence[str] | None = None
     """The word of PyTorch's profiler, empty where it has none; None where no entry has one."""
 
@@ -80,7 +81,7 @@ class Trace(NamedTuple):
             {new: self.device_free[old] for old, new in order.items()},
             None if self.pool is None else [self.pool[place] for place in places],
             None if self.tag is None else [self.tag[place] for place in places],
-            {new: self.freed_in[old] for new, old in enumerate(places) if old in self.freed_in},
+            bytes(self.freed_in[place] for place in places) if self.freed_in else b"",
             None if self.category is None else [self.category[place] for place in places],
         )
 

@@ -2,8 +2,8 @@
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate, repeat
-from operator import mul
+from itertools import accumulate, compress, count, repeat
+from operator import lt, mul
 from typing import NamedTuple, Protocol
 
 from blackbox.analysis.trace.entries import (
@@ -16,6 +16,7 @@ from blackbox.analysis.trace.entries import (
     SEGMENT_UNMAP,
     Trace,
     places_of,
+    selecting,
 )
 from blackbox.analysis.trace.roll_back import Undo, undone
 from blackbox.analysis.trace.roll_forward import Forward
@@ -34,6 +35,12 @@ class Levels(NamedTuple):
     reserved: Sequence[int]
     freed: Sequence[int]
     """By block: the entry that frees it; as many as the trace has where none does."""
+    completed: Sequence[int]
+    """The same of the entry that completes that."""
+
+
+HeldBlock = tuple[int, int, int]
+"""A block, the first point at which it is held, and the first at which it is not any more."""
 
 
 class Passes(Protocol):
@@ -53,6 +60,26 @@ class Passes(Protocol):
         """Of a run that is through; `before` is what was allocated, active and reserved at its beginning."""
         ...
 
+    def there(self, action: bytes, gone: Sequence[int], first: int, last: int) -> Iterable[int]:
+        """The allocations from `first` on, before `last`, that no entry before that takes away: `gone` has by block the
+        one that does."""
+        ...
+
+    def lives(
+        self, action: bytes, freed: Sequence[int], first: int, after: "array[int]", points: int
+    ) -> Iterable[HeldBlock]:
+        """The allocations from `first` on that are held at one of so many points; `after` has by entry from there on,
+        and for their end, the first point that has it (of C's `int`), `freed` by block the entry that frees it."""
+        ...
+
+    def extremes(self, levels: Sequence[int], length: int) -> Iterable[int]:
+        """The places of the highest and of the lowest of each stretch of so many levels, each the first of its kind."""
+        ...
+
+    def born(self, action: bytes, address: Sequence[int]) -> Sequence[int]:
+        """By entry: of a free, which allocation was last made at its address, and is not freed yet; else -1."""
+        ...
+
 
 class PlainPasses:
     """In Python alone."""
@@ -70,16 +97,55 @@ class PlainPasses:
         trace, first, block = run.trace, run.start.first, run.block
         action = trace.action[first:]
         sizes = list(map(run.size.__getitem__, block[first:] if first else block))
-        freed = array("q", [trace.steps]) * len(run.size)
-        for place in places_of(trace.action, (FREE_REQUESTED,), first):
-            freed[block[place]] = place
+        freed, completed = (array("q", [trace.steps]) * len(run.size) for _ in range(2))
+        for column, code in ((freed, FREE_REQUESTED), (completed, FREE_COMPLETED)):
+            for place in places_of(trace.action, (code,), first):
+                column[block[place]] = place
         allocated, active, reserved = before
         return Levels(
             _levels(allocated, action, sizes, ALLOCATED),
             _levels(active, action, sizes, ACTIVE),
             _reserved(reserved, trace, first),
             freed,
+            completed,
         )
+
+    def there(self, action: bytes, gone: Sequence[int], first: int, last: int) -> Iterable[int]:
+        """See `Passes`."""
+        made = places_of(action, (ALLOC,), first, last)
+        return compress(made, map(last.__le__, map(gone.__getitem__, made)))
+
+    def lives(
+        self, action: bytes, freed: Sequence[int], first: int, after: "array[int]", points: int
+    ) -> Iterable[HeldBlock]:
+        """See `Passes`."""
+        made = places_of(action, (ALLOC,), first)
+        begun, gone = list(made), list(map(freed.__getitem__, made))
+        if first:
+            begun, gone = ([place - first for place in places] for places in (begun, gone))
+        ends = array("i", after)
+        ends[-1] = points  # of those that are never freed
+        since = list(map(after.__getitem__, begun))
+        until = list(map(ends.__getitem__, gone))
+        return compress(zip(made, since, until, strict=True), map(lt, since, until))
+
+    def extremes(self, levels: Sequence[int], length: int) -> Iterable[int]:
+        """See `Passes`."""
+        for start in range(0, len(levels), length):
+            stretch = levels[start : start + length]
+            yield start + stretch.index(max(stretch))
+            yield start + stretch.index(min(stretch))
+
+    def born(self, action: bytes, address: Sequence[int]) -> Sequence[int]:
+        """See `Passes`."""
+        made, born = array("q", [-1]) * len(action), dict[int, int]()
+        wanted = action.translate(selecting((ALLOC, FREE_REQUESTED)))
+        for place, code, at in compress(zip(count(), action, address), wanted):
+            if code == ALLOC:
+                born[at] = place
+            else:
+                made[place] = born.pop(at, -1)
+        return made
 
 
 PLAIN = PlainPasses()

@@ -4,9 +4,6 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from blackbox.analysis.trace.entries import (
-    ALLOC,
-    FREE_COMPLETED,
-    FREE_REQUESTED,
     NO_STACK,
     OOM,
     SEGMENT_ALLOC,
@@ -66,6 +63,10 @@ class Replay(NamedTuple):
     reserved: Sequence[int]
     freed: Sequence[int]
     """By block: the entry that frees it; as many as the trace has where none does."""
+    completed: Sequence[int]
+    """The same of the entry that completes that."""
+    passes: Passes
+    """By which its entries are gone through."""
 
     @property
     def steps(self) -> int:
@@ -127,24 +128,21 @@ def instants(replayed: Replay, done: Sequence[int]) -> Iterator[Instant]:
     """What was there after so many entries each; in one run, so `done` ascends."""
     trace, first = replayed.trace, replayed.first
     waits = replayed.start.pending
-    start = dict(zip(replayed.start_blocks(), replayed.start_address, strict=True))
-    pending = {block for block, address in start.items() if address in waits}
-    allocated = set(start) - pending
+    start = zip(replayed.start_blocks(), replayed.start_address, strict=True)
+    waiting = {block for block, address in start if address in waits}
+    freed, completed = replayed.freed, replayed.completed
+    there = set(replayed.start_blocks())
     segments = Segments(replayed.start.segments.at)
     at = first
     for wanted in done:
         end = max(at, first + wanted)
-        asked = map(replayed.block.__getitem__, places_of(trace.action, (FREE_REQUESTED,), at, end))
-        completed = map(replayed.block.__getitem__, places_of(trace.action, (FREE_COMPLETED,), at, end))
-        freed = set(asked)
-        allocated.update(places_of(trace.action, (ALLOC,), at, end))
-        allocated -= freed
-        pending |= freed
-        pending.difference_update(completed)
+        there = {block for block in there if completed[block] >= end}
+        there.update(replayed.passes.there(trace.action, completed, at, end))
+        pending = frozenset(block for block in there if freed[block] < end or block in waiting)
         for place in places_of(trace.action, RESERVED, at, end):
             _segment(replayed, place, segments)
         at = end
-        yield Instant(wanted, frozenset(allocated), frozenset(pending), Segments(segments.at))
+        yield Instant(wanted, frozenset(there - pending), pending, Segments(segments.at))
 
 
 def _with_races(trace: Trace, end: Layout, rules: Rules, passes: Passes) -> Replay:
@@ -219,6 +217,8 @@ def _replayed(run: Forward, passes: Passes, problem: str | None, resorted: bool)
         active=levels.active,
         reserved=levels.reserved,
         freed=levels.freed,
+        completed=levels.completed,
+        passes=passes,
     )
 
 

@@ -7,8 +7,7 @@ from array import array
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate, compress, repeat
-from operator import lt
+from itertools import accumulate, repeat
 
 from msgspec import Struct
 
@@ -165,9 +164,7 @@ def _points(run: Replay, wanted: set[int], share: int) -> list[int]:
         return list(range(run.steps + 1))
     found = set(wanted)
     length = -(-(run.steps + 1) // (STRETCHES // share or 1))
-    for start in range(0, run.steps + 1, length):
-        stretch = run.allocated[start : start + length]
-        found.update((start + stretch.index(max(stretch)), start + stretch.index(min(stretch))))
+    found.update(run.passes.extremes(run.allocated, length))
     return sorted(found)
 
 
@@ -217,21 +214,15 @@ def lives(run: Replay, done: Sequence[int]) -> Iterator[tuple[int, int, int]]:
             until = end if gone == run.trace.steps else after[gone - first]
             if until:
                 yield block, 0, until
-    made = run.trace.places_of(ALLOC, first)
-    begun, gone = list(made), list(map(run.freed.__getitem__, made))
-    if first:
-        begun, gone = ([place - first for place in places] for places in (begun, gone))
-    after.append(end)  # of those that are never freed
-    since = list(map(after.__getitem__, begun))
-    until = list(map(after.__getitem__, gone))
-    yield from compress(zip(made, since, until, strict=True), map(lt, since, until))
+    yield from run.passes.lives(run.trace.action, run.freed, first, after, end)
 
 
 def _points_after(done: Sequence[int], steps: int) -> "array[int]":
-    """By entry replayed, from 0: the first point that has it."""
+    """By entry replayed, from 0, and after the last: the first point that has it."""
     found: array[int] = array("i")
     for point, entries in enumerate((*done, steps)):
         found.extend(repeat(point, entries - len(found)))
+    found.append(len(done))
     return found
 
 

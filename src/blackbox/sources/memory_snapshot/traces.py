@@ -3,12 +3,12 @@
 import re
 from array import array
 from collections.abc import Mapping, Sequence
-from itertools import compress, count
 from operator import itemgetter
 from typing import Any, NamedTuple, cast
 
 from blackbox.analysis.purpose import CategoryEvidence
 from blackbox.analysis.purpose_course import Annotation
+from blackbox.analysis.purpose_phases import CODES
 from blackbox.analysis.rules import NO_RULES, CategoryRules
 from blackbox.analysis.trace.entries import (
     ALLOC,
@@ -19,7 +19,6 @@ from blackbox.analysis.trace.entries import (
     OTHER,
     Trace,
     places_of,
-    selecting,
 )
 from blackbox.analysis.trace.layout import NOT_KNOWN, Layout, Segment
 from blackbox.analysis.trace.passes import PLAIN, Passes
@@ -33,6 +32,8 @@ from blackbox.wire.segments import ADDRESS_MAX, STATE_OF, SegmentError
 ANNOTATIONS_MAX = 100_000
 """Scopes read of a file; more than that are not of parts of steps."""
 ACTIVE, PENDING = STATE_OF["active_allocated"], STATE_OF["active_pending_free"]
+UNBORN = -2
+"""Stands for the stack of a block whose allocation the trace does not have."""
 ANNOTATES, OTHERS = bytes([ANNOTATE]), bytes([OTHER])
 FRACTION = "per_process_memory_fraction"
 """Of the allocator's settings (PyTorch 2.10): the share of each GPU that the program may have."""
@@ -169,41 +170,42 @@ def _notes(entries: EntryColumns) -> Sequence[int]:
     return notes
 
 
-def _parts_of_frees(entries: EntryColumns, stack: Sequence[int], texts: StackTexts) -> dict[int, str]:
-    """By the position of a free: which part of a step freed it, where the stack of the allocation does not tell all.
+def _parts_of_frees(entries: EntryColumns, stack: "array[int]", texts: StackTexts) -> bytes:
+    """By entry: the code of the part of a step that freed, where the stack of the allocation does not tell all.
 
     Empty where frees bear the stack of the allocation: up to PyTorch 2.0, and with `context="alloc"`.
     """
-    lists, frames_of_entry = entries.lists, entries.frames
-    freeing = set(map(frames_of_entry.__getitem__, places_of(bytes(entries.action), (FREE_REQUESTED,)))) - {NO_FRAMES}
-    parts = {frames: part for frames in freeing if (part := texts.part(lists[frames])) is not None}
-    if not parts:
-        return {}
-    born: dict[int, int] = {}
-    found: dict[int, str] = {}
-    settled: dict[int, bool] = {}
-    own = False
-    steps = zip(count(), entries.action, entries.address, frames_of_entry)
-    for place, code, address, frames in compress(steps, entries.action.translate(selecting((ALLOC, FREE_REQUESTED)))):
-        if code == ALLOC:
-            born[address] = place
-            continue
-        made = born.pop(address, None)
-        if frames == NO_FRAMES:
-            continue
-        if made is not None:
-            number = stack[made]
-            done = settled.get(number)
-            if done is None:
-                done = settled[number] = texts.is_settled(number)
-            if done:
-                continue
-            if not own:
-                first = frames_of_entry[made]
-                own = first != frames and (first == NO_FRAMES or lists[first] != lists[frames])
-        if frames in parts:
-            found[place] = parts[frames]
-    return found if own else {}
+    action, lists, frames_of_entry = bytes(entries.action), entries.lists, entries.frames
+    places = places_of(action, (FREE_REQUESTED,))
+    freeing = list(map(frames_of_entry.__getitem__, places))
+    parts = {frames: texts.part(lists[frames]) for frames in dict.fromkeys(freeing) if frames != NO_FRAMES}
+    if not any(parts.values()):
+        return b""
+    made = list(map(entries.passes.born(action, entries.address).__getitem__, places))
+    stacks = list(map(_with_none(stack, UNBORN).__getitem__, made))
+    firsts = map(_with_none(frames_of_entry, UNBORN).__getitem__, made)
+    settled = {number for number in set(stacks) if number != UNBORN and texts.is_settled(number)}
+    if not any(
+        first != frames and (first == NO_FRAMES or lists[first] != lists[frames])
+        for number, first, frames in set(zip(stacks, firsts, freeing, strict=True))
+        if UNBORN not in (number, first) and number not in settled and frames != NO_FRAMES
+    ):
+        return b""
+    found = bytearray(len(action))
+    codes = {
+        (number, frames): 0 if number in settled else CODES[parts.get(frames)]
+        for number, frames in set(zip(stacks, freeing, strict=True))
+    }
+    for place, code in zip(places, map(codes.__getitem__, zip(stacks, freeing, strict=True)), strict=True):
+        found[place] = code
+    return bytes(found)
+
+
+def _with_none(column: "array[int]", none: int) -> "array[int]":
+    """The same with this at -1."""
+    longer = column[:]
+    longer.append(none)
+    return longer
 
 
 def _annotations(told: object) -> tuple[Annotation, ...]:

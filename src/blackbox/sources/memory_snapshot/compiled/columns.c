@@ -256,16 +256,19 @@ int64_t blackbox_columns_forward(const uint8_t *action, const int64_t *address, 
 }
 
 /* Bytes before entry `first` and after it and each that follows, which stand at 0 of each level already; and by block the
-   entry that frees it, in a column that says of each that none does. 0 where a sum is out of bounds. */
+   entry that frees it, and the one that completes that, in columns that say of each that none does. 0 where a sum is out
+   of bounds. */
 int32_t blackbox_columns_levels(const uint8_t *action, const int64_t *size, const int64_t *block, int64_t first,
                                 int64_t last, const int64_t *block_size, int64_t blocks, int64_t *allocated,
-                                int64_t *active, int64_t *reserved, int64_t *freed) {
+                                int64_t *active, int64_t *reserved, int64_t *freed,
+                                int64_t *completed) {
     for (int64_t place = first; place < last; place++, allocated++, active++, reserved++) {
         uint8_t code = action[place];
         int64_t number = block[place], bytes = 0, mapped = 0;
         if (code <= FREE_COMPLETED) {
             if (number < 0 || number >= blocks || (bytes = block_size[number]) > LEVEL_MAX) return 0;
             if (code == FREE_REQUESTED) freed[number] = place;
+            else if (code == FREE_COMPLETED) completed[number] = place;
         } else if (code < OOM) {
             mapped = code == SEGMENT_ALLOC || code == SEGMENT_MAP ? size[place] : -size[place];
         }
@@ -274,6 +277,65 @@ int32_t blackbox_columns_levels(const uint8_t *action, const int64_t *size, cons
         reserved[1] = reserved[0] + mapped;
         if (allocated[1] > LEVEL_MAX || allocated[1] < -LEVEL_MAX || active[1] > LEVEL_MAX || active[1] < -LEVEL_MAX
             || reserved[1] > LEVEL_MAX || reserved[1] < -LEVEL_MAX) return 0;
+    }
+    return 1;
+}
+
+/* The allocations from `first` on, before `last`, that are there until `until` or later by a column of where each goes.
+   `found` has room for as many as there are entries. Returns how many they are. */
+int64_t blackbox_columns_there(const uint8_t *action, const int64_t *gone, int64_t first, int64_t last, int64_t until,
+                               int64_t *found) {
+    int64_t count = 0;
+    for (int64_t place = first; place < last; place++) {
+        found[count] = place;
+        count += action[place] == ALLOC && gone[place] >= until;
+    }
+    return count;
+}
+
+/* The allocations from `first` on, before `last`, that are there at one of the points of `after` at least, which has by
+   entry from `first` on, and for the end of all, the first point that has it: `block`, the first point where each is
+   there and the first where it is not any more, of which the last is `points`. Returns how many they are. */
+int64_t blackbox_columns_lives(const uint8_t *action, const int64_t *freed, int64_t first, int64_t last,
+                               const int32_t *after, int32_t points, int64_t *block, int32_t *since, int32_t *until) {
+    int64_t count = 0;
+    for (int64_t place = first; place < last; place++) {
+        if (action[place] != ALLOC) continue;
+        int64_t gone = freed[place];
+        block[count] = place;
+        since[count] = after[place - first];
+        until[count] = gone >= first && gone < last ? after[gone - first] : points;
+        count += since[count] < until[count];
+    }
+    return count;
+}
+
+/* The places of the highest and the lowest of each stretch of so many levels, each the first of its kind. */
+void blackbox_columns_extremes(const int64_t *level, int64_t count, int64_t length, int64_t *highest, int64_t *lowest) {
+    for (int64_t start = 0; start < count; start += length, highest++, lowest++) {
+        *highest = *lowest = start;
+        for (int64_t place = start + 1; place < count && place - start < length; place++) {
+            if (level[place] > level[*highest]) *highest = place;
+            if (level[place] < level[*lowest]) *lowest = place;
+        }
+    }
+}
+
+/* By entry: of a free, which allocation of the trace was last made at its address, and is not freed yet; else -1.
+   0 where there is no memory, -1 where an address is none; `born` is empty. */
+int32_t blackbox_columns_born(const uint8_t *action, const int64_t *address, int64_t count, Map *born, int64_t *made) {
+    for (int64_t place = 0; place < count; place++) {
+        made[place] = -1;
+        if (address[place] < 0) return -1;
+        if (action[place] == ALLOC) {
+            if (!has_room(born)) return 0;
+            put(born, address[place], place);
+        } else if (action[place] == FREE_REQUESTED) {
+            Slot *found = find(born, address[place]);
+            if (!found) continue;
+            made[place] = found->value;
+            take_out(born, found);
+        }
     }
     return 1;
 }

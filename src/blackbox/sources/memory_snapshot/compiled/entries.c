@@ -319,9 +319,10 @@ void blackbox_entries_read(Reader *reader, const uint8_t *data, int64_t length, 
         if (!remember(reader, FOREIGN)) outcome->status = NO_MEMORY;
     while (outcome->status == DONE && rows < room && at <= last) {
         int32_t number = reader->last_shape, tried = 0;
-        const uint8_t *next = NULL;
+        const uint8_t *next = NULL, *begin = at;
+        if (rows && end - at >= 2 && at[0] == APPENDS && at[1] == MARK) begin += 2; /* a list is written by the thousand */
         for (; tried < reader->shapes; tried++, number = (number + 1) % reader->shapes)
-            if ((next = match(&reader->shape[number], at, end, values))) break;
+            if ((next = match(&reader->shape[number], begin, end, values))) break;
         if (!next) break;
         outcome->status = keep(reader, &reader->shape[number], values, columns + rows, room);
         outcome->shapes |= 1u << number;

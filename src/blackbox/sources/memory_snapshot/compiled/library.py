@@ -115,7 +115,16 @@ class Library:
         self.forward.restype, self.forward.argtypes = c_int64, (*columns, *(c_int64,) * 3, POINTER(Memory))
         self.levels = loaded.blackbox_columns_levels
         self.levels.restype = c_int32
-        self.levels.argtypes = (*columns, c_int64, c_int64, c_void_p, c_int64, *(c_void_p,) * 4)
+        self.levels.argtypes = (*columns, c_int64, c_int64, c_void_p, c_int64, *(c_void_p,) * 5)
+        self.there = loaded.blackbox_columns_there
+        self.there.restype, self.there.argtypes = c_int64, (c_char_p, c_void_p, *(c_int64,) * 3, c_void_p)
+        self.lives = loaded.blackbox_columns_lives
+        self.lives.restype = c_int64
+        self.lives.argtypes = (c_char_p, c_void_p, c_int64, c_int64, c_void_p, c_int32, *(c_void_p,) * 3)
+        self.extremes = loaded.blackbox_columns_extremes
+        self.extremes.restype, self.extremes.argtypes = None, (c_void_p, c_int64, c_int64, c_void_p, c_void_p)
+        self.born = loaded.blackbox_columns_born
+        self.born.restype, self.born.argtypes = c_int32, (c_char_p, c_void_p, c_int64, c_void_p, c_void_p)
 
 
 def installed_library() -> Library | None:

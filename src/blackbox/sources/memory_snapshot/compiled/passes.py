@@ -3,11 +3,11 @@ the same memory. A trace in which most are others, or whose numbers are out of b
 
 import ctypes
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from blackbox.analysis.trace.entries import ALLOC
 from blackbox.analysis.trace.layout import Layout, Segment, Segments
-from blackbox.analysis.trace.passes import PLAIN, Levels
+from blackbox.analysis.trace.passes import PLAIN, HeldBlock, Levels
 from blackbox.analysis.trace.roll_back import Undo
 from blackbox.analysis.trace.roll_forward import Forward
 from blackbox.sources.memory_snapshot.compiled.address_map import AddressMap, address_of
@@ -86,7 +86,7 @@ class CompiledPasses:
         if not (is_packed(block) and is_packed(size)) or max(before) > NEVER_SPLIT:
             return PLAIN.levels(run, before)
         allocated, active, reserved = (array("q", [level]) * (trace.steps - first + 1) for level in before)
-        freed = array("q", [trace.steps]) * len(size)
+        freed, completed = (array("q", [trace.steps]) * len(size) for _ in range(2))
         done = self._library.levels(
             trace.action,
             address_of(trace.size),
@@ -95,11 +95,48 @@ class CompiledPasses:
             trace.steps,
             address_of(size),
             len(size),
-            *map(address_of, (allocated, active, reserved, freed)),
+            *map(address_of, (allocated, active, reserved, freed, completed)),
         )
         if not done:
             raise OverflowError("the sum of the blocks is out of bounds")
-        return Levels(allocated, active, reserved, freed)
+        return Levels(allocated, active, reserved, freed, completed)
+
+    def there(self, action: bytes, gone: Sequence[int], first: int, last: int) -> Iterable[int]:
+        """See `Passes`."""
+        if not is_packed(gone):
+            return PLAIN.there(action, gone, first, last)
+        found = array("q", [0]) * (last - first)
+        return found[: self._library.there(action, address_of(gone), first, last, last, address_of(found))]
+
+    def lives(
+        self, action: bytes, freed: Sequence[int], first: int, after: "array[int]", points: int
+    ) -> Iterable[HeldBlock]:
+        """See `Passes`."""
+        if not is_packed(freed):
+            return PLAIN.lives(action, freed, first, after, points)
+        room = action.count(ALLOC)
+        block, since, until = array("q", [0]) * room, array("i", [0]) * room, array("i", [0]) * room
+        columns = [address_of(column) for column in (block, since, until)]
+        count = self._library.lives(action, address_of(freed), first, len(action), address_of(after), points, *columns)
+        return zip(block[:count], since[:count], until[:count], strict=True)
+
+    def extremes(self, levels: Sequence[int], length: int) -> Iterable[int]:
+        """See `Passes`."""
+        if not is_packed(levels):
+            return PLAIN.extremes(levels, length)
+        highest, lowest = (array("q", [0]) * -(-len(levels) // length) for _ in range(2))
+        self._library.extremes(address_of(levels), len(levels), length, address_of(highest), address_of(lowest))
+        return *highest, *lowest
+
+    def born(self, action: bytes, address: Sequence[int]) -> Sequence[int]:
+        """See `Passes`."""
+        if not is_packed(address):
+            return PLAIN.born(action, address)
+        made, born = array("q", [0]) * len(action), AddressMap(self._library, {})
+        done = self._library.born(action, address_of(address), len(action), born.map, address_of(made))
+        if not done:
+            raise MemoryError
+        return made if done > 0 else PLAIN.born(action, address)
 
     def _fits(self, one: Undo | Forward) -> bool:
         """Whether its numbers are in bounds."""

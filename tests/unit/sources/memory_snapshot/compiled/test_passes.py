@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from blackbox.analysis.trace import roll_forward
 from blackbox.analysis.trace.entries import ALLOC, FREE_REQUESTED, Trace
 from blackbox.analysis.trace.passes import PLAIN, Passes
-from blackbox.analysis.trace.replay import Replay, replay
+from blackbox.analysis.trace.replay import Replay, instants, replay
+from blackbox.analysis.trace.timeline import lives
 from blackbox.sources.memory_snapshot.compiled import passes as compiled_passes
 from blackbox.sources.memory_snapshot.compiled.address_map import AddressMap
 from blackbox.sources.memory_snapshot.compiled.passes import CompiledPasses
@@ -47,8 +48,21 @@ def told(device: DeviceTrace, passes: Passes) -> Any:
 
 def as_plain(run: Replay) -> dict[str, Any]:
     start = run.start._asdict() | {"segments": run.start.segments.at}
-    columns = ("block", "size", "allocated", "active", "reserved", "freed")
-    return run._asdict() | {"start": start} | {name: list(getattr(run, name)) for name in columns}
+    columns = ("block", "size", "allocated", "active", "reserved", "freed", "completed")
+    said = run._asdict() | {"start": start, "passes": None} | {name: list(getattr(run, name)) for name in columns}
+    return (
+        said
+        | {"lives": list(lives(run, range(0, run.steps + 1, 3))), "instants": list(told_instants(run))}
+        | {
+            "extremes": {*run.passes.extremes(run.allocated, 7)},
+            "born": list(run.passes.born(run.trace.action, run.trace.address)),
+        }
+    )
+
+
+def told_instants(run: Replay) -> Iterable[Any]:
+    for one in instants(run, sorted({0, run.steps // 3, run.steps // 2, run.steps})):
+        yield one._replace(segments=one.segments.at)  # type: ignore[arg-type]
 
 
 def changed(trace: Trace, changes: Iterable[tuple[str, int, int]]) -> Trace:
