@@ -215,21 +215,23 @@ def recorded_moment(recording: Recording, then: float | None, event: int | None,
         assert then is not None
         moment, of = recording.moment_at(then), f"at {rfc3339(then)}"
     if moment is None:
-        raise _nothing(recording, of)
+        raise _nothing(recording, of, then)
     return moment
 
 
-def _nothing(recording: Recording, of: str) -> HTTPError:
-    """Nothing was recorded `of` that; and from when to when anything was."""
+def _nothing(recording: Recording, of: str, then: float | None) -> HTTPError:
+    """Nothing was recorded `of` that; and from when to when anything was, or that `then` lies in between."""
     span = recording.span()
     reach = "is empty" if span is None else f"reaches from {rfc3339(span[0])} to {rfc3339(span[1])}"
+    if span is not None and then is not None and span[0] <= then <= span[1]:
+        reach += ", with a gap there"
     return HTTPError(404, f"nothing was recorded {of}: the recording {reach}")
 
 
 def _snapshot(recording: Recording, then: float, viewer: Viewer, gpu: str | None) -> Snapshot:
     snapshot = recording.at(then, gpu=gpu, viewer_uid=viewer.uid)
     if snapshot is None:
-        raise _nothing(recording, f"at {rfc3339(then)}")
+        raise _nothing(recording, f"at {rfc3339(then)}", then)
     return snapshot
 
 
