@@ -79,7 +79,8 @@ def test_no_descriptor_is_left_behind(source: SupervisedSource, script: Script) 
     assert descriptors() == before
 
 
-def test_a_source_that_cannot_be_made_says_why(script: Script) -> None:
+def test_a_source_that_cannot_be_made_says_why(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "RETRY_SECONDS_MAX", 0.0)  # it never can
     with contextlib.closing(SupervisedSource("broken", f"{FACTORIES}:Broken")) as source:
         fault = fault_of(source)
     assert fault.state == "failed"
