@@ -147,6 +147,11 @@ FAULTS: dict[int, tuple[str, str, str]] = {
         "a token, web config or TLS file that every user of the machine can change",
         "refused at the start; later the last good one stays in force",
     ),
+    69: (
+        PEOPLE,
+        "programs whose names are chosen so that two lists of names have one checksum",
+        "lists are compared whole: numbers are read under the names they were recorded with",
+    ),
 }
 """Row of the fault catalogue -> part, fault, what Blackbox does."""
 

@@ -26,10 +26,12 @@ def seeds() -> Sequence[bytes]:
     numbers = [
         [float(place * row % 7) if (place + row) % 5 else float("nan") for row in range(5)] for place in range(width)
     ]
-    body = unpack(encode([times, [float(layout.id)] * 5, *numbers, [0.1 + 1e-9, 2e300, 3.0, 4.5, 5.25]][: 2 + width]))
+    body = unpack(
+        encode([times, [float(layout.checksum)] * 5, *numbers, [0.1 + 1e-9, 2e300, 3.0, 4.5, 5.25]][: 2 + width])
+    )
     (length,) = _LENGTH.unpack_from(body)
     head = msgspec.msgpack.decode(body[_LENGTH.size : _LENGTH.size + length])
-    row = unpack_row(pack_row(1.8e9, layout, [1.0] * width)).tolist()
+    row = unpack_row(pack_row(1.8e9, layout.checksum, [1.0] * width)).tolist()
     return [_pack([msgspec.msgpack.decode(layout.body), head, body[_LENGTH.size + length :], row])]
 
 

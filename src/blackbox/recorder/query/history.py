@@ -5,6 +5,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice, pairwise
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from blackbox.model.identity import StartTimes
 from blackbox.model.query import Aggregate, History, Series
@@ -105,12 +106,12 @@ def found_series(tiers: Sequence[TierReader], query: HistoryQuery, points: int) 
     first = list(islice(slices, 1))
     step = _step(wanted_step, tiers[tier].tier.step_seconds, first)
     found: dict[tuple[object, ...], TimeBuckets] = {}
-    of_layouts: dict[int, list[TimeBuckets]] = {}
+    of_layouts: WeakKeyDictionary[Layout, list[TimeBuckets]] = WeakKeyDictionary()
     """Where the series of a layout go: the same ones in all its runs."""
     starts = StartTimes()
     for part in chain(first, slices):
         rows = bucket_rows(part, step)
-        layout = part.run.layout.id
+        layout = part.run.layout
         if layout not in of_layouts:
             of_layouts[layout] = [found.setdefault(key.identity(starts), TimeBuckets()) for key, _ in part.places]
         for (key, place), buckets, stored in zip(part.places, of_layouts[layout], part.stored_columns(), strict=True):
@@ -163,7 +164,7 @@ def _finest_with(tiers: Sequence[TierReader], since: float) -> int:
 def _slices(tiers: Sequence[TierReader], query: HistoryQuery) -> Iterator[RunSlice]:
     """Rows of the coarsest tier, then of the finer ones what is not rolled up yet."""
     start = query.since
-    wanted: dict[int, list[tuple[SeriesKey, int]]] = {}
+    wanted: WeakKeyDictionary[Layout, list[tuple[SeriesKey, int]]] = WeakKeyDictionary()
     for reader in reversed(tiers):
         step, end = reader.tier.step_seconds, start
         for run in reader.runs(start - step, query.until):
@@ -171,10 +172,10 @@ def _slices(tiers: Sequence[TierReader], query: HistoryQuery) -> Iterator[RunSli
             if rows:
                 newest = run.times[rows[-1]] if run.in_order else max(map(run.times.__getitem__, rows))
                 end = max(end, newest + step)
-            places = wanted.get(run.layout.id)
+            places = wanted.get(run.layout)
             if places is None:
                 places = query.places(run.layout)
-                wanted[run.layout.id] = places
+                wanted[run.layout] = places
             if rows and places:
                 yield RunSlice(run, step > 0, rows, places)
         start = end

@@ -11,7 +11,7 @@ from typing import Any, Self
 from blackbox.recorder.storage.compression import DamageError, DeltaCodec, unpack
 from blackbox.recorder.storage.database import COUNTED_VERSION, READ_ERRORS, open_for_reading, version_of
 from blackbox.recorder.storage.frames import Frame, newest_packed, unpack_frames
-from blackbox.recorder.storage.layout import Layout, LayoutCache
+from blackbox.recorder.storage.layout import CHECKSUM_BITS, Layout, LayoutCache
 from blackbox.recorder.storage.row_count import read_row_count, row_count_in
 from blackbox.recorder.storage.rows import LAYOUT, Run, check_row, layout_id, packed_run, tail_runs, unpack_row
 from blackbox.recorder.storage.slices import in_slices
@@ -161,7 +161,7 @@ class ChunkReader:
             if not found:
                 raise DamageError("layout: missing")
             layout = _layouts.unpacked(found[0][0])
-            if layout.id != number:
+            if layout.checksum != number % (1 << CHECKSUM_BITS):
                 raise DamageError("layout: another one")
             self._layouts[number] = layout
         return self._layouts[number]

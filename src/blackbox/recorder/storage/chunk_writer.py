@@ -9,10 +9,10 @@ from pathlib import Path
 
 from blackbox.recorder.storage.chunk_reader import NEVER, ChunkReader
 from blackbox.recorder.storage.columns import encode
-from blackbox.recorder.storage.compression import DeltaCodec, pack
+from blackbox.recorder.storage.compression import DamageError, DeltaCodec, pack, unpack
 from blackbox.recorder.storage.database import CHUNK_SCHEMA, open_for_writing, shrunk, sync
 from blackbox.recorder.storage.frames import Frame, pack_bodies
-from blackbox.recorder.storage.layout import Layout
+from blackbox.recorder.storage.layout import CHECKSUM_BITS, ID_BITS, Layout
 from blackbox.recorder.storage.row_count import RowCount, ensured_row_count
 from blackbox.recorder.storage.rows import Run, pack_row
 from blackbox.recorder.storage.slices import in_slices
@@ -65,6 +65,8 @@ class ChunkWriter:
         self._layout: weakref.ref[Layout] | None = None
         """The layout of the last row, which is stored, while somebody else needs it: that of an hour in which processes
         came and went takes megabytes."""
+        self._layout_id = 0
+        """Its id."""
         self._key: tuple[int, DeltaCodec] | None = None
         """The key frame of the tail."""
         self._tail_bytes = 0
@@ -85,15 +87,15 @@ class ChunkWriter:
         blob = pack(stored) if self._key is None else self._key[1].pack(stored)
         is_new = not self._is_stored(layout)
         with self._transaction(synced):
-            self._store_layout(layout)
+            layout_id = self._stored_id(layout)
             done = self._database.execute(
                 "INSERT INTO tail (since, until, key, frame, row) VALUES (?, ?, ?, ?, ?)",
-                (time, frame.time, key, blob, pack_row(time, layout, values)),
+                (time, frame.time, key, blob, pack_row(time, layout_id, values)),
             )
             row_count = self._row_count._replace(tail=self._row_count.tail + 1)
             row_count.write(self._database)
         self._row_count = row_count
-        self._layout = weakref.ref(layout)
+        self._layout, self._layout_id = weakref.ref(layout), layout_id
         self._tail_bytes += len(frame.body)
         if is_new:
             self._count_subjects(layout)
@@ -132,9 +134,9 @@ class ChunkWriter:
         frames = pack_bodies(moments, sizes, (frame.body for frame in reader.tail_frames(*NEVER)))
         layout = runs[0].layout if len(runs) == 1 else Layout.union(run.layout for run in runs)
         times = [time for run in runs for time in run.times]
-        columns = chain((times, [float(layout.id)] * len(times)), _columns(layout, runs, self._statistics))
         with self._transaction(synced=False):
-            self._store_layout(layout)
+            layout_ids = [float(self._stored_id(layout))] * len(times)
+            columns = chain((times, layout_ids), _columns(layout, runs, self._statistics))
             self._database.execute(
                 "INSERT INTO block (since, until, frames, rows) VALUES (?, ?, ?, ?)",
                 (min(times), max((*times, *moments)), frames, encode(in_slices(columns))),
@@ -144,9 +146,19 @@ class ChunkWriter:
             row_count.write(self._database)
         self._row_count = row_count
 
-    def _store_layout(self, layout: Layout) -> None:
-        if not self._is_stored(layout):
-            self._database.execute("INSERT OR IGNORE INTO layout VALUES (?, ?)", (layout.id, layout.packed()))
+    def _stored_id(self, layout: Layout) -> int:
+        """What rows name the layout by; it is stored where it is not yet, and anew where another has its id."""
+        if self._is_stored(layout):
+            return self._layout_id
+        found = self._database.execute("SELECT body FROM layout WHERE id = ?", (layout.checksum,)).fetchone()
+        if found is not None and _is_body(found[0], layout):
+            return layout.checksum
+        number = layout.checksum
+        if found is not None:
+            (newest,) = self._database.execute("SELECT max(id) FROM layout WHERE id < ?", (1 << ID_BITS,)).fetchone()
+            number += (newest >> CHECKSUM_BITS) + 1 << CHECKSUM_BITS
+        self._database.execute("INSERT INTO layout VALUES (?, ?)", (number, layout.packed()))
+        return number
 
     def _count_subjects(self, layout: Layout) -> None:
         """Of a row with another layout than the one before."""
@@ -168,6 +180,13 @@ class ChunkWriter:
             with contextlib.suppress(sqlite3.Error):
                 self._database.execute("ROLLBACK")
             raise
+
+
+def _is_body(stored: object, layout: Layout) -> bool:
+    try:
+        return unpack(stored) == layout.body
+    except DamageError:
+        return False
 
 
 def _columns(layout: Layout, runs: Sequence[Run], statistics: int) -> Iterator[Sequence[float]]:

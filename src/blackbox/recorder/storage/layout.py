@@ -53,6 +53,11 @@ FIRST_METRICS: MetricKeys = {
 """Of layouts that do not name their metrics. Part of the format: it never changes, whatever is recorded."""
 
 
+CHECKSUM_BITS = 32
+"""Of an id, by which a chunk's rows name a layout: the low bits are its checksum, so that rows are bound to its content;
+the others count those in the chunk that have the same one. Those of the first are 0, as in recordings of before."""
+ID_BITS = 53
+"""Ids stand in rows of floating-point numbers."""
 STAND_INS_MAX = 1000
 """A damaged or foreign recording may name anything."""
 
@@ -119,8 +124,9 @@ class Layout:
         return _encoder.encode(NamedLayout(self._metric_keys, self.subjects))
 
     @cached_property
-    def id(self) -> int:
-        """Names the layout in rows, which are so bound to its content."""
+    def checksum(self) -> int:
+        """CRC-32 of the body. Many layouts have the same, and whoever chooses names of programs can choose two that
+        have: it tells damage, not layouts apart."""
         return zlib.crc32(self.body)
 
     @cached_property

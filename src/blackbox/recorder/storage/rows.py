@@ -9,7 +9,7 @@ from operator import le
 
 from blackbox.recorder.storage.columns import Columns, StoredColumn
 from blackbox.recorder.storage.compression import DamageError, pack, unpack
-from blackbox.recorder.storage.layout import STATISTICS, Layout
+from blackbox.recorder.storage.layout import ID_BITS, STATISTICS, Layout
 
 TIME, LAYOUT, VALUES = 0, 1, 2
 """Places in a row: when, the layout's id, and from there its numbers."""
@@ -65,9 +65,9 @@ def _readable(columns: Columns, index: int) -> StoredColumn | None:
         return None
 
 
-def pack_row(time: float, layout: Layout, values: Sequence[float]) -> bytes:
+def pack_row(time: float, layout_id: int, values: Sequence[float]) -> bytes:
     """One row on its own."""
-    return pack(array("d", (time, layout.id, *values)).tobytes())
+    return pack(array("d", (time, layout_id, *values)).tobytes())
 
 
 def unpack_row(blob: object) -> "array[float]":
@@ -83,7 +83,7 @@ def unpack_row(blob: object) -> "array[float]":
 
 def layout_id(stored: float) -> int:
     """The id of a row's layout. Raises `DamageError`."""
-    if not stored.is_integer():
+    if not (0 <= stored < 1 << ID_BITS and stored.is_integer()):
         raise DamageError("a row without layout")
     return int(stored)
 

@@ -1,8 +1,8 @@
 """`GET /vram` and `GET /vram/stream`."""
 
 from functools import lru_cache
+from hashlib import sha256
 from typing import NamedTuple
-from zlib import crc32
 
 from blackbox.hub import Published
 from blackbox.model.endpoints import BLOCKS, GPU, SNAPSHOT, SNAPSHOT_STREAM
@@ -115,4 +115,4 @@ def shape_of(query: Query, viewer_uid: int | None) -> TaggedShape:
 
 def tagged(shape: Shape) -> TaggedShape:
     """The shape, with its part of an entity tag."""
-    return TaggedShape(shape, f"{crc32(repr(shape).encode()):x}")
+    return TaggedShape(shape, sha256(repr(shape).encode()).hexdigest()[:16])

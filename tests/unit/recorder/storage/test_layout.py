@@ -49,7 +49,7 @@ def test_a_stored_layout_says_which_column_is_which_number(of: tuple[Subject, ..
     layout = Layout(of, keys)
     read = Layout.unpacked(layout.packed())
     assert names_of(read) == names_of(layout) == [(one, key) for one in of for key in keys[one.kind]]
-    assert read.id == layout.id, "rows are bound to it"
+    assert read.checksum == layout.checksum, "rows are bound to it"
     assert read.keys == layout.keys, "the same series, so that rows of both can stand in one block"
 
 
@@ -57,7 +57,7 @@ def test_a_stored_layout_says_which_column_is_which_number(of: tuple[Subject, ..
 def test_a_layout_without_names_has_the_first_metrics(of: tuple[Subject, ...]) -> None:
     read = Layout.unpacked(pack(msgspec.msgpack.encode(of)))
     assert names_of(read) == [(one, key) for one in of for key in FIRST_METRICS[one.kind]]
-    assert read.body == msgspec.msgpack.encode(of), "and keeps its id"
+    assert read.body == msgspec.msgpack.encode(of), "and keeps its checksum"
 
 
 @given(st.lists(st.tuples(st.lists(subjects, unique=True, max_size=3).map(tuple), metric_keys), max_size=12))
@@ -88,8 +88,8 @@ def test_rows_of_two_versions_stand_in_one_block(tmp_path: Path) -> None:
         values = [100.0 * second + place for place in range(len(layout.keys))]
         writer.append(START + second, layout, values, frame, synced=False)
     with ChunkReader(tmp_path / "chunk.db") as reader:
-        loose = [(run.layout.id, list(run.times)) for run in reader.runs(*NEVER)]
-    assert loose == [(old.id, [START]), (new.id, [START + 1])]
+        loose = [(run.layout.checksum, list(run.times)) for run in reader.runs(*NEVER)]
+    assert loose == [(old.checksum, [START]), (new.checksum, [START + 1])]
     writer.finish()
     with ChunkReader(tmp_path / "chunk.db") as reader:
         (run,) = reader.runs(*NEVER)
