@@ -152,6 +152,11 @@ FAULTS: dict[int, tuple[str, str, str]] = {
         "programs whose names are chosen so that two lists of names have one checksum",
         "lists are compared whole: numbers are read under the names they were recorded with",
     ),
+    70: (
+        PEOPLE,
+        "another user's process gets the pid, or the port, of an engine that was found",
+        "it is not asked for it, and what it answered meanwhile is dropped: an answer is for the owner of who gave it",
+    ),
 }
 """Row of the fault catalogue -> part, fault, what Blackbox does."""
 

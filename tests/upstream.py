@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -26,23 +27,39 @@ class Upstream:
         self.open_max = 0
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listen(0)
+
+    @property
+    def inode(self) -> int:
+        """Of the socket that listens."""
+        return os.fstat(self._listener.fileno()).st_ino
+
+    def listen_anew(self) -> None:
+        """At the same address with another socket, as another program would."""
+        self._leave()
+        self._listen(self.address.port)
+
+    def _listen(self, port: int) -> None:
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.address = Address("127.0.0.1", self._listener.getsockname()[1])
-        self._acceptor = threading.Thread(target=self._accept, daemon=True)
+        self._acceptor = threading.Thread(target=self._accept, args=(self._listener,), daemon=True)
         self._acceptor.start()
 
-    def close(self) -> None:
-        self.stopping.set()
+    def _leave(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._acceptor.join(5)
+
+    def close(self) -> None:
+        self.stopping.set()
+        self._leave()
         for thread in self._threads:
             thread.join(5)
 
-    def _accept(self) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                connection, _ = self._listener.accept()
+                connection, _ = listener.accept()
             except OSError:
                 return
             thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)

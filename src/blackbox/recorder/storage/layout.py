@@ -54,7 +54,7 @@ FIRST_METRICS: MetricKeys = {
 
 
 CHECKSUM_BITS = 32
-"""Of an id, by which a chunk's rows name a layout: the low bits are its checksum, so that rows are bound to its content;
+"""Of an id, by which the rows of a chunk name a layout: the low bits are its checksum, which binds rows to its content;
 the others count those in the chunk that have the same one. Those of the first are 0, as in recordings of before."""
 ID_BITS = 53
 """Ids stand in rows of floating-point numbers."""

@@ -45,6 +45,8 @@ class Candidate(NamedTuple):
     """Rank -> the process that runs this vLLM engine, where titles tell."""
     rank_pids: Mapping[str, tuple[int, ...]]
     """Rank -> those of `gpu_pids` that this process is or has started."""
+    sockets: frozenset[int]
+    """Inodes of those that it listens there with: another process may listen there any time later."""
     uid: int | None = None
     """Whose process it is; None where that is not known."""
 
@@ -92,9 +94,12 @@ def _candidates(
         if found is None:
             unseen += 1
             continue
+        uid = processes.uid(pid)
+        if not processes.is_same(pid):
+            continue  # its pid is another's by now, and what is known of it is not about that one
         group = _group(pid, gpu_pids, processes)
         engine_pids = _engine_pids(group, processes)
-        for address in sorted(found - candidates.keys()):
+        for address in sorted(found.keys() - candidates.keys()):
             candidates[address] = Candidate(
                 address=address,
                 pid=pid,
@@ -106,7 +111,8 @@ def _candidates(
                     rank: tuple(sorted({*processes.tree(core)}.intersection(gpu_pids)))
                     for rank, core in engine_pids.items()
                 },
-                uid=processes.uid(pid),
+                sockets=found[address],
+                uid=uid,
             )
     return Discovery(tuple(candidates.values())[:CANDIDATES_MAX], unseen)
 

@@ -46,26 +46,27 @@ def has_clients(root: Path, port: int) -> bool:
     return any(row[3] == ESTABLISHED and row[1].endswith(suffix) for name in TABLES for row in _rows(root, name))
 
 
-def ports(root: Path, pid: int, sockets: Mapping[int, Address]) -> frozenset[Address] | None:
-    """Where a process listens, of `sockets`; None when its open files cannot be seen."""
-    found: set[Address] = set()
+def ports(root: Path, pid: int, sockets: Mapping[int, Address]) -> dict[Address, frozenset[int]] | None:
+    """Where a process listens, of `sockets`, and the inodes of those that do; None when its open files cannot be
+    seen."""
+    found: dict[Address, frozenset[int]] = {}
     try:
         for number, file in enumerate((root / str(pid) / "fd").iterdir()):
             if number == FILES_MAX:
                 break
             inode = _inode(file)
             if inode is not None and inode in sockets:
-                found.add(sockets[inode])
+                found[sockets[inode]] = found.get(sockets[inode], frozenset()) | {inode}
     except OSError:
         return None
-    return frozenset(found)
+    return found
 
 
-def owners(root: Path, address: Address) -> frozenset[int]:
-    """The users who listen at an address in our network namespace, as the kernel says."""
+def at(root: Path, address: Address) -> frozenset[ListeningSocket]:
+    """What listens at an address in our network namespace, as the kernel says."""
     here = [one for one in _listening(root) if one.port == address.port]
-    exact = {one.uid for one in here if one.host in address.hosts}
-    return frozenset(exact or {one.uid for one in here if one.host in ANY})
+    exact = frozenset(one for one in here if one.host in address.hosts)
+    return exact or frozenset(one for one in here if one.host in ANY)
 
 
 def network(root: Path, pid: int | str) -> str | None:

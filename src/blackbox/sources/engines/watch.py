@@ -18,7 +18,7 @@ from blackbox.sources.engines.adapters import ADAPTERS
 from blackbox.sources.engines.address import Address
 from blackbox.sources.engines.discovery import Candidate
 from blackbox.sources.engines.fetch import NoAnswerError
-from blackbox.sources.engines.listeners import owners
+from blackbox.sources.engines.listeners import at
 from blackbox.sources.engines.scrape import HttpScrape
 
 ASK_SECONDS = 2.0
@@ -30,6 +30,7 @@ ASK_SECONDS_MAX = 10.0
 RETRY_SECONDS_MAX = 60.0
 """Between visits where nobody, or nobody known, answers; doubled from `ASK_SECONDS`."""
 DOUBLINGS_MAX = 5
+ANOTHERS = "the process that was found does not listen there any more"
 
 log = logging.getLogger(__name__)
 
@@ -111,10 +112,8 @@ class Watch:
 
     def ask(self, cancelled: threading.Event) -> None:
         """One visit, some seconds at most. Never raises."""
-        began_at = self._clock()
-        before = self._listeners()
-        outcome = self._visit(HttpScrape(self.address, self._kept, cancelled, self._is_working, self._notes))
-        self.outcome = outcome._replace(uid=self._owner(outcome, before, self._listeners()))
+        began_at, candidate = self._clock(), self.candidate
+        self.outcome = self._of_the_person(cancelled) if candidate is None else self._of(candidate, cancelled)
         self._due_at = self._clock() + self._pause(self._clock() - began_at)
         self._busy = False
 
@@ -130,8 +129,25 @@ class Watch:
         fault = self._fault(outcome)
         return UserStatus(uid=self._uid(outcome), reasons=(fault,) if fault else (), facts={str(self.address): status})
 
-    def _listeners(self) -> frozenset[int]:
-        return frozenset() if self.candidate is not None else owners(self._proc, self.address)
+    def _of(self, candidate: Candidate, cancelled: threading.Event) -> Outcome:
+        """A visit to what was found: what another tells, who listens there meanwhile, is not taken for its own."""
+        if not self._listens(candidate):
+            return self._failed(ANOTHERS)
+        outcome = self._visit(cancelled)
+        return outcome if self._listens(candidate) else self._failed(ANOTHERS)
+
+    def _listens(self, candidate: Candidate) -> bool:
+        there = at(self._proc, self.address)  # several of one user, where its processes share the port
+        return any(one.inode in candidate.sockets for one in there) and len({one.uid for one in there}) == 1
+
+    def _of_the_person(self, cancelled: threading.Event) -> Outcome:
+        """A visit to the address that a person named."""
+        before = self._owners()
+        outcome = self._visit(cancelled)
+        return outcome._replace(uid=self._owner(outcome, before, self._owners()))
+
+    def _owners(self) -> frozenset[int]:
+        return frozenset(one.uid for one in at(self._proc, self.address))
 
     def _owner(self, outcome: Outcome, before: frozenset[int], after: frozenset[int]) -> int | None:
         """Who answered at an address that a person named: the one user who listened there before and after."""
@@ -141,7 +157,8 @@ class Watch:
             return outcome.uid if outcome.found else ANYONE
         return next(iter(after))
 
-    def _visit(self, scrape: HttpScrape) -> Outcome:
+    def _visit(self, cancelled: threading.Event) -> Outcome:
+        scrape = HttpScrape(self.address, self._kept, cancelled, self._is_working, self._notes)
         try:
             return self._scrape(scrape)
         except NoAnswerError as error:

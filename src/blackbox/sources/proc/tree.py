@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from blackbox.sources.proc.stat import read
+from blackbox.sources.proc.stat import STAT_BYTES_MAX, parse, read
 from blackbox.sources.proc.table import ANCESTORS_MAX, INIT, ProcessEntry, ProcessTable
 
 COMMAND_BYTES_MAX = 4096
@@ -71,6 +71,11 @@ class ProcessTree:
 
     def start_ticks(self, pid: int) -> int:
         return self._all[pid].start_ticks
+
+    def is_same(self, pid: int) -> bool:
+        """Whether the pid is still that process's, so that whatever was read of it since that look is about it."""
+        stat = parse(read(self._root / str(pid) / "stat", bytes_max=STAT_BYTES_MAX))
+        return stat is not None and stat.start_ticks == self._all[pid].start_ticks
 
     def related(self, pids: Iterable[int]) -> frozenset[int]:
         """The processes with their ancestors, descendants, and the rest of their sessions."""

@@ -1,5 +1,6 @@
 """Ports of engines found among the processes on the GPU: on a made-up /proc."""
 
+import shutil
 import socket
 import struct
 import sys
@@ -10,8 +11,9 @@ import pytest
 
 from blackbox.sources.engines.address import Address, parse_url
 from blackbox.sources.engines.discovery import Candidate, discover
-from blackbox.sources.engines.listeners import owners
-from blackbox.sources.proc.tree import COMMAND_WORDS_MAX
+from blackbox.sources.engines.listeners import at
+from blackbox.sources.proc.table import ProcessTable
+from blackbox.sources.proc.tree import COMMAND_WORDS_MAX, Commands
 
 HERE, ELSEWHERE = "net:[4026531840]", "net:[4026532999]"
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
@@ -38,14 +40,15 @@ class Proc:
         session: int | None = None,
         network: str = HERE,
         uids: tuple[int, int] = (1000, 1000),
+        started: int | None = None,
     ) -> None:
-        """`uids`: real and effective."""
+        """`uids`: real and effective. `started`: ticks since boot; ten times the pid where it does not matter."""
         folder = self.root / str(pid)
         (folder / "fd").mkdir(parents=True)
         (folder / "ns").mkdir()
         (folder / "ns" / "net").symlink_to(network)
         (folder / "cmdline").write_bytes("\0".join(words).encode() + b"\0")
-        rest = ["S", str(parent), str(pid), str(session or pid), *["0"] * 15, str(pid * 10), "0"]
+        rest = ["S", str(parent), str(pid), str(session or pid), *["0"] * 15, str(started or pid * 10), "0"]
         (folder / "status").write_text("Name:\tx\nUid:\t{}\t{}\t0\t0\n".format(*uids))
         (folder / "stat").write_text(f"{pid} (a ) b) {' '.join(rest)}\n")
 
@@ -81,7 +84,7 @@ def test_a_server_above_its_process_on_the_gpu(proc: Proc) -> None:
     proc.listens(100, "0.0.0.0", 8000)
     (candidate,) = proc.candidates(101)
     address, ranks = Address("127.0.0.1", 8000), ({"0": 101}, {"0": (101,)})
-    assert candidate == Candidate(address, 100, 1000, ("vllm",), (101,), *ranks, uid=1000)
+    assert candidate == Candidate(address, 100, 1000, ("vllm",), (101,), *ranks, frozenset({1001}), uid=1000)
 
 
 def test_the_workers_of_an_engine_that_is_on_no_gpu_itself(proc: Proc) -> None:
@@ -252,5 +255,18 @@ def test_row_53_who_listens_at_an_address_is_what_the_kernel_says(proc: Proc) ->
     ):
         proc.listens(100, host, port, uid=uid)
     proc.listens(100, "127.0.0.1", 8004, ESTABLISHED, uid=1001)
-    found = [owners(proc.root, Address("localhost", port)) for port in range(8000, 8005)]
+    found = [{one.uid for one in at(proc.root, Address("localhost", port))} for port in range(8000, 8005)]
     assert found == [{1001}, {1003}, set(), {1001, 1002}, set()]
+
+
+@pytest.mark.fault(70)
+def test_row_70_whoever_has_the_pid_of_a_server_by_now_is_not_taken_for_it(proc: Proc) -> None:
+    proc.process(100, VLLM)
+    proc.process(101, ["VLLM::EngineCore"], parent=100, session=100)
+    proc.listens(100, "0.0.0.0", 8000)
+    known, commands = ProcessTable(proc.root).list(), Commands(proc.root)
+    assert [one.uid for one in discover((101,), proc.root, commands, known).candidates] == [1000]
+    shutil.rmtree(proc.root / "100")
+    proc.process(100, ["nginx"], uids=(1002, 1002), started=777)
+    proc.listens(100, "0.0.0.0", 8000)
+    assert discover((101,), proc.root, commands, known).candidates == ()

@@ -14,6 +14,7 @@ from tests.recorded_engines import recorded
 from tests.upstream import Upstream, hang_up, pages, status, upstream
 
 NEVER = threading.Event()
+HERS = 41_001
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def vllm() -> Iterator[Upstream]:
 def candidate(server: Upstream, *gpu_pids: int, **engine_pids: int) -> Candidate:
     ranks = {rank[1:]: pid for rank, pid in engine_pids.items()}
     on_gpu = {rank: (pid,) for rank, pid in ranks.items() if pid in gpu_pids}
-    return Candidate(server.address, 1, 10, ("vllm",), gpu_pids, ranks, on_gpu)
+    return Candidate(server.address, 1, 10, ("vllm",), gpu_pids, ranks, on_gpu, frozenset({server.inode}), uid=HERS)
 
 
 def waits(watch: Watch, clock: ManualClock, seconds: float) -> bool:
@@ -239,3 +240,31 @@ def test_rows_that_cannot_be_read_are_named(vllm: Upstream) -> None:
     watch.ask(NEVER)
     assert [engine.model for engine in watch.engines()] == ["a:8b"]
     assert "1 of 2 models left out" in (watch.fault or "")
+
+
+@pytest.mark.fault(70)
+def test_row_70_who_came_to_listen_where_an_engine_was_found_is_not_asked(vllm: Upstream) -> None:
+    watch = Watch(vllm.address, ManualClock())
+    watch.candidate = candidate(vllm, 7)._replace(sockets=frozenset({vllm.inode + 1}))
+    watch.ask(NEVER)
+    assert vllm.paths == []
+    assert (watch.engines(), watch.outcome.failure) == ((), watching.ANOTHERS)
+    watch.candidate = candidate(vllm, 7)
+    watch.ask(NEVER)
+    assert [one.uid for one in watch.engines()] == [HERS]
+
+
+@pytest.mark.fault(70)
+def test_row_70_an_answer_is_nobodys_where_another_came_to_listen_meanwhile(vllm: Upstream) -> None:
+    watch = Watch(vllm.address, ManualClock())
+    watch.candidate = candidate(vllm, 7)
+    well = vllm.behave
+
+    def leave_it_to_another(*arguments: object) -> None:
+        vllm.listen_anew()
+        well(*arguments)  # type: ignore[arg-type]
+
+    vllm.behave = leave_it_to_another
+    watch.ask(NEVER)
+    assert vllm.paths, "it was asked"
+    assert (watch.engines(), watch.outcome.failure) == ((), watching.ANOTHERS)
