@@ -15,7 +15,6 @@ import struct
 import time
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -36,10 +35,8 @@ VERSION = 1
 NAME = b"BLACKBOX DUMP\r\n"
 """The line end shows a transfer that took the file for text."""
 MAGIC = NAME + bytes((VERSION,))
-EVENTS_TOGETHER = 1000
-"""Events packed together, and in memory while a dump is written."""
 BATCH_BYTES = 2 * 1024 * 1024
-"""Moments packed together: alike stands beside alike, and damage costs no more than this."""
+"""Of events, or moments, packed together: alike stands beside alike, and damage costs no more than this."""
 
 _RECORD = struct.Struct("<BI")
 
@@ -74,7 +71,8 @@ _events_decoder = msgspec.json.Decoder(tuple[Event, ...])
 
 
 def write_dump(path: Path, head: DumpHead, moments: Iterable[Moment], events: Iterable[Event]) -> DumpEnd:
-    """Writes a dump beside `path`, then moves it there. Arguments and secrets are left out. Raises `FailureError`."""
+    """Writes a dump beside `path`, then moves it there, with few moments and events in memory at a time. Arguments and
+    secrets are left out. Raises `FailureError`."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         make_file(partial)
@@ -206,15 +204,15 @@ def new_head(reason: str, since: float, until: float) -> DumpHead:
 def _write(file: BinaryIO, head: DumpHead, moments: Iterable[Moment], events: Iterable[Event]) -> DumpEnd:
     file.write(MAGIC)
     _put(file, RecordKind.HEAD, pack(msgspec.json.encode(head)))
-    told, noticed = iter(events), 0
-    while part := [redact_event(event) for event in islice(told, EVENTS_TOGETHER)]:
-        _put(file, RecordKind.EVENTS, pack(msgspec.json.encode(part)))
-        noticed += len(part)
+    told = 0
+    for bodies in _event_batches(events):
+        _put(file, RecordKind.EVENTS, pack(b"[%s]" % b",".join(bodies)))
+        told += len(bodies)
     count = 0
     for batch in _batches(moments):
         _put(file, RecordKind.MOMENTS, pack_frames(batch))
         count += len(batch)
-    end = DumpEnd(moments=count, events=noticed)
+    end = DumpEnd(moments=count, events=told)
     _put(file, RecordKind.END, pack(msgspec.json.encode(end)))
     return end
 
@@ -222,6 +220,19 @@ def _write(file: BinaryIO, head: DumpHead, moments: Iterable[Moment], events: It
 def _put(file: BinaryIO, kind: RecordKind, body: bytes) -> None:
     file.write(_RECORD.pack(kind, len(body)))
     file.write(body)
+
+
+def _event_batches(events: Iterable[Event]) -> Iterator[list[bytes]]:
+    """JSON of the events, some MiB together; one batch at least."""
+    batch: list[bytes] = []
+    weight = 0
+    for event in events:
+        batch.append(msgspec.json.encode(redact_event(event)))
+        weight += len(batch[-1])
+        if weight >= BATCH_BYTES:
+            yield batch
+            batch, weight = [], 0
+    yield batch
 
 
 def _batches(moments: Iterable[Moment]) -> Iterator[list[Frame]]:

@@ -5,11 +5,10 @@ How often is `pace`, which ones stay is `retention`.
 """
 
 import logging
-import math
 import threading
 import time
-from collections.abc import Callable, Iterator
-from itertools import count, takewhile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from msgspec import structs
@@ -28,8 +27,6 @@ BEFORE_SECONDS = 600.0
 """What led to an out-of-memory is in the last ten minutes, or goes on for hours and shows in them too."""
 AFTER_SECONDS = 3.0
 """The exit of the process, and what the driver took back."""
-EVENTS_SECONDS = 60.0
-"""Of events that are read together: where processes come and go, ten minutes of them take megabytes."""
 APART_SECONDS_MAX = 10.0
 """An event that is told in time is not older than this; another time is not believed, and the server's counts."""
 PENDING_MAX = 16
@@ -85,11 +82,25 @@ class DumpKeeper:
         if not is_trigger(event):
             return
         with self._lock:
-            own = sum(pending.uid == event.uid for pending in self._pending)
-            if len(self._pending) >= PENDING_MAX or own >= PENDING_MAX // 2 or not self._pace.is_due(event):
+            if not self._has_room(event.uid) or not self._pace.is_due(event):
                 return
+            if len(self._pending) >= PENDING_MAX:
+                log.warning("no dump (%s): others wait for theirs", self._pending.pop(self._of_most()).message)
             self._pending.append(dated(event, self._wall()))
         self._asked.release()
+
+    def _has_room(self, uid: int | None) -> bool:
+        """For one more of an owner: where there is none, whoever has the most gives up his newest for who has fewer."""
+        own = sum(pending.uid == uid for pending in self._pending)
+        if len(self._pending) < PENDING_MAX:
+            return own < PENDING_MAX // 2
+        most = self._pending[self._of_most()].uid
+        return sum(pending.uid == most for pending in self._pending) > own + 1
+
+    def _of_most(self) -> int:
+        """Place of the newest of whoever has the most that wait, but for the one being written."""
+        counts = Counter(pending.uid for pending in self._pending)
+        return max(range(1, len(self._pending)), key=lambda place: (counts[self._pending[place].uid], place))
 
     def close(self, seconds: float) -> None:
         """Writes what is pending now, without waiting for what comes after; gives up after `seconds`."""
@@ -140,17 +151,16 @@ def keep(recording: Recording, directory: Path, event: Event, now: float) -> Pat
         raise FailureError(f"{directory} belongs to another user")
     make_directory(directory)
     dump = new_dump(directory, event.kind, event.pid, event.uid, event.timestamp)
-    head, moments = new_head(event.message, since, until), recording.moments(since, until)
-    write_dump(dump.path, head, moments, _events(recording, since, until, event))
+    events = _with(event, recording.each_event(since, until))
+    write_dump(dump.path, new_head(event.message, since, until), recording.moments(since, until), events)
     return dump.path
 
 
-def _events(recording: Recording, since: float, until: float, trigger: Event) -> Iterator[Event]:
-    """Those of the range, a minute in memory at a time, and the trigger, should it not be recorded yet."""
-    is_known = False
-    for start in takewhile(until.__ge__, count(since, EVENTS_SECONDS)):
-        for recorded in recording.events(start, min(until, math.nextafter(start + EVENTS_SECONDS, 0.0))):
-            is_known = is_known or recorded.event == trigger
-            yield recorded.event
-    if not is_known:
-        yield trigger
+def _with(event: Event, events: Iterable[Event]) -> Iterator[Event]:
+    """All of them, and the event where it is none of them."""
+    is_there = False
+    for known in events:
+        is_there = is_there or structs.replace(known, oom=None) == structs.replace(event, oom=None)
+        yield known
+    if not is_there:
+        yield event

@@ -172,6 +172,10 @@ class Recording:
                 if moment is not None:
                     yield moment
 
+    def each_event(self, since: float, until: float) -> Iterator[Event]:
+        """All events of a range, oldest first, each as it is read."""
+        return self._events.each(since, until)
+
     def events(
         self,
         since: float | None = None,

@@ -56,13 +56,18 @@ class EventWriter:
 
     def append(self, events: Collection[Event], now: float) -> list[RecordedEvent]:
         """Stores events; on the disk when it returns. One that cannot be encoded is left out, and counted."""
-        sound = [event for event in events if event_fault(event) is None]
-        self.damaged += len(events) - len(sound)
+        recorded: list[RecordedEvent] = []
         try:
             database = self._database(now)
-            recorded = [self._numbered(event, now) for event in sound]
             database.execute("BEGIN IMMEDIATE")
-            database.executemany("INSERT INTO event VALUES (?, ?, ?, ?, ?)", map(_row, recorded))
+            for event in events:
+                if event_fault(event) is not None:
+                    self.damaged += 1
+                    continue
+                body = _encoder.encode(event)  # one at a time: with its blocks a failure takes tens of MB
+                recorded.append(self._numbered(event, now))
+                row = recorded[-1].id, event.timestamp, event.kind, body, zlib.crc32(body)
+                database.execute("INSERT INTO event VALUES (?, ?, ?, CAST(? AS TEXT), ?)", row)
             database.execute("COMMIT")
         except sqlite3.Error:
             self.close()
@@ -137,6 +142,12 @@ class EventReader:
                 break
         return sorted(found, key=lambda recorded: recorded.id)[-limit:]
 
+    def each(self, since: float, until: float) -> Iterator[Event]:
+        """All that were noticed in the range, oldest first; one is in memory at a time."""
+        for chunk in chunk_files(self._directory, EVENTS_NAME):
+            for recorded in self._read(chunk, "time BETWEEN ? AND ?", (since, until), "ASC"):
+                yield recorded.event
+
     def after(self, number: int, limit: int = EVENTS_MAX) -> list[RecordedEvent]:
         """The oldest `limit` events with larger ids."""
         found: list[RecordedEvent] = []
@@ -171,11 +182,6 @@ class EventReader:
 
 def _light(recorded: RecordedEvent) -> RecordedEvent:
     return RecordedEvent(recorded.id, in_a_list(recorded.event))
-
-
-def _row(recorded: RecordedEvent) -> tuple[int, float, str, str, int]:
-    body = _encoder.encode(recorded.event)
-    return recorded.id, recorded.event.timestamp, recorded.event.kind, body.decode(), zlib.crc32(body)
 
 
 def _last_id(directory: Path) -> int:

@@ -12,7 +12,6 @@ from blackbox.model.event import Crossing, Event
 from blackbox.recorder.dumps.file import Dump
 from blackbox.recorder.dumps.keeper import (
     BEFORE_SECONDS,
-    EVENTS_SECONDS,
     PENDING_MAX,
     DumpKeeper,
     is_trigger,
@@ -33,6 +32,7 @@ from tests.waiting import PATIENCE_SECONDS, until
 CLOSE_SECONDS = PATIENCE_SECONDS
 YEAR_9987 = 253_000_000_000.0
 ALICE, BOB = 1001, 1002
+MINUTE = 60.0
 
 
 def oom() -> Event:
@@ -105,7 +105,7 @@ def test_an_out_of_memory_keeps_the_minutes_before_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("is_recorded", [True, False])
 def test_events_of_all_minutes_are_in_it_once_and_the_trigger_too(tmp_path: Path, *, is_recorded: bool) -> None:
     since = TIMESTAMP - BEFORE_SECONDS
-    edges = [since + EVENTS_SECONDS * minute for minute in range(int(BEFORE_SECONDS / EVENTS_SECONDS) + 1)]
+    edges = [since + MINUTE * minute for minute in range(int(BEFORE_SECONDS / MINUTE) + 1)]
     told = [event(timestamp=time) for edge in edges for time in (edge - 1.0, edge, math.nextafter(edge, math.inf))]
     trigger = event("oom", TIMESTAMP)
     with store_at(tmp_path / "data") as store:
@@ -196,6 +196,26 @@ def test_row_47_sibling_a_flood_of_events_waits_in_a_bounded_list(tmp_path: Path
             keeper.note(an_oom(ALICE + number % 50, pid=number))
         assert keeper.pending <= PENDING_MAX
         keeper.close(CLOSE_SECONDS)
+
+
+@pytest.mark.fault(47)
+def test_row_47_users_who_fill_the_list_together_make_room_for_another(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kinds = an_oom, lambda uid, pid: a_crash(pid, uid)
+    with recorded(tmp_path / "data", incidents.leak()[-2:]) as recorder:
+        clock = ManualClock()
+        keeper = DumpKeeper(tmp_path / "dumps", recorder.recording, after_seconds=3600, clock=clock)
+        for number in range(2 * PENDING_MAX):
+            keeper.note(kinds[number // 2 % 2](BOB + number % 2, 5000 + number))
+            clock.advance(61)
+        assert keeper.pending == PENDING_MAX
+        keeper.note(an_oom(ALICE))
+        assert keeper.pending == PENDING_MAX
+        keeper.close(CLOSE_SECONDS)
+    kept = [dump.uid for dump in dumps_in(tmp_path / "dumps")]
+    assert kept.count(ALICE) == 1
+    assert "others wait for theirs" in caplog.text
 
 
 @pytest.mark.fault(48)
