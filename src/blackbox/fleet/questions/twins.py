@@ -3,8 +3,8 @@
 Each is a machine of its own in the tables. What two of them tell of one GPU counts once.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from blackbox.fleet.questions.cover import MachineKey
@@ -38,16 +38,22 @@ def twins(reader: FleetReader, known: Sequence[FleetMachine]) -> Twins:
         return Twins({})
     query = f"""
         SELECT tenant, machine, gpu_uuid FROM {LIFE.name} WHERE machine IN {{namesakes:Array(String)}}
-        GROUP BY tenant, machine, gpu_uuid ORDER BY tenant, machine, gpu_uuid
+        GROUP BY tenant, machine, gpu_uuid
     """  # noqa: S608 - parameters
     rows = reader.rows(query, {"namesakes": array(quoted(machine) for _, machine in names)})
-    first: dict[tuple[str, str, str], str] = {}
-    heads: dict[str, str] = {}
+    of_gpus: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
     for row in rows:
         tenant: str = row["tenant"]
         machine: str = row["machine"]
         if (tenant, machine) in names:
-            head = first.setdefault((tenant, names[tenant, machine], row["gpu_uuid"]), heads.get(machine, machine))
-            heads[machine] = min(head, heads.get(machine, machine))
-    shared = Counter(heads.values())
-    return Twins({machine: head for machine, head in heads.items() if shared[head] > 1})
+            of_gpus[tenant, names[tenant, machine], row["gpu_uuid"]].append(machine)
+    return Twins(_heads(of_gpus.values()))
+
+
+def _heads(groups: Iterable[Sequence[str]]) -> dict[str, str]:
+    """Each that is in a group with another, and the least of all that it is joined with, be it over others."""
+    joined: dict[str, list[str]] = {}
+    for group in groups:
+        together = sorted({other for machine in group for other in joined.get(machine, [machine])})
+        joined |= dict.fromkeys(together, together)
+    return {machine: together[0] for machine, together in joined.items() if len(together) > 1}

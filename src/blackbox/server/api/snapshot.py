@@ -1,8 +1,8 @@
 """`GET /vram` and `GET /vram/stream`."""
 
 from functools import lru_cache
-from hashlib import sha256
 from typing import NamedTuple
+from urllib.parse import quote
 
 from blackbox.hub import Published
 from blackbox.model.endpoints import BLOCKS, GPU, SNAPSHOT, SNAPSHOT_STREAM
@@ -114,5 +114,6 @@ def shape_of(query: Query, viewer_uid: int | None) -> TaggedShape:
 
 
 def tagged(shape: Shape) -> TaggedShape:
-    """The shape, with its part of an entity tag."""
-    return TaggedShape(shape, sha256(repr(shape).encode()).hexdigest()[:16])
+    """The shape, with its part of an entity tag: all of it, so that no two have one."""
+    gpu = "*" if shape.gpu is None else quote(shape.gpu, safe="")
+    return TaggedShape(shape, f"{gpu};{shape.blocks};{shape.viewer_uid}")

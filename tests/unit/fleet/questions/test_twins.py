@@ -1,6 +1,9 @@
 """Which machines of the tables are one machine."""
 
+from itertools import permutations
 from typing import Any
+
+import pytest
 
 from blackbox.fleet.questions.cover import EVERYWHERE, known_machines
 from blackbox.fleet.questions.twins import twins
@@ -32,3 +35,12 @@ def test_simulated_machines_have_one_gpu_and_other_names() -> None:
 def test_the_first_stands_for_all_of_them() -> None:
     heads, _ = found(("a", "1", "GPU-x"), ("a", "2", "GPU-x"), ("a", "3", "GPU-x"), ("a", "4", "GPU-y"))
     assert heads == {"1": "1", "2": "1", "3": "1"}
+
+
+@pytest.mark.parametrize("identities", list(permutations("123")))
+@pytest.mark.parametrize("gpus", list(permutations(("GPU-x", "GPU-y"))))
+def test_recordings_that_a_third_joins_are_one(identities: tuple[str, ...], gpus: tuple[str, ...]) -> None:
+    """Whichever of them is the first, and whichever of their GPUs: else what two tell of one GPU counts twice."""
+    (one, other, both), (first, second) = identities, gpus
+    told = sorted((("a", one, first), ("a", other, second), ("a", both, first), ("a", both, second)))
+    assert found(*told)[0] == {"1": "1", "2": "1", "3": "1"}
