@@ -21,7 +21,9 @@ SHARD_SETTINGS: Mapping[str, object] = {
 """Until a shard counts as one that does not answer. By the engine's own defaults a node that accepts and says nothing
 holds a query for 25 to 30 s, whatever `max_execution_time` says; one that computes tells of progress every 0.1 s."""
 ACCESS_DENIED = 497
-UNKNOWN_COLUMN = 47
+OLDER_TABLES = frozenset((47, 60))
+"""Codes of the engine for a column and for a table that it does not know: some of the tables are there, or no question
+is asked."""
 _DISTRIBUTED = re.compile(r"Distributed\(\s*'?([^',)]+)'?\s*,")
 
 
@@ -74,7 +76,7 @@ class FleetReader:
         try:
             return self._connection.rows(query, parameters, {**settings, **SHARD_SETTINGS})
         except EngineError as error:
-            if error.code != UNKNOWN_COLUMN:
+            if error.code not in OLDER_TABLES:
                 raise
             told = f"{self._access.url}: the tables are of an older version: run 'blackbox fleet init'"
             raise EngineError("setup", told, error.code) from None
