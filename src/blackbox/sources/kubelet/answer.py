@@ -20,7 +20,7 @@ CONTAINER = re.compile(r"[a-z0-9-]{1,63}")
 NAME_BYTES_MAX = 512
 
 
-class TooManyPodsError(Exception):
+class TooManyError(Exception):
     """More than are read."""
 
 
@@ -37,13 +37,13 @@ class GivenDevice(NamedTuple):
 
 
 def given_devices(answer: bytes) -> Iterator[GivenDevice]:
-    """All that the answer has. Raises `ProtobufError`, `TooManyPodsError`."""
+    """All that the answer has. Raises `ProtobufError`, `TooManyError`."""
     pods = 0
     for number, value in fields(answer):
         if number == 1 and isinstance(value, bytes):
             pods += 1
             if pods > PODS_MAX:
-                raise TooManyPodsError(f"it lists more than {PODS_MAX:,} pods")
+                raise TooManyError(f"it lists more than {PODS_MAX:,} pods")
             yield from _of_pod(value)
 
 

@@ -14,7 +14,7 @@ from blackbox.model.text import printable
 from blackbox.sources.base import SourceContext
 from blackbox.sources.kubelet import ANSWER, KUBELET_SOCKET
 from blackbox.sources.kubelet.access import why_not_at
-from blackbox.sources.kubelet.answer import LIST, TooManyPodsError, given_devices
+from blackbox.sources.kubelet.answer import LIST, TooManyError, given_devices
 from blackbox.sources.kubelet.devices import DeviceNames, is_gpu
 from blackbox.sources.protobuf import ProtobufError
 
@@ -23,6 +23,8 @@ ASK_SECONDS = 60.0
 ANSWER_SECONDS_MAX = 5.0
 ANSWER_BYTES_MAX = 16 << 20
 """As the kubelet's own clients have it."""
+GIVEN_MAX = 1_000
+"""GPUs and MIG instances, more than a machine has. What names more is no answer."""
 CONTAINERS_MAX = 128
 """On one GPU that are named: time slicing gives it to as many as its plugin is told."""
 NAMED_MAX, NAME_CHARS_MAX = 3, 80
@@ -84,7 +86,7 @@ class KubeletSource:
         try:
             answer = call(self._socket, LIST, b"", seconds=ANSWER_SECONDS_MAX, bytes_max=ANSWER_BYTES_MAX)
             self._given = given_gpus(answer, self._names)
-        except (CallError, TooManyPodsError) as error:
+        except (CallError, TooManyError) as error:
             self._fail("failed", f"the kubelet at {self._socket}: {error}")
         except ProtobufError as error:
             self._fail("failed", f"the kubelet at {self._socket}: its answer cannot be read: {error}")
@@ -98,13 +100,15 @@ class KubeletSource:
 
 
 def given_gpus(answer: bytes, names: DeviceNames) -> GivenGpus:
-    """The GPUs of an answer, and what of it no GPU is found by. Raises `ProtobufError`, `TooManyPodsError`."""
+    """The GPUs of an answer, and what of it no GPU is found by. Raises `ProtobufError`, `TooManyError`."""
     found: dict[str, dict[GivenTo, None]] = {}
     unread: Counter[str] = Counter()
     for given in given_devices(answer):
         named = names.of(given)
         if named is not None:
             containers = found.setdefault(named.uuid, {})
+            if len(found) > GIVEN_MAX:
+                raise TooManyError(f"it names more than {GIVEN_MAX:,} GPUs")
             if len(containers) < CONTAINERS_MAX:
                 containers[structs.replace(given.to, shared=named.is_share)] = None
         elif is_gpu(given):

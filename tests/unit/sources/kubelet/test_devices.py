@@ -8,7 +8,7 @@ from hypothesis import given as drawn
 from hypothesis import strategies as st
 
 from blackbox.model.parts import Device, GivenTo, MigInstance
-from blackbox.sources.kubelet.answer import GivenDevice, TooManyPodsError, given_devices
+from blackbox.sources.kubelet.answer import GivenDevice, TooManyError, given_devices
 from blackbox.sources.kubelet.devices import DeviceNames, Named, is_gpu
 from blackbox.sources.kubelet.source import given_gpus
 from blackbox.sources.protobuf import ProtobufError
@@ -138,8 +138,22 @@ def test_a_pod_that_cannot_be_is_none(names: DeviceNames, name: str) -> None:
 
 
 def test_more_pods_than_a_node_can_have_are_no_answer() -> None:
-    with pytest.raises(TooManyPodsError, match="5,000"):
+    with pytest.raises(TooManyError, match="5,000"):
         list(given_devices(answer(Container("ml", "pod", "main")) * 5001))
+
+
+def test_more_gpus_than_a_machine_can_have_are_no_answer() -> None:
+    names = [f"GPU-{number:08x}" for number in range(1001)]
+    assert (
+        len(
+            given_gpus(
+                answer(Container("ml", "pod", "main", {"nvidia.com/gpu": names[:-1]})), DeviceNames(tuple)
+            ).containers
+        )
+        == 1000
+    )
+    with pytest.raises(TooManyError, match="1,000 GPUs"):
+        given_gpus(answer(Container("ml", "pod", "main", {"nvidia.com/gpu": names})), DeviceNames(tuple))
 
 
 ONE = answer(Container("a", "b", "c", {"d": ["e"]}))
@@ -147,5 +161,5 @@ ONE = answer(Container("a", "b", "c", {"d": ["e"]}))
 
 @drawn(st.binary(max_size=200) | st.binary(max_size=40).map(lambda noise: ONE + noise))
 def test_any_bytes_are_an_answer_or_a_plain_error(data: bytes) -> None:
-    with contextlib.suppress(ProtobufError, TooManyPodsError):
+    with contextlib.suppress(ProtobufError, TooManyError):
         list(given_devices(data))
