@@ -32,7 +32,7 @@ def replayed_refusal(oom: OutOfMemory, device: int) -> Replayed | None:
         traces = read_traces(_snapshot(oom, allocator.blocks, device))
         held = {block.address: category for block in allocator.blocks if (category := _category(block)) is not None}
         found = replayed_of(traces._replace(evidence=traces.evidence._replace(held=held)))
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, WrongStartError):
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, WrongStartError):
         return None
     if found is None or found.told.kind != "refusal":
         return None

@@ -14,7 +14,7 @@ from blackbox.agent.probes.torch.allocator import TorchAllocator
 from blackbox.agent.probes.torch.description import Purposes, with_blocks
 from blackbox.agent.probes.torch.out_of_memory import OutOfMemoryWatch
 from blackbox.merge import merge
-from blackbox.model.event import Event, OutOfMemory
+from blackbox.model.event import Event, OutOfMemory, TraceSegment
 from blackbox.report import Report, build_report, from_summaries, to_json
 from blackbox.report.refused_trace import replayed_refusal
 from blackbox.report.snapshot_file import of_snapshot_file
@@ -22,6 +22,7 @@ from blackbox.sources.agents.decode import OomMessage, decode
 from blackbox.sources.agents.sample_parts import oom_event
 from blackbox.wire import Unpacker
 from blackbox.wire.message import pack_oom
+from blackbox.wire.ranges import BYTES_MAX
 from blackbox.wire.report import MEMORY_FRACTION, OOM_TRACE, AllocatorReport, Oom
 from blackbox.wire.segments import read_segments
 from tests import moments
@@ -239,6 +240,7 @@ def test_without_a_history_the_free_memory_is_that_for_the_request() -> None:
         {"block_stacks": (0,)},
         {"block_stacks": (99,) * 7},
         {"trace": ()},
+        {"segments": tuple(TraceSegment(place << 47, BYTES_MAX) for place in range(1 << 15))},
     ],
 )
 def test_what_contradicts_itself_is_left_to_the_blocks(spoilt: dict[str, Any]) -> None:

@@ -206,7 +206,7 @@ def _replayed(whole: dict[str, Any], rules: CategoryRules, parts: SnapshotParts)
     """None where they are malformed: the blocks tell most of what there is."""
     try:
         return read_replayed(whole, rules, ALL_STACKS_MAX if parts == "all_stacks" else STACKS_MAX, parts != "figures")
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, WrongStartError):
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, WrongStartError):
         return None
 
 

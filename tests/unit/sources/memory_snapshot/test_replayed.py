@@ -133,6 +133,14 @@ def test_a_malformed_history_costs_only_itself(tmp_path: Path) -> None:
     assert report.cache.reserved_bytes == 20 * MIB
 
 
+def test_a_history_of_more_memory_than_can_be_counted_costs_only_itself(tmp_path: Path) -> None:
+    path, most = tmp_path / "x.pickle", (1 << 63) - 1
+    path.write_bytes(pickle.dumps(snapshot(step("segment_free", most, most, 1_800_000_000_000_100))))
+    report = build_report(of_snapshot_file(path))
+    assert report.cache is not None
+    assert report.cache.reserved_bytes == 20 * MIB
+
+
 RECORDED = Path(__file__).parents[3] / "recorded/h200-580.159.04/torch-snapshot.pickle"
 TOLERANCE = 0.0005
 """By which a peak may differ from that of an independent replay."""

@@ -1,4 +1,4 @@
-"""The entries of a trace, read and gone through by compiled code: ten times as fast as by Python, and never required.
+"""The entries of a trace, read and gone through by compiled code: five times as fast as by Python, and never required.
 
 `entries.c` and `columns.c` are compiled where Blackbox is installed, if a C compiler is there (`building.py`, by
 `hatch_build.py`), and their library lies beside these modules. Where it is missing, is of other sources, or does not

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -155,3 +156,19 @@ def test_a_map_holds_what_a_dict_holds(steps: list[tuple[str, int, int]]) -> Non
             ours.clear()
             plain.clear()
     assert ours.plain() == dict(ours) == plain
+
+
+@pytest.mark.parametrize("blocks", [2, 3, 4])
+def test_sums_that_are_out_of_its_bounds_are_left_to_python(compiled: CompiledPasses, blocks: int) -> None:
+    """Compiled code keeps below 1 << 62, columns below 1 << 63."""
+    places, sizes = array("q", range(blocks)), array("q", [1 << 61]) * blocks
+    trace = Trace(bytes([ALLOC]) * blocks, places, places, places, places)
+    run: Any = SimpleNamespace(trace=trace, start=SimpleNamespace(first=0), block=places, size=sizes)
+
+    def levels(passes: Passes) -> Any:
+        try:
+            return list(passes.levels(run, (0, 0, 0)).allocated)
+        except OverflowError:
+            return None
+
+    assert levels(compiled) == levels(PLAIN) == (None if blocks == 4 else [place << 61 for place in range(blocks + 1)])
