@@ -1,6 +1,7 @@
 """The doctor's checks, on machines in every state."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -10,14 +11,17 @@ from blackbox.cli.commands import doctor_checks as checks
 from blackbox.cli.commands.doctor_checks import Finding, Machine, gpu, power
 from blackbox.merge import merge
 from blackbox.model.codec import to_json
-from blackbox.model.parts import Device, DeviceProcess, Memory
+from blackbox.model.parts import Device, DeviceProcess, Memory, MigInstance
 from blackbox.model.sample import Sample
 from blackbox.model.status import SourceState
 from blackbox.settings import Settings
+from blackbox.sources.kubelet import KUBELET_SOCKET, call
+from tests.kubelet_server import Container, answer
 from tests.scripted_server import Script, ScriptedServer, json_answer, text_answer
 from tests.unit.model.test_view import moment_of_blocks
 
 GIB = 1024**3
+PARENT = "GPU-8f6d1b2e-0000-4c3a-9f50-bbbbbbbbbbbb"
 
 
 def machine(
@@ -206,3 +210,22 @@ def test_who_has_the_port() -> None:
     with ScriptedServer([]) as server:
         port = int(server.url.rpartition(":")[2])
     assert "free" in checks.server(machine(port=port)).text
+
+
+def test_what_a_kubelet_gave_is_named_as_the_server_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also a MIG instance that is called by its number on the GPU, for which the driver is asked."""
+    folder = tmp_path / "driver/nvidia/gpus/0000:07:00.0"
+    folder.mkdir(parents=True)
+    (folder / "information").write_text(f"GPU UUID: \t {PARENT}\nDevice Minor: \t 0\n")
+    mig = MigInstance(gpu_instance_id=3, compute_instance_id=0)
+    slices = structs.replace(device(), uuid="MIG-1", parent_uuid=PARENT, mig=mig)
+    given = answer(Container("ml", "train-0", "main", {"nvidia.com/gpu": ["nvidia0/gi3"]}))
+    monkeypatch.setattr(call, "call", lambda *_, **__: given)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "kubelet.sock"))
+        settings = Settings(source_options={KUBELET_SOCKET.key: tmp_path / "kubelet.sock"})
+        one = structs.replace(
+            machine(Sample(source="nvml", taken_at=0.0, devices=(slices,)), tmp_path), settings=settings
+        )
+        (finding,) = checks.kubelet(one)
+    assert finding.text == "GPUs and MIG instances given: 1, to pods: 1"

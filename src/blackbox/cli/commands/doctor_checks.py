@@ -5,6 +5,7 @@ import platform
 import resource
 import shlex
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -280,7 +281,8 @@ def kubelet(machine: Machine) -> Iterator[Finding]:
         remedy = "docs/containers.md tells how a server may ask it; nothing else depends on that"
         yield Finding(subject="kubelet", level="ok", text=hindrance, remedy=remedy)
     elif hindrance is None:
-        sample = KubeletSource(KUBELET_SOCKET.of(options)).sample()
+        devices = cache(lambda: machine.sample().devices)  # the driver is asked where a name takes its list
+        sample = KubeletSource(KUBELET_SOCKET.of(options), devices, proc=machine.proc).sample()
         level: Level = "ok" if sample.state == "ok" else "warn"
         yield Finding(subject="kubelet", level=level, text=sample.reason or sample.facts[ANSWER.key])
 
