@@ -134,11 +134,13 @@ def calm(
     highest = max(leaves, key=lambda leaf: leaf.gpu.used_percent)
     if forecast is None:
         soonest = f"whether one fills is not known: {unknown or 'the forecast has not come yet'}"
-    elif found is None:
-        known = "no trend fills it" if len(leaves) == 1 else "none has a trend that fills it"
-        soonest = untold(forecast, {leaf.gpu.uuid: gpu_label(leaf.gpu) for leaf in leaves}) or known
     else:
-        soonest = f"the first, {gpu_label(found.ledger.gpu)}, fills in {figures.about(found.full_in_seconds)}"
+        others = untold(forecast, {leaf.gpu.uuid: gpu_label(leaf.gpu) for leaf in leaves})
+        if found is None:
+            soonest = others or ("no trend fills it" if len(leaves) == 1 else "none has a trend that fills it")
+        else:
+            first = "the first" if others is None else "the first of those that are known"
+            soonest = f"{first}, {gpu_label(found.ledger.gpu)}, fills in {figures.about(found.full_in_seconds)}"
     count = len({leaf.gpu.parent_uuid or leaf.gpu.uuid for leaf in leaves})
     used, total = figures.gib(highest.gpu.used_bytes), size(highest.gpu.total_bytes)
     return f"{figures.plural(count, 'GPU')}, {soonest}. Highest: {gpu_label(highest.gpu)}, {used} of {total}."

@@ -134,3 +134,11 @@ def test_what_for_is_not_guessed() -> None:
     assert found is not None
     assert "what for is n/a: no allocator reports from it" in who_grew(found, TIMESTAMP)
     assert seen_before(found, TIMESTAMP) is None
+
+
+def test_what_fills_is_the_first_of_those_that_are_known_where_some_are_not() -> None:
+    lost = outlook(None, gpu_uuid=LEAVES[1].gpu.uuid, unknown={"full_in_seconds": "fell off the bus"})
+    told = forecast(outlook(7200), lost)
+    assert "the first of those that are known, GPU 0, fills in about 2 h" in calm(
+        told, LEAVES, verdict(told, LEAVES, ())
+    )

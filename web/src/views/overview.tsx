@@ -61,13 +61,13 @@ function Calm({ later }: { later: Verdict | null }) {
   const course = courseOf(tracksShown.value.get(highest.gpu.uuid), highest.gpu.total_bytes, cursor.value);
   const unknown = noRecording.value ?? (forecast.value === null ? "the forecast has not come yet" : null);
   const calm = gpuLeaves.value.length === 1 ? "no trend fills it" : "none has a trend that fills it";
-  const cannotTell = forecast.value === null || later !== null ? null : untold(forecast.value, gpuLeaves.value);
+  const cannotTell = forecast.value === null ? null : untold(forecast.value, gpuLeaves.value);
   const soonest =
     unknown !== null || forecast.value === null
       ? `whether one fills is not known: ${unknown}`
       : later === null
         ? (cannotTell ?? calm)
-        : `the first, ${later.ledger.label}, fills in ${about(later.outlook.full_in_seconds)}`;
+        : `the first${cannotTell === null ? "" : " of those that are known"}, ${later.ledger.label}, fills in ${about(later.outlook.full_in_seconds)}`;
   return (
     <p class={`calm ${unknown !== null || cannotTell !== null ? "untold" : ""}`}>
       <b>
