@@ -314,7 +314,7 @@ def refused(machine: Machine) -> dict[str, int]:
 @pytest.mark.slow
 @pytest.mark.fault(46)
 @pytest.mark.fault(47)
-def test_rows_46_and_47_what_he_sends_costs_her_nothing(machine: Machine, tmp_path: Path) -> None:
+def test_row_46_and_47_what_he_sends_costs_her_nothing(machine: Machine, tmp_path: Path) -> None:
     until(lambda: machine.hers[0].say(report()) and CANARY in json.dumps(machine.get(HERS, SNAPSHOT.path)["blocks"]))
     first = dump_of(machine, machine.hers[0], 1_111_111_111)
     before, recorded = peak_bytes(machine.server.pid), machine.get(0, "/healthz")["recorder"]["moments_total"]

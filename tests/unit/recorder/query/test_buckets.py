@@ -20,7 +20,7 @@ rows = st.lists(st.tuples(st.integers(0, 40).map(lambda tenth: tenth / 4), sampl
 
 def run_of(times: Sequence[float], columns: Sequence[Sequence[float]]) -> Run:
     """Rows of a block, as they are read from it."""
-    stored = encode([times, [float(LAYOUT.id)] * len(times), *columns, *[times] * (len(STATISTICS) - len(columns))])
+    stored = encode([times, [1.0] * len(times), *columns, *[times] * (len(STATISTICS) - len(columns))])
     return packed_run(stored, lambda _: LAYOUT)
 
 
