@@ -75,6 +75,8 @@ def test_a_gpu_that_a_pod_was_given_and_left_empty(
     (train,) = (one for one in found.empty if one.gpu_uuid == "GPU-0")
     assert (train.since, train.until) == (START + GIVEN_FROM * MINUTE, START + GIVEN_UNTIL * MINUTE)
     assert (train.host, train.user) == ("node-0", None)
+    chats = [one for one in found.empty if one.gpu_uuid == "GPU-1"]
+    assert [one.until for one in chats] == [None, None], "nobody told that it was given back: the kubelet was silent"
     assert waste(reader, START, START + 1, "user", FleetScope("pods", "another")).allocations == 0
 
 

@@ -202,7 +202,8 @@ class FleetEmptyGpu(Struct, frozen=True, kw_only=True):
     since: float
     """When it was given; of a pod the first minute of the range in which it had it."""
     until: float | None
-    """When it was given back; null while it lasts, and of a pod that had it at the end of the range."""
+    """When it was given back; null while it lasts, and of a pod that had it when its kubelet told
+    last within the range."""
     empty_minutes: Count
     """Minutes of the range without a process on it."""
     seen_minutes: Count

@@ -1,13 +1,13 @@
 """Memory held in vain: reserved by an allocator and never used, and GPUs that a job was given and left empty."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from blackbox.fleet.questions.at import KEY_EXPRESSIONS
 from blackbox.fleet.questions.cover import EVERYWHERE, IN_SCOPE, SCOPE, FleetScope, cover, known_machines
 from blackbox.fleet.questions.twins import WHO, twins
-from blackbox.fleet.reader import FleetReader
+from blackbox.fleet.reader import FleetReader, array, quoted
 from blackbox.fleet.schema import ALLOCATION, ALLOCATION_HOUR, GPU, MACHINE, OWNER_KEYS, PROCESS_HOUR, hours
 from blackbox.model.fleet import FleetEmptyGpu, FleetMachine, FleetWaste, FleetWaster
 from blackbox.model.holder import HolderKey
@@ -63,7 +63,7 @@ def waste(
         known = known_machines(reader, scope, first, until)
         wasters, silent = _wasters(reader, by, parameters, known)
         jobs, left_by_jobs = _left_by_jobs(reader, parameters)
-        pods, left_by_pods = _left_by_pods(reader, parameters, known)
+        pods, left_by_pods = _left_by_pods(reader, parameters)
         empty = sorted((*left_by_jobs, *left_by_pods), key=lambda one: (-one.empty_minutes, one.host, one.gpu_uuid))
         return _Wasted(known, wasters, silent, jobs + pods, tuple(empty[:limit]))
 
@@ -144,12 +144,10 @@ def _left_by_jobs(reader: FleetReader, parameters: Mapping[str, object]) -> tupl
     return row["given"], [_empty_gpu(found, found["returned_at"]) for found in reader.rows(query, parameters)]
 
 
-def _left_by_pods(
-    reader: FleetReader, parameters: Mapping[str, object], known: Sequence[FleetMachine]
-) -> tuple[int, list[FleetEmptyGpu]]:
+def _left_by_pods(reader: FleetReader, parameters: Mapping[str, object]) -> tuple[int, list[FleetEmptyGpu]]:
     """The same of what kubelets gave to containers of pods: since when, and until when, as far as the range tells."""
-    (row,) = reader.rows(f"SELECT uniqExact(tenant, host, gpu_uuid, job) AS given FROM ({POD_HOURS})", parameters)  # noqa: S608
-    if not row["given"]:
+    (counted,) = reader.rows(f"SELECT uniqExact(tenant, host, gpu_uuid, job) AS given FROM ({POD_HOURS})", parameters)  # noqa: S608
+    if not counted["given"]:
         return 0, []
     query = f"""
         SELECT tenant, host, gpu_uuid, 'kubernetes' AS scheduler, job, NULL AS owner,
@@ -159,16 +157,28 @@ def _left_by_pods(
         FROM ({POD_HOURS}) GROUP BY tenant, host, gpu_uuid, job
         HAVING empty > 0 ORDER BY empty DESC, host, gpu_uuid, job LIMIT {{limit:UInt32}}
     """  # noqa: S608 - parameters
-    newest: dict[tuple[str, str], float] = {}
-    for one in known:
-        shipped = max(one.shipped_until or 0.0, one.ahead_until or 0.0)
-        newest[one.tenant, one.host] = max(newest.get((one.tenant, one.host), 0.0), shipped)
+    rows = reader.rows(query, parameters)
+    told_until = _told_until(reader, parameters, {row["gpu_uuid"] for row in rows}) if rows else {}
     found: list[FleetEmptyGpu] = []
-    for one in reader.rows(query, parameters):
-        until = newest.get((one["tenant"], one["host"]), 0.0)
-        lasts = one["given_until"] >= min(until, cast("int", parameters["until"]))
-        found.append(_empty_gpu(one, None if lasts else one["given_until"]))
-    return row["given"], found
+    for row in rows:
+        until = told_until.get((row["tenant"], row["host"], row["gpu_uuid"]), parameters["until"])
+        found.append(_empty_gpu(row, None if row["given_until"] >= until else row["given_until"]))
+    return counted["given"], found
+
+
+def _told_until(
+    reader: FleetReader, parameters: Mapping[str, object], gpu_uuids: Collection[str]
+) -> dict[tuple[str, str, str], int]:
+    """By tenant, host and GPU: until when kubelets told of it within the range. Of the minutes after that nobody knows
+    whether what was given was given back; nor of any, where minutes are not kept any more."""
+    query = f"""
+        SELECT tenant, host, gpu_uuid, max(toUnixTimestamp(ts)) + 60 AS told FROM {GPU.name}
+        WHERE ts >= toDateTime({{since:Int64}}, 'UTC') AND ts < toDateTime({{until:Int64}}, 'UTC') AND {HOURS}
+            AND given_to IS NOT NULL AND gpu_uuid IN {{gpus:Array(String)}} AND {IN_SCOPE}
+        GROUP BY tenant, host, gpu_uuid
+    """  # noqa: S608 - parameters
+    rows = reader.rows(query, {**parameters, "gpus": array(map(quoted, sorted(gpu_uuids)))})
+    return {(row["tenant"], row["host"], row["gpu_uuid"]): row["told"] for row in rows}
 
 
 def _empty_gpu(row: Mapping[str, Any], until: float | None) -> FleetEmptyGpu:

@@ -1,5 +1,7 @@
 """Memory held in vain: whole hours, names for machines, and GPUs that were given and left empty."""
 
+import pytest
+
 from blackbox.fleet.questions.waste import waste
 from tests.unit.fleet.scripted_reader import NOW, ScriptedReader, machine
 
@@ -41,11 +43,25 @@ def test_hours_are_whole_and_machines_have_names() -> None:
     ]
 
 
-def test_a_pod_that_had_a_gpu_at_the_end_of_what_is_known_has_it_still() -> None:
-    for shipped, until, lasts in ((NOW - 60, NOW, True), (NOW, NOW - 3600, True), (NOW, NOW, False)):
-        rows = ROWS | {"FROM machine FINAL": [machine("a", shipped)]}
-        (pod, _) = waste(ScriptedReader(rows), NOW - 7200, until, "user").empty
-        assert (pod.until is None) == lasts
+@pytest.mark.parametrize(
+    ("told", "until", "lasts"),
+    [
+        (NOW - 60, NOW, True),
+        (NOW, NOW, False),
+        (None, NOW - 3600, True),
+        (None, NOW, False),
+    ],
+)
+def test_a_pod_that_had_a_gpu_when_its_kubelet_told_last_has_it_still(
+    told: float | None, until: float, lasts: bool
+) -> None:
+    """Where no minute is kept any more, the hours have to tell: up to the end of the range."""
+    last = [] if told is None else [{"tenant": "", "host": "a", "gpu_uuid": "GPU-0", "told": told}]
+    of_another = [{"tenant": "", "host": "b", "gpu_uuid": "GPU-0", "told": NOW + 60}]
+    reader = ScriptedReader(ROWS | {"AS told": last + of_another})
+    (pod, _) = waste(reader, NOW - 7200, until, "user").empty
+    assert (pod.until is None) == lasts
+    assert [asked["gpus"] for query, asked in reader.asked if "AS told" in query] == ["['GPU-0']"]
 
 
 def test_the_largest_of_both_kinds_are_told() -> None:
