@@ -162,7 +162,7 @@ def test_a_stream_survives_a_restart_of_the_server(tmp_path: Path) -> None:
         assert reader.stderr
         before = [json.loads(reader.stdout.readline())["seq"] for _ in range(5)]
         assert first.stop() == 0
-        with RunningServer(tmp_path, "--demo", "--interval", "100ms", port=first.port):
+        with RunningServer(tmp_path, "--demo", "--interval", "10s", port=first.port):  # so that it counts slowly
             after = json.loads(reader.stdout.readline())["seq"]
             reader.send_signal(signal.SIGINT)
             told = reader.stderr.read()
