@@ -15,7 +15,7 @@ bounds (`blackbox_columns_fit`), and that a block's number is below `blocks` whe
 enum { ALLOC, FREE_REQUESTED, FREE_COMPLETED, SEGMENT_ALLOC, SEGMENT_FREE, SEGMENT_MAP, SEGMENT_UNMAP, OOM };
 
 enum { NO_KEY = -1, NOT_KNOWN = -1, ROOM_MIN = 64 };
-static const int64_t ADDRESS_END = INT64_MAX - (1LL << 48), SIZE_MAX_BYTES = 1LL << 44, LEVEL_MAX = 1LL << 62;
+static const int64_t ADDRESS_END = INT64_MAX - (1LL << 48), SIZE_MAX_BYTES = 1LL << 44, LEVEL_MAX = (1LL << 62) - 1;
 static const int64_t BLOCK_BYTES_MIN = 512, SMALL_SEGMENT_BYTES = 2 << 20;
 
 /* Of whole numbers from 0 on. */
@@ -266,10 +266,11 @@ int32_t blackbox_columns_levels(const uint8_t *action, const int64_t *size, cons
         uint8_t code = action[place];
         int64_t number = block[place], bytes = 0, mapped = 0;
         if (code <= FREE_COMPLETED) {
-            if (number < 0 || number >= blocks || (bytes = block_size[number]) > LEVEL_MAX) return 0;
+            if (number < 0 || number >= blocks || (bytes = block_size[number]) < 0 || bytes > LEVEL_MAX) return 0;
             if (code == FREE_REQUESTED) freed[number] = place;
             else if (code == FREE_COMPLETED) completed[number] = place;
         } else if (code < OOM) {
+            if (size[place] < 0 || size[place] > LEVEL_MAX) return 0;
             mapped = code == SEGMENT_ALLOC || code == SEGMENT_MAP ? size[place] : -size[place];
         }
         allocated[1] = allocated[0] + (code == ALLOC ? bytes : code == FREE_REQUESTED ? -bytes : 0);
