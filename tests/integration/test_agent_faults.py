@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +23,7 @@ from blackbox.wire import HEADER, MAGIC, MAX_PAYLOAD_BYTES, VERSION, Frame, Fram
 from blackbox.wire.message import BLOCKS_MAX, pack_hello, pack_report
 from blackbox.wire.report import AllocatorReport, BlockColumns, Cost, Hello, Report
 from tests.agent_rig import USE_HEAP, AgentServer, Listener, agent_environment, run
-from tests.private_state import PUBLIC_PREFIX
+from tests.two_users import open_folder
 from tests.waiting import PATIENCE_SECONDS, until
 
 LIVE = USE_HEAP + "heap.live(60)"
@@ -233,7 +232,7 @@ for attempt in range(attempts):
 @pytest.mark.fault(37)
 @pytest.mark.slow
 def test_row_37_nobody_speaks_for_another_users_process() -> None:
-    with _open_folder() as folder, Listener(folder / "agent.sock", 0o666) as listener, witness(listener) as is_heard:
+    with open_folder() as folder, Listener(folder / "agent.sock", 0o666) as listener, witness(listener) as is_heard:
         (victim,) = {allocator.pid for allocator in listener.sample().allocators}
         ticks = Path(f"/proc/{victim}/stat").read_text().rpartition(")")[2].split()[19]
         attack = subprocess.Popen(
@@ -261,7 +260,7 @@ def test_row_37_who_connected_as_another_than_the_owner_is_not_let_in(listener: 
         "os.setresuid(0, 0, 0)\n"
         "print(one.recv(1))"
     )
-    with _open_folder() as folder, Listener(folder / "agent.sock", 0o666) as server:
+    with open_folder() as folder, Listener(folder / "agent.sock", 0o666) as server:
         done = run(["-c", code, str(server.socket)], os.environ)
         assert done.stdout == b"b''\n", done.stderr
         assert server.sample().cost["agents_cut_off_total"] == 1
@@ -271,7 +270,7 @@ def test_row_37_who_connected_as_another_than_the_owner_is_not_let_in(listener: 
 @needs_root
 @pytest.mark.fault(37)
 def test_row_37_a_users_own_server_lets_nobody_else_in() -> None:
-    with _open_folder() as folder, Listener(folder / "agent.sock", 0o600) as server:
+    with open_folder() as folder, Listener(folder / "agent.sock", 0o600) as server:
         code = f"import socket; socket.socket(socket.AF_UNIX).connect({str(server.socket)!r})"
         done = subprocess.run(
             ["setpriv", f"--reuid={OTHER_UID}", "--clear-groups", sys.executable, "-c", code],
@@ -280,17 +279,6 @@ def test_row_37_a_users_own_server_lets_nobody_else_in() -> None:
             timeout=PATIENCE_SECONDS,
         )
         assert b"PermissionError" in done.stderr
-
-
-@contextlib.contextmanager
-def _open_folder() -> Iterator[Path]:
-    """A folder that every user can look into."""
-    folder = Path(tempfile.mkdtemp(dir=PUBLIC_PREFIX.parent, prefix=PUBLIC_PREFIX.name))
-    folder.chmod(0o755)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
 
 
 def _readable_package(folder: Path) -> str:

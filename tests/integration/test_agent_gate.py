@@ -3,12 +3,10 @@
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -24,8 +22,8 @@ from blackbox.wire.message import pack_hello, pack_oom, pack_report
 from blackbox.wire.report import AllocatorReport, BlockColumns, Cost, Hello, Oom, Report, TraceStep
 from tests.agent_rig import AgentServer
 from tests.fake_nvml import FakeDriver, Gpu, Process, gpu_uuid
-from tests.private_state import PUBLIC_PREFIX
 from tests.running_server import RunningServer, blackbox, environment
+from tests.two_users import open_folder
 from tests.waiting import PATIENCE_SECONDS, until
 
 MIB = 1024 * 1024
@@ -225,13 +223,8 @@ def crowd(path: Path, count: int, said: bytes, folder: Path) -> Iterator[None]:
 @contextmanager
 def open_server() -> Iterator[AgentServer]:
     """One that every user reaches."""
-    folder = Path(tempfile.mkdtemp(dir=PUBLIC_PREFIX.parent, prefix=PUBLIC_PREFIX.name))
-    folder.chmod(0o755)
-    try:
-        with AgentServer(folder, 0o666) as server:
-            yield server
-    finally:
-        shutil.rmtree(folder)
+    with open_folder() as folder, AgentServer(folder, 0o666) as server:
+        yield server
 
 
 @needs_root

@@ -2,12 +2,10 @@
 
 import fcntl
 import os
-import shutil
 import sqlite3
 import stat
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -32,8 +30,8 @@ from blackbox.recorder.storage.directory import (
 from blackbox.recorder.storage.tiers import TIERS, period_start
 from blackbox.settings import Settings
 from tests import incidents
-from tests.private_state import PUBLIC_PREFIX
 from tests.recordings import recorded
+from tests.two_users import open_folder
 from tests.waiting import PATIENCE_SECONDS
 
 STRANGER = 65534
@@ -63,10 +61,8 @@ def place() -> Iterator[Path]:
     """A directory that every user may enter; not one of pytest's, which another run of it closes meanwhile."""
     if os.getuid() != 0:
         pytest.skip("only root can read as another user")
-    folder = Path(tempfile.mkdtemp(dir=PUBLIC_PREFIX.parent, prefix=PUBLIC_PREFIX.name))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
+    with open_folder() as folder:
+        yield folder
 
 
 def read_by_a_stranger(directory: Path) -> set[str]:

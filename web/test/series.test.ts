@@ -25,6 +25,21 @@ test("a track takes the recording first, then the stream, and nothing twice", ()
   expect(tracks.get("GPU-a").values).toEqual([2, 10 * GIB]);
 });
 
+test("a step that began before the recording did tells nothing of before", () => {
+  const tracks = new Tracks();
+  tracks.seed({
+    from: 0,
+    to: 104,
+    start: 100,
+    step_seconds: 2,
+    steps: 2,
+    recorded_from: 101.5,
+    marks: [],
+    series: [{ gpu: 0, pid: null, gpu_uuid: "GPU-a", name: null, start_time: null, metric: "used_bytes", mean: [2, 3] }],
+  });
+  expect(tracks.get("GPU-a").times).toEqual([101.5, 102]);
+});
+
 test("what is older than is kept is dropped, with those that ended", () => {
   const tracks = new Tracks();
   tracks.add(at(1000));

@@ -24,15 +24,16 @@ export class Tracks {
     return this.#tracks.get(key) ?? EMPTY;
   }
 
-  /** Replaces all by what was recorded. */
+  /** Replaces all by what was recorded; a step that began before the recording did tells of what came after. */
   seed(chart: Chart): void {
     this.#tracks.clear();
+    const first = chart.recorded_from ?? chart.start;
     for (const series of chart.series) {
       if (series.gpu_uuid === null) continue;
       const track: Track = { times: [], values: [] };
       series.mean.forEach((value, step) => {
         if (value === null) return;
-        track.times.push(chart.start + step * chart.step_seconds);
+        track.times.push(Math.max(first, chart.start + step * chart.step_seconds));
         track.values.push(value);
       });
       this.#tracks.set(series.pid === null ? series.gpu_uuid : processKey(series), track);
