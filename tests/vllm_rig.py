@@ -14,12 +14,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import psutil
+import pytest
 
 from tests import vllm_environment
-from tests.running_server import environment
+from tests.fake_nvml import FakeDriver, Gpu, Process, gpu_uuid
+from tests.running_server import RunningServer, environment
 from tests.waiting import PATIENCE_SECONDS, until
 
 MODEL = {
@@ -52,6 +54,40 @@ WEIGHT_BYTES_MIN = 2 * 259 * 256
 HURRIED = {"BLACKBOX_AGENT_INTERVAL": "0.05", "BLACKBOX_AGENT_BUDGET": "50"}
 START_SECONDS_MAX = 240.0
 STOP_SECONDS_MAX = 30.0
+USED_BYTES = 300 << 20
+"""What the driver gives the worker: the pool, the weights, and what nobody explains."""
+
+
+class Watched(NamedTuple):
+    """Blackbox on one GPU of the fake driver, which tells of the worker, and a vLLM server."""
+
+    blackbox: RunningServer
+    vllm: "VllmServer"
+    worker: int
+    """Its pid."""
+    socket: Path
+    """Of the agents."""
+
+
+@contextmanager
+def watched(home: Path, nvml_library: Path, *, agent: bool) -> Iterator[Watched]:
+    """With or without the agent in vLLM from its start. Skips the test where vLLM cannot be installed."""
+    try:
+        vllm_environment.python()
+    except vllm_environment.NotInstalledError as error:
+        pytest.skip(str(error))
+    socket = home / "blackbox" / "agent.sock"
+    with FakeDriver(home) as driver, pytest.MonkeyPatch.context() as variables:
+        for name, value in driver.environment(nvml_library).items():
+            variables.setenv(name, value)
+        driver.set_gpus([Gpu(uuid=gpu_uuid(0))])
+        with RunningServer(home, "--interval", "100ms", "--no-record") as blackbox:
+            for name in driver.environment(nvml_library):
+                variables.delenv(name)
+            with VllmServer(home, socket, gpu_uuid(0), agent=agent) as vllm:
+                (worker,) = vllm.pids("VLLM::Worker")
+                driver.set_gpus([Gpu(uuid=gpu_uuid(0), processes=[Process(pid=worker, used_bytes=USED_BYTES)])])
+                yield Watched(blackbox, vllm, worker, socket)
 
 
 class VllmServer:

@@ -1,4 +1,4 @@
-"""The NVML source on the fake driver, in this process, on a clock of its own."""
+"""The NVML source on the fake driver, in this process, on a clock of its own; a fleet's tables on two nodes."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from blackbox.sources.nvml.source import NvmlSource
+from tests.clickhouse_rig import ClickHouse
 from tests.clocks import ManualClock
 from tests.fake_nvml import FakeDriver
+from tests.fleet_rig import fleet_nodes
 
 
 @pytest.fixture
@@ -30,3 +32,10 @@ def nvml_source(
     yield source
     source.close()
     assert fake_driver.open_handles() == 0
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ClickHouse]]:
+    """Of the tests of one file, with the tables of a fleet, which its tests share."""
+    with fleet_nodes(tmp_path_factory.mktemp("clickhouse")) as nodes:
+        yield nodes

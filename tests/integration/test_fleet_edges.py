@@ -15,13 +15,7 @@ from blackbox.fleet.rows import Origin, whole_time
 from blackbox.fleet.send import Access, EngineConnection, EngineError, ErrorKind, error_kind
 from blackbox.fleet.setup import INSERT_SETTINGS
 from tests.clickhouse_rig import HOST, PASSWORD, WRITER, ClickHouse
-from tests.fleet_rig import START, fleet_nodes
-
-
-@pytest.fixture(scope="module")
-def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ClickHouse]]:
-    with fleet_nodes(tmp_path_factory.mktemp("clickhouse")) as nodes:
-        yield nodes
+from tests.fleet_rig import START
 
 
 @pytest.fixture

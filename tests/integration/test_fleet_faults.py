@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from blackbox.fleet.schema import COMMENT, VERSION
 from blackbox.fleet.send import Access, EngineConnection, EngineError
 from tests.clickhouse_rig import PASSWORD, WRITER, ClickHouse
 from tests.fleet_recordings import MINUTE, SECRETS, machine_events, machine_moments
-from tests.fleet_rig import MINUTES, START, Ship, expected, fleet_nodes, shipped
+from tests.fleet_rig import MINUTES, START, Ship, expected, shipped
 from tests.recordings import recorded
 from tests.waiting import PATIENCE_SECONDS
 
@@ -32,12 +32,6 @@ RETRY_SECONDS = 100.0
 
 class Killed(BaseException):
     """Ends the shipper where no `except Exception` holds it, as a signal would."""
-
-
-@pytest.fixture(scope="module")
-def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ClickHouse]]:
-    with fleet_nodes(tmp_path_factory.mktemp("clickhouse")) as nodes:
-        yield nodes
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from blackbox.model.moment import Moment
 from blackbox.model.parts import GivenGpus, GivenTo
 from tests import moments
 from tests.clickhouse_rig import ClickHouse
-from tests.fleet_rig import START, Ship, fleet_nodes
+from tests.fleet_rig import START, Ship
 from tests.fleet_rows import GIB, MINUTE, insert, machine_row, statistics, utc
 from tests.fleet_rows import START as PAST
 from tests.moments import TRAINER
@@ -25,12 +25,6 @@ MINUTES, BUSY_FROM, GIVEN_FROM, GIVEN_UNTIL = 10, 5, 1, 8
 TRAIN = GivenTo(namespace="ml", pod="train-0", container="main")
 SHARES = tuple(GivenTo(namespace="web", pod=f"chat-{place}", container="serve", shared=True) for place in range(2))
 HOUR = PAST // 3600 * 3600 + 3600
-
-
-@pytest.fixture(scope="module")
-def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ClickHouse]]:
-    with fleet_nodes(tmp_path_factory.mktemp("clickhouse")) as nodes:
-        yield nodes
 
 
 @pytest.fixture

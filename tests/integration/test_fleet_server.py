@@ -3,22 +3,14 @@
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.clickhouse_rig import PASSWORD, WRITER, ClickHouse
-from tests.fleet_rig import fleet_nodes
 from tests.running_server import RunningServer, blackbox, environment
 from tests.waiting import until, until_value
-
-
-@pytest.fixture(scope="module")
-def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ClickHouse]]:
-    with fleet_nodes(tmp_path_factory.mktemp("clickhouse")) as nodes:
-        yield nodes
 
 
 @pytest.fixture

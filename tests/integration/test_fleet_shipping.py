@@ -1,6 +1,6 @@
 """Shipping a recording to real ClickHouse nodes: every closed minute once, as the moments themselves say."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +8,8 @@ import pytest
 
 from tests.clickhouse_rig import ClickHouse
 from tests.fleet_recordings import MINUTE, REUSED, machine_events, machine_moments
-from tests.fleet_rig import MINUTES, START, Ship, expected, fleet_nodes, shipped
+from tests.fleet_rig import MINUTES, START, Ship, expected, shipped
 from tests.recordings import recorded
-
-
-@pytest.fixture(scope="module")
-def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ClickHouse]]:
-    with fleet_nodes(tmp_path_factory.mktemp("clickhouse")) as nodes:
-        yield nodes
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ which is killed by signals. Meanwhile one node dies twice, and then both do.
 import random
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from blackbox.fleet.send import Access, EngineConnection
 from tests.clickhouse_rig import PASSWORD, WRITER, ClickHouse
 from tests.fleet_proof import WHOLE_TABLES, comparable, recorded_rows, stored_rows
 from tests.fleet_recordings import MINUTE, machine_events, machine_moments
-from tests.fleet_rig import MINUTES, START, Ship, expected, fleet_nodes, shipped
+from tests.fleet_rig import MINUTES, START, Ship, expected, shipped
 from tests.recordings import recorded
 from tests.running_server import RunningServer
 from tests.waiting import until
@@ -135,12 +135,6 @@ class RealServer:
     def _has_shipped(self) -> bool:
         cursor = CursorFile(self._directory).read()
         return (cursor.shipped_until or 0) >= CLOSED_UNTIL and cursor.event_id > len(machine_events(START))
-
-
-@pytest.fixture(scope="module")
-def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ClickHouse]]:
-    with fleet_nodes(tmp_path_factory.mktemp("clickhouse")) as nodes:
-        yield nodes
 
 
 def made(folder: Path, number: int) -> Path:

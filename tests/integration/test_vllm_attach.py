@@ -11,17 +11,14 @@ from typing import Any
 import pytest
 
 from blackbox.injection import handover, program
-from tests import vllm_environment
-from tests.fake_nvml import FakeDriver, Gpu, Process, gpu_uuid
 from tests.running_server import RunningServer
-from tests.vllm_rig import LAYERS, PAGES, POOL_BYTES, VllmServer
+from tests.vllm_rig import LAYERS, PAGES, POOL_BYTES, VllmServer, watched
 from tests.waiting import PATIENCE_SECONDS, until_value
 
 ATTACHES = int(os.environ.get("BLACKBOX_TEST_ATTACHES", "2"))
 """To each of its two processes, idle and busy; by hand more."""
 TOKENS = 40
 PROMPTS = [[5, 6, 7, number] for number in range(4)]
-USED_BYTES = 300 << 20
 
 pytestmark = [
     pytest.mark.vllm,
@@ -32,12 +29,12 @@ pytestmark = [
 class Rig:
     """Blackbox, and a vLLM that runs without the agent."""
 
-    def __init__(self, blackbox: RunningServer, vllm: VllmServer, socket: Path) -> None:
+    def __init__(self, blackbox: RunningServer, vllm: VllmServer, worker: int, socket: Path) -> None:
         self._blackbox = blackbox
         self._socket = str(socket)
         self.vllm = vllm
+        self.worker = worker
         (self.engine,) = vllm.pids("VLLM::EngineCore")
-        (self.worker,) = vllm.pids("VLLM::Worker")
 
     def ask(self, pid: int, task: handover.Task) -> handover.Outcome:
         return handover.ask(program.look(pid), task, self._socket, PATIENCE_SECONDS, mechanism="detour")
@@ -68,23 +65,8 @@ def pages(snapshot: Any) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def rig(fake_nvml_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    try:
-        vllm_environment.python()
-    except vllm_environment.NotInstalledError as error:
-        pytest.skip(str(error))
-    home = tmp_path_factory.mktemp("vllm")
-    socket = home / "blackbox" / "agent.sock"
-    with FakeDriver(home) as driver, pytest.MonkeyPatch.context() as variables:
-        for name, value in driver.environment(fake_nvml_library).items():
-            variables.setenv(name, value)
-        driver.set_gpus([Gpu(uuid=gpu_uuid(0))])
-        with RunningServer(home, "--interval", "100ms", "--no-record") as blackbox:
-            for name in driver.environment(fake_nvml_library):
-                variables.delenv(name)
-            with VllmServer(home, socket, gpu_uuid(0), agent=False) as vllm:
-                made = Rig(blackbox, vllm, socket)
-                driver.set_gpus([Gpu(uuid=gpu_uuid(0), processes=[Process(pid=made.worker, used_bytes=USED_BYTES)])])
-                yield made
+    with watched(tmp_path_factory.mktemp("vllm"), fake_nvml_library, agent=False) as found:
+        yield Rig(found.blackbox, found.vllm, found.worker, found.socket)
 
 
 def test_an_idle_server_is_looked_into(rig: Rig) -> None:

@@ -10,16 +10,21 @@ from typing import Any
 
 import pytest
 
-from tests import vllm_environment
-from tests.fake_nvml import FakeDriver, Gpu, Process, gpu_uuid
 from tests.running_server import RunningServer
-from tests.vllm_rig import LAYER_PAGE_BYTES, LAYERS, PAGES, POOL_BYTES, WEIGHT_BYTES_MIN, VllmServer
+from tests.vllm_rig import (
+    LAYER_PAGE_BYTES,
+    LAYERS,
+    PAGES,
+    POOL_BYTES,
+    USED_BYTES,
+    WEIGHT_BYTES_MIN,
+    VllmServer,
+    watched,
+)
 from tests.waiting import PATIENCE_SECONDS, until_value
 
 pytestmark = pytest.mark.vllm
 
-USED_BYTES = 300 * 1024 * 1024
-"""What the driver gives the worker: the pool, the weights, and what nobody explains."""
 SETTLE_SECONDS = 0.5
 """Ten looks of the agent, five of the server; many steps of the engine."""
 RUNNING = 8
@@ -49,25 +54,10 @@ class Rig:
 
 @pytest.fixture(scope="module")
 def rig(fake_nvml_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    try:
-        vllm_environment.python()
-    except vllm_environment.NotInstalledError as error:
-        pytest.skip(str(error))
-    home = tmp_path_factory.mktemp("vllm")
-    socket = home / "blackbox" / "agent.sock"
-    with FakeDriver(home) as driver, pytest.MonkeyPatch.context() as variables:
-        for name, value in driver.environment(fake_nvml_library).items():
-            variables.setenv(name, value)
-        driver.set_gpus([Gpu(uuid=gpu_uuid(0))])
-        with RunningServer(home, "--interval", "100ms", "--no-record") as blackbox:
-            for name in driver.environment(fake_nvml_library):
-                variables.delenv(name)
-            with VllmServer(home, socket, gpu_uuid(0)) as vllm:
-                (worker,) = vllm.pids("VLLM::Worker")
-                driver.set_gpus([Gpu(uuid=gpu_uuid(0), processes=[Process(pid=worker, used_bytes=USED_BYTES)])])
-                rig = Rig(blackbox, vllm, worker)
-                rig.wait_for(lambda snapshot: pages(snapshot) and given(snapshot) == [USED_BYTES])
-                yield rig
+    with watched(tmp_path_factory.mktemp("vllm"), fake_nvml_library, agent=True) as found:
+        rig = Rig(found.blackbox, found.vllm, found.worker)
+        rig.wait_for(lambda snapshot: pages(snapshot) and given(snapshot) == [USED_BYTES])
+        yield rig
 
 
 def pages(snapshot: Any) -> list[Any]:

@@ -2,9 +2,10 @@
 
 import type { ComponentChildren } from "preact";
 import type { Asked } from "../data/fleet";
-import type { Cover } from "../data/fleet_answers";
+import type { Cover, FleetLife, FleetProcess } from "../data/fleet_answers";
 import { coverText, workloadOf } from "../data/fleet_words";
 import { GIB, gib, percent, plural } from "../data/format";
+import { processLabel } from "../data/ledger";
 import { Absent } from "./basics";
 
 export const NOT_MEASURED = "nobody measured it";
@@ -50,6 +51,22 @@ export function Card<T extends { cover: Cover }>({ title, more, asked: { answer,
 export function Whose({ of }: { of: Parameters<typeof workloadOf>[0] }) {
   const whose = workloadOf(of);
   return whose === null ? <Absent reason={NOT_TOLD} /> : <>{whose}</>;
+}
+
+/** Host, GPU, process and whose it is: the first cells of a row about one process. */
+export function WhoCells({ of }: { of: FleetProcess | FleetLife }) {
+  return (
+    <>
+      <td>{of.host}</td>
+      <td class="num" title={of.gpu_uuid}>
+        {of.gpu ?? <Absent reason="its index was not shipped" />}
+      </td>
+      <td class="nowrap">{processLabel(of)}</td>
+      <td>
+        <Whose of={of} />
+      </td>
+    </>
+  );
 }
 
 export function Gib({ value, reason, isMain = false }: { value: number | null; reason: string; isMain?: boolean }) {

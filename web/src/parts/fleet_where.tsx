@@ -3,10 +3,9 @@
 import { type Asked, wantedName } from "../data/fleet";
 import type { FleetLife, FleetWhere } from "../data/fleet_answers";
 import { clock } from "../data/format";
-import { processLabel } from "../data/ledger";
 import { go } from "../data/store";
 import { Absent, Scroll } from "./basics";
-import { Card, Gib, None, NOT_MEASURED, NOT_REPORTED, Omitted, Whose } from "./fleet_basics";
+import { Card, Gib, None, NOT_MEASURED, NOT_REPORTED, Omitted, WhoCells } from "./fleet_basics";
 
 export function WhereCard({ asked }: { asked: Asked<FleetWhere> }) {
   const { answer } = asked;
@@ -48,14 +47,7 @@ export function WhereCard({ asked }: { asked: Asked<FleetWhere> }) {
 function LifeRow({ life }: { life: FleetLife }) {
   return (
     <tr>
-      <td>{life.host}</td>
-      <td class="num" title={life.gpu_uuid}>
-        {life.gpu ?? <Absent reason="its index was not shipped" />}
-      </td>
-      <td class="nowrap">{processLabel(life)}</td>
-      <td>
-        <Whose of={life} />
-      </td>
+      <WhoCells of={life} />
       <td class="nowrap">{clock(life.first_seen)}</td>
       <td class="nowrap">
         <button type="button" class="plain link" title="look at that time" onClick={() => go({ time: life.last_seen })}>

@@ -9,7 +9,7 @@ import { processLabel } from "../data/ledger";
 import { PURPOSE_OF } from "../data/purpose";
 import { go, goLive, goMore, lookAt, now, route } from "../data/store";
 import { Absent, Chips, Scroll, fillClass, fillStyle } from "../parts/basics";
-import { CoverLine, Card, Whose, Gib, Share, None, Omitted, NOT_MEASURED, NOT_REPORTED, NOT_TOLD } from "../parts/fleet_basics";
+import { CoverLine, Card, Whose, WhoCells, Gib, Share, None, Omitted, NOT_MEASURED, NOT_REPORTED, NOT_TOLD } from "../parts/fleet_basics";
 import { WasteCard } from "../parts/fleet_waste";
 import { WhereCard } from "../parts/fleet_where";
 import { Footer, Nothing } from "../parts/frame";
@@ -217,14 +217,7 @@ function ProcessesCard({ asked }: { asked: Asked<FleetAt> }) {
 function ProcessRow({ process }: { process: FleetProcess }) {
   return (
     <tr>
-      <td>{process.host}</td>
-      <td class="num" title={process.gpu_uuid}>
-        {process.gpu ?? <Absent reason="its index was not shipped" />}
-      </td>
-      <td class="nowrap">{processLabel(process)}</td>
-      <td>
-        <Whose of={process} />
-      </td>
+      <WhoCells of={process} />
       <Gib value={process.used_bytes} reason={NOT_MEASURED} isMain />
       <Gib value={process.reserved_bytes} reason={NOT_REPORTED} />
       <Gib value={process.allocated_bytes} reason={NOT_REPORTED} />
