@@ -1,12 +1,12 @@
 // The blocks of each process, out of the packed columns, without any package: node examples/columns.mjs [URL]
 const url = process.argv[2] ?? "http://localhost:6767";
 const GIB = 1024 ** 3;
-const ARRAYS = { u8: Uint8Array, u32: Uint32Array, u64: Float64Array };
+const ARRAYS = { u8: Uint8Array, u16: Uint16Array, u32: Uint32Array, u64: Float64Array };
 
 /** Head and columns of an answer. Numbers above 2^53, which only the ids of streams may reach, are rounded. */
 export function decode(buffer) {
   const bytes = new Uint8Array(buffer);
-  if (new TextDecoder().decode(bytes.subarray(0, 4)) !== "BBC1") throw new Error("another version");
+  if (new TextDecoder().decode(bytes.subarray(0, 4)) !== "BBC2") throw new Error("another version");
   let at = 8 + new DataView(buffer).getUint32(4, true);
   const head = JSON.parse(new TextDecoder().decode(bytes.subarray(8, at)));
   const columns = {};
@@ -33,6 +33,6 @@ const { head, columns } = decode(await response.arrayBuffer());
 for (const part of head.parts) {
   let live = 0;
   for (let row = part.first; row < part.first + part.rows; row += 1)
-    if (columns.state[row] & 2) live += columns.size[row];
+    if (part.kinds[columns.kind[row]].utilized) live += columns.size[row];
   console.log(`${part.pid} ${part.name}  ${part.rows} blocks  ${(live / GIB).toFixed(2)} GiB live`);
 }

@@ -40,7 +40,7 @@ test("a part that is the same is the very same object, and the others are read p
 
 test("another layout, a cut answer, and parts that are not at hand are refused in words", () => {
   const whole = answer([{ blocks: [block(0, MIB)] }]);
-  expect(() => decode(new TextEncoder().encode("BBC2 and more").buffer, null)).toThrow("load it again");
+  expect(() => decode(new TextEncoder().encode("BBC1 and more").buffer, null)).toThrow("load it again");
   expect(() => decode(whole.slice(0, whole.byteLength - 3), null)).toThrow("cut short");
   expect(() => decode(answer([{ blocks: [block(0, 1)], same: true }], { since: "v0" }), null)).toThrow("does not have");
 });

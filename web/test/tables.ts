@@ -1,15 +1,14 @@
 /** Answers of `GET /vram/columns`, as the server packs them (docs/columns.md). */
 
 import type { BlockType } from "../src/data/answers";
-import { decode, type PartHead, type PartStack, type Table } from "../src/data/columns";
+import { type BlockKind, decode, type PartHead, type PartStack, type Table } from "../src/data/columns";
 import { gather, ownersOf } from "../src/data/block_columns";
 import { type BlockLayout, layoutOf } from "../src/data/block_layout";
 
 export const MIB = 1024 ** 2;
 export const BASE = 0x7f00_0000_0000;
 export const UUID = "GPU-a";
-const TYPES: readonly BlockType[] = ["kv_cache", "activation", "weight", "other"];
-const NUMBERS = { address: "u64", size: "u64", state: "u8", type: "u8", label: "u8", rounding: "u64", thread: "u32", stack: "u32", segment: "u64", pool: "u8", allocated_ms: "u64" } as const;
+const NUMBERS = { address: "u64", size: "u64", kind: "u16", rounding: "u64", thread: "u32", stack: "u32", segment: "u64", pool: "u8", allocated_ms: "u64" } as const;
 type Name = keyof typeof NUMBERS;
 
 export interface Made {
@@ -43,13 +42,14 @@ export function answer(parts: readonly MadePart[], more: { version?: string; sin
   const columns = new Map<Name, number[]>(Object.keys(NUMBERS).map((name) => [name as Name, []]));
   const heads = parts.map((part): PartHead => {
     const { blocks } = part;
-    const labels = [...new Set(blocks.map((block) => block.subtype ?? null))];
+    const kinds = blocks.map((block): BlockKind => ({ type: block.type ?? "weight", subtype: block.subtype ?? null, type_source: "tensor", allocated: !block.isFree, utilized: !block.isFree }));
+    const names = [...new Set(kinds.map((kind) => JSON.stringify(kind)))];
     const optional = (["rounding", "stack", "segment", "allocated_ms"] as const).filter((name) => blocks.some((block) => block[name] !== undefined));
     if (part.same !== true) {
       blocks.forEach((block, index) => {
         const before = blocks[index - 1];
         const distance = before === undefined ? 0 : block.address - before.address - before.size;
-        const row = { address: part.isInOrder ? distance : block.address, size: block.size, state: block.isFree ? 0 : 3, type: TYPES.indexOf(block.type ?? "weight"), label: labels.indexOf(block.subtype ?? null) };
+        const row = { address: part.isInOrder ? distance : block.address, size: block.size, kind: names.indexOf(JSON.stringify(kinds[index])) };
         for (const [name, values] of columns) values.push((row as Partial<Record<Name, number>>)[name] ?? (block as unknown as Partial<Record<Name, number>>)[name] ?? 0);
       });
     }
@@ -62,9 +62,9 @@ export function answer(parts: readonly MadePart[], more: { version?: string; sin
       source: part.source === undefined ? "pytorch" : part.source,
       rows: blocks.length,
       same: part.same ?? false,
-      columns: part.same ? [] : ["address", "size", "state", "type", "label", ...optional],
+      columns: part.same ? [] : ["address", "size", "kind", ...optional],
       first_address: part.isInOrder && !part.same ? (blocks[0]?.address ?? 0) : null,
-      labels: part.same ? [] : labels.map((subtype) => [subtype, "tensor"] as const),
+      kinds: part.same ? [] : names.map((name) => JSON.parse(name) as BlockKind),
       stacks: part.same ? [] : (part.stacks ?? []),
       reason: null,
     };
@@ -79,14 +79,13 @@ export function answer(parts: readonly MadePart[], more: { version?: string; sin
     since: more.since ?? null,
     rows,
     rows_omitted: 0,
-    types: TYPES,
     columns: named.map(({ values: _, ...column }) => column),
     parts: heads,
   };
   const text = new TextEncoder().encode(JSON.stringify(head));
   const body = named.flatMap(({ values, bytes }) => planes(values, bytes));
   const all = new Uint8Array(8 + text.length + body.length);
-  all.set(new TextEncoder().encode("BBC1"));
+  all.set(new TextEncoder().encode("BBC2"));
   new DataView(all.buffer).setUint32(4, text.length, true);
   all.set(text, 8);
   all.set(body, 8 + text.length);

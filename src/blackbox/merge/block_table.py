@@ -12,7 +12,8 @@ from msgspec import structs
 
 from blackbox.merge.blocks import opaque_row, page_subtype, pages_and_blocks
 from blackbox.merge.identity_cache import IdentityCache
-from blackbox.merge.packed_blocks import Label, PackedBlocks, joined
+from blackbox.merge.known_blocks import known_blocks
+from blackbox.merge.packed_blocks import PackedBlocks, joined
 from blackbox.merge.process_memory import ProcessMemory
 from blackbox.model.block_arrays import NO_REQUEST, STATES, TYPES, BlockArrays, ListedBlocks
 from blackbox.model.block_table import (
@@ -33,6 +34,8 @@ OPAQUE_KEPT_MAX = 10_000
 """Processes of a machine, and more."""
 ROWS_KEPT_MAX = 400_000
 """Rows kept packed, for reports that have not changed: 16 MB."""
+Label = tuple[str | None, str | None]
+"""Subtype, and source of the type."""
 STATE_OF = {name: place for place, name in enumerate(STATES)}
 TYPE_OF = {name: place for place, name in enumerate(TYPES)}
 
@@ -74,7 +77,7 @@ def table(
     parts: list[TablePart] = []
     for part, packed in rows.parts:
         if before is not None and before.get(part_key(part)) == rows.versions[part_key(part)]:
-            parts.append(structs.replace(part, same=True, columns=(), first_address=None, labels=(), stacks=()))
+            parts.append(structs.replace(part, same=True, columns=(), first_address=None, kinds=(), stacks=()))
         else:
             parts.append(part)
             told.append(packed)
@@ -92,7 +95,6 @@ def table(
         since=None if before is None else since,
         rows=sum(map(len, told)),
         rows_omitted=snapshot.active_blocks + snapshot.free_blocks - whole,
-        types=TYPES,
         columns=tuple(
             ColumnHead(name=name, type=BLOCK_COLUMNS[name].type, bytes=len(column)) for name, column in columns.items()
         ),
@@ -138,7 +140,7 @@ def _part(
         same=False,
         columns=tuple(packed.columns),
         first_address=packed.first_address,
-        labels=packed.labels,
+        kinds=packed.kinds,
         stacks=tuple(
             PartStack(
                 frames=one.frames,
@@ -172,7 +174,8 @@ def _opaque(size: int) -> PackedBlocks:
 def _pack(allocator: Allocator) -> PackedBlocks:
     blocks = allocator.blocks
     if isinstance(blocks, ListedBlocks) and not allocator.kv_pools:
-        return PackedBlocks.of(blocks.arrays)
+        known = known_blocks(blocks)
+        return PackedBlocks.of(blocks.arrays, known.codes, have_gaps=known.have_gaps)
     stack_places = {stack.id: place for place, stack in enumerate(allocator.stacks or ())}
     return PackedBlocks.of(_arrays(*pages_and_blocks(allocator), stack_places))
 

@@ -106,6 +106,13 @@ class KnownBlocks:
     def __len__(self) -> int:
         return len(self.arrays.size)
 
+    @property
+    def have_gaps(self) -> bool:
+        """False where each block begins where the one before it ends."""
+        if self.range is None:
+            return True
+        return self.range.end - self.range.first != sum(held.bytes for held in self.kinds.values())
+
     @cached_property
     def codes(self) -> Sequence[int]:
         """The kind code of each block: for all of them at once, as soon as one chunk is a new one."""

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from itertools import count
 
-from blackbox.model.block_arrays import NO_STREAM, STATES, BlockArrays
-from blackbox.model.block_table import ADDRESS, ALLOCATED, BLOCK_COLUMNS, UTILIZED, Planes, planes
+from blackbox.model.block_arrays import BYTE_CODES, NO_STREAM, STATES, TYPES, BlockArrays
+from blackbox.model.block_table import ADDRESS, BLOCK_COLUMNS, KIND, BlockKind, Planes, planes
 from blackbox.model.lanes import FAST_LANES, LANE_BYTES, IntArray, Lanes
-from blackbox.model.parts import BlockState
 
-Label = tuple[str | None, str | None]
-"""Subtype, and source of the type."""
-_BITS: dict[BlockState, int] = {"active": ALLOCATED | UTILIZED, "pending_free": ALLOCATED, "inactive": 0}
-STATE_BITS = bytes(_BITS[state] for state in STATES).ljust(256, b"\0")
-"""State of an allocator's block -> state in the table."""
-_IS_LIVE = bytes(0 if state == "inactive" else 0x80 for state in STATES).ljust(256, b"\0")
+ACTIVE, INACTIVE = STATES.index("active"), STATES.index("inactive")
+_IS_LIVE = bytes(0 if state == INACTIVE else 0x80 for state in range(len(STATES))).ljust(256, b"\0")
 """The highest bit of a requested size, where that of the block has to be told."""
 PLAIN = ("thread", "stream", "stack", "segment", "pool", "allocated_ms")
 """Columns whose numbers are told as the arrays have them."""
@@ -27,30 +23,33 @@ class PackedBlocks:
     """The blocks of one allocator. Its length is their number."""
 
     def __init__(
-        self, columns: dict[str, Planes], labels: tuple[Label, ...], rows: int, first_address: int | None
+        self, columns: dict[str, Planes], kinds: tuple[BlockKind, ...], rows: int, first_address: int | None
     ) -> None:
         self.version = next(_versions)
         """Different for every report."""
         self.columns = columns
         """Those that it tells."""
-        self.labels = labels
+        self.kinds = kinds
         self.first_address = first_address
         """None where the addresses are no distances."""
         self._rows = rows
 
     @classmethod
-    def of(cls, blocks: BlockArrays) -> PackedBlocks:
-        """Packs them, a run of rows at a time. A column is told where every row tells it."""
+    def of(cls, blocks: BlockArrays, codes: Sequence[int] | None = None, *, have_gaps: bool = True) -> PackedBlocks:
+        """Packs them, a run of rows at a time. A column is told where every row tells it. `codes`: their
+        `kind_codes`, where these are known; `have_gaps`: False where each is known to begin where the one before it
+        ends."""
         rows = len(blocks.size)
         starts = range(0, rows, FAST_LANES) or (0,)
         runs = [
-            _packed(blocks, slice(start, min(start + FAST_LANES, rows)), _end_before(blocks, start)) for start in starts
+            _packed(blocks, slice(start, min(start + FAST_LANES, rows)), _end_before(blocks, start), have_gaps)
+            for start in starts
         ]
-        columns = _columns_of([(run, len(run["state"][0])) for run in runs])
+        columns = _columns_of([(run, min(FAST_LANES, rows - start)) for run, start in zip(runs, starts, strict=True)])
+        columns[KIND], kinds = _kinds(blocks, blocks.kind_codes() if codes is None else codes)
         if ADDRESS in columns:
-            return cls(columns, blocks.labels, rows, blocks.address[0] if rows else None)
-        columns = {ADDRESS: planes(blocks.address.tobytes(), LANE_BYTES), **columns}
-        return cls(columns, blocks.labels, rows, None)
+            return cls(columns, kinds, rows, blocks.address[0] if rows else None)
+        return cls({**columns, ADDRESS: planes(blocks.address.tobytes(), LANE_BYTES)}, kinds, rows, None)
 
     def __len__(self) -> int:
         return self._rows
@@ -58,7 +57,7 @@ class PackedBlocks:
     def cut(self, rows: int) -> PackedBlocks:
         """Its first rows."""
         columns = {name: tuple(plane[:rows] for plane in column) for name, column in self.columns.items()}
-        return PackedBlocks(columns, self.labels, rows, self.first_address)
+        return PackedBlocks(columns, self.kinds, rows, self.first_address)
 
 
 def joined(parts: Sequence[tuple[Planes, int]]) -> Planes:
@@ -82,17 +81,38 @@ def _end_before(blocks: BlockArrays, start: int) -> int:
     return blocks.address[0] if blocks.address else 0
 
 
-def _packed(whole: BlockArrays, rows: slice, end: int) -> dict[str, Planes]:
-    """The columns of some blocks, which come behind `end`; without addresses where distances cannot tell them."""
+def _kinds(blocks: BlockArrays, codes: Sequence[int]) -> tuple[Planes, tuple[BlockKind, ...]]:
+    """The column of kinds, out of kind codes, and what it means."""
+    if isinstance(codes, bytes):
+        found = [code for code in range(len(blocks.labels) * len(TYPES) * len(STATES)) if code in codes]
+        places = bytes(found.index(code) if code in found else 0 for code in range(BYTE_CODES))
+        return (codes.translate(places),), tuple(_kind(blocks, code) for code in found)
+    place_of = {code: place for place, code in enumerate(sorted(set(codes)))}
+    column = array("H", [place_of[code] for code in codes])
+    return planes(column.tobytes(), column.itemsize), tuple(_kind(blocks, code) for code in place_of)
+
+
+def _kind(blocks: BlockArrays, code: int) -> BlockKind:
+    label, type_, state = blocks.kind_of(code)
+    subtype, type_source = blocks.labels[label]
+    return BlockKind(
+        type=TYPES[type_],
+        subtype=subtype,
+        type_source=type_source,
+        allocated=state != INACTIVE,
+        utilized=state == ACTIVE,
+    )
+
+
+def _packed(whole: BlockArrays, rows: slice, end: int, have_gaps: bool) -> dict[str, Planes]:
+    """The columns of some blocks, which come behind `end`, but their kinds; without addresses where distances cannot
+    tell them."""
     blocks = whole.cut(rows)
     sizes = Lanes.of(blocks.size)
-    columns = {
-        "size": sizes.planes(),
-        "state": (blocks.state.tobytes().translate(STATE_BITS),),
-        "type": (blocks.type.tobytes(),),
-        "label": (blocks.label.tobytes(),),
-    }
-    if (distances := Lanes.of(blocks.address).distances(sizes, end)) is not None:
+    columns = {"size": sizes.planes()}
+    if not have_gaps:
+        columns[ADDRESS] = ()
+    elif (distances := Lanes.of(blocks.address).distances(sizes, end)) is not None:
         columns[ADDRESS] = distances.planes()
     if blocks.requested is not None and (rounding := _rounding(blocks, sizes, blocks.requested)) is not None:
         columns["rounding"] = rounding.planes()

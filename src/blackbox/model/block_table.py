@@ -1,6 +1,6 @@
 """The blocks of a moment as columns: the layout of the answer of `GET /vram/columns`, for its server and its clients.
 
-    4 bytes  `BBC1`: the first version of this layout
+    4 bytes  `BBC2`: the second version of this layout
     4 bytes  length of the head, little-endian
              the head: JSON of `BlockTableHead`
              the columns that the head names, one behind the other, each with a number per row
@@ -23,18 +23,16 @@ from blackbox.model.decoding import DECODE_ERRORS
 from blackbox.model.parts import BlockType
 from blackbox.model.quantity import Bytes, Count
 
-MAGIC = b"BBC1"
+MAGIC = b"BBC2"
 CONTENT_TYPE = "application/vnd.blackbox.columns"
 ROWS_MAX = 10_000_000
 """A hundred times what a server tells: a few hundred bytes may claim any number of rows."""
 _PREFIX = struct.Struct("<4sI")
 
-NumberType = Literal["u8", "u32", "u64"]
-CODES: dict[NumberType, str] = {"u8": "B", "u32": "I", "u64": "Q"}
+NumberType = Literal["u8", "u16", "u32", "u64"]
+CODES: dict[NumberType, str] = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q"}
 """As `array` names them."""
-ALLOCATED, UTILIZED = 1, 2
-"""Bits of a block's `state`."""
-ADDRESS = "address"
+ADDRESS, KIND = "address", "kind"
 Planes = tuple[bytes, ...]
 """The lowest byte of every number of a column, the next of every number, and so on."""
 Column: TypeAlias = "array[int]"
@@ -51,9 +49,7 @@ BLOCK_COLUMNS: dict[str, BlockColumn] = {
     ADDRESS: BlockColumn("u64", "In a part with a `first_address`: distance from the end of the block before, 0 in the "
                          "first row. Else the address itself, 0 where it is unknown."),
     "size": BlockColumn("u64", "Bytes."),
-    "state": BlockColumn("u8", "Bit 0: `allocated`; bit 1: `utilized`."),
-    "type": BlockColumn("u8", "What it is for: index into `types` of the head."),
-    "label": BlockColumn("u8", "Subtype and source of the type: index into `labels` of its part."),
+    KIND: BlockColumn("u16", "What it is for and whether it is in use: index into `kinds` of its part."),
     "rounding": BlockColumn("u64", "Bytes beyond what the program asked for; 0 where it is free."),
     "thread": BlockColumn("u32", "OS thread id of the thread that allocated it; 0 where that is not known."),
     "stream": BlockColumn("u64", "CUDA stream it was allocated on."),
@@ -69,12 +65,27 @@ class ColumnHead(Struct, frozen=True, kw_only=True):
     """One column of an answer."""
 
     name: str
-    """`address`, `size`, `state`, `type`, `label`, `rounding`, `thread`, `stream`, `stack`, `segment`, `pool` or
-    `allocated_ms`; more may come."""
+    """`address`, `size`, `kind`, `rounding`, `thread`, `stream`, `stack`, `segment`, `pool` or `allocated_ms`; more may
+    come."""
     type: NumberType
     """How large its numbers may be, in bits; they are whole."""
     bytes: Count
     """How many bytes of each number are stored, the lowest first; the others are 0."""
+
+
+class BlockKind(Struct, frozen=True, kw_only=True):
+    """What blocks of a part have in common."""
+
+    type: BlockType
+    """What they are for."""
+    subtype: str | None
+    """Finer than `type`, where it is known."""
+    type_source: str | None
+    """Who told the type, as in a block of the snapshot."""
+    allocated: bool
+    """Their allocator gave them out and has not got them back."""
+    utilized: bool
+    """They hold live data."""
 
 
 class PartStack(Struct, frozen=True, kw_only=True):
@@ -111,13 +122,13 @@ class TablePart(Struct, frozen=True, kw_only=True):
     rows: Count
     """Number of its blocks."""
     same: bool
-    """Its blocks, labels and stacks are those of the answer named by `since`, and left out here."""
+    """Its blocks, kinds and stacks are those of the answer named by `since`, and left out here."""
     columns: tuple[str, ...]
     """What is told of its blocks; in other columns its rows are 0, and mean nothing."""
     first_address: int | None
     """Device address of its first block, where `address` holds distances; null where it holds addresses."""
-    labels: tuple[tuple[str | None, str | None], ...]
-    """Subtype and source of the type, as in a block of the snapshot."""
+    kinds: tuple[BlockKind, ...]
+    """What a block's `kind` means."""
     stacks: tuple[PartStack, ...]
     """The stacks of its blocks; empty where nobody records them."""
     reason: str | None
@@ -141,8 +152,6 @@ class BlockTableHead(Struct, frozen=True, kw_only=True):
     """Blocks in the columns: those of all parts that are not `same`."""
     rows_omitted: Count
     """Blocks beyond the most that one answer holds; they are missing at the end."""
-    types: tuple[BlockType, ...]
-    """What a block's `type` means."""
     columns: tuple[ColumnHead, ...]
     """In their order behind the head."""
     parts: tuple[TablePart, ...]
@@ -217,6 +226,7 @@ def decode(body: bytes, before: BlockTable | None = None) -> BlockTable:
         raise LayoutError("bytes behind the last column")
     if ADDRESS in columns:
         columns[ADDRESS] = _addresses(head, columns)
+    _check_kinds(head, columns.get(KIND))
     if not any(part.same for part in head.parts):
         return BlockTable(head, columns)
     if before is None or before.head.version != head.since:
@@ -274,6 +284,16 @@ def _addresses(head: BlockTableHead, columns: dict[str, Column]) -> Column:
     return found
 
 
+def _check_kinds(head: BlockTableHead, kinds: "Column | None") -> None:
+    end = 0
+    for part in head.parts:
+        if part.same:
+            continue
+        start, end = end, end + part.rows
+        if kinds is not None and KIND in part.columns and max(kinds[start:end], default=-1) >= len(part.kinds):
+            raise LayoutError(f"pid {part.pid} has blocks of a kind that is not told")
+
+
 def _joined(head: BlockTableHead, told: dict[str, Column], before: BlockTable) -> BlockTable:
     """The told rows, and those of `before` where a part is the same."""
     kept = {_key(part): (part, rows) for part, rows in before.parts()}
@@ -290,7 +310,7 @@ def _joined(head: BlockTableHead, told: dict[str, Column], before: BlockTable) -
             raise LayoutError(f"pid {part.pid} is the same as in an answer that has it not")
         else:
             pieces.append((True, known[1]))
-            changes = {name: getattr(known[0], name) for name in ("columns", "first_address", "labels", "stacks")}
+            changes = {name: getattr(known[0], name) for name in ("columns", "first_address", "kinds", "stacks")}
             parts.append(msgspec.structs.replace(part, **changes))
     joined: dict[str, Column] = {}
     for name in dict.fromkeys((*told, *before.names)):

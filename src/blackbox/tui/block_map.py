@@ -4,7 +4,7 @@ before what is not; free only if nothing in it is in use."""
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from blackbox.model.block_table import ALLOCATED, UTILIZED, BlockTable, TablePart
+from blackbox.model.block_table import BlockTable, TablePart
 from blackbox.model.purpose import purpose_of
 
 FINEST_ROW_BYTES = 4 << 20
@@ -53,20 +53,13 @@ def mapped_parts(table: BlockTable) -> list[tuple[TablePart, slice]]:
 def blocks_of(table: BlockTable, part: TablePart, rows: slice) -> list[MappedBlock]:
     """The blocks of a part, by address."""
     addresses, sizes = table.column("address")[rows], table.column("size")[rows]
-    states, types = table.column("state")[rows], table.column("type")[rows]
-    labels = table.column("label")[rows]
-    names = {
-        code: purpose_of(
-            table.head.types[code[0]],
-            part.labels[code[1]][0],
-            allocated=bool(code[2] & ALLOCATED),
-            utilized=bool(code[2] & UTILIZED),
-        )
-        for code in set(zip(types, labels, states, strict=True))
-    }
+    kinds = table.column("kind")[rows]
+    names = [
+        purpose_of(kind.type, kind.subtype, allocated=kind.allocated, utilized=kind.utilized) for kind in part.kinds
+    ]
     found = [
-        MappedBlock(address, size, names[code])
-        for address, size, code in zip(addresses, sizes, zip(types, labels, states, strict=True), strict=True)
+        MappedBlock(address, size, names[kind])
+        for address, size, kind in zip(addresses, sizes, kinds, strict=True)
         if size
     ]
     return sorted(found)

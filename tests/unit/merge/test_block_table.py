@@ -11,9 +11,10 @@ from msgspec import structs
 
 from blackbox.merge import Merged, merged, packed_blocks
 from blackbox.merge.block_table import table, table_rows
+from blackbox.merge.known_blocks import known_blocks
 from blackbox.merge.packed_blocks import PackedBlocks
-from blackbox.model.block_arrays import NO_REQUEST, STATES, TYPES, BlockArrays, ListedBlocks
-from blackbox.model.block_table import ALLOCATED, BLOCK_COLUMNS, UTILIZED, BlockTable, LayoutError, decode
+from blackbox.model.block_arrays import ALIGNMENT_BYTES, NO_REQUEST, STATES, TYPES, BlockArrays, ListedBlocks
+from blackbox.model.block_table import BLOCK_COLUMNS, BlockTable, LayoutError, decode
 from blackbox.model.moment import Moment
 from blackbox.model.parts import Allocator, AllocatorBlock, OwningStack
 from blackbox.sources.simulated.source import SimulatedSource
@@ -35,17 +36,17 @@ def rows_of(found: BlockTable) -> Iterator[dict[str, Any]]:
         columns = {name: found.column(name)[rows].tolist() for name in found.names if name in part.columns}
         for place in range(part.rows):
             row = {name: numbers[place] for name, numbers in columns.items()}
-            subtype, type_source = part.labels[row["label"]]
+            kind = part.kinds[row["kind"]]
             yield {
                 "gpu": part.gpu,
                 "pid": part.pid,
                 "address": row["address"],
                 "size": row["size"],
-                "allocated": bool(row["state"] & ALLOCATED),
-                "utilized": bool(row["state"] & UTILIZED),
-                "type": found.head.types[row["type"]],
-                "subtype": subtype,
-                "type_source": type_source,
+                "allocated": kind.allocated,
+                "utilized": kind.utilized,
+                "type": kind.type,
+                "subtype": kind.subtype,
+                "type_source": kind.type_source,
                 "thread_id": row.get("thread") or None,
             } | {name: row[name] for name in ("rounding", "stream") if name in row}
 
@@ -80,7 +81,48 @@ def test_columns_are_the_same_however_many_rows_are_packed_at_a_time(report: Rep
         patch.setattr(packed_blocks, "FAST_LANES", rows)
         in_runs = PackedBlocks.of(arrays)
     assert in_runs.columns == at_once.columns
-    assert (len(in_runs), in_runs.first_address) == (len(at_once), at_once.first_address)
+    facts = [(len(one), one.first_address, one.kinds) for one in (in_runs, at_once)]
+    assert facts[0] == facts[1]
+
+
+@settings(max_examples=60)
+@given(reports())
+def test_what_is_known_of_a_report_gives_the_columns_that_its_arrays_give(report: Report) -> None:
+    arrays = report.arrays()
+    known = known_blocks(ListedBlocks(arrays))
+    found = PackedBlocks.of(arrays, known.codes, have_gaps=known.have_gaps)
+    plain = PackedBlocks.of(arrays)
+    assert (found.columns, found.kinds, found.first_address) == (plain.columns, plain.kinds, plain.first_address)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=400), st.sets(st.integers(1, 399), max_size=2))
+def test_blocks_are_without_gaps_where_none_lies_between_them(units: list[int], gaps_before: set[int]) -> None:
+    addresses, end = array("Q"), 1 << 40
+    for place, unit in enumerate(units):
+        end += ALIGNMENT_BYTES if place in gaps_before else 0
+        addresses.append(end)
+        end += unit * ALIGNMENT_BYTES
+    sizes, zeros = array("Q", [unit * ALIGNMENT_BYTES for unit in units]), array("B", bytes(len(units)))
+    known = known_blocks(ListedBlocks(BlockArrays(addresses, sizes, zeros, zeros, zeros, ((None, None),))))
+    assert known.have_gaps == any(place < len(units) for place in gaps_before)
+
+
+def test_more_kinds_than_a_byte_tells_are_told() -> None:
+    labels = tuple((f"kind {place}", None) for place in range(256))
+    rows = range(512)
+    arrays = BlockArrays(
+        array("Q", [place * MIB for place in rows]),
+        array("Q", [MIB] * len(rows)),
+        array("B", [place % len(STATES) for place in rows]),
+        array("B", bytes(len(rows))),
+        array("B", [place // 2 for place in rows]),
+        labels,
+    )
+    found = PackedBlocks.of(arrays)
+    low, high = found.columns["kind"]
+    for place, kind in enumerate(found.kinds[low + 256 * high] for low, high in zip(low, high, strict=True)):
+        assert (kind.subtype, kind.utilized) == (f"kind {place // 2}", STATES[place % len(STATES)] == "active")
 
 
 def test_a_live_block_that_does_not_tell_its_request_leaves_the_column_out_though_a_free_one_does() -> None:
@@ -117,8 +159,8 @@ def test_blocks_of_a_stack_sum_to_what_the_stack_holds() -> None:
         if not part.stacks:
             continue
         held = [0] * len(part.stacks)
-        for stack, size, state in zip(*(found.column(name)[rows] for name in ("stack", "size", "state")), strict=True):
-            if stack and state & UTILIZED:
+        for stack, size, kind in zip(*(found.column(name)[rows] for name in ("stack", "size", "kind")), strict=True):
+            if stack and part.kinds[kind].utilized:
                 held[stack - 1] += size
         assert held == [one.allocated_bytes for one in part.stacks]
 

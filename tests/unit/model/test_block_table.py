@@ -9,12 +9,12 @@ from blackbox.model.block_table import BlockTable, BlockTableHead, ColumnHead, L
 
 PART = TablePart(
     gpu=0, gpu_uuid="GPU-0", pid=7, name="python", start_time=None, source="pytorch", rows=2, same=False,
-    columns=("address", "size"), first_address=1 << 40, labels=(), stacks=(), reason=None,
+    columns=("address", "size"), first_address=1 << 40, kinds=(), stacks=(), reason=None,
 )  # fmt: skip
 COLUMNS = (ColumnHead(name="address", type="u64", bytes=1), ColumnHead(name="size", type="u64", bytes=2))
 HEAD = BlockTableHead(
     seq=1, timestamp="2027-01-15T08:00:00Z", simulated=False, version="x-1", since=None, rows=2, rows_omitted=0,
-    types=("other",), columns=COLUMNS, parts=(PART,),
+    columns=COLUMNS, parts=(PART,),
 )  # fmt: skip
 BODY = encode(HEAD, ((b"\0\x05",), (b"\0\x01", b"\x02\x03")))
 
@@ -42,9 +42,14 @@ def test_mutated_bytes_are_a_table_or_refused(place: int, byte: int, cut: int) -
     [
         msgspec.structs.replace(HEAD, rows=3),
         msgspec.structs.replace(HEAD, columns=COLUMNS[:1]),
-        msgspec.structs.replace(HEAD, columns=(*COLUMNS, ColumnHead(name="state", type="u8", bytes=2))),
+        msgspec.structs.replace(HEAD, columns=(*COLUMNS, ColumnHead(name="kind", type="u8", bytes=2))),
         msgspec.structs.replace(HEAD, parts=(msgspec.structs.replace(PART, rows=10**12),), rows=10**12, columns=()),
         msgspec.structs.replace(HEAD, parts=(msgspec.structs.replace(PART, first_address=2**64 - 1),)),
+        msgspec.structs.replace(
+            HEAD,
+            columns=(COLUMNS[1], msgspec.structs.replace(COLUMNS[0], name="kind")),
+            parts=(msgspec.structs.replace(PART, columns=("size", "kind")),),
+        ),
     ],
 )
 def test_a_head_that_contradicts_itself_is_refused(head: BlockTableHead) -> None:

@@ -1,13 +1,10 @@
 /** Blocks in columns: gathered from the parts of a table, by owner and address; and all that is told of one. Pure. */
 
-import { ALLOCATED, type Part, type PartStack, UTILIZED } from "./columns";
+import type { BlockKind, Part, PartStack } from "./columns";
 import { PURPOSE_OF, type Purpose, purposeOf, PURPOSES, RANK } from "./purpose";
 
 /** Of an opaque block: the driver tells the bytes, nobody the addresses. */
 const NO_ADDRESS = 0;
-const LABELS_MAX = 256;
-const STATES = 4;
-const UNSET = 255;
 
 /** A process and its blocks. */
 export interface Owner {
@@ -104,19 +101,12 @@ function copyPart(part: Part, owner: Owner, index: number, firstRow: number, int
   }
 }
 
-/** Rank of the purpose of every block of a part; worked out once for each kind of block there is. */
+/** Rank of the purpose of every block of a part. */
 function purposesOf(part: Part, reports: boolean): Uint8Array {
-  const [types, labels, states] = [part.numbers("type"), part.numbers("label"), part.numbers("state")];
-  const ranks = new Uint8Array(part.types.length * LABELS_MAX * STATES).fill(UNSET);
+  const ranks = part.head.kinds.map((kind) => RANK.get(purposeOf(kind, reports).key)!);
+  const kinds = part.numbers("kind");
   const purposes = new Uint8Array(part.rows);
-  for (let row = 0; row < part.rows; row++) {
-    const kind = (types[row]! * LABELS_MAX + labels[row]!) * STATES + (states[row]! & (STATES - 1));
-    if (ranks[kind] === UNSET) {
-      const use = { type: part.types[types[row]!] ?? "other", subtype: part.head.labels[labels[row]!]?.[0], allocated: (states[row]! & ALLOCATED) !== 0, utilized: (states[row]! & UTILIZED) !== 0 } as const;
-      ranks[kind] = RANK.get(purposeOf(use, reports).key)!;
-    }
-    purposes[row] = ranks[kind]!;
-  }
+  for (let row = 0; row < part.rows; row++) purposes[row] = ranks[kinds[row]!]!;
   return purposes;
 }
 
@@ -185,10 +175,11 @@ function partOf(blocks: Blocks, index: number): { part: Part; row: number } {
 
 export function detailOf(blocks: Blocks, index: number): BlockDetail {
   const { part, row } = partOf(blocks, index);
-  const told = (name: "thread" | "stream" | "segment" | "pool" | "allocated_ms" | "stack" | "rounding" | "state") => (part.tells(name) ? part.at(name, row) : null);
+  const told = (name: "thread" | "stream" | "segment" | "pool" | "allocated_ms" | "stack" | "rounding") => (part.tells(name) ? part.at(name, row) : null);
   const nonZero = (value: number | null) => (value === 0 ? null : value);
   const rounding = told("rounding");
-  const isLive = ((told("state") ?? 0) & ALLOCATED) !== 0;
+  const kind: BlockKind | undefined = part.head.kinds[part.at("kind", row)];
+  const isLive = kind?.allocated ?? false;
   const milliseconds = nonZero(told("allocated_ms"));
   return {
     owner: blocks.owners[blocks.ownerOf[index]!]!,
@@ -201,7 +192,7 @@ export function detailOf(blocks: Blocks, index: number): BlockDetail {
     segment: nonZero(told("segment")),
     pool: told("pool"),
     allocatedAt: milliseconds === null ? null : milliseconds / 1000,
-    knownBy: part.head.labels[part.at("label", row)]?.[1] ?? null,
+    knownBy: kind?.type_source ?? null,
     isLive,
     stack: part.head.stacks[(told("stack") ?? 0) - 1] ?? null,
   };

@@ -2,16 +2,23 @@
 
 import type { BlockType } from "./answers";
 
-const MAGIC = "BBC1";
+const MAGIC = "BBC2";
 const PREFIX_BYTES = 8;
-const ARRAYS = { u8: Uint8Array, u32: Uint32Array, u64: Float64Array } as const;
+const ARRAYS = { u8: Uint8Array, u16: Uint16Array, u32: Uint32Array, u64: Float64Array } as const;
+/** Types of columns that nobody adds to: where a byte is enough, its plane is the column. */
+const BYTES_OF_ONE: ReadonlySet<string> = new Set(["u8", "u16"]);
 /** Numbers above 2^53, which only the ids of streams may reach, are rounded. */
-export type Numbers = Uint8Array | Uint32Array | Float64Array;
-export type ColumnName = "address" | "size" | "state" | "type" | "label" | "rounding" | "thread" | "stream" | "stack" | "segment" | "pool" | "allocated_ms";
+export type Numbers = Uint8Array | Uint16Array | Uint32Array | Float64Array;
+export type ColumnName = "address" | "size" | "kind" | "rounding" | "thread" | "stream" | "stack" | "segment" | "pool" | "allocated_ms";
 
-/** Bits of a block's `state`. */
-export const ALLOCATED = 1;
-export const UTILIZED = 2;
+/** What blocks of a part have in common. */
+export interface BlockKind {
+  type: BlockType;
+  subtype: string | null;
+  type_source: string | null;
+  allocated: boolean;
+  utilized: boolean;
+}
 
 export interface PartStack {
   /** Innermost first. */
@@ -34,8 +41,8 @@ export interface PartHead {
   same: boolean;
   columns: readonly string[];
   first_address: number | null;
-  /** Subtype, and source of the type. */
-  labels: readonly (readonly [string | null, string | null])[];
+  /** What a block's `kind` means. */
+  kinds: readonly BlockKind[];
   stacks: readonly PartStack[];
   reason: string | null;
 }
@@ -46,7 +53,6 @@ interface Head {
   since: string | null;
   rows: number;
   rows_omitted: number;
-  types: readonly BlockType[];
   columns: readonly { name: string; type: keyof typeof ARRAYS; bytes: number }[];
   parts: readonly PartHead[];
 }
@@ -63,7 +69,6 @@ export class Part {
 
   constructor(
     readonly head: PartHead,
-    readonly types: readonly BlockType[],
     private readonly places: ReadonlyMap<string, Place>,
   ) {}
 
@@ -110,7 +115,7 @@ function addPlane(numbers: Numbers, plane: Uint8Array, scale: number): void {
 }
 
 function unpacked({ type, planes }: Place, rows: number): Numbers {
-  if (type === "u8" && planes.length === 1) return planes[0]!;
+  if (BYTES_OF_ONE.has(type) && planes.length === 1) return planes[0]!;
   const numbers = new ARRAYS[type](rows);
   planes.forEach((plane, index) => addPlane(numbers, plane, 256 ** index));
   return numbers;
@@ -152,7 +157,7 @@ export function decode(buffer: ArrayBuffer, before: Table | null): Table {
     }
     const [start, end] = [first, first + part.rows];
     first = end;
-    return new Part(part, head.types, new Map(columns.map(({ name, type, planes }) => [name, { type, planes: planes.map((plane) => plane.subarray(start, end)) }])));
+    return new Part(part, new Map(columns.map(({ name, type, planes }) => [name, { type, planes: planes.map((plane) => plane.subarray(start, end)) }])));
   });
   return { time: Date.parse(head.timestamp) / 1000, version: head.version, omitted: head.rows_omitted, parts };
 }
