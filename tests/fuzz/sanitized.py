@@ -46,17 +46,22 @@ class ExactLibrary(Library):
 
     def __init__(self, path: Path, beyond: int = 0) -> None:
         super().__init__(path)
-        read = self.read
-        read.argtypes = (ctypes.c_void_p, ctypes.c_void_p, *read.argtypes[2:])
+        self.read = exactly(self.read, beyond)
+        self.kind = exactly(self.kind, beyond)
 
-        def read_exactly(reader: int, data: bytes, length: int, *rest: Any) -> None:
-            # of a heap, so that the sanitizer knows where it ends; small buffers of ctypes lie inside their objects
-            copy = ctypes.c_char * max(length, 64)
-            held = copy.from_buffer_copy(data.rjust(64, b"\0")) if length < 64 else copy.from_buffer_copy(data)
-            begin = ctypes.addressof(held) + ctypes.sizeof(held) - length
-            read(reader, begin, length + beyond, *rest)
 
-        self.read = read_exactly  # type: ignore[assignment]
+def exactly(function: Any, beyond: int) -> Any:
+    """The same, given a copy of the bytes, and told of `beyond` more."""
+    function.argtypes = (ctypes.c_void_p, ctypes.c_void_p, *function.argtypes[2:])
+
+    def called(reader: int, data: bytes, length: int, *rest: Any) -> Any:
+        # of a heap, so that the sanitizer knows where it ends; small buffers of ctypes lie inside their objects
+        copy = ctypes.c_char * max(length, 64)
+        held = copy.from_buffer_copy(data.rjust(64, b"\0")) if length < 64 else copy.from_buffer_copy(data)
+        begin = ctypes.addressof(held) + ctypes.sizeof(held) - length
+        return function(reader, begin, length + beyond, *rest)
+
+    return called
 
 
 def told(data: bytes, reader_of: EntryReaderOf) -> bytes | None:

@@ -1,5 +1,6 @@
 """The course of a trace: which part of a training step each entry belongs to, and which parts a block lives through."""
 
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -223,14 +224,14 @@ class Course:
 def course_of(replayed: Replay, signs: Sequence[StackSign], annotations: Sequence[Annotation]) -> Course:
     """The course of a trace; `signs` by the number of the stack."""
     trace = replayed.trace
-    made = trace.places_of(ALLOC, replayed.first)
     codes = [*(CODES[sign.part] for sign in signs), CODES[None]]  # the last: of NO_STACK
-    phase = Phases(bytearray(trace.freed_in or trace.steps))
-    for place, stack in zip(made, map(trace.stack.__getitem__, made), strict=True):
-        phase.codes[place] = codes[stack]
+    told = array("B", trace.freed_in or bytes(trace.steps))
+    replayed.passes.told(trace.action, (ALLOC,), trace.stack, codes.__getitem__, told, replayed.first)
+    phase = Phases(bytearray(told))
     annotated = frozenset(_annotate(replayed, phase, annotations))
     inferred: frozenset[int] = frozenset()
     if _only_python(signs) and phase.has_any((BACKWARD, OPTIMIZER, CLEARING)):
+        made = trace.places_of(ALLOC, replayed.first)
         inferred = frozenset(place for place in made if trace.stack[place] == NO_STACK and phase[place] is None)
         for place in inferred:
             phase[place] = BACKWARD
@@ -239,9 +240,9 @@ def course_of(replayed: Replay, signs: Sequence[StackSign], annotations: Sequenc
 
 def _profiler_steps(replayed: Replay, annotations: Sequence[Annotation]) -> list[int]:
     trace = replayed.trace
-    if trace.time_us is None or not trace.has_order_of_time():
-        return []
     begun = sorted(scope.start_us for scope in annotations if scope.name.startswith(PROFILER_STEP))
+    if trace.time_us is None or not begun or not replayed.has_order_of_time():
+        return []
     found = dict.fromkeys(bisect_right(trace.time_us, time - 1) for time in begun)
     return [place for place in found if replayed.first <= place < trace.steps]
 
@@ -250,7 +251,7 @@ def _annotate(replayed: Replay, phase: Phases, annotations: Sequence[Annotation]
     """Sets the part of entries whose stack tells none, by the innermost scope around them; yields these."""
     trace = replayed.trace
     scopes = [(scope, part) for scope in annotations if (part := _part_of(scope.name)) is not None]
-    if trace.time_us is None or not scopes or not trace.has_order_of_time():
+    if trace.time_us is None or not scopes or not replayed.has_order_of_time():
         return
     begins = sorted(scopes, key=lambda scope: scope[0].start_us)
     active: list[tuple[Annotation, str]] = []

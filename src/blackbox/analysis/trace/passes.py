@@ -1,7 +1,7 @@
 """The passes over a trace that look at each of its entries: in Python, which is always there, or whatever is faster."""
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, compress, count, repeat
 from operator import lt, mul
 from typing import NamedTuple, Protocol
@@ -26,6 +26,12 @@ RESERVED = {SEGMENT_ALLOC: 1, SEGMENT_MAP: 1, SEGMENT_FREE: -1, SEGMENT_UNMAP: -
 """By action: the sign of the change in what is allocated, active, or reserved."""
 
 
+NUMBERS_AT_ONCE = 1 << 16
+"""Compared: a list of so many takes two megabytes."""
+UNBORN = -2
+"""Stands for the stack of a block whose allocation the trace does not have."""
+
+
 class Levels(NamedTuple):
     """What a run has come to, entry by entry."""
 
@@ -39,6 +45,7 @@ class Levels(NamedTuple):
     """The same of the entry that completes that."""
 
 
+StackPair = tuple[int, int]
 HeldBlock = tuple[int, int, int]
 """A block, the first point at which it is held, and the first at which it is not any more."""
 
@@ -76,8 +83,33 @@ class Passes(Protocol):
         """The places of the highest and of the lowest of each stretch of so many levels, each the first of its kind."""
         ...
 
-    def born(self, action: bytes, address: Sequence[int]) -> Sequence[int]:
-        """By entry: of a free, which allocation was last made at its address, and is not freed yet; else -1."""
+    def pairs(
+        self, action: bytes, address: Sequence[int], stack: "array[int]"
+    ) -> "tuple[Sequence[StackPair], array[int]]":
+        """The pairs of stacks of allocations and of their frees, each once, in the order of the frees: that of the
+        allocation last made at the address which is not freed yet, `UNBORN` where there is none, and that of the free;
+        and by entry that frees, the number of its pair. Stacks are -1 at least."""
+        ...
+
+    def told(
+        self,
+        action: bytes,
+        codes: Collection[int],
+        column: Sequence[int],
+        tell: Callable[[int], int],
+        found: "array[int]",
+        first: int = 0,
+    ) -> None:
+        """Sets in `found`, by entry of these actions from `first` on, what is told of the number in its column, which
+        is `UNBORN` at least: each is asked for once, in the order in which they are met."""
+        ...
+
+    def ascend(self, column: Sequence[int]) -> bool:
+        """Whether no number is less than the one before it."""
+        ...
+
+    def has_negative(self, column: Sequence[int]) -> bool:
+        """Whether one of the numbers is negative."""
         ...
 
 
@@ -136,16 +168,46 @@ class PlainPasses:
             yield start + stretch.index(max(stretch))
             yield start + stretch.index(min(stretch))
 
-    def born(self, action: bytes, address: Sequence[int]) -> Sequence[int]:
+    def pairs(
+        self, action: bytes, address: Sequence[int], stack: "array[int]"
+    ) -> "tuple[Sequence[StackPair], array[int]]":
         """See `Passes`."""
-        made, born = array("q", [-1]) * len(action), dict[int, int]()
+        found, born, known = array("i", [0]) * len(action), dict[int, int](), dict[StackPair, int]()
         wanted = action.translate(selecting((ALLOC, FREE_REQUESTED)))
-        for place, code, at in compress(zip(count(), action, address), wanted):
+        for place, code, at, by in compress(zip(count(), action, address, stack), wanted):
             if code == ALLOC:
-                born[at] = place
+                born[at] = by
             else:
-                made[place] = born.pop(at, -1)
-        return made
+                found[place] = known.setdefault((born.pop(at, UNBORN), by), len(known))
+        return list(known), found
+
+    def told(
+        self,
+        action: bytes,
+        codes: Collection[int],
+        column: Sequence[int],
+        tell: Callable[[int], int],
+        found: "array[int]",
+        first: int = 0,
+    ) -> None:
+        """See `Passes`."""
+        places = places_of(action, codes, first)
+        numbers = list(map(column.__getitem__, places))
+        known = {number: tell(number) for number in dict.fromkeys(numbers)}
+        for place, one in zip(places, map(known.__getitem__, numbers), strict=True):
+            found[place] = one
+
+    def ascend(self, column: Sequence[int]) -> bool:
+        """See `Passes`."""
+        for start in range(0, len(column), NUMBERS_AT_ONCE):
+            numbers = list(column[start : start + NUMBERS_AT_ONCE + 1])
+            if numbers != sorted(numbers):  # which takes a quarter of what comparing each pair does
+                return False
+        return True
+
+    def has_negative(self, column: Sequence[int]) -> bool:
+        """See `Passes`."""
+        return min(column, default=0) < 0
 
 
 PLAIN = PlainPasses()

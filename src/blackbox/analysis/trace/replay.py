@@ -73,6 +73,10 @@ class Replay(NamedTuple):
         """Entries replayed."""
         return self.trace.steps - self.first
 
+    def has_order_of_time(self) -> bool:
+        """False where an entry is older than the one before it."""
+        return self.passes.ascend(self.trace.time_us or ())
+
     def address_of(self, block: int) -> int:
         """Where it is."""
         made = self.trace.steps
@@ -114,9 +118,9 @@ class Instant(NamedTuple):
 
 def replay(trace: Trace, end: Layout, rules: Rules, passes: Passes = PLAIN) -> Replay:
     """As much of the trace as agrees with itself and the end; at least the end itself."""
-    if trace.has_order_of_time():
-        return _with_races(trace, end, rules, passes)
     times = trace.time_us or ()
+    if passes.ascend(times):
+        return _with_races(trace, end, rules, passes)
     by_time = _as_ordered(trace.picked(sorted(range(trace.steps), key=times.__getitem__)), end, rules, passes, True)
     if by_time.first == 0:
         return by_time

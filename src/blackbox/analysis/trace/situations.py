@@ -238,11 +238,7 @@ def _pools(replayed: Replay) -> Iterator[str]:
 def _overflowed(replayed: Replay) -> bool:
     pools = replayed.trace.pool or ()
     segments = replayed.end.segments
-    made = {
-        replayed.trace.address[place]: place
-        for place in range(replayed.first, replayed.trace.steps)
-        if replayed.trace.action[place] == ALLOC
-    }
+    made = {replayed.trace.address[place]: place for place in replayed.trace.places_of(ALLOC, replayed.first)}
     for start, segment in segments.items():
         place = made.get(start)
         if place is not None and segment.pool is not None and pools[place] not in (segment.pool, DEFAULT_POOL):
@@ -259,10 +255,8 @@ def _checks(replayed: Replay) -> Iterator[str]:
         )
     wrong = [
         place
-        for place in range(replayed.first, trace.steps)
-        if trace.action[place] == SNAPSHOT
-        and place >= replayed.unsure_until
-        and trace.size[place] != replayed.active[place - replayed.first]
+        for place in trace.places_of(SNAPSHOT, max(replayed.first, replayed.unsure_until))
+        if trace.size[place] != replayed.active[place - replayed.first]
     ]
     if wrong:
         yield (

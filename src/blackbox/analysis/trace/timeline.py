@@ -302,11 +302,12 @@ def _seconds(run: Replay, times: Sequence[int], entries: int) -> float:
 def _nested(run: Replay, scopes: Iterable[tuple[str, int, int | None]]) -> Iterator[TimelineScope]:
     """Those that entries lie in."""
     times = run.trace.time_us
-    if times is None or not run.trace.has_order_of_time():
+    begun = sorted(scopes, key=lambda scope: scope[1])
+    if times is None or not begun or not run.has_order_of_time():
         return
     ends: list[int] = []
     last = run.trace.steps
-    for name, start_us, end_us in sorted(scopes, key=lambda scope: scope[1]):
+    for name, start_us, end_us in begun:
         start = bisect_right(times, start_us - 1)
         end = last if end_us is None else bisect_right(times, end_us)
         while ends and ends[-1] <= start_us:

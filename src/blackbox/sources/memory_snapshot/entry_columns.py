@@ -90,8 +90,7 @@ class EntryColumns:
 
     def has_negative(self) -> bool:
         """Whether some number is none that a device can have."""
-        columns = (self.address, self.size, self.stream, self.time_us or ())
-        return min((min(column, default=0) for column in columns), default=0) < 0
+        return any(map(self.passes.has_negative, (self.address, self.size, self.stream, self.time_us or ())))
 
     def require(self, keys: Sequence[str]) -> None:
         """Raises `UnexpectedError` where entries with these keys have other columns than those before them."""

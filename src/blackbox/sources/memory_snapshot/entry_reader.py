@@ -14,10 +14,12 @@ from blackbox.sources.memory_snapshot.entry_values import CACHED_MAX, IGNORED, R
 class EntryReader(Protocol):
     """Reads the entries of a file."""
 
-    reads_all_shapes: bool
-    """Entries of every shape met before are read in one call; else only those of the one given."""
     passes: Passes
     """By which the columns are gone through afterwards."""
+
+    def known(self, data: bytes, pos: int) -> EntryShape | None:
+        """The shape of the entry at `pos`, where it is one that was read before."""
+        ...
 
     def read(self, shape: EntryShape, table: EntryColumns, data: bytes, pos: int, limit: int) -> int:
         """Appends entries that follow each other from `pos` on, the first of which has that shape, and each of which
@@ -32,17 +34,23 @@ EntryReaderOf = Callable[[EntryValues, bool], EntryReader]
 class PlainEntryReader:
     """In Python alone."""
 
-    reads_all_shapes = False
     passes: Passes = PLAIN
 
     def __init__(self, values: EntryValues, with_traces: bool) -> None:
         self._values = values
         self._with_traces = with_traces
+        self._shapes: list[EntryShape] = []
         self._numbers = _Numbers()
         self._codes = MadeOf(lambda value: code_of(values.value(value)))
 
+    def known(self, data: bytes, pos: int) -> EntryShape | None:
+        """See `EntryReader`."""
+        return next((shape for shape in self._shapes if shape.match(data, pos) is not None), None)
+
     def read(self, shape: EntryShape, table: EntryColumns, data: bytes, pos: int, limit: int) -> int:
         """Only entries of that shape."""
+        if shape not in self._shapes:
+            self._shapes.append(shape)
         match = shape.match
         rows: list[tuple[bytes, ...]] = []
         while pos <= limit and (found := match(data, pos)) is not None:

@@ -10,6 +10,8 @@ CACHED_MAX = 1 << 16
 """Values whose bytes are remembered."""
 IGNORED = object()
 """Stands for an entry among what was remembered: nothing refers to one."""
+HELD_ELSEWHERE = object()
+"""Stands for what the reader of entries remembers itself: entries, and the values that they write out."""
 REFERRING = (0x68, 0x6A)
 EMPTY_LIST, SHORT_TEXT = 0x5D, 0x8C
 CONSTANTS = {0x4E: None, 0x88: True, 0x89: False}
@@ -26,6 +28,8 @@ class EntryValues:
         """What the pickle told to remember."""
         self.written: dict[bytes, Any] = {}
         """What values stand for that are written out: entries with the same stack share one list."""
+        self.elsewhere: Callable[[int], Any] = self.memo.__getitem__
+        """What the reader of entries remembers at a place."""
 
     def value(self, value: bytes) -> Any:
         """Any value of an entry that is written out, or referred to."""
@@ -57,6 +61,8 @@ class EntryValues:
     def remembered(self, place: int) -> Any:
         """By its number."""
         found = self.memo[place]
+        if found is HELD_ELSEWHERE:
+            found = self.elsewhere(place)
         if found is IGNORED:
             raise UnexpectedError
         return found

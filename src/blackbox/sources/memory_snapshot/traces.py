@@ -18,10 +18,9 @@ from blackbox.analysis.trace.entries import (
     OOM,
     OTHER,
     Trace,
-    places_of,
 )
 from blackbox.analysis.trace.layout import NOT_KNOWN, Layout, Segment
-from blackbox.analysis.trace.passes import PLAIN, Passes
+from blackbox.analysis.trace.passes import PLAIN, UNBORN, Passes
 from blackbox.analysis.trace.rounding import Rules, divisions_of
 from blackbox.analysis.trace.situations import Facts
 from blackbox.sources.memory_snapshot.entry_columns import ANNOTATE, NO_FRAMES, EntryColumns, columns_of, pool_of
@@ -32,8 +31,6 @@ from blackbox.wire.segments import ADDRESS_MAX, STATE_OF, SegmentError
 ANNOTATIONS_MAX = 100_000
 """Scopes read of a file; more than that are not of parts of steps."""
 ACTIVE, PENDING = STATE_OF["active_allocated"], STATE_OF["active_pending_free"]
-UNBORN = -2
-"""Stands for the stack of a block whose allocation the trace does not have."""
 ANNOTATES, OTHERS = bytes([ANNOTATE]), bytes([OTHER])
 FRACTION = "per_process_memory_fraction"
 """Of the allocator's settings (PyTorch 2.10): the share of each GPU that the program may have."""
@@ -129,14 +126,14 @@ def _memory_fraction(settings: Mapping[str, Any]) -> float | None:
 def _trace(entries: EntryColumns, texts: StackTexts) -> Trace:
     action = bytes(entries.action).replace(ANNOTATES, OTHERS)
     stack = array("i", [NO_STACK]) * len(action)
-    asked = places_of(action, (ALLOC, OOM))
-    lists = list(map(entries.frames.__getitem__, asked))
-    numbers = {
-        number: NO_STACK if number == NO_FRAMES else texts.stack(entries.lists[number])
-        for number in dict.fromkeys(lists)
-    }
-    for place, number in zip(asked, lists, strict=True):
-        stack[place] = numbers[number]
+    numbers = {NO_FRAMES: NO_STACK}
+
+    def number_of(frames: int) -> int:
+        if frames not in numbers:
+            numbers[frames] = texts.stack(entries.lists[frames])
+        return numbers[frames]
+
+    entries.passes.told(action, (ALLOC, OOM), entries.frames, number_of, stack)
     tags = list(map(texts.tag, entries.tags)) if any(entries.tags) else []
     return Trace(
         action=action,
@@ -148,7 +145,7 @@ def _trace(entries: EntryColumns, texts: StackTexts) -> Trace:
         device_free=entries.device_free,
         pool=entries.pool,
         tag=array("i", map(tags.__getitem__, _notes(entries))) if any(tags) else None,
-        freed_in=_parts_of_frees(entries, stack, texts),
+        freed_in=_parts_of_frees(entries, action, numbers, texts),
         category=entries.category,
     )
 
@@ -170,42 +167,28 @@ def _notes(entries: EntryColumns) -> Sequence[int]:
     return notes
 
 
-def _parts_of_frees(entries: EntryColumns, stack: "array[int]", texts: StackTexts) -> bytes:
+def _parts_of_frees(entries: EntryColumns, action: bytes, stacks: Mapping[int, int], texts: StackTexts) -> bytes:
     """By entry: the code of the part of a step that freed, where the stack of the allocation does not tell all.
 
-    Empty where frees bear the stack of the allocation: up to PyTorch 2.0, and with `context="alloc"`.
+    Empty where frees bear the stack of the allocation: up to PyTorch 2.0, and with `context="alloc"`. `stacks` has the
+    number of the stack by that of the frames of each allocation.
     """
-    action, lists, frames_of_entry = bytes(entries.action), entries.lists, entries.frames
-    places = places_of(action, (FREE_REQUESTED,))
-    freeing = list(map(frames_of_entry.__getitem__, places))
-    parts = {frames: texts.part(lists[frames]) for frames in dict.fromkeys(freeing) if frames != NO_FRAMES}
+    lists, passes = entries.lists, entries.passes
+    pairs, pair_of = passes.pairs(action, entries.address, entries.frames)
+    parts = {frames: texts.part(lists[frames]) for _, frames in pairs if frames != NO_FRAMES}
     if not any(parts.values()):
         return b""
-    made = list(map(entries.passes.born(action, entries.address).__getitem__, places))
-    stacks = list(map(_with_none(stack, UNBORN).__getitem__, made))
-    firsts = map(_with_none(frames_of_entry, UNBORN).__getitem__, made)
-    settled = {number for number in set(stacks) if number != UNBORN and texts.is_settled(number)}
+    settled = {made for made, _ in pairs if made != UNBORN and texts.is_settled(stacks[made])}
     if not any(
-        first != frames and (first == NO_FRAMES or lists[first] != lists[frames])
-        for number, first, frames in set(zip(stacks, firsts, freeing, strict=True))
-        if UNBORN not in (number, first) and number not in settled and frames != NO_FRAMES
+        made != frames and (made == NO_FRAMES or lists[made] != lists[frames])
+        for made, frames in pairs
+        if made != UNBORN and made not in settled and frames != NO_FRAMES
     ):
         return b""
-    found = bytearray(len(action))
-    codes = {
-        (number, frames): 0 if number in settled else CODES[parts.get(frames)]
-        for number, frames in set(zip(stacks, freeing, strict=True))
-    }
-    for place, code in zip(places, map(codes.__getitem__, zip(stacks, freeing, strict=True)), strict=True):
-        found[place] = code
-    return bytes(found)
-
-
-def _with_none(column: "array[int]", none: int) -> "array[int]":
-    """The same with this at -1."""
-    longer = column[:]
-    longer.append(none)
-    return longer
+    found = array("B", bytes(len(action)))
+    codes = [0 if made in settled else CODES[parts.get(frames)] for made, frames in pairs]
+    passes.told(action, (FREE_REQUESTED,), pair_of, codes.__getitem__, found)
+    return found.tobytes()
 
 
 def _annotations(told: object) -> tuple[Annotation, ...]:

@@ -188,10 +188,9 @@ class _Walk:
 
     def _shape(self, data: bytes, pos: int) -> EntryShape | None:
         """The kind of the entry there; None where none begins, or not one that is known or can be learnt."""
-        if not self._reader.reads_all_shapes:
-            for shape in self._shapes.values():
-                if shape.match(data, pos) is not None:
-                    return shape
+        read_before = self._reader.known(data, pos)
+        if read_before is not None:
+            return read_before
         learnt = learn(data, pos, self._values.referred)
         if learnt is None:
             return None

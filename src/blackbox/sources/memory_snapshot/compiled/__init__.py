@@ -1,7 +1,7 @@
 """The entries of a trace, read and gone through by compiled code: five times as fast as by Python, and never required.
 
-`entries.c` and `columns.c` are compiled where Blackbox is installed, if a C compiler is there (`building.py`, by
-`hatch_build.py`), and their library lies beside these modules. Where it is missing, is of other sources, or does not
+The C of this folder is compiled where Blackbox is installed, if a C compiler is there (`building.py`, by
+`hatch_build.py`), and its library lies beside these modules. Where it is missing, is of other sources, or does not
 load, all is done by Python alone.
 """
 

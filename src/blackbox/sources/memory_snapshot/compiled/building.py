@@ -1,5 +1,5 @@
-"""Compiles `entries.c` and `columns.c` with the machine's own compiler. Needs nothing of Blackbox: `hatch_build.py`
-loads it alone."""
+"""Compiles the C of this folder with the machine's own compiler. Needs nothing of Blackbox: `hatch_build.py` loads it
+alone."""
 
 import os
 import zlib
@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-SOURCES = (FOLDER / "entries.c", FOLDER / "columns.c")
+SOURCES = tuple(FOLDER / name for name in ("entries.c", "columns.c", "numbers.c"))
+HEADERS = tuple(FOLDER / name for name in ("values.h", "map.h"))
 VARIABLE = "BLACKBOX_COMPILED"
 """`0`: neither compiled where it is installed, nor used where it is."""
 COMPILERS = ("cc", "gcc", "clang")
@@ -27,7 +28,7 @@ def is_wanted() -> bool:
 
 def library_name() -> str:
     """What the library of these sources is called: one of others is not taken for it."""
-    return f"snapshot-{zlib.crc32(b''.join(source.read_bytes() for source in SOURCES)):08x}.so"
+    return f"snapshot-{zlib.crc32(b''.join(source.read_bytes() for source in (*SOURCES, *HEADERS))):08x}.so"
 
 
 def compile_library(folder: Path = FOLDER, flags: Sequence[str] = ()) -> Path:

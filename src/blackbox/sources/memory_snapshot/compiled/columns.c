@@ -7,131 +7,14 @@ anything else a pass stops, with nothing of that entry changed; Python does that
 The columns may come from anyone. Python has looked that each is as long as it says, that numbers and addresses are in
 bounds (`blackbox_columns_fit`), and that a block's number is below `blocks` where it is read here. */
 
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "map.h"
 
 /* Codes of actions, in the order of `entries.py`. */
 enum { ALLOC, FREE_REQUESTED, FREE_COMPLETED, SEGMENT_ALLOC, SEGMENT_FREE, SEGMENT_MAP, SEGMENT_UNMAP, OOM };
 
-enum { NO_KEY = -1, NOT_KNOWN = -1, ROOM_MIN = 64 };
+enum { NOT_KNOWN = -1 };
 static const int64_t ADDRESS_END = INT64_MAX - (1LL << 48), SIZE_MAX_BYTES = 1LL << 44, LEVEL_MAX = (1LL << 62) - 1;
 static const int64_t BLOCK_BYTES_MIN = 512, SMALL_SEGMENT_BYTES = 2 << 20;
-
-/* Of whole numbers from 0 on. */
-typedef struct {
-    int64_t key, value;
-} Slot;
-
-typedef struct {
-    Slot *slot;
-    uint64_t room, count; /* a power of two, at least twice as many */
-} Map;
-
-static uint64_t home_of(const Map *map, int64_t key) {
-    uint64_t mixed = (uint64_t)key * 0x9e3779b97f4a7c15u;
-    return (mixed ^ mixed >> 32) & (map->room - 1);
-}
-
-/* Where a key is, or would be. */
-static Slot *place_of(const Map *map, int64_t key) {
-    uint64_t place = home_of(map, key);
-    while (map->slot[place].key != key && map->slot[place].key != NO_KEY) place = (place + 1) & (map->room - 1);
-    return &map->slot[place];
-}
-
-static Slot *find(const Map *map, int64_t key) {
-    Slot *slot = place_of(map, key);
-    return slot->key == NO_KEY ? NULL : slot;
-}
-
-static int with_room(Map *map, uint64_t room) {
-    Map wider = {malloc(room * sizeof(Slot)), room, map->count};
-    if (!wider.slot) return 0;
-    for (uint64_t place = 0; place < room; place++) wider.slot[place].key = NO_KEY;
-    for (uint64_t place = 0; place < map->room; place++)
-        if (map->slot[place].key != NO_KEY) *place_of(&wider, map->slot[place].key) = map->slot[place];
-    free(map->slot);
-    *map = wider;
-    return 1;
-}
-
-/* Makes sure that one more fits. */
-static int has_room(Map *map) {
-    return map->count * 2 + 2 <= map->room || with_room(map, map->room * 2);
-}
-
-/* There has to be room. */
-static void put(Map *map, int64_t key, int64_t value) {
-    Slot *slot = place_of(map, key);
-    map->count += slot->key == NO_KEY;
-    *slot = (Slot){key, value};
-}
-
-/* What comes behind it, and was moved there by it, moves back. */
-static void take_out(Map *map, Slot *slot) {
-    uint64_t mask = map->room - 1, hole = (uint64_t)(slot - map->slot), place = hole;
-    while (map->slot[place = (place + 1) & mask].key != NO_KEY) {
-        uint64_t home = home_of(map, map->slot[place].key);
-        if (((place - home) & mask) < ((place - hole) & mask)) continue;
-        map->slot[hole] = map->slot[place];
-        hole = place;
-    }
-    map->slot[hole].key = NO_KEY;
-    map->count--;
-}
-
-void blackbox_map_free(Map *map) {
-    if (map) free(map->slot);
-    free(map);
-}
-
-Map *blackbox_map_new(void) {
-    Map *map = calloc(1, sizeof *map);
-    if (map && !with_room(map, ROOM_MIN)) {
-        blackbox_map_free(map);
-        return NULL;
-    }
-    return map;
-}
-
-/* 0 where there is no memory for it, or it is no key. */
-int32_t blackbox_map_put(Map *map, int64_t key, int64_t value) {
-    if (key < 0 || !has_room(map)) return 0;
-    put(map, key, value);
-    return 1;
-}
-
-/* Whether there was such a key, and what stood at it. */
-int32_t blackbox_map_get(const Map *map, int64_t key, int64_t *value) {
-    const Slot *slot = find(map, key);
-    if (slot) *value = slot->value;
-    return slot != NULL;
-}
-
-int32_t blackbox_map_remove(Map *map, int64_t key) {
-    Slot *slot = find(map, key);
-    if (slot) take_out(map, slot);
-    return slot != NULL;
-}
-
-void blackbox_map_clear(Map *map) {
-    for (uint64_t place = 0; map->count && place < map->room; place++) map->slot[place].key = NO_KEY;
-    map->count = 0;
-}
-
-int64_t blackbox_map_count(const Map *map) {
-    return (int64_t)map->count;
-}
-
-/* All of it; both have room for as many as there are. */
-void blackbox_map_items(const Map *map, int64_t *keys, int64_t *values) {
-    for (uint64_t place = 0; place < map->room; place++) {
-        if (map->slot[place].key == NO_KEY) continue;
-        *keys++ = map->slot[place].key;
-        *values++ = map->slot[place].value;
-    }
-}
 
 /* Whether addresses and sizes are such that sums of two of them, and what is rounded up of them, are in bounds. */
 int32_t blackbox_columns_fit(const int64_t *address, const int64_t *size, int64_t count) {
@@ -320,23 +203,4 @@ void blackbox_columns_extremes(const int64_t *level, int64_t count, int64_t leng
             if (level[place] < level[*lowest]) *lowest = place;
         }
     }
-}
-
-/* By entry: of a free, which allocation of the trace was last made at its address, and is not freed yet; else -1.
-   0 where there is no memory, -1 where an address is none; `born` is empty. */
-int32_t blackbox_columns_born(const uint8_t *action, const int64_t *address, int64_t count, Map *born, int64_t *made) {
-    for (int64_t place = 0; place < count; place++) {
-        made[place] = -1;
-        if (address[place] < 0) return -1;
-        if (action[place] == ALLOC) {
-            if (!has_room(born)) return 0;
-            put(born, address[place], place);
-        } else if (action[place] == FREE_REQUESTED) {
-            Slot *found = find(born, address[place]);
-            if (!found) continue;
-            made[place] = found->value;
-            take_out(born, found);
-        }
-    }
-    return 1;
 }

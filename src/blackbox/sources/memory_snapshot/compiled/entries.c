@@ -6,10 +6,7 @@ that it does not know. It knows nothing of Python, makes no object, and calls no
 
 The bytes may come from anyone. Every read is checked against `end`; what is kept grows with the file alone. */
 
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "values.h"
 
 enum { KEYS_MAX = 24, SHAPES_MAX = 16, REFERENCE_BYTES_MAX = 5, TEXT_BYTES_MAX = 127 };
 
@@ -23,8 +20,11 @@ enum {
 /* What may stand at a key, in `reader.py`'s words; a reference to what stands elsewhere may stand at any. */
 enum { SCALAR, LIST, TEXT, PAIR };
 
-/* The columns of a row, in `reader.py`'s order. The first ones hold numbers, the others what `reference` returns. */
+/* The columns of a row, in `reader.py`'s order. The first ones hold numbers, the others numbers of values. */
 enum { ADDRESS, SIZE, STREAM, TIME, DEVICE_FREE, ACTION, FRAMES, TAG, POOL, CATEGORY, COLUMNS, NO_COLUMN = 255 };
+
+/* In a table of what numbers of values stand for: nobody has told yet. */
+enum { UNTOLD = INT32_MIN };
 
 /* How a call ended, in `reader.py`'s words. */
 enum { DONE, UNEXPECTED, NO_MEMORY };
@@ -45,25 +45,12 @@ typedef struct {
     Key key[KEYS_MAX];
 } Shape;
 
-/* A value that was written out: frames, a text or a pool. The same bytes are the same value. */
-typedef struct {
-    uint64_t hash;
-    uint64_t offset; /* in `bytes` */
-    uint32_t length;
-    uint32_t remembered; /* how many things were remembered before it was first written */
-} Value;
-
 typedef struct {
     Shape shape[SHAPES_MAX];
     int32_t shapes, last_shape;
     int32_t *memo; /* of everything remembered */
     uint64_t memo_count, memo_room;
-    Value *value; /* from 1 on */
-    uint64_t value_count, value_room;
-    uint8_t *bytes;
-    uint64_t byte_count, byte_room;
-    uint32_t *bucket; /* numbers of values; 0: empty */
-    uint64_t bucket_count; /* a power of two, at least twice as many as values */
+    Values values;
 } Reader;
 
 typedef struct {
@@ -74,76 +61,11 @@ typedef struct {
     int32_t status;
 } Outcome;
 
-typedef struct {
-    const uint8_t *at, *end;
-} Span;
-
-static int grow(void **items, uint64_t *room, uint64_t wanted, size_t item_bytes) {
-    if (wanted <= *room) return 1;
-    uint64_t more = *room ? *room : 1024;
-    while (more < wanted) more *= 2;
-    if (more > SIZE_MAX / 2 / item_bytes) return 0;
-    void *grown = realloc(*items, more * item_bytes);
-    if (!grown) return 0;
-    *items = grown;
-    *room = more;
-    return 1;
-}
-
 static int remember(Reader *reader, int32_t what) {
     if (reader->memo_count >= INT32_MAX) return 0;
     if (!grow((void **)&reader->memo, &reader->memo_room, reader->memo_count + 1, sizeof *reader->memo)) return 0;
     reader->memo[reader->memo_count++] = what;
     return 1;
-}
-
-static uint64_t hash_of(const uint8_t *at, uint32_t length) {
-    uint64_t hash = 0x9e3779b97f4a7c15u ^ length, word;
-    for (; length >= 8; at += 8, length -= 8) {
-        memcpy(&word, at, sizeof word);
-        hash = (hash ^ word) * 0xff51afd7ed558ccdu;
-        hash ^= hash >> 32;
-    }
-    for (; length; at++, length--) hash = (hash ^ *at) * 0x100000001b3u;
-    return hash ^ hash >> 29;
-}
-
-static int spread(Reader *reader) {
-    uint64_t count = reader->bucket_count ? reader->bucket_count * 2 : 2048;
-    uint32_t *bucket = calloc(count, sizeof *bucket);
-    if (!bucket) return 0;
-    for (uint64_t number = 1; number < reader->value_count; number++) {
-        uint64_t place = reader->value[number].hash & (count - 1);
-        while (bucket[place]) place = (place + 1) & (count - 1);
-        bucket[place] = (uint32_t)number;
-    }
-    free(reader->bucket);
-    reader->bucket = bucket;
-    reader->bucket_count = count;
-    return 1;
-}
-
-/* The number of a value that is written out; 0 where there is no memory for it. */
-static int32_t number_of_value(Reader *reader, Span span) {
-    uint32_t length = (uint32_t)(span.end - span.at);
-    uint64_t hash = hash_of(span.at, length);
-    uint64_t place = hash & (reader->bucket_count - 1);
-    for (uint32_t number; (number = reader->bucket[place]); place = (place + 1) & (reader->bucket_count - 1)) {
-        const Value *known = &reader->value[number];
-        if (known->hash == hash && known->length == length
-            && !memcmp(reader->bytes + known->offset, span.at, length)) return (int32_t)number;
-    }
-    uint64_t number = reader->value_count;
-    if (number >= INT32_MAX
-        || !grow((void **)&reader->value, &reader->value_room, number + 1, sizeof *reader->value)
-        || !grow((void **)&reader->bytes, &reader->byte_room, reader->byte_count + length, 1)) return 0;
-    memcpy(reader->bytes + reader->byte_count, span.at, length);
-    reader->value[number] = (Value){hash, reader->byte_count, length, (uint32_t)reader->memo_count};
-    reader->byte_count += length;
-    reader->bucket[place] = (uint32_t)number;
-    reader->value_count++;
-    if (reader->value_count * 2 > reader->bucket_count && !spread(reader)) return 0;
-    return (int32_t)number;
 }
 
 static int is_reference(uint8_t opcode) {
@@ -211,15 +133,18 @@ static const uint8_t *end_of_value(const uint8_t *at, const uint8_t *end, int ki
 }
 
 /* Where the entry of that shape ends that begins at `at`, and where its values are; NULL where there is none. */
-static const uint8_t *match(const Shape *shape, const uint8_t *at, const uint8_t *end, Span *values) {
+static const uint8_t *match(Reader *reader, const Shape *shape, const uint8_t *at, const uint8_t *end, Span *values) {
     if (end - at < 4 || at[0] != EMPTY_DICT || at[1] != MEMOIZE || at[2] != MARK) return NULL;
     at += 3;
     for (int32_t place = 0; place < shape->keys; place++) {
         const Key *key = &shape->key[place];
         if (end - at <= key->length || memcmp(at, key->reference, key->length)) return NULL;
-        values[place].at = at + key->length;
-        at = values[place].end = end_of_value(values[place].at, end, key->kind);
-        if (!at) return NULL;
+        at += key->length;
+        int32_t number = key->kind == LIST ? guessed(&reader->values, at, end) : 0;
+        const uint8_t *after = number ? at + reader->values.value[number].length : end_of_value(at, end, key->kind);
+        if (!after) return NULL;
+        values[place] = (Span){at, after, number};
+        at = after;
     }
     return at < end && *at == SETITEMS ? at + 1 : NULL;
 }
@@ -237,12 +162,13 @@ static int whole_number(Span span, int64_t *number) {
     return 1;
 }
 
-/* What is referred to: the number of a value, or -1 - its place in Python's memo. 0 where that cannot be. */
-static int64_t reference(const Reader *reader, const uint8_t *at) {
+/* The number of the value that is referred to; 0 where that cannot be, or there is no memory for it. */
+static int32_t reference(Reader *reader, const uint8_t *at) {
     uint64_t place = at[1];
     if (*at == LONG_BINGET) place |= (uint64_t)at[2] << 8 | (uint64_t)at[3] << 16 | (uint64_t)at[4] << 24;
     if (place >= reader->memo_count) return 0;
-    return reader->memo[place] == FOREIGN ? -1 - (int64_t)place : reader->memo[place];
+    if (reader->memo[place] == FOREIGN) reader->memo[place] = add_value(&reader->values, (Value){0, place, 0, 0});
+    return reader->memo[place];
 }
 
 /* Appends a row; `stride` is how far apart its columns are. */
@@ -256,12 +182,12 @@ static int keep(Reader *reader, const Shape *shape, const Span *values, int64_t 
         int64_t told = 0;
         if (is_reference(*span.at)) {
             if (key->column == NO_COLUMN) continue;
-            told = reference(reader, span.at);
             if (key->column == DEVICE_FREE) is_free = NO_NUMBER;
-            else if (!told || key->column < DEVICE_FREE) return UNEXPECTED;
+            else if (key->column < DEVICE_FREE || !(told = reference(reader, span.at))) return UNEXPECTED;
         } else if (key->kind != SCALAR) {
-            told = number_of_value(reader, span);
+            told = span.number ? span.number : number_of_value(&reader->values, span, reader->memo_count);
             if (!told || !remember(reader, (int32_t)told)) return NO_MEMORY;
+            if (key->kind == LIST) note_list(&reader->values, (int32_t)told);
         } else if (key->column == DEVICE_FREE) {
             if (!whole_number(span, &is_free) || is_free < 0) is_free = NO_NUMBER;
         } else if (key->column != NO_COLUMN && (key->column == ACTION || !whole_number(span, &told))) {
@@ -277,9 +203,8 @@ static int keep(Reader *reader, const Shape *shape, const Span *values, int64_t 
 Reader *blackbox_entries_new(void) {
     Reader *reader = calloc(1, sizeof *reader);
     if (!reader) return NULL;
-    reader->value_count = 1;
-    if (!grow((void **)&reader->value, &reader->value_room, 1, sizeof *reader->value) || !spread(reader)) {
-        free(reader->value);
+    if (!begin_values(&reader->values)) {
+        free_values(&reader->values);
         free(reader);
         return NULL;
     }
@@ -289,9 +214,7 @@ Reader *blackbox_entries_new(void) {
 void blackbox_entries_free(Reader *reader) {
     if (!reader) return;
     free(reader->memo);
-    free(reader->value);
-    free(reader->bytes);
-    free(reader->bucket);
+    free_values(&reader->values);
     free(reader);
 }
 
@@ -322,7 +245,7 @@ void blackbox_entries_read(Reader *reader, const uint8_t *data, int64_t length, 
         const uint8_t *next = NULL, *begin = at;
         if (rows && end - at >= 2 && at[0] == APPENDS && at[1] == MARK) begin += 2; /* a list is written by the thousand */
         for (; tried < reader->shapes; tried++, number = (number + 1) % reader->shapes)
-            if ((next = match(&reader->shape[number], begin, end, values))) break;
+            if ((next = match(reader, &reader->shape[number], begin, end, values))) break;
         if (!next) break;
         outcome->status = keep(reader, &reader->shape[number], values, columns + rows, room);
         outcome->shapes |= 1u << number;
@@ -333,18 +256,39 @@ void blackbox_entries_read(Reader *reader, const uint8_t *data, int64_t length, 
     outcome->position = at - data;
     outcome->rows = rows;
     outcome->memo_count = (int64_t)reader->memo_count;
-    outcome->value_count = (int64_t)reader->value_count;
+    outcome->value_count = (int64_t)reader->values.count;
 }
 
-/* What was remembered, from there on. */
-const int32_t *blackbox_entries_memo(const Reader *reader, int64_t first) {
-    return reader->memo + first;
+/* The number of the kind of the entry that begins at data[position]; -1 where that is none of them. */
+int32_t blackbox_entries_kind(Reader *reader, const uint8_t *data, int64_t length, int64_t position) {
+    Span values[KEYS_MAX];
+    for (int32_t number = 0; number < reader->shapes; number++)
+        if (match(reader, &reader->shape[number], data + position, data + length, values)) return number;
+    return -1;
 }
 
-/* A value that was written out: its bytes, and how many things were remembered before it. */
+/* The number of the value that was remembered there. */
+int32_t blackbox_entries_memo(const Reader *reader, int64_t place) {
+    return reader->memo[place];
+}
+
+/* A value: its bytes, and how many things were remembered before it; NULL, and its place, of one that Python read. */
 const uint8_t *blackbox_entries_value(const Reader *reader, int64_t number, int64_t *length, int64_t *remembered) {
-    const Value *value = &reader->value[number];
+    const Value *value = &reader->values.value[number];
     *length = value->length;
-    *remembered = value->remembered;
-    return reader->bytes + value->offset;
+    *remembered = value->length ? value->remembered : (int64_t)value->offset;
+    return value->length ? reader->values.bytes + value->offset : NULL;
+}
+
+/* What a table tells of each number of a column, which is below `room`: in one byte each, or in four. Returns the place
+   of the first of which it tells nothing yet, or `count`. */
+int64_t blackbox_entries_told(const int64_t *column, int64_t place, int64_t count, const int32_t *table, int64_t room,
+                              int32_t width, void *told) {
+    for (; place < count; place++) {
+        int64_t number = column[place];
+        if (number < 0 || number >= room || table[number] == UNTOLD) break;
+        if (width == 1) ((uint8_t *)told)[place] = (uint8_t)table[number];
+        else ((int32_t *)told)[place] = table[number];
+    }
+    return place;
 }

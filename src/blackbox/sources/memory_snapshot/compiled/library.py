@@ -1,4 +1,4 @@
-"""The functions of `entries.c` and `columns.c`, as these declare them."""
+"""The functions of `entries.c`, `columns.c` and `numbers.c`, as these declare them."""
 
 import ctypes
 from ctypes import POINTER, c_char_p, c_int32, c_int64, c_uint8, c_uint32, c_void_p
@@ -9,6 +9,8 @@ from blackbox.sources.memory_snapshot.entry_shape import KEYS_MAX
 
 REFERENCE_BYTES_MAX = 5
 DONE, UNEXPECTED, NO_MEMORY = range(3)
+UNTOLD = -(1 << 31)
+"""In a table: nobody has told yet."""
 
 
 class Key(ctypes.Structure):
@@ -79,11 +81,16 @@ class Library:
             c_int64,
             POINTER(CallResult),
         )
+        self.kind = loaded.blackbox_entries_kind
+        self.kind.restype, self.kind.argtypes = c_int32, (c_void_p, c_char_p, c_int64, c_int64)
         self.memo = loaded.blackbox_entries_memo
-        self.memo.restype, self.memo.argtypes = c_void_p, (c_void_p, c_int64)
+        self.memo.restype, self.memo.argtypes = c_int32, (c_void_p, c_int64)
         self.value = loaded.blackbox_entries_value
         self.value.restype = c_void_p
         self.value.argtypes = (c_void_p, c_int64, POINTER(c_int64), POINTER(c_int64))
+        self.told = loaded.blackbox_entries_told
+        self.told.restype = c_int64
+        self.told.argtypes = (c_void_p, c_int64, c_int64, c_void_p, c_int64, c_int32, c_void_p)
         self._add_maps(loaded)
         self._add_columns(loaded)
 
@@ -123,8 +130,19 @@ class Library:
         self.lives.argtypes = (c_char_p, c_void_p, c_int64, c_int64, c_void_p, c_int32, *(c_void_p,) * 3)
         self.extremes = loaded.blackbox_columns_extremes
         self.extremes.restype, self.extremes.argtypes = None, (c_void_p, c_int64, c_int64, c_void_p, c_void_p)
-        self.born = loaded.blackbox_columns_born
-        self.born.restype, self.born.argtypes = c_int32, (c_char_p, c_void_p, c_int64, c_void_p, c_void_p)
+        self.ascend = loaded.blackbox_columns_ascend
+        self.ascend.restype, self.ascend.argtypes = c_int32, (c_void_p, c_int64)
+        self.negative = loaded.blackbox_columns_negative
+        self.negative.restype, self.negative.argtypes = c_int32, (c_void_p, c_int64)
+        self.told_of = loaded.blackbox_columns_told
+        self.told_of.restype = c_int64
+        self.told_of.argtypes = (
+            *(c_char_p, c_char_p, c_void_p, c_int64, c_int64),
+            *(c_void_p, c_int64, c_int64, c_int32, c_void_p),
+        )
+        self.pairs = loaded.blackbox_columns_pairs
+        self.pairs.restype = c_int64
+        self.pairs.argtypes = (*columns, c_int64, *(c_void_p,) * 5, c_int64)
 
 
 def installed_library() -> Library | None:

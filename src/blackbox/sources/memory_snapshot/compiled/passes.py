@@ -3,15 +3,16 @@ the same memory. A trace in which most are others, or whose numbers are out of b
 
 import ctypes
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import repeat
 
-from blackbox.analysis.trace.entries import ALLOC
+from blackbox.analysis.trace.entries import ALLOC, selecting
 from blackbox.analysis.trace.layout import Layout, Segment, Segments
-from blackbox.analysis.trace.passes import PLAIN, HeldBlock, Levels
+from blackbox.analysis.trace.passes import PLAIN, UNBORN, HeldBlock, Levels, StackPair
 from blackbox.analysis.trace.roll_back import Undo
 from blackbox.analysis.trace.roll_forward import Forward
 from blackbox.sources.memory_snapshot.compiled.address_map import AddressMap, address_of
-from blackbox.sources.memory_snapshot.compiled.library import Library, Memory
+from blackbox.sources.memory_snapshot.compiled.library import UNTOLD, Library, Memory
 
 ADDRESS_END, SIZE_MAX = (1 << 63) - 1 - (1 << 48), 1 << 44
 """As `columns.c` has them."""
@@ -19,6 +20,12 @@ NEVER_SPLIT = 1 << 62
 """More than is ever left of a free range."""
 OTHERS_MIN, PLAIN_PER_OTHER = 1000, 16
 """Entries that Python does, from which on it does all of them where fewer plain ones were among them."""
+
+
+PAIRS_MAX = 1 << 16
+"""Of stacks; where a trace has more, Python finds them."""
+NO_ROOM = -1
+"""What a pass returns where there is no memory."""
 
 
 class CompiledPasses:
@@ -128,15 +135,58 @@ class CompiledPasses:
         self._library.extremes(address_of(levels), len(levels), length, address_of(highest), address_of(lowest))
         return *highest, *lowest
 
-    def born(self, action: bytes, address: Sequence[int]) -> Sequence[int]:
+    def pairs(
+        self, action: bytes, address: Sequence[int], stack: "array[int]"
+    ) -> "tuple[Sequence[StackPair], array[int]]":
         """See `Passes`."""
         if not is_packed(address):
-            return PLAIN.born(action, address)
-        made, born = array("q", [0]) * len(action), AddressMap(self._library, {})
-        done = self._library.born(action, address_of(address), len(action), born.map, address_of(made))
-        if not done:
+            return PLAIN.pairs(action, address, stack)
+        pair, first, second = (array("i", [0]) * room for room in (len(action), PAIRS_MAX, PAIRS_MAX))
+        born, known = AddressMap(self._library, {}), AddressMap(self._library, {})
+        columns = action, address_of(address), address_of(stack), len(action)
+        found = (address_of(column) for column in (pair, first, second))
+        count: int = self._library.pairs(*columns, born.map, known.map, *found, PAIRS_MAX)
+        if count == NO_ROOM:
             raise MemoryError
-        return made if done > 0 else PLAIN.born(action, address)
+        if count < 0:
+            return PLAIN.pairs(action, address, stack)
+        return list(zip(first[:count], second[:count], strict=True)), pair
+
+    def told(
+        self,
+        action: bytes,
+        codes: Collection[int],
+        column: Sequence[int],
+        tell: Callable[[int], int],
+        found: "array[int]",
+        first: int = 0,
+    ) -> None:
+        """See `Passes`."""
+        if not (isinstance(column, array) and column.typecode == "i"):
+            PLAIN.told(action, codes, column, tell, found, first)
+            return
+        wanted, at, into = selecting(codes), address_of(column), address_of(found)
+        table = array("i")
+        while True:
+            known = address_of(table), UNBORN, len(table), found.itemsize
+            first = self._library.told_of(action, wanted, at, first, len(action), *known, into)
+            if first >= len(action):
+                return
+            number = column[first]
+            table.extend(repeat(UNTOLD, number + 1 - UNBORN - len(table)))
+            table[number - UNBORN] = tell(number)
+
+    def ascend(self, column: Sequence[int]) -> bool:
+        """See `Passes`."""
+        return (
+            bool(self._library.ascend(address_of(column), len(column))) if is_packed(column) else PLAIN.ascend(column)
+        )
+
+    def has_negative(self, column: Sequence[int]) -> bool:
+        """See `Passes`."""
+        if not is_packed(column):
+            return PLAIN.has_negative(column)
+        return bool(self._library.negative(address_of(column), len(column)))
 
     def _fits(self, one: Undo | Forward) -> bool:
         """Whether its numbers are in bounds."""

@@ -56,9 +56,16 @@ def as_plain(run: Replay) -> dict[str, Any]:
         | {"lives": list(lives(run, range(0, run.steps + 1, 3))), "instants": list(told_instants(run))}
         | {
             "extremes": {*run.passes.extremes(run.allocated, 7)},
-            "born": list(run.passes.born(run.trace.action, run.trace.address)),
+            "in_order": run.has_order_of_time(),
+            "pairs": told_pairs(run),
         }
     )
+
+
+def told_pairs(run: Replay) -> Any:
+    action, stack = run.trace.action, array("i", run.trace.stack)
+    pairs, pair_of = run.passes.pairs(action, run.trace.address, stack)
+    return list(pairs), [pair_of[place] for place in run.trace.places_of(FREE_REQUESTED)]
 
 
 def told_instants(run: Replay) -> Iterable[Any]:
@@ -139,6 +146,49 @@ def test_what_frees_a_block_is_told_of_each(compiled: CompiledPasses) -> None:
         frees = {run.block[place]: place for place in trace.places_of(FREE_REQUESTED)}
         made = trace.places_of(ALLOC)
         assert [run.freed[block] for block in made] == [frees.get(block, trace.steps) for block in made]
+
+
+def test_more_pairs_of_stacks_than_have_room_are_left_to_python(
+    compiled: CompiledPasses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    action, address = bytes([ALLOC, FREE_REQUESTED]) * 9, array("q", [512]) * 18
+    stack = array("i", range(18))
+    for room in (8, 9):
+        monkeypatch.setattr(compiled_passes, "PAIRS_MAX", room)
+        assert compiled.pairs(action, address, stack) == PLAIN.pairs(action, address, stack)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(-2, 30)), max_size=100),
+    st.sets(st.integers(0, 9), max_size=3),
+    st.sampled_from("iB"),
+    st.integers(0, 50),
+)
+def test_what_is_told_of_a_number_is_asked_for_once_in_order(
+    compiled: CompiledPasses, entries: list[tuple[int, int]], codes: set[int], width: str, first: int
+) -> None:
+    action, column = bytes(code for code, _ in entries), array("i", [number for _, number in entries])
+    first = min(first, len(entries))
+
+    def told(passes: Passes) -> Any:
+        found, asked = array(width, [0]) * len(action), list[int]()
+
+        def tell(number: int) -> int:
+            asked.append(number)
+            return (number + 3) * 7
+
+        passes.told(action, codes, column, tell, found, first)
+        return found, asked
+
+    assert told(compiled) == told(PLAIN)
+
+
+@given(st.lists(st.integers(-3, 1 << 62), max_size=30), st.booleans())
+def test_what_is_said_of_a_column_is_the_same(compiled: CompiledPasses, numbers: list[int], in_order: bool) -> None:
+    column = array("q", sorted(numbers) if in_order else numbers)
+    for passes in (compiled, PLAIN):
+        assert passes.ascend(column) == (list(column) == sorted(numbers))
+        assert passes.has_negative(column) == any(number < 0 for number in numbers)
 
 
 @given(st.lists(st.tuples(st.sampled_from("spgr"), st.integers(0, 300), st.integers(-9, 9)), max_size=400))

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from blackbox.analysis.trace.entries import ACTIONS
 from blackbox.sources.memory_snapshot.compiled import building
@@ -75,8 +77,37 @@ def test_values_beyond_what_is_held_at_first_are_all_found_again(compiled: Way) 
     assert [trace.tags[number] for number in trace.tag] == 2 * notes
 
 
+@given(
+    st.lists(st.lists(st.integers(0, 5), max_size=4), min_size=1, max_size=6),
+    st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=40),
+    st.integers(1, 3),
+)
+def test_frames_are_known_again_whatever_comes_before_them(
+    compiled: Way, kinds: list[list[int]], written: list[tuple[int, bool]], rounds: int
+) -> None:
+    """Those that a round wrote are guessed in the next: others in their place, shorter ones, or none are not taken for
+    them. Blocks of the end may refer to them too."""
+    snapshot = trained(2).snapshot((2, 15))
+    frames = [{"filename": f"f{number}.py", "line": number, "name": "f"} for number in range(6)]
+    lists = [[frames[number] for number in kind] for kind in kinds]
+    (before,) = snapshot["device_traces"]
+    told = [lists[number % len(lists)] for number, _ in written]
+    stacks = [
+        one if shared else list(one) for _ in range(rounds) for one, (_, shared) in zip(told, written, strict=True)
+    ]
+    snapshot = {
+        "device_traces": [[*before, *(before[-1] | {"frames": stack} for stack in stacks)]],
+        "segments": snapshot["segments"],
+        "allocator_settings": {"seen": stacks},
+    }
+    found = compiled.walk(pickle.dumps(snapshot))
+    (trace,) = found["device_traces"]
+    assert [trace.lists[number] if number >= 0 else [] for number in trace.frames[len(before) :]] == stacks
+    assert found["allocator_settings"]["seen"] == stacks
+
+
 def test_python_and_c_name_the_same_columns() -> None:
-    entries, columns = (source.read_text().splitlines() for source in building.SOURCES)
+    entries, columns, _ = (source.read_text().splitlines() for source in building.SOURCES)
     (line,) = (line for line in entries if line.startswith("enum { ADDRESS,"))
     assert line.count(",") == len(COLUMNS) + 1  # and how many, and what is none
     (line,) = (line for line in columns if line.startswith("enum { ALLOC,"))
