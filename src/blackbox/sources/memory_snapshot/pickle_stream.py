@@ -11,6 +11,8 @@ LOOK_AHEAD_BYTES = 1 << 16
 UNFRAMED_BYTES_MAX = 4
 """Python writes no frame around so few bytes, which are then the last ones."""
 _LENGTH = struct.Struct("<Q")
+HEAD_BYTES = 1 + _LENGTH.size
+"""Of a frame: the opcode, and how long it is."""
 
 
 class UnexpectedError(Exception):
@@ -34,24 +36,31 @@ class PickleStream:
 
     def fill(self, pos: int) -> None:
         """Forgets what is before `pos`, and adds a chunk behind what is left; `data` then begins at `pos`."""
-        parts = [self.data[pos:]]
+        parts: list[bytes | memoryview] = [memoryview(self.data)[pos:]]
         wanted = CHUNK_BYTES
         while wanted > 0 and not self.at_end:
-            piece = self._piece(wanted)
-            parts.append(piece)
-            wanted -= len(piece)
+            chunk = memoryview(self._file.read(wanted))
+            wanted -= len(chunk)
+            self.at_end = not chunk
+            at = 0
+            while at < len(chunk):
+                if self._in_frame == 0:
+                    head = bytes(chunk[at : at + HEAD_BYTES])
+                    at += len(head)
+                    self._begin_frame(head + self._file.read(HEAD_BYTES - len(head)), parts)
+                    if self.at_end:
+                        break
+                piece = chunk[at : at + self._in_frame]
+                parts.append(piece)
+                at += len(piece)
+                self._in_frame -= len(piece)
         self.data = b"".join(parts)
 
-    def _piece(self, bytes_max: int) -> bytes:
-        if self._in_frame == 0:
-            head = self._file.read(1 + _LENGTH.size)
-            if len(head) < 1 + _LENGTH.size or head[0] != FRAME:
-                if len(head) > UNFRAMED_BYTES_MAX:
-                    raise UnexpectedError
-                self.at_end = True
-                return head
+    def _begin_frame(self, head: bytes, parts: "list[bytes | memoryview]") -> None:
+        if len(head) == HEAD_BYTES and head[0] == FRAME:
             (self._in_frame,) = _LENGTH.unpack(head[1:])
-        piece = self._file.read(min(bytes_max, self._in_frame))
-        self._in_frame -= len(piece)
-        self.at_end = not piece
-        return piece
+        elif len(head) > UNFRAMED_BYTES_MAX:
+            raise UnexpectedError
+        else:
+            self.at_end = True
+            parts.append(head)
