@@ -1,6 +1,7 @@
 """The passes over a trace that look at each of its entries: in Python, which is always there, or whatever is faster."""
 
 from array import array
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, compress, count, repeat
 from operator import lt, mul
@@ -46,8 +47,20 @@ class Levels(NamedTuple):
 
 
 StackPair = tuple[int, int]
-HeldBlock = tuple[int, int, int]
-"""A block, the first point at which it is held, and the first at which it is not any more."""
+WEIGHT_BITS = 32
+"""The weight of a block is bytes and blocks in one number, which takes half as long to add as two: the blocks are the
+lower bits."""
+
+
+class HeldBlocks(NamedTuple):
+    """Blocks that are held at some points."""
+
+    block: "array[int]"
+    """Their numbers, of C's `long long`; the others of its `int`."""
+    since: "array[int]"
+    """The first point at which each is held."""
+    until: "array[int]"
+    """The first at which it is not any more."""
 
 
 class Passes(Protocol):
@@ -72,11 +85,14 @@ class Passes(Protocol):
         one that does."""
         ...
 
-    def lives(
-        self, action: bytes, freed: Sequence[int], first: int, after: "array[int]", points: int
-    ) -> Iterable[HeldBlock]:
+    def lives(self, action: bytes, freed: Sequence[int], first: int, after: "array[int]", points: int) -> HeldBlocks:
         """The allocations from `first` on that are held at one of so many points; `after` has by entry from there on,
         and for their end, the first point that has it (of C's `int`), `freed` by block the entry that frees it."""
+        ...
+
+    def sums(self, held: HeldBlocks, size: "array[int]", number: "array[int]", count: int) -> Sequence[dict[int, int]]:
+        """By number, of which there are so many: the change of what blocks with it hold (`WEIGHT_BITS`) at points, in
+        order or not; also where they are over. `size` and `number` are by place in `held`."""
         ...
 
     def extremes(self, levels: Sequence[int], length: int) -> Iterable[int]:
@@ -147,9 +163,7 @@ class PlainPasses:
         made = places_of(action, (ALLOC,), first, last)
         return compress(made, map(last.__le__, map(gone.__getitem__, made)))
 
-    def lives(
-        self, action: bytes, freed: Sequence[int], first: int, after: "array[int]", points: int
-    ) -> Iterable[HeldBlock]:
+    def lives(self, action: bytes, freed: Sequence[int], first: int, after: "array[int]", points: int) -> HeldBlocks:
         """See `Passes`."""
         made = places_of(action, (ALLOC,), first)
         begun, gone = list(made), list(map(freed.__getitem__, made))
@@ -159,7 +173,18 @@ class PlainPasses:
         ends[-1] = points  # of those that are never freed
         since = list(map(after.__getitem__, begun))
         until = list(map(ends.__getitem__, gone))
-        return compress(zip(made, since, until, strict=True), map(lt, since, until))
+        is_held = list(map(lt, since, until))
+        block = array("q", compress(made, is_held))
+        return HeldBlocks(block, *(array("i", compress(points, is_held)) for points in (since, until)))
+
+    def sums(self, held: HeldBlocks, size: "array[int]", number: "array[int]", count: int) -> Sequence[dict[int, int]]:
+        """See `Passes`."""
+        found: list[dict[int, int]] = [defaultdict(int) for _ in range(count)]
+        for one, since, until, bytes_held in zip(number, held.since, held.until, size, strict=True):
+            changes, weight = found[one], (bytes_held << WEIGHT_BITS) + 1
+            changes[since] += weight
+            changes[until] -= weight
+        return found
 
     def extremes(self, levels: Sequence[int], length: int) -> Iterable[int]:
         """See `Passes`."""

@@ -8,12 +8,14 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, repeat
+from typing import TypeVar
 
 from msgspec import Struct
 
 from blackbox.analysis.trace.device_findings import Context
 from blackbox.analysis.trace.entries import ACTIONS, ALLOC, FREE_COMPLETED, FREE_REQUESTED, NO_STACK
 from blackbox.analysis.trace.moments import highest, refusals
+from blackbox.analysis.trace.passes import WEIGHT_BITS, HeldBlocks
 from blackbox.analysis.trace.replay import Replay
 
 POINTS_WHOLE = 8000
@@ -36,10 +38,8 @@ OTHERS = ""
 """The name of the band that sums up the rest."""
 _Name = tuple[str, tuple[str, ...]]
 """Of a band: its category, or its frames."""
-BLOCK_BITS = 32
-"""The weight of a block is bytes and blocks in one number, which takes half as long to add as two: the blocks are the
-lower bits."""
-_BLOCKS_HALF = 1 << BLOCK_BITS - 1
+_Key = TypeVar("_Key")
+_BLOCKS_HALF = 1 << WEIGHT_BITS - 1
 ACTION_NAMES = {code: name for name, code in ACTIONS.items()}
 
 
@@ -169,18 +169,18 @@ def _points(run: Replay, wanted: set[int], share: int) -> list[int]:
 
 
 def _bands(context: Context, done: Sequence[int]) -> tuple[tuple[Band, ...], tuple[Band, ...]]:
-    run, size, category_of = context.replayed, context.replayed.size, context.category_of
+    run, category_of = context.replayed, context.category_of
+    held = lives(run, done)
     made, stacks = run.trace.steps, run.trace.stack
-    of_category: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
-    of_stack: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
-    for block, since, until in lives(run, done):
-        weight = (size[block] << BLOCK_BITS) + 1
-        changes = of_category[category_of(block).name]
-        changes[since] += weight
-        changes[until] -= weight
-        changes = of_stack[stacks[block] if block < made else run.stack_of(block)]
-        changes[since] += weight
-        changes[until] -= weight
+    size = array("q", map(run.size.__getitem__, held.block))
+
+    def summed(keys: Iterable[_Key]) -> dict[_Key, dict[int, int]]:
+        numbers: dict[_Key, int] = {}
+        number = array("i", [numbers.setdefault(key, len(numbers)) for key in keys])
+        return dict(zip(numbers, run.passes.sums(held, size, number, len(numbers)), strict=True))
+
+    of_category = summed(category_of(block).name for block in held.block)
+    of_stack = summed(stacks[block] if block < made else run.stack_of(block) for block in held.block)
     of_frames: dict[tuple[str, ...], _Changes] = {}
     for stack, changes in of_stack.items():
         frames = () if stack == NO_STACK else context.stacks[stack]
@@ -199,7 +199,7 @@ def _bands(context: Context, done: Sequence[int]) -> tuple[tuple[Band, ...], tup
     )
 
 
-def lives(run: Replay, done: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+def lives(run: Replay, done: Sequence[int]) -> HeldBlocks:
     """Blocks with the first point at which each is held, and the first at which it is not any more; `done` is the
     entries replayed at each point, ascending.
 
@@ -208,13 +208,18 @@ def lives(run: Replay, done: Sequence[int]) -> Iterator[tuple[int, int, int]]:
     first, end = run.first, len(done)
     after = _points_after(done, run.steps)
     waits = run.start.pending
+    held = HeldBlocks(array("q"), array("i"), array("i"))
     for block in run.start_blocks():
         if run.address_of(block) not in waits:
             gone = run.freed[block]
             until = end if gone == run.trace.steps else after[gone - first]
             if until:
-                yield block, 0, until
-    yield from run.passes.lives(run.trace.action, run.freed, first, after, end)
+                held.block.append(block)
+                held.since.append(0)
+                held.until.append(until)
+    for column, more in zip(held, run.passes.lives(run.trace.action, run.freed, first, after, end), strict=True):
+        column.extend(more)
+    return held
 
 
 def _points_after(done: Sequence[int], steps: int) -> "array[int]":
@@ -235,7 +240,7 @@ class _Changes:
 
     def most(self) -> int:
         """Bytes, at any point."""
-        return max(accumulate(map(self.weight_at.__getitem__, sorted(self.weight_at)))) >> BLOCK_BITS
+        return max(accumulate(map(self.weight_at.__getitem__, sorted(self.weight_at)))) >> WEIGHT_BITS
 
     def merge(self, weight_at: Mapping[int, int], sign: int = 1) -> None:
         """Into changes that are none of another's."""
@@ -246,8 +251,8 @@ class _Changes:
     def band(self, name: str, frames: tuple[str, ...], parts: int = 1) -> Band:
         at = [point for point in sorted(self.weight_at) if self.weight_at[point]]
         weights = [self.weight_at[point] for point in at]
-        blocks = [(weight + _BLOCKS_HALF & (1 << BLOCK_BITS) - 1) - _BLOCKS_HALF for weight in weights]
-        changes = tuple(weight - count >> BLOCK_BITS for weight, count in zip(weights, blocks, strict=True))
+        blocks = [(weight + _BLOCKS_HALF & (1 << WEIGHT_BITS) - 1) - _BLOCKS_HALF for weight in weights]
+        changes = tuple(weight - count >> WEIGHT_BITS for weight, count in zip(weights, blocks, strict=True))
         return Band(name=name, frames=frames, parts=parts, at=tuple(at), bytes=changes, blocks=tuple(blocks))
 
 

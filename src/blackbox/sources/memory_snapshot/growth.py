@@ -44,7 +44,7 @@ def step_levels(device: DeviceReplay, begun: Sequence[int]) -> list[int]:
     held = [run.allocated[done] for done in at]
     if device.course.trains:
         return held
-    for block, since, until in lives(run, at):
+    for block, since, until in zip(*lives(run, at), strict=True):
         if device.context.category_of(block).name == KV_CACHE:
             for step in range(since, until):
                 held[step] -= run.size[block]

@@ -130,6 +130,8 @@ class Library:
         self.lives.argtypes = (c_char_p, c_void_p, c_int64, c_int64, c_void_p, c_int32, *(c_void_p,) * 3)
         self.extremes = loaded.blackbox_columns_extremes
         self.extremes.restype, self.extremes.argtypes = None, (c_void_p, c_int64, c_int64, c_void_p, c_void_p)
+        self.sums = loaded.blackbox_columns_sums
+        self.sums.restype, self.sums.argtypes = c_int32, (*(c_void_p,) * 4, c_int64, c_int64, c_void_p, c_void_p)
         self.ascend = loaded.blackbox_columns_ascend
         self.ascend.restype, self.ascend.argtypes = c_int32, (c_void_p, c_int64)
         self.negative = loaded.blackbox_columns_negative

@@ -8,7 +8,7 @@ from itertools import repeat
 
 from blackbox.analysis.trace.entries import ALLOC, selecting
 from blackbox.analysis.trace.layout import Layout, Segment, Segments
-from blackbox.analysis.trace.passes import PLAIN, UNBORN, HeldBlock, Levels, StackPair
+from blackbox.analysis.trace.passes import PLAIN, UNBORN, WEIGHT_BITS, HeldBlocks, Levels, StackPair
 from blackbox.analysis.trace.roll_back import Undo
 from blackbox.analysis.trace.roll_forward import Forward
 from blackbox.sources.memory_snapshot.compiled.address_map import AddressMap, address_of
@@ -22,6 +22,8 @@ OTHERS_MIN, PLAIN_PER_OTHER = 1000, 16
 """Entries that Python does, from which on it does all of them where fewer plain ones were among them."""
 
 
+SUMS_MAX = 1 << 21
+"""Points of all bands together that are summed up there; they take 24 megabytes."""
 PAIRS_MAX = 1 << 16
 """Of stacks; where a trace has more, Python finds them."""
 NO_ROOM = -1
@@ -115,9 +117,7 @@ class CompiledPasses:
         found = array("q", [0]) * (last - first)
         return found[: self._library.there(action, address_of(gone), first, last, last, address_of(found))]
 
-    def lives(
-        self, action: bytes, freed: Sequence[int], first: int, after: "array[int]", points: int
-    ) -> Iterable[HeldBlock]:
+    def lives(self, action: bytes, freed: Sequence[int], first: int, after: "array[int]", points: int) -> HeldBlocks:
         """See `Passes`."""
         if not is_packed(freed):
             return PLAIN.lives(action, freed, first, after, points)
@@ -125,7 +125,28 @@ class CompiledPasses:
         block, since, until = array("q", [0]) * room, array("i", [0]) * room, array("i", [0]) * room
         columns = [address_of(column) for column in (block, since, until)]
         count = self._library.lives(action, address_of(freed), first, len(action), address_of(after), points, *columns)
-        return zip(block[:count], since[:count], until[:count], strict=True)
+        return HeldBlocks(block[:count], since[:count], until[:count])
+
+    def sums(self, held: HeldBlocks, size: "array[int]", number: "array[int]", count: int) -> Sequence[dict[int, int]]:
+        """See `Passes`."""
+        points = max(held.until, default=0) + 1
+        if count * points > SUMS_MAX:
+            return PLAIN.sums(held, size, number, count)
+        changes, blocks = array("q", [0]) * (count * points), array("i", [0]) * (count * points)
+        columns = *held[1:], size, number
+        done = self._library.sums(*map(address_of, columns), len(size), points, *map(address_of, (changes, blocks)))
+        if not done:
+            return PLAIN.sums(held, size, number, count)
+        return [
+            {
+                point: (changed << WEIGHT_BITS) + more
+                for point, changed, more in zip(
+                    range(points), changes[at : at + points], blocks[at : at + points], strict=True
+                )
+                if changed or more
+            }
+            for at in range(0, count * points, points)
+        ]
 
     def extremes(self, levels: Sequence[int], length: int) -> Iterable[int]:
         """See `Passes`."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from blackbox.analysis.trace import roll_forward
 from blackbox.analysis.trace.entries import ALLOC, FREE_REQUESTED, Trace
-from blackbox.analysis.trace.passes import PLAIN, Passes
+from blackbox.analysis.trace.passes import PLAIN, HeldBlocks, Passes
 from blackbox.analysis.trace.replay import Replay, instants, replay
 from blackbox.analysis.trace.timeline import lives
 from blackbox.sources.memory_snapshot.compiled import passes as compiled_passes
@@ -181,6 +181,30 @@ def test_what_is_told_of_a_number_is_asked_for_once_in_order(
         return found, asked
 
     assert told(compiled) == told(PLAIN)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 9), st.integers(1, 5), st.sampled_from([0, 512, MIB, (1 << 62)]), st.integers(0, 3)),
+        max_size=40,
+    ),
+    st.sampled_from([1, 1 << 21]),
+)
+def test_what_bands_hold_is_the_same(
+    compiled: CompiledPasses, blocks: list[tuple[int, int, int, int]], room: int
+) -> None:
+    """Also where sums are out of the bounds of compiled code, or are more than it has room for."""
+    since, size, number = (
+        array(code, [block[place] for block in blocks]) for code, place in (("i", 0), ("q", 2), ("i", 3))
+    )
+    held = HeldBlocks(array("q", range(len(blocks))), since, array("i", [block[0] + block[1] for block in blocks]))
+
+    def told(passes: Passes) -> Any:
+        return [{at: change for at, change in one.items() if change} for one in passes.sums(held, size, number, 4)]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(compiled_passes, "SUMS_MAX", room)
+        assert told(compiled) == told(PLAIN)
 
 
 @given(st.lists(st.integers(-3, 1 << 62), max_size=30), st.booleans())
