@@ -36,9 +36,12 @@ def _cells(blocks: Sequence[Block]) -> list[str | None]:
         start, end = position * count / total, (position + block.size) * count / total
         position += block.size
         colour = use_colour(use_of(block))
-        for cell in range(int(start), min(count, int(end) + 1)):
+        first, last = int(start), int(end)
+        for cell in {min(count - 1, first), min(count - 1, last)}:
             part = min(end, cell + 1) - max(start, cell)
             filled[cell][colour] = filled[cell].get(colour, 0.0) + part
+        for cell in range(first + 1, last):  # of which it fills all
+            filled[cell] = {colour: 1.0}
     return [max(parts, key=lambda colour: parts[colour]) if parts else None for parts in filled]
 
 

@@ -6,8 +6,6 @@ import bz2
 import gzip
 import io
 import lzma
-import tarfile
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, cast
@@ -35,7 +33,7 @@ class WrapperError(Exception):
 
 
 def _zstd(file: io.BufferedIOBase) -> io.BufferedIOBase:
-    import zstandard  # few files are packed so, and it takes as long to load as a small one to read
+    import zstandard  # few files are packed so, and each of these takes as long to load as a small one to read
 
     return io.BufferedReader(
         zstandard.ZstdDecompressor().stream_reader(cast(IO[bytes], file), read_across_frames=True, closefd=False)
@@ -43,6 +41,8 @@ def _zstd(file: io.BufferedIOBase) -> io.BufferedIOBase:
 
 
 def _zip(file: io.BufferedIOBase) -> io.BufferedIOBase:
+    import zipfile
+
     packed = zipfile.ZipFile(cast(IO[bytes], file))
     return cast(io.BufferedIOBase, packed.open(_the_one("zip", packed.namelist())))
 
@@ -50,6 +50,8 @@ def _zip(file: io.BufferedIOBase) -> io.BufferedIOBase:
 def _tar(file: io.BufferedIOBase) -> io.BufferedIOBase:
     if not file.seekable():
         raise WrapperError("a tar in Zstandard is not read: unpack it first")
+    import tarfile
+
     packed = tarfile.open(fileobj=cast(IO[bytes], file))  # noqa: SIM115 - whoever reads it is done with it
     found = packed.extractfile(_the_one("tar", [one.name for one in packed if one.isfile()]))
     return cast(io.BufferedIOBase, found)
