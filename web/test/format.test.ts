@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { about, bytes, change, changeGib, clock, clockTenths, duration, foreignDay, GIB, MIB, ratePerMinute, setToday, shortDuration, span, ticks } from "../src/data/format";
+import { about, bytes, change, changeGib, clock, clockTenths, duration, foreignDay, GIB, MIB, percent, ratePerMinute, setToday, shortDuration, span, ticks } from "../src/data/format";
+import FIGURES from "./figures.json";
 
 test.each([
   [0, "0 B"],
@@ -9,6 +10,15 @@ test.each([
   [GIB, "1.0 GiB"],
   [-88 * MIB, "−88.0 MiB"],
 ])("%d bytes read %s", (count, text) => expect(bytes(count)).toBe(text));
+
+test("the page shows the figures that the command line shows, also half way between two", () => {
+  const told = FIGURES as unknown as Record<string, [number, string][]>;
+  for (const [kind, tell] of Object.entries({ bytes, ratePerMinute, percent })) {
+    const figures = told[kind]!;
+    expect(figures.length).toBeGreaterThan(200);
+    expect(figures.map(([figure]) => tell(figure))).toEqual(figures.map(([, text]) => text));
+  }
+});
 
 test("a change has its sign, and none where nothing moved", () => {
   expect(change(3 * GIB)).toBe("+3.0 GiB");

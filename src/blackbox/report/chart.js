@@ -5,10 +5,7 @@ const SIZE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
 const $ = (id) => document.getElementById(id);
 
 // words
-const tenths = (value) => { // halves to even, as the text beside it rounds
-  const times = value * 10, near = Math.round(times);
-  return ((times % 1 === 0.5 && near % 2 ? near - 1 : near) / 10).toFixed(1);
-};
+const tenths = (value) => value % 1 === 0.25 ? `${Math.trunc(value)}.2` : value.toFixed(1); // to even, as the text beside it
 const size = (count) => {
   let value = Math.abs(count), unit = 0;
   while (value >= 1024 && unit < SIZE_UNITS.length - 1) { value /= 1024; unit++; }

@@ -1,5 +1,7 @@
 """Sizes, durations and times, printed and parsed."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ from blackbox.model.text import (
     size_bytes,
     who,
 )
+from tests import figures
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 
@@ -99,3 +102,8 @@ def test_what_is_no_size(text: str) -> None:
 @given(st.integers(0, 4_000_000_000_000))
 def test_a_printed_time_is_read_again(milliseconds: int) -> None:
     assert rfc3339_seconds(rfc3339(milliseconds / 1000)) == milliseconds / 1000
+
+
+def test_the_pages_own_test_has_the_figures_that_are_told_here() -> None:
+    """Written by `python -m tests.figures`; the page tells the same in `web/test/format.test.ts`."""
+    assert json.loads(figures.FILE.read_text()) == json.loads(json.dumps(figures.figures()))

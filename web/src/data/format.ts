@@ -5,19 +5,31 @@ export const MIB = 1024 ** 2;
 export const GIB = 1024 ** 3;
 const MINUS = "\u2212";
 
+/** One decimal. Of two that are as near the even one, as in the texts of the server and the command line: only a quarter
+ * and three quarters lie between two, and `toFixed` takes the upper one. */
+export function tenths(value: number): string {
+  return Math.abs(value) % 1 === 0.25 ? `${Math.trunc(value)}.2` : value.toFixed(1);
+}
+
+/** The nearest whole number; of two the even one, as there. */
+export function rounded(value: number): number {
+  const near = Math.round(value);
+  return Math.abs(value) % 1 === 0.5 && near % 2 !== 0 ? near - 1 : near;
+}
+
 /** GiB with one decimal; MiB below 1 GiB, KiB below 1 MiB. */
 export function bytes(count: number): string {
   const size = Math.abs(count);
   const sign = count < 0 ? MINUS : "";
-  if (size >= GIB) return `${sign}${(size / GIB).toFixed(1)} GiB`;
-  if (size >= MIB) return `${sign}${(size / MIB).toFixed(1)} MiB`;
-  if (size >= KIB) return `${sign}${(size / KIB).toFixed(1)} KiB`;
-  return `${sign}${size} B`;
+  if (size >= GIB) return `${sign}${tenths(size / GIB)} GiB`;
+  if (size >= MIB) return `${sign}${tenths(size / MIB)} MiB`;
+  if (size >= KIB) return `${sign}${tenths(size / KIB)} KiB`;
+  return `${sign}${rounded(size)} B`;
 }
 
 /** GiB with one decimal and no unit, for columns whose head names it. */
 export function gib(count: number): string {
-  return (count / GIB).toFixed(1);
+  return tenths(count / GIB);
 }
 
 /** A change, always with its sign; "0.0 GiB" where nothing moved. */
@@ -28,7 +40,7 @@ export function change(count: number): string {
 
 /** A change in GiB without its unit. */
 export function changeGib(count: number): string {
-  const text = (Math.abs(count) / GIB).toFixed(1);
+  const text = tenths(Math.abs(count) / GIB);
   if (text === "0.0") return text;
   return `${count > 0 ? "+" : MINUS}${text}`;
 }
@@ -39,7 +51,7 @@ export function ratePerMinute(bytesPerSecond: number): string {
 }
 
 export function percent(share: number): string {
-  return `${Math.round(share * 100)} %`;
+  return `${rounded(share * 100)} %`;
 }
 
 /** "45 s", "2 min 49 s", "3 h 5 min", "2 d". */
@@ -64,7 +76,7 @@ export function span(least: number, likely: number, most: number): string {
 
 /** A duration below a second in ms, as sources take. */
 export function shortDuration(seconds: number): string {
-  if (seconds < 1) return `${seconds < 0.01 ? (seconds * 1000).toFixed(1) : Math.round(seconds * 1000)} ms`;
+  if (seconds < 1) return `${seconds < 0.01 ? tenths(seconds * 1000) : rounded(seconds * 1000)} ms`;
   return duration(seconds);
 }
 

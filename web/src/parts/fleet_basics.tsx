@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import type { Asked } from "../data/fleet";
 import type { Cover, FleetLife, FleetProcess } from "../data/fleet_answers";
 import { coverText, workloadOf } from "../data/fleet_words";
-import { GIB, gib, percent, plural } from "../data/format";
+import { GIB, gib, percent, plural, tenths } from "../data/format";
 import { processLabel } from "../data/ledger";
 import { Absent } from "./basics";
 
@@ -74,7 +74,7 @@ export function Gib({ value, reason, isMain = false }: { value: number | null; r
 }
 
 export function hours(byteHours: number): string {
-  return (byteHours / GIB).toFixed(1);
+  return tenths(byteHours / GIB);
 }
 
 export function Share({ of, in: all }: { of: number; in: number }) {

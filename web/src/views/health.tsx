@@ -5,7 +5,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import type { Health as HealthAnswer, OwnCost, ProcessCoverage, SettingInForce, SourceStatus } from "../data/answers";
 import { askCoverage, askHealth, askOwnCost, askSettings } from "../data/api";
-import { bytes, clock, duration, plural, shortDuration, zone } from "../data/format";
+import { bytes, clock, duration, plural, shortDuration, tenths, zone } from "../data/format";
 import { whileVisible } from "../data/poll";
 import { shared } from "../data/shared";
 import { connection, framesMissed, isDemo, live, noRecording, now } from "../data/store";
@@ -201,7 +201,7 @@ function Own({ answer }: { answer: HealthAnswer | null }) {
 
 function coreShare(own: OwnCost): string {
   const lived = Math.max(1, Date.now() / 1000 - own.started_at);
-  return `${((own.cpu_seconds / lived) * 100).toFixed(1)} %`;
+  return `${tenths((own.cpu_seconds / lived) * 100)} %`;
 }
 
 /** What somebody has set, with where; what stands at its default, on demand. */

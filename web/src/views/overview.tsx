@@ -2,7 +2,7 @@
 
 import { computed } from "@preact/signals";
 import { type BlackboxEvent, type GrowthOrigin, type Outlook, RISE_SHARE } from "../data/answers";
-import { about, bytes, change, clock, duration, gib, plural, ratePerMinute, span } from "../data/format";
+import { about, bytes, change, clock, duration, gib, plural, ratePerMinute, rounded, span } from "../data/format";
 import { gpuModel, type GpuLedger, processKey, processLabel, type ProcessLedger } from "../data/ledger";
 import { foldedMarks, kindOf, namesOf } from "../data/marks";
 import { PURPOSE_OF } from "../data/purpose";
@@ -276,9 +276,9 @@ function Gauges({ ledger }: { ledger: GpuLedger }) {
   const busy = reasonOf(gpu.unknown, "utilization_percent") ?? "the driver does not tell";
   return (
     <>
-      {gpu.utilization_percent === null ? <Absent reason={busy}>busy n/a</Absent> : `${Math.round(gpu.utilization_percent)} % busy`}
-      {gpu.temperature_celsius !== null && ` · ${Math.round(gpu.temperature_celsius)} °C`}
-      {gpu.power_watts !== null && ` · ${Math.round(gpu.power_watts)} W`}
+      {gpu.utilization_percent === null ? <Absent reason={busy}>busy n/a</Absent> : `${rounded(gpu.utilization_percent)} % busy`}
+      {gpu.temperature_celsius !== null && ` · ${rounded(gpu.temperature_celsius)} °C`}
+      {gpu.power_watts !== null && ` · ${rounded(gpu.power_watts)} W`}
     </>
   );
 }

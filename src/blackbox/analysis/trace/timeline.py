@@ -38,7 +38,7 @@ OTHERS = ""
 """The name of the band that sums up the rest."""
 _Name = tuple[str, tuple[str, ...]]
 """Of a band: its category, or its frames."""
-_Key = TypeVar("_Key")
+_BandKey = TypeVar("_BandKey")
 _BLOCKS_HALF = 1 << WEIGHT_BITS - 1
 ACTION_NAMES = {code: name for name, code in ACTIONS.items()}
 
@@ -174,8 +174,8 @@ def _bands(context: Context, done: Sequence[int]) -> tuple[tuple[Band, ...], tup
     made, stacks = run.trace.steps, run.trace.stack
     size = array("q", map(run.size.__getitem__, held.block))
 
-    def summed(keys: Iterable[_Key]) -> dict[_Key, dict[int, int]]:
-        numbers: dict[_Key, int] = {}
+    def summed(keys: Iterable[_BandKey]) -> dict[_BandKey, dict[int, int]]:
+        numbers: dict[_BandKey, int] = {}
         number = array("i", [numbers.setdefault(key, len(numbers)) for key in keys])
         return dict(zip(numbers, run.passes.sums(held, size, number, len(numbers)), strict=True))
 
