@@ -52,6 +52,8 @@ class Facts(NamedTuple):
     """Only the segments of one pool were written, and the entries of all."""
     memory_fraction: float | None = None
     """Of the GPU's memory, that the program may have; None: all, or the file does not tell."""
+    settings_are_told: bool = True
+    """How the allocator rounds and cuts its blocks: False before PyTorch 2.3."""
 
 
 def situations(replayed: Replay, facts: Facts) -> tuple[str, ...]:
@@ -64,7 +66,7 @@ def situations(replayed: Replay, facts: Facts) -> tuple[str, ...]:
         *_open_sizes(replayed),
         *_pending(replayed),
         *_pools(replayed),
-        *_checks(replayed),
+        *_checks(replayed, facts),
     )
 
 
@@ -246,12 +248,17 @@ def _overflowed(replayed: Replay) -> bool:
     return False
 
 
-def _checks(replayed: Replay) -> Iterator[str]:
+def _checks(replayed: Replay, facts: Facts) -> Iterator[str]:
     trace = replayed.trace
     if replayed.off_rule:
         yield (
             f"not as large as PyTorch's rules make them (a setting that the file does not tell): "
             f"{plural(replayed.off_rule, 'block')}: blocks that are gone may have been other than told too"
+        )
+    elif not facts.settings_are_told and trace.action.count(FREE_REQUESTED, replayed.first):
+        yield (
+            "the file does not tell the allocator's settings, as before PyTorch 2.3: blocks that are gone are taken to "
+            "have been as large as its defaults make them"
         )
     wrong = [
         place

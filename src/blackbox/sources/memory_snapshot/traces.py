@@ -17,6 +17,7 @@ from blackbox.analysis.trace.entries import (
     NO_STACK,
     OOM,
     OTHER,
+    SEGMENT_MAP,
     Trace,
 )
 from blackbox.analysis.trace.layout import NOT_KNOWN, Layout, Segment
@@ -68,7 +69,7 @@ class Traces(NamedTuple):
 def read_traces(snapshot: Mapping[str, Any], rules: CategoryRules = NO_RULES) -> Traces:
     """All devices with memory or a trace. Raises `SegmentError`, `KeyError` or the like where they are malformed."""
     texts = StackTexts(rules)
-    settings: Mapping[str, Any] = snapshot.get("allocator_settings") or {}
+    settings: Mapping[str, Any] | None = snapshot.get("allocator_settings")
     lists: Sequence[Sequence[Mapping[str, Any]] | EntryColumns] = snapshot.get("device_traces") or ()
     by_device: dict[int, list[Mapping[str, Any]]] = {device: [] for device, trace in enumerate(lists) if trace}
     for segment in snapshot["segments"]:
@@ -88,20 +89,20 @@ def _device(
     device: int,
     entries: Sequence[Mapping[str, Any]] | EntryColumns,
     segments: Sequence[Mapping[str, Any]],
-    settings: Mapping[str, Any],
+    told: Mapping[str, Any] | None,
     texts: StackTexts,
     rounds: bool = True,
 ) -> DeviceTrace:
-    end = _layout(segments, texts)
+    end, settings = _layout(segments, texts), told or {}
     limit = settings.get("max_split_size", -1)
-    mapped = any(segment.expandable for segment in end.segments.values())
+    columns = columns_of(entries)
+    mapped = any(segment.expandable for segment in end.segments.values()) or SEGMENT_MAP in columns.action
     rules = Rules(
         divisions=divisions_of(settings.get("roundup_power2_divisions")),
         max_split_bytes=limit if type(limit) is int and limit >= 0 else None,
         expandable=bool(settings.get("expandable_segments", mapped)),
         rounds=rounds,
     )
-    columns = columns_of(entries)
     trace = _trace(columns, texts)
     addressed = all("address" in block for segment in segments[:1] for block in segment["blocks"][:1])
     pools = {segment.pool for segment in end.segments.values()}
@@ -110,6 +111,7 @@ def _device(
         recorded_blocks=frozenset(at for at, stack in zip(end.address, end.stack, strict=True) if stack != NO_STACK),
         one_pool=len(pools) == 1 and pools.isdisjoint((None, DEFAULT_POOL)),
         memory_fraction=_memory_fraction(settings),
+        settings_are_told=told is not None or not rounds,
     )
     return DeviceTrace(device, trace, end, rules, facts, columns.passes)
 

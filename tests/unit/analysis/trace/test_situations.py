@@ -167,6 +167,15 @@ def test_settings_that_the_file_does_not_tell() -> None:
     )
 
 
+def test_settings_that_the_file_does_not_tell_are_taken_to_be_the_defaults() -> None:
+    """Nothing that lives at the end shows what they were."""
+    allocator = CachingAllocator(divisions={str(1 << place): 2 for place in range(16)})
+    allocator.free(allocator.alloc(9 * MIB))
+    text = "the file does not tell the allocator's settings, as before PyTorch 2.3: blocks that are gone"
+    assert text in told(allocator.snapshot((2, 2)))
+    assert text not in told(allocator.snapshot((2, 3)))
+
+
 def test_what_was_free_for_a_refused_request() -> None:
     allocator = CachingAllocator(41 * MIB)
     held = [allocator.alloc(9 * MIB) for _ in range(4)]

@@ -255,3 +255,13 @@ def test_of_several_gpus_the_report_names_the_one_it_is_about_and_what_the_other
     assert "on GPU 0 the program held 17.0 MiB at the end" in build_report(of_snapshot_file(path)).notes, "one step"
     path.write_bytes(pickle.dumps(refusing | {"segments": snapshot()["segments"]}))
     assert "GPU" not in build_report(of_snapshot_file(path)).title, "one GPU needs no number"
+
+
+def test_ranges_that_were_mapped_show_that_segments_could_expand() -> None:
+    """Before PyTorch 2.3 no setting says so, and none of them may be left at the end: their blocks keep no rest."""
+    allocator = CachingAllocator(expandable=True)
+    allocator.free(allocator.alloc(19 * MIB))
+    allocator.empty_cache()
+    replayed = read_replayed(allocator.snapshot((2, 1)))
+    assert replayed is not None
+    assert (replayed.devices[0].peak.bytes, replayed.devices[0].peak.bytes_max) == (19 * MIB, None)
