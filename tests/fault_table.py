@@ -66,7 +66,7 @@ FAULTS: dict[int, tuple[str, str, str]] = {
     45: (
         HTTP,
         "clients that never read a stream",
-        "none has a copy of the frame; what waits is bounded for all together",
+        "none has a copy of the frame; what waits is bounded for all together; first frames wait behind small requests",
     ),
     47: (RECORDS, "a user's program makes up failures, dated far ahead", "no dump of another user goes for its dumps"),
     48: (RECORDS, "noise after evidence", "some dumps of each kind stay; rests between dumps of one kind grow"),

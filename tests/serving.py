@@ -82,6 +82,10 @@ class Serving:
         self._loop.call_soon_threadsafe(lambda: done.set_result(work()))
         return done.result(PATIENCE_SECONDS)
 
+    def post(self, work: Callable[[], object]) -> None:
+        """Calls on the server's loop in one of its next turns."""
+        self._loop.call_soon_threadsafe(work)
+
     def publish(self, *samples: Sample, **changes: Any) -> int:
         """Publishes a moment, taken now; returns its number."""
         self.seq += 1

@@ -3,6 +3,7 @@
 import gc
 import os
 import random
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -30,6 +31,7 @@ MOMENTS = 40
 GROWTH_MAX = 60 * MIB
 """Promised; what was there before took hundreds of MiB."""
 SMALL_BUFFER = 4096
+CROWD = 200
 
 
 def rss() -> int:
@@ -137,6 +139,89 @@ def test_row_45_frames_of_different_moments_that_wait_are_bounded_too() -> None:
             until(lambda: stats.connections_ended_for_room_total > 0)
             assert serving.ask("/vram").status == 200
         until(lambda: stats.waiting_bytes == 0)
+
+
+@contextmanager
+def held_up(serving: Serving) -> Iterator[None]:
+    """The server does nothing meanwhile; then it finds at once all who came."""
+    go_on = threading.Event()
+    serving.post(go_on.wait)
+    try:
+        yield
+    finally:
+        go_on.set()
+
+
+@pytest.mark.fault(45)
+@pytest.mark.parametrize("path", ["/vram/stream", "/vram"])
+def test_row_45_who_asks_for_little_behind_a_crowd_is_answered_before_the_crowd_has_its_frames(path: str) -> None:
+    """Behind all of them in the kernel's queue. It waits until each has been accepted, not until each has been sent
+    its first frame."""
+    with Serving() as serving, ExitStack() as stack:
+        serving.publish(machine(60, 5_000))
+        serving.ask("/vram")  # it is made once
+        pool = serving.server._connections  # pyright: ignore[reportPrivateUsage]
+        left: list[int] = []
+        served = serving.server.stats.requests_total
+        with held_up(serving):
+            for _ in range(CROWD):
+                stack.enter_context(serving.connect(SMALL_BUFFER)).request(path, accept_encoding="identity")
+            last = stack.enter_context(serving.connect())
+            last.request("/livez")
+
+            def watch() -> None:
+                if served["/livez", 200]:
+                    left.append(pool.scheduler.waiting)
+                else:
+                    serving.post(watch)
+
+            serving.post(watch)
+        assert last.reply().status == 200
+        until(lambda: bool(left))
+        assert left[0] > CROWD / 2
+        until(lambda: pool.scheduler.waiting == 0)
+        assert served[path, 200] >= CROWD
+
+
+@pytest.mark.fault(45)
+@pytest.mark.parametrize("path", ["/vram/stream", "/vram"])
+def test_row_45_each_of_a_crowd_gets_all_of_its_answer(path: str) -> None:
+    """Those that had to wait for their turn, too; half of them leave before it."""
+    with Serving() as serving, ExitStack() as stack:
+        serving.publish(machine(60, 5_000))
+        body = serving.ask("/vram").body
+        with held_up(serving):
+            clients = [stack.enter_context(serving.connect()) for _ in range(CROWD)]
+            for raw in clients:
+                raw.request(path, accept_encoding="identity", connection="close")
+            for raw in clients[::2]:
+                raw.socket.close()
+        for raw in clients[1::2]:
+            if path == "/vram":
+                assert raw.reply().body == body
+            else:
+                raw.until(b"data: ")
+                assert raw.until(b"\n") == body + b"\n"
+        for raw in clients:
+            raw.socket.close()
+        until(lambda: serving.server.stats.streams_open == 0 and serving.server.stats.waiting_bytes == 0)
+
+
+@pytest.mark.fault(45)
+def test_row_45_over_tls_a_crowd_takes_turns_too(tmp_path: Path) -> None:
+    files = make_certificate(tmp_path, "localhost")
+    with Serving(Settings(port=0, tls_cert=files.cert_file, tls_key=files.key_file)) as serving, ExitStack() as stack:
+        serving.publish(machine(60, 5_000))
+        clients = [stack.enter_context(serving.connect()) for _ in range(ENCRYPTED)]
+        for raw in clients:
+            raw.socket = stack.enter_context(TRUSTING.wrap_socket(raw.socket, server_hostname="localhost"))
+        with held_up(serving):
+            for raw in clients:
+                raw.request("/vram", accept_encoding="identity")
+        bodies = {raw.reply().body for raw in clients}
+        assert len(bodies) == 1
+        assert len(bodies.pop()) > 60 * 5_000
+        until(lambda: serving.server.stats.waiting_bytes == 0)
 
 
 @pytest.mark.fault(45)

@@ -71,7 +71,9 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._outbox = Outbox(self._transport, self._app.context.waiting, self._limits, tls=self._tls)
+        scheduler = self._pool.scheduler
+        scheduler.arrivals += 1
+        self._outbox = Outbox(self._transport, self._app.context.waiting, scheduler, self._limits, tls=self._tls)
         served = self._pool.add(self)
         if served:
             self._peer = Peer(_peer_uid(transport), self._tls)
@@ -85,6 +87,7 @@ class Connection(asyncio.Protocol):
         reader = self._reader
         if reader is None:
             return
+        self._pool.scheduler.arrivals += 1
         before = reader.phase
         asked = None
         if before == "idle" and self._task is None and not self._queue and not self._outbox.is_waiting:
@@ -230,8 +233,7 @@ class Connection(asyncio.Protocol):
                 self._app.ready.keep(*self._asked, self._peer, ReadyAnswer(data, counted_as))
             self._write(data)
         else:
-            self._write(start)
-            self._write(body)
+            self._write(start, body)
 
     def _stream_head(self, request: Request, streaming: Streaming) -> bytes:
         chunked = request.version == "1.1"
@@ -260,9 +262,9 @@ class Connection(asyncio.Protocol):
         else:
             self._outbox.close()
 
-    def _write(self, data: bytes) -> None:
-        self._stats.bytes_sent_total += len(data)
-        self._outbox.write(data)
+    def _write(self, data: bytes, more: bytes = b"") -> None:
+        self._stats.bytes_sent_total += len(data) + len(more)
+        self._outbox.write(data, more)
 
     # Deadlines, and closing
 

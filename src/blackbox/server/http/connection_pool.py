@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from blackbox.model.status import ServerStats
 from blackbox.server.http.limits import Limits
+from blackbox.server.http.send_scheduler import SendScheduler
 
 
 class PooledConnection(Protocol):
@@ -54,7 +55,10 @@ class ConnectionPool:
         """Loop time at which the process last had no file descriptor left."""
         self._connections: dict[PooledConnection, None] = {}
         """Oldest first."""
-        self.time = asyncio.get_running_loop().time
+        loop = asyncio.get_running_loop()
+        self.scheduler = SendScheduler(loop.call_soon)
+        """Of those who have large answers to send."""
+        self.time = loop.time
         """Tells seconds on the event loop's clock."""
         self.stopping = False
         """The server stops: every connection closes after its answer."""

@@ -20,8 +20,8 @@ FORMATS_AHEAD_MAX = 8
 """Formats encoded on the publishing thread, those with the most clients: each takes some milliseconds on a machine with
 many processes, and the next sample must not wait. The others are encoded one after the other on a worker, and skip what
 is published meanwhile."""
-SLICE_CLIENTS = 500
-"""Streams written to before other connections get their turn: 5 ms."""
+SLICE_CLIENTS = 100
+"""Streams written to before other connections get their turn: a millisecond."""
 
 logger = logging.getLogger(__name__)
 
@@ -104,17 +104,18 @@ class SnapshotClient:
         self._outbox = outbox
         self.seq = seq
         self.ready = True
-        self.write(first)
         begin, self._first = self._first, b""
         if begin:
-            self._send(self._first_seq, begin)  # though the peer be slow already: one frame may always wait
+            self._send(self._first_seq, begin, first)
+        else:
+            self.write(first)
         if self.ready:
             self.offer()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, more: bytes = b"") -> None:
         assert self._outbox is not None
-        self._outbox.write(data)
-        self._broadcaster.stats.bytes_sent_total += len(data)
+        self._outbox.write(data, more)
+        self._broadcaster.stats.bytes_sent_total += len(data) + len(more)
 
     def offer(self) -> None:
         """Sends what comes next, unless it has been sent: the kept moments that it missed, else the newest frame."""
@@ -124,16 +125,19 @@ class SnapshotClient:
         elif self.seq < subscribers.seq:
             self._send(subscribers.seq, subscribers.frame)
 
-    def _send(self, seq: int, frame: bytes) -> None:
-        """Sends a frame, preceded by how many were skipped before it."""
+    def _send(self, seq: int, frame: bytes, before: bytes = b"") -> None:
+        """Sends a frame, preceded by `before` and by how many were skipped before it."""
         missed = seq - self.seq - 1 if self.seq != BEFORE_FIRST else 0
         self.seq = seq
         stats = self._broadcaster.stats
         stats.frames_sent_total += 1
         if missed:
             stats.frames_missed_total += missed
-            self.write(self.subscribers.stream_format.framing.piece(comment(f"missed {missed}")))
-        self.write(frame)
+            before += self.subscribers.stream_format.framing.piece(comment(f"missed {missed}"))
+        if before:
+            self.write(before, frame)
+        else:
+            self.write(frame)
 
     def _resume(self) -> None:
         """Sends kept moments, one after the other, until the peer is slow or one has to be made first."""

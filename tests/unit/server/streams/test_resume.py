@@ -30,9 +30,9 @@ class Narrow(Paper):
 
     client: SnapshotClient
 
-    def write(self, data: bytes) -> None:
-        super().write(data)
-        if b"id:" in data:
+    def write(self, data: bytes, more: bytes = b"") -> None:
+        super().write(data, more)
+        if b"id:" in data + more:
             self.client.pause()
 
 
@@ -135,8 +135,8 @@ def test_clients_that_resume_at_one_place_share_the_frame(stage: Stage) -> None:
             super().__init__()
             self.pieces: list[bytes] = []
 
-        def write(self, data: bytes) -> None:
-            super().write(data)
+        def write(self, data: bytes, more: bytes = b"") -> None:
+            super().write(data, more)
             self.pieces.append(data)
 
     stage.publish(5)
@@ -185,7 +185,7 @@ def test_a_gzip_stream_resumes_too(stage: Stage) -> None:
     class Bytes(Paper):
         sent = 0
 
-        def write(self, data: bytes) -> None:
+        def write(self, data: bytes, more: bytes = b"") -> None:
             self.sent += len(data)
 
     stage.publish(5)

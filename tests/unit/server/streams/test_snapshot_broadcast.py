@@ -32,9 +32,9 @@ class Paper:
         self.text = ""
         self.closed = False
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, more: bytes = b"") -> None:
         assert not self.closed
-        self.text += data.decode()
+        self.text += (data + more).decode()
 
     def is_closing(self) -> bool:
         return self.closed
