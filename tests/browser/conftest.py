@@ -37,6 +37,8 @@ VIEWS = {
 }
 """View -> what is there once it is filled."""
 ZONE = "UTC"
+AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
+MINOR = ("minor",)
 expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 OpenPage = Callable[..., Page]
 
@@ -126,3 +128,16 @@ def screenshot(page: Page, name: str) -> Path:
     path = SCREENSHOTS / f"{name}.png"
     page.screenshot(path=path)
     return path
+
+
+def assert_open_to_all(page: Page) -> None:
+    """axe finds nothing of weight, in either colours: contrast, names, roles, order, one headline. The page has to be
+    opened with `bypass_csp`."""
+    page.add_script_tag(content=AXE.read_text())
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        expect(page.locator("html")).to_have_attribute("data-theme", scheme)
+        found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+        faults = [one for one in found["violations"] if one["impact"] not in MINOR]
+        assert [(one["id"], [node["html"][:160] for node in one["nodes"]]) for one in faults] == []
+    expect(page.get_by_role("heading", level=1)).to_have_count(1)

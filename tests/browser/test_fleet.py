@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from blackbox.fleet.ddl import TableLayout, reader_grants
 from blackbox.fleet.send import Access
 from blackbox.fleet.setup import make_tables
-from tests.browser.conftest import OpenPage, screenshot
+from tests.browser.conftest import OpenPage, assert_open_to_all, screenshot
 from tests.clickhouse_rig import CLUSTER, PASSWORD, READER, ClickHouse, running
 from tests.fleet_rows import GIB, MINUTE, START, insert, machine_row, made_fleet, store, utc
 from tests.running_server import RunningServer
@@ -61,8 +61,8 @@ def server(nodes: list[ClickHouse], tmp_path_factory: pytest.TempPathFactory) ->
         yield server
 
 
-def admitted(open_page: OpenPage, address: str, *, expected: str = "401") -> Page:
-    page = open_page(address, expected=expected)
+def admitted(open_page: OpenPage, address: str, *, expected: str = "401", bypass_csp: bool = False) -> Page:
+    page = open_page(address, expected=expected, bypass_csp=bypass_csp)
     page.get_by_placeholder("token").fill(TOKEN)
     page.get_by_role("button", name="Show").click()
     return page
@@ -105,6 +105,12 @@ def test_the_fleet_is_seen_at_a_time_and_who_is_late_is_said_on_every_table(
     page.set_viewport_size({"width": 1360, "height": 850})
     refused.get_by_role("button").click()
     expect(page).to_have_url(re.compile(rf"t={ASKED - 5}"))
+
+
+def test_the_fleet_shuts_nobody_out(open_page: OpenPage, server: RunningServer) -> None:
+    page = admitted(open_page, f"{server.url}/#/fleet?t={ASKED}", bypass_csp=True)
+    expect(page.locator(".card.fleet .cover")).to_have_count(TABLES)
+    assert_open_to_all(page)
 
 
 def test_a_job_is_looked_for_and_its_processes_are_found_with_the_most_they_held(
@@ -159,5 +165,6 @@ def test_a_server_of_one_machine_has_no_such_view(open_page: OpenPage, demo: Run
     expect(page.get_by_role("navigation", name="views").get_by_role("link")).to_have_count(8)
     page.keyboard.press("9")
     expect(page).to_have_url(re.compile("#/overview"))
-    page.goto(f"{demo.url}/#/fleet")
+    page = open_page(f"{demo.url}/#/fleet", bypass_csp=True)
     expect(page.get_by_role("heading", name="This server asks no fleet")).to_be_visible()
+    assert_open_to_all(page)

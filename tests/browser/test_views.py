@@ -13,6 +13,8 @@ from tests.browser.conftest import VIEWS, OpenPage, screenshot
 from tests.running_server import RunningServer
 from tests.waiting import until
 
+FOCUSED_MAX = 400
+"""Things on a page that the keyboard reaches: fewer."""
 PAGE_BYTES_MAX = 150_000
 """Compressed, all files: read in a moment on a slow link."""
 
@@ -123,6 +125,35 @@ def test_keys_lead_through_the_page(open_page: OpenPage, demo: RunningServer) ->
     expect(page.locator("tbody tr").nth(3)).to_be_visible()
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="keys")).to_be_visible()
+
+
+REGIONS = ("a.skip", "header.top", ".strip", ".bar.past", "main", "footer")
+FOCUSED = """regions => {
+  const one = document.activeElement, within = regions.findIndex(region => one.closest(region) !== null);
+  return [within, getComputedStyle(one).outlineStyle, one.outerHTML.slice(0, 120)];
+}"""
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_tab_leads_from_the_head_to_the_foot_and_shows_where_it_is(
+    open_page: OpenPage, demo: RunningServer, view: str
+) -> None:
+    page = open_page(f"{demo.url}/#/{view}")
+    expect(page.locator(VIEWS[view]).first).to_be_visible()
+    page.keyboard.press("Space")  # what is looked at stays
+    expect(page.locator(".clock")).to_contain_text("PAST")
+    page.keyboard.press("Tab")
+    expect(page.locator("a.skip")).to_be_focused()
+    seen: list[int] = []
+    for _ in range(FOCUSED_MAX):
+        region, outline, element = page.evaluate(FOCUSED, REGIONS)
+        if seen and region in (0, -1):
+            break  # behind the last one comes the browser, then the first
+        assert outline != "none", element
+        seen.append(region)
+        page.keyboard.press("Tab")
+    assert seen == sorted(seen)
+    assert set(range(REGIONS.index("main") + 1)) <= set(seen)
 
 
 def test_an_address_shows_the_same_again(open_page: OpenPage, demo: RunningServer) -> None:

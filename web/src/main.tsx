@@ -6,7 +6,7 @@ import "uplot/dist/uPlot.min.css";
 import "./style.css";
 import { learnOfFleet } from "./data/fleet";
 import { onKeyDown, viewKeys } from "./data/keys";
-import type { View } from "./data/route";
+import { titleOf, type View } from "./data/route";
 import { connection, isDemo, live, route, start } from "./data/store";
 import { startTheme } from "./data/theme";
 import { Header, KeysDialog, Login, States } from "./parts/frame";
@@ -54,8 +54,7 @@ function Page() {
 
 /** Computed, so that a sample which leaves it as it is does not write it anew. */
 const title = computed(() => {
-  const view = route.value.view;
-  return `${isDemo.value ? "DEMO · " : ""}${view.charAt(0).toUpperCase() + view.slice(1)} · ${live.value?.host ?? "Blackbox"} · Blackbox`;
+  return `${isDemo.value ? "DEMO · " : ""}${titleOf(route.value.view)} · ${live.value?.host ?? "Blackbox"} · Blackbox`;
 });
 
 /** What index.html holds is drawn first, while the server is asked; a page that is opened out of sight is drawn by nobody. */

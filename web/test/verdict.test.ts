@@ -31,7 +31,7 @@ function forecast(gpus: Outlook[], processes: Outlook[]): Forecast {
   return { timestamp: 0, gpus, processes, advice: [] };
 }
 
-const early = { predictable_from: 1036, unknown: { full_in_seconds: "too little of it is recorded yet" } };
+const early = { predictable_from: 1036, unknown: { full_in_seconds: "too little is recorded yet" } };
 const ledgers = leaves(ledgersOf(snapshot()));
 
 test("without a prediction there is no verdict", () => {

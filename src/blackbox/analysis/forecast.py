@@ -13,9 +13,10 @@ from blackbox.analysis.kv_cache import advise_on_kv_caches
 from blackbox.analysis.trend import NOTEWORTHY_BYTES, POINTS_MAX, POINTS_MIN, Point, Trend, rising_trend
 from blackbox.model.forecast import Evidence, Forecast, Grower, GrowthOrigin, Outlook
 from blackbox.model.identity import StartTimes
+from blackbox.model.parts import gpu_name
 from blackbox.model.query import History, Series
 from blackbox.model.snapshot import Gpu, Process, Snapshot
-from blackbox.model.text import duration, rate, who
+from blackbox.model.text import duration, rate, size, who
 
 WINDOWS_SECONDS = (180.0, 120.0, 60.0, 600.0, 3600.0, 86_400.0)
 """Stretches of the past that are searched for a trend: what happens now comes before what happens all day, and of the
@@ -34,7 +35,7 @@ FLAT_SHARE = 0.05
 REACH = 10
 """A prediction reaches no further ahead than this many times the length of its evidence."""
 WINDOWS_TEXT = "minutes, hour or day"
-YOUNG_TEXT = "too little of it is recorded yet"
+YOUNG_TEXT = "too little is recorded yet"
 
 GROWERS_MAX = 4
 """Processes whose growth is looked into: for each, a moment of the recording is merged."""
@@ -74,7 +75,7 @@ def forecast(
     """
     starts = StartTimes()
     rises = _rises(histories, starts)
-    enough = _enough_at(histories)
+    enough = _enough_at(histories, starts)
     gpus = {gpu.uuid: gpu for gpu in snapshot.gpus}
     processes = [
         outlook
@@ -92,7 +93,9 @@ def forecast(
         timestamp=now,
         gpus=tuple(
             _grown_by(
-                _of_gpu(gpu, rises, _rises_on(gpu, snapshot, rises, starts), enough.get(gpu.uuid, inf), now),
+                _of_gpu(
+                    gpu, rises, _rises_on(gpu, snapshot, rises, starts), _untold(gpu, snapshot, enough, starts), now
+                ),
                 [one for one in processes if one.gpu_uuid in (gpu.uuid, *slices.get(gpu.uuid, ()))],
                 growers,
             )
@@ -170,19 +173,50 @@ def _counts(history: History, trend: Trend, points: Sequence[Point], tops: Seque
     return last - tops[0][0] <= YOUNG_SECONDS or before + NEW_SHARE * trend.rise <= level
 
 
-def _enough_at(histories: Sequence[History]) -> dict[str, float]:
-    """GPU -> from when on enough of it is recorded for a trend, in the window that has it first: `-inf` where it is,
-    `inf` where points as far apart as these never do."""
-    found: dict[str, list[tuple[History, list[float]]]] = {}
+class Enough(NamedTuple):
+    """When enough is recorded of a subject for a trend to be seen."""
+
+    at: float
+    """`-inf` where it is now, `inf` where points as far apart as these never do."""
+    first: float | None = None
+    """What it held at first, of what is recorded; None where that is all there is."""
+
+
+def _enough_at(histories: Sequence[History], starts: StartTimes) -> dict[OutlookKey, Enough]:
+    """From when on enough is recorded of each subject, in the window that has it first."""
+    found: dict[OutlookKey, list[tuple[History, list[Point]]]] = {}
     for history in histories:
         for series in history.series:
-            times = [time for time, _ in _lows(series)]
-            if series.pid is None and series.gpu_uuid is not None and times:
-                found.setdefault(series.gpu_uuid, []).append((history, times))
-    return {
-        uuid: min(_window_enough_at(history, times, _apart(seen)) for history, times in seen)
-        for uuid, seen in found.items()
-    }
+            points = list(_lows(series))
+            if points:
+                found.setdefault(_subject(series, starts), []).append((history, points))
+    return {subject: _enough(seen) for subject, seen in found.items()}
+
+
+def _enough(seen: Sequence[tuple[History, list[Point]]]) -> Enough:
+    times = [(history, [time for time, _ in points]) for history, points in seen]
+    at = min(_window_enough_at(history, found, _apart(times)) for history, found in times)
+    most = max((points for _, points in seen), key=len)
+    return Enough(at, most[0][1] if len(most) > 1 else None)
+
+
+def _untold(
+    gpu: Gpu, snapshot: Snapshot, enough: Mapping[OutlookKey, Enough], starts: StartTimes
+) -> tuple[float, str] | None:
+    """From when on it can be told whether the GPU fills, and why not now: too little is recorded of it, or of a process
+    on it that has risen since it came. None where it can."""
+    whole = enough.get((gpu.uuid, None, None), Enough(inf)).at
+    if whole > -inf:
+        return whole, YOUNG_TEXT
+    rising = [
+        (told.at, f"{YOUNG_TEXT} of {who(process.name, process.pid)}, which has taken {size(rise)}")
+        for process in snapshot.processes
+        if process.gpu_uuid == gpu.uuid
+        and (told := enough.get(_subject(process, starts))) is not None
+        and -inf < told.at < inf
+        and (rise := process.used_bytes - (told.first or 0.0)) >= NOTEWORTHY_BYTES
+    ]
+    return min(rising, default=None)
 
 
 def _apart(seen: Sequence[tuple[History, list[float]]]) -> float:
@@ -255,18 +289,24 @@ def _rises_on(gpu: Gpu, snapshot: Snapshot, rises: dict[OutlookKey, list[Rise]],
 
 
 def _of_gpu(
-    gpu: Gpu, rises: dict[OutlookKey, list[Rise]], of_process: list[Rise], enough_at: float, now: float
+    gpu: Gpu,
+    rises: dict[OutlookKey, list[Rise]],
+    of_process: list[Rise],
+    untold: tuple[float, str] | None,
+    now: float,
 ) -> Outlook:
-    """Of its own course; where that has no trend, since it remembers what has ended, by the process that grows."""
-    name = f"GPU {gpu.index}" if gpu.parent_uuid is None else f"{gpu.uuid} on GPU {gpu.index}"
+    """Of its own course; where that has no trend, since it remembers what has ended, by the process that grows.
+    `untold`: from when on that can be told, and why not now."""
+    name = gpu_name(gpu.index, gpu.mig)
     found = rises.get((gpu.uuid, None, None), []) or of_process
     outlook = _outlook(gpu, None, name, gpu.used_bytes, found)
-    if found or _blind(gpu) or enough_at == -inf:
+    if found or _blind(gpu) or untold is None:
         return outlook
+    enough_at, why = untold
     predictable_from = enough_at if enough_at < inf else now + BRIEF_SHARE_MIN * min(WINDOWS_SECONDS)
     left = duration(max(1.0, predictable_from - now))
-    message = f"{name}: no prediction yet: {YOUNG_TEXT}, enough in about {left}"
-    unknown = {"full_in_seconds": YOUNG_TEXT}
+    message = f"{name}: no prediction yet: {why}, enough in about {left}"
+    unknown = {"full_in_seconds": why}
     return structs.replace(outlook, unknown=unknown, predictable_from=predictable_from, message=message)
 
 
@@ -332,6 +372,6 @@ def _message(gpu: Gpu, process: Process | None, name: str, rise: Rise | None, ce
     sooner, likely, later = (
         duration(_ahead(gpu, speed)) for speed in (certain.rate_high, certain.rate, certain.rate_low)
     )
-    end = f"would fill GPU {gpu.index}" if process else "would be full"
+    end = f"would fill {gpu_name(gpu.index, gpu.mig)}" if process else "would be full"
     between = f" ({sooner} to {later})" if sooner != later else ""
     return f"{name}: prediction: {end} in {likely}{between}, if it goes on growing {growing}"

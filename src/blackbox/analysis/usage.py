@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from blackbox.model.parts import MigInstance
 from blackbox.model.snapshot import Block, BlockGroup, Process, Snapshot
 from blackbox.model.text import rfc3339_seconds
 
@@ -31,6 +32,7 @@ class GpuSummary(Struct, frozen=True):
     used_bytes: int
     free_bytes: int
     driver_reserved_bytes: int
+    mig: MigInstance | None = None
 
 
 class ProcessOnGpu(NamedTuple):
@@ -67,7 +69,7 @@ def summary_of(snapshot: Snapshot) -> SnapshotSummary:
         time=rfc3339_seconds(snapshot.timestamp),
         gpus={
             gpu.uuid: GpuSummary(
-                gpu.index, gpu.name, gpu.total_bytes, gpu.used_bytes, gpu.free_bytes, gpu.driver_reserved_bytes
+                gpu.index, gpu.name, gpu.total_bytes, gpu.used_bytes, gpu.free_bytes, gpu.driver_reserved_bytes, gpu.mig
             )
             for gpu in snapshot.gpus
             if "total_bytes" not in gpu.unknown

@@ -118,7 +118,7 @@ def _event(process: ListedProcess, trend: Trend, timestamp: float) -> Event:
     return Event(
         kind="memory_growth",
         timestamp=timestamp,
-        message=f"{who(row.name, row.pid)} has grown on GPU {process.gpu} by {rate(trend.rate)} for "
+        message=f"{who(row.name, row.pid)} has grown on {process.place} by {rate(trend.rate)} for "
         f"{duration(trend.seconds)}, to {size(used)}",
         gpu_uuid=row.gpu_uuid,
         pid=row.pid,

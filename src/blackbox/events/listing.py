@@ -5,15 +5,15 @@ from typing import NamedTuple
 from blackbox.model.facts import PID_SCOPE
 from blackbox.model.identity import ProcessKey
 from blackbox.model.moment import Moment
-from blackbox.model.parts import Device, DeviceProcess
+from blackbox.model.parts import Device, DeviceProcess, gpu_name
 from blackbox.sampling.runner import MEASURING_STATES
 
 
 class ListedProcess(NamedTuple):
     """A process on a device, as listed by the driver."""
 
-    gpu: int
-    """Index of the GPU; of a MIG instance, that of its parent."""
+    place: str
+    """What the GPU, or the MIG instance, is called."""
     row: DeviceProcess
     pid_scope: str | None
     """Which pid namespace the pid belongs to: `host`, `namespace` (another one) or `simulated`."""
@@ -32,7 +32,7 @@ class MomentProcesses(NamedTuple):
 
 class Listings:
     """Makes the listing of one moment after the other. The processes are kept while every sample has the same list of
-    them, lists being immutable, and tells the same of its pids and of the indices of its devices."""
+    them, lists being immutable, and tells the same of its pids and of what its devices are called."""
 
     def __init__(self) -> None:
         self._of: list[object] = []
@@ -47,7 +47,7 @@ class Listings:
             for part in (
                 sample.processes,
                 PID_SCOPE.of(sample.facts),
-                [(device.uuid, device.index) for device in sample.devices],
+                [(device.uuid, device.index, device.mig) for device in sample.devices],
             )
         ]
         listing = list_processes(moment, self._processes if _is_same(made_of, self._of) else None)
@@ -76,7 +76,7 @@ def list_processes(moment: Moment, known: dict[ProcessKey, ListedProcess] | None
         for row in () if known is not None else sample.processes:
             if (device := here.get(row.gpu_uuid)) is not None:
                 key = row.gpu_uuid, row.pid
-                processes[key] = ListedProcess(device.index, row, pid_scope)
+                processes[key] = ListedProcess(gpu_name(device.index, device.mig), row, pid_scope)
     return MomentProcesses(processes, devices, frozenset(listed))
 
 

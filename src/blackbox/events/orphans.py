@@ -147,7 +147,7 @@ def _event(process: ListedProcess, parent: Parent | None, timestamp: float) -> E
     return Event(
         kind="memory_orphaned",
         timestamp=timestamp,
-        message=f"{size(row.used_bytes or 0)} on GPU {process.gpu} belong to {why}",
+        message=f"{size(row.used_bytes or 0)} on {process.place} belong to {why}",
         gpu_uuid=row.gpu_uuid,
         pid=row.pid,
         uid=row.uid,

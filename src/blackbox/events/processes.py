@@ -17,7 +17,7 @@ from blackbox.model.text import size, who
 class _TrackedProcess(Struct):
     """A process seen on a device."""
 
-    gpu: int
+    place: str
     row: DeviceProcess
     used_bytes: int | None = None
     peak_used_bytes: int | None = None
@@ -27,7 +27,7 @@ class _TrackedProcess(Struct):
     def update(self, holder: ListedProcess, timestamp: float) -> None:
         """Takes over the newest numbers."""
         used = holder.row.used_bytes
-        self.gpu, self.used_bytes = holder.gpu, used
+        self.place, self.used_bytes = holder.place, used
         if holder.row.start_time is not None or self.row.start_time is None:
             self.row = holder.row
         if used is not None and (self.peak_used_bytes is None or used > self.peak_used_bytes):
@@ -79,10 +79,10 @@ class ProcessDetector:
         for key, holder in listing.processes.items():
             process = self._tracked.get(key)
             if process is None:
-                process = self._tracked[key] = _TrackedProcess(holder.gpu, holder.row)
+                process = self._tracked[key] = _TrackedProcess(holder.place, holder.row)
                 process.update(holder, moment.timestamp)
                 if key[0] in self._known_devices or self._is_younger(key[0], holder.row, listing):
-                    yield _event("process_start", process, moment.timestamp, f"began to use GPU {process.gpu}")
+                    yield _event("process_start", process, moment.timestamp, f"began to use {process.place}")
             else:
                 process.update(holder, moment.timestamp)
         self._known_devices |= listing.listed
@@ -141,7 +141,7 @@ def is_other_process(before: DeviceProcess, now: DeviceProcess) -> bool:
 def _exit_event(process: _TrackedProcess, process_exit: ProcessExit | None, timestamp: float) -> Event:
     peak = "" if process.peak_used_bytes is None else f"; held {size(process.peak_used_bytes)} at most"
     manner = f" ({exit_text(process_exit)})" if process_exit is not None else ""
-    event = _event("process_exit", process, timestamp, f"no longer uses GPU {process.gpu}{manner}{peak}")
+    event = _event("process_exit", process, timestamp, f"no longer uses {process.place}{manner}{peak}")
     summary = structs.replace(process.summary(), ended="unknown")
     if process_exit is not None:
         summary = structs.replace(

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from blackbox.events.listing import MomentProcesses
 from blackbox.model.event import Crossing, Event
 from blackbox.model.moment import Moment
-from blackbox.model.parts import SYSTEM_MEMORY, Device
+from blackbox.model.parts import SYSTEM_MEMORY, Device, gpu_name
 
 HYSTERESIS_PERCENT = 2.0
 """A GPU counts as below again only this far under the threshold, so that it is not reported at every small change."""
@@ -49,7 +49,7 @@ def _event(device: Device, threshold: float, used: float, timestamp: float, *, a
 
 
 def _name(device: Device) -> str:
-    if device.parent_uuid is None:
-        return f"GPU {device.index}"
-    profile = device.mig.profile if device.mig else None
-    return f"MIG instance {profile or device.uuid} of GPU {device.index}"
+    name = gpu_name(device.index, device.mig)
+    if device.parent_uuid is None or (device.mig is not None and device.mig.profile is None):
+        return name
+    return f"{name} ({device.uuid if device.mig is None else device.mig.profile})"

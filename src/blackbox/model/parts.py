@@ -52,6 +52,11 @@ class MigInstance(Struct, frozen=True, kw_only=True):
     """The driver's name of the slice size, such as `1g.10gb`."""
 
 
+def gpu_name(index: int, mig: MigInstance | None) -> str:
+    """`GPU 0`, `GPU 2 / MIG 1`: a MIG instance is called by its GPU's index and its own number there."""
+    return f"GPU {index}" if mig is None else f"GPU {index} / MIG {mig.gpu_instance_id}"
+
+
 class Device(Part, frozen=True, kw_only=True):
     """A GPU, or a MIG instance (`parent_uuid` set). The UUID is its identity; the index is a convenience."""
 

@@ -5,6 +5,7 @@ from xml.etree.ElementTree import Element
 
 from blackbox.analysis.stacks import StackGrowth
 from blackbox.analysis.usage import FREE_IN_CACHE, KV_USED, ProcessOnGpu, ProcessUsage, use_of
+from blackbox.model.parts import gpu_name
 from blackbox.model.text import size
 from blackbox.report.charts import Band, Bar, ChartMark, bands, bars, strip
 from blackbox.report.map import block_map
@@ -48,7 +49,7 @@ def ledger(report: Report) -> Element:
     parts.append(Bar("free", gpu.free_bytes, "pale"))
     total = max(gpu.total_bytes, sum(part.bytes for part in parts))
     shown = [part for part in parts if part.bytes]
-    return tag("div", strip(shown, total, f"GPU {gpu.index}"), _legend(shown))
+    return tag("div", strip(shown, total, gpu_name(gpu.index, gpu.mig)), _legend(shown))
 
 
 def by_process(report: Report) -> list[Element] | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from xml.etree.ElementTree import Element
 
 from blackbox.analysis.stacks import own_frame
+from blackbox.model.parts import gpu_name
 from blackbox.model.snapshot import Gpu
 from blackbox.model.text import duration, size
 from blackbox.report import figures, html, timeline
@@ -94,7 +95,9 @@ def _before(report: Report) -> Iterator[Element]:
         return
     machine = figures.by_process(report)
     if machine is not None:
-        yield tag("p", f"GPU {report.gpu.index if report.gpu else '?'}, by process", class_="hint")
+        yield tag(
+            "p", f"{gpu_name(report.gpu.index, report.gpu.mig) if report.gpu else 'GPU ?'}, by process", class_="hint"
+        )
         yield from machine
     inside = figures.by_use(report)
     if inside is not None:
@@ -201,7 +204,7 @@ def _events(report: Report) -> Iterator[Element]:
 def _machine(report: Report) -> Iterator[Element]:
     if report.gpu is None and report.told is not None:
         return  # a snapshot file tells nothing of it
-    rows = [(False, (f"GPU {gpu.index}", gpu.name, _gpu_use(gpu), gpu.state)) for gpu in report.last.gpus]
+    rows = [(False, (gpu_name(gpu.index, gpu.mig), gpu.name, _gpu_use(gpu), gpu.state)) for gpu in report.last.gpus]
     rows += [
         (
             False,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from blackbox.analysis.diagnosis import UsageChange
 from blackbox.analysis.stacks import StackGrowth
 from blackbox.analysis.verdict import Cause
+from blackbox.model.parts import gpu_name
 from blackbox.model.text import duration, short, size
 from blackbox.report.markup import clean
 from blackbox.report.report_data import Report
@@ -80,7 +81,9 @@ def _figures(report: Report) -> Iterator[str]:
         rows.append(("stranded by live neighbours", known_size(cache.stranded_bytes)))
         rows.append(("allocated / reserved", f"{size(cache.allocated_bytes)} / {size(cache.reserved_bytes)}"))
     if gpu is not None:
-        rows.append((f"GPU {gpu.index}, {gpu.name}", f"{size(gpu.used_bytes)} of {size(gpu.total_bytes)} used"))
+        rows.append(
+            (f"{gpu_name(gpu.index, gpu.mig)}, {gpu.name}", f"{size(gpu.used_bytes)} of {size(gpu.total_bytes)} used")
+        )
     if rows:
         yield ""
         width = max(len(name) for name, _ in rows)

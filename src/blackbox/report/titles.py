@@ -3,7 +3,7 @@
 from blackbox.analysis.diagnosis import FailedRequest
 from blackbox.analysis.usage import GpuSummary
 from blackbox.model.event import Event
-from blackbox.model.parts import Allocator, BlockState
+from blackbox.model.parts import Allocator, BlockState, gpu_name
 from blackbox.model.text import signal_name, size
 from blackbox.report.evidence import Evidence
 from blackbox.report.subject import NAMELESS, ReportSubject, process_name
@@ -23,7 +23,7 @@ def title_of(
     evidence: Evidence, request: FailedRequest | None, subject: ReportSubject | None, gpu: GpuSummary | None
 ) -> str:
     """What happened, where and to whom; where nothing did, how much is held."""
-    where = f" on GPU {gpu.index}" if gpu else _one_of_many(evidence)
+    where = f" on {gpu_name(gpu.index, gpu.mig)}" if gpu else _one_of_many(evidence)
     if evidence.failure is not None and is_crash(evidence):
         return _title_of_crash(evidence.failure, where)
     if evidence.failure is not None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from blackbox.model.parts import gpu_name
 from blackbox.model.snapshot import Gpu, Process, Snapshot
 from blackbox.terminal.purposes import DRIVER, FREE, LOOK_OF, OPAQUE, OUTSIDE, RANK, UNATTRIBUTED
 
@@ -62,7 +63,7 @@ def leaves(found: Sequence[GpuLedger]) -> Iterator[GpuLedger]:
 
 def gpu_label(gpu: Gpu) -> str:
     """`GPU 0`, `GPU 2 / MIG 1`."""
-    return f"GPU {gpu.index}" if gpu.mig is None else f"GPU {gpu.index} / MIG {gpu.mig.gpu_instance_id}"
+    return gpu_name(gpu.index, gpu.mig)
 
 
 def gpu_model(gpu: Gpu) -> str:

@@ -155,9 +155,10 @@ def untold(forecast: Forecast, labels: Mapping[str, str]) -> str | None:
     if not found:
         return None
     if len(early) == len(outlooks):
-        which = "it" if len(outlooks) == 1 else "one"
+        which, whys = "it" if len(outlooks) == 1 else "one", {one.unknown["full_in_seconds"] for one in found}
         at = figures.clock(min(early), forecast.timestamp)
-        return f"whether {which} fills cannot be told before {at}: too little is recorded yet"
+        why = whys.pop() if len(whys) == 1 else "too little is recorded yet"
+        return f"whether {which} fills cannot be told before {at}: {why}"
     told = "; ".join(
         f"whether {labels[one.gpu_uuid]} fills is not known{_why(one, forecast.timestamp)}" for one in found
     )
@@ -165,6 +166,5 @@ def untold(forecast: Forecast, labels: Mapping[str, str]) -> str | None:
 
 
 def _why(outlook: Outlook, now: float) -> str:
-    if outlook.predictable_from is not None:
-        return f" before {figures.clock(outlook.predictable_from, now)}"
-    return f": {outlook.unknown['full_in_seconds']}"
+    before = "" if outlook.predictable_from is None else f" before {figures.clock(outlook.predictable_from, now)}"
+    return f"{before}: {outlook.unknown['full_in_seconds']}"

@@ -161,9 +161,34 @@ def looked_at_after(seconds: float, apart: float) -> Outlook:
 def test_a_young_recording_says_from_when_on_it_can_tell_a_trend(apart: float, enough: float) -> None:
     early, told = looked_at_after(enough / 3, apart), looked_at_after(enough, apart)
     assert early.predictable_from == pytest.approx(TIMESTAMP + enough * 2 / 3, abs=2 * apart + 1)
-    assert early.message.startswith("GPU 0: no prediction yet: too little of it is recorded yet, enough in about")
+    assert early.message.startswith("GPU 0: no prediction yet: too little is recorded yet, enough in about")
     assert told.predictable_from is None
     assert told.message.startswith("GPU 0: no trend")
+
+
+def of_new_process(age: float, used: Curve) -> Outlook:
+    """The GPU of an hour of recording, on which a process began so long ago."""
+    windows: list[History] = []
+    for window in WINDOWS_SECONDS:
+        step = window / POINTS
+        whole = series([(TIMESTAMP - step * place, 5 * GIB, 5 * GIB, 5 * GIB) for place in range(POINTS, 0, -1)])
+        lived = [(TIMESTAMP - step * place, age - step * place) for place in range(POINTS, 0, -1) if step * place < age]
+        points = [(time, used(at), used(at), used(at)) for time, at in lived]
+        of_process = series(points, pid=PID, name="leaky", start_time=START_TIME)
+        windows.append(history(whole, *([of_process] if points else []), seconds=window))
+    return forecast(TIMESTAMP, machine(used=used(age)), windows, NOTHING).gpus[0]
+
+
+def test_of_a_new_process_that_takes_memory_it_is_said_what_it_took_and_when_more_can_be_told() -> None:
+    early = of_new_process(15, lambda age: GIB + age * GIB / 10)
+    assert early.full_in_seconds is None
+    assert early.predictable_from == pytest.approx(TIMESTAMP + 36 - 15, abs=2)
+    assert early.unknown["full_in_seconds"].startswith(
+        "too little is recorded yet of leaky (pid 7), which has taken 1."
+    )
+    assert early.message.startswith("GPU 0: no prediction yet: too little is recorded yet of leaky (pid 7)")
+    assert of_new_process(15, lambda _: 10 * GIB).predictable_from is None  # it holds what it holds
+    assert of_new_process(300, lambda age: GIB + age * GIB / 10).full_in_seconds is not None
 
 
 def test_with_nothing_recorded_a_trend_takes_half_a_minute() -> None:

@@ -409,8 +409,18 @@ def test_a_slice_of_a_gpu_is_called_by_its_own_name() -> None:
     (event,) = detector(90).observe(at(0, slices))
     assert (event.gpu_uuid, event.message) == (
         "MIG-0-1",
-        "MIG instance 1g.10gb of GPU 0 uses 99.0 % of its memory, above 90 %",
+        "GPU 0 / MIG 1 (1g.10gb) uses 99.0 % of its memory, above 90 %",
     )
+
+
+def test_a_process_on_a_slice_is_told_to_use_that_slice() -> None:
+    watching, slices = detector(), [device(0), instance(0, 1)]
+    one = process(7, "MIG-0-1", used_bytes=GIB)
+    assert list(watching.observe(at(0, slices))) == []
+    started = list(watching.observe(at(1, slices, one)))
+    ended = list(watching.observe(at(2, slices)))
+    assert [event.message for event in started] == [f"{one.name} (pid 7) began to use GPU 0 / MIG 1"]
+    assert [event.message.partition(";")[0] for event in ended] == [f"{one.name} (pid 7) no longer uses GPU 0 / MIG 1"]
 
 
 def test_a_gpu_that_cannot_be_read_stays_where_it_was() -> None:

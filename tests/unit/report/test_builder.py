@@ -72,7 +72,7 @@ def report_on(event: Event | None, neighbour_used: int = 60 * GIB, before: int |
 
 
 def test_the_leaking_process_is_named_with_what_it_asked_for(leak: Report) -> None:
-    assert leak.title.startswith("python (pid 48211) ran out of memory on GPU 2: it asked for ")
+    assert leak.title.startswith("python (pid 48211) ran out of memory on GPU 2 / MIG 1: it asked for ")
     assert leak.simulated
     failed = next(process for process in leak.processes if process.is_failed)
     assert (failed.pid, failed.user) == (48211, "bob")

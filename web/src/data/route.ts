@@ -3,6 +3,11 @@
 export const VIEWS = ["overview", "map", "timeline", "processes", "moment", "compare", "incidents", "health", "fleet"] as const;
 export type View = (typeof VIEWS)[number];
 
+/** What a view is called. */
+export function titleOf(view: View): string {
+  return view.charAt(0).toUpperCase() + view.slice(1);
+}
+
 export interface Route {
   view: View;
   /** Unix seconds looked at; null is now. */

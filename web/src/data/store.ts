@@ -198,7 +198,8 @@ const TOUCHES = ["pointerdown", "pointermove", "keydown", "wheel"] as const;
 /** Who has just opened it looks at it. */
 let touchedAt = performance.now();
 
-function isInUse(): boolean {
+/** Somebody has worked with the page a moment ago. */
+export function isInUse(): boolean {
   return performance.now() - touchedAt < IN_USE_MS;
 }
 

@@ -1,10 +1,10 @@
 /** What the timeline shows: its range, and the recording within it, asked for again as time goes on. */
 
-import { computed, effect, signal } from "@preact/signals";
+import { batch, computed, effect, signal } from "@preact/signals";
 import type { BlackboxEvent, Chart } from "./answers";
 import { askChart } from "./api";
 import { METRICS } from "./bands";
-import { events, noRecording, now, recordedSince, route } from "./store";
+import { events, isInUse, noRecording, now, recordedSince, route } from "./store";
 
 export const RANGES = [
   { value: 300, text: "5 min" },
@@ -22,17 +22,30 @@ const NARROWEST_SECONDS = 60;
 /** Share of a range by which it may have grown before it is asked for again. */
 const GROWN_SHARE = 0.02;
 
+export interface Range {
+  from: number;
+  to: number;
+  isFixed: boolean;
+}
+
+/** The newest time on the charts: while nobody works with the page, that of the last answer, so that each is drawn once for both. */
+const edge = signal<number | null>(null);
+
 /** The range in the address: fixed by a brush, or so long before the time looked at. */
-export const range = computed<{ from: number; to: number; isFixed: boolean }>(() => {
+export const range = computed<Range>(() => rangeUntil(edge.value ?? now.value));
+/** The same, as it is wanted from the recording. */
+const wanted = computed<Range>(() => rangeUntil(now.value));
+
+function rangeUntil(newest: number): Range {
   const { more, time } = route.value;
   const [from, to] = [Number(more["from"]), Number(more["to"])];
   if (more["from"] !== undefined && more["to"] !== undefined && Number.isFinite(from) && to > from) return { from, to, isFixed: true };
-  const begin = recordedSince.value ?? now.value - RANGES[0].value;
-  if (more["range"] === ALL) return { from: Math.min(begin, now.value - NARROWEST_SECONDS), to: now.value, isFixed: false };
+  const begin = recordedSince.value ?? newest - RANGES[0].value;
+  if (more["range"] === ALL) return { from: Math.min(begin, newest - NARROWEST_SECONDS), to: newest, isFixed: false };
   const seconds = Number(more["range"]) > 0 ? Number(more["range"]) : RANGES[0].value;
-  const end = time === null ? now.value : Math.min(now.value, time + seconds / 2);
+  const end = time === null ? newest : Math.min(newest, time + seconds / 2);
   return { from: Math.max(end - seconds, Math.min(begin, end - NARROWEST_SECONDS)), to: end, isFixed: false };
-});
+}
 
 export const recorded = signal<Chart | null>(null);
 export const whole = signal<Chart | null>(null);
@@ -40,9 +53,12 @@ export const timelineError = signal<string | null>(null);
 /** Under the pointer, on any chart. */
 export const pointed = signal<number | null>(null);
 
+/** While nobody works with the page: of five minutes that is less than a hundredth. */
+const UNTOUCHED_SECONDS = 3.9;
+
 /** Seconds that may pass before the same range is asked for again. */
 function everySeconds(seconds: number): number {
-  return seconds <= 600 ? 2 : seconds <= 7200 ? 10 : 60;
+  return Math.max(isInUse() ? 0 : UNTOUCHED_SECONDS, seconds <= 600 ? 2 : seconds <= 7200 ? 10 : 60);
 }
 
 /** What happened in a range: events as the page has them, and of what is older than those the marks of the recording. */
@@ -60,14 +76,20 @@ export function followTimeline(): () => void {
 
   const load = async (from: number, to: number) => {
     isBusy.value = true;
+    const newest = now.peek();
     try {
       const answer = await askChart({ from, to }, METRICS, POINTS);
-      if (isWanted) {
-        recorded.value = answer;
-        timelineError.value = null;
-      }
+      if (isWanted)
+        batch(() => {
+          recorded.value = answer;
+          timelineError.value = null;
+          if (edge.peek() !== null) edge.value = newest;
+        });
     } catch (error) {
-      timelineError.value = error instanceof Error ? error.message : String(error);
+      batch(() => {
+        timelineError.value = error instanceof Error ? error.message : String(error);
+        if (edge.peek() !== null) edge.value = newest;
+      });
     }
     isBusy.value = false;
   };
@@ -82,9 +104,13 @@ export function followTimeline(): () => void {
     }
     isWholeBusy = false;
   };
+  const stopEdge = effect(() => {
+    const newest = now.value;
+    edge.value = isInUse() ? null : (edge.peek() ?? newest);
+  });
   const stop = effect(() => {
     if (noRecording.value !== null || recordedSince.value === null) return;
-    const { from, to, isFixed } = range.value;
+    const { from, to, isFixed } = wanted.value;
     const moved = isFixed ? from !== last.from || to !== last.to : Math.abs(to - last.to) >= everySeconds(to - from) || Math.abs(to - from - (last.to - last.from)) > Math.max(1, (to - from) * GROWN_SHARE);
     if (isBusy.value || !moved) return;
     last = { from, to };
@@ -100,6 +126,8 @@ export function followTimeline(): () => void {
     isWanted = false;
     stop();
     stopWhole();
+    stopEdge();
+    edge.value = null;
     pointed.value = null;
   };
 }

@@ -86,9 +86,10 @@ export function untold(forecast: Forecast, ledgers: readonly GpuLedger[]): strin
   const early = found.flatMap(({ outlook }) => outlook.predictable_from ?? []);
   if (found.length === 0) return null;
   if (early.length === outlooks.length) {
-    return `whether ${early.length === 1 ? "it" : "one"} fills cannot be told before ${clock(Math.min(...early))}: too little is recorded yet`;
+    const whys = new Set(found.map(({ outlook }) => outlook.unknown["full_in_seconds"]));
+    return `whether ${early.length === 1 ? "it" : "one"} fills cannot be told before ${clock(Math.min(...early))}: ${whys.size === 1 ? [...whys][0] : "too little is recorded yet"}`;
   }
-  const told = found.map(({ label, outlook }) => `whether ${label} fills is not known${outlook.predictable_from !== null ? ` before ${clock(outlook.predictable_from)}` : `: ${outlook.unknown["full_in_seconds"]}`}`).join("; ");
+  const told = found.map(({ label, outlook }) => `whether ${label} fills is not known${outlook.predictable_from === null ? "" : ` before ${clock(outlook.predictable_from)}`}: ${outlook.unknown["full_in_seconds"]}`).join("; ");
   return found.length === outlooks.length ? told : `no trend fills those that are known; ${told}`;
 }
 

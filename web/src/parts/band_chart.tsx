@@ -1,6 +1,6 @@
 /** Bands of one GPU over time, drawn by uPlot: drag zooms, double-click shows all, one cursor for every chart. */
 
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import type { BlackboxEvent } from "../data/answers";
 import { type BandStack, roomFor, stacked } from "../data/bands";
@@ -49,7 +49,7 @@ export function BandChart(props: BandChartProps) {
   latest.current = props;
   const shape = `${props.chart.bands.map((band) => band.key).join()}|${props.chart.lines.length}|${props.isDark}|${props.total}|${props.height}`;
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const place = box.current!;
     const made = new uPlot(options(latest, place.clientWidth), dataOf(latest.current.chart), place);
     plot.current = made;
@@ -61,10 +61,11 @@ export function BandChart(props: BandChartProps) {
       plot.current = null;
     };
   }, [shape]);
-  useEffect(() => {
+  const over = JSON.stringify([props.marks.map((event) => event.id), props.cursor, props.prediction, props.limitName]);
+  useLayoutEffect(() => {
     plot.current?.setData(dataOf(props.chart), false);
     plot.current?.setScale("x", { min: props.from, max: props.to });
-  });
+  }, [shape, props.chart, props.from, props.to, over]);
   return <div ref={box} role="img" aria-label={props.label} style={{ height: `${props.height}px` }} />;
 }
 

@@ -7,7 +7,7 @@ import { login } from "../data/api";
 import { hasFleet } from "../data/fleet";
 import { ago, clock, clockTenths, foreignDay, zone } from "../data/format";
 import { KEYS, keysAreShown } from "../data/keys";
-import { VIEWS } from "../data/route";
+import { titleOf, VIEWS } from "../data/route";
 import { connection, cursor, events, goLive, isDemo, linkTo, live, noRecording, now, pastError, route, stream, tracksVersion } from "../data/store";
 import { choice, choose } from "../data/theme";
 
@@ -43,7 +43,7 @@ export function Header() {
             <span class="key" aria-hidden="true">
               {index + 1}
             </span>
-            {view.charAt(0).toUpperCase() + view.slice(1)}
+            {titleOf(view)}
             {view === "incidents" && refusals.value > 0 && (
               <span class="count" title={`${refusals.value} out of memory in the last 10 min`}>
                 {refusals.value}
@@ -231,12 +231,25 @@ export function Login() {
   );
 }
 
-/** In place of a view that has nothing to show: why. */
-export function Nothing({ children }: { children: ComponentChildren }) {
+/** What a view shows; one without a headline of its own is told by its name, which screen readers say. */
+export function Main({ isTitled = false, children }: { isTitled?: boolean; children: ComponentChildren }) {
   return (
     <main id="content" tabIndex={-1}>
-      <div class="empty">{children}</div>
+      {!isTitled && <h1 class="visually-hidden">{titleOf(route.value.view)}</h1>}
+      {children}
     </main>
+  );
+}
+
+/** In place of a view that has nothing to show: why. */
+export function Nothing({ title, children }: { title?: string; children: ComponentChildren }) {
+  return (
+    <Main isTitled={title !== undefined}>
+      <div class="empty">
+        {title !== undefined && <h1>{title}</h1>}
+        {children}
+      </div>
+    </Main>
   );
 }
 
@@ -245,8 +258,7 @@ export function Waiting() {
   const state = connection.value.state;
   if (pastError.value !== null) {
     return (
-      <Nothing>
-        <h1>Nothing was recorded then</h1>
+      <Nothing title="Nothing was recorded then">
         <p>{pastError.value}</p>
         <button type="button" onClick={goLive}>
           Back to live

@@ -10,7 +10,7 @@ import { gpuShort, processLabel } from "../data/ledger";
 import { whileVisible } from "../data/poll";
 import { go, gpuLeaves, linkTo, live, noRecording, now, recordedSince, route, whyNotRecorded } from "../data/store";
 import { Chips, Frames, Scroll, Swatch } from "../parts/basics";
-import { Footer } from "../parts/frame";
+import { Footer, Main } from "../parts/frame";
 import { Overlay } from "../parts/overlay";
 
 const BEFORE_SECONDS = 120;
@@ -52,7 +52,7 @@ export function Compare() {
   const { comparison, error } = compared.value;
   return (
     <>
-      <main id="content" tabIndex={-1}>
+      <Main isTitled={a !== null}>
         {a !== null && <Times a={a} b={b} comparison={comparison} />}
         {a === null && noRecording.value !== null && <p class="empty">There is nothing to compare with: {noRecording.value}.</p>}
         {error !== null && (
@@ -64,7 +64,7 @@ export function Compare() {
           </p>
         )}
         {comparison !== null && a !== null && <Changes comparison={comparison} a={a} b={b} />}
-      </main>
+      </Main>
       <Footer>{b === null ? "A from the recording, B is now" : "from the recording"}</Footer>
     </>
   );

@@ -12,7 +12,7 @@ import { Absent, Chips, Scroll, fillClass, fillStyle } from "../parts/basics";
 import { CoverLine, Card, Whose, WhoCells, Gib, Share, None, Omitted, NOT_MEASURED, NOT_REPORTED, NOT_TOLD } from "../parts/fleet_basics";
 import { WasteCard } from "../parts/fleet_waste";
 import { WhereCard } from "../parts/fleet_where";
-import { Footer, Nothing } from "../parts/frame";
+import { Footer, Main, Nothing } from "../parts/frame";
 
 const HOUR = 3600;
 const BACK = [
@@ -26,8 +26,7 @@ export function Fleet() {
   if (hasFleet.value === null) return <Nothing>Asking whether this server knows of other machines.</Nothing>;
   if (!hasFleet.value) {
     return (
-      <Nothing>
-        <h1>This server asks no fleet</h1>
+      <Nothing title="This server asks no fleet">
         <p>
           It knows of its own machine alone: start it with <code>--fleet-read URL</code> to ask about all machines that ship to a ClickHouse of yours.
         </p>
@@ -38,7 +37,7 @@ export function Fleet() {
   const { at, top, waste, ooms, machines, where } = answers;
   return (
     <>
-      <main id="content" tabIndex={-1}>
+      <Main>
         <When />
         <Errors answers={answers} />
         {at.answer !== null && <Lead at={at.answer} />}
@@ -55,7 +54,7 @@ export function Fleet() {
           </aside>
         </div>
         <OomsCard asked={ooms} />
-      </main>
+      </Main>
       <Footer>{machines.answer !== null && coverText(machines.answer.cover).sentences[0]}</Footer>
     </>
   );

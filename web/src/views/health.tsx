@@ -11,7 +11,7 @@ import { shared } from "../data/shared";
 import { connection, framesMissed, isDemo, live, noRecording, now } from "../data/store";
 import { Coverage } from "../parts/coverage";
 import { Absent, Scroll } from "../parts/basics";
-import { Footer } from "../parts/frame";
+import { Footer, Main } from "../parts/frame";
 
 const EVERY_MS = 2000;
 const health = signal<HealthAnswer | null>(null);
@@ -55,7 +55,7 @@ export function Health() {
   const titles = { ok: "All that this machine offers is fresh", stale: "Some data is stale", starting: "The first sample is still to come" } as const;
   return (
     <>
-      <main id="content" tabIndex={-1}>
+      <Main isTitled>
         <div class="head" style={{ marginBottom: "10px" }}>
           <h1>
             {answer === null ? (healthError.value ?? "Asking") : `${SHAPES[answer.status]?.[0] ?? "○"} ${titles[answer.status]}`}
@@ -87,7 +87,7 @@ export function Health() {
             <PageCard />
           </aside>
         </div>
-      </main>
+      </Main>
       <Footer>{live.value !== null && `schema ${live.value.schema}, sample ${live.value.seq}`}</Footer>
     </>
   );

@@ -12,7 +12,7 @@ import { shared } from "../data/shared";
 import { events, go, goMore, incidents, gpuLeaves, linkTo, noRecording, now, recordedBefore, recordedSince, route, writeAddress } from "../data/store";
 import { Absent, Chips, reasonOf, Tag } from "../parts/basics";
 import { Causes, hasReport, Remedies, ReportLink, useReport } from "../parts/verdict_of_event";
-import { Footer } from "../parts/frame";
+import { Footer, Main } from "../parts/frame";
 import { RefusalFigures } from "../parts/refusal";
 import { Before } from "../parts/before";
 
@@ -33,7 +33,7 @@ export function Incidents() {
   const counts = new Map(KINDS.map((name) => [name, rows.reduce((sum, { mark, count }) => sum + (kindOf(mark.event) === name ? count : 0), 0)]));
   return (
     <>
-      <main id="content" tabIndex={-1}>
+      <Main isTitled={noRecording.value === null && chosen !== null}>
         <div class="chips">
           <Chips
             label="kind"
@@ -59,7 +59,7 @@ export function Incidents() {
             {chosen !== null && <Detail mark={chosen} row={rowOf(folded, chosen)} />}
           </div>
         )}
-      </main>
+      </Main>
       <Footer>{plural(rows.reduce((sum, { count }) => sum + count, 0), "event")}</Footer>
     </>
   );

@@ -11,7 +11,7 @@ import { gpuShort, type GpuLedger, processLabel } from "../data/ledger";
 import { moved, parsePlace, placeText, windowOf, zoomed } from "../data/map_window";
 import { go, goMore, gpuLeaves, route, shown } from "../data/store";
 import { Chips } from "../parts/basics";
-import { Footer, Waiting } from "../parts/frame";
+import { Footer, Main, Waiting } from "../parts/frame";
 import { BlockCanvas, hovered, LEFT_PX, Magnifier } from "../parts/map_canvas";
 import { BlockCard, HolesCard, SegmentsCard, Sums } from "../parts/map_side";
 
@@ -39,7 +39,7 @@ export function MapView() {
   const pid = ledger.processes.some((one) => one.process.pid === route.value.pid) ? route.value.pid : null;
   return (
     <>
-      <main id="content" tabIndex={-1}>
+      <Main>
         <div class="chips">
           <Chips
             label="GPU"
@@ -67,7 +67,7 @@ export function MapView() {
         ) : (
           <AddressMap table={found.table} ledger={ledger} pid={pid} />
         )}
-      </main>
+      </Main>
       <Footer>
         {found?.table != null && (
           <>

@@ -11,7 +11,7 @@ import { BEFORE_SECONDS, followMoment, lived } from "../data/moment";
 import { folded, icicle, matchesRow, type StackRow, stackRows } from "../data/stacks";
 import { cursor, events, go, goMore, linkTo, recordedBefore, route, shown } from "../data/store";
 import { Absent, Chips, fillClass, fillStyle, Frames, Scroll, Swatch, Tag } from "../parts/basics";
-import { Footer, Nothing, Waiting } from "../parts/frame";
+import { Footer, Main, Nothing, Waiting } from "../parts/frame";
 import { Icicle } from "../parts/icicle";
 import { LedgerBar } from "../parts/ledger_bar";
 import { RefusalFigures } from "../parts/refusal";
@@ -44,7 +44,7 @@ export function Moment() {
   const by = route.value.more["by"] ?? "stack";
   return (
     <>
-      <main id="content" tabIndex={-1}>
+      <Main isTitled>
         <div class="two">
           <div>
             <Title time={time} near={near} />
@@ -111,7 +111,7 @@ export function Moment() {
             Copy as folded stacks
           </button>
         </div>
-      </main>
+      </Main>
       <Footer>
         blocks of {clockTenths(time)}
         {route.value.time !== null && Math.abs(time - route.value.time) > 0.5 && `, the nearest reading, ${duration(Math.abs(time - route.value.time))} away`}

@@ -10,7 +10,7 @@ import { courseOf } from "../data/series";
 import { cursor, engines, events, forecast, gpuLeaves, go, incidents, ledgers, linkTo, noRecording, now, route, shown, tracksShown, tracksVersion } from "../data/store";
 import { courseWords, fillingOf, isAlarm, risenSince, sinceOf, untold, type Verdict, verdictOf } from "../data/verdict";
 import { Absent, Legend, reasonOf, Swatch, Tag } from "../parts/basics";
-import { Footer, Waiting } from "../parts/frame";
+import { Footer, Main, Waiting } from "../parts/frame";
 import { LedgerBar } from "../parts/ledger_bar";
 import { movedFrom, Moves } from "../parts/moves";
 import { LastRemedies } from "../parts/verdict_of_event";
@@ -26,7 +26,7 @@ export function Overview() {
   const found = verdict.value;
   return (
     <>
-      <main id="content" tabIndex={-1}>
+      <Main isTitled={isNow.value && gpuLeaves.value.length > 0}>
         {found !== null && isAlarm(found) ? <Alarm verdict={found} /> : isNow.value && <Calm later={found} />}
         <div class="two">
           <section>
@@ -46,7 +46,7 @@ export function Overview() {
           </aside>
         </div>
         <Legend />
-      </main>
+      </Main>
       <Footer>
         {plural(ledgers.value.length, "GPU")}, {plural(shown.value.processes.length, "process", "processes")}
       </Footer>
@@ -69,13 +69,13 @@ function Calm({ later }: { later: Verdict | null }) {
         ? (cannotTell ?? calm)
         : `the first${cannotTell === null ? "" : " of those that are known"}, ${later.ledger.label}, fills in ${about(later.outlook.full_in_seconds)}`;
   return (
-    <p class={`calm ${unknown !== null || cannotTell !== null ? "untold" : ""}`}>
-      <b>
+    <div class={`calm ${unknown !== null || cannotTell !== null ? "untold" : ""}`}>
+      <h1>
         {ledgers.value.length} {ledgers.value.length === 1 ? "GPU" : "GPUs"}, {soonest}.
-      </b>{" "}
+      </h1>{" "}
       Highest: {highest.label}, {gib(highest.gpu.used_bytes)} of {bytes(highest.gpu.total_bytes)}
       {course === null ? "" : course.kind === "swings" ? `, swings ${gib(course.low)}–${gib(course.high)} GiB` : course.kind === "flat" ? ", flat" : ""}.
-    </p>
+    </div>
   );
 }
 

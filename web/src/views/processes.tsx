@@ -12,7 +12,7 @@ import { courseOf } from "../data/series";
 import { cursor, events, forecast, go, gpuLeaves, linkTo, noRecording, now, recordedSince, route, shown, tracksShown, tracksVersion } from "../data/store";
 import { fillingOf } from "../data/verdict";
 import { Absent, Chips, Legend, Scroll } from "../parts/basics";
-import { Footer, Waiting } from "../parts/frame";
+import { Footer, Main, Waiting } from "../parts/frame";
 import { SmallBar } from "../parts/ledger_bar";
 import { Spark } from "../parts/spark";
 
@@ -102,7 +102,7 @@ export function Processes() {
   const gone = goneProcesses().filter((event) => gpu === null || event.gpu_uuid === gpu);
   return (
     <>
-      <main id="content" tabIndex={-1}>
+      <Main>
         <div class="chips">
           <label for="filter">filter</label>
           <input id="filter" type="search" placeholder="name, pid, user, container" value={filter} onInput={(event) => go({ filter: event.currentTarget.value })} />
@@ -140,7 +140,7 @@ export function Processes() {
           {recordedSince.value === null ? "" : ` (since ${clock(recordedSince.value)})`}. Rate: where the server sees a steady rise.
         </p>
         <Legend />
-      </main>
+      </Main>
       <Footer>
         {rows.length} of {plural(all.length, "process", "processes")} on {plural(gpuLeaves.value.length, gpuLeaves.value.some(({ gpu }) => gpu.mig !== null) ? "GPU or slice" : "GPU", gpuLeaves.value.some(({ gpu }) => gpu.mig !== null) ? "GPUs and slices" : "GPUs")}, {gone.length} gone in the last hour{gone.length > GONE_SHOWN && `, the newest ${GONE_SHOWN} shown`}
       </Footer>

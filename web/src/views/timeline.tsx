@@ -13,7 +13,7 @@ import { fillingOf } from "../data/verdict";
 import { BandChart, describeChart } from "../parts/band_chart";
 import { Chips, Swatch, Tag } from "../parts/basics";
 import { Brush } from "../parts/brush";
-import { Footer, Nothing, Waiting } from "../parts/frame";
+import { Footer, Main, Nothing, Waiting } from "../parts/frame";
 
 const LARGE_PX = 340;
 const SMALL_PX = 66;
@@ -41,7 +41,7 @@ export function Timeline() {
   const chosenRange = route.value.more["range"] ?? String(RANGES[0].value);
   return (
     <>
-      <main id="content" tabIndex={-1}>
+      <Main>
         <div class="chips">
           <Chips label="GPU" choices={all.map((one) => ({ value: one.gpu.uuid, text: gpuShort(one.gpu) }))} chosen={chosen.gpu.uuid} onChoose={(gpu) => go({ gpu })} />
           <Chips
@@ -65,7 +65,7 @@ export function Timeline() {
           <Charts all={all} chosen={chosen} />
           <Side chosen={chosen} />
         </div>
-      </main>
+      </Main>
       <Footer>
         {recorded.value !== null && `every ${duration(recorded.value.step_seconds)}; `}
         {recordedSince.value !== null && from <= recordedSince.value ? `recorded since ${clock(recordedSince.value)}, nothing before; shown to ` : `${clock(from)} to `}
@@ -103,7 +103,7 @@ function chartOf(ledger: GpuLedger, isLarge: boolean): BandStack {
 
 function Charts({ all, chosen }: { all: readonly GpuLedger[]; chosen: GpuLedger }) {
   const { from, to } = range.value;
-  const prediction = predictionOf(chosen, from, to);
+  const prediction = useMemo(() => predictionOf(chosen, from, to), [chosen.gpu.uuid, from, to, forecast.value, route.value]);
   const until = Math.max(to, prediction?.atMax ?? to); // one axis for all charts
   return (
     <div style={{ minWidth: 0 }}>
@@ -163,7 +163,7 @@ function predictionOf(ledger: GpuLedger, from: number, to: number) {
   const made = forecast.value.timestamp;
   const [at, atMin, atMax] = [filling.full_in_seconds, filling.full_in_seconds_min ?? filling.full_in_seconds, filling.full_in_seconds_max ?? filling.full_in_seconds].map((seconds) => made + seconds);
   if (at! - to > (to - from) * PREDICTED_SHARE_MAX) return null;
-  return { at: at!, atMin: atMin!, atMax: Math.min(atMax!, to + (to - from) * PREDICTED_SHARE_MAX), fromBytes: ledger.gpu.used_bytes, fromTime: now.value };
+  return { at: at!, atMin: atMin!, atMax: Math.min(atMax!, to + (to - from) * PREDICTED_SHARE_MAX), fromBytes: ledger.gpu.used_bytes, fromTime: to };
 }
 
 function Side({ chosen }: { chosen: GpuLedger }) {

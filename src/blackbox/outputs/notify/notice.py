@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from blackbox.model.event import Event
 from blackbox.model.forecast import Outlook
 from blackbox.model.moment import Moment
-from blackbox.model.parts import Device
+from blackbox.model.parts import Device, gpu_name
 from blackbox.model.text import size
 
 NoticeKind = Literal["oom", "crash", "threshold", "full"]
@@ -90,7 +90,8 @@ def _sentence(message: str, gpu_uuid: str | None, moment: Moment | None) -> str:
     device = next((device for device in _devices(moment) if device.uuid == gpu_uuid), None)
     if device is not None and device.memory is not None:
         memory = device.memory
-        plain = f"{plain} (GPU {device.index}: {size(memory.used_bytes)} of {size(memory.total_bytes)} in use)"
+        name = gpu_name(device.index, device.mig)
+        plain = f"{plain} ({name}: {size(memory.used_bytes)} of {size(memory.total_bytes)} in use)"
     return plain[:SENTENCE_CHARS_MAX]
 
 
