@@ -48,6 +48,7 @@ class ExactLibrary(Library):
         super().__init__(path)
         self.read = exactly(self.read, beyond)
         self.kind = exactly(self.kind, beyond)
+        self.upgrade = exactly(self.upgrade, beyond)
 
 
 def exactly(function: Any, beyond: int) -> Any:

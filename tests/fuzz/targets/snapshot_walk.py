@@ -29,7 +29,7 @@ def seeds() -> Sequence[bytes]:
         held = memory.alloc(20 * MIB, frames=list(STACKS[step % 4]))
         memory.free(held, later=step == 3, frames=list(STACKS[2]))
     written = [memory.snapshot(version) for version in ((2, 0), (2, 5), (2, 12), (2, 15))]
-    return [*map(pickle.dumps, written), pickle.dumps({"ranks": written[2:]})]
+    return [*map(pickle.dumps, written), pickle.dumps(written[2], 2), pickle.dumps({"ranks": written[2:]})]
 
 
 def run(data: bytes) -> None:

@@ -9,6 +9,7 @@ from blackbox.analysis.trace.passes import PLAIN, Passes
 from blackbox.sources.memory_snapshot.entry_columns import ANNOTATE, NO_FRAMES, EntryColumns, code_of, pool_of
 from blackbox.sources.memory_snapshot.entry_shape import EntryShape, index_of, number_of, times_of
 from blackbox.sources.memory_snapshot.entry_values import CACHED_MAX, IGNORED, REFERRING, EntryValues, MadeOf, typed
+from blackbox.sources.memory_snapshot.pickle_stream import Upgrade
 
 
 class EntryReader(Protocol):
@@ -16,6 +17,8 @@ class EntryReader(Protocol):
 
     passes: Passes
     """By which the columns are gone through afterwards."""
+    upgrade: Upgrade | None
+    """For pickles of protocol 2 and 3; None: they are not read."""
 
     def known(self, data: bytes, pos: int) -> EntryShape | None:
         """The shape of the entry at `pos`, where it is one that was read before."""
@@ -35,6 +38,7 @@ class PlainEntryReader:
     """In Python alone."""
 
     passes: Passes = PLAIN
+    upgrade: Upgrade | None = None
 
     def __init__(self, values: EntryValues, with_traces: bool) -> None:
         self._values = values

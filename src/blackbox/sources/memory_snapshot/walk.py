@@ -34,9 +34,9 @@ class _Walk:
     """One file."""
 
     def __init__(self, file: io.BufferedIOBase, with_traces: bool, reader_of: EntryReaderOf) -> None:
-        self._stream = PickleStream(file)
         self._values = EntryValues()
         self._reader = reader_of(self._values, with_traces)
+        self._stream = PickleStream(file, self._reader.upgrade)
         self._stack: list[Any] = []
         self._marks: list[int] = []
         """Where in the stack the items of what is open begin."""

@@ -155,7 +155,9 @@ def test_the_host_has_columns_too(way: Way) -> None:
 
 
 @pytest.mark.parametrize("protocol", [0, 1, 2, 3])
-def test_older_protocols_are_read_whole(way: Way, protocol: int) -> None:
+def test_older_protocols_are_read_whole(protocol: int) -> None:
+    """By their objects; compiled code reads two of them (`compiled/test_upgrade.py`)."""
+    way = way_called("python")
     packed = pickle.dumps(trained(5).snapshot((2, 12)), protocol)
     with pytest.raises(UnexpectedError):
         way.walk(packed)

@@ -1,4 +1,4 @@
-"""The functions of `entries.c`, `columns.c` and `numbers.c`, as these declare them."""
+"""The functions of the C of this folder, as it declares them."""
 
 import ctypes
 from ctypes import POINTER, c_char_p, c_int32, c_int64, c_uint8, c_uint32, c_void_p
@@ -49,6 +49,15 @@ class CallResult(ctypes.Structure):
     status: int
 
 
+class UpgradeState(ctypes.Structure):
+    """How far a pickle is upgraded."""
+
+    _fields_ = (("read", c_int64), ("written", c_int64), ("remembered", c_int64), ("at_end", c_int32))
+    read: int
+    written: int
+    at_end: int
+
+
 class Memory(ctypes.Structure):
     """The memory of a device while it is rolled forward."""
 
@@ -91,6 +100,8 @@ class Library:
         self.told = loaded.blackbox_entries_told
         self.told.restype = c_int64
         self.told.argtypes = (c_void_p, c_int64, c_int64, c_void_p, c_int64, c_int32, c_void_p)
+        self.upgrade = loaded.blackbox_pickle_upgrade
+        self.upgrade.restype, self.upgrade.argtypes = c_int32, (c_void_p, c_char_p, c_int64, c_void_p)
         self._add_maps(loaded)
         self._add_columns(loaded)
 

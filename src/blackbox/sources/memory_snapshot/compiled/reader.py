@@ -21,6 +21,7 @@ from blackbox.sources.memory_snapshot.compiled.library import (
     installed_library,
 )
 from blackbox.sources.memory_snapshot.compiled.passes import CompiledPasses
+from blackbox.sources.memory_snapshot.compiled.upgrade import CompiledUpgrade
 from blackbox.sources.memory_snapshot.entry_columns import ANNOTATE, NO_FRAMES, EntryColumns, code_of, pool_of
 from blackbox.sources.memory_snapshot.entry_reader import EntryReaderOf
 from blackbox.sources.memory_snapshot.entry_shape import EntryShape
@@ -31,7 +32,7 @@ from blackbox.sources.memory_snapshot.entry_values import (
     MadeOf,
     typed,
 )
-from blackbox.sources.memory_snapshot.pickle_stream import UnexpectedError
+from blackbox.sources.memory_snapshot.pickle_stream import UnexpectedError, Upgrade
 
 ROWS_MAX = 8192
 """Entries read in one call: a chunk of a file has four thousand with stacks."""
@@ -67,6 +68,7 @@ class CompiledEntryReader:
         """Raises `MemoryError`."""
         self._library, self._with_traces = library, with_traces
         self.passes: Passes = CompiledPasses(library)
+        self.upgrade: Upgrade | None = CompiledUpgrade(library)
         self._reader: int | None = library.new()
         if self._reader is None:
             raise MemoryError

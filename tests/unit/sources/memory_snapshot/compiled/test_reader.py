@@ -107,7 +107,7 @@ def test_frames_are_known_again_whatever_comes_before_them(
 
 
 def test_python_and_c_name_the_same_columns() -> None:
-    entries, columns, _ = (source.read_text().splitlines() for source in building.SOURCES)
+    entries, columns, *_ = (source.read_text().splitlines() for source in building.SOURCES)
     (line,) = (line for line in entries if line.startswith("enum { ADDRESS,"))
     assert line.count(",") == len(COLUMNS) + 1  # and how many, and what is none
     (line,) = (line for line in columns if line.startswith("enum { ALLOC,"))
