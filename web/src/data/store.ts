@@ -18,6 +18,8 @@ const PAST_POINTS = STRIP_SECONDS * 1.5;
 const EVENTS_KEPT_MAX = 500;
 const EVENTS_EVERY_MS = 4000;
 const FORECAST_EVERY_MS = 5000;
+/** While nobody works with the page, and nothing fills or is too new to tell. */
+const CALM_FORECAST_EVERY_MS = 15_000;
 /** After so long without a sample the tracks are taken from the recording again. */
 const RESEED_SECONDS = 5;
 
@@ -251,7 +253,15 @@ async function refreshEvents(all: boolean): Promise<void> {
 /** What came while nobody worked with the page: told with the next sample that is drawn, so that it is drawn once for both. */
 let forecastWaiting: Forecast | null = null;
 
+let forecastAskedAt = -Infinity;
+
+function forecastIsDue(): boolean {
+  const isCalm = forecast.peek()?.gpus.every((outlook) => outlook.full_in_seconds === null && outlook.predictable_from === null) ?? false;
+  return isInUse() || !isCalm || performance.now() - forecastAskedAt >= CALM_FORECAST_EVERY_MS - FORECAST_EVERY_MS / 2;
+}
+
 export async function refreshForecast(): Promise<void> {
+  forecastAskedAt = performance.now();
   try {
     const found = await askForecast();
     if (isInUse() || forecast.peek() === null) tellForecast(found);
@@ -278,7 +288,7 @@ export function start(): void {
   stream.start();
   const active = () => connection.peek().state === "live" && noRecording.peek() === null;
   whileVisible(() => active() && refreshEvents(false), EVENTS_EVERY_MS);
-  whileVisible(() => active() && refreshForecast(), FORECAST_EVERY_MS);
+  whileVisible(() => active() && forecastIsDue() && refreshForecast(), FORECAST_EVERY_MS);
   effect(loadPast);
   followPast();
 }

@@ -7,6 +7,8 @@ from blackbox.model.forecast import Forecast
 from blackbox.model.snapshot import Snapshot
 from blackbox.recorder.query.recording import Recording
 
+SLOW_SECONDS = 600.0
+"""From so long a window on a step is ten seconds and more: what came since it ended is in the brief ones."""
 KV_POINTS = 168
 """One an hour, for a week."""
 
@@ -22,7 +24,9 @@ def forecast_of(
     viewer may see them, None sees all. `origin_of` tells what a process has grown by, where that is asked for."""
     windows = [
         recording.history(now - window, now, metric="used_bytes", points=TREND_POINTS, viewer_uid=viewer_uid)
+        if window < SLOW_SECONDS
+        else recording.history_lately(window, now, metric="used_bytes", points=TREND_POINTS, viewer_uid=viewer_uid)
         for window in WINDOWS_SECONDS
     ]
-    week = recording.history(now - WEEK_SECONDS, now, metric="kv_usage_ratio", points=KV_POINTS, viewer_uid=viewer_uid)
+    week = recording.history_lately(WEEK_SECONDS, now, metric="kv_usage_ratio", points=KV_POINTS, viewer_uid=viewer_uid)
     return forecast(now, snapshot, windows, week, origin_of)

@@ -45,6 +45,7 @@ class Recording:
         self._chunks = ChunkCache() if chunks is None else chunks
         self._tiers = [TierReader(directory, tier, self._chunks) for tier in TIERS]
         self._histories: AnswerCache[History] = AnswerCache(_is_small)
+        self._lately: AnswerCache[History] = AnswerCache(_is_small)
         self._events = EventReader(directory)
 
     @property
@@ -84,6 +85,18 @@ class Recording:
         query = HistoryQuery.checked(since, until, gpu, pid, _only(metric), viewer_uid)
         return self._histories.answer(
             (query, points), lambda: self._state(until), lambda: history(self._tiers, query, points)
+        )
+
+    def history_lately(
+        self, seconds: float, now: float, *, metric: str, points: int, viewer_uid: int | None = None
+    ) -> History:
+        """The `history` of the `seconds` before `now`, or before another time in the same step, of which there are
+        `points`: whoever looks at a day every other second need not have it made anew each time."""
+        question = seconds, metric, points, viewer_uid
+        return self._lately.answer(
+            question,
+            lambda: now // (seconds / points),
+            lambda: self.history(now - seconds, now, metric=metric, points=points, viewer_uid=viewer_uid),
         )
 
     def chart(

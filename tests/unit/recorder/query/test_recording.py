@@ -1,8 +1,11 @@
 """Questions over a recording: as of then, all of a range, what happened."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec import structs
 
 from blackbox.merge import merge
@@ -33,6 +36,19 @@ def test_the_snapshot_as_of_then_has_its_own_seq_and_time(tmp_path: Path) -> Non
     assert found == merge(moments[60])
     assert found is not None
     assert (found.seq, found.timestamp) == (61, "2027-01-15T07:00:30.000Z")
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.floats(0, 300), min_size=1, max_size=6))
+def test_a_long_window_is_that_of_some_time_in_the_same_step(later: list[float]) -> None:
+    with TemporaryDirectory() as folder:
+        moments = list(series(START, 10 * MINUTE, interval=5.0))
+        record(Path(folder), *moments)
+        recording, seconds, points = Recording(Path(folder)), 600.0, 60
+        for now in (START + 300 + after for after in later):
+            found = recording.history_lately(seconds, now, metric="used_bytes", points=points)
+            assert found.to // 10 == now // 10
+            assert found == recording.history(found.to - seconds, found.to, metric="used_bytes", points=points)
 
 
 def test_before_the_first_and_in_a_gap_there_is_nothing(tmp_path: Path) -> None:
