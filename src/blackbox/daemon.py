@@ -291,7 +291,7 @@ def _make_sampler(settings: Settings, hub: Hub, demand: "Demand") -> Sampler:
     context = SourceContext(settings.source_options, lambda: _gpu_pids(hub), lambda: _devices(hub))
     return Sampler(
         [
-            make_runner(spec, context, settings.interval_seconds, wake_event.set)
+            make_runner(spec, context, settings.interval_seconds, wake_event.answered)
             for spec in SOURCES
             if _is_wanted(spec, settings)
         ],

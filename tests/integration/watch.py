@@ -59,7 +59,7 @@ class Watch:
 def watching(spec: SourceSpec, interval_seconds: float = 0.5, wall: Callable[[], float] = time.time) -> Iterator[Watch]:
     """Runs a sampler over one source in its own process."""
     wake_event = WakeEvent()
-    runner = ChildRunner(spec, interval_seconds=interval_seconds, answered=wake_event.set)
+    runner = ChildRunner(spec, interval_seconds=interval_seconds, answered=wake_event.answered)
     moments: list[Watch] = []
     sampler = Sampler(
         [runner],

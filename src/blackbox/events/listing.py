@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from blackbox.model.facts import PID_SCOPE
 from blackbox.model.identity import ProcessKey
 from blackbox.model.moment import Moment
@@ -9,7 +11,7 @@ from blackbox.model.parts import Device, DeviceProcess, gpu_name
 from blackbox.sampling.runner import MEASURING_STATES
 
 
-class ListedProcess(NamedTuple):
+class ListedProcess(Struct, frozen=True, gc=False):
     """A process on a device, as listed by the driver."""
 
     place: str

@@ -11,6 +11,7 @@ from msgspec import structs
 from blackbox.model.event import Event
 from blackbox.model.sample import Sample
 from blackbox.model.status import SourceState, SourceStatus
+from blackbox.sampling.bell import Bell
 from blackbox.sources.base import Source, SourceContext, SourceSpec
 from blackbox.sources.isolation.supervisor import SourceFault, SupervisedSource
 
@@ -51,7 +52,7 @@ class Runner:
         self._answered = answered
         self._cancelled = cancelled or threading.Event()
         self._clock = clock
-        self._asked = threading.Event()
+        self._asked = Bell()
         self._busy = False
         self._closing = False
         self._lock = threading.Lock()
@@ -76,7 +77,7 @@ class Runner:
     @property
     def pending(self) -> bool:
         """A request is being answered."""
-        return self._busy or self._asked.is_set()
+        return self._busy
 
     def request(self) -> None:
         """Take a sample now. Ignored while one is being taken, or after `release`."""
@@ -84,7 +85,8 @@ class Runner:
             return
         with self._lock:
             self._asked_at = self._asked_at or self._clock()
-        self._asked.set()
+        self._busy = True
+        self._asked.ring()
 
     def collect(self) -> Sample | None:
         """The newest sample, with the events nobody collected yet; None when there is none."""
@@ -117,7 +119,7 @@ class Runner:
             self._released = reason
             self._newest = self._fault = None
         self._cancelled.set()
-        self._asked.set()
+        self._asked.ring()
 
     def resume(self) -> None:
         """Reacquires the driver."""
@@ -131,7 +133,7 @@ class Runner:
         """Closes the source; gives up waiting for it after `seconds`."""
         self._closing = True
         self._cancelled.set()
-        self._asked.set()
+        self._asked.ring()
         self._thread.join(seconds)
         if self._thread.is_alive():
             log.warning("%s: did not close within %.1f s", self.name, seconds)
@@ -160,7 +162,6 @@ class Runner:
         while not self._closing:
             self._asked.wait()
             self._busy = True
-            self._asked.clear()
             if self._closing or self._released:
                 self._source.close()
             else:

@@ -20,6 +20,7 @@ from blackbox.model.sample import Sample
 from blackbox.model.snapshot import Xid
 from blackbox.model.status import SourceStatus
 from blackbox.model.visibility import visible_status
+from blackbox.sampling.bell import Bell
 from blackbox.sampling.runner import MEASURING_STATES, Runner, stale_after_seconds
 
 GRACE_SECONDS_MAX = 0.1
@@ -36,15 +37,24 @@ class WakeEvent:
     """Wakes the sampler early; any thread may set it."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._bell = Bell()
+        self._awaited: Collection[Runner] = ()
 
     def set(self) -> None:
-        self._event.set()
+        self._bell.ring()
+
+    def awaits(self, runners: Collection[Runner]) -> None:
+        """From now on `answered` tells of these."""
+        self._awaited = runners
+
+    def answered(self) -> None:
+        """Sets it where all runners that are awaited have answered: the sampler need not wake for each."""
+        if not any(runner.pending for runner in self._awaited):
+            self.set()
 
     def wait(self, seconds: float) -> None:
         """Returns after `seconds`, or earlier when it was set since the last wait."""
-        self._event.wait(seconds)
-        self._event.clear()
+        self._bell.wait(seconds)
 
 
 class IdleRelease(NamedTuple):
@@ -71,7 +81,7 @@ class Sampler:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`wake_event` is the one that `runners` set when they answer; `wall` only stamps what is published."""
+        """`wake_event` is the one whose `answered` the `runners` call; `wall` only stamps what is published."""
         self._runners = runners
         self._publish = publish
         self._interval_seconds = interval_seconds
@@ -135,6 +145,7 @@ class Sampler:
         """Asks every source, waits `grace_seconds` at most, and publishes a moment."""
         self._rest_or_wake()
         prompt = [runner for runner in self._runners if not runner.pending]
+        self._wake_event.awaits(prompt)
         for runner in prompt:
             runner.request()
         self._await(prompt, grace_seconds)

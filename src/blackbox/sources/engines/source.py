@@ -86,8 +86,7 @@ class EngineSource:
         if pids == self._looked_for and self._clock() < self._look_at:
             self._table.read_some()
             return
-        is_turn = self._clock() >= self._look_at
-        processes = self._table.list(fresh=pids if is_turn else pids - self._looked_for) if pids else None
+        processes = self._table.list(fresh=pids - self._looked_for) if pids else None
         self._discovery = discover(pids, self._proc, self._commands, processes)
         self._looked_for = pids
         self._look_at = self._clock() + DISCOVER_SECONDS

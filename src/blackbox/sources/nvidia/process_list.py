@@ -5,6 +5,8 @@ from operator import is_
 from struct import Struct
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from blackbox.model.parts import ProcessKind
 from blackbox.sources.nvidia.device_calls import DeviceCalls
 from blackbox.sources.nvidia.errors import INSUFFICIENT_SIZE, Failure, Fault
@@ -48,7 +50,7 @@ _VERSIONS: tuple[tuple[str, tuple[Struct, ...]], ...] = (
 )
 
 
-class ProcessRow(NamedTuple):
+class ProcessRow(msgspec.Struct, frozen=True, gc=False):
     """A process on a device; the instance ids are `NO_INSTANCE` outside MIG."""
 
     pid: int
@@ -260,12 +262,25 @@ def parse_rows(data: memoryview, layout: Struct, total_bytes: int | None) -> Par
     rows: list[RawRow] = [
         (*fields, NO_INSTANCE, NO_INSTANCE) if len(fields) == 2 else fields for fields in layout.iter_unpack(data)
     ]
+    if _are_plain(rows, limit):
+        return Parsed(rows, [])
     good = [row for row in rows if _may_be(row, limit)]
     if len(good) == len(rows):
         return Parsed(rows, [])
     left_out = [row for row in rows if not _may_be(row, limit)]
     instances = {row[2:] for row in good}
     return Parsed(good, left_out) if instances.issuperset(row[2:] for row in left_out) else None
+
+
+def _are_plain(rows: list[RawRow], limit: int) -> bool:
+    """Whether all may be, and none names an instance: looked at column by column, as most lists are."""
+    pids, used, *instances = zip(*rows, strict=True) if rows else ((1,), (0,))
+    return (
+        min(pids) > 0
+        and max(pids) <= PID_MAX
+        and max(used) <= limit
+        and all(column.count(NO_INSTANCE) == len(column) for column in instances)
+    )
 
 
 def _may_be(row: RawRow, limit: int) -> bool:
@@ -280,7 +295,8 @@ def _may_be(row: RawRow, limit: int) -> bool:
 
 def _is_mixed(rows: list[RawRow]) -> bool:
     """Whether only some rows name an instance, as where sizes are read in the place of instances."""
-    return len({row[2:] == (NO_INSTANCE, NO_INSTANCE) for row in rows}) > 1
+    named = [row[2] == row[3] == NO_INSTANCE for row in rows]
+    return True in named and False in named
 
 
 def _left_out_reason(rows: list[RawRow]) -> str:
@@ -299,4 +315,4 @@ def _merge(merged: dict[tuple[int, int, int], ProcessRow], kind: ProcessKind, ro
         if known is None:
             merged[key] = ProcessRow(pid, gpu_instance, compute_instance, used_bytes, kind)
         elif used_bytes is not None and (known.used_bytes is None or used_bytes > known.used_bytes):
-            merged[key] = known._replace(used_bytes=used_bytes)
+            merged[key] = msgspec.structs.replace(known, used_bytes=used_bytes)

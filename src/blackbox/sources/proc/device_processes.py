@@ -3,8 +3,11 @@
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from operator import is_
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from msgspec import Struct, structs
+
+from blackbox.model.identity import ProcessKey
 from blackbox.model.parts import DeviceProcess, MemoryLimit, ProcessKind, ThreadState, Workload
 from blackbox.sources.proc.memory_limits import MemoryLimitReader
 from blackbox.sources.proc.processes import ProcessFacts, Procfs
@@ -14,7 +17,7 @@ _FOREIGN_PIDS = "the driver may answer pids of the host, which mean other proces
 _FACTS = ("name", "user", "uid", "container", "start_time", "state", "workload")
 
 
-class Holder(NamedTuple):
+class Holder(Struct, frozen=True, gc=False):
     """A process on a device, as a driver lists it."""
 
     pid: int
@@ -40,9 +43,10 @@ class _ProcessInfo(NamedTuple):
     workload: Workload | None = None
 
 
-class _KnownRow(NamedTuple):
-    """A row, and what it was made of beside its holder."""
+class _KnownRow(Struct, frozen=True, gc=False):
+    """A row, and what it was made of."""
 
+    holder: Holder
     info: _ProcessInfo
     limit: MemoryLimit | None
     row: DeviceProcess
@@ -55,14 +59,15 @@ _Group = tuple[str | None, str]
 class NamedProcesses:
     """The processes of one reading after the other, with their names and limits. A row of the reading before is handed
     on, as the same object, while its holder and its limit are equal, and /proc tells the same of its process
-    (`Procfs.look` answers the same object); all of them, while that holds for each and the devices' lists of holders
+    (`Procfs.looks` answers the same object); all of them, while that holds for each and the devices' lists of holders
     are the same objects. What is in the newest reading no more is forgotten."""
 
     def __init__(self) -> None:
         self._lists: tuple[Sequence[Holder], ...] = ()
+        self._facts: dict[int, ProcessFacts | None] = {}
         self._infos: dict[int, _ProcessInfo] = {}
         self._limits: dict[_Group, MemoryLimit | None] = {}
-        self._rows: dict[Holder, _KnownRow] = {}
+        self._rows: dict[ProcessKey, _KnownRow] = {}
         self._processes: tuple[DeviceProcess, ...] = ()
 
     def rows(
@@ -75,33 +80,42 @@ class NamedProcesses:
         now = tuple(lists)
         are_same = len(now) == len(self._lists) and all(map(is_, now, self._lists))
         before = self._infos
-        pids = before if are_same else dict.fromkeys(holder.pid for holders in now for holder in holders)
-        infos = {pid: self._info(pid, procfs) for pid in pids}
+        pids = before if are_same else dict.fromkeys([holder.pid for holders in now for holder in holders])
         if not are_same and procfs:
-            procfs.keep(infos)
-        self._lists, self._infos = now, infos
-        has_changed = not are_same or not all(map(is_, infos.values(), before.values()))
+            procfs.keep(pids)
+        self._look(pids, procfs)
+        self._lists = now
+        has_changed = not are_same or not all(map(is_, self._infos.values(), before.values()))
         if has_changed or self._has_new_limits(limits):
             self._processes = self._rows_of(now, limits)
         return self._processes
+
+    def _look(self, pids: dict[int, Any], procfs: Procfs | None) -> None:
+        facts = procfs.looks(pids) if procfs else dict.fromkeys(pids)
+        is_same = facts.keys() == self._facts.keys() and all(map(is_, facts.values(), map(self._facts.get, facts)))
+        if not is_same or None in facts.values():  # why a process is not seen depends on more
+            self._infos = {pid: self._info(pid, seen, procfs) for pid, seen in facts.items()}
+        self._facts = facts
 
     def _rows_of(
         self, lists: Iterable[Sequence[Holder]], limits: MemoryLimitReader | None
     ) -> tuple[DeviceProcess, ...]:
         reader = limits if limits is not None and limits.may_find else None
         found: dict[_Group, MemoryLimit | None] = {}
-        rows: dict[Holder, _KnownRow] = {}
+        rows: dict[ProcessKey, _KnownRow] = {}
         processes: list[DeviceProcess] = []
+        infos, before = self._infos, self._rows
         for holder in chain.from_iterable(lists):
-            info = self._infos[holder.pid]
-            limit = None
+            key = holder.gpu_uuid, holder.pid
+            info, known, limit = infos[holder.pid], before.get(key), None
             if reader is not None:
                 group = info.cgroup, holder.gpu_uuid
                 limit = found[group] = reader.of(*group)
-            known = self._rows.get(holder)
             if known is None or known.info is not info or known.limit != limit:
-                known = _KnownRow(info, limit, _process(holder, info, limit))
-            rows[holder] = known
+                known = _KnownRow(holder, info, limit, _process(holder, info, limit))
+            elif known.holder != holder:
+                known = _KnownRow(holder, info, limit, _moved(known, holder))
+            rows[key] = known
             processes.append(known.row)
         self._rows, self._limits = rows, found
         return tuple(processes)
@@ -115,8 +129,7 @@ class NamedProcesses:
         )
         return any(limits.of(*group) != self._limits.get(group) for group in groups)
 
-    def _info(self, pid: int, procfs: Procfs | None) -> _ProcessInfo:
-        facts = procfs.look(pid) if procfs else None
+    def _info(self, pid: int, facts: ProcessFacts | None, procfs: Procfs | None) -> _ProcessInfo:
         known = self._infos.get(pid)
         if known is not None and facts is not None and known.facts is facts:
             return known
@@ -147,6 +160,14 @@ def _info(pid: int, facts: ProcessFacts | None, procfs: Procfs | None) -> _Proce
         facts.cgroup,
         facts.workload,
     )
+
+
+def _moved(known: _KnownRow, holder: Holder) -> DeviceProcess:
+    """The row of a process that holds another amount: copying costs a fifth of making it."""
+    before = known.holder
+    if before.used_bytes is None or holder.used_bytes is None or before.kind != holder.kind:
+        return _process(holder, known.info, known.limit)
+    return structs.replace(known.row, used_bytes=holder.used_bytes)
 
 
 def _process(holder: Holder, info: _ProcessInfo, limit: MemoryLimit | None) -> DeviceProcess:

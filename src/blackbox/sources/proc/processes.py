@@ -17,7 +17,7 @@ from blackbox.model.identity import ProcessIdentity
 from blackbox.model.parts import ThreadState, Workload
 from blackbox.model.text import printable
 from blackbox.sources.proc.pod_names import PodNames
-from blackbox.sources.proc.run_clock import RunClock
+from blackbox.sources.proc.run_clocks import RunClocks
 from blackbox.sources.proc.stat import STAT_BYTES_MAX, Stat, boot_time, open_file, parse, read, read_open
 from blackbox.sources.proc.workload import workload_of
 
@@ -74,8 +74,8 @@ class _Seen(Struct):
     """What `stat` was read from: a process that did nothing since reads the same."""
     file: int | None
     """Its stat file, held open: it never shows another process, and costs a third of opening it again."""
-    clock: RunClock | None
-    """Of its main thread, where it may be held open too."""
+    clock: int | None
+    """The `schedstat` of its main thread, where it may be held open too."""
 
 
 def user_name(uid: int) -> str:
@@ -119,6 +119,7 @@ class Procfs:
         self._pods = PodNames() if pods is None else pods
         self._users: dict[int, str] = {}
         self._seen: dict[int, _Seen] = {}
+        self._clocks = RunClocks()
 
     @property
     def sees_host_pids(self) -> bool:
@@ -136,19 +137,20 @@ class Procfs:
         except OSError:
             return True  # a kernel without such namespaces, from before 4.6
 
+    def looks(self, pids: Collection[int]) -> dict[int, ProcessFacts | None]:
+        """`look` at each of them, in their order; the stat files of those that did nothing are left alone."""
+        still, seen = self._clocks.still(), self._seen
+        return {pid: seen[pid].facts if pid in still else self.look(pid) for pid in pids}
+
     def look(self, pid: int) -> ProcessFacts | None:
         """The process that has this pid now; None when there is none to be seen."""
         seen = self._seen.get(pid)
         if seen is None:
             return self._meet(pid)
-        clock = seen.clock
-        if clock is not None and clock.stands_still():
-            return seen.facts
         path = f"{self._root}/{pid}/task/{pid}/stat"
         raw = read(path) if seen.file is None else read_open(seen.file, STAT_BYTES_MAX)
         is_quiet = raw == seen.raw and seen.facts.state == "waiting"
-        if clock is not None:
-            clock.note(is_quiet=is_quiet)
+        self._clocks.note(pid, seen.clock, is_quiet=is_quiet)
         if is_quiet:
             return seen.facts
         stat = parse(raw)
@@ -171,7 +173,8 @@ class Procfs:
 
     def _forget(self, pid: int) -> None:
         seen = self._seen.pop(pid)
-        for file in (seen.file, None if seen.clock is None else seen.clock.file):
+        self._clocks.forget(pid)
+        for file in (seen.file, seen.clock):
             if file is not None:
                 os.close(file)
                 self._files -= 1
@@ -191,7 +194,7 @@ class Procfs:
                 return None
             facts = self._facts(pid, stat, _text(status), _text(cgroup))
             file, clock = self._hold(f"task/{pid}/stat", directory), self._hold(f"task/{pid}/schedstat", directory)
-            self._seen[pid] = _Seen(facts, stat, raw or b"", file, None if clock is None else RunClock(clock))
+            self._seen[pid] = _Seen(facts, stat, raw or b"", file, clock)
         finally:
             os.close(directory)
         return facts
