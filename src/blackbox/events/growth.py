@@ -32,6 +32,8 @@ WINDOW_SECONDS = BUCKET_SECONDS * POINTS
 class _Track(Struct):
     """The points of one process on one device."""
 
+    listed: ListedProcess
+    """As it was seen last."""
     row: DeviceProcess
     points: deque[Point]
     bucket: int
@@ -63,13 +65,16 @@ class GrowthDetector:
         for key in self._tracks.keys() - listing.processes.keys():
             del self._tracks[key]
         for key, process in listing.processes.items():
+            track = self._tracks.get(key)
+            if track is not None and track.listed is process and track.bucket == bucket:
+                continue
             used = process.row.used_bytes
             if used is None:
                 continue
-            track = self._tracks.get(key)
             if track is None or (track.row is not process.row and is_other_process(track.row, process.row)):
-                self._tracks[key] = _Track(process.row, deque(maxlen=POINTS), bucket, used)
+                self._tracks[key] = _Track(process, process.row, deque(maxlen=POINTS), bucket, used)
                 continue
+            track.listed = process
             if process.row.start_time is not None:
                 track.row = process.row
             if bucket == track.bucket:

@@ -34,7 +34,8 @@ class MomentProcesses(NamedTuple):
 
 class Listings:
     """Makes the listing of one moment after the other. The processes are kept while every sample has the same list of
-    them, lists being immutable, and tells the same of its pids and of what its devices are called."""
+    them, lists being immutable, and tells the same of its pids and of what its devices are called; else each of them,
+    as the same object, for which that is so."""
 
     def __init__(self) -> None:
         self._of: list[object] = []
@@ -52,7 +53,7 @@ class Listings:
                 [(device.uuid, device.index, device.mig) for device in sample.devices],
             )
         ]
-        listing = list_processes(moment, self._processes if _is_same(made_of, self._of) else None)
+        listing = list_processes(moment, self._processes, is_same=_is_same(made_of, self._of))
         self._of, self._processes = made_of, listing.processes
         return listing
 
@@ -64,9 +65,13 @@ def _is_same(now: list[object], before: list[object]) -> bool:
     )
 
 
-def list_processes(moment: Moment, known: dict[ProcessKey, ListedProcess] | None = None) -> MomentProcesses:
-    """The listing of a moment; `known`: its processes, where they are listed already."""
-    processes: dict[ProcessKey, ListedProcess] = {} if known is None else known
+def list_processes(
+    moment: Moment, before: dict[ProcessKey, ListedProcess] | None = None, *, is_same: bool = False
+) -> MomentProcesses:
+    """The listing of a moment. `before`: the processes of the one before; those that are as there are the same objects.
+    `is_same`: all are."""
+    before = before or {}
+    processes: dict[ProcessKey, ListedProcess] = before if is_same else {}
     devices: dict[str, Device] = {}
     listed: set[str] = set()
     for sample in moment.samples:
@@ -75,10 +80,14 @@ def list_processes(moment: Moment, known: dict[ProcessKey, ListedProcess] | None
         devices |= here
         if sample.state in MEASURING_STATES and sample.processes_taken_at is not None:
             listed |= {uuid for uuid, device in here.items() if _is_listed(device)}
-        for row in () if known is not None else sample.processes:
-            if (device := here.get(row.gpu_uuid)) is not None:
+        places = {uuid: gpu_name(device.index, device.mig) for uuid, device in here.items()}
+        for row in () if is_same else sample.processes:
+            if (place := places.get(row.gpu_uuid)) is not None:
                 key = row.gpu_uuid, row.pid
-                processes[key] = ListedProcess(gpu_name(device.index, device.mig), row, pid_scope)
+                known = before.get(key)
+                if known is None or known.row is not row or (known.place, known.pid_scope) != (place, pid_scope):
+                    known = ListedProcess(place, row, pid_scope)
+                processes[key] = known
     return MomentProcesses(processes, devices, frozenset(listed))
 
 

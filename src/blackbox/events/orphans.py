@@ -103,6 +103,8 @@ class OrphanDetector:
             key: one for key, one in self._judged.items() if one.row.start_time is None and one.row.name is None
         }
         before, self._pids = self._pids, {pid for _, pid in self._judged}
+        if self._pids == before:
+            return
         for gone in before - self._pids:
             self._in_turn.pop(gone, None)
             self._zombies.pop(gone, None)

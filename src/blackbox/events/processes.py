@@ -19,6 +19,8 @@ class _TrackedProcess(Struct):
 
     place: str
     row: DeviceProcess
+    listed: ListedProcess | None = None
+    """As it was seen last."""
     used_bytes: int | None = None
     peak_used_bytes: int | None = None
     peak_at: float | None = None
@@ -27,7 +29,7 @@ class _TrackedProcess(Struct):
     def update(self, holder: ListedProcess, timestamp: float) -> None:
         """Takes over the newest numbers."""
         used = holder.row.used_bytes
-        self.place, self.used_bytes = holder.place, used
+        self.place, self.used_bytes, self.listed = holder.place, used, holder
         if holder.row.start_time is not None or self.row.start_time is None:
             self.row = holder.row
         if used is not None and (self.peak_used_bytes is None or used > self.peak_used_bytes):
@@ -83,7 +85,7 @@ class ProcessDetector:
                 process.update(holder, moment.timestamp)
                 if key[0] in self._known_devices or self._is_younger(key[0], holder.row, listing):
                     yield _event("process_start", process, moment.timestamp, f"began to use {process.place}")
-            else:
+            elif process.listed is not holder:
                 process.update(holder, moment.timestamp)
         self._known_devices |= listing.listed
 
@@ -120,7 +122,7 @@ class ProcessDetector:
     def _has_exited(self, key: ProcessKey, process: _TrackedProcess, listing: MomentProcesses) -> bool:
         holder = listing.processes.get(key)
         if holder is not None:
-            return is_other_process(process.row, holder.row)
+            return holder is not process.listed and is_other_process(process.row, holder.row)
         uuid = key[0]
         if uuid in listing.listed or (uuid not in listing.devices and bool(listing.listed)):
             return True

@@ -75,10 +75,12 @@ class Merged:
         between = to_json(marked).split(bytes(HERE))
         pieces = [between[0]]
         for name, text in zip((name for name in PARTS if name in parts), between[1:], strict=True):
-            if name != "blocks":
-                pieces.append(self.rows.text(name, getattr(self.bare, name)))
-            else:
+            if name == "blocks":
                 pieces += self.rows.blocks_texts(blocks_max)
+            elif name == "nsight_metrics":
+                pieces.append(self.rows.text(name, self.bare.nsight_metrics))
+            else:
+                pieces.append(self.rows.rows_text(name, getattr(self.bare, name)))
             pieces.append(text)
         return tuple(pieces)
 

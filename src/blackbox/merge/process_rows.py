@@ -2,7 +2,7 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from itertools import chain
 from typing import NamedTuple, TypeVar, cast
@@ -11,7 +11,8 @@ import msgspec
 from msgspec import Struct
 
 from blackbox.merge.moment_blocks import MomentBlocks
-from blackbox.merge.process_memory import ProcessMemory, name_pids, process_memory
+from blackbox.merge.process_memory import ProcessMemory, name_pids, process_memory, unreported_row
+from blackbox.merge.row_texts import RowTexts
 from blackbox.merge.selection import Selection
 from blackbox.model.identity import ProcessKey
 from blackbox.model.parts import Allocator, DeviceProcess
@@ -19,6 +20,8 @@ from blackbox.model.snapshot import Process, Stack, Thread
 
 LISTS_KEPT_MAX = 8
 """Lists of processes of which the rows are kept: one for all GPUs, and some for single ones."""
+OF_PIDS = ("pids_by_gpu", "unreported", "_made", "_texts")
+"""What is made of the rows and depends on nothing but who is on which GPU, and why no allocator reports them."""
 T = TypeVar("T")
 _encoder = msgspec.json.Encoder()
 
@@ -37,6 +40,18 @@ class DeviceShare(Struct):
 class ProcessRows(tuple[ProcessMemory, ...]):
     """The rows, in order. What is made of them is made once for each object, rows being immutable: the same object
     stands for the same rows (`process_rows`)."""
+
+    @classmethod
+    def after(cls, before: "ProcessRows", rows: Iterable[ProcessMemory], places: Iterable[int]) -> "ProcessRows":
+        """The rows of the same processes in the same order, none of them reported by an allocator, for the same
+        reasons: what does not depend on their figures is handed on, and JSON of the rows at all but these places, at
+        which alone there are other objects."""
+        made = cls(rows)
+        known, others = vars(before), frozenset(places)
+        vars(made).update({name: known[name] for name in OF_PIDS if name in known})
+        earlier = before._earlier | {name: (texts, frozenset[int]()) for name, texts in before._row_texts.items()}
+        made._earlier = {name: (texts, stale | others) for name, (texts, stale) in earlier.items()}
+        return made
 
     @cached_property
     def processes(self) -> tuple[Process, ...]:
@@ -101,7 +116,8 @@ class ProcessRows(tuple[ProcessMemory, ...]):
         return dict(gpus)
 
     def once(self, key: object, make: Callable[[], T]) -> T:
-        """What `make` made for this key, made once. It must depend on the rows and the key alone."""
+        """What `make` made for this key, made once. It must depend on the key alone, and on what `after` says to be the
+        same."""
         made = self._made.get(key)
         if made is None:
             made = self._made[key] = make()
@@ -114,11 +130,32 @@ class ProcessRows(tuple[ProcessMemory, ...]):
             known = self._texts[name] = value, _encoder.encode(value)
         return known[1]
 
+    def rows_text(self, name: str, rows: Sequence[object]) -> bytes:
+        """JSON of a part that has a row for each of these rows, or is made of all: made once for each name."""
+        made = self._row_texts.get(name)
+        if made is None:
+            earlier, others = self._earlier.get(name, (None, frozenset[int]()))
+            is_by_place = earlier is not None and len(earlier) == len(rows) == len(self)
+            made = earlier.changed(rows, others) if earlier is not None and is_by_place else RowTexts(rows)
+            self._row_texts[name] = made
+        return made.whole
+
     def blocks_texts(self, rows_max: int) -> list[bytes]:
         """JSON of the first blocks, in pieces. Those of reports are kept with the reports."""
         if self.allocators:
             return self.blocks.json(rows_max)
-        return self.once(rows_max, lambda: [b"".join(self.blocks.json(rows_max))])
+        name = f"blocks, {rows_max} at most"
+        rows = () if name in self._row_texts else self.blocks.rows()[:rows_max]
+        return [self.rows_text(name, rows)]
+
+    @cached_property
+    def _row_texts(self) -> dict[str, RowTexts]:
+        return {}
+
+    @cached_property
+    def _earlier(self) -> dict[str, tuple[RowTexts, frozenset[int]]]:
+        """Texts of earlier rows, each with the places at which these rows are others."""
+        return {}
 
     @cached_property
     def _made(self) -> dict[object, object]:
@@ -135,6 +172,23 @@ class _KnownRows(NamedTuple):
     processes: tuple[DeviceProcess, ...]
     rows: ProcessRows
 
+    are_in_order: bool
+    """Whether there is a row for each process, in its place."""
+
+    def places_changed(self, processes: tuple[DeviceProcess, ...]) -> list[int] | None:
+        """Where a newer list has another object for the same process; None where it is not one of the same processes
+        in the same order."""
+        if len(processes) != len(self.processes):
+            return None
+        pairs = zip(self.processes, processes, strict=True)
+        places = [place for place, (before, now) in enumerate(pairs) if before is not now]
+        are_same = all(
+            self.processes[place].pid == processes[place].pid
+            and self.processes[place].gpu_uuid == processes[place].gpu_uuid
+            for place in places
+        )
+        return places if are_same else None
+
 
 _Key = tuple[tuple[tuple[str, int], ...], frozenset[ProcessKey]]
 """UUID and index of the selected devices, in order; the processes whose reports are withheld."""
@@ -142,7 +196,8 @@ _Key = tuple[tuple[tuple[str, int], ...], frozenset[ProcessKey]]
 
 class ListedRows:
     """The rows of the last list of processes of each selection of devices, kept while the list is the same object: the
-    sources hand on the list of before where nothing in it is different. Only for moments without allocators' reports.
+    sources hand on the list of before where nothing in it is different. Of a newer list of the same processes in the
+    same order, those rows are made anew whose process is another object. Only for moments without allocators' reports.
     Safe to use from several threads."""
 
     def __init__(self, lists_max: int = LISTS_KEPT_MAX) -> None:
@@ -159,12 +214,26 @@ class ListedRows:
             if known is not None and known.processes is selection.processes:
                 self._known[key] = known
                 return known.rows
-        made = _KnownRows(selection.processes, ProcessRows(process_memory(selection)))
+        made = _made_rows(selection, known)
         with self._lock:
             self._known[key] = made
             while len(self._known) > self._lists_max:
                 del self._known[next(iter(self._known))]
         return made.rows
+
+
+def _made_rows(selection: Selection, known: _KnownRows | None) -> _KnownRows:
+    """The rows of a list that is not known; `known`: the one before, of the same devices."""
+    places = known.places_changed(selection.processes) if known is not None and known.are_in_order else None
+    if known is None or places is None:
+        made = ProcessRows(process_memory(selection))
+        keys = [(row.process.gpu_uuid, row.process.pid) for row in made]
+        are_in_order = keys == [(listed.gpu_uuid, listed.pid) for listed in selection.processes]
+        return _KnownRows(selection.processes, made, are_in_order)
+    rows = list(known.rows)
+    for place in places:
+        rows[place] = unreported_row(selection, selection.processes[place], rows[place].process.gpu)
+    return _KnownRows(selection.processes, ProcessRows.after(known.rows, rows, places), are_in_order=True)
 
 
 _listed_rows = ListedRows()

@@ -26,6 +26,22 @@ KERNEL_COUNTERS = (
 _gpu_uuid = attrgetter("gpu_uuid")
 
 
+class ListedDevices:
+    """UUIDs of the devices that the processes of a list are on, kept for the last list, which is immutable."""
+
+    def __init__(self) -> None:
+        self._known: tuple[tuple[DeviceProcess, ...], frozenset[str]] = (), frozenset()
+
+    def of(self, processes: tuple[DeviceProcess, ...]) -> frozenset[str]:
+        known = self._known  # one object, so that threads do not see halves
+        if known[0] is not processes:
+            known = self._known = processes, frozenset(map(_gpu_uuid, processes))
+        return known[1]
+
+
+_listed_devices = ListedDevices()
+
+
 class Selection(Struct, frozen=True, kw_only=True):
     """The selected parts, indexed for the merge."""
 
@@ -81,7 +97,7 @@ def select(moment: Moment, gpu: str | None, viewer_uid: int | None) -> Selection
 def _processes(moment: Moment, uuids: Collection[str]) -> tuple[DeviceProcess, ...]:
     """Those on the devices; the list of the one source that has some, as the same object, where they are all of it."""
     lists = [sample.processes for sample in moment.samples if sample.processes]
-    if len(lists) == 1 and {*map(_gpu_uuid, lists[0])}.issubset(uuids):
+    if len(lists) == 1 and _listed_devices.of(lists[0]).issubset(uuids):
         return lists[0]
     return tuple(row for processes in lists for row in processes if row.gpu_uuid in uuids)
 

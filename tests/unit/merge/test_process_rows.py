@@ -1,13 +1,16 @@
 """What is kept of one moment's processes for the next: JSON and snapshot are those of a merge from scratch."""
 
 import copy
+import sys
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
 from blackbox.merge import merge, merged
+from blackbox.merge.process_memory import UnreportedRows
 from blackbox.merge.process_rows import ListedRows, process_rows
 from blackbox.merge.selection import select
 from blackbox.model.codec import to_json
@@ -50,6 +53,32 @@ def test_what_is_kept_is_what_would_be_made(pool: list[tuple[Any, ...]], steps: 
         for _ in range(2):
             assert b"".join(merged(at, gpu, viewer_uid).json_pieces(detail, ROWS_MAX)) == scratch
             assert to_json(with_blocks(merge(at, gpu, viewer_uid), detail, ROWS_MAX)) == scratch
+
+
+amounts = st.sampled_from((None, 0, GIB, 2 * GIB, 12_345))
+changes = st.lists(st.tuples(st.integers(0, 11), amounts, st.sampled_from(("one", "two"))), max_size=4)
+
+
+@settings(max_examples=80)
+@given(st.lists(st.tuples(changes, st.booleans(), st.sampled_from(DETAILS), st.sampled_from((3, 100))), max_size=8))
+def test_rows_in_place_of_others_make_the_same_json(steps: list[Any]) -> None:
+    """The same twelve processes in each moment, some of which hold another amount or have another name."""
+    merging = sys.modules[ListedRows.__module__]
+    rows = [process(pid, gpu_uuid=uuid) for uuid in ("GPU-0", "GPU-1") for pid in range(7, 13)]
+    kept = ListedRows()
+    for number, (changed, is_asked, detail, rows_max) in enumerate(steps):
+        for place, used, name in changed:
+            rows[place] = structs.replace(rows[place], used_bytes=used, name=name)
+        at = moment(structs.replace(sample([device(0), device(1)]), processes=tuple(rows)), seq=number)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(merging, "_listed_rows", kept)
+            made = merged(at)
+            pieces = b"".join(made.json_pieces(detail, rows_max)) if is_asked else None
+            patch.setattr(merging, "_listed_rows", ListedRows())
+            patch.setattr(sys.modules[UnreportedRows.__module__], "_unreported_rows", UnreportedRows())
+            anew = merge(copy.deepcopy(at))
+        assert made.snapshot == anew
+        assert pieces is None or pieces == to_json(with_blocks(anew, detail, rows_max))
 
 
 def at(*rows: Any) -> Moment:
