@@ -70,7 +70,7 @@ def list_processes(
 ) -> MomentProcesses:
     """The listing of a moment. `before`: the processes of the one before; those that are as there are the same objects.
     `is_same`: all are."""
-    before = before or {}
+    before = {} if before is None else before
     processes: dict[ProcessKey, ListedProcess] = before if is_same else {}
     devices: dict[str, Device] = {}
     listed: set[str] = set()
