@@ -11,7 +11,7 @@ from msgspec import structs
 from blackbox.model.event import Event
 from blackbox.model.sample import Sample
 from blackbox.model.status import SourceState, SourceStatus
-from blackbox.sampling.bell import Bell
+from blackbox.sampling.auto_reset_event import AutoResetEvent
 from blackbox.sources.base import Source, SourceContext, SourceSpec
 from blackbox.sources.isolation.supervisor import SourceFault, SupervisedSource
 
@@ -52,7 +52,7 @@ class Runner:
         self._answered = answered
         self._cancelled = cancelled or threading.Event()
         self._clock = clock
-        self._asked = Bell()
+        self._asked = AutoResetEvent()
         self._busy = False
         self._closing = False
         self._lock = threading.Lock()
@@ -86,7 +86,7 @@ class Runner:
         with self._lock:
             self._asked_at = self._asked_at or self._clock()
         self._busy = True
-        self._asked.ring()
+        self._asked.set()
 
     def collect(self) -> Sample | None:
         """The newest sample, with the events nobody collected yet; None when there is none."""
@@ -119,7 +119,7 @@ class Runner:
             self._released = reason
             self._newest = self._fault = None
         self._cancelled.set()
-        self._asked.ring()
+        self._asked.set()
 
     def resume(self) -> None:
         """Reacquires the driver."""
@@ -133,7 +133,7 @@ class Runner:
         """Closes the source; gives up waiting for it after `seconds`."""
         self._closing = True
         self._cancelled.set()
-        self._asked.ring()
+        self._asked.set()
         self._thread.join(seconds)
         if self._thread.is_alive():
             log.warning("%s: did not close within %.1f s", self.name, seconds)

@@ -20,7 +20,7 @@ from blackbox.model.sample import Sample
 from blackbox.model.snapshot import Xid
 from blackbox.model.status import SourceStatus
 from blackbox.model.visibility import visible_status
-from blackbox.sampling.bell import Bell
+from blackbox.sampling.auto_reset_event import AutoResetEvent
 from blackbox.sampling.runner import MEASURING_STATES, Runner, stale_after_seconds
 
 GRACE_SECONDS_MAX = 0.1
@@ -37,11 +37,11 @@ class WakeEvent:
     """Wakes the sampler early; any thread may set it."""
 
     def __init__(self) -> None:
-        self._bell = Bell()
+        self._event = AutoResetEvent()
         self._awaited: Collection[Runner] = ()
 
     def set(self) -> None:
-        self._bell.ring()
+        self._event.set()
 
     def awaits(self, runners: Collection[Runner]) -> None:
         """From now on `answered` tells of these."""
@@ -54,7 +54,7 @@ class WakeEvent:
 
     def wait(self, seconds: float) -> None:
         """Returns after `seconds`, or earlier when it was set since the last wait."""
-        self._bell.wait(seconds)
+        self._event.wait(seconds)
 
 
 class IdleRelease(NamedTuple):
