@@ -11,8 +11,10 @@ from blackbox.merge import Merged, merged
 from blackbox.merge.block_table import TableRows, Versions, table, table_rows
 from blackbox.merge.coverage import coverage
 from blackbox.model.about import Coverage
+from blackbox.model.block_arrays import ListedBlocks
 from blackbox.model.codec import compress
 from blackbox.model.moment import Moment
+from blackbox.model.parts import Blocks
 from blackbox.model.sample import Sample
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.view import Encoding, Shape, UnknownGpuError
@@ -29,6 +31,8 @@ KEPT_BODY_BYTES = 256 * 1024
 asks for it again has it joined again, and the next moment's body takes its memory."""
 PART_BYTES = 250
 """A process row, a block, a page, a step of a trace or a stack in memory, about."""
+UNSHOWN_ROWS = 5
+"""Blocks that are held as arrays take as much, where no snapshot makes rows of them: those of failed allocations."""
 SHAPES_MAX = 16
 """Shapes and encodings made ahead, on the sampler's thread: on a machine with many processes each takes it some
 milliseconds. Askers beyond wait for their own encoding."""
@@ -202,13 +206,18 @@ class Published:
 def _part_count(sample: Sample) -> int:
     """What the sample holds many of: processes; blocks, pages and stacks, those of failed allocations too; steps."""
     ooms = [event.oom for event in sample.events if event.oom is not None]
-    allocators = (*sample.allocators, *(oom.allocator for oom in ooms if oom.allocator is not None))
+    refused = [oom.allocator for oom in ooms if oom.allocator is not None]
     return (
         len(sample.processes)
-        + sum(len(one.blocks or ()) + len(one.stacks or ()) for one in allocators)
-        + sum(len(pool.pages) for one in allocators for pool in one.kv_pools)
+        + sum(len(one.blocks or ()) + len(one.stacks or ()) for one in sample.allocators)
+        + sum(_refused_parts(one.blocks or ()) + len(one.stacks or ()) for one in refused)
+        + sum(len(pool.pages) for one in (*sample.allocators, *refused) for pool in one.kv_pools)
         + sum(len(oom.trace) + len(oom.stacks) + len(oom.segments) + len(oom.scopes) for oom in ooms)
     )
+
+
+def _refused_parts(blocks: Blocks) -> int:
+    return len(blocks) // UNSHOWN_ROWS if isinstance(blocks, ListedBlocks) else len(blocks)
 
 
 Subscriber = Callable[[Published], None]

@@ -59,6 +59,7 @@ def test_every_decoder_has_a_target() -> None:
         "chunk_rows",
         "dump",
         "engine_pages",
+        "event_blocks",
         "event_log",
         "http_request",
         "jax_profile",

@@ -28,7 +28,7 @@ from tests.waiting import PATIENCE_SECONDS, until
 
 MIB = 1024 * 1024
 HELD, CONTEXT = 8 * MIB, 300 * MIB
-FLOOD_BYTES_MAX, FLOOD_DISK_BYTES_MAX = 256 * MIB, 64 * MIB
+FLOOD_BYTES_MAX, FLOOD_DISK_BYTES_MAX = 120 * MIB, 16 * MIB
 """Without budgets it takes gigabytes, and 5 MB on the disk for each of the failures."""
 OTHER_UID = 54321
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -120,6 +120,25 @@ def test_row_46_a_flood_of_failures_stays_within_budgets(server: RunningServer, 
         assert server.stop() == 0
     recording = tmp_path / ".local" / "state" / "blackbox"
     assert sum(path.stat().st_size for path in recording.rglob("*events*")) < FLOOD_DISK_BYTES_MAX
+
+
+@pytest.mark.fault(46)
+def test_row_46_a_failure_of_too_many_bytes_costs_its_blocks(server: RunningServer, tmp_path: Path) -> None:
+    rows = 50_000
+    addresses = range(1 << 30, (1 << 30) + rows * 512, 512)
+    columns = BlockColumns(addresses, [512] * rows, [1] * rows, label=[0] * rows, labels=(("x" * 1000, "module"),))
+    large = AllocatorReport(gpu_uuid(0), rows * 512, rows * 512, blocks=columns)
+    few = BlockColumns(addresses[:100], [512] * 100, [1] * 100)
+    with agent(tmp_path) as say:
+        say(oom(allocator=large, requested_bytes=1))
+        say(oom(allocator=large._replace(blocks=few), requested_bytes=2))
+        until(lambda: len(failures(server)) == 2)
+    told, whole = (
+        one["oom"]["allocator"] for one in sorted(failures(server), key=lambda one: one["oom"]["requested_bytes"])
+    )
+    assert (told["blocks"], told["unknown"]["blocks"]) == (None, "they would take too much")
+    assert len(whole["blocks"]) == 100, "the budget of its user is left"
+    assert refused(server, "too_large") == 1
 
 
 @pytest.mark.fault(49)

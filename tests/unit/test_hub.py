@@ -7,13 +7,14 @@ import pytest
 from msgspec import structs
 
 from blackbox import hub as hub_module
-from blackbox.hub import BLOCKS_MAX, PART_BYTES, Hub, Published
-from blackbox.model.event import Event, OutOfMemory, TraceStep
+from blackbox.hub import BLOCKS_MAX, HISTORY_BYTES_MAX, PART_BYTES, Hub, Published
+from blackbox.model.event import TraceStep
 from blackbox.model.moment import Moment
 from blackbox.model.parts import Allocator, Device, Memory
 from blackbox.model.sample import Sample
 from blackbox.model.view import Shape, UnknownGpuError
 from tests.clocks import ManualClock
+from tests.failures import listed, refusal
 from tests.moments import SERVER, TRAINER, allocator, device, machine, paged_allocator, process, sample
 from tests.moments import moment as whole_moment
 from tests.waiting import PATIENCE_SECONDS
@@ -155,21 +156,21 @@ def test_a_long_body_of_a_moment_of_the_past_is_dropped_and_the_same_when_it_is_
 
 
 def test_a_failed_allocation_weighs_as_much_as_its_blocks_and_trace() -> None:
-    failed = OutOfMemory(
-        source="pytorch",
-        requested_bytes=1,
-        thread_id=None,
-        device_total_bytes=None,
-        device_free_bytes=None,
-        allocator=allocator(),
-        trace=(TraceStep("alloc", 0, 512),) * 100,
-        stacks=(("a.py:1 f",),) * 10,
-    )
-    event = Event(kind="oom", timestamp=1.0, message="refused", oom=failed)
+    event = refusal(allocator=allocator(), trace=(TraceStep("alloc", 0, 512),) * 100, stacks=(("a.py:1 f",),) * 10)
     plain = machine()
     with_oom = structs.replace(plain, events=(event,))
     weights = [Published(whole_moment(one), BLOCKS_MAX).weight_bytes() for one in (plain, with_oom)]
     assert weights[1] - weights[0] == (3 + 100 + 10) * PART_BYTES
+
+
+def test_blocks_of_a_failed_allocation_weigh_what_their_arrays_take() -> None:
+    """Or one large failure of a program would cost the streams of all users the minute that they may resume in."""
+    failed = refusal(allocator=structs.replace(allocator(), blocks=listed(100_000)))
+    weights = [
+        Published(whole_moment(structs.replace(machine(), events=events)), BLOCKS_MAX).weight_bytes()
+        for events in ((), (failed,))
+    ]
+    assert 100_000 * 30 < weights[1] - weights[0] < HISTORY_BYTES_MAX / 2
 
 
 def test_pages_of_a_kv_cache_weigh_like_blocks() -> None:

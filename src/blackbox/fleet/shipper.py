@@ -226,7 +226,7 @@ class Shipper:
         return self._next_events(origin, cursor) or self._next_minutes(origin, cursor)
 
     def _next_events(self, origin: Origin, cursor: Cursor) -> tuple[Delivery, Cursor] | None:
-        events = self._settled(self._recording.events_after(cursor.event_id, EVENTS_MAX))
+        events = self._settled(self._recording.events_after(cursor.event_id, EVENTS_MAX, light=True))
         if not events:
             return None
         last = events[-1].id

@@ -4,8 +4,10 @@ import zlib
 
 import msgspec
 import zstandard
+from msgspec import Struct
 
 from blackbox.model.event import Event
+from blackbox.model.event_blocks import as_json, split
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.times import TIME_SECONDS_MAX
 from blackbox.model.view import Encoding
@@ -15,7 +17,7 @@ GZIP_LEVEL = 1
 ZSTD_LEVEL = 1
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
-_encoder = msgspec.json.Encoder()
+_encoder = msgspec.json.Encoder(enc_hook=as_json)
 _decoder = msgspec.json.Decoder(Snapshot)
 
 
@@ -29,13 +31,20 @@ def from_json(body: bytes) -> Snapshot:
     return _decoder.decode(body)
 
 
+def answer_json(answer: Struct) -> bytes:
+    """Any other answer, which may hold events."""
+    return _encoder.encode(answer)
+
+
 def event_fault(event: Event) -> str | None:
     """Why the event can be neither recorded nor shown; None where it can."""
     if not 0 <= event.timestamp <= TIME_SECONDS_MAX:
         return "its time is in no calendar"
+    bare, blocks = split(event)  # of the blocks, arrays hold no number that bytes cannot
     try:
-        _encoder.encode(event)
-        msgspec.msgpack.encode(event)
+        for told in (bare, None if blocks is None else blocks.arrays.labels):
+            _encoder.encode(told)
+            msgspec.msgpack.encode(told)
     except (OverflowError, ValueError, TypeError) as error:
         return str(error)
     return None

@@ -1,17 +1,51 @@
 """Events for lists: without what only one of them is looked at for, and those alike as one."""
 
 from collections.abc import Hashable, Iterable
+from typing import Any
 
-from msgspec import structs
+from msgspec import Struct, structs
 
-from blackbox.model.event import Event, OutOfMemory
+from blackbox.model.event import Event, OutOfMemory, TraceSettings, TraceStep
+from blackbox.model.parts import OwningStack
 from blackbox.model.query import NumberedEvent, Repeats
 
 MAIN_SHARE = 0.5
 """Of what the allocator held at a refusal: a stack with less of it is not what filled the memory."""
 
 
-def blamed_stack(oom: OutOfMemory) -> tuple[str, ...] | None:
+class AllocatorSketch(Struct, frozen=True):
+    """Of an allocator what a list is made of. Whoever decodes one skips its blocks."""
+
+    allocated_bytes: int
+    stacks: tuple[OwningStack, ...] | None = None
+
+
+class OutOfMemorySketch(Struct, frozen=True, kw_only=True):
+    """Of a refusal likewise: its blocks, which take all the memory, are not read."""
+
+    source: str
+    requested_bytes: int
+    thread_id: int | None
+    device_total_bytes: int | None
+    device_free_bytes: int | None
+    allocator: AllocatorSketch | None
+    trace: tuple[TraceStep, ...]
+    stacks: tuple[tuple[str, ...], ...]
+    settings: TraceSettings | None = None
+
+    @property
+    def is_light(self) -> bool:
+        """There is nothing to leave out."""
+        return self.allocator is None and not self.trace
+
+
+class EventSketch(Event, frozen=True, kw_only=True):
+    """An event to be told in a list."""
+
+    oom: OutOfMemorySketch | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+def blamed_stack(oom: OutOfMemory | OutOfMemorySketch) -> tuple[str, ...] | None:
     """The stack that held most of what the allocator had, or else the one that asked for what was refused; None where
     neither is told."""
     held = oom.allocator.allocated_bytes if oom.allocator is not None else 0
@@ -30,17 +64,29 @@ def light(event: Event) -> Event:
         return event
     if oom.allocator is None and not oom.trace:
         return event
+    return structs.replace(event, oom=_light(oom))
+
+
+def light_of(sketch: EventSketch) -> Event:
+    """The event that a sketch is of, as a list has it. Its refusal must not be light already."""
+    told: dict[str, Any] = {name: getattr(sketch, name) for name in Event.__struct_fields__}
+    told["oom"] = None if sketch.oom is None else _light(sketch.oom)
+    return Event(**told)
+
+
+def _light(oom: OutOfMemory | OutOfMemorySketch) -> OutOfMemory:
     blamed = blamed_stack(oom)
-    bare = structs.replace(
-        oom,
+    return OutOfMemory(
+        source=oom.source,
+        requested_bytes=oom.requested_bytes,
+        thread_id=oom.thread_id,
+        device_total_bytes=oom.device_total_bytes,
+        device_free_bytes=oom.device_free_bytes,
         allocator=None,
         trace=(),
         stacks=() if blamed is None else (blamed,),
-        block_stacks=(),
-        segments=(),
-        scopes=(),
+        settings=oom.settings,
     )
-    return structs.replace(event, oom=bare)
 
 
 def folded(events: Iterable[NumberedEvent]) -> list[NumberedEvent]:

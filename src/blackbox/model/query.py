@@ -254,6 +254,9 @@ class NumberedEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
     """Grows from event to event; the `id:` on the event stream."""
     repeats: Repeats | None = None
     """In a folded list, of what came more than once."""
+    shortened: bool = False
+    """All was asked for, and this refusal is told as in a light list: the answer would be too large. Asked for alone
+    (`event`), it is told whole."""
 
 
 class EventList(Struct, frozen=True, kw_only=True):

@@ -155,10 +155,14 @@ def visible_status(status: SourceStatus, sample: Sample, viewer_uid: int | None)
     return structs.replace(status, reason=reason, cost=cost, facts=facts)
 
 
+def sees_inside(viewer_uid: int | None, uid: int | None, source: str | None) -> bool:
+    """Whether a viewer may see all of an event of that user's process, of which a refusal was told by `source`."""
+    return sees(viewer_uid, ANYONE if source == SIMULATED else uid)
+
+
 def visible_event(event: Event, viewer_uid: int | None) -> Event:
     """The event as a viewer may see it: that it happened, and to which process, is for everyone."""
-    simulated = event.oom is not None and event.oom.source == SIMULATED
-    if sees(viewer_uid, ANYONE if simulated else event.uid):
+    if sees_inside(viewer_uid, event.uid, None if event.oom is None else event.oom.source):
         return event
     life = event.process
     if event.kind == "oom":

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from blackbox.analysis.trace.device_findings import AllocatorMoment, DeviceFindings, RefusedRequest
+from blackbox.model.event_blocks import as_json
 from blackbox.report.report_data import Report
 
 
@@ -32,7 +33,7 @@ def to_json(report: Report) -> bytes:
         "events": report.events,
         "notes": report.notes,
     }
-    return msgspec.json.encode(document)
+    return msgspec.json.encode(document, enc_hook=as_json)
 
 
 def _device(device: DeviceFindings, report: Report) -> dict[str, Any]:

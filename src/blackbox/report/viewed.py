@@ -6,7 +6,7 @@ from pathlib import Path
 from blackbox.errors import FailureError
 from blackbox.model.event import Event
 from blackbox.model.visibility import visible_event, visible_moment
-from blackbox.recorder import Recording
+from blackbox.recorder import RecordedEvent, Recording
 from blackbox.recorder.dumps.file import Dump
 from blackbox.report.evidence import FAILURES, FAILURES_MAX, Evidence, from_moments, newest_failure, pace
 from blackbox.report.origins import AFTER_SECONDS, recorded_moments
@@ -17,7 +17,7 @@ BEFORE_SECONDS = 600.0
 
 def newest(recording: Recording, viewer_uid: int | None) -> Evidence:
     """What was recorded of the last failure, or of the last minutes where there was none. Raises `FailureError`."""
-    found = recording.events(kind=FAILURES, limit=FAILURES_MAX)
+    found = recording.events(kind=FAILURES, limit=FAILURES_MAX, light=True)
     failure = newest_failure(one.event for one in found)
     number = next((one.id for one in found if one.event is failure), None)
     if number is not None:
@@ -36,7 +36,7 @@ def of_event(recording: Recording, number: int, viewer_uid: int | None) -> Evide
     event = visible_event(found, viewer_uid)
     since = event.timestamp - BEFORE_SECONDS
     recorded = recording.events(since, event.timestamp + AFTER_SECONDS)
-    earlier = (one.event for one in recorded if one.id == number or not _is_later(one.event, event))
+    earlier = (found if one.id == number else one.event for one in recorded if not _is_later(one, number, event))
     events = [visible_event(one, viewer_uid) for one in earlier]
     return _evidence(recording, since, event.timestamp, events, viewer_uid)
 
@@ -64,6 +64,6 @@ def of_dump(path: Path, viewer_uid: int | None) -> Evidence:
     return evidence
 
 
-def _is_later(other: Event, event: Event) -> bool:
-    """Whether another failure is not before the one in question."""
-    return other.kind in FAILURES and other.timestamp >= event.timestamp
+def _is_later(other: RecordedEvent, number: int, event: Event) -> bool:
+    """Whether it is another failure, and not before the one in question."""
+    return other.id != number and other.event.kind in FAILURES and other.event.timestamp >= event.timestamp

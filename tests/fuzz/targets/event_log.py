@@ -8,9 +8,12 @@ from functools import cache
 
 import msgspec
 
+from blackbox.model.event_blocks import as_json
 from blackbox.recorder.storage.database import EVENTS_SCHEMA, open_for_writing
 from blackbox.recorder.storage.directory import chunk_file
 from blackbox.recorder.storage.event_log import EventReader, EventWriter
+from tests import failures
+from tests.failures import listed
 from tests.fuzz.files import folder
 from tests.recorded_moments import event
 
@@ -25,7 +28,7 @@ def seeds() -> Sequence[bytes]:
     directory.mkdir()
     writer = EventWriter(directory)
     events = [event("xid", START + 1, code=79), event("oom", START + 2, pid=4711), event("source_lost", START + 3)]
-    writer.append(events, START + 3)
+    writer.append([*events, failures.with_blocks(listed(40), timestamp=START + 3)], START + 3)
     writer.close()
     (path,) = (path for path in directory.iterdir() if not path.name.endswith(("-wal", "-shm")))
     return [path.read_bytes(), *map(msgspec.json.encode, events)]
@@ -40,7 +43,7 @@ def run(data: bytes) -> None:
         FILE.write_bytes(data)
     reader = EventReader(folder())
     for found in reader.between(float("-inf"), float("inf")):
-        msgspec.json.encode(found)
+        msgspec.json.encode(found, enc_hook=as_json)
     reader.after(0)
 
 

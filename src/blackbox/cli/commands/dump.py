@@ -30,7 +30,7 @@ def run(arguments: Namespace) -> int:
     with recording_arguments.opened(directory) as recording:
         since, until = chosen.ends(recording_arguments.span(recording, directory)[1])
         path = parsers.path(arguments.output) if arguments.output else Path(dump_name("blackbox", until))
-        events = [found.event for found in recording.events(since, until)]
+        events = recording.each_event(since, until)
         moments = progress.through(
             recording.moments(since, until), path.name, lambda moment: (moment.timestamp - since) / (until - since)
         )

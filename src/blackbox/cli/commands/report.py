@@ -148,7 +148,7 @@ def _of_directory(directory: Path, chosen: ChosenRange) -> "Evidence":
     from blackbox.report.origins import of_recording
 
     with recording_arguments.opened(directory) as recording:
-        failures = [] if chosen.is_told else recording.events(kind=FAILURES, limit=FAILURES_MAX)
+        failures = [] if chosen.is_told else recording.events(kind=FAILURES, limit=FAILURES_MAX, light=True)
         failure = newest_failure(found.event for found in failures)
         kept = None if failure is None else _kept_dump(directory, failure)
         if kept is not None:

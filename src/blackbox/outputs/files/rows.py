@@ -81,7 +81,7 @@ def sample_rows(recording: Recording, since: float, until: float) -> Iterator[Ro
 
 def event_rows(recording: Recording, since: float, until: float) -> Iterator[Row]:
     """Every event of a range."""
-    for recorded in recording.events(since, until):
+    for recorded in recording.events(since, until, light=True):
         event = recorded.event
         yield (
             event.timestamp,

@@ -15,6 +15,7 @@ from blackbox.model.moment import Moment
 from blackbox.recorder.dumps.file import Dump
 from blackbox.recorder.dumps.played import LENGTH, MOMENT_BYTES_MAX
 from blackbox.recorder.storage.frames import to_bytes
+from blackbox.recorder.storage.moment_events import with_event_blocks
 from blackbox.sources.isolation.limits import limit_this_process
 from blackbox.sources.isolation.reader import fail_in_one_line
 
@@ -27,7 +28,7 @@ def main() -> int:
         out.write(LENGTH.pack(0))
         out.flush()
         for moment in dump.moments():
-            body = checked(moment)
+            body = checked(with_event_blocks(moment, Dump(dump.path).each_event))
             if body is not None:
                 out.write(LENGTH.pack(len(body)) + body)
                 out.flush()

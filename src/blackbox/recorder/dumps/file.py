@@ -24,9 +24,10 @@ from msgspec import Struct
 from blackbox.errors import FailureError
 from blackbox.model.decoding import DECODE_ERRORS
 from blackbox.model.event import Event
+from blackbox.model.event_blocks import json_pieces
 from blackbox.model.moment import Moment
 from blackbox.recorder.dumps.redaction import redact, redact_event, redact_text
-from blackbox.recorder.storage.compression import UNPACKED_BYTES_MAX, DamageError, pack, unpack
+from blackbox.recorder.storage.compression import UNPACKED_BYTES_MAX, DamageError, pack, pack_parts, unpack
 from blackbox.recorder.storage.frames import Frame, pack_frames, to_bytes, to_moment, unpack_frames
 from blackbox.recorder.storage.privacy import make_file
 from blackbox.sources.isolation.reader import require_file
@@ -103,14 +104,16 @@ class Dump:
 
     def events(self) -> list[Event]:
         """All, oldest first."""
-        found: list[Event] = []
+        return list(self.each_event())
+
+    def each_event(self) -> Iterator[Event]:
+        """The same, with a few of them in memory at a time."""
         for kind, body in self._records():
             if kind == RecordKind.EVENTS:
                 try:
-                    found += _events_decoder.decode(unpack(body))
+                    yield from _events_decoder.decode(unpack(body))
                 except (DamageError, *DECODE_ERRORS):
                     self.damaged += 1
-        return found
 
     def moments(self, since: float = float("-inf"), until: float = float("inf")) -> Iterator[Moment]:
         """Those of a range of Unix seconds, oldest first."""
@@ -205,9 +208,9 @@ def _write(file: BinaryIO, head: DumpHead, moments: Iterable[Moment], events: It
     file.write(MAGIC)
     _put(file, RecordKind.HEAD, pack(msgspec.json.encode(head)))
     told = 0
-    for bodies in _event_batches(events):
-        _put(file, RecordKind.EVENTS, pack(b"[%s]" % b",".join(bodies)))
-        told += len(bodies)
+    for batch in _event_batches(events):
+        _put(file, RecordKind.EVENTS, pack_parts(batch.pieces, batch.bytes, min(batch.bytes, BATCH_BYTES)))
+        told += batch.events
     count = 0
     for batch in _batches(moments):
         _put(file, RecordKind.MOMENTS, pack_frames(batch))
@@ -222,16 +225,34 @@ def _put(file: BinaryIO, kind: RecordKind, body: bytes) -> None:
     file.write(body)
 
 
-def _event_batches(events: Iterable[Event]) -> Iterator[list[bytes]]:
-    """JSON of the events, some MiB together; one batch at least."""
-    batch: list[bytes] = []
-    weight = 0
+class _EventBatch:
+    """JSON of some events, in pieces, so that there is no second copy of what takes tens of MB."""
+
+    def __init__(self) -> None:
+        self.events = 0
+        self._pieces: list[bytes] = []
+
+    def add(self, event: Event) -> None:
+        self._pieces += [b"," if self.events else b"[", *json_pieces(event)]
+        self.events += 1
+
+    @property
+    def pieces(self) -> list[bytes]:
+        return [*self._pieces, b"]"] if self.events else [b"[]"]
+
+    @property
+    def bytes(self) -> int:
+        return sum(map(len, self.pieces))
+
+
+def _event_batches(events: Iterable[Event]) -> Iterator[_EventBatch]:
+    """The events, some MiB together; one batch at least."""
+    batch = _EventBatch()
     for event in events:
-        batch.append(msgspec.json.encode(redact_event(event)))
-        weight += len(batch[-1])
-        if weight >= BATCH_BYTES:
+        batch.add(redact_event(event))
+        if batch.bytes >= BATCH_BYTES:
             yield batch
-            batch, weight = [], 0
+            batch = _EventBatch()
     yield batch
 
 

@@ -198,8 +198,10 @@ class Recording:
         *,
         gpus: Collection[str] | None = None,
         light: bool = False,
+        viewer_uid: int | None = None,
     ) -> list[RecordedEvent]:
-        """The newest `limit` events of a range, of some kinds and GPUs (UUIDs), oldest first; `light`: as in a list."""
+        """The newest `limit` events of a range, of some kinds and GPUs (UUIDs), oldest first; `light`: as in a list, as
+        are refusals that a viewer does not see, and those beyond what may be whole at once."""
         kinds = {kind} if isinstance(kind, str) else kind
         start, end = FOREVER
         return self._events.between(
@@ -209,6 +211,7 @@ class Recording:
             min(limit, EVENTS_MAX),
             gpus=gpus,
             light=light,
+            viewer_uid=viewer_uid,
         )
 
     def _state(self, until: float) -> Hashable | None:
@@ -223,9 +226,9 @@ class Recording:
                 found.append((chunk.path, version))
         return tuple(found)
 
-    def events_after(self, number: int, limit: int = EVENTS_MAX) -> list[RecordedEvent]:
-        """The oldest `limit` events with ids above `number`."""
-        return self._events.after(number, min(limit, EVENTS_MAX))
+    def events_after(self, number: int, limit: int = EVENTS_MAX, *, light: bool = False) -> list[RecordedEvent]:
+        """The oldest `limit` events with ids above `number`, or fewer where they are large; `light`: as in a list."""
+        return self._events.after(number, min(limit, EVENTS_MAX), light=light)
 
 
 def _is_small(history: History) -> bool:

@@ -22,6 +22,8 @@ BESIDE_SUFFIX = ".new"
 """Of a file until it is whole."""
 CACHE_KIB = 512
 """Per connection; SQLite's default of 2 MiB would count against the server's memory for every open chunk."""
+STATEMENTS_KEPT = 128
+"""Python's own default."""
 
 MARK_SCHEMA = "CREATE TABLE mark (id INTEGER PRIMARY KEY, body BLOB NOT NULL);"
 CHUNK_SCHEMA = f"""
@@ -57,6 +59,9 @@ CREATE TABLE event (
 );
 """
 """`body` is JSON, for people with a SQLite shell; `checksum` is its CRC-32."""
+EVENT_BLOCKS_SCHEMA = "CREATE TABLE IF NOT EXISTS blocks (event INTEGER PRIMARY KEY, body BLOB NOT NULL);"
+"""Those of a failed allocation, by the id of its event, which is told without them: see
+`blackbox.recorder.storage.event_blocks`. Logs of earlier versions have them within the event, and no such table."""
 
 
 FOREIGN_SCHEMA = """
@@ -78,8 +83,9 @@ READ_ERRORS = (sqlite3.Error, UnicodeDecodeError, MemoryError)
 """What reading a damaged file may raise: SQLite's messages may quote bytes of it, and lengths in it may be anything."""
 
 
-def open_for_writing(path: Path, schema: str) -> sqlite3.Connection:
-    """The database at `path`, made if it is not there. Raises `READ_ERRORS`.
+def open_for_writing(path: Path, schema: str, statements_kept: int = STATEMENTS_KEPT) -> sqlite3.Connection:
+    """The database at `path`, made if it is not there. Raises `READ_ERRORS`. A statement that is kept keeps what it was
+    last executed with.
 
     Commits are not synced to the disk one by one: a killed process loses none of them, and `synced` bounds what a power
     cut may cost.
@@ -88,7 +94,13 @@ def open_for_writing(path: Path, schema: str) -> sqlite3.Connection:
         raise ForeignFileError("it belongs to another user")
     if not path.exists():
         _create(path, schema)
-    database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    database = sqlite3.connect(
+        path,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=statements_kept,
+    )
     try:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
@@ -179,7 +191,7 @@ def _is_made_here(database: sqlite3.Connection) -> bool:
 def _own_tables() -> frozenset[tuple[str, str]]:
     """The tables of chunks and event logs, as SQLite writes them down."""
     with closing(sqlite3.connect(":memory:")) as database:
-        database.executescript(CHUNK_SCHEMA + EVENTS_SCHEMA)
+        database.executescript(CHUNK_SCHEMA + EVENTS_SCHEMA + EVENT_BLOCKS_SCHEMA)
         return frozenset(database.execute("SELECT type, sql FROM sqlite_schema"))
 
 

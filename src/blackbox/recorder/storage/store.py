@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from blackbox.model.event import Event
+from blackbox.model.event_blocks import json_bytes_of, split, without_blocks
 from blackbox.model.moment import Moment
 from blackbox.model.series import RECORDED
 from blackbox.model.snapshot import Snapshot
@@ -14,6 +15,7 @@ from blackbox.recorder.storage.dump_files import DUMPS_DIRECTORY, dump_files
 from blackbox.recorder.storage.event_log import EventWriter, RecordedEvent
 from blackbox.recorder.storage.frames import Frame, to_bytes
 from blackbox.recorder.storage.layout import Layout, keys_of
+from blackbox.recorder.storage.moment_events import without_event_blocks
 from blackbox.recorder.storage.rollup import roll_up_samples, roll_up_summaries
 from blackbox.recorder.storage.subjects import Metrics, numbers_of
 from blackbox.recorder.storage.tier_reader import TierReader
@@ -25,6 +27,8 @@ SYNC_SECONDS = 5.0
 """The most that a power cut may cost. Events are on the disk at once."""
 UNWRITTEN_EVENTS_MAX = 1000
 """Events kept for a disk that takes nothing now."""
+UNWRITTEN_BYTES_MAX = 64 * 1024 * 1024
+"""Of JSON of the blocks of failed allocations among them; a third of it in memory."""
 CHUNK_SHARE = 16
 """Of the limit: a file is not allowed to grow beyond, or deleting the oldest would not make room."""
 
@@ -79,7 +83,9 @@ class Store:
         subjects, values, metrics = numbers_of(moment, merged)
         if metrics is not self._metrics or subjects != self._layout.subjects:
             self._metrics, self._layout = metrics, Layout(subjects, keys_of(metrics))
-        self._tiers[0].append(now, self._layout, values, Frame(now, to_bytes(moment)), synced=synced)
+        self._tiers[0].append(
+            now, self._layout, values, Frame(now, to_bytes(without_event_blocks(moment))), synced=synced
+        )
         if synced:
             self._synced_at = self._clock()
         self._newest_at = now
@@ -87,7 +93,7 @@ class Store:
 
     def note(self, events: Collection[Event], now: float) -> list[RecordedEvent]:
         """Commits events; they are on the disk when it returns. Those the disk does not take are tried again."""
-        self._unwritten = [*self._unwritten, *events][-UNWRITTEN_EVENTS_MAX:]
+        self._unwritten = _bounded([*self._unwritten, *events][-UNWRITTEN_EVENTS_MAX:])
         recorded = self._events.append(self._unwritten, now)
         self._unwritten = []
         self.events_total += len(recorded)
@@ -142,6 +148,19 @@ class Store:
             self.bytes = enforce(self.directory, now, self.limit_bytes, in_use)
             self.dumps = len(dump_files(self.directory / DUMPS_DIRECTORY))
             self._kept_at = minute
+
+
+def _bounded(events: Collection[Event]) -> list[Event]:
+    """The events; the older of the failed allocations among them without the blocks for which there is no room."""
+    room, kept = UNWRITTEN_BYTES_MAX, list[Event]()
+    for event in reversed([*events]):
+        _, blocks = split(event)
+        if blocks is None:
+            kept.append(event)
+            continue
+        kept.append(event if room > 0 else without_blocks(event, "the disk took nothing for too long"))
+        room -= json_bytes_of(blocks)
+    return kept[::-1]
 
 
 RecordingError = (sqlite3.Error, OSError)

@@ -10,7 +10,7 @@ from blackbox.analysis.compare import compare
 from blackbox.merge import merge
 from blackbox.merge.selection import devices_of
 from blackbox.model import endpoints
-from blackbox.model.codec import compress, to_json
+from blackbox.model.codec import answer_json, compress, to_json
 from blackbox.model.dump import DumpList
 from blackbox.model.endpoint_parameters import HISTORY_SECONDS
 from blackbox.model.event_list import folded
@@ -125,7 +125,9 @@ def events(context: Context, request: Request, viewer: Viewer, query: Query) -> 
         elif detail == "folded":
             found = recording.events(since, until, kinds, FOLDED_EVENTS_MAX, gpus=gpus, light=True)
         else:
-            found = recording.events(since, until, kinds, limit, gpus=gpus, light=detail == "light")
+            found = recording.events(
+                since, until, kinds, limit, gpus=gpus, light=detail == "light", viewer_uid=viewer.uid
+            )
         told = [numbered(one, viewer.uid) for one in found]
         if detail == "folded" and number is None:
             told = folded(told)[-limit:]
@@ -239,7 +241,7 @@ def found_answer(context: Context, request: Request, find: Callable[[Recording],
     """The answer with what `find` found in the recording, which says whether it is of the simulated machine."""
 
     def work(recording: Recording) -> bytes:
-        return msgspec.json.encode(msgspec.structs.replace(find(recording), simulated=context.simulated))
+        return answer_json(msgspec.structs.replace(find(recording), simulated=context.simulated))
 
     return recorded_answer(context, request, work)
 

@@ -8,8 +8,7 @@ from collections.abc import Collection, Sequence
 from functools import partial
 from typing import NamedTuple
 
-import msgspec
-
+from blackbox.model.codec import answer_json
 from blackbox.model.event import Event
 from blackbox.model.status import ServerStats
 from blackbox.recorder import RecordedEvent
@@ -109,7 +108,7 @@ class EventClient:
         self._streams.leave(self)
 
     def _frame(self, recorded: RecordedEvent) -> bytes:
-        body = msgspec.json.encode(numbered(recorded, self._viewer.uid))
+        body = answer_json(numbered(recorded, self._viewer.uid))
         return named_event(recorded.id, recorded.event.kind, body)
 
 

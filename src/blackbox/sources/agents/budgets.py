@@ -18,9 +18,11 @@ FAILURES_BURST, FAILURES_SECONDS = 32, 5.0
 so many seconds."""
 AGENT_FAILURES_BURST, AGENT_FAILURES_SECONDS = 8, 5.0
 """Of one program."""
-FAILURE_ROWS_BURST, FAILURE_ROWS_PER_SECOND = 200_000, 2_000
-"""Blocks, steps and stacks of one user's failed allocations: 9 MB in the log at once, then 100 kB a second. A failure
-beyond is told without them."""
+FAILURE_BYTES_MAX = 18 * 1024 * 1024
+"""Of one failed allocation, as JSON: 100,000 blocks with short labels take 15 MiB. One that is larger is told without
+its blocks, steps and stacks."""
+FAILURE_BYTES_BURST, FAILURE_BYTES_PER_SECOND = 32 * 1024 * 1024, 320 * 1024
+"""Of one user's, likewise: what 14 processes with 15,000 blocks each tell when they fail as one."""
 USERS_MAX = 1024
 """Users whose budgets are remembered; the one not heard for longest goes."""
 
@@ -50,7 +52,7 @@ class UserBudget:
     def __init__(self, now: float) -> None:
         self.reads = TokenBucket(USER_READ_BYTES_BURST, USER_READ_BYTES_PER_SECOND, now)
         self.failures = TokenBucket(FAILURES_BURST, 1 / FAILURES_SECONDS, now)
-        self.failure_rows = TokenBucket(FAILURE_ROWS_BURST, FAILURE_ROWS_PER_SECOND, now)
+        self.failure_bytes = TokenBucket(FAILURE_BYTES_BURST, FAILURE_BYTES_PER_SECOND, now)
 
 
 class UserBudgets:

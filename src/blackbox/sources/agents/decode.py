@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from blackbox.model.decoding import DECODE_ERRORS
+from blackbox.model.event_blocks import json_bytes
 from blackbox.sources.agents.checks import RefusedReportError, check, check_counts, require
 from blackbox.sources.agents.history import check_history, with_frames
 from blackbox.wire import Frame, FrameKind, WireError
@@ -57,6 +58,8 @@ KEYS_MAX = 32
 PARTS_MAX = 1024
 """Tensors of a KV cache on one device: several per layer."""
 ENGINES_MAX = 16
+STEP_JSON_SIZE = 96
+"""Of a step, a segment, or a scope with its name."""
 _SOURCE = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 T = TypeVar("T")
@@ -104,10 +107,13 @@ class OomMessage(NamedTuple):
     blocks: Columns | None
 
     @property
-    def rows(self) -> int:
-        """Blocks, steps, stacks, segments and scopes."""
-        oom, blocks = self.header.oom, 0 if self.blocks is None else len(self.blocks.address)
-        return blocks + sum(map(len, (oom.trace, oom.stacks, oom.segments, oom.scopes)))
+    def json_bytes(self) -> int:
+        """What its blocks, steps, stacks, segments and scopes take in JSON, about."""
+        oom, columns = self.header.oom, self.blocks
+        steps = sum(map(len, (oom.trace, oom.segments, oom.scopes))) * STEP_JSON_SIZE
+        lines = sum(len(line) for stack in oom.stacks for line in stack)
+        blocks = 0 if columns is None else json_bytes(len(columns.address), columns.label, columns.labels)
+        return steps + lines + blocks
 
     def without_details(self, reason: str) -> OomMessage:
         """The same without blocks, steps and stacks, for `reason`."""

@@ -7,10 +7,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 from blackbox.model.sample import ProcessExit
-from blackbox.sources.agents.budgets import Usage, UserBudgets, of_largest_user
+from blackbox.sources.agents.budgets import FAILURE_BYTES_MAX, Usage, UserBudgets, of_largest_user
 from blackbox.sources.agents.checks import RefusedReportError
 from blackbox.sources.agents.connection import FRAME_BYTES, AgentConnection
 from blackbox.sources.agents.decode import OomMessage
@@ -18,6 +17,7 @@ from blackbox.sources.agents.exits import exit_of
 from blackbox.sources.agents.known_gpus import KnownGpus
 from blackbox.sources.agents.peer import RefusedError, identify, still_there
 from blackbox.sources.agents.refusals import RefusalReason, Refusals
+from blackbox.sources.agents.waiting_failures import ReceivedOom, WaitingFailures
 from blackbox.sources.proc.processes import Procfs
 from blackbox.sources.proc.threads import Tasks
 from blackbox.sources.rate_limit import TokenBucket
@@ -32,8 +32,6 @@ on two GPUs, for each of 1,000 agents. So much is looked at in every sample, and
 READ_BYTES_PER_SECOND = 16 * 1024 * 1024
 """Of all agents together: 1,000 agents at 2 Hz take half of it, and 10 % of a core."""
 READ_BYTES_BURST = 64 * 1024 * 1024
-OOMS_MAX = 32
-"""Failed allocations kept for the next sample; where there are more, one of the user who has most goes."""
 ACCEPTS_MAX = 32
 """Connections accepted before those already open are read again."""
 EXITS_MAX = 64
@@ -49,15 +47,6 @@ LOG_BURST, LOG_SECONDS = 20, 5.0
 HELD_BYTES, ROWS, PARTS = map(Usage._fields.index, ("held_bytes", "rows", "parts"))
 
 log = logging.getLogger(__name__)
-
-
-class ReceivedOom(NamedTuple):
-    """A failed allocation, and who told."""
-
-    connection: AgentConnection
-    message: OomMessage
-    at: float
-    """When it was received, in Unix seconds."""
 
 
 class AgentServer:
@@ -83,8 +72,7 @@ class AgentServer:
         self._usage = Usage()
         """Of all connections."""
         self._users = UserBudgets()
-        self._ooms: list[ReceivedOom] = []
-        """At most `OOMS_MAX`."""
+        self._failures = WaitingFailures(self.refusals)
         self._process_exits: list[ProcessExit] = []
         self._listening = listening
         self._procfs = procfs
@@ -116,8 +104,7 @@ class AgentServer:
 
     def take_ooms(self) -> list[ReceivedOom]:
         """Failed allocations since the last call. Hold the lock."""
-        ooms, self._ooms = self._ooms, []
-        return ooms
+        return self._failures.take()
 
     def process_exits(self) -> tuple[ProcessExit, ...]:
         """The programs that ended in the last `EXITS_SECONDS`. Hold the lock."""
@@ -247,19 +234,13 @@ class AgentServer:
         elif not connection.failures.take(now) or not user.failures.take(now):
             error = RefusedReportError("too many failed allocations", oom.source, "too_many_failures")
         else:
-            rows = message.rows
-            if user.failure_rows.due_in(now) > 0:
-                text = f"agent {connection.peer.pid}: details of a failed allocation"
-                self.refusals.note("too_large", text, now, connection.peer.uid)
-                message = message.without_details("its user told too many blocks of failed allocations")
-            else:
-                user.failure_rows.charge(rows, now)
-            self._ooms.append(ReceivedOom(connection, message, time.time()))
-            if len(self._ooms) > OOMS_MAX:
-                gone = of_largest_user(self._ooms, _uid_of_oom)[0]
-                self._ooms.remove(gone)
-                text = "more failed allocations than a sample can hold"
-                self.refusals.note("too_many_failures", text, now, _uid_of_oom(gone))
+            told = ReceivedOom(connection, message, time.time(), message.json_bytes)
+            if told.bytes > FAILURE_BYTES_MAX:
+                told = self._failures.without_details(told, "they would take too much", now)
+            elif user.failure_bytes.due_in(now) > 0:
+                told = self._failures.without_details(told, "its user told too much of failed allocations", now)
+            user.failure_bytes.charge(told.bytes, now)
+            self._failures.add(told, now)
             return
         connection.refuse(error, now)
 
@@ -341,7 +322,3 @@ class AgentServer:
 
 def _uid(connection: AgentConnection) -> int:
     return connection.peer.uid
-
-
-def _uid_of_oom(oom: ReceivedOom) -> int:
-    return oom.connection.peer.uid

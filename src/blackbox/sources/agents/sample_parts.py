@@ -105,7 +105,7 @@ def oom_event(connection: AgentConnection, message: OomMessage, timestamp: float
     allocator = None
     if oom.allocator is not None:
         columns = message.blocks
-        blocks = None if columns is None else tuple(block_rows(columns._replace(stack=None), connection.ids))
+        blocks = None if columns is None else block_rows(columns._replace(stack=None), connection.ids)
         allocator = _counters(connection, oom.source, oom.allocator, oom.taken_at)
         stacks = oom.allocator.stacks
         allocator = structs.replace(allocator, blocks=blocks, stacks=None if stacks is None else stack_rows(stacks))

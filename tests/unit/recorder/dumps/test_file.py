@@ -9,7 +9,8 @@ from blackbox.errors import FailureError
 from blackbox.model.moment import Moment
 from blackbox.recorder.dumps import file as dump_module
 from blackbox.recorder.dumps.file import MAGIC, Dump, is_dump, new_head, write_dump
-from tests import incidents
+from tests import failures, incidents
+from tests.failures import listed
 from tests.moments import device, moment, process, sample
 
 HEAD = new_head("test", 0.0, 1e12)
@@ -115,3 +116,12 @@ def test_arguments_and_secrets_stay_at_home(tmp_path: Path) -> None:
     assert found.samples[0].processes[0].name == "python"
     assert "hunter2" not in repr((found, dump.events(), dump.head))
     assert found.samples[0].devices == telling.samples[0].devices
+
+
+def test_the_blocks_of_failures_come_out_of_as_many_records_as_they_need(tmp_path: Path) -> None:
+    told = [failures.with_blocks(listed(rows)) for rows in (30_000, 3, 0, 20_000)]
+    path = tmp_path / "x.bbdump"
+    write_dump(path, HEAD, [], told)
+    dump = Dump(path)
+    assert dump.events() == told
+    assert (dump.damaged, dump.is_cut) == (0, False)

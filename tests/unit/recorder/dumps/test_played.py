@@ -11,8 +11,11 @@ from blackbox.errors import FailureError
 from blackbox.recorder.dumps import played
 from blackbox.recorder.dumps.file import Dump, new_head, write_dump
 from blackbox.recorder.dumps.played import played_moments
-from tests import incidents
-from tests.moments import moment
+from blackbox.recorder.storage.moment_events import without_event_blocks
+from tests import failures, incidents
+from tests.failures import listed
+from tests.moments import moment, sample
+from tests.recorded_moments import event
 
 
 def dump_of(path: Path, *moments: Any) -> Path:
@@ -24,6 +27,14 @@ def dump_of(path: Path, *moments: Any) -> Path:
 def test_its_moments_come_as_they_are_in_the_file(tmp_path: Path) -> None:
     path = dump_of(tmp_path / "x.bbdump", *incidents.leak()[:5])
     assert list(played_moments(path)) == list(Dump(path).moments())
+
+
+def test_a_failure_is_played_with_the_blocks_that_the_dump_has_of_it(tmp_path: Path) -> None:
+    failed = failures.with_blocks(listed(300))
+    told = moment(sample((), events=(failed,)))
+    path = tmp_path / "x.bbdump"
+    write_dump(path, new_head("test", 0.0, 2e9), [without_event_blocks(told)], [event(), failed])
+    assert list(played_moments(path)) == [told]
 
 
 def test_what_is_no_dump_is_refused_at_once_in_one_line(tmp_path: Path) -> None:

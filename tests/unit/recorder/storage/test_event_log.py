@@ -10,7 +10,14 @@ import msgspec
 import pytest
 from msgspec import structs
 
+from blackbox.model.event import Event, TraceStep
+from blackbox.model.event_blocks import json_pieces
+from blackbox.model.event_list import light
+from blackbox.recorder.storage import event_log as event_log_module
+from blackbox.recorder.storage.database import EVENTS_SCHEMA, open_for_writing
 from blackbox.recorder.storage.event_log import EventReader, EventWriter
+from tests import failures
+from tests.failures import listed, refusal
 from tests.recorded_moments import DAY, event
 
 START = 1_800_000_000.0
@@ -130,3 +137,113 @@ def test_a_row_without_a_body_is_skipped(tmp_path: Path) -> None:
     reader = EventReader(tmp_path)
     assert [found.event.kind for found in reader.after(0)] == ["xid"]
     assert reader.damaged == 1
+
+
+# Failed allocations, which may have a hundred thousand blocks
+
+
+def recorded(tmp_path: Path, *events: Event) -> EventReader:
+    """A log of these events."""
+    with closing(EventWriter(tmp_path)) as writer:
+        for one in events:
+            writer.append([one], one.timestamp)
+    return EventReader(tmp_path)
+
+
+def test_a_failure_comes_back_with_its_blocks(tmp_path: Path) -> None:
+    failed = failures.with_blocks(listed(300), timestamp=START)
+    reader = recorded(tmp_path, failed)
+    ((found,), (after,), (each,)) = reader.between(START, START), reader.after(0), reader.each(START, START)
+    assert found.event == after.event == each == failed
+    assert not found.shortened
+
+
+def test_its_blocks_are_read_for_nobody_who_is_told_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = failures.with_blocks(listed(300), timestamp=START, uid=1000)
+    reader = recorded(tmp_path, failed)
+    monkeypatch.setattr(event_log_module, "unpack_blocks", lambda blob: pytest.fail(f"{len(blob)} bytes are read"))
+    found = [
+        *reader.between(START, START, light=True),
+        *reader.after(0, light=True),
+        *reader.between(START, START, viewer_uid=1001),
+    ]
+    assert [one.event for one in found] == [light(failed)] * 3
+
+
+def test_those_of_earlier_versions_are_read(tmp_path: Path) -> None:
+    failed = failures.with_blocks(listed(300), timestamp=START)
+    body = b"".join(json_pieces(failed))
+    with closing(EventWriter(tmp_path)) as writer:
+        writer.append([event()], START)
+        assert writer.open_path is not None
+        path = writer.open_path
+    path.unlink()
+    with closing(open_for_writing(path, EVENTS_SCHEMA)) as database:
+        row = 7, START, "oom", body.decode(), zlib.crc32(body)
+        database.execute("INSERT INTO event VALUES (?, ?, ?, ?, ?)", row)
+    reader = EventReader(tmp_path)
+    assert [one.event for one in reader.between(START, START)] == [failed]
+    assert [one.event for one in reader.between(START, START, light=True)] == [light(failed)]
+    assert [one.event for one in recorded(tmp_path, failures.with_blocks(listed(3), timestamp=START)).after(0)] == [
+        failed,
+        failures.with_blocks(listed(3), timestamp=START),
+    ], "and gone on with"
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [
+        refusal(START, stacks=(("train.py:1 step",),)),
+        refusal(START, trace=(TraceStep("oom", 0, 1, stack=0),), stacks=(("train.py:1 step",),)),
+        failures.with_blocks(listed(3), timestamp=START),
+        event("xid", START),
+    ],
+    ids=["light already", "only a history", "blocks", "no failure"],
+)
+def test_what_is_read_for_a_list_is_what_a_list_tells(tmp_path: Path, failed: Event) -> None:
+    assert [one.event for one in recorded(tmp_path, failed).between(START, START, light=True)] == [light(failed)]
+
+
+def test_the_newest_are_whole_as_far_as_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However large they are: a server is asked for all of them by anybody."""
+    monkeypatch.setattr(event_log_module, "WHOLE_BYTES_MAX", 100_000)
+    told = [failures.with_blocks(listed(500), timestamp=START + place) for place in range(5)]
+    reader = recorded(tmp_path, *told, event("xid", START + 5))
+    found = reader.between(START, START + 9)
+    assert [one.event for one in found] == [*map(light, told[:3]), *told[3:], event("xid", START + 5)]
+    assert [one.shortened for one in found] == [True] * 3 + [False] * 3
+    first = reader.after(0)
+    assert [one.event for one in first] == told[:2]
+    assert [one.event for one in reader.after(first[-1].id)] == told[2:4], "with the next look"
+    assert list(reader.each(START, START + 9)) == [*told, event("xid", START + 5)]
+
+
+def test_none_is_left_out_where_the_clock_was_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_log_module, "WHOLE_BYTES_MAX", 50_000)
+    told = [failures.with_blocks(listed(500), timestamp=START + place) for place in range(4)]
+    with closing(EventWriter(tmp_path)) as writer:
+        ids = [writer.append([one], START - place * 40 * DAY)[0].id for place, one in enumerate(told)]
+    reader, seen = EventReader(tmp_path), list[int]()
+    while found := reader.after(seen[-1] if seen else 0):
+        seen += [one.id for one in found]
+    assert seen == ids
+
+
+@pytest.mark.parametrize("damage", ["row", "page"])
+def test_damaged_blocks_cost_themselves(tmp_path: Path, damage: str) -> None:
+    reader = recorded(tmp_path, failures.with_blocks(listed(300), timestamp=START))
+    (path,) = tmp_path.glob("events-*.db")
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        (page,) = database.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'blocks'").fetchone()
+        (size,) = database.execute("PRAGMA page_size").fetchone()
+        if damage == "row":
+            database.execute("UPDATE blocks SET body = substr(body, 1, 40)")
+    if damage == "page":
+        with path.open("r+b") as file:
+            file.seek((page - 1) * size)
+            file.write(b"\xff" * size)
+    (found,) = reader.after(0)
+    assert found.event.oom is not None
+    assert found.event.oom.allocator is not None
+    assert (found.event.oom.allocator.blocks, reader.damaged) == (None, 1)
+    assert "damaged" in found.event.oom.allocator.unknown["blocks"]

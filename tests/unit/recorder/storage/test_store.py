@@ -12,16 +12,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blackbox.errors import FailureError
+from blackbox.model.event_blocks import split
 from blackbox.model.moment import Moment
 from blackbox.recorder.query.recording import Recording
+from blackbox.recorder.storage import store as store_module
 from blackbox.recorder.storage.directory import HeldError, chunk_files
+from blackbox.recorder.storage.frames import to_bytes
 from blackbox.recorder.storage.layout import COUNT, MAX, MEAN, MIN
+from blackbox.recorder.storage.moment_events import with_event_blocks
 from blackbox.recorder.storage.store import SYNC_SECONDS, Store
 from blackbox.recorder.storage.tier_reader import TierReader
 from blackbox.recorder.storage.tiers import HOUR as HOUR_TIER
 from blackbox.recorder.storage.tiers import MINUTE as MINUTE_TIER
 from blackbox.recorder.storage.tiers import Tier
+from tests import failures
 from tests.clocks import ManualClock
+from tests.failures import listed
 from tests.recorded_moments import DAY, HOUR, MINUTE, event, moment_at, record, series, store_at
 
 START = 1_799_996_400.0
@@ -316,3 +322,36 @@ def test_a_store_is_made_of_what_it_was_told(tmp_path: Path) -> None:
     parts = [list(series(START + number * 90, 90, blocks=number == 1)) for number in range(3)]
     record(tmp_path, *chain(*parts))
     assert list(Recording(tmp_path).moments(START, START + HOUR)) == list(chain(*parts))
+
+
+def test_the_blocks_of_a_failure_are_kept_once(tmp_path: Path) -> None:
+    """They are most of what a flood of failures would make the recording hold."""
+    failed = failures.with_blocks(listed(20_000), timestamp=START)
+    record(tmp_path, moment_at(START, 0, events=(failed,)), moment_at(START + 1, 1))
+    recording = Recording(tmp_path)
+    assert [one.event for one in recording.events()] == [failed]
+    (kept, _) = recording.moments(START, START + 1)
+    (bare,) = kept.samples[0].events
+    assert len(to_bytes(kept)) < 20_000
+    assert split(bare)[1] is None
+    assert with_event_blocks(kept, lambda: recording.each_event(START, START)) == moment_at(START, 0, events=(failed,))
+
+
+def test_a_disk_that_takes_nothing_costs_old_failures_their_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "UNWRITTEN_BYTES_MAX", 500_000)
+    with store_at(tmp_path) as store:
+        append = store._events.append
+
+        def full(*_: object) -> None:
+            raise sqlite3.OperationalError("database or disk is full")
+
+        monkeypatch.setattr(store._events, "append", full)
+        for number in range(10):
+            with pytest.raises(sqlite3.OperationalError):
+                store.note([failures.with_blocks(listed(2000), timestamp=START + number)], START + number)
+        monkeypatch.setattr(store._events, "append", append)
+        store.note([event("xid", START + 10)], START + 10)
+    has_blocks = [split(one)[1] is not None for one in Recording(tmp_path).each_event(START, START + 10)]
+    assert has_blocks == [False] * 8 + [True] * 2 + [False], "the newest have theirs"
