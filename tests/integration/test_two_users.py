@@ -342,6 +342,10 @@ def test_row_46_and_47_what_he_sends_costs_her_nothing(machine: Machine, tmp_pat
         assert (recorder["state"], recorder["failures_total"]) == ("recording", 0)
         second = dump_of(machine, machine.hers[1], 2_222_222_222)
     third = dump_of(machine, machine.hers[2], 1_333_333_333)
+    told = [
+        event["oom"]["allocator"] for event in machine.get(HIS, EVENTS.path, kind="oom")["events"] if "oom" in event
+    ]
+    assert any(len(one["blocks"] or ()) == 100_000 for one in told if one), "as much of his as his budget goes"
     grown = peak_bytes(machine.server.pid) - before
     assert grown < FLOOD_BYTES_MAX, f"{grown / MIB:.0f} MiB"
     kept = {one["name"] for one in machine.get(HERS, DUMPS.path, limit=1000)["dumps"]}
