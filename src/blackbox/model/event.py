@@ -172,6 +172,8 @@ class OutOfMemory(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How the allocator cut its blocks."""
     scopes: tuple[TraceScope, ...] = ()
     """The newest, oldest first."""
+    host_pinned_bytes: int | None = None
+    """Pinned memory of the host that the program held then, where PyTorch recorded it (2.14, `record_host=True`)."""
 
 
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -12,6 +12,7 @@ from blackbox.analysis.trace.entries import ACTIONS, OOM
 from blackbox.analysis.trace.roll_forward import WrongStartError
 from blackbox.model.event import OutOfMemory, TraceSegment, TraceStep
 from blackbox.model.parts import AllocatorBlock
+from blackbox.model.text import size
 from blackbox.sources.memory_snapshot.parts import BLOCK_TYPES
 from blackbox.sources.memory_snapshot.replayed import Replayed, replayed_of
 from blackbox.sources.memory_snapshot.traces import FRACTION, read_traces
@@ -37,8 +38,14 @@ def replayed_refusal(oom: OutOfMemory, device: int) -> Replayed | None:
     if found is None or found.told.kind != "refusal":
         return None
     usable = found.told.allocator.largest_free_bytes
-    told = structs.replace(found.told, allocator=structs.replace(allocator, largest_free_bytes=usable))
+    notes = (*found.told.notes, *_of_the_host(oom))
+    told = structs.replace(found.told, allocator=structs.replace(allocator, largest_free_bytes=usable), notes=notes)
     return structs.replace(found, told=told)
+
+
+def _of_the_host(oom: OutOfMemory) -> tuple[str, ...]:
+    held = oom.host_pinned_bytes
+    return () if held is None else (f"pinned on the host it held {size(held)} at that moment",)
 
 
 def _snapshot(oom: OutOfMemory, blocks: Sequence[AllocatorBlock], device: int) -> dict[str, Any]:

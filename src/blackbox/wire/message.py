@@ -25,6 +25,7 @@ from blackbox.wire.ranges import PAGES_MAX
 from blackbox.wire.report import (
     ALLOCATOR_LIMIT,
     BLOCK_ORIGINS,
+    HOST_PINNED,
     MEMORY_FRACTION,
     NO_STACK,
     OOM_TRACE,
@@ -75,9 +76,12 @@ COLUMNS = {
 ORIGINS = ("starts", "pool", "allocated_ms")
 """Columns that only a daemon of `BLOCK_ORIGINS` reads."""
 
+ADDITIONS = (OOM_TRACE, BLOCK_ORIGINS, MEMORY_FRACTION, ALLOCATOR_LIMIT, HOST_PINNED)
+"""All that a daemon reads beyond the first version."""
 ALLOCATOR_FIELDS = AllocatorReport._fields.index("limit_bytes")
 STEP_FIELDS, OOM_FIELDS = TraceStep._fields.index("pool"), Oom._fields.index("segments")
 SETTINGS_FIELDS = AllocatorSettings._fields.index("memory_fraction")
+TRACED_FIELDS = Oom._fields.index("host_pinned_bytes")
 """Fields of the first version."""
 TRACE_FIELD = Oom._fields.index("trace")
 _LENGTH = struct.Struct("<I")
@@ -134,7 +138,7 @@ def pack_oom_received() -> bytes:
     return pack(FrameKind.OOM_RECEIVED, b"")
 
 
-def pack_welcome(welcome: Welcome = Welcome((OOM_TRACE, BLOCK_ORIGINS, MEMORY_FRACTION, ALLOCATOR_LIMIT))) -> bytes:  # noqa: B008 - never changed
+def pack_welcome(welcome: Welcome = Welcome(ADDITIONS)) -> bytes:  # noqa: B008 - never changed
     """The frame by which the daemon answers a hello."""
     return pack(FrameKind.WELCOME, _json(welcome))
 
@@ -243,7 +247,9 @@ def _packed_oom(oom: Oom, reads: Collection[str]) -> bytes:
     numbers: dict[str, int] = {}
     stacks = tuple(tuple(numbers.setdefault(line, len(numbers)) for line in stack) for stack in oom.stacks)
     bare, columns = _bare_oom(oom, reads)
-    header = OomHeader(bare._replace(stacks=()), _shape(columns), tuple(numbers), stacks)
+    bare = bare._replace(stacks=())
+    told = bare if HOST_PINNED in reads else cast("Oom", bare[:TRACED_FIELDS])
+    header = OomHeader(told, _shape(columns), tuple(numbers), stacks)
     return _message(FrameKind.OOM, header, OOM_HEADER_BYTES_MAX, _bodies(columns))
 
 

@@ -32,6 +32,8 @@ MEMORY_FRACTION = "memory_fraction"
 """In `Welcome`: of a failed allocation the share of the GPU that its program may have."""
 ALLOCATOR_LIMIT = "allocator_limit"
 """In `Welcome`: what an allocator lets its program hold."""
+HOST_PINNED = "host_pinned"
+"""In `Welcome`: of a failed allocation the pinned memory of the host that its program held."""
 POOLS_MAX = 256
 """Of one allocator that are told apart: a byte tells which."""
 
@@ -311,3 +313,5 @@ class Oom(NamedTuple):
     settings: AllocatorSettings | None = None
     scopes: tuple[ScopeEdge, ...] = ()
     """The newest, oldest first."""
+    host_pinned_bytes: int | None = None
+    """Pinned memory of the host that the program held then; None: not recorded. Part of `HOST_PINNED`."""

@@ -23,10 +23,11 @@ from blackbox.sources.agents.sample_parts import oom_event
 from blackbox.wire import Unpacker
 from blackbox.wire.message import pack_oom
 from blackbox.wire.ranges import BYTES_MAX
-from blackbox.wire.report import MEMORY_FRACTION, OOM_TRACE, AllocatorReport, Oom
+from blackbox.wire.report import HOST_PINNED, MEMORY_FRACTION, OOM_TRACE, AllocatorReport, Oom
 from blackbox.wire.segments import read_segments
 from tests import moments
 from tests.caching_allocator import MIB, POOL, ROOM_BYTES, CachingAllocator, RefusedError, Version
+from tests.host_allocator import HostAllocator
 from tests.traced_programs import STACKS, allocators, perform, programs
 
 UUID = "GPU-0"
@@ -40,13 +41,14 @@ class Agent:
 
     def __init__(self, memory: CachingAllocator, version: Version, records: bool = True, fraction: float = 1.0) -> None:
         self.told: list[Oom] = []
+        self.host = HostAllocator()
         self._memory, self._version = memory, version
         torch = SimpleNamespace(
             cuda=SimpleNamespace(
                 is_initialized=lambda: True,
                 memory_snapshot=lambda include_traces=True: memory.listed(version),
                 memory=SimpleNamespace(
-                    _snapshot=lambda: memory.snapshot(version),
+                    _snapshot=lambda: memory.snapshot(version) | self.host.keys(),
                     _record_memory_history=lambda enabled, stacks, max_entries: None,
                     get_per_process_memory_fraction=lambda device: fraction,
                 ),
@@ -277,3 +279,24 @@ def test_a_memory_fraction_that_the_program_was_given_is_named(history: bool) ->
     older = shipped(oom)
     assert older.settings is not None
     assert older.settings.memory_fraction is None
+
+
+def test_pinned_memory_of_the_host_is_told_as_the_file_tells_it(tmp_path: Path) -> None:
+    memory = CachingAllocator(100 * MIB)
+    program = Agent(memory, (2, 14))
+    memory.alloc(60 * MIB, frames=STACKS[1])
+    for size in (5 * MIB, 300):
+        program.host.alloc(size)
+    program.host.free(program.host.alloc(20))
+    program.refuse(80 * MIB)
+    path = tmp_path / "snapshot.pickle"
+    path.write_bytes(pickle.dumps(memory.snapshot((2, 14)) | program.host.keys()))
+    (of_file,) = (note for note in build_report(of_snapshot_file(path)).notes if "pinned" in note)
+    (oom,) = program.told
+    live = live_report(shipped(oom, (OOM_TRACE, HOST_PINNED)))
+    (of_live,) = (note for note in live.notes if "pinned" in note)
+    assert (of_file, of_live) == (
+        "pinned on the host it held at most 8.0 MiB",
+        "pinned on the host it held 8.0 MiB at that moment",
+    )
+    assert not any("pinned" in note for note in live_report(shipped(oom)).notes)

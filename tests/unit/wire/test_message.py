@@ -30,6 +30,7 @@ from blackbox.wire.ranges import ADDRESS_MAX, BYTES_MAX
 from blackbox.wire.report import (
     ALLOCATOR_LIMIT,
     BLOCK_ORIGINS,
+    HOST_PINNED,
     MEMORY_FRACTION,
     NO_STACK,
     NOT_KNOWN,
@@ -131,6 +132,18 @@ def test_all_that_a_trace_is_replayed_with_arrives_where_the_daemon_reads_it() -
     assert list(told.blocks.stack or ()) == [1, NO_STACK, 0]
 
 
+def test_pinned_memory_of_the_host_arrives_where_the_daemon_reads_it() -> None:
+    sent = TRACED_OOM._replace(host_pinned_bytes=GIB)
+    told = decode(frame(pack_oom(sent, (OOM_TRACE, HOST_PINNED))))
+    assert isinstance(told, OomMessage)
+    assert told.header.oom.host_pinned_bytes == GIB
+    assert pack_oom(sent, (OOM_TRACE,)) == pack_oom(TRACED_OOM, (OOM_TRACE,)), "as it always was"
+    text, _ = split(frame(pack_oom(sent, (OOM_TRACE,))).payload, OOM_HEADER_BYTES_MAX)
+    assert len(json.loads(text)[0]) == 15
+    with pytest.raises(WireError):
+        decode(frame(pack_oom(sent._replace(host_pinned_bytes=-1), (OOM_TRACE, HOST_PINNED))))
+
+
 def test_a_daemon_that_does_not_say_so_gets_what_it_always_got() -> None:
     text, columns = split(frame(pack_oom(TRACED_OOM)).payload, OOM_HEADER_BYTES_MAX)
     oom, (rows, names, _labels) = json.loads(text)
@@ -172,7 +185,7 @@ def test_stacks_that_do_not_fit_lose_their_outermost_frames_and_keep_their_steps
 
 
 def test_a_welcome_arrives_and_an_odd_one_promises_nothing() -> None:
-    every = (OOM_TRACE, BLOCK_ORIGINS, MEMORY_FRACTION, ALLOCATOR_LIMIT)
+    every = (OOM_TRACE, BLOCK_ORIGINS, MEMORY_FRACTION, ALLOCATOR_LIMIT, HOST_PINNED)
     assert read_welcome(frame(pack_welcome()).payload).reads == every
     assert read_welcome(b'[["oom_trace","more"],1]').reads == (OOM_TRACE, "more")
     for odd in (b"", b"[]", b"1", b"[1]", b"\xff"):

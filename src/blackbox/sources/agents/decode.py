@@ -200,7 +200,7 @@ def _decode_oom(payload: bytes) -> OomMessage:
 def _read_oom(header: OomHeader, packed: memoryview) -> OomMessage:
     oom = with_frames(header)
     _check_uuid(oom.gpu_uuid)
-    check("bytes", oom.requested_bytes, oom.device_total_bytes, oom.device_free_bytes)
+    check("bytes", oom.requested_bytes, oom.device_total_bytes, oom.device_free_bytes, oom.host_pinned_bytes)
     check("timestamp", oom.timestamp)
     check("uptime", oom.taken_at)
     check("thread_id_or_none", oom.thread_id)

@@ -142,6 +142,7 @@ def oom_event(connection: AgentConnection, message: OomMessage, timestamp: float
             segments=tuple(TraceSegment(*segment) for segment in oom.segments),
             settings=None if oom.settings is None else TraceSettings(**oom.settings._asdict()),
             scopes=tuple(TraceScope(printable(name), stage, time_us) for name, stage, time_us in oom.scopes),
+            host_pinned_bytes=oom.host_pinned_bytes,
         ),
     )
 

@@ -18,6 +18,7 @@ from blackbox.agent.probes.torch.refused_trace import (
     TRACE_STEPS_MAX,
     StackNumbers,
     block_stacks,
+    held_bytes,
     scopes_of,
     segment_rows,
     settings_of,
@@ -110,6 +111,8 @@ class OutOfMemoryWatch:
             traces = whole.get("device_traces") or ()
             entries = traces[device][-TRACE_STEPS_MAX:] if device < len(traces) else ()
             oom = oom._replace(trace=tuple(steps_of(entries, stacks)))
+        with contextlib.suppress(Exception):
+            oom = oom._replace(host_pinned_bytes=held_bytes(whole.get("host_segments") or ()))
         if segments is not None:
             with contextlib.suppress(Exception):
                 own = [one for one in segments if one.get("device", 0) == device]

@@ -63,6 +63,12 @@ def segment_rows(segments: Iterable[Mapping[str, Any]], held: Sequence[int]) -> 
     return tuple(sorted(found))
 
 
+def held_bytes(segments: Iterable[Mapping[str, Any]]) -> int | None:
+    """What the program holds of these segments; None where none is told."""
+    blocks = [block for segment in segments for block in segment["blocks"]]
+    return sum(block["size"] for block in blocks if block["state"].startswith("active")) if blocks else None
+
+
 def block_stacks(segments: Iterable[Mapping[str, Any]], held: Sequence[int], stacks: StackNumbers) -> list[int]:
     """The stack of each of these blocks, by their addresses; `NO_STACK` of free ones too."""
     number_at: dict[int, int] = {}
