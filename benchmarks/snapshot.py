@@ -120,10 +120,8 @@ BENCHMARK = Benchmark(
     "the commands, and the peak of the largest of their processes, beside pickle.load of the same file and, where they "
     f"are to be had (`{MOSAIC}` on the path, `{MEMORY_VIZ}` naming `torch/cuda/_memory_viz.py`), Mosaic and PyTorch's "
     "own plot. The entries are read, and gone through, by the compiled part (docs/decisions/0011-compiled-entries.md). "
-    "At 60 MB, on a core where pickle.load takes 0.9 s: read 0.21 s, made a trace 0.08, replayed 0.03, judged and "
-    "drawn 0.2; starting Python and loading the modules takes 0.25 s whatever the size, which alone is a tenth of what "
-    "PyTorch's own plot takes for 60 MB. The rows of 600 MB are of one round of the same commands, at a load of 20; "
-    "those of Python alone there were measured before, on a slower core. "
+    "Starting Python and loading the modules takes 0.18 s whatever the size, which alone is most of a tenth of what "
+    "PyTorch's own plot takes for 60 MB. "
     "Mosaic took 5.3 s for the 60 MB file beside a pickle.load of 2.1 s (2026-11-29, at a load of 12.5).",
     run,
 )
