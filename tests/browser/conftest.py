@@ -130,6 +130,10 @@ def screenshot(page: Page, name: str) -> Path:
     return path
 
 
+def is_wider_than_its_window(page: Page) -> bool:
+    return page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+
+
 def assert_open_to_all(page: Page) -> None:
     """axe finds nothing of weight, in either colours: contrast, names, roles, order, one headline. The page has to be
     opened with `bypass_csp`."""

@@ -11,7 +11,7 @@ from blackbox.client import Client
 from blackbox.model.moment import Moment
 from blackbox.recorder import Recording
 from tests import incidents, moments
-from tests.browser.conftest import VIEWS, OpenPage, assert_open_to_all, screenshot
+from tests.browser.conftest import VIEWS, OpenPage, assert_open_to_all, is_wider_than_its_window, screenshot
 from tests.recordings import recorded
 from tests.serving import Serving
 
@@ -233,3 +233,5 @@ def test_no_view_shuts_anyone_out(open_page: OpenPage, refused: Serving, view: s
     page = open_page(f"{refused.url}/#/{view}", bypass_csp=True, expected=STALE)
     expect(page.locator(VIEWS[view]).first).to_be_visible()
     assert_open_to_all(page)
+    page.set_viewport_size({"width": 380, "height": 800})
+    assert not is_wider_than_its_window(page)

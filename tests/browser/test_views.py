@@ -4,12 +4,12 @@ import gzip
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from blackbox.client import Client
 from blackbox.model.visibility import WITHHELD
 from blackbox.server.api.dashboard import STATIC
-from tests.browser.conftest import VIEWS, OpenPage, screenshot
+from tests.browser.conftest import VIEWS, OpenPage, is_wider_than_its_window, screenshot
 from tests.running_server import RunningServer
 from tests.waiting import until
 
@@ -17,10 +17,6 @@ FOCUSED_MAX = 400
 """Things on a page that the keyboard reaches: fewer."""
 PAGE_BYTES_MAX = 150_000
 """Compressed, all files: read in a moment on a slow link."""
-
-
-def is_wider_than_its_window(page: Page) -> bool:
-    return page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
 
 
 CUT_FIGURES = """[...document.querySelectorAll('.ledger .seg')].flatMap(part => {

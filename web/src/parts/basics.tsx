@@ -15,6 +15,11 @@ export function Absent({ reason, children = "n/a" }: { reason: string; children?
   );
 }
 
+/** A sentence of the server, in which commands stand between backticks. */
+export function Worded({ text }: { text: string }) {
+  return <>{text.split("`").map((part, place) => (place % 2 === 0 ? part : <code key={place}>{part}</code>))}</>;
+}
+
 /** The reason a key has no value; null where it has one. */
 export function reasonOf(unknown: Unknown | undefined, key: string): string | null {
   return unknown?.[key] ?? null;

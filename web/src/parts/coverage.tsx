@@ -3,7 +3,7 @@
 import type { ProcessCoverage } from "../data/answers";
 import { reasonsOf, shareTold, TOPICS } from "../data/coverage";
 import { processLabel } from "../data/ledger";
-import { Absent, Scroll } from "./basics";
+import { Absent, Scroll, Worded } from "./basics";
 
 const WORDS = { "●": "told", "◐": "in part", "○": "not available" } as const;
 
@@ -40,7 +40,9 @@ export function Coverage({ processes }: { processes: readonly ProcessCoverage[] 
                 })}
                 <td class="soft reason">
                   {reasonsOf(process).map(([names, reason]) => (
-                    <div key={reason}>{`${names.join(", ")}: ${reason}`}</div>
+                    <div key={reason}>
+                      {names.join(", ")}: <Worded text={reason} />
+                    </div>
                   ))}
                 </td>
               </tr>
