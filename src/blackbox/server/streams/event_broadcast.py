@@ -4,7 +4,7 @@ it, so no queue can overflow and none is lost to a slow or returning client."""
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -23,6 +23,8 @@ POLL_SECONDS = 0.25
 """Between reads of the recording while there are clients: half the default interval between samples."""
 AT_ONCE = 500
 """Events read at a time; a client that missed more gets them in several reads."""
+SLICE_BYTES = 64 * 1024
+"""Of events handed to clients before other connections get their turn."""
 LOOK_BACK = 2000
 """Ids follow the clock in milliseconds: an event noticed just before a stream began may be recorded just after."""
 
@@ -32,9 +34,9 @@ logger = logging.getLogger(__name__)
 class EventFilter(NamedTuple):
     """Which events a stream gets."""
 
-    kinds: Collection[str] | None = None
+    kinds: frozenset[str] | None = None
     """None for all."""
-    gpus: Collection[str] | None = None
+    gpus: frozenset[str] | None = None
     """UUIDs; None for all, and for what happened on none."""
 
     def wants(self, event: Event) -> bool:
@@ -42,17 +44,48 @@ class EventFilter(NamedTuple):
         return (self.kinds is None or event.kind in self.kinds) and (self.gpus is None or event.gpu_uuid in self.gpus)
 
 
+class Position(NamedTuple):
+    """All that the next bytes of a stream depend on besides the recording: clients at one place share them."""
+
+    cursor: int
+    """Id of the last event that was looked at."""
+    wanted: EventFilter
+    framing: Framing
+    viewer: Viewer
+
+
+class Portion(NamedTuple):
+    """What comes next at a place."""
+
+    cursor: int
+    """Where the client is afterwards."""
+    events: int = 0
+    data: bytes = b""
+    """Those events, framed; nothing where none is wanted."""
+
+
+def portion_of(place: Position, found: Sequence[RecordedEvent]) -> Portion:
+    """Of events that were read, in the order of their ids: those after the cursor that are wanted."""
+    fresh = [recorded for recorded in found if recorded.id > place.cursor]
+    wanted = [recorded for recorded in fresh if place.wanted.wants(recorded.event)]
+    cursor = fresh[-1].id if fresh else place.cursor
+    if not wanted:
+        return Portion(cursor)
+    return Portion(cursor, len(wanted), place.framing.piece(b"".join(_frame(one, place.viewer) for one in wanted)))
+
+
+def _frame(recorded: RecordedEvent, viewer: Viewer) -> bytes:
+    body = answer_json(numbered(recorded, viewer.uid))
+    return named_event(recorded.id, recorded.event.kind, body)
+
+
 class EventClient:
     """One stream of events."""
 
     def __init__(self, streams: "EventStreams", wanted: EventFilter, framing: Framing, viewer: Viewer) -> None:
         self._streams = streams
-        self._wanted = wanted
-        self._framing = framing
-        self._viewer = viewer
         self._outbox: Outbox | None = None
-        self.cursor = 0
-        """Id of the last event that was looked at for it."""
+        self.place = Position(0, wanted, framing, viewer)
         self.ready = False
         """It has started, and everything written so far has been handed to the kernel."""
         self.wrote_at = 0.0
@@ -60,7 +93,7 @@ class EventClient:
     def start(self, outbox: Outbox, first: bytes, seq: int) -> None:
         """Sends the first bytes of the stream; events after `seq` follow."""
         self._outbox = outbox
-        self.cursor = seq
+        self.place = self.place._replace(cursor=seq)
         self.ready = True
         self.write(first)
 
@@ -71,20 +104,16 @@ class EventClient:
         self.wrote_at = self._streams.now
         self._streams.stats.bytes_sent_total += len(data)
 
-    def offer(self, found: Sequence[RecordedEvent]) -> None:
-        """Sends the events after its cursor that it wants."""
-        fresh = [recorded for recorded in found if recorded.id > self.cursor]
-        if not fresh:
-            return
-        self.cursor = fresh[-1].id
-        wanted = [recorded for recorded in fresh if self._wanted.wants(recorded.event)]
-        if wanted:
-            self._streams.stats.frames_sent_total += len(wanted)
-            self.write(self._framing.piece(b"".join(map(self._frame, wanted))))
+    def take(self, portion: Portion) -> None:
+        """Sends what comes next at its place."""
+        self.place = self.place._replace(cursor=portion.cursor)
+        if portion.events:
+            self._streams.stats.frames_sent_total += portion.events
+            self.write(portion.data)
 
     def heartbeat(self) -> None:
         """Sends a comment, so that proxies see the stream alive."""
-        self.write(self._framing.piece(comment("heartbeat")))
+        self.write(self.place.framing.piece(comment("heartbeat")))
 
     def pause(self) -> None:
         """The peer is slow: bytes wait for it."""
@@ -100,16 +129,13 @@ class EventClient:
         if outbox is None or outbox.is_closing():
             return
         self.ready = False
-        self.write(self._framing.piece(comment(reason)) + self._framing.tail())
+        framing = self.place.framing
+        self.write(framing.piece(comment(reason)) + framing.tail())
         outbox.close()
 
     def leave(self) -> None:
         """Forgets the stream; a second time does nothing."""
         self._streams.leave(self)
-
-    def _frame(self, recorded: RecordedEvent) -> bytes:
-        body = answer_json(numbered(recorded, self._viewer.uid))
-        return named_event(recorded.id, recorded.event.kind, body)
 
 
 class EventStreams:
@@ -119,7 +145,8 @@ class EventStreams:
         self._query_pool = query_pool
         self._limits = limits
         self._streams_max = streams_max
-        self._clients: set[EventClient] = set()
+        self.clients: set[EventClient] = set()
+        """Those that have joined and not left."""
         self._looking: asyncio.Task[None] | None = None
         self.stats = stats
 
@@ -134,7 +161,7 @@ class EventStreams:
             self.stats.streams_refused_total += 1
             return None
         client = EventClient(self, wanted, framing, viewer)
-        self._clients.add(client)
+        self.clients.add(client)
         self.stats.streams_open += 1
         self.stats.streams_total += 1
         if self._looking is None:
@@ -143,9 +170,9 @@ class EventStreams:
 
     def leave(self, client: EventClient) -> None:
         """Forgets the client; a second time does nothing."""
-        if client in self._clients:
+        if client in self.clients:
             client.ready = False
-            self._clients.remove(client)
+            self.clients.remove(client)
             self.stats.streams_open -= 1
 
     async def place_now(self) -> int:
@@ -160,17 +187,17 @@ class EventStreams:
         """Ends every stream."""
         if self._looking is not None:
             self._looking.cancel()
-        for client in tuple(self._clients):
+        for client in tuple(self.clients):
             client.finish(reason)
 
     async def _after(self, number: int) -> list[RecordedEvent]:
         return await self._query_pool.ask(partial(self._query_pool.recording.events_after, number, AT_ONCE))
 
     async def _look(self) -> None:
-        while self._clients:
+        while self.clients:
             await asyncio.sleep(POLL_SECONDS)
             try:
-                await self._serve([client for client in self._clients if client.ready])
+                await self._serve([client for client in self.clients if client.ready])
             except Exception:
                 logger.exception("fault in the stream of events")
         self._looking = None
@@ -178,9 +205,17 @@ class EventStreams:
     async def _serve(self, ready: Sequence[EventClient]) -> None:
         if not ready:
             return
-        found = await self._after(min(client.cursor for client in ready))
+        found = await self._after(min(client.place.cursor for client in ready))
+        portions: dict[Position, Portion] = {}
+        handed = 0
         for client in ready:
             if client.ready:
-                client.offer(found)
+                portion = portions.get(client.place) or portion_of(client.place, found)
+                portions[client.place] = portion
+                client.take(portion)
+                handed += len(portion.data)
             if client.ready and self.now - client.wrote_at >= self._limits.heartbeat_seconds:
                 client.heartbeat()
+            if handed >= SLICE_BYTES:
+                handed = 0
+                await asyncio.sleep(0)
