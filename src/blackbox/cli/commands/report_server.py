@@ -1,6 +1,6 @@
 """Evidence from a running server, through its public routes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from blackbox.analysis.usage import SnapshotSummary, summary_of
@@ -13,6 +13,7 @@ from blackbox.report.evidence import FAILURES, FAILURES_MAX, newest_failure
 
 if TYPE_CHECKING:
     from blackbox.client import Client
+    from blackbox.model.query import NumberedEvent
 
 INSTANTS = 40
 """Snapshots asked for, with summed blocks."""
@@ -27,9 +28,10 @@ def of_server(client: "Client", url: str, chosen: ChosenRange) -> Evidence:
     now = rfc3339_seconds(newest.timestamp)
     origin = f"server {url.rpartition('@')[2]}"
     try:
-        failure = None if chosen.is_told else newest_failure(client.events(kind=FAILURES, limit=FAILURES_MAX))
+        failures = () if chosen.is_told else client.events(kind=FAILURES, limit=FAILURES_MAX, detail="light")
+        failure = newest_failure(failures)
         start, until = chosen.ends(now if failure is None else failure.timestamp)
-        events = client.events(since=start, until=until)
+        events = _with_whole_failure(client, client.events(since=start, until=until, detail="light"))
         last = client.at(until) if until != now else newest
     except StatusError as error:
         if error.status != HTTP_NOT_FOUND:
@@ -37,6 +39,12 @@ def of_server(client: "Client", url: str, chosen: ChosenRange) -> Evidence:
         return from_summaries(origin, [], newest, [], [NO_RECORDING])
     since = _recorded_since(client, start, until)
     return from_summaries(origin, list(_summaries(client, since, until)), last, events)
+
+
+def _with_whole_failure(client: "Client", events: Sequence["NumberedEvent"]) -> "list[NumberedEvent]":
+    """Events of a list; the one that the report is about as a whole, which may take megabytes."""
+    failure = newest_failure(events)
+    return [client.events(event=one.id)[0] if one is failure else one for one in events]
 
 
 def _recorded_since(client: "Client", since: float, until: float) -> float:

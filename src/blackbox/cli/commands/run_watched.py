@@ -99,7 +99,8 @@ def _last_line(client: Client, pid: int, began: float, environ: Mapping[str, str
     stacks = "history" in read_settings(environ).extras
     try:
         history = client.history(since=began - 1, until=ended + 1, pid=pid)
-        events = [one for one in client.events(since=began, kind=FAILURES) if one.pid == pid or one.uid == os.getuid()]
+        failures = client.events(since=began, kind=FAILURES, detail="light")
+        events = [one for one in failures if one.pid == pid or one.uid == os.getuid()]
     except ClientError as error:
         return f"what was recorded is not known: {error}"
     return last_line(history, events, pid, began, ended, stacks=stacks)

@@ -108,6 +108,6 @@ def _machine(client: "Client", gpu: str | None) -> "MachineView":
 
     snapshot = client.snapshot(gpu=gpu, blocks="none")
     try:
-        return MachineView(snapshot, client.forecast(), None, client.events(limit=EVENTS_MAX))
+        return MachineView(snapshot, client.forecast(), None, client.events(limit=EVENTS_MAX, detail="light"))
     except StatusError as error:
         return MachineView(snapshot, no_forecast=str(error))
