@@ -26,6 +26,9 @@ REPEATED_MAX = 4096
 DEPTH = 2000
 """Nesting that no honest writer makes."""
 
+MUTANT_BYTES_MAX = 1 << 20
+"""Faults may make a seed longer, a few times over."""
+
 NOT_A_TREE = (msgspec.DecodeError, ValueError, TypeError, OverflowError, RecursionError, struct.error)
 """What taking bytes for a tree, or putting a mutated one together, may raise."""
 
@@ -39,6 +42,7 @@ def mutated(chance: random.Random, seeds: Sequence[bytes], count: int) -> Iterat
         data = bytearray(chance.choice(seeds))
         for _ in range(chance.randint(1, 4)):
             chance.choice(FAULTS)(chance, data, seeds)
+            del data[MUTANT_BYTES_MAX:]
         yield bytes(data)
 
 

@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from tests.fuzz.target import Target, load
-from tests.mutations import mutated
+from tests.mutations import MUTANT_BYTES_MAX, mutated
 
 INPUT_CPU_SECONDS_MAX = 2.0
 """Of one input; the slowest good one takes some milliseconds. Counted by the kernel as CPU time, whatever else runs."""
@@ -29,8 +29,6 @@ INPUT_BYTES_MAX = 64 << 20
 that is read in a child with a limit of its own may name another."""
 MEMORY_BYTES_MAX = 512 << 20
 """Of the whole process beyond its start; what asks for more gets a `MemoryError`."""
-FILE_BYTES_MAX = 1 << 20
-"""Of an input: mutation may make a seed longer, a few times over."""
 FINDINGS_MAX = 20
 """Then the target is given up; each place that raises is one finding."""
 CORPUS_MAX = 256
@@ -80,7 +78,7 @@ class Run:
         self._input_bytes_max: int = getattr(target, "INPUT_BYTES_MAX", INPUT_BYTES_MAX)
         self._current = _shared(folder / CURRENT)
         self._status = os.open("/proc/self/status", os.O_RDONLY)
-        self._inputs = self._refused = 0
+        self._inputs = self._refused = self._peak_bytes = 0
         self._slowest = 0.0
         self._findings: list[Finding] = []
 
@@ -93,7 +91,7 @@ class Run:
         for batch in range(0, inputs, BATCH):
             chance = random.Random(self._seed * 1_000_003 + batch)
             for data in islice(mutated(chance, self._corpus, BATCH), min(BATCH, inputs - batch)):
-                self._one(data[:FILE_BYTES_MAX])
+                self._one(data)
             if time.process_time() > ends_at or len(self._findings) >= FINDINGS_MAX:
                 break
         return Outcome(
@@ -109,6 +107,7 @@ class Run:
         self._inputs += 1
         self._current[:8] = len(data).to_bytes(8, "little")
         self._current[8 : 8 + len(data)] = data
+        self._peak_bytes = max(self._peak_bytes, self._now_peak_bytes())  # what making the input took is not its doing
         signal.setitimer(signal.ITIMER_PROF, INPUT_CPU_SECONDS_MAX)
         began = time.process_time()
         try:
@@ -170,7 +169,7 @@ def _place(error: Exception) -> str:
 def _shared(path: Path) -> mmap:
     """Memory that outlives this process."""
     with path.open("w+b") as file:
-        file.truncate(8 + FILE_BYTES_MAX)
+        file.truncate(8 + MUTANT_BYTES_MAX)
         return mmap(file.fileno(), 0)
 
 
