@@ -25,7 +25,6 @@ SNAPSHOT_SUFFIXES = (".pickle", ".pkl", ".pickle.gz", ".pkl.gz", ".pickle.zst", 
 
 def runtime_directory(environ: Mapping[str, str] = os.environ, uid: int | None = None) -> Path:
     """Where servers of this user keep what ends with the boot: systemd's choice, the session's, the machine's."""
-    import tempfile
     from pathlib import Path
 
     uid = os.getuid() if uid is None else uid
@@ -33,7 +32,11 @@ def runtime_directory(environ: Mapping[str, str] = os.environ, uid: int | None =
         return Path(given.split(":")[0])
     if session := environ.get("XDG_RUNTIME_DIR"):
         return Path(session, FOLDER)
-    return Path(SYSTEM_RUNTIME) if uid == 0 else Path(tempfile.gettempdir(), f"{FOLDER}-{uid}")
+    if uid == 0:
+        return Path(SYSTEM_RUNTIME)
+    import tempfile  # 0.6 MiB, which few servers need
+
+    return Path(tempfile.gettempdir(), f"{FOLDER}-{uid}")
 
 
 def agent_sockets(environ: Mapping[str, str], uid: int) -> tuple[str, str]:

@@ -17,6 +17,25 @@ import_event_loop()
 import blackbox.daemon
 print(json.dumps(list(sys.modules)))
 """
+COROUTINES = """
+from blackbox.imports import import_event_loop
+import_event_loop()
+import asyncio, functools, inspect, sys, uvloop
+
+async def work(self=None):
+    return "worked"
+
+class Owner:
+    work = work
+
+def told(function):
+    assert asyncio.iscoroutinefunction(function) == inspect.iscoroutinefunction(function), function
+    return asyncio.iscoroutinefunction(function)
+
+print([told(one) for one in (work, Owner().work, functools.partial(work), functools.partial(Owner().work))])
+print([told(one) for one in (lambda: None, Owner, functools.partial(print), sys)])
+print(uvloop.run(asyncio.wait_for(work(), 1)))
+"""
 LATER = """
 from blackbox.imports import import_event_loop
 import_event_loop()
@@ -35,14 +54,19 @@ def run(program: str) -> str:
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
 
 
-def test_the_servers_modules_bring_in_no_openssl_and_no_prometheus() -> None:
+def test_the_servers_modules_bring_in_nothing_that_is_large_and_not_needed() -> None:
     found = set(json.loads(run(SERVER)))
     assert {"uvloop", "blackbox.server.server"} <= found
     assert not found & {"ssl", "_ssl", "_hashlib", "http.client", "prometheus_client", "typing_extensions"}
+    assert not found & {"inspect", "tempfile", "lzma", "_strptime"}
 
 
 def test_what_needs_tls_later_finds_the_real_one() -> None:
     assert run(LATER).split() == ["heard", "HTTPSConnection", "ssl"]
+
+
+def test_what_is_a_coroutines_function_is_told_without_inspect_as_with_it() -> None:
+    assert run(COROUTINES).splitlines() == [str([True] * 4), str([False] * 4), "worked"]
 
 
 def test_what_is_imported_already_stays() -> None:

@@ -12,7 +12,7 @@ from argparse import Action, ArgumentError, ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import Any, NamedTuple, NoReturn, Protocol, cast
 
-from blackbox.cli.common.paragraphs import HelpFormatter, say
+from blackbox.cli.common.paragraphs import HelpFormatter, PlainHelpFormatter, say
 from blackbox.errors import FailureError, UsageError
 
 EXIT_FAILURE = 1
@@ -217,7 +217,7 @@ def _debugging(argv: Sequence[str]) -> bool:
 
 class _Parser(ArgumentParser):
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+        super().__init__(*arguments, **{"formatter_class": PlainHelpFormatter} | options)
         self._negative_number_matcher = _NO_FLAG
 
     def _check_value(self, action: Action, value: Any) -> None:

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.model.times import TIME_FORMS, TIME_SECONDS_MAX, local_text, seconds_ago, unix_seconds
+from blackbox.model.times import (
+    TIME_FORMS,
+    TIME_SECONDS_MAX,
+    file_stamp,
+    local_text,
+    of_file_stamp,
+    seconds_ago,
+    unix_seconds,
+)
 
 NOW = 1_800_000_000.0
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -241,3 +249,16 @@ def test_the_forms_that_a_refusal_names_are_read() -> None:
     for text in ("now", "-5m", "1h30m", "10 minutes ago", "12:03", "yesterday 14:00", "2026-11-22T03:12:07Z"):
         assert text in TIME_FORMS
         assert unix_seconds(text, NOW) <= NOW
+
+
+@given(st.integers(0, 253_402_300_799))
+def test_a_time_in_the_name_of_a_file_is_read_as_it_was_written(seconds: int) -> None:
+    assert of_file_stamp(file_stamp(seconds)) == seconds
+
+
+@pytest.mark.parametrize(
+    "stamp", ["", "20261122", "2026-11-22T03:12", "20261122T0312+01", "20261322T031207Z", "20261122T031207", "x" * 16]
+)
+def test_what_is_no_such_time_is_refused(stamp: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - as of a number
+        of_file_stamp(stamp)

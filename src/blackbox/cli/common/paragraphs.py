@@ -1,7 +1,9 @@
 """Text for people at a terminal: broken between words, never within one and never cut; in a pipe as it is."""
 
 import os
+import sys
 import textwrap
+from argparse import HelpFormatter as StandardFormatter
 from argparse import RawDescriptionHelpFormatter
 from typing import TextIO
 
@@ -9,6 +11,8 @@ WIDTH_MIN, WIDTH_MAX = 40, 160
 """Narrower terminals are written on all the same, wider ones not to their end: eyes lose the line."""
 WIDTH_UNKNOWN = 80
 """Of a terminal that does not tell."""
+HELP_MARGIN = 2
+"""Columns that `argparse` leaves free."""
 
 
 def say(text: str, stream: TextIO, hang: int = 0) -> None:
@@ -49,7 +53,26 @@ def _broken(line: str, width: int, hang: int) -> str:
     )
 
 
-class HelpFormatter(RawDescriptionHelpFormatter):
+class PlainHelpFormatter(StandardFormatter):
+    """That of `argparse`, told the width that it would ask `shutil` for, whose archives take a server 0.6 MiB."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_help_width())
+
+
+def _help_width() -> int:
+    """Columns of the terminal, but for a margin."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns) > 0:
+        return int(columns) - HELP_MARGIN
+    try:
+        found = None if sys.__stdout__ is None else os.get_terminal_size(sys.__stdout__.fileno()).columns
+    except (OSError, ValueError):  # a closed one, or no terminal
+        found = None
+    return (found or WIDTH_UNKNOWN) - HELP_MARGIN
+
+
+class HelpFormatter(PlainHelpFormatter, RawDescriptionHelpFormatter):
     """Of `--help`: descriptions keep their lines where the terminal is as wide as they are, and fit it elsewhere."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:  # noqa: ARG002 - of argparse, always empty

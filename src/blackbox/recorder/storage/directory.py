@@ -5,12 +5,12 @@ import logging
 import os
 import stat
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from blackbox.errors import FailureError
+from blackbox.model.times import file_stamp, of_file_stamp
 from blackbox.recorder.storage.database import BESIDE_SUFFIX, COMPANIONS
 from blackbox.recorder.storage.dump_files import DUMP_SUFFIX, DUMPS_DIRECTORY, may_be_opened
 from blackbox.recorder.storage.privacy import make_directory, may_be_replaced, open_to_others, take_from_others
@@ -68,7 +68,7 @@ def chunk_files(directory: Path, tier: str) -> list[ChunkFile]:
 
 def chunk_file(directory: Path, tier: str, start: float, number: int) -> ChunkFile:
     """The chunk of that name, whether it exists or not."""
-    stamp = datetime.fromtimestamp(start, UTC).strftime(_TIME)
+    stamp = file_stamp(start)
     return ChunkFile(start, number, directory / f"{tier}-{stamp}-{number}{SUFFIX}")
 
 
@@ -169,7 +169,7 @@ def _start_and_number(name: str) -> tuple[float, int] | None:
         return None
     try:
         _, stamp, number = name.removesuffix(SUFFIX).split("-")
-        return datetime.strptime(stamp, _TIME).replace(tzinfo=UTC).timestamp(), int(number)
+        return of_file_stamp(stamp), int(number)
     except ValueError:
         return None
 

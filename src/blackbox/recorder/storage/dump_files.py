@@ -6,14 +6,14 @@ Dumps made by hand or by earlier versions lack the number and what follows.
 
 import os
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
+
+from blackbox.model.times import file_stamp, of_file_stamp
 
 DUMPS_DIRECTORY = "dumps"
 """Inside the data directory."""
 DUMP_SUFFIX = ".bbdump"
-_TIME = "%Y%m%dT%H%M%SZ"
 _NAME = re.compile(
     r"(?P<kind>[a-z_]+)(?:-(?P<pid>\d{1,10}))?-(?P<time>\d{8}T\d{6}Z)"
     r"(?:-(?P<number>\d{1,18})(?:-u(?P<uid>\d{1,10}))?)?" + re.escape(DUMP_SUFFIX)
@@ -36,7 +36,7 @@ class DumpFile(NamedTuple):
 
 def dump_name(about: str, timestamp: float) -> str:
     """`oom-4711-20261122T120307Z.bbdump`."""
-    return f"{about}-{datetime.fromtimestamp(timestamp, UTC).strftime(_TIME)}{DUMP_SUFFIX}"
+    return f"{about}-{file_stamp(timestamp)}{DUMP_SUFFIX}"
 
 
 def new_dump(directory: Path, kind: str, pid: int | None, uid: int | None, timestamp: float) -> DumpFile:
@@ -44,7 +44,7 @@ def new_dump(directory: Path, kind: str, pid: int | None, uid: int | None, times
     number = max((dump.number for dump in dumps_in(directory)), default=0) + 1
     about = kind if pid is None else f"{kind}-{pid}"
     owner = "" if uid is None else f"-u{uid}"
-    stamp = datetime.fromtimestamp(timestamp, UTC).strftime(_TIME)
+    stamp = file_stamp(timestamp)
     path = directory / f"{about}-{stamp}-{number}{owner}{DUMP_SUFFIX}"
     return DumpFile(number, timestamp, kind, pid, uid, path)
 
@@ -73,7 +73,7 @@ def _parse(path: Path) -> DumpFile | None:
     if match is None:
         return None
     try:
-        time = datetime.strptime(match["time"], _TIME).replace(tzinfo=UTC).timestamp()
+        time = of_file_stamp(match["time"])
     except ValueError:
         return None
     pid, uid = (None if match[name] is None else int(match[name]) for name in ("pid", "uid"))
