@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from concurrent.futures import Executor
+from functools import partial
 
 from blackbox.hub import Hub, Published
 from blackbox.model.status import ServerStats
@@ -268,9 +270,7 @@ class Broadcaster:
             if now - subscribers.wrote_at >= self._limits.heartbeat_seconds:
                 subscribers.wrote_at = now
                 heartbeat = subscribers.stream_format.framing.piece(comment("heartbeat"))
-                for client in subscribers.clients:
-                    if client.ready:
-                        client.write(heartbeat)
+                self._in_slices(tuple(subscribers.clients), partial(SnapshotClient.write, data=heartbeat))
 
     def frame_ready(self, published: Published, subscribers: Subscribers) -> bytes | None:
         """The moment's frame where that takes no more time than the event loop can spare, else None."""
@@ -337,15 +337,15 @@ class Broadcaster:
                     client.finish(f"GPU {stream_format.shape.gpu} is gone")
                 continue
             subscribers.seq, subscribers.frame, subscribers.wrote_at = seq, newest, now
-            self._hand_out(tuple(subscribers.clients))
+            self._in_slices(tuple(subscribers.clients), SnapshotClient.offer)
 
-    def _hand_out(self, clients: tuple[SnapshotClient, ...]) -> None:
-        """Offers the newest frame to each, a slice at a time, so that other connections are served in between."""
+    def _in_slices(self, clients: tuple[SnapshotClient, ...], send: Callable[[SnapshotClient], None]) -> None:
+        """Sends to each that is ready, a slice at a time, so that other connections are served in between."""
         for client in clients[:SLICE_CLIENTS]:
             if client.ready:
-                client.offer()
+                send(client)
         if len(clients) > SLICE_CLIENTS:
-            self.loop.call_soon(self._hand_out, clients[SLICE_CLIENTS:])
+            self.loop.call_soon(self._in_slices, clients[SLICE_CLIENTS:], send)
 
 
 def _frame(published: Published, stream_format: StreamFormat) -> bytes | None:

@@ -17,6 +17,7 @@ from blackbox.model.view import Shape
 from blackbox.server.http.limits import Limits
 from blackbox.server.http.outbox import Outbox
 from blackbox.server.http.sse import Framing
+from blackbox.server.streams import snapshot_broadcast
 from blackbox.server.streams.frame_cache import StreamFormat
 from blackbox.server.streams.snapshot_broadcast import BEFORE_FIRST, Broadcaster, SnapshotClient
 from tests.moments import moment
@@ -236,3 +237,24 @@ def test_a_closed_loop_ends_the_subscription(stage: Stage) -> None:
     stage.loop.close()
     stage.hub.publish(moment(seq=1))
     stage.hub.publish(moment(seq=2))
+
+
+@pytest.mark.fault(45)
+@pytest.mark.parametrize("what", ["event", "heartbeat"])
+def test_row_45_a_slice_of_the_clients_is_written_to_in_a_turn(
+    stage: Stage, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot_broadcast, "SLICE_CLIENTS", 1)
+    papers = [stage.join()[1] for _ in range(STREAMS_MAX)]
+
+    def begin() -> None:
+        if what == "heartbeat":
+            stage.broadcaster.sweep(stage.loop.time() + 100)
+        else:
+            stage.broadcaster._publish(1, {FORMAT: b"id: 1\n"})  # pyright: ignore[reportPrivateUsage]
+
+    begin()
+    for number in range(1, STREAMS_MAX + 1):
+        assert sum(bool(paper.lines) for paper in papers) == number
+        stage.turn()
+    assert sum(len(paper.lines) for paper in papers) == STREAMS_MAX
