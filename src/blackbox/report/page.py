@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 from blackbox.analysis.stacks import own_frame
 from blackbox.model.parts import gpu_name
 from blackbox.model.snapshot import Gpu
-from blackbox.model.text import duration, size
+from blackbox.model.text import duration, plural, size
 from blackbox.report import figures, html, timeline
 from blackbox.report.evidence import FAILURES
 from blackbox.report.markup import table, tag
@@ -234,7 +234,7 @@ def _gpu_use(gpu: Gpu) -> str:
 def _engine(usage: float | None, running: int | None) -> str:
     parts = [
         None if usage is None else f"{usage:.0%} of the KV cache in use",
-        None if running is None else f"{running} requests running",
+        None if running is None else f"{plural(running, 'request')} running",
     ]
     return ", ".join(part for part in parts if part)
 

@@ -7,7 +7,7 @@ from blackbox.analysis.diagnosis import UsageChange
 from blackbox.analysis.stacks import StackGrowth
 from blackbox.analysis.verdict import Cause
 from blackbox.model.parts import gpu_name
-from blackbox.model.text import duration, short, size
+from blackbox.model.text import duration, plural, short, size
 from blackbox.report.markup import clean
 from blackbox.report.report_data import Report
 
@@ -132,7 +132,7 @@ def stacks_text(growth: StackGrowth) -> str:
     if not growth.steps:
         return f"{size(growth.live_bytes)} live"
     span = f"{short(growth.seconds)}, " if growth.seconds else ""
-    trace = f"the trace ({span}{growth.steps} steps)"
+    trace = f"the trace ({span}{plural(growth.steps, 'step')})"
     if growth.recent_bytes == growth.live_bytes:
         return f"{size(growth.live_bytes)} allocated within {trace} and not freed"
     return f"{size(growth.live_bytes)} live, {size(growth.recent_bytes)} of it allocated within {trace}"

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from blackbox.analysis.stacks import StackGrowth
 from blackbox.cli import main
 from blackbox.report import Report, build_report, to_html, to_json, to_text
 from blackbox.report.snapshot_file import of_snapshot_file
+from blackbox.report.text import stacks_text
 from tests import genuine
 from tests.caching_allocator import MIB, CachingAllocator, Frames, RefusedError
 from tests.traced_programs import STACKS
@@ -423,3 +425,10 @@ def test_what_is_no_fraction_is_none(told: object, tmp_path: Path) -> None:
     replayed = of_snapshot_file(path).replayed
     assert replayed is not None
     assert replayed.told.memory_fraction is None
+
+
+@pytest.mark.parametrize(("steps", "words"), [(1, "(1 step)"), (2, "(2 steps)"), (2_000, "(2,000 steps)")])
+def test_steps_are_counted_in_words(steps: int, words: str) -> None:
+    nothing = {"live_bytes": 0, "recent_bytes": 0, "freed_bytes": 0}
+    growth = StackGrowth(shares=(), **nothing, seconds=None, steps=steps, levels=())
+    assert words in stacks_text(growth)
