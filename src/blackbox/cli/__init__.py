@@ -99,8 +99,9 @@ def main_server(argv: Sequence[str] | None = None) -> int:
     return _run("blackbox-server", ["serve", *(sys.argv[1:] if argv is None else argv)])
 
 
-def build_parser(chosen: Sequence[str], prog: str = "blackbox") -> ArgumentParser:
-    """The parser of the whole command line, knowing the arguments of the `chosen` commands only."""
+def build_parser(chosen: Sequence[str], prog: str = "blackbox", others: bool = True) -> ArgumentParser:
+    """The parser of the whole command line, knowing the arguments of the `chosen` commands only; without the `others`
+    it has these alone, which saves four milliseconds."""
     parser = _Parser(prog=prog, description="The flight recorder for GPU memory.", allow_abbrev=False)
     _add_version(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
@@ -110,7 +111,7 @@ def build_parser(chosen: Sequence[str], prog: str = "blackbox") -> ArgumentParse
                 command.name, prog=prog if prog != "blackbox" else None, help=command.help, allow_abbrev=False
             )
             _configure(sub, _load(command))
-        else:
+        elif others:
             commands.add_parser(command.name, help=command.help)
     return parser
 
@@ -155,8 +156,8 @@ def _dispatch(prog: str, argv: Sequence[str]) -> int:
         print(WELCOME)
         return 0
     chosen = next((word for word in argv if not word.startswith("-")), None)
-    parser = build_parser([chosen] if chosen else [], prog)
     _refuse_unknown_command(chosen)
+    parser = build_parser([chosen] if chosen else [], prog, others=not argv or argv[0] != chosen)
     arguments, unknown = parser.parse_known_args(argv)
     command = next(command for command in COMMANDS if command.name == arguments.command)
     if unknown:

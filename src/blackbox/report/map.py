@@ -42,7 +42,7 @@ def _cells(blocks: Sequence[Block]) -> list[str | None]:
             filled[cell][colour] = filled[cell].get(colour, 0.0) + part
         for cell in range(first + 1, last):  # of which it fills all
             filled[cell] = {colour: 1.0}
-    return [max(parts, key=lambda colour: parts[colour]) if parts else None for parts in filled]
+    return [max(parts, key=parts.__getitem__) if len(parts) > 1 else next(iter(parts), None) for parts in filled]
 
 
 def _paths(cells: Sequence[str | None]) -> dict[str, str]:
