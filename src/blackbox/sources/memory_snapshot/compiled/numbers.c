@@ -4,7 +4,7 @@
 
 enum { ALLOC, FREE_REQUESTED };
 
-enum { UNTOLD = INT32_MIN, UNBORN = -2 };
+enum { UNTOLD = INT32_MIN, UNBORN = -2, STACK_MAX = INT32_MAX - 2 };
 
 void blackbox_map_free(Map *map) {
     if (map) free(map->slot);
@@ -111,7 +111,7 @@ int64_t blackbox_columns_pairs(const uint8_t *action, const int64_t *address, co
     int64_t pairs = 0;
     for (int64_t place = 0; place < count; place++) {
         if (action[place] > FREE_REQUESTED) continue;
-        if (address[place] < 0 || stack[place] < UNBORN) return -2;
+        if (address[place] < 0 || stack[place] < UNBORN || stack[place] > STACK_MAX) return -2;
         if (!has_room(born) || !has_room(known)) return -1;
         if (action[place] == ALLOC) {
             put(born, address[place], stack[place]);
