@@ -157,6 +157,11 @@ FAULTS: dict[int, tuple[str, str, str]] = {
         "another user's process gets the pid, or the port, of an engine that was found",
         "it is not asked for it, and what it answered meanwhile is dropped: an answer is for the owner of who gave it",
     ),
+    71: (
+        RECORDS,
+        "what writes a dump or rolls up the hour is killed",
+        "named in one line; what was recorded is still there, and it is done again; a stop does not wait for it",
+    ),
 }
 """Row of the fault catalogue -> part, fault, what Blackbox does."""
 

@@ -30,11 +30,13 @@ from blackbox.paths import SNAPSHOT_SUFFIXES, data_directory, runtime_directory
 from blackbox.pidfile import announced
 from blackbox.readiness import ServiceManager
 from blackbox.recorder import HeldError, Recorder
+from blackbox.recorder.dumps.apart import keeper_apart
 from blackbox.recorder.dumps.file import is_dump
 from blackbox.recorder.dumps.keeper import DumpKeeper
 from blackbox.recorder.query.outlook import forecast_of
 from blackbox.recorder.storage.directory import DEMO_DIRECTORY
 from blackbox.recorder.storage.dump_files import DUMPS_DIRECTORY
+from blackbox.recorder.storage.upkeep import begin_apart
 from blackbox.sampling.replay import Replay
 from blackbox.sampling.runner import make_runner
 from blackbox.sampling.sampler import IdleRelease, Sampler, WakeEvent
@@ -101,7 +103,7 @@ async def _run(settings: Settings, origins: Mapping[str, str], directory: Path |
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     hub = Hub(time.monotonic, settings.blocks_max)
-    recorder = None if directory is None else Recorder(directory, settings.data_limit_bytes)
+    recorder = None if directory is None else Recorder(directory, settings.data_limit_bytes, begin=begin_apart)
     counts = EventCounts()
     hub.subscribe(lambda published: counts.take(published.moment))
     notifier = await asyncio.to_thread(_make_notifier, settings, recorder, hub, lambda: _dashboard(settings, server))
@@ -197,7 +199,7 @@ def _start_recording(recorder: Recorder, hub: Hub, settings: Settings) -> bool:
 
 def _keep_dumps(recorder: Recorder, hub: Hub) -> DumpKeeper:
     """Keeps the minutes before whatever goes wrong; not of what is played, which comes from such a dump."""
-    dumps = DumpKeeper(recorder.directory / DUMPS_DIRECTORY, recorder.recording, evictions=recorder.evictions)
+    dumps = keeper_apart(recorder.directory / DUMPS_DIRECTORY, recorder.recording, recorder.evictions)
     hub.subscribe(lambda published: dumps.take(published.moment))
     return dumps
 

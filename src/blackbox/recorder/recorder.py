@@ -15,6 +15,7 @@ from blackbox.recorder.dumps.retention import Evictions
 from blackbox.recorder.query.recording import Recording
 from blackbox.recorder.storage.store import LIMIT_BYTES, RecordingError, Store
 from blackbox.recorder.storage.subjects import has_maps
+from blackbox.recorder.storage.upkeep import Begin, begin_here
 
 MOMENTS_QUEUED_MAX = 20
 """Ten seconds of a disk that does not answer; a moment with many blocks takes megabytes."""
@@ -30,9 +31,13 @@ class Recorder:
     """Feed `take` with moments and `note` with events, from any thread; neither blocks or raises."""
 
     def __init__(
-        self, directory: Path, limit_bytes: int = LIMIT_BYTES, clock: Callable[[], float] = time.monotonic
+        self,
+        directory: Path,
+        limit_bytes: int = LIMIT_BYTES,
+        clock: Callable[[], float] = time.monotonic,
+        begin: Begin = begin_here,
     ) -> None:
-        """Touches nothing yet."""
+        """Touches nothing yet. `begin`: as of `Store`."""
         self.directory = directory
         self.recording = Recording(directory)
         """The read side."""
@@ -40,6 +45,7 @@ class Recorder:
         """Counted by whoever keeps dumps beside the recording."""
         self._limit_bytes = limit_bytes
         self._clock = clock
+        self._begin = begin
         self._store: Store | None = None
         self._queue: queue.Queue[Published | Event | None] = queue.Queue(QUEUE_MAX)
         """None wakes the thread to stop."""
@@ -51,7 +57,7 @@ class Recorder:
 
     def start(self) -> None:
         """Begins to record. Raises `FailureError`, and of these `HeldError` where another process records there."""
-        store = self._store = Store(self.directory, self._limit_bytes, self._clock)
+        store = self._store = Store(self.directory, self._limit_bytes, self._clock, self._begin)
         self._thread = threading.Thread(target=self._run, args=(store,), name="recorder", daemon=True)
         self._thread.start()
 

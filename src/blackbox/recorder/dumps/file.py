@@ -28,6 +28,7 @@ from blackbox.model.event_blocks import json_pieces
 from blackbox.model.moment import Moment
 from blackbox.recorder.dumps.redaction import redact, redact_event, redact_text
 from blackbox.recorder.storage.compression import UNPACKED_BYTES_MAX, DamageError, pack, pack_parts, unpack
+from blackbox.recorder.storage.dump_files import DUMP_SUFFIX, PARTIAL_SUFFIX
 from blackbox.recorder.storage.frames import Frame, pack_frames, to_bytes, to_moment, unpack_frames
 from blackbox.recorder.storage.privacy import make_file
 from blackbox.sources.isolation.reader import require_file
@@ -74,7 +75,7 @@ _events_decoder = msgspec.json.Decoder(tuple[Event, ...])
 def write_dump(path: Path, head: DumpHead, moments: Iterable[Moment], events: Iterable[Event]) -> DumpEnd:
     """Writes a dump beside `path`, then moves it there, with few moments and events in memory at a time. Arguments and
     secrets are left out. Raises `FailureError`."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
     try:
         make_file(partial)
         try:
@@ -88,6 +89,11 @@ def write_dump(path: Path, head: DumpHead, moments: Iterable[Moment], events: It
     except OSError as error:
         raise FailureError(f"{path}: {error.strerror or error}") from None
     return end
+
+
+def partial_paths(directory: Path, pid: int) -> Iterator[Path]:
+    """What a process that is gone was writing there."""
+    return directory.glob(f".*{DUMP_SUFFIX}.{pid}{PARTIAL_SUFFIX}")
 
 
 class Dump:

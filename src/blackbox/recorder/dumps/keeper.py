@@ -21,6 +21,7 @@ from blackbox.recorder.dumps.pace import DumpPace
 from blackbox.recorder.dumps.retention import Evictions, enforce
 from blackbox.recorder.query.recording import Recording
 from blackbox.recorder.storage.dump_files import new_dump
+from blackbox.recorder.storage.helper import HelperLostError
 from blackbox.recorder.storage.privacy import is_anothers, make_directory
 
 BEFORE_SECONDS = 600.0
@@ -29,10 +30,17 @@ AFTER_SECONDS = 3.0
 """The exit of the process, and what the driver took back."""
 APART_SECONDS_MAX = 10.0
 """An event that is told in time is not older than this; another time is not believed, and the server's counts."""
+AGAIN_SECONDS = (5.0, 60.0)
+"""After a helper that was lost: what ended it may be over."""
+END_SECONDS_MAX = 0.3
+"""For a thread whose helper was ended."""
 PENDING_MAX = 16
 """Dumps waiting to be written, each of seconds; those of one owner may be half of them."""
 TRIGGERS = frozenset(("oom", "crash", "xid", "gpu_lost", "threshold"))
 """Kinds of events."""
+
+Keep = Callable[[Recording, Path, Event, float], Path]
+"""The recording, where to keep, the event, the time now."""
 
 log = logging.getLogger(__name__)
 
@@ -49,13 +57,18 @@ class DumpKeeper:
         *,
         clock: Callable[[], float] = time.monotonic,
         evictions: Evictions | None = None,
+        write: Keep | None = None,
+        end: Callable[[], None] = lambda: None,
     ) -> None:
-        """Writes into `directory`, which is made when it is needed; counts into `evictions`."""
+        """Writes into `directory`, which is made when it is needed; counts into `evictions`. `write` makes a dump as
+        `keep` does, and may raise `HelperLostError`, too; `end` has it give up."""
         self._directory = directory
         self._recording = recording
         self._wall = wall
         self._after_seconds = after_seconds
         self._evictions = Evictions() if evictions is None else evictions
+        self._write = keep if write is None else write
+        self._end = end
         self._lock = threading.Lock()
         """Guards the two below."""
         self._pace = DumpPace(clock)
@@ -107,6 +120,9 @@ class DumpKeeper:
         self._closing.set()
         self._asked.release()
         self._thread.join(seconds)
+        if self._thread.is_alive():
+            self._end()
+            self._thread.join(END_SECONDS_MAX)
 
     def _run(self) -> None:
         while True:
@@ -120,12 +136,30 @@ class DumpKeeper:
                 return
 
     def _keep(self, event: Event) -> None:
+        """The recording has its minutes for an hour, so what was lost on the way is tried again."""
+        now = self._wall()
+        for seconds in AGAIN_SECONDS:
+            try:
+                return self._made(event, now)
+            except HelperLostError as error:
+                if self._closing.is_set():
+                    break
+                log.warning("the dump is made again in %g s (%s): %s", seconds, event.message, error)
+                self._closing.wait(seconds)
         try:
-            path = keep(self._recording, self._directory, event, self._wall())
+            self._made(event, now)
+        except HelperLostError as error:
+            log.warning("no dump (%s): %s", event.message, error)
+
+    def _made(self, event: Event, now: float) -> None:
+        try:
+            path = self._write(self._recording, self._directory, event, now)
             log.warning("kept the minutes before (%s): blackbox report %s", event.message, path)
             enforce(self._directory, self._evictions)
         except (FailureError, OSError) as error:
             log.warning("no dump: %s", error)
+        except HelperLostError:
+            raise
         except Exception:
             log.exception("fault while making a dump")
 

@@ -14,8 +14,9 @@ from blackbox.recorder.storage.rows import VALUES, Run, packed_run
 
 BYTES_MAX = 8 * 1024 * 1024
 """The last hour of 8 GPUs x 32 processes takes 3 MB."""
-UNUSED_SECONDS_MAX = 600.0
-"""What nobody asked for in ten minutes is forgotten at the next question."""
+UNUSED_SECONDS_MAX = 300.0
+"""What nobody asked for in five minutes is forgotten when something else is kept. Screens ask every minute, and ten
+minutes in which a thousand processes came and went take a MiB."""
 SETTLED_SECONDS = 2.0
 """A file that changed less long ago may change again without another time: file systems tell it in ticks of 10 ms, and
 some in whole seconds."""

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from pathlib import Path
 
+from blackbox.model.times import TIME_SECONDS_MAX
 from blackbox.recorder.storage.chunk_reader import NEVER, ChunkReader
 from blackbox.recorder.storage.columns import encode
 from blackbox.recorder.storage.compression import DamageError, DeltaCodec, pack, unpack
@@ -101,6 +102,11 @@ class ChunkWriter:
             self._count_subjects(layout)
         if self._key is None and done.lastrowid is not None:
             self._key = done.lastrowid, DeltaCodec(stored)
+
+    def oldest_in_tail(self) -> float | None:
+        """Time of the first row that is in no block; None where there is none, or its time is damaged."""
+        (oldest,) = self._database.execute("SELECT min(since) FROM tail").fetchone()
+        return oldest if isinstance(oldest, float) and 0 <= oldest <= TIME_SECONDS_MAX else None
 
     def pack_tail(self) -> None:
         """Packs the tail into a block."""

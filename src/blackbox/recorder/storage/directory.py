@@ -12,7 +12,7 @@ from typing import NamedTuple
 from blackbox.errors import FailureError
 from blackbox.model.times import file_stamp, of_file_stamp
 from blackbox.recorder.storage.database import BESIDE_SUFFIX, COMPANIONS
-from blackbox.recorder.storage.dump_files import DUMP_SUFFIX, DUMPS_DIRECTORY, may_be_opened
+from blackbox.recorder.storage.dump_files import DUMP_SUFFIX, DUMPS_DIRECTORY, PARTIAL_SUFFIX, may_be_opened
 from blackbox.recorder.storage.privacy import make_directory, may_be_replaced, open_to_others, take_from_others
 
 LOCK_NAME = "lock"
@@ -77,6 +77,8 @@ def tidy(directory: Path) -> None:
     for path in directory.glob(f"*{SUFFIX}{BESIDE_SUFFIX}*"):
         if _is_ours(path):
             path.unlink(missing_ok=True)
+    for path in (directory / DUMPS_DIRECTORY).glob(f".*{DUMP_SUFFIX}.*{PARTIAL_SUFFIX}"):
+        path.unlink(missing_ok=True)
 
 
 def prepare(directory: Path) -> None:

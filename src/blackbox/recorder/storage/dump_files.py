@@ -14,6 +14,8 @@ from blackbox.model.times import file_stamp, of_file_stamp
 DUMPS_DIRECTORY = "dumps"
 """Inside the data directory."""
 DUMP_SUFFIX = ".bbdump"
+PARTIAL_SUFFIX = ".part"
+"""Behind the name of a dump, the pid of its writer and this, until it is whole."""
 _NAME = re.compile(
     r"(?P<kind>[a-z_]+)(?:-(?P<pid>\d{1,10}))?-(?P<time>\d{8}T\d{6}Z)"
     r"(?:-(?P<number>\d{1,18})(?:-u(?P<uid>\d{1,10}))?)?" + re.escape(DUMP_SUFFIX)

@@ -1,26 +1,29 @@
 """The recording as it is written: every moment into the full-rate tier, every period of a tier into the next."""
 
+import logging
 import sqlite3
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from blackbox.errors import FailureError
 from blackbox.model.event import Event
 from blackbox.model.event_blocks import json_bytes_of, split, without_blocks
 from blackbox.model.moment import Moment
 from blackbox.model.series import RECORDED
 from blackbox.model.snapshot import Snapshot
-from blackbox.recorder.storage.directory import DirectoryLock, prepare, tidy
+from blackbox.recorder.storage.directory import DirectoryLock, chunk_files, prepare, tidy
 from blackbox.recorder.storage.dump_files import DUMPS_DIRECTORY, dump_files
 from blackbox.recorder.storage.event_log import EventWriter, RecordedEvent
 from blackbox.recorder.storage.frames import Frame, to_bytes
+from blackbox.recorder.storage.helper import HelperLostError
 from blackbox.recorder.storage.layout import Layout, keys_of
 from blackbox.recorder.storage.moment_events import without_event_blocks
-from blackbox.recorder.storage.rollup import roll_up_samples, roll_up_summaries
 from blackbox.recorder.storage.subjects import Metrics, numbers_of
 from blackbox.recorder.storage.tier_reader import TierReader
 from blackbox.recorder.storage.tier_writer import TierWriter
-from blackbox.recorder.storage.tiers import FULL, TIERS, enforce, period_start, recorded_bytes
+from blackbox.recorder.storage.tiers import FULL, HOUR, MINUTE, TIERS, enforce, period_start, recorded_bytes
+from blackbox.recorder.storage.upkeep import Begin, Order, Upkeep, begin_here, periods
 
 LIMIT_BYTES = 2 * 1024**3
 SYNC_SECONDS = 5.0
@@ -31,6 +34,12 @@ UNWRITTEN_BYTES_MAX = 64 * 1024 * 1024
 """Of JSON of the blocks of failed allocations among them; a third of it in memory."""
 CHUNK_SHARE = 16
 """Of the limit: a file is not allowed to grow beyond, or deleting the oldest would not make room."""
+MINUTES, HOURS = 1, 2
+"""Places among the tiers."""
+RETRY_SECONDS = 60.0
+"""After work that failed."""
+
+log = logging.getLogger(__name__)
 
 
 class Store:
@@ -38,16 +47,29 @@ class Store:
     where the disk does not play along, and can be tried again with the next moment."""
 
     def __init__(
-        self, directory: Path, limit_bytes: int = LIMIT_BYTES, clock: Callable[[], float] = time.monotonic
+        self,
+        directory: Path,
+        limit_bytes: int = LIMIT_BYTES,
+        clock: Callable[[], float] = time.monotonic,
+        begin: Begin = begin_here,
     ) -> None:
-        """Raises `FailureError`: the directory cannot be written, or another process records there."""
+        """`begin` has done what is due once an hour. Raises `FailureError`: the directory cannot be written, or another
+        process records there."""
         prepare(directory)
         self.directory = directory
         self.limit_bytes = limit_bytes
         self._lock = DirectoryLock(directory)
         tidy(directory)
         self._clock = clock
-        self._tiers = [TierWriter(directory, tier, limit_bytes // CHUNK_SHARE) for tier in TIERS]
+        self._chunk_bytes_max = limit_bytes // CHUNK_SHARE
+        self._full = TierWriter(directory, FULL, self._chunk_bytes_max)
+        self._minutes = TierWriter(directory, MINUTE, self._chunk_bytes_max)
+        self._begin = begin
+        self._work: Upkeep | None = None
+        """Under way: until it ends nobody here writes another tier than the finest."""
+        self._work_damaged = 0
+        self._retry_at = float("-inf")
+        """By the clock, after work that failed."""
         self._readers = [TierReader(directory, tier) for tier in TIERS]
         self._events = EventWriter(directory)
         self._unwritten: list[Event] = []
@@ -70,7 +92,8 @@ class Store:
     @property
     def damaged(self) -> int:
         """Records and chunks that turned out damaged."""
-        return sum(part.damaged for part in (*self._tiers, *self._readers, self._events))
+        parts = self._full, self._minutes, *self._readers, self._events
+        return sum(part.damaged for part in parts) + self._work_damaged
 
     def append(self, moment: Moment, merged: Snapshot | None = None) -> None:
         """Commits a moment with its events, and what it completes. `merged` is its whole snapshot, if it was made."""
@@ -83,9 +106,7 @@ class Store:
         subjects, values, metrics = numbers_of(moment, merged)
         if metrics is not self._metrics or subjects != self._layout.subjects:
             self._metrics, self._layout = metrics, Layout(subjects, keys_of(metrics))
-        self._tiers[0].append(
-            now, self._layout, values, Frame(now, to_bytes(without_event_blocks(moment))), synced=synced
-        )
+        self._full.append(now, self._layout, values, Frame(now, to_bytes(without_event_blocks(moment))), synced=synced)
         if synced:
             self._synced_at = self._clock()
         self._newest_at = now
@@ -100,25 +121,32 @@ class Store:
         return recorded
 
     def close(self) -> None:
-        """Lets go of the directory."""
-        for tier in self._tiers:
-            tier.close()
-        self._events.close()
+        """Lets go of the directory. Upkeep under way is ended; what it has not done is done after the next start."""
+        if self._work is not None:
+            self._work.kill()
+        for part in (self._full, self._minutes, self._events):
+            part.close()
         self._lock.close()
 
     def _prepare_for(self, now: float) -> None:
         """Brings the coarser tiers up to date before the first moment of a new period is added to the finest."""
         if now < self._newest_at:  # the clock was set back: what it says now counts from here on
             self._rolled = [None if tier is FULL else period_start(now, tier.step_seconds) for tier in TIERS]
-        for place, tier in enumerate(TIERS[1:], start=1):
-            end = period_start(now, tier.step_seconds)
-            rolled = self._rolled[place]
-            if rolled is None:
-                self._tiers[place - 1].finish_older(now)
-                rolled = self._resume_at(place, now)
-            if rolled < end:
-                self._roll_up(place, rolled, end)
-            self._rolled[place] = end
+        if self._is_at_work():
+            return
+        minute, hour = (period_start(now, tier.step_seconds) for tier in (MINUTE, HOUR))
+        self._rolled[MINUTES] = self._roll_up_minutes(self._rolled_until(MINUTES, self._full, now), minute)
+        if self._rolled[MINUTES] == minute and self._may_begin():
+            since = self._rolled_until(HOURS, self._minutes, now)
+            if since < hour:
+                self._begin_work(since, hour, minute)
+
+    def _rolled_until(self, place: int, finer: TierWriter, now: float) -> float:
+        rolled = self._rolled[place]
+        if rolled is None:
+            finer.finish_older(now)
+            rolled = self._rolled[place] = self._resume_at(place, now)
+        return rolled
 
     def _resume_at(self, place: int, now: float) -> float:
         """Where rolling up goes on after a start: behind the last period there is, or at the oldest finer row."""
@@ -129,22 +157,48 @@ class Store:
         first = self._readers[place - 1].first()
         return period_start(min(now, first if first is not None else now), step)
 
-    def _roll_up(self, place: int, since: float, until: float) -> None:
-        step = TIERS[place].step_seconds
-        finer = self._readers[place - 1]
-        combine = roll_up_samples if finer.tier is FULL else roll_up_summaries
-        runs = list(finer.runs(since, until))
-        periods = {period_start(time, step) for run in runs for time in run.times if since <= time < until}
-        for period in sorted(periods):
-            row = combine(runs, period, period + step)
-            frame = finer.newest_frame(period + step - 1e-6)
-            if row is not None and frame is not None and frame.time >= period:
-                self._tiers[place].append(period, row.layout, row.values, frame, synced=True)
+    def _roll_up_minutes(self, since: float, until: float) -> float:
+        """Returns how far it got: until the minutes before are to be packed by somebody else."""
+        if since >= until:
+            return until
+        for period, row, frame in periods(self._readers[0], since, until, MINUTE.step_seconds):
+            if self._minutes.is_due(period) and self._may_begin() and self._begin_work(period, period, period):
+                return period
+            self._minutes.append(period, row.layout, row.values, frame, synced=True)
+        return until
+
+    def _may_begin(self) -> bool:
+        return self._clock() >= self._retry_at
+
+    def _begin_work(self, since: float, until: float, row_at: float) -> bool:
+        """Has hours rolled up, if any, and the minutes packed. Returns whether somebody else is at it now."""
+        self._minutes.close()
+        before, self._rolled[HOURS] = self._rolled[HOURS], None  # where it fails, the disk tells how far it got
+        self._work = self._begin(Order(str(self.directory), since, until, row_at, self._chunk_bytes_max))
+        self._rolled[HOURS] = until if since < until else before
+        return self._is_at_work()
+
+    def _is_at_work(self) -> bool:
+        """Whether somebody else writes the coarser tiers."""
+        if self._work is None:
+            return False
+        try:
+            answer = self._work.poll()
+            if answer is None:
+                return True
+            self._work_damaged += int(answer)
+        except (FailureError, HelperLostError) as error:
+            log.warning("the hour is rolled up and packed later: %s", error)
+            self._retry_at = self._clock() + RETRY_SECONDS
+            self._rolled[HOURS] = None
+        self._work = None
+        return False
 
     def _keep_within_bounds(self, now: float) -> None:
-        minute = period_start(now, TIERS[1].step_seconds)
-        if minute != self._kept_at:
-            in_use = [part.open_path for part in (*self._tiers, self._events)]
+        minute = period_start(now, MINUTE.step_seconds)
+        if minute != self._kept_at and self._work is None:
+            newest_hours = [chunk.path for chunk in chunk_files(self.directory, HOUR.name)[-1:]]
+            in_use = [*(part.open_path for part in (self._full, self._minutes, self._events)), *newest_hours]
             self.bytes = enforce(self.directory, now, self.limit_bytes, in_use)
             self.dumps = len(dump_files(self.directory / DUMPS_DIRECTORY))
             self._kept_at = minute

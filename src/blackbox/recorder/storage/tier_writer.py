@@ -43,6 +43,21 @@ class TierWriter:
             self.close()
             raise
 
+    def is_due(self, time: float) -> bool:
+        """Whether the open chunk's rows should be packed, or it be finished, before a row of that time comes."""
+        if self._chunk is None:
+            return False
+        file, writer = self._chunk
+        is_over = file.start != period_start(time, self.tier.chunk_seconds)
+        return is_over or self._is_block_due(period_start(time, self.tier.block_seconds), writer)
+
+    def pack(self, time: float) -> None:
+        """Packs all rows of the chunk that `time` lies in, where there are any."""
+        start = period_start(time, self.tier.chunk_seconds)
+        if any(chunk.start == start for chunk in chunk_files(self._directory, self.tier.name)):
+            self._chunk = self._opened(start)
+            self._pack()
+
     def finish_older(self, time: float) -> None:
         """Finishes what a killed process left behind, but the chunk that `time` lies in."""
         current = period_start(time, self.tier.chunk_seconds)
@@ -62,18 +77,24 @@ class TierWriter:
             self._leave()
         if self._chunk is None:
             self._chunk = self._opened(start)
-        self._pack_when_due(period_start(time, self.tier.block_seconds))
+            oldest = self._chunk[1].oldest_in_tail()
+            self._block = None if oldest is None else period_start(oldest, self.tier.block_seconds)
+        block = period_start(time, self.tier.block_seconds)
+        if self._is_block_due(block, self._chunk[1]):
+            self._pack()
+        self._block = block
         return self._chunk[1]
 
-    def _pack_when_due(self, block: float) -> None:
+    def _is_block_due(self, block: float, writer: ChunkWriter) -> bool:
+        return (self._block is not None and self._block != block) or writer.is_full_block
+
+    def _pack(self) -> None:
         assert self._chunk is not None
         file, writer = self._chunk
-        if (self._block is not None and self._block != block) or writer.is_full_block:
-            writer.pack_tail()
-            if file.bytes() > self._chunk_bytes_max:
-                self._leave()
-                self._chunk = self._opened(file.start, file.number + 1)
-        self._block = block
+        writer.pack_tail()
+        if file.bytes() > self._chunk_bytes_max:
+            self._leave()
+            self._chunk = self._opened(file.start, file.number + 1)
 
     def _leave(self) -> None:
         """Finishes the open chunk; one that cannot be now is finished at the next start."""

@@ -5,10 +5,8 @@
 (`process.LAUNCH`). Imports little, since its memory counts towards the daemon's.
 """
 
-import ctypes
 import importlib
 import os
-import signal
 import socket
 import sys
 import time
@@ -23,9 +21,9 @@ from blackbox.model.sample import Sample
 from blackbox.sources.base import Source
 from blackbox.sources.isolation.answer import AnswerPacker
 from blackbox.sources.isolation.breadcrumbs import Breadcrumbs, Call
+from blackbox.sources.isolation.lifetime import live_with_parent
 
 RECEIVE_BYTES = 65536
-_PR_SET_PDEATHSIG = 1
 
 
 class SampleRequest(msgspec.Struct, frozen=True):
@@ -37,7 +35,7 @@ class SampleRequest(msgspec.Struct, frozen=True):
 
 def main() -> int:
     factory, socket_fd, breadcrumbs_fd, parent_pid = sys.argv[1], *map(int, sys.argv[2:5])
-    _live_with_parent(parent_pid)
+    live_with_parent(parent_pid)
     breadcrumbs = Breadcrumbs(breadcrumbs_fd)
     os.close(breadcrumbs_fd)
     with socket.socket(fileno=socket_fd) as channel:
@@ -97,14 +95,6 @@ def _give_back() -> None:
     trim = trimmer()
     if trim is not None:
         trim()
-
-
-def _live_with_parent(parent_pid: int) -> None:
-    for ignored in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):  # meant for the daemon, sent to the whole group
-        signal.signal(ignored, signal.SIG_IGN)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent_pid:  # it was gone before the line above
-        sys.exit(1)
 
 
 def _serve(channel: socket.socket, source: Any, breadcrumbs: Breadcrumbs) -> None:

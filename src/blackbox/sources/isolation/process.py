@@ -4,7 +4,6 @@ import contextlib
 import logging
 import os
 import select
-import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from blackbox.model.sample import Sample
 from blackbox.sources.isolation.answer import Answer, AnswerUnpacker
 from blackbox.sources.isolation.breadcrumbs import Breadcrumb, Breadcrumbs
 from blackbox.sources.isolation.child import RECEIVE_BYTES, SampleRequest
+from blackbox.sources.isolation.lifetime import signal_name
 from blackbox.sources.rate_limit import TokenBucket
 
 SEND_SECONDS_MAX = 0.2
@@ -152,7 +152,7 @@ class SourceProcess:
         self._log_output()
         code = self._popen.returncode
         if code < 0:
-            return f"was killed by {_signal_name(-code)}"
+            return f"was killed by {signal_name(-code)}"
         return f"exited with code {code}" + (f": {self._last_line}" if self._last_line else "")
 
     def _log_output(self) -> None:
@@ -188,10 +188,3 @@ def _start(factory: str, channel_fd: int, breadcrumbs_fd: int) -> subprocess.Pop
         bufsize=0,
         pass_fds=fds,
     )
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -174,7 +174,7 @@ def test_row_24_moments_are_synced_every_few_seconds_and_at_once_beside_an_event
     clock = ManualClock()
     synced: list[float] = []
     with store_at(tmp_path, clock=clock) as store:
-        append = store._tiers[0].append
+        append = store._full.append
 
         def spy(time: float, *row: object, synced: bool) -> None:
             if synced:
@@ -182,7 +182,7 @@ def test_row_24_moments_are_synced_every_few_seconds_and_at_once_beside_an_event
             append(time, *row, synced=synced)  # pyright: ignore
 
         times = synced
-        monkeypatch.setattr(store._tiers[0], "append", spy)
+        monkeypatch.setattr(store._full, "append", spy)
         for one in series(START, 20.0):
             store.append(one)
             clock.advance(0.5)
