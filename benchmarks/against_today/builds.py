@@ -84,9 +84,13 @@ def compare(rounds: int, both: Builds, measure: Callable[[Build], dict[str, floa
     return {name: (median([one[name] for one in now]), median([one[name] for one in today])) for name in now[0]}
 
 
-def row(figure: str, unit: str, sides: tuple[float, float], ratio_max: float | None = None, note: str = "") -> Row:
-    """A line of the table: this build's figure, today's, and whether their ratio is met."""
+def row(
+    figure: str, unit: str, sides: tuple[float, float], ratio_max: float | None = None, left: str = "", note: str = ""
+) -> Row:
+    """A line of the table: this build's figure, today's, and whether their ratio is met. `left`: what keeps it from
+    that, told where it is not."""
     now, today = sides
+    is_met = now <= ratio_max * today if ratio_max is not None else None
     return Row(
         figure=figure,
         unit=unit,
@@ -94,6 +98,6 @@ def row(figure: str, unit: str, sides: tuple[float, float], ratio_max: float | N
         peer=TODAY,
         theirs=today,
         target=f"≤ {ratio_max:g} ×" if ratio_max is not None else "",
-        met=now <= ratio_max * today if ratio_max is not None else None,
-        note=note,
+        met=is_met,
+        note="; ".join(filter(None, (note, left if is_met is False else ""))),
     )
