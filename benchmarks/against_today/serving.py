@@ -48,22 +48,22 @@ LEAST = "a Protocol on uvloop that only sends the same bytes takes {:.1f} µs in
 """What no change of ours can go below while Python holds the connection, beside today's."""
 TICK_RATIO = 0.35
 TICK_LEFT = (
-    "of 3.1 ms where nothing changes, by the threads' CPU beside today's 7.4 on the same core: the driver's child 1.1, "
-    "half of it for reading 256 clocks at every second tick; the sampler 0.8; waits for the fake driver's events 0.3; "
-    "four threads that wake once a tick and the event loop 0.9; where processes change, the child takes 0.5 more and the "
-    "sampler 0.6 to 0.9"
+    "of 3.1 ms where nothing changes, by the threads' CPU beside today's 7.4 on the same core: the driver's child"
+    " 1.1, half of it for reading 256 clocks at every second tick; the sampler 0.8; waits for the fake driver's "
+    "events 0.3; four threads that wake once a tick and the event loop 0.9; where processes change, the child "
+    "takes 0.5 more and the sampler 0.6 to 0.9"
 )
 """Why the ratio is not met, where it is not."""
 NGINX_RATIO = 1.2
 READ_SECONDS = 10.0
 IDLE_LEFT = (
-    "of 2.8 ms, by the threads' CPU beside today's 3.3 on the same core: the driver's child 0.7, the recorder 0.7, which "
-    "merges and commits at each tick, the sampler 0.5, waits for the fake driver's events 0.3, threads that wake once a "
-    "tick and the event loop 0.6"
+    "of 2.8 ms, by the threads' CPU beside today's 3.3 on the same core: the driver's child 0.7, the recorder "
+    "0.7, which merges and commits at each tick, the sampler 0.5, waits for the fake driver's events 0.3, threads"
+    " that wake once a tick and the event loop 0.6"
 )
 MEMORY_LEFT = (
-    "left: asyncio, uvloop, sqlite, zstd and 270 modules of the server; of 49 MiB the driver's process has 17, half of "
-    "it Python itself, 2.0 NVIDIA's bindings, of which it uses few"
+    "left: asyncio, uvloop, sqlite, zstd and 270 modules of the server; of 49 MiB the driver's process has 17, "
+    "half of it Python itself, 2.0 NVIDIA's bindings, of which it uses few"
 )
 GET_RATIO = 0.35
 IDLE_CPU_RATIO = 0.6

@@ -17,9 +17,9 @@ RUNS = 15
 RUN_RATIO = 0.3
 ON_MS_MAX = 2.0
 RUN_LEFT = (
-    "left: an interpreter that does nothing but become another one costs 10.1 of 11.4 ms, by the least of 25 runs, about "
-    "0.30 of today's alone, and 8.5 without its site packages; the rest is what the agent and `blackbox run` import; the "
-    "installed script's import of `re` is not counted"
+    "left: an interpreter that does nothing but become another one costs 10.1 of 11.4 ms, by the least of 25 "
+    "runs, about 0.30 of today's alone, and 8.5 without its site packages; the rest is what the agent and "
+    "`blackbox run` import; the installed script's import of `re` is not counted"
 )
 
 
