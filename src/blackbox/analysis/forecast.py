@@ -94,7 +94,11 @@ def forecast(
         gpus=tuple(
             _grown_by(
                 _of_gpu(
-                    gpu, rises, _rises_on(gpu, snapshot, rises, starts), _untold(gpu, snapshot, enough, starts), now
+                    gpu,
+                    rises,
+                    _rises_on(gpu, snapshot, rises, starts),
+                    _untold(gpu, snapshot, enough, starts, now),
+                    now,
                 ),
                 [one for one in processes if one.gpu_uuid in (gpu.uuid, *slices.get(gpu.uuid, ()))],
                 growers,
@@ -178,7 +182,7 @@ class Enough(NamedTuple):
 
     at: float
     """`-inf` where it is now, `inf` where points as far apart as these never do."""
-    first: float | None = None
+    first: Point | None = None
     """What it held at first, of what is recorded; None where that is all there is."""
 
 
@@ -197,26 +201,35 @@ def _enough(seen: Sequence[tuple[History, list[Point]]]) -> Enough:
     times = [(history, [time for time, _ in points]) for history, points in seen]
     at = min(_window_enough_at(history, found, _apart(times)) for history, found in times)
     most = max((points for _, points in seen), key=len)
-    return Enough(at, most[0][1] if len(most) > 1 else None)
+    return Enough(at, most[0] if len(most) > 1 else None)
 
 
 def _untold(
-    gpu: Gpu, snapshot: Snapshot, enough: Mapping[OutlookKey, Enough], starts: StartTimes
+    gpu: Gpu, snapshot: Snapshot, enough: Mapping[OutlookKey, Enough], starts: StartTimes, now: float
 ) -> tuple[float, str] | None:
     """From when on it can be told whether the GPU fills, and why not now: too little is recorded of it, or of a process
     on it that has risen since it came. None where it can."""
     whole = enough.get((gpu.uuid, None, None), Enough(inf)).at
     if whole > -inf:
         return whole, YOUNG_TEXT
-    rising = [
-        (told.at, f"{YOUNG_TEXT} of {who(process.name, process.pid)}, which has taken {size(rise)}")
+    young = [
+        (told, process)
         for process in snapshot.processes
         if process.gpu_uuid == gpu.uuid
         and (told := enough.get(_subject(process, starts))) is not None
         and -inf < told.at < inf
-        and (rise := process.used_bytes - (told.first or 0.0)) >= NOTEWORTHY_BYTES
     ]
-    return min(rising, default=None)
+    return min(((told.at, why) for told, process in young if (why := _taken(process, told, now))), default=None)
+
+
+def _taken(process: Process, told: Enough, now: float) -> str | None:
+    """What a young process has taken; None where that is nothing to speak of."""
+    time, held = told.first or (now, 0.0)
+    rise = process.used_bytes - held
+    if rise < NOTEWORTHY_BYTES:
+        return None
+    took = f"holds {size(rise)}" if told.first is None else f"took {size(rise)} in {duration(now - time)}"
+    return f"{YOUNG_TEXT} of {who(process.name, process.pid)}, which {took}"
 
 
 def _apart(seen: Sequence[tuple[History, list[float]]]) -> float:

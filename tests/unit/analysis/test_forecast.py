@@ -183,9 +183,8 @@ def test_of_a_new_process_that_takes_memory_it_is_said_what_it_took_and_when_mor
     early = of_new_process(15, lambda age: GIB + age * GIB / 10)
     assert early.full_in_seconds is None
     assert early.predictable_from == pytest.approx(TIMESTAMP + 36 - 15, abs=2)
-    assert early.unknown["full_in_seconds"].startswith(
-        "too little is recorded yet of leaky (pid 7), which has taken 1."
-    )
+    took = "too little is recorded yet of leaky (pid 7), which took 1.4 GiB in 14 s"
+    assert early.unknown["full_in_seconds"] == took
     assert early.message.startswith("GPU 0: no prediction yet: too little is recorded yet of leaky (pid 7)")
     assert of_new_process(15, lambda _: 10 * GIB).predictable_from is None  # it holds what it holds
     assert of_new_process(300, lambda age: GIB + age * GIB / 10).full_in_seconds is not None
