@@ -181,7 +181,7 @@ export function onSnapshot(came: Snapshot): void {
   tracks.add(came);
   if (before !== null && came.seq > before.seq + 1) framesMissed.value += came.seq - before.seq - 1;
   const onPage = live.peek();
-  if (onPage !== null && silence >= 0 && newest.time - timeOf(onPage) < (isInUse() ? 0 : UNTOUCHED_EVERY_SECONDS)) return;
+  if (onPage !== null && silence >= 0 && newest.time - timeOf(onPage) < (isInUse() ? 0 : untouchedEvery())) return;
   setToday(newest.time);
   batch(() => {
     live.value = shared(onPage ?? undefined, came);
@@ -193,9 +193,10 @@ export function onSnapshot(came: Snapshot): void {
 
 /** So long after the last touch somebody still works with the page. */
 const IN_USE_MS = 30_000;
-/** While nobody does, it is drawn every other second: every sample is kept, but for a glance that is enough. A little less
- * than that, since samples are not quite even. */
+/** While nobody does, it is drawn every other second, and the timeline, a pixel of which is about as long, every fourth:
+ * every sample is kept, but for a glance that is enough. A little less than that, since samples are not quite even. */
 const UNTOUCHED_EVERY_SECONDS = 1.9;
+export const UNTOUCHED_TIMELINE_SECONDS = 3.9;
 const TOUCHES = ["pointerdown", "pointermove", "keydown", "wheel"] as const;
 /** Who has just opened it looks at it. */
 let touchedAt = performance.now();
@@ -203,6 +204,10 @@ let touchedAt = performance.now();
 /** Somebody has worked with the page a moment ago. */
 export function isInUse(): boolean {
   return performance.now() - touchedAt < IN_USE_MS;
+}
+
+function untouchedEvery(): number {
+  return route.peek().view === "timeline" ? UNTOUCHED_TIMELINE_SECONDS : UNTOUCHED_EVERY_SECONDS;
 }
 
 function noteTouches(): void {

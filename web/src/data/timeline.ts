@@ -4,7 +4,7 @@ import { batch, computed, effect, signal } from "@preact/signals";
 import type { BlackboxEvent, Chart } from "./answers";
 import { askChart } from "./api";
 import { METRICS } from "./bands";
-import { events, isInUse, noRecording, now, recordedSince, route } from "./store";
+import { events, isInUse, noRecording, now, recordedSince, route, UNTOUCHED_TIMELINE_SECONDS } from "./store";
 
 export const RANGES = [
   { value: 300, text: "5 min" },
@@ -53,12 +53,9 @@ export const timelineError = signal<string | null>(null);
 /** Under the pointer, on any chart. */
 export const pointed = signal<number | null>(null);
 
-/** While nobody works with the page: of five minutes that is less than a hundredth. */
-const UNTOUCHED_SECONDS = 3.9;
-
 /** Seconds that may pass before the same range is asked for again. */
 function everySeconds(seconds: number): number {
-  return Math.max(isInUse() ? 0 : UNTOUCHED_SECONDS, seconds <= 600 ? 2 : seconds <= 7200 ? 10 : 60);
+  return Math.max(isInUse() ? 0 : UNTOUCHED_TIMELINE_SECONDS, seconds <= 600 ? 2 : seconds <= 7200 ? 10 : 60);
 }
 
 /** What happened in a range: events as the page has them, and of what is older than those the marks of the recording. */
