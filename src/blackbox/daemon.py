@@ -24,6 +24,7 @@ from blackbox.model.endpoints import COLUMNS, METRICS, SNAPSHOT, SNAPSHOT_STREAM
 from blackbox.model.event import Event
 from blackbox.model.forecast import Outlook
 from blackbox.model.parts import Device
+from blackbox.model.sample import Sample
 from blackbox.model.status import ServerStats
 from blackbox.model.view import Shape
 from blackbox.paths import SNAPSHOT_SUFFIXES, data_directory, runtime_directory
@@ -37,6 +38,7 @@ from blackbox.recorder.query.outlook import forecast_of
 from blackbox.recorder.storage.directory import DEMO_DIRECTORY
 from blackbox.recorder.storage.dump_files import DUMPS_DIRECTORY
 from blackbox.recorder.storage.upkeep import begin_apart
+from blackbox.sampling.gpu_pids import GpuPids
 from blackbox.sampling.replay import Replay
 from blackbox.sampling.runner import make_runner
 from blackbox.sampling.sampler import IdleRelease, Sampler, WakeEvent
@@ -290,7 +292,7 @@ def _noter(
 
 def _make_sampler(settings: Settings, hub: Hub, demand: "Demand") -> Sampler:
     wake_event = WakeEvent()
-    context = SourceContext(settings.source_options, lambda: _gpu_pids(hub), lambda: _devices(hub))
+    context = SourceContext(settings.source_options, GpuPids(lambda: _samples(hub)), lambda: _devices(hub))
     return Sampler(
         [
             make_runner(spec, context, settings.interval_seconds, wake_event.answered)
@@ -341,17 +343,14 @@ def _is_wanted(spec: SourceSpec, settings: Settings) -> bool:
     return hindrance is None
 
 
-def _gpu_pids(hub: Hub) -> set[int]:
-    """The processes on a GPU in the newest moment, of those that have their pid in our namespace: only they are found
-    in /proc."""
-    samples = () if hub.latest is None else hub.latest.moment.samples
-    return {process.pid for sample in samples for process in sample.processes if process.start_time is not None}
+def _samples(hub: Hub) -> Sequence[Sample]:
+    """Those of the newest moment."""
+    return () if hub.latest is None else hub.latest.moment.samples
 
 
 def _devices(hub: Hub) -> list[Device]:
     """Those of the newest moment."""
-    samples = () if hub.latest is None else hub.latest.moment.samples
-    return [device for sample in samples for device in sample.devices]
+    return [device for sample in _samples(hub) for device in sample.devices]
 
 
 class Demand:

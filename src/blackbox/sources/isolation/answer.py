@@ -4,6 +4,8 @@ On a machine in steady state they are most of a sample, and the same for hours; 
 long as the row is the same object.
 """
 
+from collections.abc import Iterator
+
 import msgspec
 from msgspec import structs
 
@@ -28,25 +30,37 @@ class AnswerPacker:
     def __init__(self) -> None:
         self._before: tuple[DeviceProcess, ...] | None = None
         """None: nothing that the other side has."""
-        self._places: dict[ProcessKey, int] = {}
+        self._places: dict[ProcessKey, int] | None = None
+        """Of the rows before; None where they were not looked up yet."""
 
     def pack(self, sample: Sample) -> Answer:
         """The next answer. Where it does not arrive, call `forget`."""
         before, now = self._before, sample.processes
         if now is before or now == before:
             return Answer(structs.replace(sample, processes=()), None)
-        rows = tuple(self._place(row, before or ()) for row in now)
+        rows = tuple(self._rows(now, before or ()))
         new = tuple(row for row, place in zip(now, rows, strict=True) if place == NEW_ROW)
-        self._before = now
-        self._places = {(row.gpu_uuid, row.pid): place for place, row in enumerate(now)}
+        self._before, self._places = now, None
         return Answer(structs.replace(sample, processes=new), rows)
 
     def forget(self) -> None:
         """Whatever comes next is told in full."""
-        self._before = None
-        self._places = {}
+        self._before = self._places = None
+
+    def _rows(self, now: tuple[DeviceProcess, ...], before: tuple[DeviceProcess, ...]) -> Iterator[int]:
+        """Mostly the processes are the same, in the same order."""
+        for place, row in enumerate(now):
+            known = before[place] if place < len(before) else None
+            if known is row:
+                yield place
+            elif known is not None and (known.pid, known.gpu_uuid) == (row.pid, row.gpu_uuid):
+                yield place if known == row else NEW_ROW
+            else:
+                yield self._place(row, before)
 
     def _place(self, row: DeviceProcess, before: tuple[DeviceProcess, ...]) -> int:
+        if self._places is None:
+            self._places = {(known.gpu_uuid, known.pid): place for place, known in enumerate(before)}
         place = self._places.get((row.gpu_uuid, row.pid), NEW_ROW)
         if place == NEW_ROW:
             return NEW_ROW
