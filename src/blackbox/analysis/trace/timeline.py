@@ -175,8 +175,9 @@ def _bands(context: Context, done: Sequence[int]) -> tuple[tuple[Band, ...], tup
     size = array("q", map(run.size.__getitem__, held.block))
 
     def summed(keys: Iterable[_BandKey]) -> dict[_BandKey, dict[int, int]]:
-        numbers: dict[_BandKey, int] = {}
-        number = array("i", [numbers.setdefault(key, len(numbers)) for key in keys])
+        wanted = list(keys)
+        numbers = {key: place for place, key in enumerate(dict.fromkeys(wanted))}
+        number = array("i", map(numbers.__getitem__, wanted))
         return dict(zip(numbers, run.passes.sums(held, size, number, len(numbers)), strict=True))
 
     of_category = summed(category_of(block).name for block in held.block)

@@ -1,6 +1,6 @@
 """What the values of an entry stand for that are no numbers: written out there, or referred to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from blackbox.sources.memory_snapshot.entry_shape import index_of, number_of, references
@@ -12,7 +12,10 @@ IGNORED = object()
 """Stands for an entry among what was remembered: nothing refers to one."""
 HELD_ELSEWHERE = object()
 """Stands for what the reader of entries remembers itself: entries, and the values that they write out."""
-REFERRING = (0x68, 0x6A)
+STAND_INS = frozenset((id(IGNORED), id(HELD_ELSEWHERE)))
+"""By their identities."""
+BINGET = 0x68
+REFERRING = (BINGET, 0x6A)
 EMPTY_LIST, SHORT_TEXT = 0x5D, 0x8C
 CONSTANTS = {0x4E: None, 0x88: True, 0x89: False}
 NUMBER_BYTES = {0x4B: 2, 0x4D: 3, 0x4A: 5}
@@ -44,7 +47,7 @@ class EntryValues:
     def write(self, value: bytes) -> Any:
         """Frames, a text or a pool that are written out, made once."""
         if value[0] == EMPTY_LIST:
-            made: Any = list(map(self.referred, references(value[LIST_BYTES:])))
+            made: Any = self.all_referred(references(value[LIST_BYTES:]))
         elif value[0] == SHORT_TEXT:
             made = str(value[2:-1], "utf-8", "surrogatepass")
         else:
@@ -57,6 +60,12 @@ class EntryValues:
     def referred(self, reference: bytes) -> Any:
         """What a reference is to."""
         return self.remembered(index_of(reference))
+
+    def all_referred(self, references: Sequence[bytes]) -> list[Any]:
+        """The same of many, which stacks are made of."""
+        memo = self.memo
+        found = [memo[one[1] if one[0] == BINGET else int.from_bytes(one[1:5], "little")] for one in references]
+        return found if STAND_INS.isdisjoint(map(id, found)) else list(map(self.referred, references))
 
     def remembered(self, place: int) -> Any:
         """By its number."""

@@ -38,8 +38,13 @@ class StackTexts:
         self._by_frames: dict[tuple[int, ...], int] = {}
         self._parts: dict[tuple[int, ...], str | None] = {}
         self._frame_lines: dict[int, str] = {}
-        self._frame_signs: dict[int, FrameSign] = {}
-        self._function_signs: dict[tuple[str, str], FrameSign] = {}
+        self._kinds: dict[FrameSign, int] = {}
+        """Numbers of what frames say, of which there are few."""
+        self._said: list[FrameSign] = []
+        """By these."""
+        self._frame_kinds: dict[int, int] = {}
+        self._function_kinds: dict[tuple[str, str], int] = {}
+        self._signs_of_kinds: dict[tuple[int, ...], StackSign] = {}
         self._frame_rules: dict[int, int | None] = {}
 
     def stack(self, frames: Frames | None) -> int:
@@ -80,7 +85,8 @@ class StackTexts:
         )
 
     def _number(self, frames: Frames) -> int:
-        lines = tuple(map(self._line, program_frames(frames)[:FRAMES_MAX]))
+        known, shown = self._frame_lines, self._program_frames(frames)[:FRAMES_MAX]
+        lines = tuple([known.get(id(frame)) or self._line(frame) for frame in shown])
         sign, name = self._sign(frames), self._name(frames)
         number = self._numbers.setdefault((lines, sign, name), len(self.lines))
         if number == len(self.lines):
@@ -97,17 +103,39 @@ class StackTexts:
         return line
 
     def _sign(self, frames: Frames) -> StackSign:
-        known = self._frame_signs
-        signs = [known.get(id(frame)) or self._sign_of_frame(frame) for frame in frames[:ALL_FRAMES_MAX]]
-        return sign_of_stack(signs)
-
-    def _sign_of_frame(self, frame: Mapping[str, Any]) -> FrameSign:
-        function = frame_word(frame, "filename")[-FRAME_CHARS_MAX:], frame_word(frame, "name")[:NAME_CHARS_MAX]
-        sign = self._function_signs.get(function)
+        """What its kinds of frames say, each where it first stands, and the outermost of Python. How often a kind is
+        there matters nothing."""
+        kinds, said = self._kinds_of(frames), self._said
+        outermost = next((kind for kind in reversed(kinds) if said[kind].python), None)
+        key = (*dict.fromkeys(kinds), *(() if outermost is None else (outermost,)))
+        sign = self._signs_of_kinds.get(key)
         if sign is None:
-            sign = self._function_signs[function] = sign_of_frame(*function)
-        self._frame_signs[id(frame)] = sign
+            sign = self._signs_of_kinds[key] = sign_of_stack([said[kind] for kind in key])
         return sign
+
+    def _program_frames(self, frames: Frames) -> Frames:
+        """Those of Python; where there are none, see `program_frames`."""
+        if len(frames) > ALL_FRAMES_MAX:
+            return program_frames(frames)
+        said = self._said
+        python = [frame for frame, kind in zip(frames, self._kinds_of(frames), strict=True) if said[kind].python]
+        return python or program_frames(frames)
+
+    def _kinds_of(self, frames: Frames) -> Sequence[int]:
+        first = frames[:ALL_FRAMES_MAX]
+        kinds = list(map(self._frame_kinds.get, map(id, first)))
+        return [self._kind(frame) if kind is None else kind for frame, kind in zip(first, kinds, strict=True)]
+
+    def _kind(self, frame: Mapping[str, Any]) -> int:
+        function = frame_word(frame, "filename")[-FRAME_CHARS_MAX:], frame_word(frame, "name")[:NAME_CHARS_MAX]
+        kind = self._function_kinds.get(function)
+        if kind is None:
+            sign = sign_of_frame(*function)
+            kind = self._function_kinds[function] = self._kinds.setdefault(sign, len(self._said))
+            if kind == len(self._said):
+                self._said.append(sign)
+        self._frame_kinds[id(frame)] = kind
+        return kind
 
     def _name(self, frames: Frames) -> str | None:
         """What the first rule that matches a frame says; the order of the rules counts, not that of the frames."""

@@ -68,7 +68,7 @@ class _Walk:
 
     def _run(self) -> Any:
         stream, memo, stack, marks = self._stream, self._values.memo, self._stack, self._marks
-        remembered, referred = self._values.remembered, self._values.referred
+        remembered, all_referred = self._values.remembered, self._values.all_referred
         data, pos = stream.data, 0
         limit = len(data) - LOOK_AHEAD_BYTES
         while True:
@@ -90,7 +90,7 @@ class _Walk:
                 marks.append(len(stack))
                 run = REFERENCES.match(data, pos)
                 if run is not None and stack and _is_list(stack[-1]):
-                    stack.extend(map(referred, references(run[0])))
+                    stack.extend(all_referred(references(run[0])))
                     pos = run.end()
             elif op == 0x7D:  # EMPTY_DICT
                 data, pos, limit = self._entries(data, pos - 1, limit)
