@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from functools import partial
+from itertools import islice
 
 from blackbox.hub import Hub, Published
 from blackbox.model.status import ServerStats
@@ -270,7 +271,7 @@ class Broadcaster:
             if now - subscribers.wrote_at >= self._limits.heartbeat_seconds:
                 subscribers.wrote_at = now
                 heartbeat = subscribers.stream_format.framing.piece(comment("heartbeat"))
-                self._in_slices(tuple(subscribers.clients), partial(SnapshotClient.write, data=heartbeat))
+                self._in_slices(iter(tuple(subscribers.clients)), partial(SnapshotClient.write, data=heartbeat))
 
     def frame_ready(self, published: Published, subscribers: Subscribers) -> bytes | None:
         """The moment's frame where that takes no more time than the event loop can spare, else None."""
@@ -337,15 +338,16 @@ class Broadcaster:
                     client.finish(f"GPU {stream_format.shape.gpu} is gone")
                 continue
             subscribers.seq, subscribers.frame, subscribers.wrote_at = seq, newest, now
-            self._in_slices(tuple(subscribers.clients), SnapshotClient.offer)
+            self._in_slices(iter(tuple(subscribers.clients)), SnapshotClient.offer)
 
-    def _in_slices(self, clients: tuple[SnapshotClient, ...], send: Callable[[SnapshotClient], None]) -> None:
+    def _in_slices(self, clients: Iterator[SnapshotClient], send: Callable[[SnapshotClient], None]) -> None:
         """Sends to each that is ready, a slice at a time, so that other connections are served in between."""
-        for client in clients[:SLICE_CLIENTS]:
+        chosen = tuple(islice(clients, SLICE_CLIENTS))
+        for client in chosen:
             if client.ready:
                 send(client)
-        if len(clients) > SLICE_CLIENTS:
-            self.loop.call_soon(self._in_slices, clients[SLICE_CLIENTS:], send)
+        if chosen:
+            self.loop.call_soon(self._in_slices, clients, send)
 
 
 def _frame(published: Published, stream_format: StreamFormat) -> bytes | None:
