@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 from blackbox.recorder.query.recording import Recording
 from blackbox.recorder.storage.store import Store
+from blackbox.recorder.storage.tier_reader import TierReader
+from blackbox.recorder.storage.tiers import FULL
 from tests.recorded_moments import INTERVAL, moment_at
 
 START = 1_799_996_400.0
@@ -54,9 +56,11 @@ def run(kills: int, directory: Path, seed: int = 1) -> Outcome:
         recording = Recording(directory)
         since = next_seq - LOOK_BACK
         found = {one.seq for one in recording.moments(time_of(since), time_of(next_seq))}
+        rows = TierReader(directory, FULL)
+        times = {time for run in rows.runs(time_of(since), time_of(next_seq)) for time in run.times}
         acknowledged = {seq for seq in acknowledged if seq >= since}
-        lost += len(acknowledged - found)
-        damaged += recording.damaged
+        lost += sum(seq not in found or time_of(seq) not in times for seq in acknowledged)
+        damaged += recording.damaged + rows.damaged
     return Outcome(kills, total, lost, damaged, unopened)
 
 

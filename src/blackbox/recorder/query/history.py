@@ -15,6 +15,7 @@ from blackbox.recorder.query.buckets import RunSlice, TimeBuckets, bucket_rows, 
 from blackbox.recorder.storage.layout import Layout, SeriesKey
 from blackbox.recorder.storage.rollup import Summary, percentile, pool, pooled_percentile, samples, summaries, summarise
 from blackbox.recorder.storage.rows import Run
+from blackbox.recorder.storage.subjects import Subject
 from blackbox.recorder.storage.tier_reader import TierReader
 
 METRIC = "used_bytes"
@@ -58,17 +59,17 @@ class HistoryQuery(NamedTuple):
 
     def places(self, layout: Layout) -> list[tuple[SeriesKey, int]]:
         """The series of a layout that are asked for, and where each stands."""
-        keys = layout.keys
-        found = sorted(place for metric in self.metrics for place in layout.places_of(metric))
-        return [(keys[place], place) for place in found if self._wants(keys[place])]
+        return [
+            (SeriesKey(subject, metric), first + offset)
+            for subject, first in layout.places()
+            if self._is_about(subject)
+            for offset, metric in enumerate(layout.metrics_of(subject))
+            if metric.key in self.metrics and (metric.visible_to == "anyone" or sees(self.viewer_uid, subject.uid))
+        ]
 
-    def _wants(self, key: SeriesKey) -> bool:
-        """Whether the series of a wanted metric is asked for, and for the eyes of who asks."""
-        subject, metric = key
-        return (
-            (self.pid is None or subject.pid == self.pid)
-            and (self.gpu is None or self.gpu == subject.gpu_uuid or self.gpu == str(subject.gpu))
-            and (metric.visible_to == "anyone" or sees(self.viewer_uid, subject.uid))
+    def _is_about(self, subject: Subject) -> bool:
+        return (self.pid is None or subject.pid == self.pid) and (
+            self.gpu is None or self.gpu == subject.gpu_uuid or self.gpu == str(subject.gpu)
         )
 
 

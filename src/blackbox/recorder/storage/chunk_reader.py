@@ -2,17 +2,26 @@
 
 import sqlite3
 from array import array
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from operator import attrgetter, itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from blackbox.recorder.storage.columns import Columns
 from blackbox.recorder.storage.compression import DamageError, DeltaCodec, unpack
-from blackbox.recorder.storage.database import COUNTED_VERSION, READ_ERRORS, open_for_reading, version_of
+from blackbox.recorder.storage.database import (
+    COUNTED_VERSION,
+    READ_ERRORS,
+    open_for_reading,
+    version_of,
+)
 from blackbox.recorder.storage.frames import Frame, newest_packed, unpack_frames
+from blackbox.recorder.storage.joining import JOINED
 from blackbox.recorder.storage.layout import CHECKSUM_BITS, Layout, LayoutCache
-from blackbox.recorder.storage.row_count import read_row_count, row_count_in
+from blackbox.recorder.storage.row_count import RowCount, counted_tables, read_row_count, row_count_in
 from blackbox.recorder.storage.rows import LAYOUT, Run, check_row, layout_id, packed_run, tail_runs, unpack_row
 from blackbox.recorder.storage.slices import in_slices
 
@@ -22,10 +31,6 @@ NEVER = -1e300, 1e300
 TOUCHING = """(until >= ? AND since <= ?) OR typeof(since) <> 'real' OR typeof(until) <> 'real'
 OR since NOT BETWEEN 0 AND 1e11 OR until NOT BETWEEN 0 AND 1e11"""
 """Rows of a range. Those whose times make no sense are looked at, too: what is damaged must not hide."""
-COUNTS = """SELECT (SELECT body FROM mark WHERE id = 1), (SELECT count(*) FROM block WHERE id >= 1),
-(SELECT count(*) FROM tail WHERE id >= 1)"""
-"""How many rows there should be, and how many are found."""
-
 _layouts = LayoutCache()
 """Chunks of a tier mostly have the same."""
 
@@ -42,6 +47,8 @@ class ChunkReader:
         """Records that could not be read so far."""
         self._layouts: dict[int, Layout] = {}
         self._delta_codecs: dict[int, DeltaCodec] = {}
+        self._tables: Collection[str] = ()
+        """Those in which there may be rows."""
         self._database: sqlite3.Connection | None = None
         try:
             self._database = open_for_reading(path)
@@ -64,12 +71,27 @@ class ChunkReader:
 
     def runs(self, since: float, until: float) -> Iterator[Run]:
         """The rows of every block that touches the range, and those not yet in a block."""
-        for (blob,) in self._select("block", "rows", since, until):
+        for blob in self._row_blobs(since, until):
             try:
                 yield packed_run(blob, self.layout)
             except DamageError:
                 self.damaged += 1
         yield from self.tail_runs(since, until)
+
+    def block_runs(self) -> list[tuple[int, Run]]:
+        """The id and the rows of every block that has its rows itself; of those that can be read."""
+        found: list[tuple[int, Run]] = []
+        for number, blob in self._select("block", "id, rows", *NEVER):
+            with suppress(DamageError):
+                if blob != JOINED:
+                    found.append((number, packed_run(blob, self.layout, partial(Columns, heads_apart_max=0))))
+        return found
+
+    def _row_blobs(self, since: float, until: float) -> list[object]:
+        """The rows of blocks that touch the range, packed, oldest first; of several that are joined once."""
+        found = [row for table in ("block", "joined") for row in self._select(table, "since, rows", since, until)]
+        blobs = [(_begin(start), blob) for start, blob in found if blob != JOINED]
+        return [blob for _, blob in sorted(blobs, key=itemgetter(0))]
 
     def frames(self, since: float, until: float) -> Iterator[Frame]:
         """The moments in the range, oldest first. One block of them is in memory at a time, more only where a clock was
@@ -172,26 +194,31 @@ class ChunkReader:
         Raises `READ_ERRORS`.
         """
         assert self._database is not None
-        if version_of(self._database) < COUNTED_VERSION:
-            return sum(self._gaps(table) for table in ("block", "tail"))
-        counted = self._counted()
+        version = version_of(self._database)
+        tables = self._tables = counted_tables(version)
+        if version < COUNTED_VERSION:
+            return sum(map(self._gaps, tables))
+        counted = self._counted(tables)
         if counted is not None:
             return counted
         try:
             row_count = read_row_count(self._database)
         except DamageError:
-            return 1 + sum(self._gaps(table) for table in ("block", "tail"))
-        return max(0, row_count.blocks - self._count("block")) + max(0, row_count.tail - self._count("tail"))
+            return 1 + sum(map(self._gaps, tables))
+        return _fewer(row_count, map(self._count, tables))
 
-    def _counted(self) -> int | None:
+    def _counted(self, tables: Sequence[str]) -> int | None:
         """The same in one query; None where the chunk is damaged."""
         assert self._database is not None
+        counts = ", ".join(f"(SELECT count(*) FROM {table} WHERE id >= 1)" for table in tables)  # noqa: S608 - ours
         try:
-            told, blocks, tail = self._database.execute(COUNTS).fetchone()
+            question = f"SELECT (SELECT body FROM mark WHERE id = 1), {counts}"  # noqa: S608 - likewise
+            told, *found = self._database.execute(question).fetchone()
             row_count = row_count_in(told)
         except (DamageError, *READ_ERRORS):
             return None
-        return max(0, row_count.blocks - blocks) + max(0, row_count.tail - tail)
+        self._tables = [table for table, *counts in zip(tables, row_count, found, strict=False) if any(counts)]
+        return _fewer(row_count, found)
 
     def _count(self, table: str) -> int:
         found = self._ask(f"SELECT count(*) FROM {table} WHERE id >= ?", 1)  # noqa: S608 - a name from this file
@@ -231,7 +258,7 @@ class ChunkReader:
 
     def _select(self, table: str, columns: str, since: float, until: float) -> list[SqlRow]:
         """Columns of the rows that touch the range; of all that can be read, where the table is damaged."""
-        if self._database is None:
+        if self._database is None or table not in self._tables:
             return []
         wanted = f"SELECT id, {columns} FROM {table}"  # noqa: S608 - names from this file
         try:
@@ -256,6 +283,11 @@ class ChunkReader:
             return self._database.execute(question, (number,)).fetchall()
         except READ_ERRORS:
             return []
+
+
+def _fewer(told: RowCount, found: Iterable[int]) -> int:
+    """Rows that are told and not found."""
+    return sum(max(0, count - number) for count, number in zip(told, found, strict=False))
 
 
 def _begin(stored: object) -> float:

@@ -13,8 +13,9 @@ from blackbox.recorder.storage.columns import encode
 from blackbox.recorder.storage.compression import DamageError, DeltaCodec, pack, unpack
 from blackbox.recorder.storage.database import CHUNK_SCHEMA, open_for_writing, shrunk, sync
 from blackbox.recorder.storage.frames import Frame, pack_bodies
+from blackbox.recorder.storage.joining import JOINED, groups, join_rows, union_of
 from blackbox.recorder.storage.layout import CHECKSUM_BITS, ID_BITS, Layout
-from blackbox.recorder.storage.row_count import RowCount, ensured_row_count
+from blackbox.recorder.storage.row_count import ensured_row_count
 from blackbox.recorder.storage.rows import Run, pack_row
 from blackbox.recorder.storage.slices import in_slices
 from blackbox.recorder.storage.subjects import MISSING
@@ -127,6 +128,8 @@ class ChunkWriter:
         beside: Path | None = None
         try:
             self.pack_tail()
+            if self._statistics == 1:
+                self._join_rows()
             beside = shrunk(self._database, self.path)
         finally:
             self._database.close()
@@ -148,7 +151,31 @@ class ChunkWriter:
                 (min(times), max((*times, *moments)), frames, encode(in_slices(columns))),
             )
             self._database.execute("DELETE FROM tail")
-            row_count = RowCount(blocks=self._row_count.blocks + 1, tail=0)
+            row_count = self._row_count._replace(blocks=self._row_count.blocks + 1, tail=0)
+            row_count.write(self._database)
+        self._row_count = row_count
+
+    def _join_rows(self) -> None:
+        """Joins the rows of neighbouring blocks. What is damaged stays where it is."""
+        with ChunkReader(self.path) as reader:
+            blocks = reader.block_runs()
+        for group in groups(blocks):
+            with contextlib.suppress(DamageError):
+                self._join(group)
+
+    def _join(self, group: Sequence[tuple[int, Run]]) -> None:
+        """Raises `DamageError`."""
+        runs = [run for _, run in group]
+        layout = union_of(runs)
+        times = [time for run in runs for time in run.times]
+        with self._transaction(synced=False):
+            rows = join_rows(runs, layout, self._stored_id(layout))
+            self._database.execute(
+                "INSERT INTO joined (since, until, rows) VALUES (?, ?, ?)", (min(times), max(times), rows)
+            )
+            for number, _ in group:
+                self._database.execute("UPDATE block SET rows = ? WHERE id = ?", (JOINED, number))
+            row_count = self._row_count._replace(joined=self._row_count.joined + 1)
             row_count.write(self._database)
         self._row_count = row_count
 

@@ -8,14 +8,15 @@ they went in, to the bit. All columns together are one zstd frame with a checksu
     u32 length of the head, then the head: msgpack of [count of rows, bytes of each column, [how each is stored, ...]]
     the differences of one column after the other
 
-Little-endian, as every machine with a GPU is.
+Little-endian, as every machine with a GPU is. Long columns stand in groups, each such a blob, so that one is unpacked
+without the others: behind a checksum, msgpack of [count of columns, [group, ...]].
 """
 
 import math
 import struct
 from array import array
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, compress, groupby
+from itertools import accumulate, chain, compress, groupby, islice
 from operator import sub
 from typing import Annotated, Final, Literal, NamedTuple
 
@@ -23,7 +24,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from blackbox.model.decoding import DECODE_ERRORS
-from blackbox.recorder.storage.compression import DamageError, pack, unpack
+from blackbox.recorder.storage.compression import DamageError, is_packed, pack, signed, unpack, unsigned
 
 Decimals = Literal[-1, 0, 1, 2, 3, 4, 6]
 """`UNSCALED`, or a power of ten that numbers are stored by."""
@@ -43,9 +44,11 @@ COLUMNS_ADDED_UP_MAX = 8
 """Columns whose place is found by adding up the sizes before it; for more, all places are made."""
 HEADS_APART_MAX = 4096
 """Of more columns, as of an hour in which thousands of processes came and went, the heads are kept in one piece: each
-by itself takes 64 bytes more, in an object of its own among all others."""
+by itself takes 64 bytes more, in an object of its own among all others. So they are where blocks are joined."""
 COLUMNS_MAX = 1 << 20
 """Five statistics of the numbers of 8 GPUs x 1,000 processes are a quarter of it."""
+GROUP_COLUMNS = 32
+"""In a group: those of ten processes. Fewer are unpacked sooner, and pack no better than minutes do."""
 Count = Annotated[int, Meta(ge=0)]
 ITEM_BYTES = {width: array(width).itemsize for width in (*WIDTHS, "d")}
 _LENGTH = struct.Struct("<I")
@@ -125,7 +128,7 @@ class StoredColumn(Struct, frozen=True, gc=False):
 class Columns:
     """Stored columns, each looked at when it is asked for."""
 
-    def __init__(self, blob: object) -> None:
+    def __init__(self, blob: object, heads_apart_max: int = HEADS_APART_MAX) -> None:
         """Raises `DamageError`."""
         self._body = unpack(blob)
         try:
@@ -134,7 +137,7 @@ class Columns:
             self.rows, self._sizes, heads = _contents_decoder.decode(contents)
         except (struct.error, *DECODE_ERRORS) as error:
             raise DamageError(f"columns: {error}") from error
-        self._heads: Sequence[bytes | msgspec.Raw] = heads if len(heads) <= HEADS_APART_MAX else JoinedHeads(heads)
+        self._heads: Sequence[bytes | msgspec.Raw] = heads if len(heads) <= heads_apart_max else JoinedHeads(heads)
         self._asked = 0
         self._starts: array[int] | None = None
         """Where each column is, once many are asked for."""
@@ -176,16 +179,76 @@ class Columns:
         return self._start + sum(self._sizes[:index])
 
 
+class _Groups(NamedTuple):
+    columns: Annotated[int, Meta(ge=1, le=COLUMNS_MAX)]
+    packed: Annotated[list[bytes], Meta(max_length=COLUMNS_MAX)]
+
+
+_groups_decoder = msgspec.msgpack.Decoder(_Groups)
+
+
+class GroupedColumns:
+    """The same of columns in groups: one is unpacked when a column of it is asked for."""
+
+    def __init__(self, blob: object) -> None:
+        """Raises `DamageError`."""
+        try:
+            self._length, self._packed = _groups_decoder.decode(unsigned(blob))
+        except DECODE_ERRORS as error:
+            raise DamageError(f"groups of columns: {error}") from error
+        if len(self._packed) != -(-self._length // GROUP_COLUMNS):
+            raise DamageError("groups of columns: of another count")
+        self._groups: dict[int, Columns] = {}
+        self.rows = self._group(0).rows
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> list[float]:
+        """The numbers of one column; NaN where there was none. Raises `DamageError`."""
+        return self.stored(index).numbers()
+
+    def stored(self, index: int) -> StoredColumn:
+        """One column. Raises `DamageError`."""
+        number, place = divmod(index, GROUP_COLUMNS)
+        group = self._groups.get(number) or self._group(number)
+        if group.rows != self.rows:
+            raise DamageError("groups of columns: one of other rows")
+        return group.stored(place)
+
+    def _group(self, number: int) -> Columns:
+        group = self._groups[number] = Columns(self._packed[number])
+        if len(group) != min(GROUP_COLUMNS, self._length - number * GROUP_COLUMNS):
+            raise DamageError("groups of columns: one of another length")
+        return group
+
+
+def columns_in(blob: object) -> Columns | GroupedColumns:
+    """Those of a blob of either kind. Raises `DamageError`."""
+    return Columns(blob) if is_packed(blob) else GroupedColumns(blob)
+
+
+class EncodedColumn(NamedTuple):
+    """One column as it will be stored."""
+
+    head: Head
+    stored: bytes
+
+
 def encode(columns: Iterable[Sequence[float]]) -> bytes:
     """Columns, at least one, of equal length, in one blob. One of them is in memory at a time."""
+    found = iter(columns)
+    first = next(found)
+    return pack_columns(len(first), map(encode_column, chain((first,), found)))
+
+
+def pack_columns(rows: int, columns: Iterable[EncodedColumn]) -> bytes:
+    """Columns of so many rows in one blob."""
     heads: list[Head] = []
     alike: dict[Head, Head] = {}
     sizes: list[int] = []
     body = bytearray()
-    rows = 0
-    for column in columns:
-        rows = len(column)
-        head, stored = _encode(column)
+    for head, stored in columns:
         heads.append(alike.setdefault(head, head))
         sizes.append(len(stored))
         body += stored
@@ -193,7 +256,19 @@ def encode(columns: Iterable[Sequence[float]]) -> bytes:
     return pack(_LENGTH.pack(len(contents)) + contents + bytes(body))
 
 
-def _encode(column: Sequence[float]) -> tuple[Head, bytes]:
+def pack_groups(rows: int, columns: Iterable[EncodedColumn]) -> bytes:
+    """The same in groups."""
+    rest = iter(columns)
+    count = 0
+    groups: list[bytes] = []
+    while group := list(islice(rest, GROUP_COLUMNS)):
+        count += len(group)
+        groups.append(pack_columns(rows, group))
+    return signed(_encoder.encode(_Groups(count, groups)))
+
+
+def encode_column(column: Sequence[float]) -> EncodedColumn:
+    """Numbers, NaN where there is none."""
     gaps: tuple[int, ...] = ()
     total = sum(column)
     if total != total:
@@ -201,16 +276,42 @@ def _encode(column: Sequence[float]) -> tuple[Head, bytes]:
         gaps = _run_lengths(present)
         column = list(compress(column, present))
     if not column:
-        return Head(gaps, 0, 0, 0, ""), b""
+        return EncodedColumn(Head(gaps, 0, 0, 0, ""), b"")
     decimals, integers = _as_integers(column)
     if decimals == UNSCALED:
-        return Head(gaps, UNSCALED, 0, 1, "d"), _shuffle(array("d", column).tobytes())
+        return EncodedColumn(Head(gaps, UNSCALED, 0, 1, "d"), _shuffle(array("d", column).tobytes()))
     differences = list(map(sub, integers[1:], integers))
     step = math.gcd(*differences)
     if step == 0:
-        return Head(gaps, decimals, integers[0], 0, ""), b""
+        return EncodedColumn(Head(gaps, decimals, integers[0], 0, ""), b"")
     width, stored = _narrowest([difference // step for difference in differences])
-    return Head(gaps, decimals, integers[0], step, width), stored
+    return EncodedColumn(Head(gaps, decimals, integers[0], step, width), stored)
+
+
+def join_columns(parts: Sequence[StoredColumn]) -> EncodedColumn:
+    """Columns, at least one, one below the other: what `encode_column` makes of all their numbers, mostly without these
+    being made. Raises `DamageError` where a difference between two of them is of no number that is recorded."""
+    heads = [part.head for part in parts]
+    if all(head.gaps == (0, part.rows) for head, part in zip(heads, parts, strict=True)):
+        return EncodedColumn(Head((0, sum(part.rows for part in parts)), 0, 0, 0, ""), b"")
+    decimals = heads[0].decimals
+    if decimals == UNSCALED or any(head.gaps or head.decimals != decimals for head in heads):
+        return encode_column(list(chain.from_iterable(part.numbers() for part in parts)))
+    lasts = [part.head.first + part.head.step * sum(part.steps) for part in parts]
+    between = [0, *(later.first - last for later, last in zip(heads[1:], lasts, strict=False))]
+    step = math.gcd(*between, *(head.step for head in heads))
+    if step == 0:
+        return EncodedColumn(Head((), decimals, heads[0].first, 0, ""), b"")
+    differences: list[int] = []
+    for part, difference in zip(parts, between, strict=True):
+        differences.append(difference // step)
+        factor = part.head.step // step
+        differences += [0] * (part.rows - 1) if factor == 0 else map(factor.__mul__, part.steps)
+    try:
+        width, stored = _narrowest(differences[1:])
+    except OverflowError as error:
+        raise DamageError("columns that do not belong together") from error
+    return EncodedColumn(Head((), decimals, heads[0].first, step, width), stored)
 
 
 def _decode(head: Head, steps: "array[int] | bytes", count: int) -> list[float]:
@@ -263,7 +364,7 @@ def _unshuffle(stored: bytes) -> bytes:
 
 
 def _run_lengths(present: list[bool]) -> tuple[int, ...]:
-    lengths = [sum(1 for _ in run) for _, run in groupby(present)]
+    lengths = [len(list(run)) for _, run in groupby(present)]
     return tuple(lengths if present[0] else [0, *lengths])
 
 

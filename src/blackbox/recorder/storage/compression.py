@@ -48,6 +48,11 @@ def pack_parts(parts: Iterable[bytes | memoryview], size: int, alike_within: int
     return signed(b"".join((*map(packer.compress, parts), packer.flush())))
 
 
+def is_packed(blob: object) -> bool:
+    """Whether something of the kind that `pack` makes stands behind the checksum."""
+    return isinstance(blob, bytes) and blob[_CHECKSUM.size :].startswith(zstandard.FRAME_HEADER)
+
+
 def unpack(blob: object) -> bytes:
     """What was packed. Raises `DamageError`: a damaged database may answer with anything."""
     return _unpacked(_unpackers.own, blob)

@@ -11,9 +11,11 @@ from blackbox.recorder.storage.privacy import is_anothers, make_file
 
 APPLICATION_ID = 0x42424F58
 """`BBOX`: what `file` and SQLite's tools find in the header."""
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 COUNTED_VERSION = 2
 """Chunks hold their row count (table `mark`) from this version on; those of version 1 are read without."""
+JOINED_VERSION = 3
+"""Finished chunks have rows of several blocks in one (table `joined`) from this version on."""
 BUSY_SECONDS = 1.0
 """A reader waits this long while a finished chunk is shrunk."""
 LOG_PAGES = 256
@@ -26,8 +28,15 @@ STATEMENTS_KEPT = 128
 """Python's own default."""
 
 MARK_SCHEMA = "CREATE TABLE mark (id INTEGER PRIMARY KEY, body BLOB NOT NULL);"
+JOINED_SCHEMA = """CREATE TABLE joined (
+    id INTEGER PRIMARY KEY,
+    since REAL NOT NULL,
+    until REAL NOT NULL,
+    rows BLOB NOT NULL
+);"""
 CHUNK_SCHEMA = f"""
 {MARK_SCHEMA}
+{JOINED_SCHEMA}
 CREATE TABLE layout (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE tail (
     id INTEGER PRIMARY KEY,
@@ -41,11 +50,13 @@ CREATE TABLE block (
     id INTEGER PRIMARY KEY,
     since REAL NOT NULL,
     until REAL NOT NULL,
-    frames BLOB NOT NULL,
-    rows BLOB NOT NULL
+    rows BLOB NOT NULL,
+    frames BLOB NOT NULL
 );
 """
-"""`tail` holds what is not yet packed into a `block`. `since` is the time of the (first) row, `until` that of the
+"""`tail` holds what is not yet packed into a `block`; `joined` the rows of several blocks of a finished chunk, in which
+`block` says so in their place. Rows stand before the moments, which are larger: SQLite goes through all that is before
+what it reads. `since` is the time of the (first) row, `until` that of the
 (last) moment: they only help to find, what counts is inside the blobs. `key` is the tail row `frame` differs from.
 `mark` has one row, which tells how many rows the others have (see `blackbox.recorder.storage.row_count`)."""
 

@@ -23,7 +23,7 @@ FLEET_NAME = "fleet.json"
 """How far the recording was shipped to a fleet's database, where it is."""
 NAMES = (LOCK_NAME, DUMPS_DIRECTORY, DEMO_DIRECTORY, FLEET_NAME)
 NAMES_KEPT = 1 << 10
-"""Names of chunks that are taken apart once, of 150 bytes: some hundred are there, and each question looks for all."""
+"""Names of chunks that are taken apart once, of 400 bytes: some hundred are there, and each question looks for all."""
 _TIME = "%Y%m%dT%H%M%SZ"
 
 log = logging.getLogger(__name__)
@@ -58,9 +58,9 @@ def chunk_files(directory: Path, tier: str) -> list[ChunkFile]:
     try:
         with os.scandir(directory) as entries:
             for entry in entries:
-                told = _start_and_number(entry.name) if entry.name.startswith(f"{tier}-") else None
-                if told is not None and may_be_opened(entry):
-                    found.append(ChunkFile(*told, directory / entry.name))
+                chunk = _chunk_of(directory, entry.name) if entry.name.startswith(f"{tier}-") else None
+                if chunk is not None and may_be_opened(entry):
+                    found.append(chunk)
     except OSError:
         return []
     return sorted(found)
@@ -165,6 +165,12 @@ class HeldError(FailureError):
 
 
 @lru_cache(NAMES_KEPT)
+def _chunk_of(directory: Path, name: str) -> ChunkFile | None:
+    """The chunk of that name; None where it is none."""
+    told = _start_and_number(name)
+    return None if told is None else ChunkFile(*told, directory / name)
+
+
 def _start_and_number(name: str) -> tuple[float, int] | None:
     """What the name of a chunk tells; None where it is none."""
     if not name.endswith(SUFFIX):

@@ -5,8 +5,7 @@ subjects and of the metrics that each kind has.
 """
 
 import zlib
-from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from functools import cached_property, lru_cache
 from itertools import accumulate
 from typing import Annotated, NamedTuple
@@ -137,8 +136,12 @@ class Layout:
     @cached_property
     def width(self) -> int:
         """How many series a row has. Counted without making `keys`, which of an hour of short processes are many."""
+        return sum(self._widths())
+
+    def _widths(self) -> list[int]:
+        """How many series each subject has."""
         counts = {kind: len(metrics) for kind, metrics in self._metrics.items()}
-        return sum(counts.get(subject.kind, 0) for subject in self.subjects)
+        return [counts.get(subject.kind, 0) for subject in self.subjects]
 
     def metrics_of(self, subject: Subject) -> tuple[Metric, ...]:
         """Those that the row has of a subject, in order."""
@@ -150,16 +153,9 @@ class Layout:
         offset = None if first is None else self._offsets[subject.kind].get(metric)
         return None if first is None or offset is None else first + offset
 
-    def places_of(self, metric: str) -> Sequence[int]:
-        """Where the series of a metric stand among `keys`."""
-        return self._places.get(metric, ())
-
-    @cached_property
-    def _places(self) -> dict[str, "array[int]"]:
-        found: dict[str, array[int]] = {}
-        for place, key in enumerate(self.keys):
-            found.setdefault(key.metric.key, array("L")).append(place)
-        return found
+    def places(self) -> Iterator[tuple[Subject, int]]:
+        """Each subject, and the column of its first metric. Made anew each time: `keys` of an hour take megabytes."""
+        return zip(self.subjects, accumulate(self._widths(), initial=0), strict=False)
 
     def packed(self) -> bytes:
         """As stored."""
@@ -177,8 +173,7 @@ class Layout:
 
     @cached_property
     def _first_places(self) -> dict[Subject, int]:
-        widths = [len(self.metrics_of(subject)) for subject in self.subjects]
-        return dict(zip(self.subjects, accumulate(widths, initial=0), strict=False))
+        return dict(self.places())
 
 
 class LayoutCache:

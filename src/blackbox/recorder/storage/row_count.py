@@ -12,7 +12,15 @@ import msgspec
 
 from blackbox.model.decoding import DECODE_ERRORS
 from blackbox.recorder.storage.compression import DamageError, signed, unsigned
-from blackbox.recorder.storage.database import COUNTED_VERSION, FORMAT_VERSION, MARK_SCHEMA, READ_ERRORS, version_of
+from blackbox.recorder.storage.database import (
+    COUNTED_VERSION,
+    FORMAT_VERSION,
+    JOINED_SCHEMA,
+    JOINED_VERSION,
+    MARK_SCHEMA,
+    READ_ERRORS,
+    version_of,
+)
 
 
 class RowCount(NamedTuple):
@@ -22,6 +30,8 @@ class RowCount(NamedTuple):
     """Rows of `block`."""
     tail: int
     """Rows of `tail`."""
+    joined: int = 0
+    """Rows of `joined`."""
 
     def write(self, database: sqlite3.Connection) -> None:
         """Part of the transaction under way. Raises `sqlite3.Error`."""
@@ -30,15 +40,21 @@ class RowCount(NamedTuple):
     @classmethod
     def counted(cls, database: sqlite3.Connection) -> Self:
         """As the tables are now. Raises `sqlite3.Error`."""
-        blocks, tail = (
-            database.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()[0]  # noqa: S608 - names from here
-            for table in ("block", "tail")
+        return cls(
+            *(
+                database.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()[0]  # noqa: S608 - from here
+                for table in counted_tables(version_of(database))
+            )
         )
-        return cls(blocks, tail)
 
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(RowCount)
+
+
+def counted_tables(version: int) -> tuple[str, ...]:
+    """The tables of a file of that version whose rows are counted, in the order of `RowCount`."""
+    return ("block", "tail", "joined") if version >= JOINED_VERSION else ("block", "tail")
 
 
 def read_row_count(database: sqlite3.Connection) -> RowCount:
@@ -59,14 +75,21 @@ def row_count_in(blob: object) -> RowCount:
 
 
 def ensured_row_count(database: sqlite3.Connection) -> RowCount:
-    """The count of a chunk that is to be written, made where it has none yet. Raises `sqlite3.Error`."""
-    with suppress(DamageError):
-        return read_row_count(database)
-    row_count = RowCount.counted(database)
+    """The count of a chunk that is to be written, made where it has none yet; one of an older version becomes one of
+    this. Raises `sqlite3.Error`."""
+    version = version_of(database)
+    try:
+        row_count = read_row_count(database)
+        if version == FORMAT_VERSION:
+            return row_count
+    except DamageError:
+        row_count = RowCount.counted(database)
     database.execute("BEGIN IMMEDIATE")
-    if version_of(database) < COUNTED_VERSION:
+    if version < COUNTED_VERSION:
         database.execute(MARK_SCHEMA)
-        database.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+    if version < JOINED_VERSION:
+        database.execute(JOINED_SCHEMA)
+    database.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
     row_count.write(database)
     database.execute("COMMIT")
     return row_count

@@ -4,10 +4,8 @@ import math
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from itertools import islice
-from operator import le
 
-from blackbox.recorder.storage.columns import Columns, StoredColumn
+from blackbox.recorder.storage.columns import Columns, GroupedColumns, StoredColumn, columns_in
 from blackbox.recorder.storage.compression import DamageError, pack, unpack
 from blackbox.recorder.storage.layout import ID_BITS, STATISTICS, Layout
 
@@ -26,7 +24,7 @@ class Run:
         times: Sequence[float],
         column: Callable[[int], Sequence[float]],
         stored: bytes | None = None,
-        columns: Columns | None = None,
+        columns: Columns | GroupedColumns | None = None,
     ) -> None:
         self.layout = layout
         self.times = times
@@ -38,7 +36,7 @@ class Run:
     @cached_property
     def in_order(self) -> bool:
         """Whether no row is older than the one before it: only a clock that was set back makes one."""
-        return all(map(le, self.times, islice(self.times, 1, None)))
+        return self.times == sorted(self.times)
 
     def column(self, index: int) -> Sequence[float]:
         """The numbers of one column, one per time; NaN where there was none, or none that can be read."""
@@ -58,7 +56,7 @@ class Run:
             return [_readable(columns, VALUES + index) for index in indices]
 
 
-def _readable(columns: Columns, index: int) -> StoredColumn | None:
+def _readable(columns: Columns | GroupedColumns, index: int) -> StoredColumn | None:
     try:
         return columns.stored(index)
     except DamageError:
@@ -103,14 +101,16 @@ def _check_width(numbers: int, layout: Layout) -> None:
         raise DamageError("numbers of another layout")
 
 
-def packed_run(blob: object, find_layout: FindLayout) -> Run:
+def packed_run(
+    blob: object, find_layout: FindLayout, unpacked: Callable[[object], Columns | GroupedColumns] = columns_in
+) -> Run:
     """The rows of a block. Raises `DamageError`."""
-    columns = Columns(blob)
+    columns = unpacked(blob)
     if len(columns) < VALUES:
         raise DamageError("a block without times")
     layout = find_layout(_layout_id(columns.stored(LAYOUT)))
     times = columns[TIME]
-    if not all(map(math.isfinite, times)):
+    if not math.isfinite(sum(times)):
         raise DamageError("a block of no time")
     _check_width(len(columns) - VALUES, layout)
     stored = blob if isinstance(blob, bytes) else None

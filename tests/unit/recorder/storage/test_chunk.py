@@ -4,20 +4,23 @@ import contextlib
 import math
 import os
 import random
+import shutil
 import sqlite3
 import tempfile
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blackbox.model.series import RECORDED
-from blackbox.recorder.storage import chunk_writer, database
+from blackbox.recorder.storage import chunk_writer, database, joining
 from blackbox.recorder.storage.chunk_reader import NEVER, ChunkReader
 from blackbox.recorder.storage.chunk_writer import ChunkWriter
+from blackbox.recorder.storage.compression import signed
 from blackbox.recorder.storage.frames import Frame, to_bytes, unpack_frames
 from blackbox.recorder.storage.layout import Layout, keys_of
 from blackbox.recorder.storage.subjects import Subject, numbers_of
@@ -124,6 +127,91 @@ def test_a_finished_chunk_is_one_file_and_smaller(tmp_path: Path) -> None:
     writer.finish()
     assert [path.name for path in tmp_path.iterdir()] == ["chunk.db"]
     assert frames_in(tmp_path / "chunk.db") == frames
+
+
+def series_in(path: Path) -> list[tuple[str, str, float, float]]:
+    """Every number, by whose and which it is."""
+    with ChunkReader(path) as reader:
+        found = [
+            (repr(subject), metric.key, time, value)
+            for run in reader.runs(*NEVER)
+            for place, (subject, metric) in enumerate(run.layout.keys)
+            for time, value in zip(run.times, run.column(place), strict=True)
+            if not math.isnan(value)
+        ]
+        assert reader.damaged == 0
+    return sorted(found)
+
+
+LIVES = st.lists(st.tuples(st.integers(0, 3), st.integers(1, 5), st.booleans()), min_size=1, max_size=8)
+
+
+@settings(max_examples=40, deadline=None)
+@given(LIVES, st.integers(1, 400))
+def test_a_finished_chunk_tells_what_it_told(lives: list[tuple[int, int, bool]], numbers_max: int) -> None:
+    """Whoever came and went in it, and however much is joined at once."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(joining, "NUMBERS_MAX", numbers_max)
+        path, time = Path(folder, "chunk.db"), START
+        writer = ChunkWriter(path, 1)
+        for first, rows, packed in lives:
+            layout = Layout(tuple(Subject("process", gpu_uuid="GPU-0", pid=pid) for pid in range(first, first + 2)))
+            for _ in range(rows):
+                values = [time % 7 + place % 3 / 4 if (time + place) % 5 else math.nan for place in range(layout.width)]
+                writer.append(time, layout, values, Frame(time, to_bytes(moment_at(time, 1))), synced=False)
+                time += INTERVAL
+            if packed:
+                writer.pack_tail()
+        before, frames = series_in(path), frames_in(path)
+        with ChunkReader(path) as reader:
+            newest = [reader.newest_frame(START + second) for second in range(-1, 20)]
+        writer.finish()
+        assert (series_in(path), frames_in(path)) == (before, frames)
+        with ChunkReader(path) as reader:
+            assert [reader.newest_frame(START + second) for second in range(-1, 20)] == newest
+            times = [run.times[0] for run in reader.runs(*NEVER)]
+        assert times == sorted(times), "the oldest rows first"
+        ChunkWriter(path, 1).finish()
+        assert series_in(path) == before, "joined once"
+
+
+def test_rows_of_a_finished_chunk_are_in_one_piece(tmp_path: Path) -> None:
+    path = tmp_path / "chunk.db"
+    small_chunk(path)
+    expected = used(path)
+    with ChunkReader(path) as reader:
+        assert len(list(reader.runs(*NEVER))) == 7
+    ChunkWriter(path, 1).finish()
+    with ChunkReader(path) as reader:
+        assert len(list(reader.runs(*NEVER))) == 1
+        assert len(list(reader.runs(START + 12, START + 13))) == 1
+    assert used(path) == expected
+
+
+def test_a_damaged_block_is_not_joined(tmp_path: Path) -> None:
+    path = tmp_path / "chunk.db"
+    small_chunk(path)
+    expected = used(path)
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("UPDATE block SET rows = ? WHERE id = 3", (b"damaged",))
+        database.commit()
+    ChunkWriter(path, 1).finish()
+    with ChunkReader(path) as reader:
+        times = {time for run in reader.runs(*NEVER) for time in run.times}
+        assert times == {time for time in expected if not 10 <= time - START < 15}
+        assert reader.damaged == 1
+
+
+def test_joined_rows_that_are_gone_are_missed(tmp_path: Path) -> None:
+    path = tmp_path / "chunk.db"
+    small_chunk(path)
+    ChunkWriter(path, 1).finish()
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("DELETE FROM joined")
+        database.commit()
+    with ChunkReader(path) as reader:
+        assert list(reader.runs(*NEVER)) == []
+        assert reader.damaged == 1
 
 
 def test_a_reader_at_work_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,10 +341,10 @@ def read_damaged(path: Path, frames: list[Frame]) -> int:
         found = list(reader.frames(*NEVER))
         assert set(found) <= set(frames)
         assert len(set(found)) == len(found)
-        for run in reader.runs(*NEVER):
-            assert set(run.times) <= {frame.time for frame in frames}
+        times = [time for run in reader.runs(*NEVER) for time in run.times]
+        assert set(times) <= {frame.time for frame in frames}
         lost = len(frames) - len(found)
-        assert not lost or reader.damaged, "what is lost is counted"
+        assert not (lost or len(times) < len(frames)) or reader.damaged, "what is lost is counted"
         return lost
 
 
@@ -276,9 +364,11 @@ def places(chunk: Path, step: int, first: int = 0) -> list[int]:
     ]
 
 
-def sweep_flips(tmp_path: Path, step: int, seconds: int = SMALL_SECONDS) -> None:
+def sweep_flips(tmp_path: Path, step: int, seconds: int = SMALL_SECONDS, *, finished: bool = False) -> None:
     chunk = tmp_path / "chunk.db"
     frames = small_chunk(chunk, seconds)
+    if finished:
+        ChunkWriter(chunk, 1).finish()
     chance = random.Random(1)
     losses: list[int] = []
     for place in places(chunk, step, chance.randrange(step)):
@@ -332,17 +422,47 @@ def test_rows_that_a_damaged_page_leads_to_twice_are_read_once(tmp_path: Path) -
     assert branches
 
 
-def test_a_chunk_of_the_first_version_is_read_and_gone_on_with(tmp_path: Path) -> None:
+def as_written_by(version: int, path: Path) -> None:
+    """Makes a chunk one of an older version."""
+    with contextlib.closing(sqlite3.connect(path)) as older:
+        blocks, tail = (older.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("block", "tail"))
+        older.execute("UPDATE mark SET body = ?", (signed(msgspec.msgpack.encode([blocks, tail])),))
+        older.commit()
+        older.executescript(f"""
+            DROP TABLE joined;
+            CREATE TABLE older (
+                id INTEGER PRIMARY KEY, since REAL NOT NULL, until REAL NOT NULL,
+                frames BLOB NOT NULL, rows BLOB NOT NULL
+            );
+            INSERT INTO older SELECT id, since, until, frames, rows FROM block;
+            DROP TABLE block;
+            ALTER TABLE older RENAME TO block;
+            {"DROP TABLE mark;" if version == 1 else ""}
+            PRAGMA user_version = {version}""")
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_chunk_of_an_older_version_is_read_and_gone_on_with(version: int, tmp_path: Path) -> None:
     path = tmp_path / "chunk.db"
     frames = small_chunk(path)
-    with contextlib.closing(sqlite3.connect(path)) as older:
-        older.executescript("DROP TABLE mark; PRAGMA user_version = 1")
+    expected = used(path)
+    as_written_by(version, path)
     with ChunkReader(path) as reader:
         assert (sorted(reader.frames(*NEVER)), reader.damaged) == (frames, 0)
+    assert used(path) == expected
     with writer_of(path) as writer:
         frames += append(writer, 5, since=START + 35)
     with ChunkReader(path) as reader:
         assert (sorted(reader.frames(*NEVER)), reader.damaged) == (frames, 0)
+    gone_on = used(path)
+    assert len(gone_on) == len(frames)
+    finished = tmp_path / "finished.db"
+    shutil.copy(path, finished)
+    ChunkWriter(finished, 1).finish()
+    with ChunkReader(finished) as reader:
+        assert len(list(reader.runs(*NEVER))) == 1
+        assert (sorted(reader.frames(*NEVER)), reader.damaged) == (frames, 0)
+    assert used(finished) == gone_on
     with contextlib.closing(sqlite3.connect(path)) as younger:
         younger.execute("DELETE FROM tail WHERE id = (SELECT max(id) FROM tail)")
         younger.commit()
@@ -353,6 +473,11 @@ def test_a_chunk_of_the_first_version_is_read_and_gone_on_with(tmp_path: Path) -
 @pytest.mark.fault(23)
 def test_row_23_a_flipped_byte_costs_what_it_damages_and_no_more(tmp_path: Path) -> None:
     sweep_flips(tmp_path, step=97)
+
+
+@pytest.mark.fault(23)
+def test_row_23_so_it_does_in_a_finished_chunk(tmp_path: Path) -> None:
+    sweep_flips(tmp_path, step=97, finished=True)
 
 
 @pytest.mark.fault(23)

@@ -55,8 +55,9 @@ def told(path: Path) -> dict[tuple[float, int | None], tuple[int | None, str | N
     found: dict[tuple[float, int | None], tuple[int | None, str | None, float]] = {}
     with ChunkReader(path) as reader:
         for run in reader.runs(*NEVER):
-            for place in run.layout.places_of("used_bytes"):
-                subject = run.layout.keys[place].subject
+            for place, (subject, metric) in enumerate(run.layout.keys):
+                if metric.key != "used_bytes":
+                    continue
                 for time, value in zip(run.times, run.column(place), strict=True):
                     if not math.isnan(value):
                         found[time, subject.pid] = subject.uid, subject.name, value

@@ -3,13 +3,23 @@
 import math
 import random
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from blackbox.recorder.storage import columns as storage_columns
-from blackbox.recorder.storage.columns import Columns, encode
-from blackbox.recorder.storage.compression import DamageError
+from blackbox.recorder.storage.columns import (
+    Columns,
+    GroupedColumns,
+    columns_in,
+    encode,
+    encode_column,
+    join_columns,
+    pack_columns,
+    pack_groups,
+)
+from blackbox.recorder.storage.compression import DamageError, signed
 
 NUMBERS = st.one_of(
     st.integers(-(2**60), 2**60).map(float),
@@ -40,9 +50,7 @@ def test_every_number_and_every_gap_comes_back(table: list[list[float]]) -> None
 
 @given(tables())
 def test_heads_that_are_kept_in_one_piece_tell_the_same(table: list[list[float]]) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(storage_columns, "HEADS_APART_MAX", 0)
-        columns = Columns(encode(table))
+    columns = Columns(encode(table), heads_apart_max=0)
     assert len(columns) == len(table)
     assert all(alike(columns[place], column) for place, column in enumerate(table))
     apart = Columns(encode(table))
@@ -70,6 +78,87 @@ def test_a_whole_column_moves_in_its_steps_from_its_first_number(table: list[lis
             assert [float(stored.head.first + stored.head.step * move) for move in moves] == table[place]
         else:
             assert any(not number.is_integer() or abs(number) >= 2**52 for number in table[place])
+
+
+LIFELIKE = st.one_of(
+    st.integers(0, 400).map(lambda pages: float(pages * STEP)),
+    st.integers(0, 1000).map(lambda number: number / 10),
+    NUMBERS,
+)
+
+
+@st.composite
+def parts(draw: st.DrawFn) -> list[list[float]]:
+    """Columns of one kind of numbers, some of which stand still."""
+    numbers = draw(st.sampled_from([LIFELIKE, *LIFELIKE.branches[:2]]))
+    found = st.one_of(
+        st.lists(numbers, min_size=1, max_size=12),
+        st.tuples(numbers | st.just(math.nan), st.integers(1, 12)).map(lambda still: [still[0]] * still[1]),
+    )
+    none = st.integers(1, 12).map(lambda rows: [math.nan] * rows)
+    return draw(st.lists(found, min_size=1, max_size=5) | st.lists(none, min_size=1, max_size=5))
+
+
+@given(parts())
+def test_joined_columns_are_stored_as_one_column_of_all_their_numbers(columns: list[list[float]]) -> None:
+    stored = [Columns(encode([column])).stored(0) for column in columns]
+    assert join_columns(stored) == encode_column([number for column in columns for number in column])
+
+
+def test_columns_that_no_numbers_have_are_not_joined() -> None:
+    told = Columns(pack_columns(1, [encode_column([0.0])])).stored(0)
+    far = msgspec.structs.replace(told, head=msgspec.structs.replace(told.head, first=1 << 63))
+    near = msgspec.structs.replace(told, head=msgspec.structs.replace(told.head, first=1 - (1 << 62)))
+    with pytest.raises(DamageError):
+        join_columns([far, near, told])
+
+
+@given(tables(), st.integers(1, 3))
+def test_columns_in_groups_are_those_in_one_piece(table: list[list[float]], each: int) -> None:
+    rows, encoded = len(table[0]), [encode_column(column) for column in table]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(storage_columns, "GROUP_COLUMNS", each)
+        grouped, whole = columns_in(pack_groups(rows, encoded)), columns_in(pack_columns(rows, encoded))
+        assert (type(grouped), len(grouped), grouped.rows) == (GroupedColumns, len(whole), whole.rows)
+        for place in reversed(range(len(table))):
+            assert grouped.stored(place) == whole.stored(place)
+            assert alike(grouped[place], table[place])
+
+
+def test_one_group_is_unpacked_for_a_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    blob = pack_groups(2, [encode_column([place, place + 1.0]) for place in range(200)])
+    unpacked: list[Columns] = []
+
+    class Counted(Columns):
+        def __init__(self, blob: object) -> None:
+            super().__init__(blob)
+            unpacked.append(self)
+
+    monkeypatch.setattr(storage_columns, "Columns", Counted)
+    grouped = GroupedColumns(blob)
+    assert [grouped[place] for place in (150, 151)] == [[150.0, 151.0], [151.0, 152.0]]
+    assert len(unpacked) == 2, "that of the first columns, in which times stand, and one more"
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        [0, []],
+        [33, [encode([[1.0]])]],
+        [1, [encode([[1.0], [2.0]])]],
+        [1, [b"x"]],
+        [34, [encode([[1.0]] * 32), encode([[1.0]] * 3)]],
+        [34, [encode([[1.0]] * 32), encode([[1.0, 2.0]] * 2)]],
+    ],
+    ids=["none", "one missing", "one column more", "no group", "another length", "other rows"],
+)
+def test_groups_that_do_not_belong_together_are_damage(contents: list[object]) -> None:
+    def read() -> None:
+        columns = columns_in(signed(msgspec.msgpack.encode(contents)))
+        columns.stored(len(columns) - 1)
+
+    with pytest.raises(DamageError):
+        read()
 
 
 def test_a_fraction_behind_a_huge_number_comes_back() -> None:
