@@ -207,8 +207,7 @@ class TimeBuckets:
 
     def _add_samples(self, run: Run, place: int, stored: StoredColumn | None, rows: BucketRows) -> None:
         if stored is not None and stored.is_whole:
-            ends = _ends(stored, min, rows), _sums(stored, rows, 1), _ends(stored, max, rows)
-            self._extend(rows.places, *ends, rows.weights(1))
+            self._extend(rows.places, *_whole_samples(stored, rows), rows.weights(1))
             return
         places, column = rows.places, _numbers(run, place, stored)
         parts = [column[one] for one in rows.slices]
@@ -262,6 +261,24 @@ class TimeBuckets:
 
 def _numbers(run: Run, index: int, stored: StoredColumn | None) -> Sequence[float]:
     return run.column(index) if stored is None else stored.numbers()
+
+
+def _whole_samples(stored: StoredColumn, rows: BucketRows) -> tuple[Iterable[float], Iterable[float], Iterable[float]]:
+    """Least, sum and largest of each bucket, of a whole column."""
+    first, step = stored.head.first, stored.head.step
+    if not step:
+        return (
+            repeat(first, len(rows.places)),
+            map(mul, repeat(first), rows.lengths),
+            repeat(first, len(rows.places)),
+        )
+    parts = list(rows.parts(stored.moves()))
+    total = [first * length + step * moved for length, moved in zip(rows.lengths, map(sum, parts), strict=True)]
+    return (
+        [first + step * moved for moved in map(min, parts)],
+        total,
+        [first + step * moved for moved in map(max, parts)],
+    )
 
 
 def _whole_summaries(

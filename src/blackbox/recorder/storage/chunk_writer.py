@@ -12,7 +12,7 @@ from blackbox.recorder.storage.chunk_reader import NEVER, ChunkReader
 from blackbox.recorder.storage.columns import encode
 from blackbox.recorder.storage.compression import DamageError, DeltaCodec, pack, unpack
 from blackbox.recorder.storage.database import CHUNK_SCHEMA, open_for_writing, shrunk, sync
-from blackbox.recorder.storage.frames import Frame, pack_bodies
+from blackbox.recorder.storage.frames import Frame, pack_pieces
 from blackbox.recorder.storage.joining import JOINED, groups, join_rows, union_of
 from blackbox.recorder.storage.layout import CHECKSUM_BITS, ID_BITS, Layout
 from blackbox.recorder.storage.row_count import ensured_row_count
@@ -140,7 +140,7 @@ class ChunkWriter:
     def _pack_tail(self, reader: ChunkReader, runs: Sequence[Run]) -> None:
         kept = [(frame.time, len(frame.body)) for frame in reader.tail_frames(*NEVER)]
         moments, sizes = [time for time, _ in kept], [size for _, size in kept]
-        frames = pack_bodies(moments, sizes, (frame.body for frame in reader.tail_frames(*NEVER)))
+        frames = pack_pieces(moments, sizes, (frame.body for frame in reader.tail_frames(*NEVER)))
         layout = runs[0].layout if len(runs) == 1 else Layout.union(run.layout for run in runs)
         times = [time for run in runs for time in run.times]
         with self._transaction(synced=False):

@@ -8,15 +8,14 @@ they went in, to the bit. All columns together are one zstd frame with a checksu
     u32 length of the head, then the head: msgpack of [count of rows, bytes of each column, [how each is stored, ...]]
     the differences of one column after the other
 
-Little-endian, as every machine with a GPU is. Long columns stand in groups, each such a blob, so that one is unpacked
-without the others: behind a checksum, msgpack of [count of columns, [group, ...]].
+Little-endian, as every machine with a GPU is.
 """
 
 import math
 import struct
 from array import array
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, chain, compress, groupby, islice
+from itertools import accumulate, chain, compress, groupby
 from operator import sub
 from typing import Annotated, Final, Literal, NamedTuple
 
@@ -24,7 +23,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from blackbox.model.decoding import DECODE_ERRORS
-from blackbox.recorder.storage.compression import DamageError, is_packed, pack, signed, unpack, unsigned
+from blackbox.recorder.storage.compression import DamageError, pack, unpack
 
 Decimals = Literal[-1, 0, 1, 2, 3, 4, 6]
 """`UNSCALED`, or a power of ten that numbers are stored by."""
@@ -47,8 +46,6 @@ HEADS_APART_MAX = 4096
 by itself takes 64 bytes more, in an object of its own among all others. So they are where blocks are joined."""
 COLUMNS_MAX = 1 << 20
 """Five statistics of the numbers of 8 GPUs x 1,000 processes are a quarter of it."""
-GROUP_COLUMNS = 32
-"""In a group: those of ten processes. Fewer are unpacked sooner, and pack no better than minutes do."""
 Count = Annotated[int, Meta(ge=0)]
 ITEM_BYTES = {width: array(width).itemsize for width in (*WIDTHS, "d")}
 _LENGTH = struct.Struct("<I")
@@ -179,55 +176,6 @@ class Columns:
         return self._start + sum(self._sizes[:index])
 
 
-class _Groups(NamedTuple):
-    columns: Annotated[int, Meta(ge=1, le=COLUMNS_MAX)]
-    packed: Annotated[list[bytes], Meta(max_length=COLUMNS_MAX)]
-
-
-_groups_decoder = msgspec.msgpack.Decoder(_Groups)
-
-
-class GroupedColumns:
-    """The same of columns in groups: one is unpacked when a column of it is asked for."""
-
-    def __init__(self, blob: object) -> None:
-        """Raises `DamageError`."""
-        try:
-            self._length, self._packed = _groups_decoder.decode(unsigned(blob))
-        except DECODE_ERRORS as error:
-            raise DamageError(f"groups of columns: {error}") from error
-        if len(self._packed) != -(-self._length // GROUP_COLUMNS):
-            raise DamageError("groups of columns: of another count")
-        self._groups: dict[int, Columns] = {}
-        self.rows = self._group(0).rows
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __getitem__(self, index: int) -> list[float]:
-        """The numbers of one column; NaN where there was none. Raises `DamageError`."""
-        return self.stored(index).numbers()
-
-    def stored(self, index: int) -> StoredColumn:
-        """One column. Raises `DamageError`."""
-        number, place = divmod(index, GROUP_COLUMNS)
-        group = self._groups.get(number) or self._group(number)
-        if group.rows != self.rows:
-            raise DamageError("groups of columns: one of other rows")
-        return group.stored(place)
-
-    def _group(self, number: int) -> Columns:
-        group = self._groups[number] = Columns(self._packed[number])
-        if len(group) != min(GROUP_COLUMNS, self._length - number * GROUP_COLUMNS):
-            raise DamageError("groups of columns: one of another length")
-        return group
-
-
-def columns_in(blob: object) -> Columns | GroupedColumns:
-    """Those of a blob of either kind. Raises `DamageError`."""
-    return Columns(blob) if is_packed(blob) else GroupedColumns(blob)
-
-
 class EncodedColumn(NamedTuple):
     """One column as it will be stored."""
 
@@ -254,17 +202,6 @@ def pack_columns(rows: int, columns: Iterable[EncodedColumn]) -> bytes:
         body += stored
     contents = _encoder.encode((rows, sizes, heads))
     return pack(_LENGTH.pack(len(contents)) + contents + bytes(body))
-
-
-def pack_groups(rows: int, columns: Iterable[EncodedColumn]) -> bytes:
-    """The same in groups."""
-    rest = iter(columns)
-    count = 0
-    groups: list[bytes] = []
-    while group := list(islice(rest, GROUP_COLUMNS)):
-        count += len(group)
-        groups.append(pack_columns(rows, group))
-    return signed(_encoder.encode(_Groups(count, groups)))
 
 
 def encode_column(column: Sequence[float]) -> EncodedColumn:
@@ -324,7 +261,7 @@ def _decode(head: Head, steps: "array[int] | bytes", count: int) -> list[float]:
         return [head.first / scale] * count
     if head.decimals == 0:  # integers below `INTEGER_MAX`: adding them up as floats is exact, and ends in floats
         return list(accumulate(map(float(head.step).__mul__, steps), initial=float(head.first)))
-    return [integer / scale for integer in accumulate(map(head.step.__mul__, steps), initial=head.first)]
+    return list(map(int(scale).__rtruediv__, accumulate(map(head.step.__mul__, steps), initial=head.first)))
 
 
 def _as_integers(column: Sequence[float]) -> tuple[Decimals, list[int]]:

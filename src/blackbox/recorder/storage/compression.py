@@ -36,21 +36,23 @@ def pack(body: bytes) -> bytes:
     return pack_parts([body], len(body), len(body))
 
 
-def pack_parts(parts: Iterable[bytes | memoryview], size: int, alike_within: int) -> bytes:
+def pack_parts(
+    parts: Iterable[bytes | memoryview], size: int, alike_within: int, key: bytes | memoryview | None = None
+) -> bytes:
     """Parts of `size` bytes in all, one after the other, of which few are in memory at a time.
 
-    `alike_within` is how far apart, in bytes, what repeats itself may lie.
+    `alike_within` is how far apart, in bytes, what repeats itself may lie; `key` is what they are alike to.
     """
     parameters = zstandard.ZstdCompressionParameters(
         compression_level=LEVEL, window_log=_window_log(alike_within), write_checksum=True
     )
-    packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj(size)
+    packer = zstandard.ZstdCompressor(compression_params=parameters, dict_data=_as_dictionary(key)).compressobj(size)
     return signed(b"".join((*map(packer.compress, parts), packer.flush())))
 
 
 def is_packed(blob: object) -> bool:
     """Whether something of the kind that `pack` makes stands behind the checksum."""
-    return isinstance(blob, bytes) and blob[_CHECKSUM.size :].startswith(zstandard.FRAME_HEADER)
+    return isinstance(blob, bytes) and blob.startswith(zstandard.FRAME_HEADER, _CHECKSUM.size)
 
 
 def unpack(blob: object) -> bytes:
@@ -72,7 +74,7 @@ class DeltaCodec:
     """Packs bodies as what differs from a key frame, each on its own."""
 
     def __init__(self, key: bytes) -> None:
-        self._key = zstandard.ZstdCompressionDict(key, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+        self._key = _as_dictionary(key)
         window_log = _window_log(2 * len(key))
         parameters = zstandard.ZstdCompressionParameters(
             compression_level=DELTA_LEVEL,
@@ -95,12 +97,12 @@ class DeltaCodec:
 class PackedReader:
     """What was packed, from its start to as far as it is asked for; of large moments, all is unpacked at once."""
 
-    def __init__(self, blob: object) -> None:
-        """Raises `DamageError`."""
+    def __init__(self, blob: object, key: bytes | memoryview | None = None) -> None:
+        """`key`: what it was packed with. Raises `DamageError`."""
         frame = _checked(blob)
         self.size = zstandard.frame_content_size(frame)
         """Bytes in all."""
-        unpacker = zstandard.ZstdDecompressor(max_window_size=UNPACKED_BYTES_MAX)
+        unpacker = zstandard.ZstdDecompressor(max_window_size=UNPACKED_BYTES_MAX, dict_data=_as_dictionary(key))
         is_large = zstandard.get_frame_parameters(frame).window_size > STREAMED_WINDOW_MAX
         self._whole = memoryview(_decompressed(unpacker, frame)) if is_large else None
         self._place = 0
@@ -165,6 +167,10 @@ def _decompressed(unpacker: zstandard.ZstdDecompressor, frame: bytes) -> bytes:
         return unpacker.decompress(frame)
     except zstandard.ZstdError as error:
         raise DamageError(str(error)) from error
+
+
+def _as_dictionary(key: bytes | memoryview | None) -> zstandard.ZstdCompressionDict | None:
+    return None if not key else zstandard.ZstdCompressionDict(key, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
 
 
 def _window_log(size: int) -> int:

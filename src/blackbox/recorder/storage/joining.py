@@ -6,17 +6,17 @@ had the tail been as long; the numbers are mostly not even made for it.
 
 from collections.abc import Iterator, Sequence
 
+from blackbox.recorder.storage.column_groups import pack_groups
 from blackbox.recorder.storage.columns import (
     EncodedColumn,
     Head,
     StoredColumn,
     encode_column,
     join_columns,
-    pack_groups,
 )
 from blackbox.recorder.storage.compression import DamageError, signed
 from blackbox.recorder.storage.layout import Layout
-from blackbox.recorder.storage.rows import Run
+from blackbox.recorder.storage.rows import VALUES, Run
 from blackbox.recorder.storage.slices import in_slices
 
 JOINED = signed(b"joined")
@@ -54,7 +54,7 @@ def union_of(runs: Sequence[Run]) -> Layout:
 def join_rows(runs: Sequence[Run], layout: Layout, layout_id: int) -> bytes:
     """The full-rate rows of runs, one below the other, in one blob. Raises `DamageError`."""
     times = [time for run in runs for time in run.times]
-    return pack_groups(len(times), in_slices(_columns(runs, layout, times, layout_id)))
+    return pack_groups(len(times), in_slices(_columns(runs, layout, times, layout_id)), VALUES)
 
 
 def _columns(runs: Sequence[Run], layout: Layout, times: list[float], layout_id: int) -> Iterator[EncodedColumn]:

@@ -5,7 +5,8 @@ from array import array
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 
-from blackbox.recorder.storage.columns import Columns, GroupedColumns, StoredColumn, columns_in
+from blackbox.recorder.storage.column_groups import GroupedColumns, columns_in
+from blackbox.recorder.storage.columns import Columns, StoredColumn
 from blackbox.recorder.storage.compression import DamageError, pack, unpack
 from blackbox.recorder.storage.layout import ID_BITS, STATISTICS, Layout
 

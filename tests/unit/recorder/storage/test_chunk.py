@@ -21,7 +21,7 @@ from blackbox.recorder.storage import chunk_writer, database, joining
 from blackbox.recorder.storage.chunk_reader import NEVER, ChunkReader
 from blackbox.recorder.storage.chunk_writer import ChunkWriter
 from blackbox.recorder.storage.compression import signed
-from blackbox.recorder.storage.frames import Frame, to_bytes, unpack_frames
+from blackbox.recorder.storage.frames import Frame, pack_frames, to_bytes, unpack_frames
 from blackbox.recorder.storage.layout import Layout, keys_of
 from blackbox.recorder.storage.subjects import Subject, numbers_of
 from tests.recorded_moments import INTERVAL, moment_at, series
@@ -426,6 +426,8 @@ def as_written_by(version: int, path: Path) -> None:
     """Makes a chunk one of an older version."""
     with contextlib.closing(sqlite3.connect(path)) as older:
         blocks, tail = (older.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("block", "tail"))
+        for number, frames in older.execute("SELECT id, frames FROM block").fetchall():
+            older.execute("UPDATE block SET frames = ? WHERE id = ?", (pack_frames(unpack_frames(frames)), number))
         older.execute("UPDATE mark SET body = ?", (signed(msgspec.msgpack.encode([blocks, tail])),))
         older.commit()
         older.executescript(f"""

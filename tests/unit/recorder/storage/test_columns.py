@@ -8,18 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox.recorder.storage import columns as storage_columns
 from blackbox.recorder.storage.columns import (
     Columns,
-    GroupedColumns,
-    columns_in,
     encode,
     encode_column,
     join_columns,
     pack_columns,
-    pack_groups,
 )
-from blackbox.recorder.storage.compression import DamageError, signed
+from blackbox.recorder.storage.compression import DamageError
 
 NUMBERS = st.one_of(
     st.integers(-(2**60), 2**60).map(float),
@@ -111,54 +107,6 @@ def test_columns_that_no_numbers_have_are_not_joined() -> None:
     near = msgspec.structs.replace(told, head=msgspec.structs.replace(told.head, first=1 - (1 << 62)))
     with pytest.raises(DamageError):
         join_columns([far, near, told])
-
-
-@given(tables(), st.integers(1, 3))
-def test_columns_in_groups_are_those_in_one_piece(table: list[list[float]], each: int) -> None:
-    rows, encoded = len(table[0]), [encode_column(column) for column in table]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(storage_columns, "GROUP_COLUMNS", each)
-        grouped, whole = columns_in(pack_groups(rows, encoded)), columns_in(pack_columns(rows, encoded))
-        assert (type(grouped), len(grouped), grouped.rows) == (GroupedColumns, len(whole), whole.rows)
-        for place in reversed(range(len(table))):
-            assert grouped.stored(place) == whole.stored(place)
-            assert alike(grouped[place], table[place])
-
-
-def test_one_group_is_unpacked_for_a_column(monkeypatch: pytest.MonkeyPatch) -> None:
-    blob = pack_groups(2, [encode_column([place, place + 1.0]) for place in range(200)])
-    unpacked: list[Columns] = []
-
-    class Counted(Columns):
-        def __init__(self, blob: object) -> None:
-            super().__init__(blob)
-            unpacked.append(self)
-
-    monkeypatch.setattr(storage_columns, "Columns", Counted)
-    grouped = GroupedColumns(blob)
-    assert [grouped[place] for place in (150, 151)] == [[150.0, 151.0], [151.0, 152.0]]
-    assert len(unpacked) == 2, "that of the first columns, in which times stand, and one more"
-
-
-@pytest.mark.parametrize(
-    "contents",
-    [
-        [0, []],
-        [33, [encode([[1.0]])]],
-        [1, [encode([[1.0], [2.0]])]],
-        [1, [b"x"]],
-        [34, [encode([[1.0]] * 32), encode([[1.0]] * 3)]],
-        [34, [encode([[1.0]] * 32), encode([[1.0, 2.0]] * 2)]],
-    ],
-    ids=["none", "one missing", "one column more", "no group", "another length", "other rows"],
-)
-def test_groups_that_do_not_belong_together_are_damage(contents: list[object]) -> None:
-    def read() -> None:
-        columns = columns_in(signed(msgspec.msgpack.encode(contents)))
-        columns.stored(len(columns) - 1)
-
-    with pytest.raises(DamageError):
-        read()
 
 
 def test_a_fraction_behind_a_huge_number_comes_back() -> None:

@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 
 from blackbox.model.moment import Moment
 from blackbox.recorder.dumps.file import BATCH_BYTES
+from blackbox.recorder.storage import frames as storage_frames
 from blackbox.recorder.storage.chunk_writer import BLOCK_BYTES_MAX
-from blackbox.recorder.storage.compression import STREAMED_WINDOW_MAX, DamageError, pack
+from blackbox.recorder.storage.compression import STREAMED_WINDOW_MAX, DamageError, PackedReader, pack, signed
 from blackbox.recorder.storage.frames import (
     FRAMES_MAX,
     Frame,
     newest_packed,
     pack_frames,
+    pack_pieces,
     to_bytes,
     to_moment,
     unpack_frames,
@@ -47,18 +49,69 @@ def test_frames_come_back_in_order() -> None:
     assert unpack_frames(packed(moments)) == [Frame(one.timestamp, to_bytes(one)) for one in moments]
 
 
+def in_pieces(frames: Sequence[Frame], each: int) -> bytes:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(storage_frames, "PIECE_FRAMES", each)
+        return pack_pieces(
+            [frame.time for frame in frames], [len(frame.body) for frame in frames], (frame.body for frame in frames)
+        )
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 9).map(float), st.binary(max_size=300_000)), max_size=9),
     st.integers(-1, 9),
     st.integers(-1, 9),
+    st.integers(1, 10),
 )
 def test_the_newest_of_a_range_is_that_of_all_unpacked(
-    told: list[tuple[float, bytes]], since: float, until: float
+    told: list[tuple[float, bytes]], since: float, until: float, each: int
 ) -> None:
     frames = [Frame(time, body) for time, body in told]
     fitting = [frame for frame in frames if since <= frame.time <= until]
-    found = newest_packed(pack_frames(frames), since, until)
-    assert found == max(fitting, key=lambda frame: frame.time, default=None)
+    for blob in (pack_frames(frames), in_pieces(frames, each)):
+        found = newest_packed(blob, since, until)
+        assert found == max(fitting, key=lambda frame: frame.time, default=None)
+        assert unpack_frames(blob, since, until) == fitting
+        assert unpack_frames(blob) == frames
+
+
+def test_pieces_before_the_newest_are_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = list(series(1e9, 60))
+    frames = [Frame(one.timestamp, to_bytes(one)) for one in moments]
+    blob, read = in_pieces(frames, 30), list[int]()
+
+    class Counted(PackedReader):
+        def read(self, size: int) -> bytes | memoryview:
+            read.append(size)
+            return super().read(size)
+
+    monkeypatch.setattr(storage_frames, "PackedReader", Counted)
+    assert newest_packed(blob, 0.0, frames[95].time) == frames[95]
+    assert sum(read) == len(frames[0].body) + sum(len(frame.body) for frame in frames[90:96])
+
+
+def test_pieces_take_little_more_than_all_together() -> None:
+    frames = [Frame(one.timestamp, to_bytes(one)) for one in series(1e9, 60)]
+    assert len(in_pieces(frames, 30)) < 1.2 * len(pack_frames(frames))
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        [1, pack(b"\x92\x91\xcb\x00\x00\x00\x00\x00\x00\x00\x00\x91\x01"), []],
+        [1, pack(b"\x92\x91\xcb\x00\x00\x00\x00\x00\x00\x00\x00\x91\x01"), [pack(b"12")]],
+        [1, pack(b"\x92\x91\xcb\x00\x00\x00\x00\x00\x00\x00\x00\x91\x01"), [b"1"]],
+        [1, pack(b"\x92\x91\xcb\x00\x00\x00\x00\x00\x00\x00\x00\x90"), [pack(b"1")]],
+        [0, pack(b"\x92\x90\x90"), []],
+        [1, b"", []],
+    ],
+    ids=["none", "another size", "no piece", "fewer sizes", "of no frames", "no head"],
+)
+def test_pieces_that_do_not_belong_together_are_damage(contents: list[object]) -> None:
+    blob = signed(msgspec.msgpack.encode(contents))
+    for read in (unpack_frames, lambda blob: newest_packed(blob, 0.0, 1.0)):
+        with pytest.raises(DamageError):
+            read(blob)
 
 
 def test_what_lies_behind_the_newest_is_not_unpacked() -> None:
