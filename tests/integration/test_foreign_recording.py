@@ -96,7 +96,9 @@ def bomb(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     frames = pack_frames([Frame(span[1], bytes(BOMB_BYTES))])
     (chunk, *_) = chunk_files(copy, "full")
     with closing(sqlite3.connect(chunk.path)) as database:
-        database.execute("INSERT INTO block VALUES (99, ?, ?, ?, ?)", (*span, frames, b""))
+        database.execute(
+            "INSERT INTO block (id, since, until, frames, rows) VALUES (99, ?, ?, ?, ?)", (*span, frames, b"")
+        )
         database.commit()
     assert chunk.bytes() < 1 << 20
     return copy
