@@ -60,7 +60,7 @@ def record(directory: Path, hours: float) -> dict[str, float]:
 
 
 def ask(directory: Path, until: float, first_pid: int) -> dict[str, float]:
-    """Questions about the recording; each first one by a reader that has just been made."""
+    """Questions about the recording, each the least of some; each first one by a reader that has just been made."""
     try:
         from blackbox.recorder.query.recording import Recording
     except ImportError:
@@ -84,7 +84,7 @@ def ask(directory: Path, until: float, first_pid: int) -> dict[str, float]:
         if number < 3:
             since = until - 24 * HOUR_SECONDS
             figures["day"].append(milliseconds(recording.history, since, until, points=POINTS))
-    return {name: statistics.median(costs) for name, costs in figures.items()}
+    return {name: min(costs) for name, costs in figures.items()}
 
 
 def blocks(count: int) -> dict[str, float]:

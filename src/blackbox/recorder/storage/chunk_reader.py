@@ -78,14 +78,12 @@ class ChunkReader:
                 self.damaged += 1
         yield from self.tail_runs(since, until)
 
-    def block_runs(self) -> list[tuple[int, Run]]:
+    def block_runs(self) -> Iterator[tuple[int, Run]]:
         """The id and the rows of every block that has its rows itself; of those that can be read."""
-        found: list[tuple[int, Run]] = []
         for number, blob in self._select("block", "id, rows", *NEVER):
             with suppress(DamageError):
                 if blob != JOINED:
-                    found.append((number, packed_run(blob, self.layout, partial(Columns, heads_apart_max=0))))
-        return found
+                    yield number, packed_run(blob, self.layout, partial(Columns, heads_apart_max=0))
 
     def _row_blobs(self, since: float, until: float) -> list[object]:
         """The rows of blocks that touch the range, packed, oldest first; of several that are joined once."""

@@ -158,10 +158,9 @@ class ChunkWriter:
     def _join_rows(self) -> None:
         """Joins the rows of neighbouring blocks. What is damaged stays where it is."""
         with ChunkReader(self.path) as reader:
-            blocks = reader.block_runs()
-        for group in groups(blocks):
-            with contextlib.suppress(DamageError):
-                self._join(group)
+            for group in groups(reader.block_runs()):
+                with contextlib.suppress(DamageError):
+                    self._join(group)
 
     def _join(self, group: Sequence[tuple[int, Run]]) -> None:
         """Raises `DamageError`."""

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from blackbox.model.decoding import DECODE_ERRORS
 from blackbox.recorder.storage.columns import COLUMNS_MAX, Columns, EncodedColumn, StoredColumn, pack_columns
-from blackbox.recorder.storage.compression import DamageError, is_packed, signed, unsigned
+from blackbox.recorder.storage.compression import DamageError, is_packed, signed, unsigned_view
 
 GROUP_COLUMNS = 32
 """In a group: those of ten processes. Fewer are unpacked sooner, and pack no better than minutes do."""
@@ -23,11 +23,12 @@ class _Groups(NamedTuple):
     columns: Annotated[int, Meta(ge=1, le=COLUMNS_MAX)]
     first: Annotated[int, Meta(ge=1)]
     each: Annotated[int, Meta(ge=1)]
-    packed: Annotated[list[bytes], Meta(max_length=COLUMNS_MAX)]
+    packed: Annotated[list[msgspec.Raw], Meta(max_length=COLUMNS_MAX)]
 
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Groups)
+_bytes_decoder = msgspec.msgpack.Decoder(bytes)
 
 
 class GroupedColumns:
@@ -36,7 +37,7 @@ class GroupedColumns:
     def __init__(self, blob: object) -> None:
         """Raises `DamageError`."""
         try:
-            self._told = _decoder.decode(unsigned(blob))
+            self._told = _decoder.decode(unsigned_view(blob))
         except DECODE_ERRORS as error:
             raise DamageError(f"groups of columns: {error}") from error
         columns, first, each, packed = self._told
@@ -63,7 +64,10 @@ class GroupedColumns:
 
     def _group(self, number: int) -> Columns:
         columns, first, each, packed = self._told
-        group = self._groups[number] = Columns(packed[number])
+        try:
+            group = self._groups[number] = Columns(_bytes_decoder.decode(packed[number]))
+        except DECODE_ERRORS as error:
+            raise DamageError(f"groups of columns: {error}") from error
         if len(group) != (min(each, columns - first - (number - 1) * each) if number else first):
             raise DamageError("groups of columns: one of another length")
         return group
@@ -82,4 +86,4 @@ def pack_groups(rows: int, columns: Iterable[EncodedColumn], first: int) -> byte
     while group := list(islice(rest, GROUP_COLUMNS if groups else first)):
         count += len(group)
         groups.append(pack_columns(rows, group))
-    return signed(_encoder.encode(_Groups(count, first, GROUP_COLUMNS, groups)))
+    return signed(_encoder.encode((count, first, GROUP_COLUMNS, groups)))

@@ -139,9 +139,14 @@ def signed(body: bytes) -> bytes:
 
 def unsigned(blob: object) -> bytes:
     """What was signed. Raises `DamageError`."""
+    return bytes(unsigned_view(blob))
+
+
+def unsigned_view(blob: object) -> memoryview:
+    """The same without a copy. Raises `DamageError`."""
     if not isinstance(blob, bytes):
         raise DamageError("no bytes")
-    body = blob[_CHECKSUM.size :]
+    body = memoryview(blob)[_CHECKSUM.size :]
     if _CHECKSUM.pack(zlib.crc32(body)) != blob[: _CHECKSUM.size]:
         raise DamageError("checksum")
     return body

@@ -4,7 +4,7 @@ Blocks are short while they are written, so that the tail is. What is made of th
 had the tail been as long; the numbers are mostly not even made for it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from blackbox.recorder.storage.column_groups import pack_groups
 from blackbox.recorder.storage.columns import (
@@ -22,11 +22,11 @@ from blackbox.recorder.storage.slices import in_slices
 JOINED = signed(b"joined")
 """Stands in a block for rows that are joined with those of others."""
 NUMBERS_MAX = 1 << 22
-"""In rows that are joined: ten minutes of 8 GPUs x 32 processes at 2 Hz have a quarter of it. What reads one series
-unpacks them all."""
+"""In rows that are joined: ten minutes of 8 GPUs x 32 processes at 2 Hz have a quarter of it. They
+are unpacked together while they are joined; minutes of larger machines stay alone."""
 
 
-def groups(blocks: Sequence[tuple[int, Run]]) -> Iterator[list[tuple[int, Run]]]:
+def groups(blocks: Iterable[tuple[int, Run]]) -> Iterator[list[tuple[int, Run]]]:
     """Neighbouring blocks of full-rate rows, at least two, with `NUMBERS_MAX` numbers at most: what is joined."""
     group: list[tuple[int, Run]] = []
     for block in blocks:
