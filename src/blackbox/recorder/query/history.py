@@ -195,7 +195,11 @@ def _touching(run: Run, step: float, since: float, until: float) -> Sequence[int
 
 def _step(wanted: float, tier_step: float, slices: Iterable[RunSlice]) -> float:
     if not tier_step:
-        spacings = [later - earlier for part in slices for earlier, later in pairwise(part.run.times)]
+        spacings = [
+            later - earlier
+            for part in slices
+            for earlier, later in pairwise(map(part.run.times.__getitem__, part.rows))
+        ]
         wanted = max(wanted, SAMPLES_PER_POINT_MIN * percentile(sorted(spacings), 0.5)) if spacings else wanted
         tier_step = STEP_SECONDS_MIN
     return round(max(1, math.ceil(wanted / tier_step - EDGE)) * tier_step, 3)

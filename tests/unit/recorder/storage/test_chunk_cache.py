@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from blackbox.model.query import History
@@ -68,6 +68,7 @@ ACTIONS = st.lists(
 
 
 @given(ACTIONS)
+@example([("record", 3), ("restart", 0), ("pause", 291), ("record", 7), ("restart", 0)])
 @settings(max_examples=20)
 def test_what_is_kept_is_what_would_be_read(actions: list[tuple[str, int]]) -> None:
     """Chunks, and answers made of them."""
