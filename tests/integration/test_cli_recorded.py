@@ -95,7 +95,7 @@ def test_compare(server: Serving, capsysbinary: pytest.CaptureFixture[bytes]) ->
 
 
 def test_forecast(server: Serving, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
-    assert run(server, capsysbinary, "forecast").startswith("GPU 0: no prediction yet: too little of it")
+    assert run(server, capsysbinary, "forecast").startswith("GPU 0: no prediction yet: too little is recorded yet")
     assert json.loads(run(server, capsysbinary, "forecast", "--json"))["advice"] == []
 
 
