@@ -10,6 +10,7 @@ from benchmarks import tsdb
 from benchmarks.harness import PeerMissingError, median
 from benchmarks.lifelike import INTERVAL_SECONDS, STARTED_AT, LifelikeMachine
 from benchmarks.plan import Benchmark, Plan, Row
+from blackbox.recorder.query.history import History
 from blackbox.recorder.query.recording import Recording
 from blackbox.recorder.storage.directory import chunk_files
 from blackbox.recorder.storage.layout import COUNT
@@ -105,11 +106,16 @@ def _sizes(directory: Path, folder: Path, span: str) -> list[Row]:
 
 
 def _questions(directory: Path, folder: Path, now: float, span: str) -> list[Row]:
+    """Each asked of a reader that has just been made: one that was asked before has kept the answer."""
     recording = Recording(directory)
     process = next(iter(recording.moments(now - 10, now))).samples[0].processes[CHARTED]
-    chart = _milliseconds(lambda: recording.history(now - DAY_SECONDS, now, pid=process.pid, points=POINTS))
-    hour = _milliseconds(lambda: recording.history(now - HOUR_SECONDS, now, pid=process.pid, points=POINTS))
-    then = max(_milliseconds(lambda ago=ago: recording.at(now - ago)) for ago in (1, 600, 3000))
+
+    def asked(seconds: float) -> History:
+        return Recording(directory).history(now - seconds, now, pid=process.pid, points=POINTS)
+
+    chart = _milliseconds(lambda: asked(DAY_SECONDS))
+    hour = _milliseconds(lambda: asked(HOUR_SECONDS))
+    then = max(_milliseconds(lambda ago=ago: Recording(directory).at(now - ago)) for ago in (1, 600, 3000))
     theirs, peer = None, "Prometheus query_range"
     try:
         series = f'{tsdb.PREFIX}used_bytes{{holder="process",pid="{process.pid}"}}'
