@@ -13,6 +13,7 @@ What is damaged costs its own record; what is cut off costs what comes after.
 import os
 import struct
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from pathlib import Path
@@ -215,7 +216,7 @@ def _write(file: BinaryIO, head: DumpHead, moments: Iterable[Moment], events: It
     _put(file, RecordKind.HEAD, pack(msgspec.json.encode(head)))
     told = 0
     for batch in _event_batches(events):
-        _put(file, RecordKind.EVENTS, pack_parts(batch.pieces, batch.bytes, min(batch.bytes, BATCH_BYTES)))
+        _put(file, RecordKind.EVENTS, pack_parts(batch.drain(), batch.bytes, min(batch.bytes, BATCH_BYTES)))
         told += batch.events
     count = 0
     for batch in _batches(moments):
@@ -236,19 +237,21 @@ class _EventBatch:
 
     def __init__(self) -> None:
         self.events = 0
-        self._pieces: list[bytes] = []
+        self.bytes = len(b"[]")
+        self._pieces: deque[bytes] = deque()
 
     def add(self, event: Event) -> None:
-        self._pieces += [b"," if self.events else b"[", *json_pieces(event)]
+        pieces = [b",", *json_pieces(event)] if self.events else json_pieces(event)
         self.events += 1
+        self.bytes += sum(map(len, pieces))
+        self._pieces += pieces
 
-    @property
-    def pieces(self) -> list[bytes]:
-        return [*self._pieces, b"]"] if self.events else [b"[]"]
-
-    @property
-    def bytes(self) -> int:
-        return sum(map(len, self.pieces))
+    def drain(self) -> Iterator[bytes]:
+        """All of it, piece by piece: none is left here."""
+        yield b"["
+        while self._pieces:
+            yield self._pieces.popleft()
+        yield b"]"
 
 
 def _event_batches(events: Iterable[Event]) -> Iterator[_EventBatch]:

@@ -16,7 +16,7 @@ from blackbox.model.codec import event_fault
 from blackbox.model.decoding import DECODE_ERRORS
 from blackbox.model.event import Event
 from blackbox.model.event_blocks import json_bytes_of, split, with_blocks, without_blocks
-from blackbox.model.event_list import EventSketch, light_of
+from blackbox.model.event_list import EventSketch, light, light_of
 from blackbox.model.times import TIME_SECONDS_MAX
 from blackbox.model.visibility import sees_inside
 from blackbox.recorder.storage.compression import DamageError
@@ -38,7 +38,7 @@ IDS_PER_SECOND = 1000
 """Ids follow the clock, so that they grow even past a damaged chunk, and stay exact in JavaScript."""
 
 WHOLE_BYTES_MAX = 16 * 1024 * 1024
-"""JSON of refusals that are read whole at once: the newest two or three with 30,000 blocks. One more may be begun."""
+"""JSON of refusals that are read whole at once, however large the first is: three with 30,000 blocks."""
 
 
 class _Refusal(Struct, frozen=True):
@@ -154,6 +154,7 @@ class Reading:
         self.light = light
         self.room = WHOLE_BYTES_MAX if room is None else room
         """Bytes of JSON that may still be read whole."""
+        self._has_whole = False
         self._viewer_uid = viewer_uid
         self._kinds = kinds
         self._gpus = gpus
@@ -161,6 +162,13 @@ class Reading:
     def is_whole(self, uid: int | None, source: str) -> bool:
         """Whether a refusal is read whole, of a process of that user, that was told by `source`."""
         return not self.light and self.room > 0 and sees_inside(self._viewer_uid, uid, source)
+
+    def takes(self, size: int) -> bool:
+        """Whether there is room for one more whole refusal, which then is taken; there is for the first."""
+        fits = size <= self.room or not self._has_whole
+        self._has_whole = True
+        self.room = self.room - size if fits else 0
+        return fits
 
     def wants(self, event: Event) -> bool:
         """Whether the event is asked for."""
@@ -247,7 +255,8 @@ class EventReader:
             return RecordedEvent(number, event, shortened=not is_whole and not reading.light)
         event = self._with_blocks(number, event, database)
         _, blocks = split(event)
-        reading.room -= len(body) + (0 if blocks is None else json_bytes_of(blocks))
+        if not reading.takes(len(body) + (0 if blocks is None else json_bytes_of(blocks))):
+            return RecordedEvent(number, light(event), shortened=True)
         return RecordedEvent(number, event)
 
     def _with_blocks(self, number: int, event: Event, database: sqlite3.Connection) -> Event:

@@ -206,7 +206,7 @@ def test_what_is_read_for_a_list_is_what_a_list_tells(tmp_path: Path, failed: Ev
 
 def test_the_newest_are_whole_as_far_as_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However large they are: a server is asked for all of them by anybody."""
-    monkeypatch.setattr(event_log_module, "WHOLE_BYTES_MAX", 100_000)
+    monkeypatch.setattr(event_log_module, "WHOLE_BYTES_MAX", 170_000)
     told = [failures.with_blocks(listed(500), timestamp=START + place) for place in range(5)]
     reader = recorded(tmp_path, *told, event("xid", START + 5))
     found = reader.between(START, START + 9)
