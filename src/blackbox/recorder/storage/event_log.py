@@ -37,8 +37,9 @@ EVENTS_MAX = 10_000
 IDS_PER_SECOND = 1000
 """Ids follow the clock, so that they grow even past a damaged chunk, and stay exact in JavaScript."""
 
-WHOLE_BYTES_MAX = 16 * 1024 * 1024
-"""JSON of refusals that are read whole at once, however large the first is: three with 30,000 blocks."""
+WHOLE_BYTES_MAX = 20 * 1024 * 1024
+"""JSON of refusals that are read whole at once: one as large as an agent may tell (18 MiB) beside small ones, or four
+with 30,000 blocks."""
 
 
 class _Refusal(Struct, frozen=True):

@@ -11,11 +11,12 @@ import pytest
 from msgspec import structs
 
 from blackbox.model.event import Event, TraceStep
-from blackbox.model.event_blocks import json_pieces
+from blackbox.model.event_blocks import json_bytes_of, json_pieces
 from blackbox.model.event_list import light
 from blackbox.recorder.storage import event_log as event_log_module
 from blackbox.recorder.storage.database import EVENTS_SCHEMA, open_for_writing
 from blackbox.recorder.storage.event_log import EventReader, EventWriter
+from blackbox.sources.agents.budgets import FAILURE_BYTES_MAX
 from tests import failures
 from tests.failures import listed, refusal
 from tests.recorded_moments import DAY, event
@@ -216,6 +217,16 @@ def test_the_newest_are_whole_as_far_as_there_is_room(tmp_path: Path, monkeypatc
     assert [one.event for one in first] == told[:2]
     assert [one.event for one in reader.after(first[-1].id)] == told[2:4], "with the next look"
     assert list(reader.each(START, START + 9)) == [*told, event("xid", START + 5)]
+
+
+def test_a_failure_as_large_as_may_be_told_is_whole_beside_small_ones(tmp_path: Path) -> None:
+    rows = 100_000
+    assert FAILURE_BYTES_MAX * 0.8 < json_bytes_of(listed(rows, "x" * 80)) < FAILURE_BYTES_MAX
+    large = failures.with_blocks(listed(rows, "x" * 80), timestamp=START)
+    told = [large, failures.with_blocks(listed(3), timestamp=START + 1), refusal(START + 2)]
+    reader = recorded(tmp_path, *told)
+    assert [one.shortened for one in reader.between(START, START + 9)] == [False] * 3
+    assert [one.shortened for one in reader.after(0)] == [False] * 3
 
 
 def test_none_is_left_out_where_the_clock_was_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
