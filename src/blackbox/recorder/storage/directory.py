@@ -1,5 +1,6 @@
 """The data directory: whose it is, who writes it, and the chunk files in it."""
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -73,12 +74,13 @@ def chunk_file(directory: Path, tier: str, start: float, number: int) -> ChunkFi
 
 
 def tidy(directory: Path) -> None:
-    """Removes what a killed process was making. For the holder of the lock alone."""
-    for path in directory.glob(f"*{SUFFIX}{BESIDE_SUFFIX}*"):
-        if _is_ours(path):
-            path.unlink(missing_ok=True)
-    for path in (directory / DUMPS_DIRECTORY).glob(f".*{DUMP_SUFFIX}.*{PARTIAL_SUFFIX}"):
-        path.unlink(missing_ok=True)
+    """Removes what a killed process was making; what cannot be removed, as another user's, stays. For the holder of the
+    lock alone."""
+    beside = filter(_is_ours, directory.glob(f"*{SUFFIX}{BESIDE_SUFFIX}*"))
+    partial = (directory / DUMPS_DIRECTORY).glob(f".*{DUMP_SUFFIX}.*{PARTIAL_SUFFIX}")
+    for path in (*beside, *partial):
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def prepare(directory: Path) -> None:

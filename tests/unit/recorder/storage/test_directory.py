@@ -12,7 +12,9 @@ from blackbox.recorder.storage.directory import (
     chunk_file,
     chunk_files,
     prepare,
+    tidy,
 )
+from blackbox.recorder.storage.dump_files import DUMP_SUFFIX, DUMPS_DIRECTORY, PARTIAL_SUFFIX
 
 
 def test_chunks_are_listed_by_start_and_number(tmp_path: Path) -> None:
@@ -71,3 +73,12 @@ def test_row_66_where_others_can_replace_files_it_is_said(
     tmp_path.chmod(mode)
     prepare(tmp_path)
     assert ("another user can replace files" in caplog.text) is is_warned
+
+
+def test_what_cannot_be_removed_of_a_killed_process_hinders_no_start(tmp_path: Path) -> None:
+    stuck = tmp_path / DUMPS_DIRECTORY / f".oom-1-20261122T120307Z-1{DUMP_SUFFIX}.77{PARTIAL_SUFFIX}"
+    left = stuck.with_name(f".oom-1-20261122T120307Z-2{DUMP_SUFFIX}.77{PARTIAL_SUFFIX}")
+    stuck.mkdir(parents=True)  # as another user's file, it cannot be unlinked
+    left.touch()
+    tidy(tmp_path)
+    assert [*stuck.parent.iterdir()] == [stuck]
