@@ -178,10 +178,11 @@ class EventStreams:
     async def place_now(self) -> int:
         """The place in the recording behind everything that is there already."""
         recent = int(time.time() * 1000) - LOOK_BACK
-        found = await self._after(recent)
-        while len(found) == AT_ONCE:
-            found = await self._after(found[-1].id)
-        return found[-1].id if found else recent
+        place, found = recent, await self._after(recent, light=True)
+        while found:
+            place = found[-1].id
+            found = await self._after(place, light=True)
+        return place
 
     def stop(self, reason: str) -> None:
         """Ends every stream."""
@@ -190,8 +191,9 @@ class EventStreams:
         for client in tuple(self.clients):
             client.finish(reason)
 
-    async def _after(self, number: int) -> list[RecordedEvent]:
-        return await self._query_pool.ask(partial(self._query_pool.recording.events_after, number, AT_ONCE))
+    async def _after(self, number: int, *, light: bool = False) -> list[RecordedEvent]:
+        read = partial(self._query_pool.recording.events_after, number, AT_ONCE, light=light)
+        return await self._query_pool.ask(read)
 
     async def _look(self) -> None:
         while self.clients:

@@ -1,6 +1,7 @@
 """The stream of events: clients at one place in the recording share its bytes, and a crowd there holds up nobody."""
 
 import asyncio
+import time
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -40,12 +41,14 @@ def recorded(number: int, uid: int | None = None) -> RecordedEvent:
 class Pool:
     """Of a recording with these events."""
 
-    def __init__(self, events: list[RecordedEvent]) -> None:
+    def __init__(self, events: list[RecordedEvent], told_max: int = AT_ONCE) -> None:
+        """`told_max`: in one read, as where they are large."""
         self.recording = SimpleNamespace(events_after=self._after)
         self._events = events
+        self._told_max = told_max
 
-    def _after(self, number: int, count: int) -> list[RecordedEvent]:
-        return [one for one in self._events if one.id > number][:count]
+    def _after(self, number: int, count: int, *, light: bool = False) -> list[RecordedEvent]:
+        return [one for one in self._events if one.id > number][: count if light else min(count, self._told_max)]
 
     async def ask(self, work: Any) -> Any:
         return work()
@@ -97,6 +100,15 @@ def test_what_comes_next_are_the_wanted_events_after_the_cursor_as_the_viewer_ma
     assert [line for line in portion.data.decode().splitlines() if line.startswith("data: ")] == [
         "data: " + answer_json(numbered(one, place.viewer.uid)).decode() for one in mine
     ]
+
+
+@given(events=st.integers(0, 8), told_max=st.integers(1, 3))
+def test_a_new_stream_begins_behind_all_that_is_there_however_large_it_is(events: int, told_max: int) -> None:
+    soon = int(time.time() * 1000) + 10**9
+    there = [recorded(soon + number) for number in range(events)]
+    streams = EventStreams(cast("QueryPool", Pool(there, told_max)), ServerStats(), Limits(), 10_000)
+    place = asyncio.run(streams.place_now())
+    assert [one for one in there if one.id > place] == []
 
 
 async def served(streams: EventStreams, papers: list[Paper]) -> None:
