@@ -13,8 +13,8 @@ MOMENT_BYTES_MAX = 2 * MIB
 """Of a moment with what is due; within the server an hour takes 12 MB."""
 DUMP_BYTES_MAX = MIB // 4
 """Of having a dump made; within the server it takes 0.7 MB here, and tens of MB where programs report blocks."""
-HOURS_GROWTH_MAX, DUMPS_GROWTH_MAX = 4 * MIB, MIB
-"""Of resident memory from the second one on: between two hours, what is recorded meanwhile moves it by two."""
+DUMPS_GROWTH_MAX = MIB
+"""Of resident memory from the second dump on. Of hours it tells nothing: what is recorded between two moves it more."""
 
 
 def in_the_process(who: str) -> dict[str, list[tuple[int, int]]]:
@@ -26,9 +26,8 @@ def in_the_process(who: str) -> dict[str, list[tuple[int, int]]]:
 @pytest.mark.slow
 def test_hours_and_dumps_in_a_row_do_not_raise_the_memory_of_the_server() -> None:
     found = in_the_process("apart")
-    limits = ("hours", MOMENT_BYTES_MAX, HOURS_GROWTH_MAX), ("dumps", DUMP_BYTES_MAX, DUMPS_GROWTH_MAX)
-    for name, most, growth_max in limits:
+    for name, most in ("hours", MOMENT_BYTES_MAX), ("dumps", DUMP_BYTES_MAX):
+        assert len(found[name]) >= 3
         assert all(peak <= most for peak, _ in found[name]), found
-        resident = [bytes_after for _, bytes_after in found[name]]
-        assert len(resident) >= 3
-        assert resident[-1] - resident[1] <= growth_max, found
+    resident = [bytes_after for _, bytes_after in found["dumps"]]
+    assert resident[-1] - resident[1] <= DUMPS_GROWTH_MAX, found
