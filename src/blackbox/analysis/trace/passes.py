@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, compress, count, repeat
 from operator import lt, mul
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from blackbox.analysis.trace.entries import (
     ALLOC,
@@ -63,85 +63,21 @@ class HeldBlocks(NamedTuple):
     """The first at which it is not any more."""
 
 
-class Passes(Protocol):
-    """All tell the same."""
+class Passes:
+    """In Python alone. What is faster tells the same."""
 
     def undone(self, undo: Undo, first: int) -> Iterator[int]:
         """Undoes all entries down to `first`; yields the places of those that are of segments. Raises
         `InconsistentError`."""
-        ...
+        return undone(undo, first)
 
     def forward(self, run: Forward) -> Iterator[int]:
         """Does all entries of a run that has begun; yields the places of those that are of segments. Raises
         `InconsistentError`."""
-        ...
-
-    def levels(self, run: Forward, before: tuple[int, int, int]) -> Levels:
-        """Of a run that is through; `before` is what was allocated, active and reserved at its beginning."""
-        ...
-
-    def there(self, action: bytes, gone: Sequence[int], first: int, last: int) -> Iterable[int]:
-        """The allocations from `first` on, before `last`, that no entry before that takes away: `gone` has by block the
-        one that does."""
-        ...
-
-    def lives(self, action: bytes, freed: Sequence[int], first: int, after: "array[int]", points: int) -> HeldBlocks:
-        """The allocations from `first` on that are held at one of so many points; `after` has by entry from there on,
-        and for their end, the first point that has it (of C's `int`), `freed` by block the entry that frees it."""
-        ...
-
-    def sums(self, held: HeldBlocks, size: "array[int]", number: "array[int]", count: int) -> Sequence[dict[int, int]]:
-        """By number, of which there are so many: the change of what blocks with it hold (`WEIGHT_BITS`) at points, in
-        order or not; also where they are over. `size` and `number` are by place in `held`."""
-        ...
-
-    def extremes(self, levels: Sequence[int], length: int) -> Iterable[int]:
-        """The places of the highest and of the lowest of each stretch of so many levels, each the first of its kind."""
-        ...
-
-    def pairs(
-        self, action: bytes, address: Sequence[int], stack: "array[int]"
-    ) -> "tuple[Sequence[StackPair], array[int]]":
-        """The pairs of stacks of allocations and of their frees, each once, in the order of the frees: that of the
-        allocation last made at the address which is not freed yet, `UNBORN` where there is none, and that of the free;
-        and by entry that frees, the number of its pair. Stacks are -1 at least."""
-        ...
-
-    def told(
-        self,
-        action: bytes,
-        codes: Collection[int],
-        column: Sequence[int],
-        tell: Callable[[int], int],
-        found: "array[int]",
-        first: int = 0,
-    ) -> None:
-        """Sets in `found`, by entry of these actions from `first` on, what is told of the number in its column, which
-        is `UNBORN` at least: each is asked for once, in the order in which they are met."""
-        ...
-
-    def ascend(self, column: Sequence[int]) -> bool:
-        """Whether no number is less than the one before it."""
-        ...
-
-    def has_negative(self, column: Sequence[int]) -> bool:
-        """Whether one of the numbers is negative."""
-        ...
-
-
-class PlainPasses:
-    """In Python alone."""
-
-    def undone(self, undo: Undo, first: int) -> Iterator[int]:
-        """See `Passes`."""
-        return undone(undo, first)
-
-    def forward(self, run: Forward) -> Iterator[int]:
-        """See `Passes`."""
         return run.entries(run.start.first)
 
     def levels(self, run: Forward, before: tuple[int, int, int]) -> Levels:
-        """See `Passes`."""
+        """Of a run that is through; `before` is what was allocated, active and reserved at its beginning."""
         trace, first, block = run.trace, run.start.first, run.block
         action = trace.action[first:]
         sizes = list(map(run.size.__getitem__, block[first:] if first else block))
@@ -159,12 +95,14 @@ class PlainPasses:
         )
 
     def there(self, action: bytes, gone: Sequence[int], first: int, last: int) -> Iterable[int]:
-        """See `Passes`."""
+        """The allocations from `first` on, before `last`, that no entry before that takes away: `gone` has by block the
+        one that does."""
         made = places_of(action, (ALLOC,), first, last)
         return compress(made, map(last.__le__, map(gone.__getitem__, made)))
 
     def lives(self, action: bytes, freed: Sequence[int], first: int, after: "array[int]", points: int) -> HeldBlocks:
-        """See `Passes`."""
+        """The allocations from `first` on that are held at one of so many points; `after` has by entry from there on,
+        and for their end, the first point that has it (of C's `int`), `freed` by block the entry that frees it."""
         made = places_of(action, (ALLOC,), first)
         begun, gone = list(made), list(map(freed.__getitem__, made))
         if first:
@@ -178,7 +116,8 @@ class PlainPasses:
         return HeldBlocks(block, *(array("i", compress(points, is_held)) for points in (since, until)))
 
     def sums(self, held: HeldBlocks, size: "array[int]", number: "array[int]", count: int) -> Sequence[dict[int, int]]:
-        """See `Passes`."""
+        """By number, of which there are so many: the change of what blocks with it hold (`WEIGHT_BITS`) at points, in
+        order or not; also where they are over. `size` and `number` are by place in `held`."""
         found: list[dict[int, int]] = [defaultdict(int) for _ in range(count)]
         for one, since, until, bytes_held in zip(number, held.since, held.until, size, strict=True):
             changes, weight = found[one], (bytes_held << WEIGHT_BITS) + 1
@@ -187,7 +126,7 @@ class PlainPasses:
         return found
 
     def extremes(self, levels: Sequence[int], length: int) -> Iterable[int]:
-        """See `Passes`."""
+        """The places of the highest and of the lowest of each stretch of so many levels, each the first of its kind."""
         for start in range(0, len(levels), length):
             stretch = levels[start : start + length]
             yield start + stretch.index(max(stretch))
@@ -196,7 +135,9 @@ class PlainPasses:
     def pairs(
         self, action: bytes, address: Sequence[int], stack: "array[int]"
     ) -> "tuple[Sequence[StackPair], array[int]]":
-        """See `Passes`."""
+        """The pairs of stacks of allocations and of their frees, each once, in the order of the frees: that of the
+        allocation last made at the address which is not freed yet, `UNBORN` where there is none, and that of the free;
+        and by entry that frees, the number of its pair. Stacks are -1 at least."""
         found, born, known = array("i", [0]) * len(action), dict[int, int](), dict[StackPair, int]()
         wanted = action.translate(selecting((ALLOC, FREE_REQUESTED)))
         for place, code, at, by in compress(zip(count(), action, address, stack), wanted):
@@ -215,7 +156,8 @@ class PlainPasses:
         found: "array[int]",
         first: int = 0,
     ) -> None:
-        """See `Passes`."""
+        """Sets in `found`, by entry of these actions from `first` on, what is told of the number in its column, which
+        is `UNBORN` at least: each is asked for once, in the order in which they are met."""
         places = places_of(action, codes, first)
         numbers = list(map(column.__getitem__, places))
         known = {number: tell(number) for number in dict.fromkeys(numbers)}
@@ -223,7 +165,7 @@ class PlainPasses:
             found[place] = one
 
     def ascend(self, column: Sequence[int]) -> bool:
-        """See `Passes`."""
+        """Whether no number is less than the one before it."""
         for start in range(0, len(column), NUMBERS_AT_ONCE):
             numbers = list(column[start : start + NUMBERS_AT_ONCE + 1])
             if numbers != sorted(numbers):  # which takes a quarter of what comparing each pair does
@@ -231,11 +173,11 @@ class PlainPasses:
         return True
 
     def has_negative(self, column: Sequence[int]) -> bool:
-        """See `Passes`."""
+        """Whether one of the numbers is negative."""
         return min(column, default=0) < 0
 
 
-PLAIN = PlainPasses()
+PLAIN = Passes()
 
 
 def _levels(before: int, action: bytes, sizes: Iterable[int], signs: Mapping[int, int]) -> Sequence[int]:

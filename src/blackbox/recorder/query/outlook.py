@@ -1,9 +1,12 @@
 """When memory will be full, out of the recording."""
 
+from msgspec import structs
+
 from blackbox.analysis.forecast import WINDOWS_SECONDS, OriginOf, forecast, unknown_origin
 from blackbox.analysis.kv_cache import WINDOW_SECONDS as WEEK_SECONDS
 from blackbox.analysis.trend import POINTS_MAX as TREND_POINTS
 from blackbox.model.forecast import Forecast
+from blackbox.model.query import History
 from blackbox.model.snapshot import Snapshot
 from blackbox.recorder.query.recording import Recording
 
@@ -28,5 +31,15 @@ def forecast_of(
         else recording.history_lately(window, now, metric="used_bytes", points=TREND_POINTS, viewer_uid=viewer_uid)
         for window in WINDOWS_SECONDS
     ]
-    week = recording.history_lately(WEEK_SECONDS, now, metric="kv_usage_ratio", points=KV_POINTS, viewer_uid=viewer_uid)
-    return forecast(now, snapshot, windows, week, origin_of)
+    return forecast(now, snapshot, windows, _kv_week(recording, now, viewer_uid), origin_of)
+
+
+def _kv_week(recording: Recording, now: float, viewer_uid: int | None) -> History:
+    """How full the KV caches were in the week before now. What came since the kept answer is read anew: "never used
+    more" has to hold now."""
+    metric = "kv_usage_ratio"
+    kept = recording.history_lately(WEEK_SECONDS, now, metric=metric, points=KV_POINTS, viewer_uid=viewer_uid)
+    if kept.to >= now:
+        return kept
+    since = recording.history(kept.to, now, metric=metric, points=1, viewer_uid=viewer_uid)
+    return structs.replace(kept, to=now, series=kept.series + since.series)

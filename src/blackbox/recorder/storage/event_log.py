@@ -267,11 +267,11 @@ class EventReader:
         try:
             found = database.execute("SELECT body FROM blocks WHERE event = ?", (number,)).fetchone()
             return event if found is None else with_blocks(event, unpack_blocks(found[0]))
-        except sqlite3.OperationalError:  # no such table, in a log of an earlier version
-            return event
-        except (DamageError, *READ_ERRORS):
+        except (DamageError, *READ_ERRORS) as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+                return event  # no such table, in a log of an earlier version
             self.damaged += 1
-            return without_blocks(event, "they are damaged in the recording")
+            return without_blocks(event, "they cannot be read from the recording")
 
     def _rows(
         self, chunk: ChunkFile, where: str, arguments: tuple[float, ...], order: str

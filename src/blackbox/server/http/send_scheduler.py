@@ -37,7 +37,7 @@ class SendScheduler:
         """The next turn is looked at: something waits, or a slice has been begun."""
         self._seen = 0
         self._passed = 0
-        """SendScheduler in a row in which somebody came."""
+        """Turns in a row in which somebody came."""
         self.arrivals = 0
         """Connections and requests that have come, counted by the connections."""
 

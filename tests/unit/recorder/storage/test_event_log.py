@@ -14,7 +14,7 @@ from blackbox.model.event import Event, TraceStep
 from blackbox.model.event_blocks import json_bytes_of, json_pieces
 from blackbox.model.event_list import light
 from blackbox.recorder.storage import event_log as event_log_module
-from blackbox.recorder.storage.database import EVENTS_SCHEMA, open_for_writing
+from blackbox.recorder.storage.database import EVENTS_SCHEMA, open_for_reading, open_for_writing
 from blackbox.recorder.storage.event_log import EventReader, EventWriter
 from blackbox.sources.agents.budgets import FAILURE_BYTES_MAX
 from tests import failures
@@ -257,4 +257,22 @@ def test_damaged_blocks_cost_themselves(tmp_path: Path, damage: str) -> None:
     assert found.event.oom is not None
     assert found.event.oom.allocator is not None
     assert (found.event.oom.allocator.blocks, reader.damaged) == (None, 1)
-    assert "damaged" in found.event.oom.allocator.unknown["blocks"]
+    assert "cannot be read" in found.event.oom.allocator.unknown["blocks"]
+
+
+def test_blocks_that_the_disk_does_not_give_are_named_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite names that an operational error, as it does a table that an older log does not have."""
+    reader = recorded(tmp_path, failures.with_blocks(listed(300), timestamp=START))
+
+    def interrupted(path: Path) -> sqlite3.Connection:
+        database, asked = open_for_reading(path), list[str]()
+        database.set_trace_callback(lambda sql: asked.append(sql) if "FROM blocks" in sql else None)
+        database.set_progress_handler(lambda: len(asked), 1)
+        return database
+
+    monkeypatch.setattr(event_log_module, "open_for_reading", interrupted)
+    (found,) = reader.after(0)
+    assert found.event.oom is not None
+    assert found.event.oom.allocator is not None
+    assert (found.event.oom.allocator.blocks, reader.damaged) == (None, 1)
+    assert "cannot be read" in found.event.oom.allocator.unknown["blocks"]

@@ -8,7 +8,7 @@ from itertools import repeat
 
 from blackbox.analysis.trace.entries import ALLOC, selecting
 from blackbox.analysis.trace.layout import Layout, Segment, Segments
-from blackbox.analysis.trace.passes import PLAIN, UNBORN, WEIGHT_BITS, HeldBlocks, Levels, StackPair
+from blackbox.analysis.trace.passes import UNBORN, WEIGHT_BITS, HeldBlocks, Levels, Passes, StackPair
 from blackbox.analysis.trace.roll_back import Undo
 from blackbox.analysis.trace.roll_forward import Forward
 from blackbox.sources.memory_snapshot.compiled.address_map import AddressMap, address_of
@@ -30,7 +30,7 @@ NO_ROOM = -1
 """What a pass returns where there is no memory."""
 
 
-class CompiledPasses:
+class CompiledPasses(Passes):
     """By a library of `columns.c`."""
 
     def __init__(self, library: Library) -> None:
@@ -39,7 +39,7 @@ class CompiledPasses:
     def undone(self, undo: Undo, first: int) -> Iterator[int]:
         """See `Passes`."""
         if not self._fits(undo):
-            yield from PLAIN.undone(undo, first)
+            yield from super().undone(undo, first)
             return
         maps = [AddressMap(self._library, held) for held in (undo.requested, undo.pending, undo.lasting)]
         undo.requested, undo.pending, undo.lasting = maps
@@ -64,7 +64,7 @@ class CompiledPasses:
         trace, first, others = run.trace, run.start.first, 0
         place = first
         if not self._fits(run):
-            yield from PLAIN.forward(run)
+            yield from super().forward(run)
             return
         memory = _HeldMemory(self._library, run)
         columns = trace.action, address_of(trace.address), address_of(trace.size)
@@ -93,7 +93,7 @@ class CompiledPasses:
         trace, first = run.trace, run.start.first
         block, size = run.block, run.size
         if not (is_packed(block) and is_packed(size)) or max(before) > NEVER_SPLIT:
-            return PLAIN.levels(run, before)
+            return super().levels(run, before)
         allocated, active, reserved = (array("q", [level]) * (trace.steps - first + 1) for level in before)
         freed, completed = (array("q", [trace.steps]) * len(size) for _ in range(2))
         done = self._library.levels(
@@ -107,20 +107,20 @@ class CompiledPasses:
             *map(address_of, (allocated, active, reserved, freed, completed)),
         )
         if not done:  # a sum is out of the bounds that are kept there
-            return PLAIN.levels(run, before)
+            return super().levels(run, before)
         return Levels(allocated, active, reserved, freed, completed)
 
     def there(self, action: bytes, gone: Sequence[int], first: int, last: int) -> Iterable[int]:
         """See `Passes`."""
         if not is_packed(gone):
-            return PLAIN.there(action, gone, first, last)
+            return super().there(action, gone, first, last)
         found = array("q", [0]) * (last - first)
         return found[: self._library.there(action, address_of(gone), first, last, last, address_of(found))]
 
     def lives(self, action: bytes, freed: Sequence[int], first: int, after: "array[int]", points: int) -> HeldBlocks:
         """See `Passes`."""
         if not is_packed(freed):
-            return PLAIN.lives(action, freed, first, after, points)
+            return super().lives(action, freed, first, after, points)
         room = action.count(ALLOC)
         block, since, until = array("q", [0]) * room, array("i", [0]) * room, array("i", [0]) * room
         columns = [address_of(column) for column in (block, since, until)]
@@ -131,12 +131,12 @@ class CompiledPasses:
         """See `Passes`."""
         points = max(held.until, default=0) + 1
         if count * points > SUMS_MAX:
-            return PLAIN.sums(held, size, number, count)
+            return super().sums(held, size, number, count)
         changes, blocks = array("q", [0]) * (count * points), array("i", [0]) * (count * points)
         columns = *held[1:], size, number
         done = self._library.sums(*map(address_of, columns), len(size), points, *map(address_of, (changes, blocks)))
         if not done:
-            return PLAIN.sums(held, size, number, count)
+            return super().sums(held, size, number, count)
         return [
             {
                 point: (changed << WEIGHT_BITS) + more
@@ -151,7 +151,7 @@ class CompiledPasses:
     def extremes(self, levels: Sequence[int], length: int) -> Iterable[int]:
         """See `Passes`."""
         if not is_packed(levels):
-            return PLAIN.extremes(levels, length)
+            return super().extremes(levels, length)
         highest, lowest = (array("q", [0]) * -(-len(levels) // length) for _ in range(2))
         self._library.extremes(address_of(levels), len(levels), length, address_of(highest), address_of(lowest))
         return *highest, *lowest
@@ -161,7 +161,7 @@ class CompiledPasses:
     ) -> "tuple[Sequence[StackPair], array[int]]":
         """See `Passes`."""
         if not is_packed(address):
-            return PLAIN.pairs(action, address, stack)
+            return super().pairs(action, address, stack)
         pair, first, second = (array("i", [0]) * room for room in (len(action), PAIRS_MAX, PAIRS_MAX))
         born, known = AddressMap(self._library, {}), AddressMap(self._library, {})
         columns = action, address_of(address), address_of(stack), len(action)
@@ -170,7 +170,7 @@ class CompiledPasses:
         if count == NO_ROOM:
             raise MemoryError
         if count < 0:
-            return PLAIN.pairs(action, address, stack)
+            return super().pairs(action, address, stack)
         return list(zip(first[:count], second[:count], strict=True)), pair
 
     def told(
@@ -184,7 +184,7 @@ class CompiledPasses:
     ) -> None:
         """See `Passes`."""
         if not (isinstance(column, array) and column.typecode == "i"):
-            PLAIN.told(action, codes, column, tell, found, first)
+            super().told(action, codes, column, tell, found, first)
             return
         wanted, at, into = selecting(codes), address_of(column), address_of(found)
         table = array("i")
@@ -200,13 +200,13 @@ class CompiledPasses:
     def ascend(self, column: Sequence[int]) -> bool:
         """See `Passes`."""
         return (
-            bool(self._library.ascend(address_of(column), len(column))) if is_packed(column) else PLAIN.ascend(column)
+            bool(self._library.ascend(address_of(column), len(column))) if is_packed(column) else super().ascend(column)
         )
 
     def has_negative(self, column: Sequence[int]) -> bool:
         """See `Passes`."""
         if not is_packed(column):
-            return PLAIN.has_negative(column)
+            return super().has_negative(column)
         return bool(self._library.negative(address_of(column), len(column)))
 
     def _fits(self, one: Undo | Forward) -> bool:
