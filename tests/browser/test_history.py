@@ -19,6 +19,7 @@ from tests.serving import Serving
 STALE = "503"
 """What `/healthz` answers where the newest sample is old, as here it is."""
 YOUNG_SAMPLES = 51
+RESTED_SECONDS = 3 * 3600
 OLD_SECONDS = 10_000
 OLD_STEP_SECONDS = 20
 
@@ -63,6 +64,19 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         yield serving
 
 
+@pytest.fixture(scope="module")
+def rested(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """A server that has recorded for 25 seconds, after it rested for three hours."""
+    directory = tmp_path_factory.mktemp("rested")
+    lived = incidents.leak()[:YOUNG_SAMPLES]
+    earlier = [replace(one, timestamp=one.timestamp - RESTED_SECONDS) for one in lived]
+    with recorded(directory, [*earlier, *lived]):
+        pass
+    with Serving(recording=Recording(directory)) as serving:
+        serving.hub.publish(lived[-1])
+        yield serving
+
+
 def words(page: Page) -> str:
     return page.inner_text("body")
 
@@ -84,6 +98,15 @@ def test_no_window_begins_before_the_recording(open_page: OpenPage, young: Servi
     expect(page.get_by_text(re.compile(r"python \d+ (took|gave back)"))).to_be_visible()
     expect(page.get_by_role("button", name="5 min before B", exact=True)).to_be_disabled()
     page.get_by_role("button", name=f"{begin}, when the recording begins").click()
+    expect(page.get_by_text("cannot be compared")).to_have_count(0)
+
+
+def test_no_window_begins_in_the_rest_before_the_last_start(open_page: OpenPage, rested: Serving) -> None:
+    page = open_page(f"{rested.url}/#/overview", expected=STALE)
+    changes = page.locator("section").filter(has=page.get_by_role("heading", name="Change in"))
+    expect(changes).to_contain_text(f"Change in 25 s by process, since {clock(TIMESTAMP)}")
+    page.goto(f"{rested.url}/#/compare")
+    expect(page.get_by_text(re.compile(r"python \d+ (took|gave back)"))).to_be_visible()
     expect(page.get_by_text("cannot be compared")).to_have_count(0)
 
 

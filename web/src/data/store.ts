@@ -99,7 +99,7 @@ const ADDRESS_SECONDS = 0.001;
 /** So long before a time, or where the recording begins: what stands in an address is never before that, however it is rounded. */
 export function recordedBefore(time: number, seconds: number): number {
   const begin = recordedSince.value;
-  return begin === null ? time - seconds : Math.min(time, Math.max(time - seconds, Math.ceil(begin / ADDRESS_SECONDS) * ADDRESS_SECONDS));
+  return begin === null ? time - seconds : Math.max(time - seconds, Math.ceil(begin / ADDRESS_SECONDS) * ADDRESS_SECONDS);
 }
 export const forecast = signal<Forecast | null>(null);
 /** When the recording begins, as far as we have asked. */

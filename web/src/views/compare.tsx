@@ -8,9 +8,10 @@ import { purposeChanges, type StackChangeRow, stackChanges } from "../data/compa
 import { bytes, change, clock, clockTenths, duration, gib, plural, zone } from "../data/format";
 import { gpuShort, processLabel } from "../data/ledger";
 import { whileVisible } from "../data/poll";
-import { go, gpuLeaves, linkTo, live, noRecording, now, recordedSince, route, whyNotRecorded } from "../data/store";
+import { go, gpuLeaves, linkTo, live, noRecording, now, recordedBefore, recordedSince, route, whyNotRecorded } from "../data/store";
 import { Chips, Frames, Scroll, Swatch } from "../parts/basics";
 import { Footer, Main } from "../parts/frame";
+import { movedFrom } from "../parts/moves";
 import { Overlay } from "../parts/overlay";
 
 const BEFORE_SECONDS = 120;
@@ -28,8 +29,7 @@ export function Compare() {
   useEffect(() => {
     if (a === null) {
       const end = route.peek().time ?? now.peek();
-      const first = (recordedSince.peek() ?? end) + 1;
-      if (recordedSince.value !== null && live.peek() !== null) go({ a: Math.min(end, Math.max(first, Math.round(end - BEFORE_SECONDS))), b: route.peek().time });
+      if (recordedSince.value !== null && live.peek() !== null) go({ a: twoMinutesBefore(end), b: route.peek().time });
       return undefined;
     }
     const why = whyNotRecorded(a);
@@ -68,6 +68,13 @@ export function Compare() {
       <Footer>{b === null ? "A from the recording, B is now" : "from the recording"}</Footer>
     </>
   );
+}
+
+/** Or where what is known of these minutes begins: a server may have rested before. */
+function twoMinutesBefore(end: number): number {
+  const begin = movedFrom.peek() ?? recordedBefore(end, 0);
+  const wanted = end - BEFORE_SECONDS;
+  return recordedBefore(begin > wanted ? Math.min(end, Math.ceil(begin) + 1) : Math.round(wanted), 0);
 }
 
 function Times({ a, b, comparison }: { a: number; b: number | null; comparison: Comparison | null }) {

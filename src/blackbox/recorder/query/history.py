@@ -150,16 +150,20 @@ def first_recorded(tiers: Sequence[TierReader]) -> float | None:
 
 def _finest_with(tiers: Sequence[TierReader], since: float) -> int:
     """The finest tier that has all that any has since then."""
-    finest = tiers[0].first()
-    if finest is not None and len(tiers) > 1 and finest <= since + tiers[1].tier.step_seconds:
-        return 0
-    firsts = [finest, *(reader.first() for reader in tiers[1:])]
-    oldest = min((first for first in firsts if first is not None), default=since)
-    needed = max(since, oldest)
-    for place, first in enumerate(firsts[:-1]):
-        if first is not None and first <= needed + tiers[place + 1].tier.step_seconds:
+    for place, reader in enumerate(tiers[:-1]):
+        first = reader.first()
+        if first is None:
+            continue
+        is_early = first <= since + tiers[place + 1].tier.step_seconds
+        if is_early or not any(_has_before(coarser, since, first) for coarser in tiers[place + 1 :]):
             return place
     return len(tiers) - 1
+
+
+def _has_before(reader: TierReader, since: float, first: float) -> bool:
+    """Whether a row tells of the time since then, and of nothing from `first` on: a server may have rested before."""
+    step = reader.tier.step_seconds
+    return any(_touching(run, step, since, first - step) for run in reader.runs(since - step, first - step))
 
 
 def _slices(tiers: Sequence[TierReader], query: HistoryQuery) -> Iterator[RunSlice]:

@@ -76,6 +76,22 @@ def test_points_are_never_closer_than_samples(tmp_path: Path) -> None:
     assert all(point[1] is not None for point in only(found).points)
 
 
+def test_after_a_rest_the_newest_minutes_are_told_as_finely_as_they_are_kept(tmp_path: Path) -> None:
+    """Also where the range begins before them: of that time nothing is kept, roughly or finely."""
+    since = START + 6 * HOUR + 40
+    moments = list(series(since, 90, first_seq=5000))
+    record(tmp_path, *series(START, 20 * MINUTE, interval=5.0), *moments)
+    found = Recording(tmp_path).history(since - 200, since + 90, pid=PID, metric="used_bytes", points=290)
+    assert found.step_seconds == 1
+    assert [point[2] for point in only(found).points] == [
+        round(sum(part) / 2) for numbers in [used(moments)] for part in zip(numbers[::2], numbers[1::2], strict=True)
+    ]
+    whole = Recording(tmp_path).history(START, since + 90, pid=PID, metric="used_bytes", points=1000)
+    assert whole.step_seconds == MINUTE
+    known = [time for time, low, _mean, _high in only(whole).points if low is not None]
+    assert known == [START + n * MINUTE for n in (*range(20), 360, 361, 362)]
+
+
 def test_what_nobody_measured_is_no_series(tmp_path: Path) -> None:
     record(tmp_path, *series(START, 10))
     assert Recording(tmp_path).history(START, START + 10, pid=PID, metric="allocated_bytes").series == ()
