@@ -84,8 +84,7 @@ def vram_stream(context: Context, request: Request, viewer: Viewer, query: Query
         return Streaming(None, fields=fields)
     if not context.waiting.has_room():
         return too_much_waits()
-    stream_format = StreamFormat(shape, Framing(gzip=encoding == "gzip", chunked=request.version == "1.1"))
-    client = context.broadcaster.join(stream_format)
+    client = context.broadcaster.join(_stream_format(shape, encoding, request.version))
     if client is None:
         return unavailable("too many streams", retry_after_seconds=5)
     opening = client.opening(last_event_id_of(request))
@@ -111,6 +110,12 @@ def _stream(client: SnapshotClient, fields: Fields) -> Streaming:
 def shape_of(query: Query, viewer_uid: int | None) -> TaggedShape:
     """The shape the query asks for. Raises `HTTPError`."""
     return tagged(Shape(query.get(GPU), query.value(BLOCKS), viewer_uid))
+
+
+@lru_cache(maxsize=QUERIES_REMEMBERED)
+def _stream_format(shape: Shape, encoding: str, version: str) -> StreamFormat:
+    """One object for all clients of a format, as frames that are kept hold on to it."""
+    return StreamFormat(shape, Framing(gzip=encoding == "gzip", chunked=version == "1.1"))
 
 
 def tagged(shape: Shape) -> TaggedShape:
