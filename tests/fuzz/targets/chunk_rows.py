@@ -8,7 +8,7 @@ from typing import Any, cast
 import msgspec
 
 from blackbox.recorder.storage.columns import Columns, encode
-from blackbox.recorder.storage.compression import DamageError, pack, unpack
+from blackbox.recorder.storage.compression import DamageError, Packer, pack, unpack
 from blackbox.recorder.storage.layout import Layout
 from blackbox.recorder.storage.rows import check_row, layout_id, pack_row, packed_run, tail_runs, unpack_row
 from blackbox.recorder.storage.subjects import MACHINE, Subject
@@ -31,7 +31,7 @@ def seeds() -> Sequence[bytes]:
     )
     (length,) = _LENGTH.unpack_from(body)
     head = msgspec.msgpack.decode(body[_LENGTH.size : _LENGTH.size + length])
-    row = unpack_row(pack_row(1.8e9, layout.checksum, [1.0] * width)).tolist()
+    row = unpack_row(pack_row(1.8e9, layout.checksum, [1.0] * width, Packer())).tolist()
     return [_pack([msgspec.msgpack.decode(layout.body), head, body[_LENGTH.size + length :], row])]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from blackbox.model.times import TIME_SECONDS_MAX
 from blackbox.recorder.storage.chunk_reader import NEVER, ChunkReader
 from blackbox.recorder.storage.columns import encode
-from blackbox.recorder.storage.compression import DamageError, DeltaCodec, pack, unpack
+from blackbox.recorder.storage.compression import DamageError, DeltaCodec, Packer, pack, unpack
 from blackbox.recorder.storage.database import CHUNK_SCHEMA, open_for_writing, shrunk, sync
 from blackbox.recorder.storage.frames import Frame, pack_pieces
 from blackbox.recorder.storage.joining import JOINED, groups, join_rows, union_of
@@ -71,6 +71,9 @@ class ChunkWriter:
         """Its id."""
         self._key: tuple[int, DeltaCodec] | None = None
         """The key frame of the tail."""
+        self._row_packer = Packer()
+        self._is_synced: bool | None = None
+        """Whether commits are synced, as the database was told last."""
         self._tail_bytes = 0
         """Of the moments in the tail, since this process writes it."""
         self._tail_subjects = DistinctCount()
@@ -92,7 +95,7 @@ class ChunkWriter:
             layout_id = self._stored_id(layout)
             done = self._database.execute(
                 "INSERT INTO tail (since, until, key, frame, row) VALUES (?, ?, ?, ?, ?)",
-                (time, frame.time, key, blob, pack_row(time, layout_id, values)),
+                (time, frame.time, key, blob, pack_row(time, layout_id, values, self._row_packer)),
             )
             row_count = self._row_count._replace(tail=self._row_count.tail + 1)
             row_count.write(self._database)
@@ -203,7 +206,9 @@ class ChunkWriter:
 
     @contextlib.contextmanager
     def _transaction(self, synced: bool) -> Generator[None, None, None]:
-        self._database.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
+        if synced is not self._is_synced:
+            self._database.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
+            self._is_synced = synced
         self._database.execute("BEGIN IMMEDIATE")
         try:
             yield

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from blackbox.recorder.storage.column_groups import GroupedColumns, columns_in
 from blackbox.recorder.storage.columns import Columns, StoredColumn
-from blackbox.recorder.storage.compression import DamageError, pack, unpack
+from blackbox.recorder.storage.compression import DamageError, Packer, unpack
 from blackbox.recorder.storage.layout import ID_BITS, STATISTICS, Layout
 
 TIME, LAYOUT, VALUES = 0, 1, 2
@@ -64,9 +64,9 @@ def _readable(columns: Columns | GroupedColumns, index: int) -> StoredColumn | N
         return None
 
 
-def pack_row(time: float, layout_id: int, values: Sequence[float]) -> bytes:
+def pack_row(time: float, layout_id: int, values: Sequence[float], packer: Packer) -> bytes:
     """One row on its own."""
-    return pack(array("d", (time, layout_id, *values)).tobytes())
+    return packer.pack(array("d", (time, layout_id, *values)).tobytes())
 
 
 def unpack_row(blob: object) -> "array[float]":

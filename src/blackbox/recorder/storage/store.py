@@ -19,7 +19,7 @@ from blackbox.recorder.storage.frames import Frame, to_bytes
 from blackbox.recorder.storage.helper import HelperLostError
 from blackbox.recorder.storage.layout import Layout, keys_of
 from blackbox.recorder.storage.moment_events import without_event_blocks
-from blackbox.recorder.storage.subjects import Metrics, numbers_of
+from blackbox.recorder.storage.subjects import Metrics, ProcessNumbers, numbers_of
 from blackbox.recorder.storage.tier_reader import TierReader
 from blackbox.recorder.storage.tier_writer import TierWriter
 from blackbox.recorder.storage.tiers import FULL, HOUR, MINUTE, TIERS, enforce, period_start, recorded_bytes
@@ -78,6 +78,7 @@ class Store:
         self._layout = Layout(())
         self._metrics: Metrics = RECORDED
         """Those of the layout."""
+        self._processes = ProcessNumbers()
         self._rolled: list[float | None] = [None for _ in TIERS]
         """End of the last period that is rolled up, by tier."""
         self._newest_at = float("-inf")
@@ -103,7 +104,7 @@ class Store:
             self.note(events, now)
         self._prepare_for(now)
         synced = bool(events) or self._clock() - self._synced_at >= SYNC_SECONDS
-        subjects, values, metrics = numbers_of(moment, merged)
+        subjects, values, metrics = numbers_of(moment, merged, self._processes)
         if metrics is not self._metrics or subjects != self._layout.subjects:
             self._metrics, self._layout = metrics, Layout(subjects, keys_of(metrics))
         self._full.append(now, self._layout, values, Frame(now, to_bytes(without_event_blocks(moment))), synced=synced)

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable, Mapping
-from operator import attrgetter
+from itertools import chain
+from operator import attrgetter, is_not
 from typing import NamedTuple
 
 from msgspec import Struct, structs
@@ -60,23 +61,48 @@ class Numbers(NamedTuple):
 MACHINE = Subject("machine")
 
 
-def numbers_of(moment: Moment, merged: Snapshot | None = None) -> Numbers:
-    """The recorded numbers of a moment, as somebody who may see everything gets them; `merged` is its whole snapshot,
-    where somebody made it already."""
-    snapshot = merge(without_maps(moment) if has_maps(moment) else moment) if merged is None else merged
+class ProcessNumbers:
+    """Subjects and numbers of the processes of the last moment, kept while its merged rows and the sources' lists of
+    processes, which tell whose they are, are the same objects: both are handed on where nothing in them differs."""
+
+    def __init__(self) -> None:
+        self._made_of: tuple[tuple[object, ...], ...] = ()
+        self._made = Numbers((), [], WITHOUT_PURPOSES)
+
+    def of(self, moment: Moment, snapshot: Snapshot) -> Numbers:
+        """Those of the moment's processes; `snapshot` is the whole moment, merged."""
+        made_of = snapshot.processes, *(sample.processes for sample in moment.samples)
+        if len(made_of) != len(self._made_of) or any(map(is_not, made_of, self._made_of)):
+            self._made, self._made_of = _processes_numbers(moment, snapshot), made_of
+        return self._made
+
+
+def _processes_numbers(moment: Moment, snapshot: Snapshot) -> Numbers:
     uids = {(row.gpu_uuid, row.pid): row.uid for sample in moment.samples for row in sample.processes}
-    sole = sole_owner(moment)
     metrics = RECORDED if any(row.purposes is not None for row in snapshot.processes) else WITHOUT_PURPOSES
+    subjects = [_of_process(row, uids.get((row.gpu_uuid, row.pid))) for row in snapshot.processes]
+    of_each = (
+        _values(metrics["process"], subject, row, snapshot)
+        for subject, row in zip(subjects, snapshot.processes, strict=True)
+    )
+    return Numbers(tuple(subjects), list(chain.from_iterable(of_each)), metrics)
+
+
+def numbers_of(moment: Moment, merged: Snapshot | None = None, processes: ProcessNumbers | None = None) -> Numbers:
+    """The recorded numbers of a moment, as somebody who may see everything gets them; `merged` is its whole snapshot,
+    where somebody made it already; `processes` holds those of the moment before."""
+    snapshot = merge(without_maps(moment) if has_maps(moment) else moment) if merged is None else merged
+    sole = sole_owner(moment)
+    of_processes = (processes or ProcessNumbers()).of(moment, snapshot)
+    metrics = of_processes.metrics
     subjects = [structs.replace(MACHINE, uid=sole)]
     values = _values(metrics["machine"], MACHINE, snapshot, snapshot)
     for gpu in snapshot.gpus:
         subject = Subject("gpu", gpu_uuid=gpu.uuid, gpu=gpu.index, name=gpu.name, uid=sole)
         subjects.append(subject)
         values += _values(metrics["gpu"], subject, gpu, snapshot)
-    for process in snapshot.processes:
-        subject = _of_process(process, uids.get((process.gpu_uuid, process.pid)))
-        subjects.append(subject)
-        values += _values(metrics["process"], subject, process, snapshot)
+    subjects += of_processes.subjects
+    values += of_processes.values
     owners = engine_owners(moment)
     for engine in snapshot.engines:
         uid = owners.get((engine.kind, engine.pid))

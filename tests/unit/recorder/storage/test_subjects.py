@@ -1,16 +1,19 @@
 """Which numbers of a moment are kept, of whom."""
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
+from hypothesis.strategies import lists, sampled_from
 
 from blackbox.merge import merge
 from blackbox.model.identity import StartTimes
 from blackbox.model.moment import Moment
+from blackbox.model.parts import DeviceProcess
 from blackbox.model.purpose import PURPOSES
 from blackbox.model.series import METRIC_KEYS, RECORDED
-from blackbox.recorder.storage.subjects import Numbers, Subject, numbers_of
+from blackbox.recorder.storage.subjects import Numbers, ProcessNumbers, Subject, numbers_of
 from tests.moments import (
     GIB,
     SERVER,
@@ -112,3 +115,26 @@ def test_metrics_are_fields_of_their_rows() -> None:
 @given(moments())
 def test_a_snapshot_that_is_made_already_holds_the_same_numbers(whole: Moment) -> None:
     assert repr(numbers_of(whole, merge(whole))) == repr(numbers_of(whole))
+
+
+LISTED = [process(pid, used_bytes=size, uid=uid) for pid in (1, 2) for size in (0, GIB) for uid in (7, 8)]
+
+
+@given(lists(sampled_from(LISTED)))
+def test_numbers_of_processes_that_are_kept_are_those_that_would_be_made(listed: list[DeviceProcess]) -> None:
+    """The last list is handed on as it is, or another takes its place."""
+    kept, purposeful = ProcessNumbers(), moment()
+    for before, after in pairwise([(), *((row,) for row in listed), ()]):
+        for rows in (before, before, after):
+            whole = moment(sample((device(0),), rows))
+            merged = merge(whole)
+            assert repr(numbers_of(whole, merged, kept)) == repr(numbers_of(whole, merged))
+    assert repr(numbers_of(purposeful, merge(purposeful), kept)) == repr(numbers_of(purposeful))
+
+
+def test_a_list_of_processes_that_names_other_owners_is_looked_at_anew() -> None:
+    kept = ProcessNumbers()
+    for uid in (7, 8):
+        whole = moment(sample((device(0),), (process(SILENT, uid=uid),)))
+        found = numbers_of(whole, merge(whole), kept)
+        assert [subject.uid for subject in found.subjects if subject.kind == "process"] == [uid]
