@@ -2,8 +2,11 @@
 
 import asyncio
 import errno
+import logging
 import os
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from blackbox.model.status import ServerStats
@@ -42,6 +45,8 @@ RECOVERY_SECONDS = 30.0
 """Without running out of file descriptors before the full number of connections is allowed again."""
 SHUTDOWN_POLL_SECONDS = 0.01
 """Between checks whether all connections have closed; happens once in a server's life."""
+
+logger = logging.getLogger(__name__)
 
 
 class ConnectionPool:
@@ -95,7 +100,7 @@ class ConnectionPool:
         """Checks every deadline, and whether file descriptors are left."""
         self._set_date()
         for connection in tuple(self._connections):
-            connection.check_deadline(now)
+            _or_abort(connection, partial(connection.check_deadline, now))
         self._shed_connections(now)
 
     def _shed_connections(self, now: float) -> None:
@@ -114,7 +119,7 @@ class ConnectionPool:
         """Closes all connections: those still answering may finish within `stop_seconds`, then they are aborted."""
         self.stopping = True
         for connection in tuple(self._connections):
-            connection.end()
+            _or_abort(connection, connection.end)
         give_up_at = self.now + self._limits.stop_seconds
         while self._connections and self.now < give_up_at:
             await asyncio.sleep(SHUTDOWN_POLL_SECONDS)
@@ -125,6 +130,15 @@ class ConnectionPool:
 
     def _set_date(self) -> None:
         self.date = f"Date: {time.strftime('%a, %d %b %Y %H:%M:%S GMT', time.gmtime())}\r\n"
+
+
+def _or_abort(connection: PooledConnection, step: Callable[[], None]) -> None:
+    """Does the step. A fault in one connection costs that one alone: all others are looked after all the same."""
+    try:
+        step()
+    except Exception:
+        logger.exception("fault in a connection: it is closed")
+        connection.abort()
 
 
 def _is_out_of_descriptors() -> bool:

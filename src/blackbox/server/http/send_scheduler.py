@@ -1,5 +1,6 @@
 """Large answers take turns, so that whoever asks for little waits for neither their number nor their size."""
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
@@ -14,11 +15,18 @@ accepts one connection, so of a crowd that comes at once, whoever came last is h
 once all have their answers."""
 
 
+logger = logging.getLogger(__name__)
+
+
 class Sender(Protocol):
     """Who has a large answer to send."""
 
     def take_turn(self) -> int:
         """Hands it to the kernel; returns how many bytes those were."""
+        ...
+
+    def give_up(self) -> None:
+        """Closes the connection at once."""
         ...
 
 
@@ -79,6 +87,17 @@ class SendScheduler:
             self._left = SLICE_BYTES
             while self._waiting and self._left > 0:
                 sender, _ = self._waiting.popitem(last=False)
-                self._left -= sender.take_turn()
+                self._left -= _handed_over(sender)
         if self._waiting or self._left < SLICE_BYTES:
             self._look()
+
+
+def _handed_over(sender: Sender) -> int:
+    """How many bytes the sender handed over in its turn. A fault in it costs its own client the connection: the others
+    wait for the turns after this one."""
+    try:
+        return sender.take_turn()
+    except Exception:
+        logger.exception("fault in a large answer: its connection is closed")
+        sender.give_up()
+        return 0

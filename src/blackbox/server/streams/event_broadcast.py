@@ -133,6 +133,12 @@ class EventClient:
         self.write(framing.piece(comment(reason)) + framing.tail())
         outbox.close()
 
+    def give_up(self) -> None:
+        """Closes its connection at once."""
+        self.ready = False
+        if self._outbox is not None:
+            self._outbox.give_up()
+
     def leave(self) -> None:
         """Forgets the stream; a second time does nothing."""
         self._streams.leave(self)
@@ -189,7 +195,11 @@ class EventStreams:
         if self._looking is not None:
             self._looking.cancel()
         for client in tuple(self.clients):
-            client.finish(reason)
+            try:
+                client.finish(reason)
+            except Exception:
+                logger.exception("fault in a stream of events: its connection is closed")
+                client.give_up()
 
     async def _after(self, number: int, *, light: bool = False) -> list[RecordedEvent]:
         read = partial(self._query_pool.recording.events_after, number, AT_ONCE, light=light)
@@ -211,13 +221,24 @@ class EventStreams:
         portions: dict[Position, Portion] = {}
         handed = 0
         for client in ready:
-            if client.ready:
-                portion = portions.get(client.place) or portion_of(client.place, found)
-                portions[client.place] = portion
-                client.take(portion)
-                handed += len(portion.data)
-            if client.ready and self.now - client.wrote_at >= self._limits.heartbeat_seconds:
-                client.heartbeat()
+            try:
+                handed += self._serve_one(client, found, portions)
+            except Exception:
+                logger.exception("fault in a stream of events: its connection is closed")
+                client.give_up()
             if handed >= SLICE_BYTES:
                 handed = 0
                 await asyncio.sleep(0)
+
+    def _serve_one(self, client: EventClient, found: Sequence[RecordedEvent], portions: dict[Position, Portion]) -> int:
+        """Gives a client what comes next at its place; returns how many bytes those were. `portions` are those that
+        were made for the clients before."""
+        handed = 0
+        if client.ready:
+            portion = portions.get(client.place) or portion_of(client.place, found)
+            portions[client.place] = portion
+            client.take(portion)
+            handed = len(portion.data)
+        if client.ready and self.now - client.wrote_at >= self._limits.heartbeat_seconds:
+            client.heartbeat()
+        return handed

@@ -197,6 +197,12 @@ class SnapshotClient:
         self.write(framing.piece(comment(reason)) + framing.tail())
         outbox.close()
 
+    def give_up(self) -> None:
+        """Closes its connection at once."""
+        self.ready = False
+        if self._outbox is not None:
+            self._outbox.give_up()
+
     def leave(self) -> None:
         """Forgets the stream; a second time does nothing."""
         if self._making is not None:
@@ -235,7 +241,7 @@ class Broadcaster:
             self._deliver(latest.moment.seq, self._frames(latest))
         for subscribers in tuple(self._subscribers.values()):
             for client in tuple(subscribers.clients):
-                client.finish(reason)
+                _send_to(client, partial(SnapshotClient.finish, reason=reason))
 
     def join(self, stream_format: StreamFormat) -> SnapshotClient | None:
         """A client that gets every event from now on once it starts; None when there are too many streams."""
@@ -334,8 +340,9 @@ class Broadcaster:
             if subscribers is None or seq <= subscribers.seq:
                 continue
             if newest is None:
+                reason = f"GPU {stream_format.shape.gpu} is gone"
                 for client in tuple(subscribers.clients):
-                    client.finish(f"GPU {stream_format.shape.gpu} is gone")
+                    _send_to(client, partial(SnapshotClient.finish, reason=reason))
                 continue
             subscribers.seq, subscribers.frame, subscribers.wrote_at = seq, newest, now
             self._in_slices(iter(tuple(subscribers.clients)), SnapshotClient.offer)
@@ -345,9 +352,18 @@ class Broadcaster:
         chosen = tuple(islice(clients, SLICE_CLIENTS))
         for client in chosen:
             if client.ready:
-                send(client)
+                _send_to(client, send)
         if chosen:
             self.loop.call_soon(self._in_slices, clients, send)
+
+
+def _send_to(client: SnapshotClient, send: Callable[[SnapshotClient], None]) -> None:
+    """Sends to one client. A fault in it costs that client its stream, and no other a moment."""
+    try:
+        send(client)
+    except Exception:
+        logger.exception("fault in a stream: its connection is closed")
+        client.give_up()
 
 
 def _frame(published: Published, stream_format: StreamFormat) -> bytes | None:

@@ -47,6 +47,21 @@ class Client:
         self._sent.append(self)
         return self.size
 
+    def give_up(self) -> None:
+        raise AssertionError("nothing is wrong with it")
+
+
+class FaultyClient(Client):
+    """One whose turn fails."""
+
+    has_given_up = False
+
+    def take_turn(self) -> int:
+        raise RuntimeError("a fault of this client's")
+
+    def give_up(self) -> None:
+        self.has_given_up = True
+
 
 @pytest.fixture
 def loop() -> Loop:
@@ -109,6 +124,19 @@ def test_who_leaves_is_forgotten(loop: Loop, scheduler: SendScheduler) -> None:
     while not loop.is_idle:
         loop.turn()
     assert sent == [clients[0], clients[2]]
+
+
+def test_a_fault_in_one_turn_costs_its_own_client_and_none_that_waits(loop: Loop, scheduler: SendScheduler) -> None:
+    sent: list[Client] = []
+    first, faulty, last = (kind(scheduler, sent, SLICE_BYTES) for kind in (Client, FaultyClient, Client))
+    for client in (first, faulty, last):
+        client.ask()
+    while not loop.is_idle:
+        loop.turn()
+    assert sent == [first, last]
+    assert isinstance(faulty, FaultyClient)
+    assert faulty.has_given_up
+    assert scheduler.waiting == 0
 
 
 STEPS = st.lists(st.one_of(st.integers(LARGE_BYTES, 2 * SLICE_BYTES), st.sampled_from(["turn", "somebody comes"])))

@@ -63,17 +63,34 @@ class Paper:
     def write(self, data: bytes, more: bytes = b"") -> None:
         self.written += [data, more] if more else [data]
 
+    def give_up(self) -> None:
+        raise AssertionError("nothing is wrong with it")
+
     @property
     def has_events(self) -> bool:
         return bool(self.written[-1])
+
+
+class TornPaper(Paper):
+    """One on which nothing can be written any more, once it has begun."""
+
+    has_given_up = False
+
+    def write(self, data: bytes, more: bytes = b"") -> None:
+        if self.written:
+            raise RuntimeError("a fault of this client's")
+        super().write(data, more)
+
+    def give_up(self) -> None:
+        self.has_given_up = True
 
 
 def streams_of(events: list[RecordedEvent]) -> EventStreams:
     return EventStreams(cast("QueryPool", Pool(events)), ServerStats(), Limits(), 10_000)
 
 
-def joined(streams: EventStreams, cursor: int, wanted: EventFilter, viewer: Viewer) -> Paper:
-    client, paper = streams.join(wanted, PLAIN, viewer), Paper()
+def joined(streams: EventStreams, cursor: int, wanted: EventFilter, viewer: Viewer, kind: type[Paper] = Paper) -> Paper:
+    client, paper = streams.join(wanted, PLAIN, viewer), kind()
     assert client is not None
     client.start(cast("Outbox", paper), b"", cursor)
     return paper
@@ -154,5 +171,16 @@ def test_row_44_a_crowd_that_comes_back_lets_others_go_first_between_slices() ->
         at_once = SLICE_BYTES // len(papers[0].written[-1]) + 1
         assert len(seen) >= clients // at_once
         assert at_once < clients / 4
+
+    asyncio.run(run())
+
+
+def test_a_fault_in_one_stream_costs_its_own_client_and_the_others_get_their_events() -> None:
+    async def run() -> None:
+        streams = streams_of([recorded(number) for number in range(1, 4)])
+        kinds = (Paper, TornPaper) * 4
+        papers = [joined(streams, 0, EventFilter(), Viewer(None), kind) for kind in kinds]
+        await served(streams, [paper for paper in papers if not isinstance(paper, TornPaper)])
+        assert all(paper.has_given_up for paper in papers if isinstance(paper, TornPaper))
 
     asyncio.run(run())

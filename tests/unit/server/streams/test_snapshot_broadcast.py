@@ -43,10 +43,22 @@ class Paper:
     def close(self) -> None:
         self.closed = True
 
+    def give_up(self) -> None:
+        self.closed = True
+
     @property
     def lines(self) -> list[str]:
         """Ids and comments."""
         return [line for line in self.text.splitlines() if line.startswith(("id:", ":"))]
+
+
+class TornPaper(Paper):
+    """One on which nothing can be written any more, once it has begun."""
+
+    def write(self, data: bytes, more: bytes = b"") -> None:
+        if self.text:
+            raise RuntimeError("a fault of this client's")
+        super().write(data, more or b":\n")
 
 
 class Stage:
@@ -74,10 +86,10 @@ class Stage:
             self.hub.publish(moment(seq=self.seq))
             self.turn()
 
-    def join(self) -> tuple[SnapshotClient, Paper]:
+    def join(self, paper: Paper | None = None) -> tuple[SnapshotClient, Paper]:
         client = self.broadcaster.join(FORMAT)
         assert client is not None
-        paper = Paper()
+        paper = paper or Paper()
         client.start(cast("Outbox", paper), b"", self.seq or BEFORE_FIRST)
         return client, paper
 
@@ -258,3 +270,18 @@ def test_row_45_a_slice_of_the_clients_is_written_to_in_a_turn(
         assert sum(bool(paper.lines) for paper in papers) == number
         stage.turn()
     assert sum(len(paper.lines) for paper in papers) == STREAMS_MAX
+
+
+def test_a_fault_in_one_stream_costs_its_own_client_and_no_other_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot_broadcast, "SLICE_CLIENTS", 1)  # those behind it stand in slices of their own
+    with closing(Stage()) as stage:
+        stage.broadcaster = Broadcaster(stage.hub, stage.stats, Limits(), 10, stage.workers)
+        stage.broadcaster.start(stage.loop)
+        papers = [stage.join(kind())[1] for kind in (Paper, TornPaper, Paper, TornPaper, Paper)]
+        stage.publish()
+        for _ in papers:
+            stage.turn()
+        stage.broadcaster.stop("the end")
+        whole = [paper.lines for paper in papers if not isinstance(paper, TornPaper)]
+        assert whole == [["id: 1", ": the end"]] * 3
+        assert all(paper.closed for paper in papers)
