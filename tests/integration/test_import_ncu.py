@@ -118,6 +118,24 @@ def test_a_reader_that_crashes_costs_one_line(tmp_path: Path) -> None:
     assert_refused(imported(path, tmp_path), path, "NVIDIA's reader crashed on it (signal 6)")
 
 
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("while True: os.write(OUT, bytes(1 << 20))", "its kernels take more than 256 MiB"),
+        ("os.write(OUT, b'nonsense'); os._exit(0)", "NVIDIA's reader made nonsense of it"),
+        ("[os.write(2, b'chatter ' * 1000) for _ in range(1000)]; raise OSError('no more')", "NVIDIA's reader cannot"),
+    ],
+)
+def test_a_reader_gone_wild_costs_one_line_and_bounded_memory(tmp_path: Path, code: str, reason: str) -> None:
+    find = "OUT = max(int(fd) for fd in os.listdir('/proc/self/fd') if 'pipe' in _where(fd))"
+    path = "f'/proc/self/fd/{fd}'"
+    where = f"def _where(fd):\n    return os.readlink({path}) if os.path.exists({path}) else ''"
+    (tmp_path / "ncu_report.py").write_text(f"import os\n{where}\n{find}\ndef load_report(path):\n    {code}\n")
+    path = tmp_path / "profile.ncu-rep"
+    path.write_bytes(b"NVR\0")
+    assert_refused(imported(path, tmp_path), path, reason)
+
+
 READER = """
 class Metric:
     ValueKind_STRING, ValueKind_ANY, ValueKind_UNKNOWN = range(3)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from blackbox.cli.common import progress
-from blackbox.sources.isolation import reader
+from blackbox.sources.isolation import outputs, reader
 from blackbox.sources.memory_snapshot.reading import read
 from tests import record_torch
 
@@ -59,7 +59,8 @@ def test_the_file_that_is_not_there_is_left_to_who_reads_it(terminal: Terminal, 
 
 
 def test_the_reader_says_how_far_its_child_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "PROGRESS_SECONDS", 0.001)
+    for module in (reader, outputs):
+        monkeypatch.setattr(module, "EVERY_SECONDS", 0.001)
     seen: list[int] = []
     contents = read(SNAPSHOT, progress=seen.append)
     assert contents == read(SNAPSHOT)

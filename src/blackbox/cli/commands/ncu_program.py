@@ -6,10 +6,14 @@ import subprocess
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from blackbox.sources.isolation.outputs import TooMuchWrittenError, outputs_of
+
 ATTACHES_SINCE = (2026, 2, 1)
 """`--mode attach` with `--process-id`: before, ncu profiled only what it had started."""
 VERSION_SECONDS_MAX = 10
 """It takes a tenth of a second; from a slow disk, some."""
+VERSION_BYTES_MAX = 1 << 20
+"""It takes a few lines."""
 _VERSION = re.compile(r"^Version (\d{4}(?:\.\d{1,4}){1,3})", re.MULTILINE)
 
 
@@ -31,16 +35,13 @@ def find_ncu(environ: Mapping[str, str]) -> NcuProgram | None:
 
 
 def _version(path: str, environ: Mapping[str, str]) -> str | None:
+    pipe, environment = subprocess.PIPE, {**environ, "LC_ALL": "C"}
     try:
-        done = subprocess.run(
-            [path, "--version"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            timeout=VERSION_SECONDS_MAX,
-            env={**environ, "LC_ALL": "C"},
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        with subprocess.Popen(
+            [path, "--version"], stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=environment
+        ) as child:
+            written, _ = outputs_of(child, VERSION_BYTES_MAX, VERSION_SECONDS_MAX)
+    except (OSError, subprocess.TimeoutExpired, TooMuchWrittenError):
         return None
-    match = _VERSION.search(done.stdout.decode(errors="replace"))
+    match = _VERSION.search(written.decode(errors="replace"))
     return match[1] if match else None

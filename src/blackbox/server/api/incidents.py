@@ -17,11 +17,13 @@ from blackbox.server.http.query import Query
 from blackbox.server.http.query_pool import QueryPool
 from blackbox.server.http.request import HTTPError, Request
 from blackbox.server.http.response import JSON, Fields, Response, text, too_much_waits
+from blackbox.sources.isolation.outputs import TooMuchWrittenError
 
 REPORT_SECONDS = 120.0
 """For the child that makes it; its limit of CPU time comes first on a machine that is not busy."""
 REPORT_BYTES_MAX = 32 * 1024 * 1024
 """A page of the longest history kept takes a tenth of it."""
+TOO_MUCH = "the report takes too much memory or time"
 
 
 @handles(endpoints.DUMPS)
@@ -74,14 +76,16 @@ def _made(pool: QueryPool, what: str, viewer: Viewer, shape: ReportFormat) -> Re
     uid = "all" if viewer.uid is None else str(viewer.uid)
     command = [sys.executable, "-P", "-m", "blackbox.report", str(pool.recording.directory), what, uid, shape]
     try:
-        done = pool.run_child(command, REPORT_SECONDS)
+        done = pool.run_child(command, REPORT_SECONDS, REPORT_BYTES_MAX)
     except subprocess.TimeoutExpired:
         raise HTTPError(503, f"the report was not made within {REPORT_SECONDS:.0f} s") from None
+    except TooMuchWrittenError:
+        raise HTTPError(503, TOO_MUCH) from None
     if done.returncode == 1:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
         raise HTTPError(404, lines[-1] if lines else "there is no report")
-    if done.returncode != 0 or len(done.stdout) > REPORT_BYTES_MAX:
-        raise HTTPError(503, "the report takes too much memory or time")
+    if done.returncode != 0:
+        raise HTTPError(503, TOO_MUCH)
     policy, _, body = done.stdout.partition(b"\n")
     if shape == "json":
         return Response(200, body, JSON, (("Cache-Control", "no-store"),))

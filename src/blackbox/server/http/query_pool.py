@@ -9,6 +9,7 @@ from typing import TypeVar
 from blackbox.recorder import Recording
 from blackbox.server.http.offload import off_loop
 from blackbox.server.http.response import Response, unavailable
+from blackbox.sources.isolation.outputs import outputs_of
 
 T = TypeVar("T")
 
@@ -68,15 +69,16 @@ class QueryPool:
         """The same for a report: one at a time, beside the queries."""
         return await self._reports.answer(work)
 
-    def run_child(self, command: Sequence[str], seconds: float) -> subprocess.CompletedProcess[bytes]:
-        """What a report's child writes; killed when the pool is closed. For its thread. Raises `TimeoutExpired`."""
+    def run_child(self, command: Sequence[str], seconds: float, bytes_max: int) -> subprocess.CompletedProcess[bytes]:
+        """What a report's child writes; killed when the pool is closed. For its thread. Raises `TimeoutExpired`,
+        `TooMuchWrittenError`."""
         pipe = subprocess.PIPE
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe) as child:
             self._child = child
             try:
                 if self._is_closed:
                     child.kill()
-                written, said = child.communicate(timeout=seconds)
+                written, said = outputs_of(child, bytes_max, seconds)
             finally:
                 child.kill()
                 self._child = None

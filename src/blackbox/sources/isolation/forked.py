@@ -21,6 +21,10 @@ STOPPED = 130
 """Exit code of one that was interrupted, as of the command itself."""
 
 
+class TooMuchMadeError(Exception):
+    """The fork handed back more than it may hold in memory, and was killed."""
+
+
 class ForkResult(NamedTuple):
     """A fork that has ended."""
 
@@ -48,7 +52,8 @@ def run_forked(
 ) -> ForkResult:
     """Has `work` done by a fork that may take so much memory beside what this process has mapped, and so much CPU time.
 
-    `tick` is told its process id from time to time. Raises `TimeoutError`; when this returns, it is gone.
+    `tick` is told its process id from time to time. Raises `TimeoutError`, `TooMuchMadeError`; when this returns, it is
+    gone.
     """
     read_end, write_end = os.pipe()
     pid = os.fork()
@@ -56,7 +61,7 @@ def run_forked(
         _be_the_child(work, write_end, memory_bytes, cpu_seconds)
     os.close(write_end)
     try:
-        handed_back = _read(read_end, give_up_seconds, every_seconds, lambda: tick(pid))
+        handed_back = _read(read_end, memory_bytes, give_up_seconds, every_seconds, lambda: tick(pid))
     except BaseException:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
@@ -67,18 +72,24 @@ def run_forked(
     return ForkResult(os.waitstatus_to_exitcode(status), handed_back)
 
 
-def _read(read_end: int, give_up_seconds: float, every_seconds: float, tick: Callable[[], None]) -> bytes:
-    """All that is written until the other end is closed. Raises `TimeoutError`."""
+def _read(
+    read_end: int, bytes_max: int, give_up_seconds: float, every_seconds: float, tick: Callable[[], None]
+) -> bytes:
+    """All that is written until the other end is closed. Raises `TimeoutError`, `TooMuchMadeError`."""
     give_up_at = time.monotonic() + give_up_seconds
     poll = select.poll()
     poll.register(read_end, select.POLLIN | select.POLLHUP)
     parts: list[bytes] = []
+    left = bytes_max
     while True:
         if poll.poll(every_seconds * 1000):
             part = os.read(read_end, CHUNK_BYTES)
             if not part:
                 return b"".join(parts)
             parts.append(part)
+            left -= len(part)
+            if left < 0:
+                raise TooMuchMadeError
         elif time.monotonic() > give_up_at:
             raise TimeoutError
         else:

@@ -5,7 +5,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -14,10 +13,9 @@ from typing import NamedTuple
 
 from blackbox.errors import FailureError
 from blackbox.model.text import printable
-from blackbox.sources.isolation.forked import can_fork, run_forked
+from blackbox.sources.isolation.forked import TooMuchMadeError, can_fork, run_forked
+from blackbox.sources.isolation.outputs import EVERY_SECONDS, Outputs, TooMuchWrittenError, outputs_of
 
-PROGRESS_SECONDS = 0.2
-"""Between two looks at how far the child is."""
 LINE_CHARS_MAX = 300
 """Of a reason why a file cannot be read, which may quote it."""
 PATIENCE = 5
@@ -68,13 +66,8 @@ def read_in_child(
     command = [sys.executable, "-P", "-m", module, path.absolute(), str(memory_bytes), str(cpu_seconds), *arguments]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as child:
-        try:
-            written, said = _outputs(child, given, cpu_seconds * PATIENCE, path, progress)
-        except subprocess.TimeoutExpired:
-            raise FailureError(f"{path}: not read within {cpu_seconds * PATIENCE} s") from None
-        finally:
-            child.kill()
-    return _answer(path, what, child.returncode, written, said)
+        outputs = _outputs(child, given, memory_bytes, cpu_seconds * PATIENCE, path, progress)
+    return _answer(path, what, child.returncode, *outputs)
 
 
 def _read_in_fork(
@@ -86,9 +79,11 @@ def _read_in_fork(
 
     seconds = cpu_seconds * PATIENCE
     try:
-        code, made = run_forked(work, memory_bytes, cpu_seconds, seconds, PROGRESS_SECONDS, tick)
+        code, made = run_forked(work, memory_bytes, cpu_seconds, seconds, EVERY_SECONDS, tick)
     except TimeoutError:
         raise FailureError(f"{path}: not read within {seconds} s") from None
+    except TooMuchMadeError:
+        raise FailureError(f"{path}: {_too_much(memory_bytes)}") from None
     return _answer(path, what, code, made, made)
 
 
@@ -97,24 +92,34 @@ def _answer(path: Path, what: str, code: int, written: bytes, said: bytes) -> by
     if code < 0:
         raise FailureError(f"{path}: {_ending(-code, what)}")
     if code > 0:
-        raise FailureError(f"{path}: {_last_line(said)}")
+        raise FailureError(f"{path}: {last_line(said)}")
     return written
 
 
 def _outputs(
-    child: "subprocess.Popen[bytes]", given: bytes, seconds: float, path: Path, progress: Progress | None
-) -> tuple[bytes, bytes]:
-    """What it writes to stdout and stderr until it ends. Raises `TimeoutExpired` after so many seconds."""
-    if progress is None:
-        return child.communicate(given, seconds)
-    give_up_at = time.monotonic() + seconds
-    while True:
-        try:
-            return child.communicate(given, PROGRESS_SECONDS)
-        except subprocess.TimeoutExpired:
-            if time.monotonic() > give_up_at:
-                raise
+    child: "subprocess.Popen[bytes]",
+    given: bytes,
+    bytes_max: int,
+    seconds: float,
+    path: Path,
+    progress: Progress | None,
+) -> Outputs:
+    """What it writes until it ends: no more than it may hold in memory. Raises `FailureError`."""
+
+    def tick() -> None:
+        if progress is not None:
             progress(_bytes_read(child.pid, path))
+
+    try:
+        return outputs_of(child, bytes_max, seconds, given, tick)
+    except subprocess.TimeoutExpired:
+        raise FailureError(f"{path}: not read within {seconds:g} s") from None
+    except TooMuchWrittenError:
+        raise FailureError(f"{path}: {_too_much(bytes_max)}") from None
+
+
+def _too_much(bytes_max: int) -> str:
+    return f"what was read of it takes more than {bytes_max >> 20} MiB"
 
 
 def _bytes_read(pid: int, path: Path) -> int:
@@ -193,6 +198,7 @@ def _ending(number: int, what: str) -> str:
     return f"not {what}: reading it ended with {signal.Signals(number).name}"
 
 
-def _last_line(text: bytes) -> str:
+def last_line(text: bytes) -> str:
+    """The reason that a child gave last, of what it said on stderr."""
     lines = text.decode(errors="replace").split("\n")
-    return next((line for line in reversed(lines) if line.strip()), "reading it failed")
+    return one_line(next((line for line in reversed(lines) if line.strip()), "reading it failed"))

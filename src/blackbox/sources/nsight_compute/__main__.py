@@ -84,7 +84,7 @@ def _texts(metric: Any) -> tuple[int, ...]:
 
 
 def _fail(reason: str) -> int:
-    print(" ".join(reason.split()), file=sys.stderr)
+    print(f"\n{' '.join(reason.split())}", file=sys.stderr)  # on a line of its own, whatever the reader has said
     return 1
 
 

@@ -11,12 +11,15 @@ from pathlib import Path
 import msgspec
 
 from blackbox.errors import FailureError
+from blackbox.sources.isolation.outputs import Outputs, TooMuchWrittenError, outputs_of
+from blackbox.sources.isolation.reader import last_line
 from blackbox.sources.nsight_compute.kernel import Kernel
 from blackbox.sources.nsight_compute.report_blocks import MAGIC
 
 SECONDS_MAX = 300
 """A megabyte takes milliseconds; a report of gigabytes, minutes."""
-LINE_CHARS_MAX = 300
+OUTPUT_BYTES_MAX = 256 << 20
+"""Of packed kernels: those with every figure that is read take a kilobyte each, so a quarter of a million."""
 
 _decoder = msgspec.msgpack.Decoder(list[Kernel])
 
@@ -25,15 +28,26 @@ def read(path: Path) -> list[Kernel]:
     """The kernels in the report, with pid 0 where it does not tell whose they are. Raises `FailureError`."""
     _check(path)
     command = [sys.executable, "-P", "-m", "blackbox.sources.nsight_compute", path.absolute()]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe) as child:
+        outputs = _outputs(child, path)
+    if child.returncode < 0:
+        raise FailureError(f"{path}: NVIDIA's reader crashed on it (signal {-child.returncode})")
+    if child.returncode > 0:
+        raise FailureError(f"{path}: {last_line(outputs.said)}")
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=SECONDS_MAX)
+        return _decoder.decode(outputs.written)
+    except msgspec.MsgspecError:
+        raise FailureError(f"{path}: NVIDIA's reader made nonsense of it") from None
+
+
+def _outputs(child: "subprocess.Popen[bytes]", path: Path) -> Outputs:
+    try:
+        return outputs_of(child, OUTPUT_BYTES_MAX, SECONDS_MAX)
     except subprocess.TimeoutExpired:
         raise FailureError(f"{path}: not read within {SECONDS_MAX} s") from None
-    if done.returncode < 0:
-        raise FailureError(f"{path}: NVIDIA's reader crashed on it (signal {-done.returncode})")
-    if done.returncode > 0:
-        raise FailureError(f"{path}: {_last_line(done.stderr)}")
-    return _decoder.decode(done.stdout)
+    except TooMuchWrittenError:
+        raise FailureError(f"{path}: its kernels take more than {OUTPUT_BYTES_MAX >> 20} MiB") from None
 
 
 def _check(path: Path) -> None:
@@ -45,8 +59,3 @@ def _check(path: Path) -> None:
         raise FailureError(f"{path}: {error.strerror}") from None
     if not is_report:
         raise FailureError(f"{path}: not a report of Nsight Compute")
-
-
-def _last_line(text: bytes) -> str:
-    lines = [line for line in text.decode(errors="replace").splitlines() if line.strip()]
-    return lines[-1][:LINE_CHARS_MAX] if lines else "reading it failed"

@@ -54,7 +54,7 @@ def test_a_closed_pool_waits_for_no_report_that_is_made() -> None:
 
     def endless(queries: QueryPool) -> Response:
         begun.set()
-        done = queries.run_child([sys.executable, "-c", "import time; time.sleep(3600)"], 3600)
+        done = queries.run_child([sys.executable, "-c", "import time; time.sleep(3600)"], 3600, 1000)
         return text(503, str(done.returncode))
 
     async def ask(closed_first: bool) -> None:

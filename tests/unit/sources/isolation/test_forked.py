@@ -10,6 +10,7 @@ from tests.waiting import PATIENCE_SECONDS
 PROGRAM = """
 import os, signal, sys, threading, time
 from blackbox.errors import FailureError
+from blackbox.sources.isolation import forked
 from blackbox.sources.isolation.forked import can_fork, run_forked
 
 LEFT_OPEN = open(os.devnull)
@@ -33,6 +34,12 @@ def interrupt():
 def turn():
     while True:
         pass
+
+def parent_of(pid):
+    try:
+        return int(open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[1])
+    except OSError:
+        return 0
 
 assert can_fork()
 WHAT
@@ -87,6 +94,22 @@ except {error}:
     print(len(seen) > 0, os.path.exists(f"/proc/{{seen[0]}}"))
 """)
     assert told == "once True False\n"
+
+
+def test_one_that_hands_back_more_than_it_may_hold_is_ended() -> None:
+    told = _said("""
+def pour():  # as one whose limits do not hold it
+    import glob
+    out = next(int(one.rsplit("/", 1)[1]) for one in glob.glob("/proc/self/fd/*") if os.path.exists(one)
+               and int(one.rsplit("/", 1)[1]) > 2 and os.readlink(one).startswith("pipe"))
+    while True:
+        os.write(out, bytes(1 << 20))
+try:
+    run_forked(pour, 64 << 20, CPU, SECONDS, 0.05, lambda pid: None)
+except forked.TooMuchMadeError:
+    print("ended", [one for one in os.listdir("/proc") if one.isdigit() and parent_of(one) == os.getpid()])
+""")
+    assert told == "once ended []\n"
 
 
 def test_a_process_with_another_thread_is_not_forked() -> None:
