@@ -170,10 +170,16 @@ def _row(last: Snapshot, subject: ReportSubject | None) -> tuple[int, int] | Non
 
 
 def _blocks(evidence: Evidence, subject: ReportSubject | None) -> tuple[Block, ...]:
+    """Those of the moment, with the pages of KV caches; where an answer left out some, all that the agent told."""
+    shown = _shown_blocks(evidence, subject)
     allocator = _allocator(evidence)
-    if allocator is not None and allocator.blocks is not None:
-        gpu = next((row.gpu for row in evidence.last.processes if row.pid == allocator.pid), 0)
-        return tuple(block_rows(allocator.pid, gpu, allocator))
+    if allocator is None or allocator.blocks is None or (shown and not evidence.last.blocks_omitted):
+        return shown
+    gpu = next((row.gpu for row in evidence.last.processes if row.pid == allocator.pid), 0)
+    return tuple(block_rows(allocator.pid, gpu, allocator))
+
+
+def _shown_blocks(evidence: Evidence, subject: ReportSubject | None) -> tuple[Block, ...]:
     if subject is None:
         return ()
     gpu = evidence.summaries[-1].gpus.get(subject.key.gpu_uuid)

@@ -6,14 +6,14 @@ from msgspec import Struct
 
 from blackbox.analysis.trace.device_findings import DeviceFindings, RefusedRequest
 from blackbox.analysis.trace.situations import HISTORY_MIN
-from blackbox.analysis.usage import OUTSIDE, SnapshotSummary, summary_of, uses_of
+from blackbox.analysis.usage import SnapshotSummary, summary_of
 from blackbox.merge import merge
-from blackbox.merge.blocks import block_rows
 from blackbox.model.event import Event, TraceStep
 from blackbox.model.identity import StartTimes
 from blackbox.model.moment import Moment
 from blackbox.model.parts import Allocator
 from blackbox.model.snapshot import Snapshot
+from blackbox.recorder.query.refusal import at_refusal
 from blackbox.report.refused_trace import replayed_refusal
 from blackbox.sources.memory_snapshot.replayed import Replayed
 
@@ -47,7 +47,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     origin: str
     """Where it came from, for people."""
     last: Snapshot
-    """The machine just before the failure, or as it was last seen."""
+    """The machine at the refusal, just before another failure, or as it was last seen."""
     summaries: tuple[SnapshotSummary, ...]
     """The time before it, oldest first; the last one is of `last`."""
     failure: Event | None = None
@@ -132,7 +132,9 @@ def from_moments(
             due = moment.timestamp + step * ALMOST
     if last is None:
         return None
-    return from_summaries(origin, summaries, merge(last), events, notes)
+    failure = newest_failure(events)
+    then = last if failure is None else at_refusal(last, failure)
+    return from_summaries(origin, summaries, merge(then), events, notes)
 
 
 def pace(events: Iterable[Event], span: tuple[float, float]) -> tuple[float, float]:
@@ -149,11 +151,12 @@ def from_summaries(
     events: Sequence[Event],
     notes: Sequence[str] = (),
 ) -> Evidence:
-    """Evidence of the last failure among the events, or of the instant `last`."""
+    """Evidence of the last failure among the events, `last` being the moment of a refusal itself; or of the instant
+    `last`."""
     failure = newest_failure(events)
     inside = inside_of(failure)
     replayed = _replayed(failure, last)
-    final = _with_inside(summary_of(last), inside)
+    final = summary_of(last)
     return Evidence(
         origin=origin,
         last=last,
@@ -186,18 +189,3 @@ def _by_process(summaries: Iterable[SnapshotSummary]) -> tuple[SnapshotSummary, 
         )
         for summary in summaries
     )
-
-
-def _with_inside(summary: SnapshotSummary, inside: Inside | None) -> SnapshotSummary:
-    """The reading, its failed process as the agent saw it at that instant; what is outside stays as last seen."""
-    if inside is None or inside.allocator.blocks is None:
-        return summary
-    allocator = inside.allocator
-    seen = uses_of(block_rows(allocator.pid, 0, allocator))
-    processes = {
-        key: held._replace(uses=seen | {use: count for use, count in held.uses.items() if use == OUTSIDE})
-        if (key.pid, key.gpu_uuid) == (allocator.pid, allocator.gpu_uuid)
-        else held
-        for key, held in summary.processes.items()
-    }
-    return summary._replace(processes=processes)

@@ -71,6 +71,15 @@ def report_on(event: Event | None, neighbour_used: int = 60 * GIB, before: int |
     return build_report(evidence)
 
 
+def test_what_the_failed_process_held_is_the_sum_of_what_for(leak: Report) -> None:
+    failed = next(process for process in leak.processes if process.is_failed)
+    assert failed.used_bytes == sum(failed.uses.values()) == sum(use.after_bytes for use in leak.uses)
+    assert leak.gpu is not None
+    assert leak.request is not None
+    assert leak.gpu.free_bytes == leak.request.device_free_bytes
+    assert leak.gpu.used_bytes >= sum(process.used_bytes for process in leak.processes)
+
+
 def test_the_leaking_process_is_named_with_what_it_asked_for(leak: Report) -> None:
     assert leak.title.startswith("python (pid 48211) ran out of memory on GPU 2 / MIG 1: it asked for ")
     assert leak.simulated

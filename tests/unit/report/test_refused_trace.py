@@ -13,9 +13,8 @@ from msgspec import structs
 from blackbox.agent.probes.torch.allocator import TorchAllocator
 from blackbox.agent.probes.torch.description import Purposes, with_blocks
 from blackbox.agent.probes.torch.out_of_memory import OutOfMemoryWatch
-from blackbox.merge import merge
 from blackbox.model.event import Event, OutOfMemory, TraceSegment
-from blackbox.report import Report, build_report, from_summaries, to_json
+from blackbox.report import Report, build_report, from_moments, to_json
 from blackbox.report.refused_trace import replayed_refusal
 from blackbox.report.snapshot_file import of_snapshot_file
 from blackbox.sources.agents.decode import OomMessage, decode
@@ -105,7 +104,9 @@ def live_report(oom: OutOfMemory) -> Report:
     held = moments.process(pid=PID, used_bytes=allocator.reserved_bytes)
     machine = moments.sample(devices=(moments.device(),), processes=(held,))
     event = Event(kind="oom", timestamp=moments.TIMESTAMP + 0.1, message="", gpu_uuid=UUID, pid=PID, oom=oom)
-    return build_report(from_summaries("test", [], merge(moments.moment(machine)), [event]))
+    evidence = from_moments("test", [moments.moment(machine)], [event], (moments.TIMESTAMP, event.timestamp))
+    assert evidence is not None
+    return build_report(evidence)
 
 
 def file_report(memory: CachingAllocator, version: Version, folder: Path) -> Report:

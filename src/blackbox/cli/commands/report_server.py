@@ -14,6 +14,7 @@ from blackbox.report.evidence import FAILURES, FAILURES_MAX, newest_failure
 if TYPE_CHECKING:
     from blackbox.client import Client
     from blackbox.model.query import NumberedEvent
+    from blackbox.model.snapshot import Snapshot
 
 INSTANTS = 40
 """Snapshots asked for, with summed blocks."""
@@ -32,13 +33,20 @@ def of_server(client: "Client", url: str, chosen: ChosenRange) -> Evidence:
         failure = newest_failure(failures)
         start, until = chosen.ends(now if failure is None else failure.timestamp)
         events = _with_whole_failure(client, client.events(since=start, until=until, detail="light"))
-        last = client.at(until) if until != now else newest
+        last = _last(client, events, until) if until != now else newest
     except StatusError as error:
         if error.status != HTTP_NOT_FOUND:
             raise
         return from_summaries(origin, [], newest, [], [NO_RECORDING])
     since = _recorded_since(client, start, until)
     return from_summaries(origin, list(_summaries(client, since, until)), last, events)
+
+
+def _last(client: "Client", events: Sequence["NumberedEvent"], until: float) -> "Snapshot":
+    """The moment of the refusal itself, where there was one."""
+    failure = newest_failure(events)
+    refused = next((one.id for one in events if one is failure and one.oom is not None), None)
+    return client.at(until) if refused is None else client.at(event=refused)
 
 
 def _with_whole_failure(client: "Client", events: Sequence["NumberedEvent"]) -> "list[NumberedEvent]":

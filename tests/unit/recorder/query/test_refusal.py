@@ -6,9 +6,24 @@ from msgspec import structs
 
 from blackbox.merge import merge
 from blackbox.model.event import Event, OutOfMemory
+from blackbox.model.moment import Moment
 from blackbox.model.parts import Allocator
+from blackbox.model.snapshot import Snapshot
 from blackbox.recorder.query.refusal import STACKS_MAX, at_refusal
-from tests.moments import GIB, TIMESTAMP, TRAINER, allocator, device, moment, process, sample
+from tests.moments import (
+    GIB,
+    SERVER,
+    TIMESTAMP,
+    TRAINER,
+    allocator,
+    device,
+    instance,
+    memory,
+    moment,
+    paged_allocator,
+    process,
+    sample,
+)
 
 LOAD, STEP = ("model.py:1 load",), ("model.py:3 forward", "train.py:9 <module>")
 BEFORE = moment(sample([device()], [process(TRAINER, used_bytes=6 * GIB)], allocators=(allocator(),)))
@@ -58,3 +73,62 @@ def test_the_largest_stacks_alone_are_told() -> None:
     told = seen(allocator=many, stacks=stacks, block_stacks=tuple(range(len(blocks))))
     assert len(told.stacks or ()) == STACKS_MAX
     assert [one.stack for one in told.blocks or ()][:6] == [None] * 5 + [STACKS_MAX - 1]
+
+
+def refused(before: Moment, told: Allocator, free: int | None) -> Snapshot:
+    """The snapshot of a refusal."""
+    oom = OutOfMemory(
+        source=told.source, requested_bytes=GIB, thread_id=told.pid, device_total_bytes=None, device_free_bytes=free,
+        allocator=structs.replace(told, kv_pools=()), trace=(), stacks=(),
+    )  # fmt: skip
+    event = Event(kind="oom", timestamp=TIMESTAMP + 1, message="", gpu_uuid=told.gpu_uuid, pid=told.pid, oom=oom)
+    return merge(at_refusal(before, event))
+
+
+def gave_back() -> Allocator:
+    """The trainer's allocator after it gave its free gigabyte back to the driver."""
+    blocks = tuple(block for block in allocator().blocks or () if block.state == "active")
+    return allocator(blocks=blocks, reserved_bytes=3 * GIB, inactive_split_bytes=0)
+
+
+def test_a_process_that_gave_memory_back_does_not_hold_it_at_the_refusal() -> None:
+    before = moment(
+        sample([device(memory=memory(used=7 * GIB))], [process(TRAINER, used_bytes=6 * GIB)], allocators=(allocator(),))
+    )
+    then = refused(before, gave_back(), free=merge(before).free_bytes + GIB)
+    (row,) = then.processes
+    assert (row.used_bytes, row.reserved_bytes, then.used_bytes) == (5 * GIB, 3 * GIB, 6 * GIB)
+    assert then.unattributed_bytes == merge(before).unattributed_bytes
+    assert "2.0 GiB beside it" in row.unknown["used_bytes"]
+    assert sum(block.size for block in then.blocks) == row.used_bytes
+
+
+def test_where_nobody_told_what_was_free_the_driver_is_believed() -> None:
+    (row,) = refused(BEFORE, gave_back(), free=None).processes
+    assert (row.used_bytes, "used_bytes" in row.unknown) == (6 * GIB, False)
+
+
+def test_a_gpu_moves_with_its_slice() -> None:
+    whole, slice_ = device(memory=memory(used=9 * GIB)), instance(0, 1, memory=memory(10 * GIB, 7 * GIB, 0))
+    listed, told = process(TRAINER, slice_.uuid, used_bytes=6 * GIB), allocator(gpu_uuid=slice_.uuid)
+    before = moment(sample([whole, slice_], [listed], allocators=(told,)))
+    then = refused(before, structs.replace(gave_back(), gpu_uuid=slice_.uuid), free=4 * GIB)
+    assert [gpu.used_bytes for gpu in then.gpus] == [8 * GIB, 6 * GIB]
+    assert [gpu.unattributed_bytes for gpu in then.gpus] == [gpu.unattributed_bytes for gpu in merge(before).gpus]
+
+
+def test_an_engines_pages_are_those_of_the_reading_before() -> None:
+    before = moment(sample([device()], [process(SERVER, used_bytes=4 * GIB)], allocators=(paged_allocator(),)))
+    then = refused(before, paged_allocator(), free=merge(before).free_bytes)
+    (row,) = then.processes
+    assert row.purposes == merge(before).processes[0].purposes
+    assert row.purposes is not None
+    assert row.purposes["kv_used"] == GIB, "not all of the tensor, which live requests do not fill"
+    assert "KV cache" in row.unknown["purposes"]
+
+
+def test_other_allocators_of_the_process_stay() -> None:
+    beside = allocator(source="cupy", reserved_bytes=GIB, allocated_bytes=GIB, blocks=None, threads=None)
+    before = moment(sample([device()], [process(TRAINER, used_bytes=6 * GIB)], allocators=(allocator(), beside)))
+    (row,) = refused(before, allocator(), free=merge(before).free_bytes).processes
+    assert (row.used_bytes, row.reserved_bytes, row.allocated_bytes) == (6 * GIB, 5 * GIB, 4 * GIB)
