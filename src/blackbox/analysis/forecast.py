@@ -36,6 +36,7 @@ REACH = 10
 """A prediction reaches no further ahead than this many times the length of its evidence."""
 WINDOWS_TEXT = "minutes, hour or day"
 YOUNG_TEXT = "too little is recorded yet"
+SLICED = "it is cut into slices, which fill one by one: each has its own"
 
 GROWERS_MAX = 4
 """Processes whose growth is looked into: for each, a moment of the recording is merged."""
@@ -85,14 +86,13 @@ def forecast(
     ]
     processes.sort(key=_urgency)
     growers = _growers(processes, snapshot, origin_of)
-    slices: dict[str, list[str]] = {}
-    for gpu in snapshot.gpus:
-        if gpu.parent_uuid is not None:
-            slices.setdefault(gpu.parent_uuid, []).append(gpu.uuid)
+    parents = {gpu.parent_uuid for gpu in snapshot.gpus}
     return Forecast(
         timestamp=now,
         gpus=tuple(
-            _grown_by(
+            _of_sliced(gpu)
+            if gpu.uuid in parents
+            else _grown_by(
                 _of_gpu(
                     gpu,
                     rises,
@@ -100,7 +100,7 @@ def forecast(
                     _untold(gpu, snapshot, enough, starts, now),
                     now,
                 ),
-                [one for one in processes if one.gpu_uuid in (gpu.uuid, *slices.get(gpu.uuid, ()))],
+                [one for one in processes if one.gpu_uuid == gpu.uuid],
                 growers,
             )
             for gpu in snapshot.gpus
@@ -299,6 +299,15 @@ def _rises_on(gpu: Gpu, snapshot: Snapshot, rises: dict[OutlookKey, list[Rise]],
     ]
     growing = [found for found in of_processes if found]
     return max(growing, key=lambda found: found[0].trend.rate) if growing else []
+
+
+def _of_sliced(gpu: Gpu) -> Outlook:
+    """Of a GPU in MIG mode: what grows in a slice is refused when that is full, whatever is free beside it."""
+    why = _blind(gpu) or SLICED
+    message = f"{gpu_name(gpu.index, gpu.mig)}: no prediction: {why}"
+    return structs.replace(
+        _outlook(gpu, None, gpu.name, gpu.used_bytes, ()), unknown={"full_in_seconds": why}, message=message
+    )
 
 
 def _of_gpu(

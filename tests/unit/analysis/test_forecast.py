@@ -22,6 +22,7 @@ from tests.moments import (
     TIMESTAMP,
     device,
     engine,
+    instance,
     memory,
     moment,
     paged_allocator,
@@ -32,6 +33,8 @@ from tests.moments import (
 POINTS = 60
 PID = 7
 START_TIME = TIMESTAMP - 3600
+OWN: tuple[dict[str, Any], ...] = ({}, {"pid": PID, "start_time": START_TIME, "name": "leaky"})
+"""What names the series of a device, and of its process."""
 DAY, WEEK = 86_400, 7 * 86_400
 Curve = Callable[[float], float]
 
@@ -98,6 +101,23 @@ def test_a_leak_is_told_as_a_range_with_its_evidence() -> None:
     assert (leaky.pid, leaky.name) == (PID, "leaky")
     assert gpu.message.startswith("GPU 0: prediction: would be full in 34 min, if it goes on")
     assert "leaky (pid 7): prediction: would fill GPU 0 in 34 min" in leaky.message
+
+
+def test_a_gpu_in_slices_is_not_told_to_fill_by_what_grows_in_one() -> None:
+    whole, slice_ = device(memory=memory(used=35 * GIB)), instance(0, 1, memory=memory(40 * GIB, 30 * GIB, 0))
+    snapshot = merge(moment(sample([whole, slice_], [process(PID, slice_.uuid, used_bytes=30 * GIB, name="leaky")])))
+    windows: list[History] = []
+    for seconds in WINDOWS_SECONDS:
+        of_whole, of_slice = (curve(lambda age, at=at: at + 10 * MIB * age, seconds) for at in (35 * GIB, 30 * GIB))
+        windows.append(
+            history(series(of_whole), *(series(of_slice, gpu_uuid=slice_.uuid, **own) for own in OWN), seconds=seconds)
+        )
+    found = forecast(TIMESTAMP, snapshot, windows, NOTHING)
+    parent, child = found.gpus
+    assert child.full_in_seconds == found.processes[0].full_in_seconds == pytest.approx(10 * GIB / (10 * MIB), rel=0.01)
+    assert (parent.full_in_seconds, parent.evidence, parent.grower) == (None, None, None)
+    assert parent.message == f"GPU 0: no prediction: {parent.unknown['full_in_seconds']}"
+    assert "slices" in parent.message
 
 
 def test_a_slow_leak_shows_in_the_long_window() -> None:
