@@ -8,13 +8,17 @@ from itertools import count
 
 from blackbox.model.block_arrays import BYTE_CODES, NO_STREAM, STATES, TYPES, BlockArrays
 from blackbox.model.block_table import ADDRESS, BLOCK_COLUMNS, KIND, BlockKind, Planes, planes
-from blackbox.model.lanes import FAST_LANES, LANE_BYTES, IntArray, Lanes
+from blackbox.model.lanes import FAST_LANES, IntArray, Lanes
+from blackbox.model.plane_sums import NUMBER_BYTES, less_where_told
 
 ACTIVE, INACTIVE = STATES.index("active"), STATES.index("inactive")
-_IS_LIVE = bytes(0 if state == INACTIVE else 0x80 for state in range(len(STATES))).ljust(256, b"\0")
-"""The highest bit of a requested size, where that of the block has to be told."""
+_IS_FREE = bytes(0xFF if state == INACTIVE else 0 for state in range(256))
+"""All bits, where the requested size of a block need not be told."""
 PLAIN = ("thread", "stream", "stack", "segment", "pool", "allocated_ms")
 """Columns whose numbers are told as the arrays have them."""
+
+FAST_PLANES = 4 * FAST_LANES
+"""Rows that are packed at once where no arithmetic on whole numbers is needed."""
 
 _versions = count(1)
 
@@ -40,16 +44,17 @@ class PackedBlocks:
         `kind_codes`, where these are known; `have_gaps`: False where each is known to begin where the one before it
         ends."""
         rows = len(blocks.size)
-        starts = range(0, rows, FAST_LANES) or (0,)
+        step = FAST_LANES if have_gaps else FAST_PLANES
+        starts = range(0, rows, step) or (0,)
         runs = [
-            _packed(blocks, slice(start, min(start + FAST_LANES, rows)), _end_before(blocks, start), have_gaps)
+            _packed(blocks, slice(start, min(start + step, rows)), _end_before(blocks, start), have_gaps)
             for start in starts
         ]
-        columns = _columns_of([(run, min(FAST_LANES, rows - start)) for run, start in zip(runs, starts, strict=True)])
+        columns = _columns_of([(run, min(step, rows - start)) for run, start in zip(runs, starts, strict=True)])
         columns[KIND], kinds = _kinds(blocks, blocks.kind_codes() if codes is None else codes)
         if ADDRESS in columns:
             return cls(columns, kinds, rows, blocks.address[0] if rows else None)
-        return cls({**columns, ADDRESS: planes(blocks.address.tobytes(), LANE_BYTES)}, kinds, rows, None)
+        return cls({**columns, ADDRESS: planes(blocks.address.tobytes(), NUMBER_BYTES)}, kinds, rows, None)
 
     def __len__(self) -> int:
         return self._rows
@@ -107,28 +112,29 @@ def _kind(blocks: BlockArrays, code: int) -> BlockKind:
 def _packed(whole: BlockArrays, rows: slice, end: int, have_gaps: bool) -> dict[str, Planes]:
     """The columns of some blocks, which come behind `end`, but their kinds; without addresses where distances cannot
     tell them."""
-    blocks = whole.cut(rows)
-    sizes = Lanes.of(blocks.size)
-    columns = {"size": sizes.planes()}
+    blocks = whole if rows == slice(0, len(whole.size)) else whole.cut(rows)
+    size = planes(blocks.size.tobytes(), NUMBER_BYTES)
+    columns = {"size": size}
     if not have_gaps:
         columns[ADDRESS] = ()
-    elif (distances := Lanes.of(blocks.address).distances(sizes, end)) is not None:
+    elif (distances := Lanes.of(blocks.address).distances(Lanes.of(blocks.size), end)) is not None:
         columns[ADDRESS] = distances.planes()
-    if blocks.requested is not None and (rounding := _rounding(blocks, sizes, blocks.requested)) is not None:
-        columns["rounding"] = rounding.planes()
+    if blocks.requested is not None and (rounding := _rounding(blocks, size, blocks.requested)) is not None:
+        columns["rounding"] = rounding
     for name in PLAIN:
         numbers: IntArray | None = getattr(blocks, name)
         if numbers is not None:
             columns[name] = planes(numbers.tobytes(), numbers.itemsize)
-    if len(columns.get("stream", ())) == LANE_BYTES and NO_STREAM in (blocks.stream or ()):
+    if len(columns.get("stream", ())) == NUMBER_BYTES and NO_STREAM in (blocks.stream or ()):
         del columns["stream"]
     return columns
 
 
-def _rounding(blocks: BlockArrays, sizes: Lanes, requested: IntArray) -> Lanes | None:
+def _rounding(blocks: BlockArrays, size: Planes, requested: IntArray) -> Planes | None:
     """Bytes beyond what was asked for; None where a live block does not tell that, or has less."""
-    asked = Lanes.of(requested)
-    live = int.from_bytes(blocks.state.tobytes().translate(_IS_LIVE), "little")
-    if live & int.from_bytes(asked.tobytes()[LANE_BYTES - 1 :: LANE_BYTES], "little"):
+    stored = requested.tobytes()
+    asked = [stored[place::NUMBER_BYTES] for place in range(NUMBER_BYTES)]
+    free, untold = blocks.state.tobytes().translate(_IS_FREE), asked[-1]
+    if untold != free and int.from_bytes(untold, "little") & ~int.from_bytes(free, "little"):
         return None
-    return sizes.less_where_told(asked)
+    return less_where_told(size, asked)

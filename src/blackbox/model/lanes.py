@@ -69,18 +69,6 @@ class Lanes:
         found = self._whole - before  # one that would be below 0 borrows from the next, and has its own highest bit set
         return None if found < 0 or (before | found) & self._lanes_of(_TOP) else Lanes(found, self._count)
 
-    def less_where_told(self, other: Lanes) -> Lanes | None:
-        """The numbers less those of another array, 0 where that has all bits set; None where one would be below 0, or
-        another reaches 2**63."""
-        top = self._lanes_of(_TOP)
-        if self._whole & top:
-            return None
-        marked = other._whole & top
-        untold = (marked << 1) - (marked >> _LANE_BITS - 1)
-        # those not told are all bits less themselves: 0, unless they are none that stand for that
-        found = (self._whole | untold) - other._whole
-        return None if found < 0 or found & (untold | top) else Lanes(found, self._count)
-
     def planes(self) -> tuple[bytes, ...]:
         """The lowest byte of every number, then the next of every number, and so on, up to the last that is not 0
         everywhere."""

@@ -36,18 +36,6 @@ def test_distances_count_from_the_end_of_the_number_before(rows: list[tuple[int,
     assert numbers_of(column(starts).distances(column(sizes), end)) == (found if possible else None)
 
 
-UNTOLD = 2**64 - 1
-told_or_not = st.lists(st.tuples(st.integers(0, 2**40), st.integers(0, 2**40) | st.just(UNTOLD)), max_size=20)
-
-
-@given(pairs | small_pairs | told_or_not)
-def test_differences_are_those_of_each_number_and_0_where_nothing_is_told(rows: list[tuple[int, int]]) -> None:
-    first, second = column([one for one, _ in rows]), column([other for _, other in rows])
-    possible = all(one < TOP and other in (UNTOLD, min(one, other)) for one, other in rows)
-    expected = [0 if other == UNTOLD else one - other for one, other in rows]
-    assert numbers_of(first.less_where_told(second)) == (expected if possible else None)
-
-
 @given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 70_000), max_size=20))
 def test_planes_are_the_bytes_of_the_numbers(numbers: list[int]) -> None:
     planes = column(numbers).planes()
