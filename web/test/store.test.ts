@@ -71,3 +71,30 @@ test("a page that nobody touches takes a forecast with the next sample it draws,
   clock.mockRestore();
   vi.unstubAllGlobals();
 });
+
+test("the address is written when a drag begins, at its end, and every two seconds of one that goes on", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+  vi.advanceTimersByTime(60_000);
+  const place = { hash: "#/overview", origin: "http://localhost", pathname: "/" };
+  vi.stubGlobal("location", place);
+  vi.stubGlobal("document", { addEventListener: () => undefined, visibilityState: "visible" });
+  const written: string[] = [];
+  vi.stubGlobal("history", { replaceState: (_: unknown, __: string, hash: string) => written.push((place.hash = hash)) });
+  const { go, route } = await import("../src/data/store");
+  const { EMPTY } = await import("../src/data/route");
+  route.value = EMPTY;
+  const drag = (steps: number) => {
+    for (let step = 1; step <= steps; step++, vi.advanceTimersByTime(100)) go({ time: 1000 + step });
+  };
+  drag(3);
+  expect(written).toEqual(["#/overview?t=1001"]);
+  vi.advanceTimersByTime(1000);
+  expect(written).toEqual(["#/overview?t=1001", "#/overview?t=1003"]);
+  drag(60);
+  expect(written.length).toBeGreaterThan(3);
+  expect(written.length).toBeLessThan(7);
+  vi.advanceTimersByTime(1000);
+  expect(written.at(-1)).toBe("#/overview?t=1060");
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});

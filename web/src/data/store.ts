@@ -27,10 +27,13 @@ const RESEED_SECONDS = 5;
 
 export const route = signal<Route>(parseRoute(location.hash));
 
-/** Browsers refuse to rewrite the address more often than a hundred times in half a minute, which dragging would. */
-const ADDRESS_EVERY_MS = 400;
+/** Browsers refuse to rewrite the address more often than a hundred times in half a minute, which dragging would. Each
+ * time costs them half a frame, so that it waits for the end of a drag or a zoom, but for so long at most. */
+const ADDRESS_REST_MS = 400;
+const ADDRESS_WAIT_MS_MAX = 2000;
 let writing: ReturnType<typeof setTimeout> | undefined;
 let writtenAt = -Infinity;
+let changedAt = -Infinity;
 
 /** Goes where `change` leads. Steps in time and typing replace the entry in the browser's history; views add one. */
 export function go(change: Partial<Route>): void {
@@ -38,13 +41,23 @@ export function go(change: Partial<Route>): void {
   if (formatRoute(next) === formatRoute(route.value)) return;
   if (next.view === route.value.view) {
     route.value = next;
-    const wait = writtenAt + ADDRESS_EVERY_MS - performance.now();
-    if (wait <= 0) writeAddress();
-    else writing ??= setTimeout(writeAddress, wait);
+    writeAtRest();
   } else {
     writeAddress();
     history.pushState(null, "", formatRoute(next));
     route.value = next;
+  }
+}
+
+/** Writes what is the first change after a rest at once, what follows it when it has come to rest. */
+function writeAtRest(): void {
+  const now = performance.now();
+  const hasRested = now - Math.max(changedAt, writtenAt) >= ADDRESS_REST_MS;
+  changedAt = now;
+  if (hasRested || now - writtenAt >= ADDRESS_WAIT_MS_MAX) writeAddress();
+  else {
+    clearTimeout(writing);
+    writing = setTimeout(writeAddress, ADDRESS_REST_MS);
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { AriaRole, CanvasHTMLAttributes } from "preact";
-import { isDark } from "../data/theme";
+import { isDark, token } from "../data/theme";
 
 export type Draw = (context: CanvasRenderingContext2D, width: number, height: number) => void;
 
@@ -13,6 +13,8 @@ interface Props {
   /** What the picture shows, in words. */
   label: string;
   height?: number;
+  /** The colour of the interface that lies behind it: nothing shows through, so that nothing is drawn below it and mixed with it. */
+  on?: "paper" | "panel";
   role?: AriaRole;
   attributes?: CanvasHTMLAttributes<HTMLCanvasElement>;
 }
@@ -23,7 +25,7 @@ interface Size {
   height: number;
 }
 
-export function Canvas({ draw, of, label, height, role = "img", attributes }: Props) {
+export function Canvas({ draw, of, label, height, on, role = "img", attributes }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const size = useRef<Size>({ width: 0, height: 0 });
   const latest = useRef(draw);
@@ -32,20 +34,20 @@ export function Canvas({ draw, of, label, height, role = "img", attributes }: Pr
     const observer = new ResizeObserver(([entry]) => {
       const { width, height: tall } = entry!.contentRect;
       size.current = { width: Math.round(width), height: Math.round(tall) };
-      paint(canvas.current, size.current, latest.current);
+      paint(canvas.current, size.current, latest.current, on);
     });
     observer.observe(canvas.current!);
     return () => observer.disconnect();
   }, []);
   useLayoutEffect(() => {
-    const frame = requestAnimationFrame(() => paint(canvas.current, size.current, latest.current));
+    const frame = requestAnimationFrame(() => paint(canvas.current, size.current, latest.current, on));
     return () => cancelAnimationFrame(frame);
   }, [...of, isDark.value]);
   const style = height === undefined ? undefined : { height: `${height}px` };
   return <canvas ref={canvas} role={role} aria-label={label} {...(style && { style })} {...attributes} />;
 }
 
-function paint(canvas: HTMLCanvasElement | null, { width, height }: Size, draw: Draw): void {
+function paint(canvas: HTMLCanvasElement | null, { width, height }: Size, draw: Draw, on: Props["on"]): void {
   if (canvas === null || width === 0) return;
   const scale = window.devicePixelRatio || 1;
   const [deviceWidth, deviceHeight] = [Math.round(width * scale), Math.round(height * scale)];
@@ -53,9 +55,13 @@ function paint(canvas: HTMLCanvasElement | null, { width, height }: Size, draw: 
     canvas.width = deviceWidth;
     canvas.height = deviceHeight;
   }
-  const context = canvas.getContext("2d")!;
+  const context = canvas.getContext("2d", { alpha: on === undefined })!;
   context.setTransform(scale, 0, 0, scale, 0, 0);
-  context.clearRect(0, 0, width, height);
+  if (on === undefined) context.clearRect(0, 0, width, height);
+  else {
+    context.fillStyle = token(on);
+    context.fillRect(0, 0, width, height);
+  }
   draw(context, width, height);
 }
 

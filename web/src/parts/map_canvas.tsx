@@ -98,6 +98,7 @@ export function BlockCanvas({ layout, segments, scheme, window, width, time, pin
       <Canvas
         label={`map of ${plural(layout.count, "block")} by address; arrow keys go from block to block`}
         role="application"
+        on="paper"
         height={window.rows * ROW_STEP}
         of={[picture, segments, largest, window]}
         attributes={{
@@ -286,6 +287,7 @@ export function Magnifier({ layout, scheme, pinnedIndex, width }: { layout: Bloc
       <Canvas
         label={`the blocks around ${of}, enlarged`}
         height={MAGNIFIED_PX}
+        on="paper"
         of={[layout, scheme, from, perPixel, width]}
         draw={(context) => {
           drawRow(context, summarize(layout, from, perPixel, width, scheme), MAGNIFIED_PX, scheme.inks, ground(), isDark.peek());

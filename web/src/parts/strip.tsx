@@ -49,6 +49,7 @@ export function Strip() {
       </ol>
       <Canvas
         label="time looked at"
+        on="panel"
         of={[Math.floor(end), past, shownLeaves.map(({ gpu }) => gpu.uuid).join(), tracksSeeded.value, tracksShown.value, forecast.value, events.value, pointed.value, a, b]}
         role="slider"
         attributes={{
