@@ -23,7 +23,7 @@ from blackbox.recorder.storage.subjects import Metrics, ProcessNumbers, numbers_
 from blackbox.recorder.storage.tier_reader import TierReader
 from blackbox.recorder.storage.tier_writer import TierWriter
 from blackbox.recorder.storage.tiers import FULL, HOUR, MINUTE, TIERS, enforce, period_start, recorded_bytes
-from blackbox.recorder.storage.upkeep import Begin, Order, Upkeep, begin_here, periods
+from blackbox.recorder.storage.upkeep import Begin, Order, Upkeep, begin_here, in_hand, periods
 
 LIMIT_BYTES = 2 * 1024**3
 SYNC_SECONDS = 5.0
@@ -67,6 +67,8 @@ class Store:
         self._begin = begin
         self._work: Upkeep | None = None
         """Under way: until it ends nobody here writes another tier than the finest."""
+        self._order: Order | None = None
+        """The last one given: what is under way, if anything is."""
         self._work_damaged = 0
         self._retry_at = float("-inf")
         """By the clock, after work that failed."""
@@ -175,7 +177,8 @@ class Store:
         """Has hours rolled up, if any, and the minutes packed. Returns whether somebody else is at it now."""
         self._minutes.close()
         before, self._rolled[HOURS] = self._rolled[HOURS], None  # where it fails, the disk tells how far it got
-        self._work = self._begin(Order(str(self.directory), since, until, row_at, self._chunk_bytes_max))
+        self._order = Order(str(self.directory), since, until, row_at, self._chunk_bytes_max)
+        self._work = self._begin(self._order)
         self._rolled[HOURS] = until if since < until else before
         return self._is_at_work()
 
@@ -197,12 +200,21 @@ class Store:
 
     def _keep_within_bounds(self, now: float) -> None:
         minute = period_start(now, MINUTE.step_seconds)
-        if minute != self._kept_at and self._work is None:
-            newest_hours = [chunk.path for chunk in chunk_files(self.directory, HOUR.name)[-1:]]
-            in_use = [*(part.open_path for part in (self._full, self._minutes, self._events)), *newest_hours]
+        if minute != self._kept_at:
+            in_use = [
+                *(part.open_path for part in (self._full, self._minutes, self._events)),
+                *self._in_use_by_others(),
+            ]
             self.bytes = enforce(self.directory, now, self.limit_bytes, in_use)
             self.dumps = len(dump_files(self.directory / DUMPS_DIRECTORY))
             self._kept_at = minute
+
+    def _in_use_by_others(self) -> list[Path]:
+        """Among the coarser tiers. While somebody is at work there the limit holds all the same: who hangs may do so
+        for half an hour, in which the finest tier and the events grow."""
+        if self._work is not None and self._order is not None:
+            return in_hand(self._order)
+        return [chunk.path for chunk in chunk_files(self.directory, HOUR.name)[-1:]]
 
 
 def _bounded(events: Collection[Event]) -> list[Event]:

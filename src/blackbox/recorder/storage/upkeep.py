@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
+from blackbox.recorder.storage.directory import chunk_files
 from blackbox.recorder.storage.frames import Frame
 from blackbox.recorder.storage.helper import Helper
 from blackbox.recorder.storage.rollup import RolledRow, roll_up_samples, roll_up_summaries
@@ -72,6 +73,18 @@ def begin_apart(order: Order) -> Upkeep:
     except OSError as error:
         log.warning("the hour is rolled up by the server itself: %s", error)
         return begin_here(order)
+
+
+def in_hand(order: Order) -> list[Path]:
+    """Files that whoever does the order reads its rows from, or may be writing: what it was told of, the newest two of
+    each tier, one of which is finished and one gone on with, and whatever is open."""
+    directory, found = Path(order.directory), list[Path]()
+    for tier in (MINUTE, HOUR):
+        chunks = chunk_files(directory, tier.name)
+        since = period_start(order.since, tier.chunk_seconds)
+        found += (chunk.path for chunk in chunks[:-2] if chunk.start >= since or chunk.has_companions())
+        found += (chunk.path for chunk in chunks[-2:])
+    return found
 
 
 def keep_up_here(order: bytes) -> bytes:

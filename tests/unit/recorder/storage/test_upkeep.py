@@ -14,7 +14,7 @@ from blackbox.recorder.storage.directory import chunk_files
 from blackbox.recorder.storage.helper import HelperLostError
 from blackbox.recorder.storage.store import RETRY_SECONDS
 from blackbox.recorder.storage.tier_reader import TierReader
-from blackbox.recorder.storage.tiers import HOUR, MINUTE, Tier
+from blackbox.recorder.storage.tiers import FULL, HOUR, MINUTE, Tier, recorded_bytes
 from blackbox.recorder.storage.upkeep import Order, begin_apart, begin_here
 from tests.clocks import ManualClock
 from tests.recorded_moments import DAY, record, series, store_at
@@ -173,12 +173,44 @@ def test_hours_are_packed_day_by_day_though_each_is_written_by_another_process(t
     assert not chunk_files(tmp_path, MINUTE.name)[0].has_companions()
 
 
-def test_nothing_is_deleted_while_somebody_else_writes(tmp_path: Path) -> None:
+def test_nothing_is_deleted_that_somebody_else_may_be_writing(tmp_path: Path) -> None:
     slow = Slow()
     with store_at(tmp_path, limit_bytes=1, begin=slow.begin) as store:
         for moment in series(START, HOUR_SECONDS + 10 * MINUTE_SECONDS, interval=60.0):
             store.append(moment)
         assert [chunk.start for chunk in chunk_files(tmp_path, MINUTE.name)] == [START]
+
+
+def test_the_limit_holds_while_a_helper_hangs_and_later_the_work_is_done(tmp_path: Path) -> None:
+    slow = Slow()
+    with store_at(tmp_path, begin=slow.begin) as store:
+        for moment in series(START, HOUR_SECONDS + MINUTE_SECONDS, interval=MINUTE_SECONDS):
+            store.append(moment)
+        assert len(slow.orders) == 1, "it hangs"
+        first, *others = chunk_files(tmp_path, FULL.name)
+        store.limit_bytes = recorded_bytes(tmp_path) - 1
+        store.append(next(series(START + HOUR_SECONDS + MINUTE_SECONDS, 1.0)))
+        assert store.bytes <= store.limit_bytes
+        assert chunk_files(tmp_path, FULL.name) == others, "the oldest that nobody has in hand had to go"
+        assert not first.path.exists()
+        slow.is_over = True
+        for moment in series(START + HOUR_SECONDS + 2 * MINUTE_SECONDS, 2 * MINUTE_SECONDS, interval=MINUTE_SECONDS):
+            store.append(moment)
+    assert times(tmp_path, HOUR) == [START]
+    assert times(tmp_path, MINUTE)[-1] == START + HOUR_SECONDS + 2 * MINUTE_SECONDS
+
+
+def test_while_somebody_works_what_goes_is_the_oldest_of_the_largest_tier_as_ever(tmp_path: Path) -> None:
+    days, slow = 4, Slow()
+    record(tmp_path, *series(START, days * DAY, interval=3600.0))
+    first, *_ = chunk_files(tmp_path, MINUTE.name)
+    with store_at(tmp_path, limit_bytes=1 << 30, begin=slow.begin) as store:
+        store.append(next(series(START + days * DAY, 1.0)))
+        assert slow.orders
+        store.limit_bytes = recorded_bytes(tmp_path) - 1
+        for moment in series(START + days * DAY + 10, 2 * MINUTE_SECONDS, interval=20.0):
+            store.append(moment)
+    assert not first.path.exists()
 
 
 def test_where_no_helper_can_be_started_the_server_does_it(
