@@ -28,8 +28,9 @@ def test_an_xid_comes_with_the_next_sample_once(fake_driver: FakeDriver, nvml_so
     fake_driver.raise_xid(gpu_uuid(0), 4711)
     first, second = await_events(nvml_source, 2)
     assert (first.kind, first.code, first.gpu_uuid) == ("xid", 79, gpu_uuid(1))
+    assert first.message.startswith("GPU 1: Xid 79: ")
     assert "fallen off the bus" in first.message
-    assert (second.code, second.message, second.gpu_uuid) == (4711, "Xid 4711", gpu_uuid(0))
+    assert (second.code, second.message, second.gpu_uuid) == (4711, "GPU 0: Xid 4711", gpu_uuid(0))
     assert abs(first.timestamp - time.time()) < 60
     assert nvml_source.sample().events == ()
 

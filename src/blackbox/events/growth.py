@@ -105,7 +105,8 @@ def _is_worth_a_look(track: _Track, device: Device) -> bool:
     rise = points[-1][1] - points[0][1]
     if rise < NOTEWORTHY_BYTES or len(points) < POINTS_MIN:
         return False
-    is_filling = device.memory is not None and rise >= FILLING * device.memory.free_bytes
+    free = None if device.memory is None or "free_bytes" in device.unknown else device.memory.free_bytes
+    is_filling = free is not None and rise >= FILLING * free
     return is_filling or len(points) == POINTS
 
 

@@ -7,6 +7,8 @@ from blackbox.model.event import Crossing, Event
 from blackbox.model.moment import Moment
 from blackbox.model.parts import SYSTEM_MEMORY, Device, gpu_name
 
+UNTOLD_BY = frozenset(("total_bytes", "used_bytes"))
+"""Without these nobody knows how full it is: a memory snapshot that is played tells of its process alone."""
 HYSTERESIS_PERCENT = 2.0
 """A GPU counts as below again only this far under the threshold, so that it is not reported at every small change."""
 
@@ -22,6 +24,8 @@ class ThresholdDetector:
         """Crossings since the last moment; a device that cannot be read keeps its state."""
         for device in listing.devices.values():
             if device.state != "ok" or device.memory is None or not device.memory.total_bytes:
+                continue
+            if not UNTOLD_BY.isdisjoint(device.unknown):
                 continue
             used = 100 * device.memory.used_bytes / device.memory.total_bytes
             for threshold in self._thresholds:

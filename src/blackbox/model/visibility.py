@@ -6,6 +6,7 @@ user, and the bytes it was given. Of what is withheld, others learn no more than
 an owner nobody knows, as in recordings of earlier versions: for those who see all alone.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 
 from msgspec import structs
@@ -179,7 +180,9 @@ def _end_message(event: Event, life: ProcessLife) -> str:
     if event.kind == "crash":
         return f"{process} died" + ("" if life.used_bytes is None else f"; it held {size(life.used_bytes)}")
     peak = "" if life.peak_used_bytes is None else f"; held {size(life.peak_used_bytes)} at most"
-    return f"{process} no longer uses a GPU{peak}"
+    left = f"{process} no longer uses "
+    place = re.split(r" \(|;", event.message.removeprefix(left))[0] if event.message.startswith(left) else "a GPU"
+    return f"{left}{place}{peak}"
 
 
 def _in_one_line(reasons: Iterable[str]) -> str | None:

@@ -22,6 +22,7 @@ from blackbox.sources.memory_snapshot.replayed import Replayed, Told
 from blackbox.sources.memory_snapshot.traces import HOST
 
 MALFORMED = "its history is malformed, and nothing is told of it: the blocks are those at the end"
+NO_TIMES = "the file tells no times: that of the report is when the file was written, or copied"
 
 
 def of_snapshot_file(
@@ -37,10 +38,11 @@ def of_snapshot_file(
     if replayed is None:
         return _of_the_end(path, contents, origin)
     told = replayed.told
-    failures = [_failure(told, replayed)] if told.kind == "refusal" else []
-    moment = merge(moment_of(path, at_moment(contents, told)))
-    notes = [*_moment_notes(told, replayed), *_of_others(contents)]
-    evidence = from_summaries(origin, [], moment, failures, notes)
+    then = at_moment(contents, told)
+    moment = moment_of(path, then)
+    failures = [_failure(told, replayed, moment.timestamp)] if told.kind == "refusal" else []
+    notes = [*_moment_notes(told, replayed), *_of_times(then), *_of_others(contents)]
+    evidence = from_summaries(origin, [], merge(moment), failures, notes)
     return structs.replace(evidence, inside=Inside(allocator=told.allocator), replayed=replayed)
 
 
@@ -50,7 +52,7 @@ def _of_the_end(path: Path, contents: Contents, origin: str) -> Evidence:
     if not allocators:
         raise FailureError(f"{path}: it holds no GPU memory")
     shown = max(allocators, key=lambda allocator: allocator.reserved_bytes)
-    notes = [MALFORMED, *_of_others(contents)]
+    notes = [MALFORMED, *_of_times(contents), *_of_others(contents)]
     evidence = from_summaries(origin, [], merge(moment_of(path, contents)), [], notes)
     return structs.replace(evidence, inside=Inside(allocator=shown))
 
@@ -65,6 +67,10 @@ def _moment_notes(told: Told, replayed: Replayed) -> list[str]:
     then = f"{size(end.allocated_bytes)} were allocated when the file was written"
     others = (_of_another(device) for device in replayed.devices if device.gpu != told.device)
     return [f"{texts[told.kind]}; {then}", *others, *told.notes]
+
+
+def _of_times(contents: Contents) -> list[str]:
+    return [] if contents.timestamp is not None else [NO_TIMES]
 
 
 def _of_another(device: DeviceFindings) -> str:
@@ -97,11 +103,11 @@ def _of_others(contents: Contents) -> Iterator[str]:
         yield f"of the others {place} held most, {size(most)} at its peak{requests}"
 
 
-def _failure(told: Told, replayed: Replayed) -> Event:
+def _failure(told: Told, replayed: Replayed, timestamp: float) -> Event:
     refusal = next(device.refusals[-1] for device in replayed.devices if device.gpu == told.device)
     return Event(
         kind="oom",
-        timestamp=told.time or 0.0,
+        timestamp=timestamp,
         message=f"out of memory: tried to allocate {size(refusal.requested_size)}",
         gpu_uuid=told.allocator.gpu_uuid,
         pid=told.allocator.pid,

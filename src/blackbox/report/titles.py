@@ -27,12 +27,20 @@ def title_of(
     if evidence.failure is not None and is_crash(evidence):
         return _title_of_crash(evidence.failure, where)
     if evidence.failure is not None:
-        name = process_name(subject.held.name, subject.key.pid) if subject else _failed_name(evidence.failure)
+        name = _beginning(subject) if subject else _failed_name(evidence.failure)
         asked = f": it asked for {size(request.requested_bytes)}" if request is not None else ""
-        return f"{name.capitalize() if name == NAMELESS else name} ran out of memory{where}{asked}"
+        return f"{name} ran out of memory{where}{asked}"
+    if gpu is None and evidence.inside is None and subject is not None and subject.held.used_bytes:
+        return f"{_beginning(subject)} holds {size(subject.held.used_bytes)}"
     if gpu is None:
         return _title_from_inside(evidence)
     return f"{size(gpu.used_bytes)} of {size(gpu.total_bytes)} are in use{where}"
+
+
+def _beginning(subject: ReportSubject) -> str:
+    """The process, as a sentence begins with it."""
+    name = process_name(subject.held.name, subject.key.pid)
+    return name.capitalize() if name == NAMELESS else name
 
 
 def _title_of_crash(crash: Event, where: str) -> str:

@@ -131,7 +131,8 @@ def calm(
     """`3 GPUs, none has a trend that fills it. Highest: GPU 0, 68.1 of 79.6 GiB.` `unknown`: why nobody can tell."""
     if not leaves:
         return "No GPU that Blackbox can see."
-    highest = max(leaves, key=lambda leaf: leaf.gpu.used_percent)
+    measured = [leaf for leaf in leaves if leaf.gpu.unknown.keys().isdisjoint(("used_bytes", "total_bytes"))]
+    highest = max(measured, key=lambda leaf: leaf.gpu.used_percent, default=None)
     if forecast is None:
         soonest = f"whether one fills is not known: {unknown or 'the forecast has not come yet'}"
     else:
@@ -142,8 +143,11 @@ def calm(
             first = "the first" if others is None else "the first of those that are known"
             soonest = f"{first}, {gpu_label(found.ledger.gpu)}, fills in {figures.about(found.full_in_seconds)}"
     count = len({leaf.gpu.parent_uuid or leaf.gpu.uuid for leaf in leaves})
+    told = f"{figures.plural(count, 'GPU')}, {soonest}."
+    if highest is None:
+        return told
     used, total = figures.gib(highest.gpu.used_bytes), size(highest.gpu.total_bytes)
-    return f"{figures.plural(count, 'GPU')}, {soonest}. Highest: {gpu_label(highest.gpu)}, {used} of {total}."
+    return f"{told} Highest: {gpu_label(highest.gpu)}, {used} of {total}."
 
 
 def untold(forecast: Forecast, labels: Mapping[str, str]) -> str | None:

@@ -247,12 +247,14 @@ def test_memory_that_keeps_growing_is_told_once_with_its_rate() -> None:
     assert event.message.startswith("leaky (pid 7) has grown on GPU 0 by 120.0 MiB/min for 10 min, to ")
 
 
-def fill(watching: EventDetectors, until_bytes: int, step_bytes: int, total: int = 40 * GIB) -> list[Event]:
+def fill(
+    watching: EventDetectors, until_bytes: int, step_bytes: int, total: int = 40 * GIB, **changes: Any
+) -> list[Event]:
     """A program that takes `step_bytes` per bucket of a small GPU, up to `until_bytes`, and then stands still."""
     found: list[Event] = []
     for place in range(100):
         used = min(until_bytes, place * step_bytes)
-        one = device(0, memory=memory(total=total, used=used, driver_reserved=0))
+        one = device(0, memory=memory(total=total, used=used, driver_reserved=0), **changes)
         found += watching.observe(at(place * BUCKET_SECONDS, (one,), process(7, used_bytes=used, name="leaky")))
     return found
 
@@ -262,6 +264,10 @@ def test_a_program_that_fills_the_gpu_within_minutes_is_told_before_it_has() -> 
     assert event.growth is not None
     assert event.growth.used_bytes < 30 * GIB
     assert event.growth.window_seconds < WINDOW_SECONDS / 2
+
+
+def test_a_program_is_not_told_to_fill_what_nobody_measured() -> None:
+    assert fill(detector(), 40 * GIB, GIB, unknown={"free_bytes": "a memory snapshot does not tell it"}) == []
 
 
 def test_a_program_that_loads_half_of_the_gpu_and_stands_still_is_not_told() -> None:
@@ -402,6 +408,12 @@ def test_a_threshold_holds_for_memory_that_is_shared_with_the_machine(source: st
     assert (event.threshold.used_percent, event.threshold.above) == (96.0, True)
     of_the_machine = "GPU 0: 96.0 % of the machine's memory, which it shares, is used, above 90 %"
     assert event.message == (of_the_machine if source == "system" else "GPU 0 uses 96.0 % of its memory, above 90 %")
+
+
+@pytest.mark.parametrize("key", ["total_bytes", "used_bytes"])
+def test_what_nobody_measured_crosses_no_threshold(key: str) -> None:
+    untold = structs.replace(full(100), unknown={key: "a memory snapshot does not tell it"})
+    assert detector(90).observe(at(0, [untold])) == []
 
 
 def test_a_slice_of_a_gpu_is_called_by_its_own_name() -> None:

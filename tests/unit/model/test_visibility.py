@@ -89,6 +89,18 @@ def test_how_a_process_ended_is_its_owners_business() -> None:
         assert (seen.process.ended, seen.process.signal) == ("unknown", None)
 
 
+@pytest.mark.parametrize("name", ["python", "a (b; c"])
+def test_where_a_process_was_is_for_everyone(name: str) -> None:
+    life = ProcessLife(
+        name=name, start_time=None, used_bytes=GIB, peak_used_bytes=GIB, peak_at=None, ended="killed", signal=9
+    )
+    told = f"{name} (pid 7) no longer uses GPU 2 / MIG 1"
+    for manner in ("", " (killed by SIGKILL)"):
+        message = f"{told}{manner}; held 1.0 GiB at most"
+        event = Event(kind="process_exit", timestamp=1.0, message=message, pid=7, uid=OWNER, process=life)
+        assert visible_event(event, OTHER).message == f"{told}; held 1.0 GiB at most"
+
+
 def test_what_the_driver_told_of_a_process_is_for_everyone() -> None:
     event = Event(kind="process_start", timestamp=1.0, message="began to use GPU 0", pid=7, uid=OWNER)
     assert visible_event(event, OTHER) == event

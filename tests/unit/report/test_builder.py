@@ -197,6 +197,14 @@ def test_a_machine_without_gpus_can_be_reported_on() -> None:
     assert build_report(evidence).title == "No GPU memory was measured"
 
 
+def test_a_machine_whose_sizes_nobody_told_is_reported_by_what_is_held() -> None:
+    untold = device(unknown={"total_bytes": "a memory snapshot does not tell it"})
+    seen = moment(sample((untold,), (process(TRAINER, used_bytes=5 * GIB),), allocators=(allocator(),)))
+    evidence = from_moments("test", [seen], [], (TIMESTAMP, TIMESTAMP))
+    assert evidence is not None
+    assert build_report(evidence).title == f"python (pid {TRAINER}) holds 5.0 GiB"
+
+
 def died(pid: int = TRAINER, seconds: float = 0.1, **changes: object) -> Event:
     life = ProcessLife(
         name="python", start_time=None, used_bytes=5 * GIB, peak_used_bytes=6 * GIB, peak_at=TIMESTAMP, **changes

@@ -93,6 +93,7 @@ def shipped(oom: Oom, reads: tuple[str, ...] = (OOM_TRACE,)) -> OutOfMemory:
     peer = SimpleNamespace(process=process, pid=PID, uid=1000)
     connection: Any = SimpleNamespace(peer=peer, ids=SimpleNamespace(outer=lambda tid: tid))
     event = oom_event(connection, message, oom.timestamp)
+    assert event.message.startswith(f"python (pid {PID}) was refused ")
     assert event.oom is not None
     return event.oom
 

@@ -1,6 +1,7 @@
 """A report on a PyTorch snapshot: of the moment of the refusal, or of the peak, and never of what came after."""
 
 import json
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,21 @@ def test_the_cause_is_that_of_the_refusal_and_not_of_the_end(tmp_path: Path) -> 
     for printed in (to_text(report), to_html(report).decode()):
         assert "FRAGMENTATION" not in printed.upper()
         assert "expandable_segments" not in printed
+
+
+def test_a_refusal_without_a_time_is_told_of_when_the_file_was_written(tmp_path: Path) -> None:
+    path, written = tmp_path / "snapshot.pickle", 1_800_000_000.0
+    snapshot = unwound().snapshot((2, 1))
+    for trace in snapshot["device_traces"]:
+        for entry in trace:
+            entry.pop("time_us", None)
+    path.write_bytes(pickle.dumps(snapshot))
+    os.utime(path, (written, written))
+    report = build_report(of_snapshot_file(path))
+    assert report.request is not None
+    assert {report.time, report.request.time, *(event.timestamp for event in report.events)} == {written}
+    assert [note for note in report.notes if "no times" in note]
+    assert not [note for note in report_of(unwound(), tmp_path).notes if "no times" in note]
 
 
 def test_what_lies_free_in_a_private_pool_is_no_fragment(tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from msgspec import structs
+
 from blackbox.merge import merge
 from blackbox.model.forecast import EarlierFailures, Evidence, Forecast, Grower, GrowthOrigin, Outlook
 from blackbox.model.query import NumberedEvent
 from blackbox.terminal import figures
-from blackbox.terminal.ledger import leaves, ledgers
+from blackbox.terminal.ledger import gpu_label, leaves, ledgers
 from blackbox.terminal.verdict import calm, filling, headline, if_nothing_is_done, seen_before, verdict, who_grew
 from tests.moments import GIB, SILENT, TIMESTAMP, machine, moment
 
@@ -78,6 +80,14 @@ def test_a_gpu_that_does_not_answer_is_not_among_those_without_a_trend() -> None
         f"whether GPU 1 / MIG 1 fills is not known before {figures.clock(TIMESTAMP + 36, TIMESTAMP)}: too little"
         in calm(new, LEAVES, None)
     )
+
+
+def test_what_nobody_measured_is_not_the_highest() -> None:
+    first, second, *_ = LEAVES
+    untold = structs.replace(first.gpu, used_percent=100.0, unknown={"total_bytes": "a snapshot does not tell it"})
+    found = (first._replace(gpu=untold), second)
+    assert f"Highest: {gpu_label(second.gpu)}, " in calm(None, found, None)
+    assert "Highest" not in calm(None, found[:1], None)
 
 
 def test_what_is_not_known_is_not_called_calm() -> None:

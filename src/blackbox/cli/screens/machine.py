@@ -56,7 +56,7 @@ def _head(machine: MachineView, screen: Screen) -> Iterator[TextLine]:
     taken = rfc3339_seconds(snapshot.timestamp)
     demo = (Fragment(" DEMO ", words.bar), Fragment(" ")) if snapshot.simulated else ()
     left = (*demo, Fragment(fit(snapshot.host, min(len(snapshot.host), 30)), words.strong))
-    used = f"{gib(snapshot.used_bytes)} of {size(snapshot.total_bytes)} used, {percent(snapshot.used_percent)}"
+    used = _in_use(snapshot)
     if machine.asked_for is not None:
         apart = machine.asked_for - taken
         text = f" PAST {local_text(taken)}" + (f", {span(apart)} before the time asked for" if apart >= 1 else "")
@@ -64,6 +64,16 @@ def _head(machine: MachineView, screen: Screen) -> Iterator[TextLine]:
         yield spread(left, (Fragment(used),), screen.width)
     else:
         yield spread((*left, Fragment(f"  {local_text(taken)}", words.soft)), (Fragment(used),), screen.width)
+
+
+def _in_use(snapshot: Snapshot) -> str:
+    """Of all GPUs that were measured, which the line says where others were not."""
+    whole = [gpu for gpu in snapshot.gpus if gpu.parent_uuid is None]
+    untold = [gpu for gpu in whole if not gpu.unknown.keys().isdisjoint(("used_bytes", "total_bytes"))]
+    if untold and len(untold) == len(whole):
+        return f"{ABSENT} used"
+    used = f"{gib(snapshot.used_bytes)} of {size(snapshot.total_bytes)} used, {percent(snapshot.used_percent)}"
+    return f"{used}, without {', '.join(map(gpu_label, untold))}" if untold else used
 
 
 def _verdict(machine: MachineView, found: Sequence[GpuLedger], screen: Screen) -> Iterator[TextLine]:

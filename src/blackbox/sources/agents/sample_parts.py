@@ -8,7 +8,7 @@ from msgspec import structs
 from blackbox.model.event import Event, OutOfMemory, TraceScope, TraceSegment, TraceSettings, TraceStep
 from blackbox.model.parts import Allocator, AllocatorBlock, InferenceEngine, KernelCounters
 from blackbox.model.status import UserStatus
-from blackbox.model.text import size
+from blackbox.model.text import size, who
 from blackbox.sources.agents.connection import AgentConnection
 from blackbox.sources.agents.decode import OomMessage
 from blackbox.sources.agents.kv_pools import Joined, workers_of
@@ -113,7 +113,7 @@ def oom_event(connection: AgentConnection, message: OomMessage, timestamp: float
     return Event(
         kind="oom",
         timestamp=oom.timestamp if abs(oom.timestamp - timestamp) <= CLOCKS_APART_SECONDS_MAX else timestamp,
-        message=f"{process.name} ({process.pid}) was refused {size(oom.requested_bytes)}{free}",
+        message=f"{who(process.name, process.pid)} was refused {size(oom.requested_bytes)}{free}",
         gpu_uuid=oom.gpu_uuid,
         pid=process.pid,
         uid=connection.peer.uid,

@@ -8,6 +8,7 @@ from ctypes import byref, c_uint, c_ulonglong, c_void_p, cast
 from typing import Any
 
 from blackbox.model.event import Event, EventKind
+from blackbox.model.parts import gpu_name
 from blackbox.sources.nvidia.driver import NO_DEVICE, Driver
 from blackbox.sources.nvidia.errors import SUCCESS, TIMEOUT, Fault
 from blackbox.sources.nvidia.library import nvml
@@ -89,7 +90,7 @@ class EventWatch:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._set = c_void_p()
-        self._uuids: dict[int, str] = {}
+        self._gpus: dict[int, DeviceHandle] = {}
 
     def start(self, gpus: Iterable[DeviceHandle]) -> str | None:
         """Registers with every GPU that reports events; None, or why nothing is watched. Raises `LibraryGoneError`."""
@@ -106,7 +107,7 @@ class EventWatch:
             candidates.remove(refused)
         wait, free = self._driver.function(_WAIT), self._driver.function(_FREE)
         barred = self._driver.barred(_WAIT, NO_DEVICE)
-        if wait is None or free is None or barred or not self._uuids:
+        if wait is None or free is None or barred or not self._gpus:
             self._free()
             return barred.reason if barred else "no GPU reports events"
         self._thread = threading.Thread(target=self._run, args=(wait, free), name="nvml-events", daemon=True)
@@ -128,7 +129,7 @@ class EventWatch:
 
     def _register(self, gpus: Iterable[DeviceHandle]) -> DeviceHandle | None:
         """Registers the GPUs; returns the one at which it failed."""
-        self._uuids = {}
+        self._gpus = {}
         for gpu in gpus:
             supported = c_ulonglong()
             failure = gpu.calls.make(_SUPPORTED, byref(supported))
@@ -137,7 +138,7 @@ class EventWatch:
                 continue
             failure = gpu.calls.make(_REGISTER, c_ulonglong(wanted), self._set)
             if failure is None:
-                self._uuids[gpu.calls.handle] = gpu.uuid
+                self._gpus[gpu.calls.handle] = gpu
             elif failure.fault is not Fault.PERMANENT:
                 return gpu
         return None
@@ -169,12 +170,14 @@ class EventWatch:
         kind, text = _KINDS.get(data.eventType, ("xid", f"event of type {data.eventType:#x}"))
         code: int = data.eventData
         is_xid = data.eventType == nvml.nvmlEventTypeXidCriticalError
+        gpu = self._gpus.get(cast(data.device, c_void_p).value or 0)
+        what = describe_xid(code) if is_xid else text
         self._queue.append(
             Event(
                 kind=kind,
                 timestamp=self._wall_clock(),
-                message=describe_xid(code) if is_xid else text,
-                gpu_uuid=self._uuids.get(cast(data.device, c_void_p).value or 0),
+                message=what if gpu is None else f"{gpu_name(gpu.index, None)}: {what}",
+                gpu_uuid=None if gpu is None else gpu.uuid,
                 code=code if is_xid else None,
             )
         )

@@ -41,6 +41,7 @@ class SimulatedFailure(NamedTuple):
 
     at: float
     """Of the machine's time, as are the times in `allocator` and `trace`."""
+    name: str
     requested_bytes: int
     device_total_bytes: int
     device_free_bytes: int
@@ -84,6 +85,7 @@ class Notebook:
     def _failure(self, process: SimulatedProcess, now: float, requested_bytes: int) -> SimulatedFailure:
         return SimulatedFailure(
             at=now,
+            name=process.identity.name,
             requested_bytes=requested_bytes,
             device_total_bytes=process.gpu.total_bytes,
             device_free_bytes=process.gpu.free_bytes,

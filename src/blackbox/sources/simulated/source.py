@@ -7,9 +7,9 @@ from msgspec import structs
 
 from blackbox.model.event import Event, OutOfMemory
 from blackbox.model.facts import DRIVER_VERSION, NVML_VERSION, PID_SCOPE
-from blackbox.model.parts import Allocator, AllocatorBlock, KernelCounters
+from blackbox.model.parts import Allocator, AllocatorBlock, KernelCounters, gpu_name
 from blackbox.model.sample import Sample
-from blackbox.model.text import size
+from blackbox.model.text import size, who
 from blackbox.sources.base import SourceContext
 from blackbox.sources.simulated.kernels import counters
 from blackbox.sources.simulated.machine import STEP_SECONDS, Machine
@@ -98,7 +98,7 @@ class SimulatedSource:
                 yield Event(
                     kind="xid",
                     timestamp=self._started_unix + fault.at,
-                    message=fault.message,
+                    message=f"{gpu_name(fault.gpu.index, None)}: Xid {fault.xid}: {fault.message}",
                     gpu_uuid=fault.gpu.uuid,
                     code=fault.xid,
                 )
@@ -111,7 +111,8 @@ class SimulatedSource:
         return Event(
             kind="oom",
             timestamp=self._started_unix + failure.at,
-            message=f"out of memory: tried to allocate {size(failure.requested_bytes)}",
+            message=f"{who(failure.name, allocator.pid)} was refused {size(failure.requested_bytes)}, "
+            f"{size(failure.device_free_bytes)} free",
             gpu_uuid=allocator.gpu_uuid,
             pid=allocator.pid,
             oom=OutOfMemory(

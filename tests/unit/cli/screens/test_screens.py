@@ -60,6 +60,13 @@ def test_a_machine_shows_who_holds_how_much_and_what_is_not_known() -> None:
     assert "4711  python" in text
 
 
+def test_the_head_tells_no_sum_of_what_was_not_measured() -> None:
+    known, untold = device(0, memory=memory(used=20 * GIB)), device(1, memory=None, state="lost", reason="fell off")
+    for devices, text in (([known, untold], "80 GiB used, 25 %, without GPU 1"), ([untold], "n/a used")):
+        view = machine.MachineView(merge(moment(sample(devices, ()))), no_forecast="none")
+        assert text in texts(list(machine.lines(view, SCREEN))).splitlines()[0].replace(".0 GiB", " GiB")
+
+
 def test_what_the_processes_not_shown_hold_is_no_smaller_than_it_is_known_to_be() -> None:
     rows = [process(100 + place, used_bytes=GIB if place else None) for place in range(12)]
     snapshot = merge(moment(sample([device(memory=memory(used=20 * GIB))], rows)))

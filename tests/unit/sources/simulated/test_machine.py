@@ -196,6 +196,7 @@ def test_unchanged_parts_are_the_same_objects() -> None:
 def test_the_hardware_fault_is_told_once(life: list[Sample]) -> None:
     events = [event for sample in life for event in sample.events if event.kind != "oom"]
     assert [(event.kind, event.code) for event in events] == [("xid", 63)]
+    assert events[0].message.startswith("GPU 1: Xid 63: ")
     assert events[0].gpu_uuid in {device.uuid for device in life[0].devices}
 
 
@@ -206,6 +207,7 @@ def test_every_death_of_the_notebook_is_told_as_its_agent_saw_it(life: list[Samp
     for event in deaths:
         oom = event.oom
         assert oom is not None
+        assert event.message.startswith(f"python (pid {event.pid}) was refused "), "as of a real program"
         assert oom.allocator is not None
         assert oom.device_free_bytes is not None
         assert oom.allocator.largest_free_bytes is not None
