@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Iterator
+from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
 
 from blackbox.model.text import rate, size
@@ -23,7 +24,19 @@ def figures() -> dict[str, list[tuple[float, str]]]:
         "bytes": [(count, size(count)) for count in dict.fromkeys(_sizes(chance))],
         "ratePerMinute": [(one, f"+{rate(one)}") for one in (chance.uniform(0.1, 1 << 30) for _ in range(COUNT))],
         "percent": [(share, f"{share * 100:.0f} %") for share in (chance.randrange(801) / 800 for _ in range(COUNT))],
+        "tenths": [(value, str(tenths_of(value))) for value in dict.fromkeys(_around_zero(chance))],
     }
+
+
+def tenths_of(value: float) -> Decimal:
+    """The nearest tenth of exactly that number, of two the even one, as decimal arithmetic has it."""
+    return Decimal(value).quantize(Decimal("0.1"), ROUND_HALF_EVEN)
+
+
+def _around_zero(chance: random.Random) -> Iterator[float]:
+    """Every tie near zero, of both signs, and as many others."""
+    for quarters in range(1, COUNT):
+        yield from (quarters / 4, -quarters / 4, chance.uniform(-100, 100))
 
 
 def _sizes(chance: random.Random) -> Iterator[int]:

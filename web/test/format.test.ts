@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { about, bytes, change, changeGib, clock, clockTenths, duration, foreignDay, GIB, MIB, percent, ratePerMinute, setToday, shortDuration, span, ticks } from "../src/data/format";
+import { about, bytes, change, changeGib, clock, clockTenths, duration, foreignDay, GIB, MIB, percent, ratePerMinute, setToday, shortDuration, span, tenths, ticks } from "../src/data/format";
 import FIGURES from "./figures.json";
 
 test.each([
@@ -13,7 +13,7 @@ test.each([
 
 test("the page shows the figures that the command line shows, also half way between two", () => {
   const told = FIGURES as unknown as Record<string, [number, string][]>;
-  for (const [kind, tell] of Object.entries({ bytes, ratePerMinute, percent })) {
+  for (const [kind, tell] of Object.entries({ bytes, ratePerMinute, percent, tenths })) {
     const figures = told[kind]!;
     expect(figures.length).toBeGreaterThan(200);
     expect(figures.map(([figure]) => tell(figure))).toEqual(figures.map(([, text]) => text));

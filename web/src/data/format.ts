@@ -8,7 +8,8 @@ const MINUS = "\u2212";
 /** One decimal. Of two that are as near the even one, as in the texts of the server and the command line: only a quarter
  * and three quarters lie between two, and `toFixed` takes the upper one. */
 export function tenths(value: number): string {
-  return Math.abs(value) % 1 === 0.25 ? `${Math.trunc(value)}.2` : value.toFixed(1);
+  const size = Math.abs(value);
+  return size % 1 === 0.25 ? `${value < 0 ? "-" : ""}${Math.trunc(size)}.2` : value.toFixed(1); // -0.25 has its sign, too
 }
 
 /** The nearest whole number; of two the even one, as there. */
