@@ -50,7 +50,7 @@ def test_stat_asks_for_no_blocks(client: Client) -> None:
 
 
 def test_run_asks_for_no_blocks(client: Client) -> None:
-    told = run_watched._last_line(client, os.getpid(), START - 1, {})
+    told = run_watched._last_line(client, os.getpid(), START - 1, {}, {})
     assert "ran out of memory" in told
 
 

@@ -21,7 +21,7 @@ from blackbox.merge.process_rows import ProcessRows, process_rows
 from blackbox.merge.selection import Selection, select
 from blackbox.model.codec import to_json
 from blackbox.model.moment import Moment
-from blackbox.model.parts import SYSTEM_MEMORY
+from blackbox.model.parts import SYSTEM_MEMORY, gpu_name
 from blackbox.model.snapshot import SCHEMA_VERSION, Gpu, Snapshot
 from blackbox.model.text import rfc3339
 from blackbox.model.view import ShapeDetail, with_blocks
@@ -159,10 +159,10 @@ def unknown_of_machine(moment: Moment, gpus: list[Gpu], selection: Selection, ro
         unknown |= dict.fromkeys((*MEMORY_KEYS, *PROCESSES_KEYS), reason)
     unmeasured_gpus = [row for row in gpus if "total_bytes" in row.unknown]
     if unmeasured_gpus:
-        reason = "; ".join(f"GPU {row.index}: {row.unknown['total_bytes']}" for row in unmeasured_gpus)
+        reason = "; ".join(f"{gpu_name(row.index, row.mig)}: {row.unknown['total_bytes']}" for row in unmeasured_gpus)
         unknown |= dict.fromkeys(MEMORY_KEYS, reason)
     unlisted = [
-        f"GPU {device.index}: {device.unknown['processes']}"
+        f"{gpu_name(device.index, device.mig)}: {device.unknown['processes']}"
         for device in selection.devices
         if "processes" in device.unknown
     ]

@@ -1,6 +1,6 @@
 """The ledger of each GPU: who holds how much, for what. It adds up to the GPU's total."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -64,6 +64,17 @@ def leaves(found: Sequence[GpuLedger]) -> Iterator[GpuLedger]:
 def gpu_label(gpu: Gpu) -> str:
     """`GPU 0`, `GPU 2 / MIG 1`."""
     return gpu_name(gpu.index, gpu.mig)
+
+
+def gpu_labels(snapshot: Snapshot) -> dict[str, str]:
+    """What the GPUs and slices of a snapshot are called, by UUID."""
+    return {gpu.uuid: gpu_label(gpu) for gpu in snapshot.gpus}
+
+
+def place_label(labels: Mapping[str, str], uuid: str, index: int) -> str:
+    """What a GPU or slice is called of which an answer tells the UUID and the index, by the `labels` of the machine as
+    it is now. A slice that is not there now goes by its UUID: the index is its GPU's."""
+    return labels.get(uuid) or (uuid if uuid.startswith("MIG-") else f"GPU {index}")
 
 
 def gpu_model(gpu: Gpu) -> str:

@@ -8,10 +8,10 @@ from msgspec import structs
 from blackbox.cli.commands.agents import lines
 from blackbox.cli.commands.run_watched import NO_SERVER, Listening, first_line, last_line
 from blackbox.launch import is_watched, plain_run
-from blackbox.merge import merged
+from blackbox.merge import merge, merged
 from blackbox.merge.coverage import coverage
 from blackbox.model.query import History, NumberedEvent, Series
-from tests.moments import GIB, SILENT, TIMESTAMP, TRAINER, allocator, device, moment, process, sample
+from tests.moments import GIB, SILENT, TIMESTAMP, TRAINER, allocator, device, instance, moment, process, sample
 
 MOMENT = moment(sample([device()], [process(SILENT), process(TRAINER)], allocators=(allocator(),)))
 MADE = merged(MOMENT, None, None)
@@ -53,6 +53,8 @@ def test_after_the_program() -> None:
     held = last_line(history(2 * GIB), [], *of, stacks=False)
     assert "recorded 1 min: process 7 held 2.0 GiB of GPU 1 at most. Next: blackbox history --from " in held
     assert held.endswith("--pid 7")
+    slice_ = {"GPU-1": "GPU 1 / MIG 3"}
+    assert "held 2.0 GiB of GPU 1 / MIG 3 at most" in last_line(history(2 * GIB), [], *of, stacks=False, labels=slice_)
     failed = last_line(history(2 * GIB), [oom], *of, stacks=False)
     assert "it ran out of memory at " in failed
     assert "--extras history" in failed
@@ -77,3 +79,10 @@ def test_agents_are_told_with_what_they_leave_out_and_why() -> None:
     assert "1 of 2 processes on GPUs report from inside" in text
     assert f"python {SILENT} on GPU 0 tells used" in text
     assert "stacks: n/a: no history of its allocator is recorded: `blackbox run --extras history -- PROGRAM`" in text
+
+
+def test_agents_name_the_slice_that_a_program_is_on() -> None:
+    machine = merge(moment(sample([device(0), instance(0, 1)])))
+    first, *_ = coverage(ROWS, SNAPSHOT.nsight_metrics)
+    on_slice = structs.replace(first, gpu_uuid="MIG-0-1")
+    assert f" {first.pid} on GPU 0 / MIG 1 tells " in "\n".join(lines(machine, [on_slice], "empty"))

@@ -51,6 +51,7 @@ def run(arguments: Namespace) -> int:
 def lines(snapshot: "Snapshot", processes: "Sequence[ProcessCoverage]", recording: str) -> Iterator[str]:
     """The answer for people."""
     from blackbox.terminal.figures import plural
+    from blackbox.terminal.ledger import gpu_labels, place_label
 
     gpus = sum(gpu.parent_uuid is None for gpu in snapshot.gpus)
     demo = " (DEMO: simulated)" if snapshot.simulated else ""
@@ -64,10 +65,12 @@ def lines(snapshot: "Snapshot", processes: "Sequence[ProcessCoverage]", recordin
     for source in snapshot.sources:
         if source.state != "ok":
             yield _line("source", f"{source.name}: {source.state}: {source.reason or 'no reason told'}")
+    labels = gpu_labels(snapshot)
     for one in processes:
         yield ""
         by = f", by {', '.join(one.sources)}" if one.sources else ""
-        yield f"{one.name} {one.pid} on GPU {one.gpu} tells {', '.join(one.told) or 'nothing'}{by}"
+        place = place_label(labels, one.gpu_uuid, one.gpu)
+        yield f"{one.name} {one.pid} on {place} tells {', '.join(one.told) or 'nothing'}{by}"
         for parts, reason in _by_reason(one.missing):
             yield f"  {parts}: n/a: {reason}"
 

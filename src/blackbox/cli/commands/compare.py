@@ -11,7 +11,7 @@ examples:
 """
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from blackbox.cli.common import parsers, query_arguments, server_arguments, snapshot_arguments
@@ -58,11 +58,11 @@ def run(arguments: Namespace) -> int:
 
         found = answer(body, Comparison)
         screen = screen.below_demo(found.simulated)
-        screen.show(difference.lines(found, screen))
+        screen.show(difference.lines(found, query_arguments.gpu_labels(arguments), screen))
     elif arguments.json:
         query_arguments.print_json(body, compact=True)
     else:
-        print("\n".join(lines(answer(body, Comparison))))
+        print("\n".join(lines(answer(body, Comparison), query_arguments.gpu_labels(arguments))))
     return 0
 
 
@@ -81,8 +81,8 @@ def _is_of_files(arguments: Namespace) -> bool:
     return False
 
 
-def lines(found: "Comparison") -> Iterator[str]:
-    """The comparison for people."""
+def lines(found: "Comparison", labels: Mapping[str, str]) -> Iterator[str]:
+    """The comparison for people. `labels`: what GPUs are called, by UUID."""
     from blackbox.model.text import signed, size
     from blackbox.terminal.demo import DEMO
 
@@ -92,15 +92,16 @@ def lines(found: "Comparison") -> Iterator[str]:
         f"{size(found.b.used_bytes)} ({signed(found.delta_bytes)})"
     )
     for change in found.processes:
-        yield from _change(change)
+        yield from _change(change, labels)
     yield f"{found.unchanged} unchanged"
 
 
-def _change(change: "ProcessChange") -> Iterator[str]:
+def _change(change: "ProcessChange", labels: Mapping[str, str]) -> Iterator[str]:
     from blackbox.model.text import signed, size, who
+    from blackbox.terminal.ledger import place_label
 
     sides = f"{size(change.before_bytes)}, then {size(change.after_bytes)}"
-    place = f"GPU {change.gpu}  {who(change.name, change.pid)}"
+    place = f"{place_label(labels, change.gpu_uuid, change.gpu)}  {who(change.name, change.pid)}"
     yield f"{signed(change.delta_bytes):>12}  {change.change:<7}  {place}: {sides}"
     for reason in dict.fromkeys(reason for key, reason in change.unknown.items() if key != "stacks"):
         yield f"{'':>12}  not measured: {reason}"

@@ -7,6 +7,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from blackbox import launch
@@ -22,6 +23,7 @@ from blackbox.model.query import History, NumberedEvent
 from blackbox.model.snapshot import Snapshot
 from blackbox.model.text import size
 from blackbox.terminal.figures import clock, plural, span
+from blackbox.terminal.ledger import gpu_labels, place_label
 from blackbox.wire.address import agent_paths
 
 FAILURES = ("oom", "crash")
@@ -50,7 +52,8 @@ def run(program: Sequence[str], environ: Mapping[str, str]) -> int:
         _say(f"{program[0]}: {error.strerror}")
         return launch.EXIT_NOT_FOUND if isinstance(error, FileNotFoundError) else launch.EXIT_NOT_EXECUTABLE
     if found.client is not None and not (found.snapshot is not None and found.snapshot.simulated):
-        _say(_last_line(found.client, ended.pid, began, environ))
+        labels = {} if found.snapshot is None else gpu_labels(found.snapshot)
+        _say(_last_line(found.client, ended.pid, began, environ, labels))
     return ended.code if ended.code >= 0 else _end_by(-ended.code)
 
 
@@ -74,9 +77,16 @@ def first_line(found: Listening, environ: Mapping[str, str]) -> str:
 
 
 def last_line(
-    history: History, events: Sequence[NumberedEvent], pid: int, began: float, ended: float, *, stacks: bool
+    history: History,
+    events: Sequence[NumberedEvent],
+    pid: int,
+    began: float,
+    ended: float,
+    *,
+    stacks: bool,
+    labels: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """What was recorded of the process `pid`, and the command that shows it."""
+    """What was recorded of the process `pid`, and the command that shows it. `labels`: names of GPUs, by UUID."""
     failed = [event for event in events if event.kind in FAILURES and event.timestamp >= began]
     held = [(high, one) for one in history.series if one.pid == pid for _, _, _, high in one.points if high is not None]
     if not held and not failed:
@@ -84,7 +94,8 @@ def last_line(
     text = f"recorded {span(ended - began)}"
     if held:
         most, where = max(held, key=lambda one: one[0])
-        text += f": process {pid} held {size(most)} of GPU {where.gpu} at most"
+        place = "the GPUs" if where.gpu is None else place_label(labels, where.gpu_uuid or "", where.gpu)
+        text += f": process {pid} held {size(most)} of {place} at most"
     if failed:
         last = failed[-1]
         what = "ran out of memory" if last.kind == "oom" else "crashed"
@@ -94,7 +105,7 @@ def last_line(
     return f"{text}. Next: blackbox history --from {clock(began, ended)[-8:]} --pid {pid}"
 
 
-def _last_line(client: Client, pid: int, began: float, environ: Mapping[str, str]) -> str:
+def _last_line(client: Client, pid: int, began: float, environ: Mapping[str, str], labels: Mapping[str, str]) -> str:
     ended = time.time()
     stacks = "history" in read_settings(environ).extras
     try:
@@ -103,7 +114,7 @@ def _last_line(client: Client, pid: int, began: float, environ: Mapping[str, str
         events = [one for one in failures if one.pid == pid or one.uid == os.getuid()]
     except ClientError as error:
         return f"what was recorded is not known: {error}"
-    return last_line(history, events, pid, began, ended, stacks=stacks)
+    return last_line(history, events, pid, began, ended, stacks=stacks, labels=labels)
 
 
 def _find(environ: Mapping[str, str]) -> Listening:

@@ -105,13 +105,12 @@ def reach(arguments: Namespace) -> tuple[float, float] | None:
 def gpu_labels(arguments: Namespace) -> dict[str, str]:
     """What the GPUs and slices of now are called, by UUID; empty where the server cannot say."""
     from blackbox.client import ClientError
-    from blackbox.terminal.ledger import gpu_label
+    from blackbox.terminal import ledger
 
     try:
-        snapshot = server_arguments.client(arguments).snapshot(blocks="none")
+        return ledger.gpu_labels(server_arguments.client(arguments).snapshot(blocks="none"))
     except ClientError:
         return {}
-    return {gpu.uuid: gpu_label(gpu) for gpu in snapshot.gpus}
 
 
 def print_json(body: bytes, *, compact: bool) -> None:

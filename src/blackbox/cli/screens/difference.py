@@ -1,6 +1,6 @@
 """What differs between two times, on one screen: a row per process, with what it is made of."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from blackbox.cli.common.screen import Screen
 from blackbox.model.query import Comparison, ProcessChange, PurposeChange, StackChange
@@ -9,7 +9,7 @@ from blackbox.model.times import local_text
 from blackbox.terminal.bar import meter
 from blackbox.terminal.figures import ABSENT, change, plural
 from blackbox.terminal.layout import EMPTY, Fragment, Look, TextLine, fit, wrapped
-from blackbox.terminal.ledger import process_label
+from blackbox.terminal.ledger import place_label, process_label
 from blackbox.terminal.looks import look_of, palette
 from blackbox.terminal.purposes import LOOK_OF
 
@@ -18,8 +18,8 @@ PURPOSES_MAX, STACKS_MAX = 4, 3
 DELTA_WIDTH, BAR_WIDTH = 12, 12
 
 
-def lines(found: Comparison, screen: Screen) -> Iterator[TextLine]:
-    """The screen."""
+def lines(found: Comparison, labels: Mapping[str, str], screen: Screen) -> Iterator[TextLine]:
+    """The screen. `labels`: what GPUs are called, by UUID."""
     words = palette(screen.depth)
     a, b = (local_text(rfc3339_seconds(side.timestamp)) for side in (found.a, found.b))
     yield (Fragment(f"A {a}   B {b}", words.soft),)
@@ -31,7 +31,7 @@ def lines(found: Comparison, screen: Screen) -> Iterator[TextLine]:
     most = max((abs(one.delta_bytes) for one in found.processes), default=1) or 1
     room = screen.height - 5
     for place, one in enumerate(found.processes):
-        rows = list(_process(one, most, screen, detailed=room > 2 * (len(found.processes) - place)))
+        rows = list(_process(one, labels, most, screen, detailed=room > 2 * (len(found.processes) - place)))
         if place and len(rows) > room - 1:
             left = len(found.processes) - place
             yield (Fragment(f"  … {plural(left, 'more process', 'more processes')}: --json has all", words.soft),)
@@ -46,10 +46,12 @@ def _look(delta: int, screen: Screen) -> Look:
     return words.alarm if delta > 0 else words.good if delta < 0 else words.soft
 
 
-def _process(one: ProcessChange, most: int, screen: Screen, *, detailed: bool) -> Iterator[TextLine]:
+def _process(
+    one: ProcessChange, labels: Mapping[str, str], most: int, screen: Screen, *, detailed: bool
+) -> Iterator[TextLine]:
     words = palette(screen.depth)
     delta = f"{change(one.delta_bytes):>{DELTA_WIDTH}} "
-    text = f"GPU {one.gpu}  {process_label(one.name, one.pid)}"
+    text = f"{place_label(labels, one.gpu_uuid, one.gpu)}  {process_label(one.name, one.pid)}"
     sides = f"  {one.change}: {size(one.before_bytes)}, then {size(one.after_bytes)}"
     room = screen.width - DELTA_WIDTH - BAR_WIDTH - 3 - len(sides)
     yield (

@@ -9,7 +9,7 @@ from blackbox.model.times import local_text
 from blackbox.terminal.bar import meter
 from blackbox.terminal.figures import about, between, clock, per_minute
 from blackbox.terminal.layout import EMPTY, Fragment, TextLine, fit, width_of, wrapped
-from blackbox.terminal.ledger import process_label
+from blackbox.terminal.ledger import place_label, process_label
 from blackbox.terminal.looks import palette
 from blackbox.terminal.verdict import ALARM_SECONDS_MAX, untold
 
@@ -59,7 +59,7 @@ def lines(forecast: Forecast, labels: Mapping[str, str], screen: Screen) -> Iter
 
 
 def _where(one: Outlook, labels: Mapping[str, str]) -> str:
-    return labels.get(one.gpu_uuid) or (one.gpu_uuid if one.gpu_uuid.startswith("MIG-") else f"GPU {one.gpu}")
+    return place_label(labels, one.gpu_uuid, one.gpu)
 
 
 def _row(one: Outlook, labels: Mapping[str, str], now: float, screen: Screen) -> Iterator[TextLine]:

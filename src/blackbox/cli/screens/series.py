@@ -9,7 +9,7 @@ from blackbox.model.times import local_text
 from blackbox.terminal.bar import spark
 from blackbox.terminal.figures import ABSENT, GIB, span
 from blackbox.terminal.layout import EMPTY, Fragment, TextLine, fit, wrapped
-from blackbox.terminal.ledger import process_label
+from blackbox.terminal.ledger import place_label, process_label
 from blackbox.terminal.looks import palette
 
 NAME_WIDTH, FIGURE_WIDTH = 26, 8
@@ -123,5 +123,4 @@ def _name(one: Series, labels: Mapping[str, str]) -> str:
         return f"    {process_label(one.name, one.pid)}"
     if one.gpu is None:
         return "machine"
-    uuid = one.gpu_uuid or ""
-    return f"  {labels.get(uuid) or (uuid if uuid.startswith('MIG-') else f'GPU {one.gpu}')}"
+    return f"  {place_label(labels, one.gpu_uuid or '', one.gpu)}"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from blackbox.model.event import Event
-from blackbox.model.parts import Device, GpuState
+from blackbox.model.parts import Device, GpuState, gpu_name
 from blackbox.sources.nvidia.errors import Failure, Fault
 from blackbox.sources.nvidia.library import nvml
 from blackbox.sources.nvidia.topology import DeviceHandle, IdentityCheck, Topology
@@ -151,7 +151,8 @@ class DeviceRegistry:
         if gpu.is_lost == was_lost:
             return
         device_handle = gpu.device_handle
-        text = f"GPU {device_handle.index} lost: {gpu.reason}" if gpu.is_lost else f"GPU {device_handle.index} is back"
+        name = gpu_name(device_handle.index, device_handle.mig)
+        text = f"{name} lost: {gpu.reason}" if gpu.is_lost else f"{name} is back"
         self._events.append(
             Event(
                 kind="gpu_lost" if gpu.is_lost else "gpu_back",

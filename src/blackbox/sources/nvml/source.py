@@ -15,7 +15,7 @@ from blackbox.model.facts import (
     PID_SCOPE,
     PROFILING,
 )
-from blackbox.model.parts import Device
+from blackbox.model.parts import Device, gpu_name
 from blackbox.model.sample import Sample
 from blackbox.model.status import SourceState
 from blackbox.sources.base import DropBreadcrumb, no_breadcrumb
@@ -320,7 +320,7 @@ def _health(devices: tuple[Device, ...]) -> tuple[SourceState, str | None] | Non
     """State of the whole: one device in trouble degrades it; one that a person withheld does not. None: all is well."""
     for device in devices:
         if device.state in ("stale", "lost", "failed"):
-            return "degraded", f"GPU {device.index}: {device.reason}"
+            return "degraded", f"{gpu_name(device.index, device.mig)}: {device.reason}"
     return None
 
 
@@ -328,7 +328,8 @@ def _lists_health(registry: DeviceRegistry) -> tuple[SourceState, str | None] | 
     """Likewise by the process lists: what a device never offers, and single rows left out, are no trouble."""
     for device in registry:
         if device.rows_gap is not None and device.rows_gap.kind == "fault":
-            return "degraded", f"GPU {device.device_handle.index}: {device.rows_gap.reason}"
+            name = gpu_name(device.device_handle.index, device.device_handle.mig)
+            return "degraded", f"{name}: {device.rows_gap.reason}"
     return None
 
 

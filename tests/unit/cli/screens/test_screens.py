@@ -11,6 +11,7 @@ from msgspec import structs
 
 from blackbox.analysis.compare import compare
 from blackbox.analysis.forecast import forecast
+from blackbox.cli.commands import compare as compare_command
 from blackbox.cli.common import screen as screens
 from blackbox.cli.common.screen import Screen, screen_of
 from blackbox.cli.screens import difference, happened, machine, outlook, series
@@ -20,6 +21,7 @@ from blackbox.model.moment import Moment
 from blackbox.model.query import History, NumberedEvent, Series
 from blackbox.terminal.figures import between, clock
 from blackbox.terminal.layout import TextLine, plain, width_of
+from blackbox.terminal.ledger import gpu_labels
 from tests.moments import GIB, TIMESTAMP, device, instance, memory, moment, process, sample
 from tests.strategies import moments
 
@@ -195,14 +197,24 @@ def test_an_outlook_says_from_when_on_it_can_be_told_or_why_not() -> None:
 def test_a_difference_puts_each_process_on_a_line() -> None:
     before = merge(moment(sample([device()], [process(1, used_bytes=2 * GIB)])))
     after = merge(moment(sample([device()], [process(1, used_bytes=5 * GIB)]), seq=2))
-    text = texts(list(difference.lines(compare(before, after), SCREEN)))
+    text = texts(list(difference.lines(compare(before, after), {}, SCREEN)))
     assert "+3.0 GiB ━━━━━━━━━━━━  GPU 0  python 1  grown: 2.0 GiB, then 5.0 GiB" in text
     assert "0 processes did not change" in text
 
 
+def test_a_process_on_a_slice_is_said_to_be_there() -> None:
+    devices = [device(0), instance(0, 1)]
+    before = merge(moment(sample(devices, [process(1, "MIG-0-1", used_bytes=2 * GIB)])))
+    after = merge(moment(sample(devices, [process(1, "MIG-0-1", used_bytes=5 * GIB)]), seq=2))
+    found = compare(before, after)
+    assert "  GPU 0 / MIG 1  python 1  grown" in texts(list(difference.lines(found, gpu_labels(after), SCREEN)))
+    assert "  GPU 0 / MIG 1  python (pid 1): 2.0 GiB" in "\n".join(compare_command.lines(found, gpu_labels(after)))
+    assert "  MIG-0-1  python 1  grown" in texts(list(difference.lines(found, {}, SCREEN))), "where it is gone since"
+
+
 @given(moments(), moments(), sizes)
 def test_any_difference_fits(one: Moment, other: Moment, screen: Screen) -> None:
-    shown = list(difference.lines(compare(merge(one), merge(other)), screen))
+    shown = list(difference.lines(compare(merge(one), merge(other)), {}, screen))
     assert len(shown) <= max(screen.height, 40)
     for line in shown:
         plain(line)
