@@ -23,6 +23,8 @@ _DURATION = re.compile(
     " ?".join(f"(?:({_NUMBER}) ?(?:{names})(?![a-z]))?" for _, names in _UNITS_OF_TIME) + f"|({_NUMBER})", re.IGNORECASE
 )
 DURATION_FORMS = "500ms, 90s, 15m, 1h30m, 24h, 7d, 1w"
+MILLISECOND_SLACK = 1e-3
+"""A time read from text is up to 0.0003 ms before or behind the millisecond that it names."""
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]*)?) ?([KMGTkmgt]?)(?:i?B)?")
 SIZE_FORMS = "500M, 2G"
 WORD_CHARS_MAX = 60
@@ -127,6 +129,11 @@ def size_bytes(text: str) -> int:
 def rfc3339(timestamp: float) -> str:
     """Unix seconds as UTC text with milliseconds."""
     return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def millisecond_end(timestamp: float) -> float:
+    """The last instant of the millisecond that `rfc3339` prints of Unix seconds: what it prints is cut, not rounded."""
+    return math.nextafter((math.floor(timestamp * 1000 + MILLISECOND_SLACK) + 1) / 1000, 0.0)
 
 
 def rfc3339_seconds(text: str) -> float:

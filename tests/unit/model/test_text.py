@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from blackbox.model.text import (
     duration,
     duration_seconds,
+    millisecond_end,
     rate,
     rfc3339,
     rfc3339_seconds,
@@ -102,6 +103,12 @@ def test_what_is_no_size(text: str) -> None:
 @given(st.integers(0, 4_000_000_000_000))
 def test_a_printed_time_is_read_again(milliseconds: int) -> None:
     assert rfc3339_seconds(rfc3339(milliseconds / 1000)) == milliseconds / 1000
+
+
+@given(st.integers(0, 4_000_000_000_000), st.integers(0, 998))
+def test_the_end_of_a_millisecond_is_after_all_that_is_printed_so(milliseconds: int, beyond: int) -> None:
+    end = millisecond_end(rfc3339_seconds(rfc3339(milliseconds / 1000)))
+    assert milliseconds / 1000 + beyond / 1_000_000 <= end < (milliseconds + 1) / 1000
 
 
 def test_the_pages_own_test_has_the_figures_that_are_told_here() -> None:

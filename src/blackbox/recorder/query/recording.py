@@ -8,6 +8,7 @@ from blackbox.model.event import Event
 from blackbox.model.moment import Moment
 from blackbox.model.query import Chart
 from blackbox.model.snapshot import Snapshot
+from blackbox.model.text import millisecond_end
 from blackbox.model.visibility import visible_event
 from blackbox.recorder.query.answer_cache import AnswerCache
 from blackbox.recorder.query.chart import MARKS_MAX, chart
@@ -135,7 +136,8 @@ class Recording:
     def at(self, time: float, *, gpu: str | None = None, viewer_uid: int | None = None) -> Snapshot | None:
         """The snapshot as of then, with its own `seq` and `timestamp`; None where nothing was recorded.
 
-        It is the newest one not after `time`. In the hour of full rate it must have been fresh then; where the
+        It is the newest one not after the millisecond of `time`, which is how finely a snapshot tells its own: asked
+        for by that, it is found. In the hour of full rate it must have been fresh then; where the
         recording is thinned, no older than the minute or hour of which one is kept. Raises `UnknownGpuError`.
         """
         moment = self.moment_at(time)
@@ -143,11 +145,12 @@ class Recording:
 
     def moment_at(self, time: float) -> Moment | None:
         """The same, unmerged."""
+        until = millisecond_end(time)
         for reader in self._tiers:
-            frame = reader.newest_frame(time)
+            frame = reader.newest_frame(until)
             if frame is None:
                 first = reader.first()
-                if first is None or first > time:
+                if first is None or first > until:
                     continue
             moment = moment_of(frame)
             if moment is None:

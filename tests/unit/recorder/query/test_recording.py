@@ -10,6 +10,7 @@ from msgspec import structs
 
 from blackbox.merge import merge
 from blackbox.model.event_list import light
+from blackbox.model.text import rfc3339, rfc3339_seconds
 from blackbox.model.view import UnknownGpuError
 from blackbox.recorder.query.recording import Recording
 from blackbox.recorder.storage.directory import chunk_files
@@ -36,6 +37,21 @@ def test_the_snapshot_as_of_then_has_its_own_seq_and_time(tmp_path: Path) -> Non
     assert found == merge(moments[60])
     assert found is not None
     assert (found.seq, found.timestamp) == (61, "2027-01-15T07:00:30.000Z")
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.0004, 0.1239, 0.50099, 0.9989])
+def test_a_snapshot_is_found_by_the_time_that_it_tells(tmp_path: Path, fraction: float) -> None:
+    moments = list(series(START + fraction, 10))
+    record(tmp_path, *moments)
+    recording = Recording(tmp_path)
+    for one in moments:
+        told = merge(one)
+        assert recording.at(rfc3339_seconds(told.timestamp)) == told
+        assert recording.moment_at(one.timestamp) == one
+    span = recording.span()
+    assert span is not None
+    assert recording.moment_at(rfc3339_seconds(rfc3339(span[0]))) == moments[0], "as an answer says it begins"
+    assert recording.moment_at(span[0] - 0.001) is None
 
 
 @settings(max_examples=15, deadline=None)
