@@ -54,7 +54,7 @@ def _refused(before: Moment, told: Allocator, oom: OutOfMemory) -> _Refused:
     device = next((device for device in _devices(before) if device.uuid == told.gpu_uuid), None)
     parent = None if device is None else device.parent_uuid
     return _Refused(
-        told=_with_pages(told, earlier),
+        told=_with_pages(_with_details(told, earlier), earlier),
         beside=tuple(one for one in earlier if one.source != told.source and not one.kv_pools),
         held_before_bytes=sum(one.reserved_bytes for one in earlier) if earlier else None,
         used_more_bytes=None if device is None else _used_more(device, oom.device_free_bytes),
@@ -71,6 +71,20 @@ def _used_more(device: Device, free: int | None) -> int | None:
     if memory is None or free is None or free > memory.total_bytes - memory.driver_reserved_bytes:
         return None
     return memory.free_bytes - free
+
+
+def _with_details(told: Allocator, earlier: Iterable[Allocator]) -> Allocator:
+    """With the blocks of the reading before, where the event has none and that is of the same state: a snapshot that is
+    played has them in the moment alone."""
+    if told.blocks is not None:
+        return told
+    whole = (one for one in earlier if one.source == told.source and one.blocks is not None)
+    found = next((one for one in whole if _totals(one) == _totals(told)), None)
+    return told if found is None else structs.replace(told, blocks=found.blocks, stacks=found.stacks)
+
+
+def _totals(allocator: Allocator) -> tuple[int, int]:
+    return allocator.reserved_bytes, allocator.allocated_bytes
 
 
 def _with_pages(told: Allocator, earlier: Iterable[Allocator]) -> Allocator:

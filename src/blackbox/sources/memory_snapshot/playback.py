@@ -196,7 +196,7 @@ def _moments(path: Path, packed: bytes, written: float) -> Iterator[Moment]:
         at += _LENGTH.size + length
         found = decoder.decode(zlib.decompress(packed[at - length : at]))
         time = written if found.time is None else found.time
-        events = tuple(structs.replace(event, timestamp=time) for event in found.sample.events)
+        events = tuple(structs.replace(event, timestamp=time, uid=uid) for event in found.sample.events)
         processes = tuple(structs.replace(process, uid=uid) for process in found.sample.processes)
         yield Moment(
             seq=seq,

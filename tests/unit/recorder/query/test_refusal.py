@@ -127,6 +127,15 @@ def test_an_engines_pages_are_those_of_the_reading_before() -> None:
     assert "KV cache" in row.unknown["purposes"]
 
 
+def test_an_event_without_blocks_has_those_of_a_reading_of_the_same_state() -> None:
+    before = moment(sample([device()], [process(TRAINER, used_bytes=6 * GIB)], allocators=(allocator(),)))
+    free = merge(before).free_bytes
+    same = refused(before, allocator(blocks=None), free)
+    assert same.blocks == merge(before).blocks
+    later = refused(before, allocator(blocks=None, allocated_bytes=2 * GIB), free)
+    assert [block.subtype for block in later.blocks] == ["opaque"], "which held other blocks"
+
+
 def test_other_allocators_of_the_process_stay() -> None:
     beside = allocator(source="cupy", reserved_bytes=GIB, allocated_bytes=GIB, blocks=None, threads=None)
     before = moment(sample([device()], [process(TRAINER, used_bytes=6 * GIB)], allocators=(allocator(), beside)))

@@ -1,5 +1,6 @@
 """A snapshot's history as moments: exact at each, the peak and every refusal among them."""
 
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from blackbox.analysis.rules import parse_rules
 from blackbox.errors import FailureError
 from blackbox.merge import merge
 from blackbox.model.moment import Moment
-from blackbox.report import build_report
+from blackbox.model.visibility import visible_moment
+from blackbox.report import build_report, from_moments
 from blackbox.report.snapshot_file import of_snapshot_file
 from blackbox.sources.memory_snapshot import playback
 from blackbox.sources.memory_snapshot.playback import PlayedMoment, moments_of_file, played
@@ -106,6 +108,19 @@ def test_what_every_view_shows_of_it(tmp_path: Path) -> None:
     ]
     assert sum(block.size for block in snapshot.blocks) == snapshot.used_bytes
     assert [moment.timestamp for moment in moments] == sorted(moment.timestamp for moment in moments)
+
+
+def test_who_plays_it_is_told_the_cause_that_the_report_of_the_file_tells(tmp_path: Path) -> None:
+    path, viewer = file_of(unwound().snapshot((2, 12)), tmp_path), os.getuid()
+    moments = [visible_moment(moment, viewer) for moment in moments_of_file(path)]
+    events = [event for moment in moments for event in moment.samples[0].events]
+    evidence = from_moments("replay", moments, events, (moments[0].timestamp, moments[-1].timestamp))
+    assert evidence is not None
+    replayed, of_file = build_report(evidence), build_report(of_snapshot_file(path))
+    assert (replayed.title, replayed.cause) == (of_file.title, of_file.cause)
+    assert replayed.request is not None
+    assert replayed.request.requested_bytes == 40 * MIB
+    assert [(use.what, use.after_bytes) for use in replayed.uses] == [("activations", 80 * MIB)]
 
 
 def test_two_devices_are_told_together_in_the_order_of_their_times(tmp_path: Path) -> None:
