@@ -26,6 +26,14 @@ def test_a_healthy_machine(fake_driver: FakeDriver, tmp_path: Path) -> None:
     assert fake_driver.open_handles() == 0
 
 
+def test_of_a_recording_that_is_not_there_nobody_is_said_to_own_it(tmp_path: Path) -> None:
+    told = blackbox(
+        "doctor", "--json", env=environment(tmp_path, BLACKBOX_PORT="1", BLACKBOX_DATA_DIR=str(tmp_path / "x"))
+    )
+    (found,) = [one for one in map(json.loads, told.stdout.splitlines()) if one["subject"] == "recording"]
+    assert found["text"] == f"nothing is recorded in {tmp_path / 'x'} yet"
+
+
 def test_a_machine_without_a_gpu(fake_driver: FakeDriver, tmp_path: Path) -> None:
     fake_driver.set_gpus([])
     assert findings(tmp_path, code=1)["gpu"]["level"] == "fail"

@@ -45,8 +45,16 @@ def _parameters(parameters: list[dict[str, Any]]) -> Iterator[str]:
     yield "| Parameter | In | Values | Meaning |\n|---|---|---|---|"
     for parameter in parameters:
         values = _values(parameter["schema"])
-        yield f"| `{parameter['name']}` | {parameter['in']} | {values} | {parameter['description']} |"
+        meaning = " ".join([parameter["description"], *_when_absent(parameter)])
+        yield f"| `{parameter['name']}` | {parameter['in']} | {values} | {meaning} |"
     yield ""
+
+
+def _when_absent(parameter: dict[str, Any]) -> Iterator[str]:
+    if parameter.get("required"):
+        yield "Needed."
+    if "default" in parameter["schema"]:
+        yield f"Default: `{parameter['schema']['default']}`."
 
 
 def _answers(responses: dict[str, Any]) -> Iterator[str]:
@@ -96,7 +104,10 @@ def _choices(schema: dict[str, Any]) -> str:
 
 
 def _values(schema: dict[str, Any]) -> str:
-    return _choices(schema) if "enum" in schema else _type(schema)
+    if "enum" in schema:
+        return _choices(schema)
+    bounds = f", {schema['minimum']} to {schema['maximum']}" if "minimum" in schema else ""
+    return f"{_type(schema)}{bounds}"
 
 
 if __name__ == "__main__":

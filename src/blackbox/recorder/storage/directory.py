@@ -103,6 +103,7 @@ def prepare(directory: Path) -> None:
 
 def exposed(directory: Path) -> list[Path]:
     """What other users may read of a recording: its files where the directory lets them in. Raises `OSError`."""
+    directory.lstat()
     if next(open_to_others(iter((directory,))), None) is None:
         return []
     return list(open_to_others(path for path in _ours(directory) if path.is_file()))
