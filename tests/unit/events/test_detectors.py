@@ -1,45 +1,20 @@
 """Events out of moments: what happened is told once, what cannot be seen is not claimed."""
 
 import logging
-from collections import deque
-from collections.abc import Iterable
-from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from msgspec import structs
 
-from blackbox.analysis.trend import POINTS_MAX
 from blackbox.events import EventDetectors, EventWatcher
 from blackbox.events.detectors import SINGLE_EVENTS_MAX
 from blackbox.events.exits import ProcessExits
-from blackbox.events.growth import BUCKET_SECONDS, POINTS, WINDOW_SECONDS, _thinned  # pyright: ignore[reportPrivateUsage]
-from blackbox.events.orphans import CERTAIN_SECONDS, LOOK_SECONDS, Parent, is_alive
 from blackbox.model.event import Event
 from blackbox.model.moment import Moment
-from blackbox.model.parts import Device, DeviceProcess
+from blackbox.model.parts import Device
 from blackbox.model.sample import ProcessExit
-from tests.moments import GIB, MIB, NOW, TIMESTAMP, device, instance, memory, moment, process, sample
-
-HOST = {"pid_scope": "host"}
-
-
-def at(seconds: float, devices: Iterable[Device] | None = None, *processes: DeviceProcess, **changes: Any) -> Moment:
-    """A moment `seconds` after the first."""
-    facts = {"facts": HOST, **changes}
-    part = sample([device()] if devices is None else devices, processes, **facts)
-    return moment(part, taken_at=NOW + seconds, timestamp=TIMESTAMP + seconds)
-
-
-def detector(*thresholds: float, living: Iterable[int] = ()) -> EventDetectors:
-    alive = set(living)
-    return EventDetectors(thresholds, alive.__contains__, parent_of_zombie=lambda _: None)
-
-
-def kinds(events: Iterable[Event]) -> list[str]:
-    return [event.kind for event in events]
+from tests.detecting import at, detector, kinds
+from tests.moments import GIB, NOW, TIMESTAMP, device, instance, memory, moment, process
 
 
 def test_whoever_is_there_at_first_has_not_just_started() -> None:
@@ -226,166 +201,6 @@ def test_a_crowd_of_short_programs_is_counted() -> None:
     ended = watching.observe(at(2))
     assert kinds(ended) == ["process_exit"] * (SINGLE_EVENTS_MAX + 1)
     assert watching.observe(at(3)) == []
-
-
-def grow(watching: EventDetectors, used: Iterable[int], seconds: float = BUCKET_SECONDS) -> list[Event]:
-    """One moment per bucket."""
-    found: list[Event] = []
-    for place, size in enumerate(used):
-        found += watching.observe(at(place * seconds, None, process(7, used_bytes=size, name="leaky")))
-    return found
-
-
-def test_memory_that_keeps_growing_is_told_once_with_its_rate() -> None:
-    (event,) = grow(detector(), [GIB + place * 10 * MIB for place in range(200)])
-    assert (event.kind, event.pid, event.gpu_uuid) == ("memory_growth", 7, "GPU-0")
-    growth = event.growth
-    assert growth is not None
-    assert growth.rate_bytes_per_second == pytest.approx(2 * MIB)
-    assert growth.rate_low_bytes_per_second <= 2 * MIB <= growth.rate_high_bytes_per_second
-    assert event.timestamp == pytest.approx(TIMESTAMP + WINDOW_SECONDS, abs=2 * BUCKET_SECONDS)
-    assert event.message.startswith("leaky (pid 7) has grown on GPU 0 by 120.0 MiB/min for 10 min, to ")
-
-
-def fill(
-    watching: EventDetectors, until_bytes: int, step_bytes: int, total: int = 40 * GIB, **changes: Any
-) -> list[Event]:
-    """A program that takes `step_bytes` per bucket of a small GPU, up to `until_bytes`, and then stands still."""
-    found: list[Event] = []
-    for place in range(100):
-        used = min(until_bytes, place * step_bytes)
-        one = device(0, memory=memory(total=total, used=used, driver_reserved=0), **changes)
-        found += watching.observe(at(place * BUCKET_SECONDS, (one,), process(7, used_bytes=used, name="leaky")))
-    return found
-
-
-def test_a_program_that_fills_the_gpu_within_minutes_is_told_before_it_has() -> None:
-    (event,) = fill(detector(), 40 * GIB, GIB)
-    assert event.growth is not None
-    assert event.growth.used_bytes < 30 * GIB
-    assert event.growth.window_seconds < WINDOW_SECONDS / 2
-
-
-def test_a_program_is_not_told_to_fill_what_nobody_measured() -> None:
-    assert fill(detector(), 40 * GIB, GIB, unknown={"free_bytes": "a memory snapshot does not tell it"}) == []
-
-
-def test_a_program_that_loads_half_of_the_gpu_and_stands_still_is_not_told() -> None:
-    assert fill(detector(), 24 * GIB, GIB) == []
-
-
-@given(st.lists(st.integers(0, 2**40), max_size=POINTS))
-def test_a_trend_is_made_of_the_lesser_of_neighbours(values: list[int]) -> None:
-    points = deque((float(place), float(value)) for place, value in enumerate(values))
-    thinned = _thinned(points)
-    assert len(thinned) <= POINTS_MAX
-    assert set(thinned) <= set(points)
-    assert thinned == sorted(thinned)
-    if points:
-        newest = list(points)[len(points) % 2 :] or list(points)  # the oldest may have no neighbour
-        assert min(value for _, value in thinned) <= min(value for _, value in newest)
-
-
-def test_growth_that_stopped_and_begins_again_is_told_again() -> None:
-    rise = [place * 10 * MIB for place in range(160)]
-    rest = [rise[-1]] * 160
-    again = [rise[-1] + size for size in rise]
-    assert kinds(grow(detector(), rise + rest + again)) == ["memory_growth"] * 2
-
-
-def test_growth_below_what_matters_is_not_told() -> None:
-    assert grow(detector(), [GIB + place * MIB // 2 for place in range(140)]) == []
-
-
-@given(st.integers(0, 2**32))
-def test_a_busy_program_that_does_not_grow_raises_no_alarm(seed: int) -> None:
-    rng = Random(seed)
-    assert grow(detector(), [4 * GIB + rng.randrange(16 * GIB) for _ in range(150)]) == []
-
-
-def test_a_new_process_under_the_pid_starts_its_own_history() -> None:
-    watching = detector()
-    for place in range(200):
-        one = process(7, used_bytes=GIB + place * 10 * MIB, start_time=float(place // 100 * 100))
-        assert "memory_growth" not in kinds(watching.observe(at(place * BUCKET_SECONDS, None, one)))
-
-
-def orphan(pid: int = 7, **changes: Any) -> DeviceProcess:
-    return process(pid, name=None, start_time=None, user=None, uid=None, **changes)
-
-
-def test_memory_of_the_dead_is_told_once_when_it_is_certain() -> None:
-    watching = detector()
-    assert watching.observe(at(0, None, orphan())) == []
-    assert watching.observe(at(CERTAIN_SECONDS - 1, None, orphan())) == []
-    (event,) = watching.observe(at(CERTAIN_SECONDS, None, orphan()))
-    assert (event.kind, event.pid, event.gpu_uuid) == ("memory_orphaned", 7, "GPU-0")
-    assert event.message == "6.0 GiB on GPU 0 belong to pid 7, which no longer lives"
-    assert watching.observe(at(CERTAIN_SECONDS + 1, None, orphan())) == []
-
-
-@pytest.mark.parametrize(
-    ("row", "facts", "living"),
-    [
-        (orphan(), {"pid_scope": "namespace"}, []),
-        (orphan(), {}, []),
-        (orphan(), HOST, [7]),
-        (orphan(used_bytes=0), HOST, []),
-        (orphan(used_bytes=None), HOST, []),
-        (process(7), HOST, []),
-    ],
-    ids=["another namespace", "namespace unknown", "hidden by /proc", "holds nothing", "unknown", "named"],
-)
-def test_nobody_else_is_called_dead(row: DeviceProcess, facts: dict[str, str], living: list[int]) -> None:
-    watching = detector(living=living)
-    for seconds in (0, CERTAIN_SECONDS, 2 * CERTAIN_SECONDS):
-        assert watching.observe(at(seconds, None, row, facts=facts)) == []
-
-
-def zombies(*pids: int) -> EventDetectors:
-    """Every process is there to be seen; of these, no more than that."""
-    return EventDetectors(alive=lambda _: True, parent_of_zombie=lambda pid: Parent(3, "bash") if pid in pids else None)
-
-
-def test_memory_of_a_zombie_is_told_once_with_the_parent_to_look_at() -> None:
-    watching = zombies(7)
-    found: list[Event] = []
-    for seconds in range(30):
-        found += watching.observe(at(seconds, None, process(7, name="train", used_bytes=GIB), process(8)))
-    (event,) = found
-    assert (event.kind, event.pid, event.timestamp) == ("memory_orphaned", 7, TIMESTAMP + CERTAIN_SECONDS)
-    assert event.message == (
-        "1.0 GiB on GPU 0 belong to train (pid 7), a zombie: it is dead, and bash (pid 3) has not waited for it"
-    )
-    assert event.process is not None
-    assert (event.process.name, event.process.start_time) == ("train", process(7).start_time)
-
-
-def test_a_zombie_whose_memory_is_given_back_in_time_is_not_told() -> None:
-    watching = zombies(7)
-    for seconds in range(30):
-        rows = [process(7)] if seconds < CERTAIN_SECONDS else []
-        assert "memory_orphaned" not in kinds(watching.observe(at(seconds, None, *rows)))
-
-
-@pytest.mark.parametrize("scope", [{"pid_scope": "namespace"}, {"pid_scope": "simulated"}, {}])
-def test_of_pids_of_another_namespace_no_zombie_is_known(scope: dict[str, str]) -> None:
-    watching = zombies(7)
-    for seconds in (0, LOOK_SECONDS, CERTAIN_SECONDS, 3 * CERTAIN_SECONDS):
-        assert watching.observe(at(seconds, None, process(7), facts=scope)) == []
-
-
-def test_a_process_that_ends_between_two_looks_is_no_orphan() -> None:
-    watching = detector()
-    watching.observe(at(0, None, process(7)))
-    assert watching.observe(at(1, None, orphan())) == []
-    assert kinds(watching.observe(at(2))) == ["process_exit"]
-    assert watching.observe(at(2 * CERTAIN_SECONDS)) == []
-
-
-def test_every_process_that_is_there_is_alive_and_no_other() -> None:
-    assert is_alive(1)
-    assert not is_alive(2**22 + 1)  # above the kernel's largest pid
 
 
 def full(percent: float, index: int = 0) -> Device:

@@ -2,13 +2,10 @@
 
 import contextlib
 import math
-import os
-import random
 import shutil
 import sqlite3
 import tempfile
 import weakref
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -16,54 +13,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blackbox.model.series import RECORDED
 from blackbox.recorder.storage import chunk_writer, database, joining
 from blackbox.recorder.storage.chunk_reader import NEVER, ChunkReader
 from blackbox.recorder.storage.chunk_writer import ChunkWriter
 from blackbox.recorder.storage.compression import signed
 from blackbox.recorder.storage.frames import Frame, pack_frames, to_bytes, unpack_frames
-from blackbox.recorder.storage.layout import Layout, keys_of
-from blackbox.recorder.storage.subjects import Subject, numbers_of
+from blackbox.recorder.storage.layout import Layout
+from blackbox.recorder.storage.subjects import Subject
+from tests.chunks import (
+    METRICS_EACH,
+    START,
+    append,
+    frames_in,
+    small_chunk,
+    used,
+    writer_of,
+)
 from tests.recorded_moments import INTERVAL, moment_at, series
 
-START = 1_800_000_000.0
-LEAF_OF_A_TABLE = 13
-"""First byte of such a page in SQLite's format; bytes 3 and 4 count its rows."""
-BRANCH_OF_A_TABLE = 5
-"""Likewise; bytes 8 to 11 are its last child, 12 and 13 say where in the page its first child is named."""
-METRICS_EACH = len(RECORDED["process"])
 ONE, TWO = Subject("process", gpu_uuid="GPU-0", pid=1), Subject("process", gpu_uuid="GPU-0", pid=2)
-
-
-@contextlib.contextmanager
-def writer_of(path: Path) -> Iterator[ChunkWriter]:
-    with contextlib.closing(ChunkWriter(path, 1)) as writer:
-        yield writer
-
-
-def append(writer: ChunkWriter, seconds: float, *, since: float = START, **more: bool) -> list[Frame]:
-    """Moments from `since` on, and what was stored of them."""
-    frames: list[Frame] = []
-    for one in series(since, seconds, **more):
-        subjects, values, metrics = numbers_of(one)
-        frames.append(Frame(one.timestamp, to_bytes(one)))
-        writer.append(one.timestamp, Layout(subjects, keys_of(metrics)), values, frames[-1], synced=False)
-    return frames
-
-
-def frames_in(path: Path) -> list[Frame]:
-    with ChunkReader(path) as reader:
-        return sorted(reader.frames(*NEVER))
-
-
-def used(path: Path) -> dict[float, float]:
-    """Time -> bytes the process used."""
-    found: dict[float, float] = {}
-    with ChunkReader(path) as reader:
-        for run in reader.runs(*NEVER):
-            place = [(key.subject.kind, key.metric.key) for key in run.layout.keys].index(("process", "used_bytes"))
-            found |= dict(zip(run.times, run.column(place), strict=True))
-    return found
 
 
 @pytest.mark.parametrize("sealed", [False, True], ids=["tail", "block"])
@@ -307,121 +275,6 @@ def test_the_newest_frame_by_a_time(tmp_path: Path) -> None:
         assert reader.newest_frame(START + 1000) == frames[-1]
 
 
-def test_a_file_that_is_none_of_ours_is_not_touched(tmp_path: Path) -> None:
-    path = tmp_path / "chunk.db"
-    with contextlib.closing(sqlite3.connect(path)) as foreign:
-        foreign.execute("CREATE TABLE mine (x)")
-    with pytest.raises(sqlite3.DatabaseError):
-        ChunkWriter(path, 1)
-    with ChunkReader(path) as reader:
-        assert list(reader.frames(*NEVER)) == []
-        assert reader.damaged == 1
-    with contextlib.closing(sqlite3.connect(path)) as foreign:
-        assert foreign.execute("SELECT count(*) FROM mine").fetchone() == (0,)
-
-
-SMALL_SECONDS = 5
-ZEROS_STEP, ZEROS_EDGE = 64, 8
-
-
-def small_chunk(path: Path, seconds: int = SMALL_SECONDS) -> list[Frame]:
-    """Six blocks and a tail of so many seconds each, in one file."""
-    with writer_of(path) as writer:
-        frames: list[Frame] = []
-        for number in range(7):
-            frames += append(writer, seconds, since=START + seconds * number)
-            if number < 6:
-                writer.pack_tail()
-    return frames
-
-
-def read_damaged(path: Path, frames: list[Frame]) -> int:
-    """How many moments are lost; those that are read must be true, and any loss must be counted."""
-    with ChunkReader(path) as reader:
-        found = list(reader.frames(*NEVER))
-        assert set(found) <= set(frames)
-        assert len(set(found)) == len(found)
-        times = [time for run in reader.runs(*NEVER) for time in run.times]
-        assert set(times) <= {frame.time for frame in frames}
-        lost = len(frames) - len(found)
-        assert not (lost or len(times) < len(frames)) or reader.damaged, "what is lost is counted"
-        return lost
-
-
-def flip(path: Path, place: int, bit: int) -> None:
-    with path.open("r+b", buffering=0) as file:
-        (byte,) = os.pread(file.fileno(), 1, place)
-        os.pwrite(file.fileno(), bytes([byte ^ 1 << bit]), place)
-
-
-def places(chunk: Path, step: int, first: int = 0) -> list[int]:
-    """Each `step`-th byte; of stretches of zeros, most of which SQLite has no use for yet, one in `ZEROS_STEP`."""
-    content = chunk.read_bytes()
-    return [
-        place
-        for place in range(first, len(content), step)
-        if place % ZEROS_STEP < step or any(content[max(0, place - ZEROS_EDGE) : place + ZEROS_EDGE])
-    ]
-
-
-def sweep_flips(tmp_path: Path, step: int, seconds: int = SMALL_SECONDS, *, finished: bool = False) -> None:
-    chunk = tmp_path / "chunk.db"
-    frames = small_chunk(chunk, seconds)
-    if finished:
-        ChunkWriter(chunk, 1).finish()
-    chance = random.Random(1)
-    losses: list[int] = []
-    for place in places(chunk, step, chance.randrange(step)):
-        bit = chance.randrange(8)
-        flip(chunk, place, bit)
-        losses.append(read_damaged(chunk, frames))
-        flip(chunk, place, bit)
-    assert read_damaged(chunk, frames) == 0, "reading changes nothing"
-    block, flips = round(seconds / INTERVAL), chunk.stat().st_size / step
-    assert sum(loss > block for loss in losses) <= 0.05 * flips, "but for SQLite's own pages, one block at most"
-    assert losses.count(0) > 0
-
-
-def sweep_truncations(tmp_path: Path, step: int, seconds: int = SMALL_SECONDS) -> None:
-    chunk = tmp_path / "chunk.db"
-    frames = small_chunk(chunk, seconds)
-    for length in reversed(places(chunk, step)):
-        os.truncate(chunk, length)
-        read_damaged(chunk, frames)
-
-
-def test_a_last_row_that_its_page_does_not_count_is_missed(tmp_path: Path) -> None:
-    path = tmp_path / "chunk.db"
-    frames = small_chunk(path)
-    size, found = 4096, set[str]()
-    pages = path.read_bytes()
-    for start in range(size, len(pages), size):
-        rows = int.from_bytes(pages[start + 3 : start + 5], "big")
-        if pages[start] != LEAF_OF_A_TABLE or not rows:
-            continue
-        damaged = tmp_path / "damaged.db"
-        damaged.write_bytes(pages[: start + 3] + (rows - 1).to_bytes(2, "big") + pages[start + 5 :])
-        with ChunkReader(damaged) as reader:
-            lost = set(frames) - set(reader.frames(*NEVER))
-            assert reader.damaged or not lost
-        found.add("last of the tail" if lost == set(frames[-1:]) else "block" if len(lost) == 10 else "")
-    assert found >= {"last of the tail", "block"}
-
-
-def test_rows_that_a_damaged_page_leads_to_twice_are_read_once(tmp_path: Path) -> None:
-    path = tmp_path / "chunk.db"
-    frames = small_chunk(path)
-    size, branches = 4096, 0
-    pages = path.read_bytes()
-    for start in range(size, len(pages), size):
-        if pages[start] == BRANCH_OF_A_TABLE:
-            first = start + int.from_bytes(pages[start + 12 : start + 14], "big")
-            path.write_bytes(pages[: start + 8] + pages[first : first + 4] + pages[start + 12 :])
-            assert read_damaged(path, frames) > 0
-            branches += 1
-    assert branches
-
-
 def as_written_by(version: int, path: Path) -> None:
     """Makes a chunk one of an older version."""
     with contextlib.closing(sqlite3.connect(path)) as older:
@@ -470,30 +323,3 @@ def test_a_chunk_of_an_older_version_is_read_and_gone_on_with(version: int, tmp_
         younger.commit()
     with ChunkReader(path) as reader:
         assert reader.damaged == 1
-
-
-@pytest.mark.fault(23)
-def test_row_23_a_flipped_byte_costs_what_it_damages_and_no_more(tmp_path: Path) -> None:
-    sweep_flips(tmp_path, step=97)
-
-
-@pytest.mark.fault(23)
-def test_row_23_so_it_does_in_a_finished_chunk(tmp_path: Path) -> None:
-    sweep_flips(tmp_path, step=97, finished=True)
-
-
-@pytest.mark.fault(23)
-def test_row_23_a_truncated_chunk_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
-    sweep_truncations(tmp_path, step=211)
-
-
-@pytest.mark.slow
-@pytest.mark.fault(23)
-def test_row_23_every_byte_flipped(tmp_path: Path) -> None:
-    sweep_flips(tmp_path, step=1, seconds=1)
-
-
-@pytest.mark.slow
-@pytest.mark.fault(23)
-def test_row_23_truncated_at_every_offset(tmp_path: Path) -> None:
-    sweep_truncations(tmp_path, step=1, seconds=1)
