@@ -38,6 +38,7 @@ from blackbox.recorder.query.outlook import forecast_of
 from blackbox.recorder.storage.directory import DEMO_DIRECTORY
 from blackbox.recorder.storage.dump_files import DUMPS_DIRECTORY
 from blackbox.recorder.storage.upkeep import begin_apart
+from blackbox.sampling.arrivals import SourceArrivals
 from blackbox.sampling.gpu_pids import GpuPids
 from blackbox.sampling.replay import Replay
 from blackbox.sampling.runner import make_runner
@@ -293,12 +294,13 @@ def _noter(
 def _make_sampler(settings: Settings, hub: Hub, demand: "Demand") -> Sampler:
     wake_event = WakeEvent()
     context = SourceContext(settings.source_options, GpuPids(lambda: _samples(hub)), lambda: _devices(hub))
+    arrivals = SourceArrivals(
+        [spec for spec in SOURCES if _is_wanted(spec, settings)],
+        settings.source_options,
+        lambda spec: make_runner(spec, context, settings.interval_seconds, wake_event.answered),
+    )
     return Sampler(
-        [
-            make_runner(spec, context, settings.interval_seconds, wake_event.answered)
-            for spec in SOURCES
-            if _is_wanted(spec, settings)
-        ],
+        arrivals(),
         hub.publish,
         interval_seconds=settings.interval_seconds,
         host=socket.gethostname(),
@@ -306,6 +308,7 @@ def _make_sampler(settings: Settings, hub: Hub, demand: "Demand") -> Sampler:
         idle_release=IdleRelease(settings.idle_release_seconds, demand.last_asked_at)
         if settings.idle_release_seconds
         else None,
+        arrivals=arrivals,
     )
 
 
@@ -335,12 +338,7 @@ def _is_wanted(spec: SourceSpec, settings: Settings) -> bool:
     if settings.demo:
         return spec.simulated
     options = settings.source_options
-    if not spec.runs(options, vendor_of(VENDOR.of(options))):
-        return False
-    hindrance = spec.hindrance(options)
-    if hindrance:
-        log.warning("%s: %s", spec.name, hindrance)
-    return hindrance is None
+    return spec.runs(options, vendor_of(VENDOR.of(options)))
 
 
 def _samples(hub: Hub) -> Sequence[Sample]:

@@ -80,9 +80,13 @@ class Sampler:
         idle_release: IdleRelease | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        arrivals: Callable[[], Collection[Runner]] = tuple,
     ) -> None:
-        """`wake_event` is the one whose `answered` the `runners` call; `wall` only stamps what is published."""
+        """`wake_event` is the one whose `answered` the `runners` call; `wall` only stamps what is published. `arrivals`
+        tells, at each tick, which runners there are besides from now on."""
         self._runners = runners
+        """Replaced, never changed: other threads go through it."""
+        self._arrivals = arrivals
         self._publish = publish
         self._interval_seconds = interval_seconds
         self._grace_seconds = min(GRACE_SECONDS_MAX, GRACE_SHARE * interval_seconds)
@@ -144,6 +148,7 @@ class Sampler:
     def tick(self, grace_seconds: float) -> None:
         """Asks every source, waits `grace_seconds` at most, and publishes a moment."""
         self._rest_or_wake()
+        self._admit_arrivals()
         prompt = [runner for runner in self._runners if not runner.pending]
         self._wake_event.awaits(prompt)
         for runner in prompt:
@@ -154,6 +159,20 @@ class Sampler:
             self._publish(moment)
         except Exception:
             log.exception("moment %d was not published", moment.seq)
+
+    def _admit_arrivals(self) -> None:
+        if self._released or self._resting:  # what is released is not to be opened
+            return
+        try:
+            arrived = self._arrivals()
+        except Exception:
+            log.exception("no look was taken for sources that may have come")
+            return
+        if arrived:
+            self._health |= {runner.name: _Health() for runner in arrived}
+            self._runners = (*self._runners, *arrived)
+            if self._released:
+                self._release("released on request")
 
     def _sleep_until(self, due: float) -> None:
         while not self._stopping and (left := due - self._clock()) > 0:

@@ -114,6 +114,8 @@ class Scene:
         self.wall_offset = 1_700_000_000.0
         self.last_asked_at = self.world.now
         self.on_publish: dict[int, Callable[[], None]] = {}
+        self.arriving: dict[int, list[FakeRunner]] = {}
+        """Number of the moment before -> runners that come then."""
         self._last = 0
         self.sampler = Sampler(
             self.runners,
@@ -124,12 +126,16 @@ class Scene:
             idle_release=None if idle_seconds is None else IdleRelease(idle_seconds, lambda: self.last_asked_at),
             clock=self.world.clock,
             wall=lambda: self.world.now + self.wall_offset,
+            arrivals=self._arrived,
         )
 
     def run(self, moments: int) -> list[Moment]:
         self._last = moments
         self.sampler.run()
         return self.moments
+
+    def _arrived(self) -> list[FakeRunner]:
+        return self.arriving.pop(len(self.moments), [])
 
     def gaps(self) -> list[float]:
         return [later - earlier for earlier, later in itertools.pairwise(self.published_at)]
@@ -361,3 +367,36 @@ def test_close_closes_every_source() -> None:
     scene = Scene(0.005, None)
     scene.run(2)
     assert all(runner.closed for runner in scene.runners)
+
+
+def test_a_source_that_comes_later_is_sampled_from_then_on() -> None:
+    scene = Scene(0.005)
+    late = FakeRunner(scene.world, "late")
+    scene.arriving[2] = [late]
+    moments = scene.run(4)
+    assert [[sample.source for sample in moment.samples] for moment in moments] == [
+        ["fake0"], ["fake0"], ["fake0", "late"], ["fake0", "late"],
+    ]  # fmt: skip
+    assert [status.name for status in moments[-1].sources] == ["fake0", "late"]
+
+
+def test_while_the_sources_are_released_none_comes() -> None:
+    scene = Scene(0.005)
+    late = FakeRunner(scene.world, "late")
+    scene.on_publish[1] = scene.sampler.release
+    scene.arriving[1] = [late]
+    scene.run(4)
+    assert scene.arriving == {1: [late]}
+    assert late.requests == []
+
+
+def test_a_look_for_sources_that_fails_costs_no_moment(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault() -> list[FakeRunner]:
+        raise RuntimeError("can't start new thread")
+
+    scene = Scene(0.005)
+    monkeypatch.setattr(scene.sampler, "_arrivals", fault)
+    assert len(scene.run(3)) == 3
+    assert "can't start new thread" in caplog.text
