@@ -4,6 +4,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import chain
 
 import msgspec
 
@@ -85,7 +86,7 @@ class Published:
 
     def piece_ids(self) -> frozenset[int]:
         """Of the pieces made so far; they mean something as long as this object lives."""
-        return frozenset(id(piece) for pieces in tuple(self._pieces.values()) for piece in pieces)
+        return frozenset(map(id, chain.from_iterable(tuple(self._pieces.values()))))
 
     def forget_before(self) -> None:
         """The moment before is kept no more: it weighs nothing, and its ids may be those of other pieces soon."""
@@ -192,7 +193,8 @@ class Published:
         pieces = self._plain(shape)
         if self._is_newest:
             self._pieces[shape] = pieces
-            self._piece_bytes += sum(len(piece) for piece in pieces if id(piece) not in self._before)
+            lengths = dict(zip(map(id, pieces), map(len, pieces), strict=True))
+            self._piece_bytes += sum(map(lengths.__getitem__, lengths.keys() - self._before))
         return pieces
 
     def _plain(self, shape: Shape) -> tuple[bytes, ...]:

@@ -11,7 +11,7 @@ from msgspec import Raw, Struct
 
 from blackbox.merge.blocks import ACTIVE, INACTIVE, block_ids
 from blackbox.merge.known_blocks import KnownBlocks
-from blackbox.model.block_arrays import NO_REQUEST, NO_STREAM, TYPES
+from blackbox.model.block_arrays import NO_REQUEST, NO_STREAM, TYPES, are_alike
 from blackbox.model.lanes import IntArray
 from blackbox.model.snapshot import Block
 
@@ -37,12 +37,13 @@ class BlockTexts:
     def __init__(self, pid: int, gpu: int, known: KnownBlocks) -> None:
         self._pid, self._gpu = pid, gpu
         self._blocks = known.arrays
+        self._are_in_order = known.range is not None
         self._endings = _Endings(pid, gpu, known)
 
     def of(self, part: slice) -> bytes:
         """A part of the blocks, one at least, with commas between them."""
         addresses = self._blocks.address[part].tolist()
-        ids = block_ids(self._pid, self._gpu, addresses)
+        ids = block_ids(self._pid, self._gpu, addresses, are_in_order=self._are_in_order)
         return _encoder.encode(list(map(_Row, ids, addresses, self._endings.of(part))))[1:-1]
 
 
@@ -68,7 +69,7 @@ class _Endings(dict[tuple[int, ...], Raw]):
     @cached_property
     def _differing(self) -> dict[str, IntArray]:
         told = ((name, column) for name, column in self._columns.items() if column is not None)
-        return {name: column for name, column in told if not _are_alike(column)}
+        return {name: column for name, column in told if not are_alike(column)}
 
     @cached_property
     def _first(self) -> dict[str, int]:
@@ -101,8 +102,3 @@ class _Endings(dict[tuple[int, ...], Raw]):
         text = _encoder.encode(row)
         found = self[likeness] = Raw(text[text.index(SIZE) + len(SIZE) : -1])
         return found
-
-
-def _are_alike(column: IntArray) -> bool:
-    stored = column.tobytes()
-    return stored == stored[: column.itemsize] * len(column)

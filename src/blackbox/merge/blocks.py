@@ -82,10 +82,11 @@ def block_id(pid: int, gpu: int, address: int) -> int:
     return (gpu % GPU_DIGITS * GPU_ID_STRIDE + below) % BLOCK_ID_MAX
 
 
-def block_ids(pid: int, gpu: int, addresses: list[int]) -> list[int]:
+def block_ids(pid: int, gpu: int, addresses: list[int], *, are_in_order: bool = False) -> list[int]:
     """The id of each block, as `block_id` tells it."""
     beyond = gpu % GPU_DIGITS * GPU_ID_STRIDE + pid % ALIGNMENT_BYTES
-    if min(addresses, default=1) and max(addresses, default=0) + beyond < BLOCK_ID_MAX:
+    edges = addresses[:: max(1, len(addresses) - 1)] if are_in_order else addresses
+    if min(edges, default=1) and max(edges, default=0) + beyond < BLOCK_ID_MAX:
         return [address + beyond for address in addresses]
     return [block_id(pid, gpu, address) for address in addresses]
 

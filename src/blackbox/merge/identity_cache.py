@@ -5,7 +5,7 @@ import math
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Hashable, Sequence, Sized
 from typing import Generic, TypeVar
 
 V = TypeVar("V", bound=Sized)
@@ -66,6 +66,26 @@ class IdentityCache(Generic[V]):
         with self._lock:
             self._put(key, made)
         return made.result
+
+    def get_all(self, values: Sequence[Hashable], make: Callable[[list[int]], Sequence[V]]) -> list[V]:
+        """The result for each of some values, as `get` has it for one and no objects. `make` is called once, with the
+        places of those that are not cached, and gives their results in that order."""
+        keys: list[tuple[object, ...]] = [(value,) for value in values]
+        now = self._clock()
+        with self._lock:
+            found = [self._results.get(key) for key in keys]
+            for key, known in zip(keys, found, strict=True):
+                if known is not None:
+                    known.used_at = now
+                    self._results.move_to_end(key)
+            self._forget(now)
+        missing = [place for place, known in enumerate(found) if known is None]
+        made = [_Kept((), result, now) for result in make(missing)] if missing else []
+        with self._lock:
+            for place, kept in zip(missing, made, strict=True):
+                self._put(keys[place], kept)
+                found[place] = kept
+        return [kept.result for kept in found if kept is not None]
 
     def _put(self, key: tuple[object, ...], made: _Kept[V]) -> None:
         if key not in self._results:

@@ -4,7 +4,7 @@ chunk of blocks is used again in the next report that has an equal one: most blo
 from __future__ import annotations  # arrays take no parameter at run time before Python 3.12
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import compress, pairwise
 from typing import NamedTuple, TypeVar
@@ -16,10 +16,9 @@ from blackbox.model.block_arrays import (
     STATES,
     TYPES,
     BlockArrays,
-    BlockChunk,
     ListedBlocks,
 )
-from blackbox.model.lanes import Lanes
+from blackbox.model.lanes import FAST_LANES, Lanes
 from blackbox.model.parts import AllocatorBlock, BlockState, BlockType
 
 ROWS_KEPT_MAX = 400_000
@@ -70,12 +69,12 @@ class KnownChunk:
 
     __slots__ = ("_blocks", "_made", "range", "sums")
 
-    def __init__(self, arrays: BlockArrays, codes: Sequence[int], part: slice) -> None:
-        self.sums = _sums(arrays, codes, part)
+    def __init__(self, sums: dict[int, BlockSum], in_range: AddressRange | None, blocks: int) -> None:
+        self.sums = sums
         """By kind code, which means the same in all reports with an equal chunk."""
-        self.range = _range(arrays, part)
+        self.range = in_range
         """None where a block is out of order."""
-        self._blocks = part.stop - part.start
+        self._blocks = blocks
         self._made: dict[object, bytes] = {}
 
     def __len__(self) -> int:
@@ -96,7 +95,10 @@ class KnownBlocks:
 
     def __init__(self, blocks: ListedBlocks) -> None:
         self.arrays = blocks.arrays
-        self.chunks = tuple((chunk.part, self._known_chunk(chunk)) for chunk in blocks.chunks())
+        chunks = blocks.chunks()
+        parts = [chunk.part for chunk in chunks]
+        known = _chunks.get_all([chunk.key for chunk in chunks], lambda places: self._made(parts, places))
+        self.chunks = tuple(zip(parts, known, strict=True))
         """Where each stands."""
         sums = added(one for _, chunk in self.chunks for one in chunk.sums.items())
         self.kinds = added((_kind(blocks.arrays, code), held) for code, held in sums.items())
@@ -118,8 +120,15 @@ class KnownBlocks:
         """The kind code of each block: for all of them at once, as soon as one chunk is a new one."""
         return self.arrays.kind_codes()
 
-    def _known_chunk(self, chunk: BlockChunk) -> KnownChunk:
-        return _chunks.get((chunk.key,), (), lambda: KnownChunk(self.arrays, self.codes, chunk.part))
+    def _made(self, parts: Sequence[slice], places: Sequence[int]) -> list[KnownChunk]:
+        """The chunks at some places, made."""
+        made: list[KnownChunk] = []
+        for run in _runs([parts[place] for place in places]):
+            made += map(self._made_chunk, run, _ranges(self.arrays, run))
+        return made
+
+    def _made_chunk(self, part: slice, in_range: AddressRange | None) -> KnownChunk:
+        return KnownChunk(_sums(self.arrays, self.codes, part), in_range, part.stop - part.start)
 
 
 _chunks: IdentityCache[KnownChunk] = IdentityCache(ROWS_KEPT_MAX, unused_seconds_max=CHUNK_UNUSED_SECONDS_MAX)
@@ -148,8 +157,12 @@ def added(parts: Iterable[tuple[K, BlockSum]]) -> dict[K, BlockSum]:
 
 
 def _sums(blocks: BlockArrays, codes: Sequence[int], part: slice) -> dict[int, BlockSum]:
+    """The sum of the last code is what the others leave."""
     codes, sizes = codes[part], blocks.size[part].tolist()
-    return {code: BlockSum(codes.count(code), sum(compress(sizes, _are(code, codes)))) for code in set(codes)}
+    first, *others = set(codes)
+    found = {code: BlockSum(codes.count(code), sum(compress(sizes, _are(code, codes)))) for code in others}
+    rest = sum(sizes) - sum([held.bytes for held in found.values()])
+    return found | {first: BlockSum(codes.count(first), rest)}
 
 
 def _are(code: int, codes: Sequence[int]) -> Iterable[int]:
@@ -157,11 +170,33 @@ def _are(code: int, codes: Sequence[int]) -> Iterable[int]:
     return codes.translate(_ONE_CODE[code]) if isinstance(codes, bytes) else map(code.__eq__, codes)
 
 
-def _range(blocks: BlockArrays, part: slice) -> AddressRange | None:
+def _runs(parts: Iterable[slice]) -> Iterator[list[slice]]:
+    """The parts, in groups of those that follow each other, each of about `FAST_LANES` blocks at most."""
+    run: list[slice] = []
+    for part in parts:
+        if run and (run[-1].stop != part.start or part.stop - run[0].start > FAST_LANES):
+            yield run
+            run = []
+        run.append(part)
+    if run:
+        yield run
+
+
+def _ranges(blocks: BlockArrays, run: Sequence[slice]) -> list[AddressRange | None]:
+    """The range of each part of a run. All are looked at in one go, and one by one where a block is out of order."""
+    if _are_in_order(blocks, slice(run[0].start, run[-1].stop)):
+        return [_range(blocks, part) for part in run]
+    return [_range(blocks, part) if _are_in_order(blocks, part) else None for part in run]
+
+
+def _are_in_order(blocks: BlockArrays, part: slice) -> bool:
+    lanes = Lanes.of(blocks.address[part])
+    return lanes.are_multiples_of(ALIGNMENT_BYTES) and lanes.lie_in_order(Lanes.of(blocks.size[part]))
+
+
+def _range(blocks: BlockArrays, part: slice) -> AddressRange:
+    """Of blocks that are in order."""
     address, size = blocks.address[part], blocks.size[part]
-    lanes = Lanes.of(address)
-    if not lanes.are_multiples_of(ALIGNMENT_BYTES) or not lanes.lie_in_order(Lanes.of(size)):
-        return None
     return AddressRange(address[0], address[-1], address[-1] + size[-1])
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations  # arrays take no parameter at run time befor
 
 from array import array
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from itertools import repeat
+from itertools import compress, repeat
+from operator import not_
 from typing import Any, NamedTuple, TypeVar, cast, get_args, overload
 
 from blackbox.model.lanes import IntArray, marks
@@ -115,6 +116,14 @@ def told(column: IntArray | None, none: int) -> Iterable[int | None]:
     return column if none not in column else (None if value == none else value for value in column)
 
 
+def are_alike(column: IntArray) -> bool:
+    """Whether all numbers of a column are one; False where it has none."""
+    if not column or column[0] != column[-1]:
+        return False
+    stored = column.tobytes()
+    return stored == stored[: column.itemsize] * len(column)
+
+
 class BlockChunk(NamedTuple):
     """Blocks beside each other."""
 
@@ -144,11 +153,15 @@ class ListedBlocks(Sequence[AllocatorBlock]):
         """The same blocks, so that what was made of a chunk can be used again for an equal one in another report."""
         from hashlib import sha256  # brings in OpenSSL, which a machine without blocks need not hold
 
-        columns = [(memoryview(one).cast("B"), one.itemsize) for one in self.arrays if isinstance(one, array)]
-        labels, has = self.arrays.labels, [isinstance(one, array) for one in self.arrays]
-        meaning = sha256(repr((labels, has)).encode()).digest()  # labels may take 100 KB, beside a chunk's 15
+        columns = [one for one in self.arrays if isinstance(one, array)]
+        alike = [are_alike(one) for one in columns]
+        has = [isinstance(one, array) for one in self.arrays]
+        everywhere = [one[0] if is_alike else None for one, is_alike in zip(columns, alike, strict=True)]
+        # labels may take 100 KB, beside a chunk's 15
+        meaning = sha256(repr((self.arrays.labels, has, everywhere)).encode()).digest()
+        told = [(memoryview(one).cast("B"), one.itemsize) for one in compress(columns, map(not_, alike))]
         return tuple(
-            BlockChunk(part, b"".join([meaning, *[one[w * part.start : w * part.stop] for one, w in columns]]))
+            BlockChunk(part, b"".join([meaning, *[one[w * part.start : w * part.stop] for one, w in told]]))
             for part in self.arrays.parts()
         )
 

@@ -1,8 +1,6 @@
 """Blocks that are held as arrays are counted, summed up and put into words as rows of them would be, whatever was
 kept of reports before (`known_blocks`, `block_texts`, `moment_blocks`)."""
 
-from collections.abc import Sequence
-
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -11,7 +9,7 @@ from msgspec import structs
 
 from blackbox.merge import Merged, known_blocks, merged
 from blackbox.merge.block_part import BlockPart
-from blackbox.merge.known_blocks import KnownChunk
+from blackbox.merge.known_blocks import AddressRange, BlockSum, KnownBlocks, KnownChunk
 from blackbox.model.block_arrays import ALIGNMENT_BYTES, BlockArrays, ListedBlocks
 from blackbox.model.codec import to_json
 from blackbox.model.moment import Moment
@@ -74,9 +72,9 @@ def test_a_block_more_makes_few_chunks_anew(monkeypatch: pytest.MonkeyPatch) -> 
     made: list[int] = []
 
     class Counted(KnownChunk):
-        def __init__(self, arrays: BlockArrays, codes: Sequence[int], part: slice) -> None:
-            super().__init__(arrays, codes, part)
-            made.append(len(self))
+        def __init__(self, sums: dict[int, BlockSum], in_range: AddressRange | None, blocks: int) -> None:
+            super().__init__(sums, in_range, blocks)
+            made.append(blocks)
 
     monkeypatch.setattr(known_blocks, "KnownChunk", Counted)
     blocks = reports_of(3000)
@@ -90,14 +88,32 @@ def test_a_block_more_makes_few_chunks_anew(monkeypatch: pytest.MonkeyPatch) -> 
     assert 1 <= len(made) <= 3
 
 
+@given(st.integers(0, 9999), st.integers(1, 9999))
+@settings(max_examples=20)
+def test_a_block_out_of_order_counts_in_its_own_chunk_alone(place: int, other: int) -> None:
+    arrays = reports_of(10_000).arrays()
+    arrays.address[place] += 1
+    arrays.state[other] = 2
+    known = KnownBlocks(ListedBlocks(arrays))
+    assert [part.start for part, _ in known.chunks] == [0, *(part.stop for part, _ in known.chunks)][:-1]
+    for part, chunk in known.chunks:
+        want = None if part.start <= place < part.stop else (arrays.address[part][0], arrays.address[part][-1])
+        assert (chunk.range and chunk.range[:2]) == want
+        sizes = list(zip(known.codes[part], arrays.size[part], strict=True))
+        assert chunk.sums == {
+            code: BlockSum(len(held), sum(held))
+            for code in known.codes[part]
+            if (held := [size for one, size in sizes if one == code])
+        }
+
+
 def reports_of(count: int) -> Report:
     blocks = tuple(OneBlock(0, 1 + place % 3, place % 2, 1, 1, None, 1, 0) for place in range(count))
     return Report(blocks, without=frozenset(("segment",)))
 
 
 def test_what_is_kept_of_a_chunk_has_a_bound() -> None:
-    arrays = reports_of(3).arrays()
-    chunk = KnownChunk(arrays, arrays.kind_codes(), slice(0, 3))
+    chunk = KnownChunk({}, None, 3)
     made = [chunk.bytes_of(pid, lambda pid=pid: str(pid).encode()) for pid in range(100)]
     assert made == [str(pid).encode() for pid in range(100)]
     assert len(chunk._made) <= known_blocks.PURPOSES_MAX  # pyright: ignore[reportPrivateUsage]

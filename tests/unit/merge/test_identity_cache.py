@@ -99,3 +99,37 @@ def test_a_report_in_use_stays_however_long() -> None:
         kept.get((), (report,), make)
         kept.get((), ([time.now],), make)
     assert make.made == 101
+
+
+def test_of_many_values_those_that_are_not_kept_are_made_at_once() -> None:
+    kept, asked = IdentityCache[list[int]](100), list[list[int]]()
+
+    def make(values: list[int]) -> list[list[int]]:
+        def at(places: list[int]) -> list[list[int]]:
+            asked.append([values[place] for place in places])
+            return [[values[place]] for place in places]
+
+        return kept.get_all(values, at)
+
+    first = make([1, 2, 3])
+    assert first == [[1], [2], [3]]
+    second = make([3, 4, 1, 5, 4])
+    assert second == [[3], [4], [1], [5], [4]]
+    assert second[0] is first[2]
+    assert second[2] is first[0]
+    assert make([5, 4]) == [[5], [4]]
+    assert [set(values) for values in asked] == [{1, 2, 3}, {4, 5}]
+    assert kept.get((2,), (), lambda: [0]) is first[1]
+
+
+def test_many_values_are_kept_within_the_bound() -> None:
+    kept, asked = IdentityCache[list[int]](10), list[int]()
+
+    def make(places: list[int]) -> list[list[int]]:
+        asked.append(len(places))
+        return [[place] for place in places]
+
+    assert len(kept.get_all(range(30), make)) == 30
+    kept.get_all(range(20, 30), make)
+    kept.get_all(range(10), make)
+    assert asked == [30, 10]
