@@ -16,6 +16,7 @@ from blackbox.merge.engines import engine_rows
 from blackbox.merge.fragmentation import fragmentation, fragmentation_ratio, fragmentation_unknown
 from blackbox.merge.kernels import kernel_metrics
 from blackbox.merge.ledger import gpu_rows
+from blackbox.merge.moment_blocks import MomentBlocks
 from blackbox.merge.process_memory import PIDS_NAMED_MAX, unmeasured_reason
 from blackbox.merge.process_rows import ProcessRows, process_rows
 from blackbox.merge.selection import Selection, select
@@ -43,11 +44,19 @@ PARTS = tuple(name for name in Snapshot.__struct_fields__ if name in (*KEPT_PART
 class Merged:
     """A snapshot, and what it was made of."""
 
-    def __init__(self, bare: Snapshot, rows: ProcessRows) -> None:
-        self.bare = bare
-        """Without blocks, but their sums and counts."""
+    def __init__(self, sums: Snapshot, rows: ProcessRows) -> None:
+        self._sums = sums
+        """Without rows of processes, threads and blocks."""
         self.rows = rows
-        self.blocks = rows.blocks
+
+    @property
+    def blocks(self) -> MomentBlocks:
+        return self.rows.blocks
+
+    @cached_property
+    def bare(self) -> Snapshot:
+        """Without blocks, but their sums and counts."""
+        return structs.replace(self._sums, processes=self.rows.processes, threads=self.rows.threads)
 
     @cached_property
     def snapshot(self) -> Snapshot:
@@ -58,19 +67,14 @@ class Merged:
         """As `view.with_blocks` of the whole snapshot."""
         if detail == "full":
             return with_blocks(self.snapshot, detail, blocks_max)
-        return structs.replace(
-            self.bare,
-            blocks_omitted=len(self.blocks),
-            blocks_summary=None if detail == "none" else self.blocks.summary(),
-            stacks=self.bare.stacks if detail == "stacks" else None,
-        )
+        return self._without_blocks(self.bare, detail)
 
     def json_pieces(self, detail: ShapeDetail, blocks_max: int) -> tuple[bytes, ...]:
         """`shaped` as one line of JSON, without encoding what is known in JSON, and without rows of such blocks. What
         is kept from one moment to the next is the same object in both."""
         parts = PARTS if detail == "full" else KEPT_PARTS
-        shaped = self.bare if detail == "full" else self.shaped(detail, blocks_max)
-        omitted = max(0, len(self.blocks) - blocks_max) if detail == "full" else shaped.blocks_omitted
+        shaped = self._sums if detail == "full" else self._without_blocks(self._sums, detail)
+        omitted = max(0, self.rows.block_sums.blocks - blocks_max) if detail == "full" else shaped.blocks_omitted
         marked = structs.replace(shaped, blocks_omitted=omitted, **dict.fromkeys(parts, cast(Any, HERE)))
         between = to_json(marked).split(bytes(HERE))
         pieces = [between[0]]
@@ -78,11 +82,19 @@ class Merged:
             if name == "blocks":
                 pieces += self.rows.blocks_texts(blocks_max)
             elif name == "nsight_metrics":
-                pieces.append(self.rows.text(name, self.bare.nsight_metrics))
+                pieces.append(self.rows.text(name, self._sums.nsight_metrics))
             else:
-                pieces.append(self.rows.rows_text(name, getattr(self.bare, name)))
+                pieces.append(self.rows.rows_text("processes" if name == "processes" else "threads"))
             pieces.append(text)
         return tuple(pieces)
+
+    def _without_blocks(self, snapshot: Snapshot, detail: ShapeDetail) -> Snapshot:
+        return structs.replace(
+            snapshot,
+            blocks_omitted=self.rows.block_sums.blocks,
+            blocks_summary=None if detail == "none" else self.blocks.summary(),
+            stacks=snapshot.stacks if detail == "stacks" else None,
+        )
 
 
 def merge(moment: Moment, gpu: str | None = None, viewer_uid: int | None = None) -> Snapshot:
@@ -101,26 +113,26 @@ def merged(moment: Moment, gpu: str | None = None, viewer_uid: int | None = None
     gpus = gpu_rows(selection, rows)
     whole = [row for row in gpus if row.parent_uuid is None or len(gpus) == 1]
     total, used = sum(row.total_bytes for row in whole), sum(row.used_bytes for row in whole)
-    blocks = rows.blocks
-    bare = Snapshot(
+    held = rows.block_sums
+    sums = Snapshot(
         total_bytes=total,
         used_bytes=used,
         free_bytes=sum(row.free_bytes for row in whole),
         reserved_bytes=rows.reserved_bytes,
         used_percent=percent(used, total),
-        active_blocks=blocks.utilized_count,
-        free_blocks=len(blocks) - blocks.utilized_count,
-        atomic_allocations_bytes=blocks.utilized_bytes,
+        active_blocks=held.utilized_count,
+        free_blocks=held.blocks - held.utilized_count,
+        atomic_allocations_bytes=held.utilized_bytes,
         fragmentation_ratio=fragmentation_ratio(rows),
-        processes=rows.processes,
-        threads=rows.threads,
+        processes=(),
+        threads=(),
         blocks=(),
         nsight_metrics=kernel_metrics(selection, rows, moment.sources),
         driver_reserved_bytes=sum(row.driver_reserved_bytes for row in whole),
         unattributed_bytes=sum(row.unattributed_bytes for row in whole),
         fragmentation=fragmentation(rows),
         gpus=gpus,
-        engines=engine_rows(selection.engines, rows.processes, moment.taken_at),
+        engines=engine_rows(selection.engines, rows.processes if selection.engines else (), moment.taken_at),
         sources=visible_sources(moment, viewer_uid),
         blocks_omitted=0,
         blocks_summary=None,
@@ -133,7 +145,7 @@ def merged(moment: Moment, gpu: str | None = None, viewer_uid: int | None = None
         simulated=moment.simulated,
         unknown=unknown_of_machine(moment, whole, selection, rows),
     )
-    return Merged(bare, rows)
+    return Merged(sums, rows)
 
 
 def percent(part: int, whole: int) -> float:

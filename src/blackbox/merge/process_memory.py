@@ -213,7 +213,13 @@ def _moved(before: DeviceProcess, made: ProcessMemory, listed: DeviceProcess) ->
     used = listed.used_bytes
     if not used or not before.used_bytes or structs.replace(before, used_bytes=used) != listed:
         return None
-    if used == before.used_bytes:
+    return moved_row(made, listed)
+
+
+def moved_row(made: ProcessMemory, listed: DeviceProcess) -> ProcessMemory:
+    """The rows of a process that only the driver reports, which differs from that of the rows in the amount at most."""
+    used = listed.used_bytes
+    if not used or used == made.process.used_bytes:
         return made
     return structs.replace(
         made,

@@ -2,19 +2,20 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain
-from typing import NamedTuple, TypeVar, cast
+from typing import Literal, NamedTuple, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
 
 from blackbox.merge.moment_blocks import MomentBlocks
-from blackbox.merge.process_memory import ProcessMemory, name_pids, process_memory, unreported_row
-from blackbox.merge.row_texts import RowTexts
+from blackbox.merge.process_memory import ProcessMemory, moved_row, name_pids, process_memory, unreported_row
+from blackbox.merge.row_texts import AmountTexts, RowTexts, digits
 from blackbox.merge.selection import Selection
 from blackbox.model.identity import ProcessKey
+from blackbox.model.listed import ListedProcesses, share_roster
 from blackbox.model.parts import Allocator, DeviceProcess
 from blackbox.model.snapshot import Process, Stack, Thread
 
@@ -22,6 +23,14 @@ LISTS_KEPT_MAX = 8
 """Lists of processes of which the rows are kept: one for all GPUs, and some for single ones."""
 OF_PIDS = ("pids_by_gpu", "unreported", "_made", "_texts")
 """What is made of the rows and depends on nothing but who is on which GPU, and why no allocator reports them."""
+RowsName = Literal["processes", "threads"]
+AmountsName = Literal["processes", "threads", "blocks"]
+AMOUNTS: dict[AmountsName, tuple[str, ...]] = {
+    "processes": ("used_bytes", "reserved_bytes"),
+    "threads": ("allocated_bytes",),
+    "blocks": ("size",),
+}
+"""Part of a snapshot -> the keys of its rows that say what a process holds which no allocator reports."""
 T = TypeVar("T")
 _encoder = msgspec.json.Encoder()
 
@@ -37,9 +46,26 @@ class DeviceShare(Struct):
     """Pids of those that the driver does not say anything of."""
 
 
-class ProcessRows(tuple[ProcessMemory, ...]):
+class BlockSums(NamedTuple):
+    """The blocks of all processes."""
+
+    blocks: int
+    utilized_count: int
+    utilized_bytes: int
+
+
+class ProcessRows:
     """The rows, in order. What is made of them is made once for each object, rows being immutable: the same object
     stands for the same rows (`process_rows`)."""
+
+    def __init__(self, rows: Iterable[ProcessMemory]) -> None:
+        self.all = tuple(rows)
+
+    def __iter__(self) -> Iterator[ProcessMemory]:
+        return iter(self.all)
+
+    def __len__(self) -> int:
+        return len(self.all)
 
     @classmethod
     def after(cls, before: "ProcessRows", rows: Iterable[ProcessMemory], places: Iterable[int]) -> "ProcessRows":
@@ -52,6 +78,29 @@ class ProcessRows(tuple[ProcessMemory, ...]):
         earlier = before._earlier | {name: (texts, frozenset[int]()) for name, texts in before._row_texts.items()}
         made._earlier = {name: (texts, stale | others) for name, (texts, stale) in earlier.items()}
         return made
+
+    @property
+    def base(self) -> "ProcessRows":
+        """What later rows are made of that differ in amounts alone."""
+        return self
+
+    def amount_texts(self, name: AmountsName) -> AmountTexts:
+        """JSON of a part, of processes that no allocator reports, but for the amounts; made once for each name."""
+        made = self._amounts.get(name)
+        if made is None:
+            places = [place for place, row in enumerate(self) if name != "blocks" or row.opaque is not None]
+            rows = {"processes": self.processes, "threads": self.threads, "blocks": self.blocks.rows()}[name]
+            made = self._amounts[name] = AmountTexts(rows, AMOUNTS[name], places)
+        return made
+
+    @cached_property
+    def spans(self) -> dict[str, tuple[int, int]]:
+        """UUID of the device -> where the rows of its processes begin and end, which follow each other."""
+        found: dict[str, tuple[int, int]] = {}
+        for place, row in enumerate(self):
+            first, _ = found.get(row.process.gpu_uuid, (place, place))
+            found[row.process.gpu_uuid] = first, place + 1
+        return found
 
     @cached_property
     def processes(self) -> tuple[Process, ...]:
@@ -73,6 +122,10 @@ class ProcessRows(tuple[ProcessMemory, ...]):
     def blocks(self) -> MomentBlocks:
         """Neither rows nor JSON of them are made before they are asked for."""
         return MomentBlocks(self)
+
+    @cached_property
+    def block_sums(self) -> BlockSums:
+        return BlockSums(len(self.blocks), self.blocks.utilized_count, self.blocks.utilized_bytes)
 
     @cached_property
     def reserved_bytes(self) -> int:
@@ -130,10 +183,15 @@ class ProcessRows(tuple[ProcessMemory, ...]):
             known = self._texts[name] = value, _encoder.encode(value)
         return known[1]
 
-    def rows_text(self, name: str, rows: Sequence[object]) -> bytes:
+    def rows_text(self, name: RowsName) -> bytes:
+        """JSON of the processes, or of the threads."""
+        return self._rows_text(name, lambda: self.processes if name == "processes" else self.threads)
+
+    def _rows_text(self, name: str, make: Callable[[], Sequence[object]]) -> bytes:
         """JSON of a part that has a row for each of these rows, or is made of all: made once for each name."""
         made = self._row_texts.get(name)
         if made is None:
+            rows = make()
             earlier, others = self._earlier.get(name, (None, frozenset[int]()))
             is_by_place = earlier is not None and len(earlier) == len(rows) == len(self)
             made = earlier.changed(rows, others) if earlier is not None and is_by_place else RowTexts(rows)
@@ -144,9 +202,7 @@ class ProcessRows(tuple[ProcessMemory, ...]):
         """JSON of the first blocks, in pieces. Those of reports are kept with the reports."""
         if self.allocators:
             return self.blocks.json(rows_max)
-        name = f"blocks, {rows_max} at most"
-        rows = () if name in self._row_texts else self.blocks.rows()[:rows_max]
-        return [self.rows_text(name, rows)]
+        return [self._rows_text(f"blocks, {rows_max} at most", lambda: self.blocks.rows()[:rows_max])]
 
     @cached_property
     def _row_texts(self) -> dict[str, RowTexts]:
@@ -158,6 +214,10 @@ class ProcessRows(tuple[ProcessMemory, ...]):
         return {}
 
     @cached_property
+    def _amounts(self) -> dict[AmountsName, AmountTexts]:
+        return {}
+
+    @cached_property
     def _made(self) -> dict[object, object]:
         return {}
 
@@ -166,12 +226,84 @@ class ProcessRows(tuple[ProcessMemory, ...]):
         return {}
 
 
+class MovedRows(ProcessRows):
+    """The rows of processes of which some hold another amount than in `base`, and all else is the same: none is
+    reported by an allocator. They are sums and JSON before they are rows, which are made where somebody asks."""
+
+    def __init__(self, base: ProcessRows, listed: ListedProcesses) -> None:
+        """`listed`: the processes, in the order of `base`."""
+        self._base = base
+        self._listed = listed
+        self._used = [used or 0 for used in listed.amounts]
+        vars(self).update({name: getattr(base, name) for name in OF_PIDS})
+
+    def __len__(self) -> int:
+        return len(self._base)
+
+    @property
+    def base(self) -> ProcessRows:
+        return self._base
+
+    @cached_property
+    def all(self) -> tuple[ProcessMemory, ...]:
+        return tuple(map(moved_row, self._base.all, self._listed))
+
+    @cached_property
+    def reserved_bytes(self) -> int:
+        return sum(self._used)
+
+    @cached_property
+    def unmeasured(self) -> list[int]:
+        return self._base.unmeasured
+
+    @cached_property
+    def stacks(self) -> tuple[Stack, ...] | None:
+        return None
+
+    @cached_property
+    def allocators(self) -> tuple[Allocator, ...]:
+        return ()
+
+    @cached_property
+    def block_sums(self) -> BlockSums:
+        return self._base.block_sums._replace(utilized_bytes=self.reserved_bytes)
+
+    @cached_property
+    def held(self) -> dict[str, DeviceShare]:
+        found: dict[str, DeviceShare] = {}
+        for uuid, (first, end) in self._base.spans.items():
+            used = sum(self._used[first:end])
+            found[uuid] = DeviceShare(used, used, None, self._base.held[uuid].unmeasured)
+        return found
+
+    def rows_text(self, name: RowsName) -> bytes:
+        return self._amount_text(name)
+
+    def blocks_texts(self, rows_max: int) -> list[bytes]:
+        if self.block_sums.blocks > rows_max:
+            return super().blocks_texts(rows_max)
+        return [self._amount_text("blocks")]
+
+    def _amount_text(self, name: AmountsName) -> bytes:
+        known = self._amount_texts.get(name)
+        if known is None:
+            known = self._amount_texts[name] = self._base.amount_texts(name).whole(self._digits)
+        return known
+
+    @cached_property
+    def _digits(self) -> list[bytes]:
+        return digits(self._used)
+
+    @cached_property
+    def _amount_texts(self) -> dict[str, bytes]:
+        return {}
+
+
 class _KnownRows(NamedTuple):
     """The rows of a list of processes."""
 
     processes: tuple[DeviceProcess, ...]
     rows: ProcessRows
-
     are_in_order: bool
     """Whether there is a row for each process, in its place."""
 
@@ -196,8 +328,9 @@ _Key = tuple[tuple[tuple[str, int], ...], frozenset[ProcessKey]]
 
 class ListedRows:
     """The rows of the last list of processes of each selection of devices, kept while the list is the same object: the
-    sources hand on the list of before where nothing in it is different. Of a newer list of the same processes in the
-    same order, those rows are made anew whose process is another object. Only for moments without allocators' reports.
+    sources hand on the list of before where nothing in it is different. Of a newer list with the same roster the rows
+    are made when somebody asks for them (`MovedRows`). Of another one of the same processes in the same order, those
+    rows are made anew whose process is another object. Only for moments without allocators' reports.
     Safe to use from several threads."""
 
     def __init__(self, lists_max: int = LISTS_KEPT_MAX) -> None:
@@ -224,6 +357,9 @@ class ListedRows:
 
 def _made_rows(selection: Selection, known: _KnownRows | None) -> _KnownRows:
     """The rows of a list that is not known; `known`: the one before, of the same devices."""
+    listed = selection.processes
+    if known is not None and known.are_in_order and share_roster(listed, known.processes):
+        return known._replace(processes=listed, rows=MovedRows(known.rows.base, cast(ListedProcesses, listed)))
     places = known.places_changed(selection.processes) if known is not None and known.are_in_order else None
     if known is None or places is None:
         made = ProcessRows(process_memory(selection))

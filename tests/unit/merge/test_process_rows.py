@@ -2,8 +2,10 @@
 
 import copy
 import sys
+from contextlib import suppress
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,10 +13,12 @@ from msgspec import structs
 
 from blackbox.merge import merge, merged
 from blackbox.merge.process_memory import UnreportedRows
-from blackbox.merge.process_rows import ListedRows, process_rows
+from blackbox.merge.process_rows import ListedRows, MovedRows, process_rows
 from blackbox.merge.selection import select
 from blackbox.model.codec import to_json
+from blackbox.model.listed import ListedProcesses
 from blackbox.model.moment import Moment
+from blackbox.model.parts import DeviceProcess
 from blackbox.model.view import ShapeDetail, with_blocks
 from tests.moments import GIB, device, instance, kernels, moment, process, sample, status
 
@@ -56,20 +60,25 @@ def test_what_is_kept_is_what_would_be_made(pool: list[tuple[Any, ...]], steps: 
 
 
 amounts = st.sampled_from((None, 0, GIB, 2 * GIB, 12_345))
-changes = st.lists(st.tuples(st.integers(0, 11), amounts, st.sampled_from(("one", "two"))), max_size=4)
+changes = st.one_of(
+    st.lists(st.tuples(st.integers(0, 11), amounts, st.sampled_from(("one", "two"))), max_size=4),
+    st.lists(st.tuples(st.integers(0, 11), st.integers(1, GIB), st.none()), max_size=12),
+)
 
 
 @settings(max_examples=80)
 @given(st.lists(st.tuples(changes, st.booleans(), st.sampled_from(DETAILS), st.sampled_from((3, 100))), max_size=8))
 def test_rows_in_place_of_others_make_the_same_json(steps: list[Any]) -> None:
-    """The same twelve processes in each moment, some of which hold another amount or have another name."""
+    """The same twelve processes in each moment, some of which hold another amount or have another name. The list has
+    the roster of the one before where that fits it, as a source's own process hands it on."""
     merging = sys.modules[ListedRows.__module__]
     rows = [process(pid, gpu_uuid=uuid) for uuid in ("GPU-0", "GPU-1") for pid in range(7, 13)]
-    kept = ListedRows()
+    kept, listed = ListedRows(), ListedProcesses.of(rows)
     for number, (changed, is_asked, detail, rows_max) in enumerate(steps):
         for place, used, name in changed:
-            rows[place] = structs.replace(rows[place], used_bytes=used, name=name)
-        at = moment(structs.replace(sample([device(0), device(1)]), processes=tuple(rows)), seq=number)
+            rows[place] = structs.replace(rows[place], used_bytes=used, name=name or rows[place].name)
+        listed = next_list(listed, rows)
+        at = moment(structs.replace(sample([device(0), device(1)]), processes=listed), seq=number)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(merging, "_listed_rows", kept)
             made = merged(at)
@@ -79,6 +88,28 @@ def test_rows_in_place_of_others_make_the_same_json(steps: list[Any]) -> None:
             anew = merge(copy.deepcopy(at))
         assert made.snapshot == anew
         assert pieces is None or pieces == to_json(with_blocks(anew, detail, rows_max))
+
+
+def next_list(before: ListedProcesses, rows: list[DeviceProcess]) -> ListedProcesses:
+    amounts = [row.used_bytes for row in rows]
+    if [row.name for row in rows] == [row.name for row in before]:
+        with suppress(ValueError):
+            return before.with_amounts(amounts)
+    return ListedProcesses.of(rows)
+
+
+def test_rows_that_differ_in_amounts_alone_are_not_made_before_somebody_asks() -> None:
+    kept = ListedRows()
+    listed = ListedProcesses.of([process(7), process(8, used_bytes=None)])
+    moved = listed.with_amounts([12_345, None])
+    first, later = (
+        kept.of(select(moment(structs.replace(sample([device()]), processes=one)), None, None))
+        for one in (listed, moved)
+    )
+    assert isinstance(later, MovedRows)
+    assert later.rows_text("processes") == msgspec.json.encode([row.process for row in later])
+    assert later.held["GPU-0"].used_bytes == 12_345
+    assert later.all[1] is first.all[1]
 
 
 def at(*rows: Any) -> Moment:

@@ -1,7 +1,7 @@
 """What a source's own process answers: a sample, without the rows of processes that the answer before had.
 
 On a machine in steady state they are most of a sample, and the same for hours; and what is made of a row is kept as
-long as the row is the same object.
+long as the row is the same object. Of rows that hold another amount, and are else the same, the amount alone is told.
 """
 
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ import msgspec
 from msgspec import structs
 
 from blackbox.model.identity import ProcessKey
+from blackbox.model.listed import ListedProcesses, share_roster
 from blackbox.model.parts import DeviceProcess
 from blackbox.model.sample import Sample
 
@@ -22,6 +23,8 @@ class Answer(msgspec.Struct, frozen=True):
     sample: Sample
     rows: tuple[int, ...] | None
     """For each process its place in the answer before, or `NEW_ROW`; None where all are those of the answer before."""
+    amounts: tuple[int | None, ...] | None = None
+    """What each of them holds, where all are those of the answer before in all else."""
 
 
 class AnswerPacker:
@@ -38,6 +41,9 @@ class AnswerPacker:
         before, now = self._before, sample.processes
         if now is before or now == before:
             return Answer(structs.replace(sample, processes=()), None)
+        if before is not None and isinstance(now, ListedProcesses) and share_roster(now, before):
+            self._before = now
+            return Answer(structs.replace(sample, processes=()), None, tuple(now.amounts))
         rows = tuple(self._rows(now, before or ()))
         new = tuple(row for row, place in zip(now, rows, strict=True) if place == NEW_ROW)
         self._before, self._places = now, None
@@ -72,18 +78,20 @@ class AnswerUnpacker:
     """Puts the rows back in; those of the answer before are the same objects. Lives in the server."""
 
     def __init__(self) -> None:
-        self._before: tuple[DeviceProcess, ...] = ()
+        self._before = ListedProcesses.of(())
 
     def unpack(self, answer: Answer) -> Sample:
         """The sample. Raises `ValueError` where the answer refers to rows that there were not."""
         if answer.rows is not None:
             self._before = self._rows(answer.rows, answer.sample.processes)
+        elif answer.amounts is not None:
+            self._before = self._before.with_amounts(answer.amounts)
         return structs.replace(answer.sample, processes=self._before)
 
-    def _rows(self, places: tuple[int, ...], new: tuple[DeviceProcess, ...]) -> tuple[DeviceProcess, ...]:
+    def _rows(self, places: tuple[int, ...], new: tuple[DeviceProcess, ...]) -> ListedProcesses:
         fresh = iter(new)
         try:
-            rows = tuple(next(fresh) if place == NEW_ROW else self._before[place] for place in places)
-        except (IndexError, RuntimeError) as error:  # a StopIteration inside of a generator becomes the latter
+            rows = [next(fresh) if place == NEW_ROW else self._before[place] for place in places]
+        except (IndexError, StopIteration) as error:
             raise ValueError("an answer that does not fit the one before") from error
-        return rows
+        return ListedProcesses.of(rows)

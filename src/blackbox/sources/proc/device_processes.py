@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct, structs
 
 from blackbox.model.identity import ProcessKey
+from blackbox.model.listed import ListedProcesses, is_moved
 from blackbox.model.parts import DeviceProcess, MemoryLimit, ProcessKind, ThreadState, Workload
 from blackbox.sources.proc.memory_limits import MemoryLimitReader
 from blackbox.sources.proc.processes import ProcessFacts, Procfs
@@ -68,14 +69,14 @@ class NamedProcesses:
         self._infos: dict[int, _ProcessInfo] = {}
         self._limits: dict[_Group, MemoryLimit | None] = {}
         self._rows: dict[ProcessKey, _KnownRow] = {}
-        self._processes: tuple[DeviceProcess, ...] = ()
+        self._processes = ListedProcesses.of(())
 
     def rows(
         self,
         lists: Iterable[Sequence[Holder]],
         procfs: Procfs | None = None,
         limits: MemoryLimitReader | None = None,
-    ) -> tuple[DeviceProcess, ...]:
+    ) -> ListedProcesses:
         """The holders of every device as rows, in their order; without `procfs` they stay nameless."""
         now = tuple(lists)
         are_same = len(now) == len(self._lists) and all(map(is_, now, self._lists))
@@ -97,14 +98,12 @@ class NamedProcesses:
             self._infos = {pid: self._info(pid, seen, procfs) for pid, seen in facts.items()}
         self._facts = facts
 
-    def _rows_of(
-        self, lists: Iterable[Sequence[Holder]], limits: MemoryLimitReader | None
-    ) -> tuple[DeviceProcess, ...]:
+    def _rows_of(self, lists: Iterable[Sequence[Holder]], limits: MemoryLimitReader | None) -> ListedProcesses:
         reader = limits if limits is not None and limits.may_find else None
         found: dict[_Group, MemoryLimit | None] = {}
         rows: dict[ProcessKey, _KnownRow] = {}
         processes: list[DeviceProcess] = []
-        infos, before = self._infos, self._rows
+        infos, before, are_moved = self._infos, self._rows, True
         for holder in chain.from_iterable(lists):
             key = holder.gpu_uuid, holder.pid
             info, known, limit = infos[holder.pid], before.get(key), None
@@ -112,13 +111,16 @@ class NamedProcesses:
                 group = info.cgroup, holder.gpu_uuid
                 limit = found[group] = reader.of(*group)
             if known is None or known.info is not info or known.limit != limit:
-                known = _KnownRow(holder, info, limit, _process(holder, info, limit))
+                known, are_moved = _KnownRow(holder, info, limit, _process(holder, info, limit)), False
             elif known.holder != holder:
+                are_moved = are_moved and _is_moved(known.holder, holder)
                 known = _KnownRow(holder, info, limit, _moved(known, holder))
             rows[key] = known
             processes.append(known.row)
+        has_one_each = len(rows) == len(processes) == len(self._processes)
+        is_same_roster = are_moved and has_one_each and list(rows) == list(before)
         self._rows, self._limits = rows, found
-        return tuple(processes)
+        return ListedProcesses.of(processes, self._processes.roster if is_same_roster else None)
 
     def _has_new_limits(self, limits: MemoryLimitReader | None) -> bool:
         """Whether somebody may hold more or less than before, of those who were there."""
@@ -162,10 +164,14 @@ def _info(pid: int, facts: ProcessFacts | None, procfs: Procfs | None) -> _Proce
     )
 
 
+def _is_moved(before: Holder, now: Holder) -> bool:
+    """Whether the two of a process differ in the amount at most."""
+    return before.kind == now.kind and is_moved(before.used_bytes, now.used_bytes)
+
+
 def _moved(known: _KnownRow, holder: Holder) -> DeviceProcess:
     """The row of a process that holds another amount: copying costs a fifth of making it."""
-    before = known.holder
-    if before.used_bytes is None or holder.used_bytes is None or before.kind != holder.kind:
+    if not _is_moved(known.holder, holder):
         return _process(holder, known.info, known.limit)
     return structs.replace(known.row, used_bytes=holder.used_bytes)
 

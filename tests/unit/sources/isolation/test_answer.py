@@ -4,7 +4,9 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
+from blackbox.model.listed import ListedProcesses, share_roster
 from blackbox.model.parts import DeviceProcess
 from blackbox.model.sample import Sample
 from blackbox.sources.isolation.answer import NEW_ROW, Answer, AnswerPacker, AnswerUnpacker
@@ -52,11 +54,42 @@ def test_every_list_arrives_and_rows_told_before_are_the_same_objects(
             continue
         arrived = unpacker.unpack(told(answer)).processes
         assert arrived == tuple(processes)
-        if answer.rows is None:
+        if answer.rows is None and answer.amounts is None:
             assert arrived is before
         for one, place in zip(arrived, answer.rows or (), strict=False):
             assert place == NEW_ROW or one is before[place]
         before = arrived
+
+
+@given(st.lists(st.tuples(st.lists(st.integers(1, 3), min_size=3, max_size=3), st.booleans()), max_size=8))
+def test_of_rows_that_hold_another_amount_the_amount_alone_is_told(steps: list[tuple[list[int], bool]]) -> None:
+    packer, unpacker = AnswerPacker(), AnswerUnpacker()
+    listed = ListedProcesses.of([row(pid, 1) for pid in (1, 2, 3)])
+    before = unpacker.unpack(told(packer.pack(sample(*listed)))).processes
+    packer.forget()
+    for used, is_lost in steps:
+        listed = listed.with_amounts(used)
+        answer = packer.pack(structs.replace(sample(), processes=listed))
+        if is_lost:
+            packer.forget()
+            continue
+        arrived = unpacker.unpack(told(answer)).processes
+        assert arrived == listed
+        if answer.rows is None:
+            assert answer.sample.processes == ()
+            assert share_roster(arrived, before)
+            assert [one is other for one, other in zip(arrived, before, strict=True)] == [
+                one == other for one, other in zip(arrived, before, strict=True)
+            ]
+        before = arrived
+
+
+@pytest.mark.parametrize("amounts", [(1,), (1, 0), (1, None), (None, 1)])
+def test_amounts_that_fit_no_list_are_refused(amounts: tuple[int | None, ...]) -> None:
+    unpacker = AnswerUnpacker()
+    unpacker.unpack(AnswerPacker().pack(sample(row(1, 1), row(2, 1))))
+    with pytest.raises(ValueError, match=r"amounts of|make another list"):
+        unpacker.unpack(Answer(sample(), None, amounts))
 
 
 def test_only_what_changed_is_told() -> None:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from blackbox.model.listed import ListedProcesses, share_roster
 from blackbox.model.parts import MemoryLimit
 from blackbox.sources.proc import exit_status, processes
 from blackbox.sources.proc.device_processes import Holder, NamedProcesses
@@ -469,6 +470,7 @@ def test_rows_are_kept_only_while_they_would_be_made_the_same(
     with TemporaryDirectory() as folder:
         tree = ProcTree(Path(folder), files_max=100)
         procfs, kept = tree.open(), NamedProcesses()
+        before = ListedProcesses.of(())
         for place, living, limit in steps:
             for gone in [entry for entry in tree.root.iterdir() if entry.name.isdigit()]:
                 tree.end(int(gone.name))
@@ -479,6 +481,8 @@ def test_rows_are_kept_only_while_they_would_be_made_the_same(
             made = kept.rows(lists, procfs, reader)
             anew = tree.open()
             assert made == NamedProcesses().rows(lists, anew, reader)
+            assert not share_roster(made, before) or before.with_amounts(made.amounts) == made
+            before = made
             anew.close()
             assert kept.rows(lists, procfs, reader) is made or set(pool[place]) & set(pool[1])
         procfs.close()
