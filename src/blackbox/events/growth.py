@@ -51,7 +51,7 @@ class GrowthDetector:
         self._due: dict[ProcessKey, None] = {}
         """Processes whose window has a new point, the longest waiting first (a dict used as an ordered set)."""
         self._tracked: tuple[int, object] | None = None
-        """The bucket and the processes of the moment before: in the same bucket the same tell nothing new."""
+        """The bucket and the processes of the moment before: in the same bucket the same tell no more than amounts."""
 
     def observe(self, moment: Moment, listing: MomentProcesses) -> Iterator[Event]:
         """Growths that have become certain in this moment."""
@@ -59,6 +59,9 @@ class GrowthDetector:
         if self._tracked is None or self._tracked[0] != bucket or self._tracked[1] is not listing.processes:
             self._tracked = bucket, listing.processes
             self._track(bucket, listing)
+        elif listing.are_moved:
+            for track in self._tracks.values():
+                track.least = min(track.least, track.listed.row.used_bytes or 0)
         yield from self._examine(listing, moment.timestamp)
 
     def _track(self, bucket: int, listing: MomentProcesses) -> None:
@@ -71,7 +74,7 @@ class GrowthDetector:
             used = process.row.used_bytes
             if used is None:
                 continue
-            if track is None or (track.row is not process.row and is_other_process(track.row, process.row)):
+            if track is None or (track.listed is not process and is_other_process(track.row, process.row)):
                 self._tracks[key] = _Track(process, process.row, deque(maxlen=POINTS), bucket, used)
                 continue
             track.listed = process

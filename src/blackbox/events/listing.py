@@ -6,17 +6,22 @@ from msgspec import Struct
 
 from blackbox.model.facts import PID_SCOPE
 from blackbox.model.identity import ProcessKey
+from blackbox.model.listed import share_roster
 from blackbox.model.moment import Moment
 from blackbox.model.parts import Device, DeviceProcess, gpu_name
 from blackbox.sampling.runner import MEASURING_STATES
 
+PARTS = 3
+"""Of a sample that a listing is made of."""
 
-class ListedProcess(Struct, frozen=True, gc=False):
+
+class ListedProcess(Struct, gc=False):
     """A process on a device, as listed by the driver."""
 
     place: str
     """What the GPU, or the MIG instance, is called."""
     row: DeviceProcess
+    """Of the newest moment whose listing has this object: only the amount in it may have become another."""
     pid_scope: str | None
     """Which pid namespace the pid belongs to: `host`, `namespace` (another one) or `simulated`."""
 
@@ -25,17 +30,19 @@ class MomentProcesses(NamedTuple):
     """All processes that hold GPU memory in a moment."""
 
     processes: dict[ProcessKey, ListedProcess]
-    """The same object as in the moment before where nothing in it is different (`Listings`)."""
+    """The same object as in the moment before where nothing in it is different but amounts (`Listings`)."""
     devices: dict[str, Device]
     """Every device of the moment, by UUID."""
     listed: frozenset[str]
     """UUIDs of devices whose process list is complete: a process that is not in it holds nothing there."""
+    are_moved: bool = False
+    """`processes` is the same object as in the moment before, and some of them hold another amount."""
 
 
 class Listings:
     """Makes the listing of one moment after the other. The processes are kept while every sample has the same list of
-    them, lists being immutable, and tells the same of its pids and of what its devices are called; else each of them,
-    as the same object, for which that is so."""
+    them, lists being immutable, or one with the same roster, of which they get the new rows, and tells the same of its
+    pids and of what its devices are called; else each of them, as the same object, for which that is so."""
 
     def __init__(self) -> None:
         self._of: list[object] = []
@@ -54,14 +61,28 @@ class Listings:
             )
         ]
         listing = list_processes(moment, self._processes, is_same=_is_same(made_of, self._of))
+        are_moved = listing.processes is self._processes and self._move(moment)
         self._of, self._processes = made_of, listing.processes
-        return listing
+        return listing._replace(are_moved=are_moved)
+
+    def _move(self, moment: Moment) -> bool:
+        """Gives the processes of the moment before their rows of this one; whether some are others."""
+        found = False
+        for sample, before in zip(moment.samples, self._of[::PARTS], strict=True):
+            if sample.processes is before:
+                continue
+            for row in sample.processes:
+                known = self._processes.get((row.gpu_uuid, row.pid))
+                if known is not None and known.row is not row:
+                    known.row, found = row, True
+        return found
 
 
 def _is_same(now: list[object], before: list[object]) -> bool:
-    """Whether lists of processes are identical, and everything else is equal."""
+    """Whether lists of processes are identical, or have the same roster, and everything else is equal."""
     return len(now) == len(before) and all(
-        one is other if isinstance(one, tuple) else one == other for one, other in zip(now, before, strict=True)
+        one is other or share_roster(one, other) or (not isinstance(one, tuple) and one == other)
+        for one, other in zip(now, before, strict=True)
     )
 
 

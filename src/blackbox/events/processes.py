@@ -35,6 +35,11 @@ class _TrackedProcess(Struct):
         if used is not None and (self.peak_used_bytes is None or used > self.peak_used_bytes):
             self.peak_used_bytes, self.peak_at = used, timestamp
 
+    def move(self, timestamp: float) -> None:
+        """Takes over the newest amount: all else is as it was listed last."""
+        if self.listed is not None and self.listed.row.used_bytes != self.used_bytes:
+            self.update(self.listed, timestamp)
+
     def summary(self) -> ProcessLife:
         """The process as an event describes it."""
         return ProcessLife(
@@ -73,8 +78,11 @@ class ProcessDetector:
             yield from self._crashes(process_exit, process_exit.timestamp)
         before, self._compared = self._compared, (listing.processes, listing.listed, frozenset(listing.devices))
         is_same = before is not None and before[0] is listing.processes and before[1:] == self._compared[1:]
-        if is_same and not self._are_some_missing:
-            return  # nobody came, went, or holds more or less
+        if is_same and not self._are_some_missing:  # nobody came or went
+            if listing.are_moved:
+                for process in self._tracked.values():
+                    process.move(moment.timestamp)
+            return
         for uuid in listing.devices:
             self._seen_at.setdefault(uuid, moment.timestamp)
         yield from self._exited(moment.timestamp, listing)
@@ -87,6 +95,8 @@ class ProcessDetector:
                     yield _event("process_start", process, moment.timestamp, f"began to use {process.place}")
             elif process.listed is not holder:
                 process.update(holder, moment.timestamp)
+            elif listing.are_moved:
+                process.move(moment.timestamp)
         self._known_devices |= listing.listed
 
     def _exited(self, timestamp: float, listing: MomentProcesses) -> Iterator[Event]:

@@ -47,6 +47,6 @@ def is_moved(before: int | None, now: int | None) -> bool:
     return bool(before) and bool(now)
 
 
-def share_roster(one: Sequence[DeviceProcess], other: Sequence[DeviceProcess]) -> bool:
+def share_roster(one: object, other: object) -> bool:
     """Whether two lists are known to differ in amounts at most."""
     return isinstance(one, ListedProcesses) and isinstance(other, ListedProcesses) and one.roster is other.roster
