@@ -1,5 +1,6 @@
 """The processes on a device, out of the driver's three lists."""
 
+from collections.abc import Sequence
 from ctypes import Array, byref, c_char, c_uint, create_string_buffer
 from operator import is_
 from struct import Struct
@@ -133,13 +134,12 @@ class KnownLists:
         known = self._readings.get(device)
         if known is not None and all(map(is_, known.lists, lists)):
             return known.merged
-        rows: dict[tuple[int, int, int], ProcessRow] = {}
-        for (kind, _), parsed in zip(_LISTS, lists, strict=True):
-            if parsed is not None:
-                _merge(rows, kind, parsed.rows)
         if len(self._readings) >= LISTS_KEPT_MAX:
             self._readings.clear()
-        self._readings[device] = _KnownReading(lists, list(rows.values()))
+        told: list[tuple[ProcessKind, list[RawRow]]] = [
+            (kind, parsed.rows) for (kind, _), parsed in zip(_LISTS, lists, strict=True) if parsed and parsed.rows
+        ]
+        self._readings[device] = _KnownReading(lists, merge_lists(told))
         return self._readings[device].merged
 
 
@@ -259,9 +259,9 @@ def parse_rows(data: memoryview, layout: Struct, total_bytes: int | None) -> Par
     good rows do. Read by a wrong layout, what stands in the place of the instances is a pid or a size.
     """
     limit = NOT_AVAILABLE_BYTES if total_bytes is None else total_bytes
-    rows: list[RawRow] = [
-        (*fields, NO_INSTANCE, NO_INSTANCE) if len(fields) == 2 else fields for fields in layout.iter_unpack(data)
-    ]
+    rows: list[RawRow] = [*layout.iter_unpack(data)]
+    if layout.size == _ROW_V1.size:
+        rows = [(pid, used, NO_INSTANCE, NO_INSTANCE) for pid, used, *_ in rows]
     if _are_plain(rows, limit):
         return Parsed(rows, [])
     good = [row for row in rows if _may_be(row, limit)]
@@ -306,11 +306,29 @@ def _left_out_reason(rows: list[RawRow]) -> str:
     return f"left out of the driver's list, since it cannot be: pid {pid} with {size}{more}"
 
 
+def merge_lists(told: Sequence[tuple[ProcessKind, list[RawRow]]]) -> list[ProcessRow]:
+    """One row a process, out of lists of which the first to name a process says its kind."""
+    if len(told) == 1 and len({row[0] for row in told[0][1]}) == len(told[0][1]):  # as mostly
+        kind, rows = told[0]
+        return [
+            ProcessRow(pid, gpu_instance, compute_instance, _used_bytes(used), kind)
+            for pid, used, gpu_instance, compute_instance in rows
+        ]
+    merged: dict[tuple[int, int, int], ProcessRow] = {}
+    for kind, rows in told:
+        _merge(merged, kind, rows)
+    return list(merged.values())
+
+
+def _used_bytes(used: int) -> int | None:
+    return None if used == NOT_AVAILABLE_BYTES else used
+
+
 def _merge(merged: dict[tuple[int, int, int], ProcessRow], kind: ProcessKind, rows: list[RawRow]) -> None:
     """Adds the rows of a list: each list states all memory of a process, so the largest figure counts, not the sum."""
     for pid, used, gpu_instance, compute_instance in rows:
         key = (pid, gpu_instance, compute_instance)
-        used_bytes = None if used == NOT_AVAILABLE_BYTES else used
+        used_bytes = _used_bytes(used)
         known = merged.get(key)
         if known is None:
             merged[key] = ProcessRow(pid, gpu_instance, compute_instance, used_bytes, kind)

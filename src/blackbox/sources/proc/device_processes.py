@@ -78,17 +78,19 @@ class NamedProcesses:
         limits: MemoryLimitReader | None = None,
     ) -> ListedProcesses:
         """The holders of every device as rows, in their order; without `procfs` they stay nameless."""
-        now = tuple(lists)
-        are_same = len(now) == len(self._lists) and all(map(is_, now, self._lists))
-        before = self._infos
-        pids = before if are_same else dict.fromkeys([holder.pid for holders in now for holder in holders])
+        now, before = tuple(lists), self._lists
+        are_same = len(now) == len(before) and all(map(is_, now, before))
+        infos = self._infos
+        pids = infos if are_same else dict.fromkeys([holder.pid for holders in now for holder in holders])
         if not are_same and procfs:
             procfs.keep(pids)
         self._look(pids, procfs)
         self._lists = now
-        has_changed = not are_same or not all(map(is_, self._infos.values(), before.values()))
-        if has_changed or self._has_new_limits(limits):
-            self._processes = self._rows_of(now, limits)
+        is_told_same = len(infos) == len(self._infos) and all(map(is_, self._infos.values(), infos.values()))
+        known = self._processes if is_told_same and not self._has_new_limits(limits) else None
+        if known is None or not are_same:
+            moved = None if known is None else _moved_list(known, before, now)
+            self._processes = self._rows_of(now, limits) if moved is None else moved
         return self._processes
 
     def _look(self, pids: dict[int, Any], procfs: Procfs | None) -> None:
@@ -109,7 +111,7 @@ class NamedProcesses:
             info, known, limit = infos[holder.pid], before.get(key), None
             if reader is not None:
                 group = info.cgroup, holder.gpu_uuid
-                limit = found[group] = reader.of(*group)
+                limit = found[group] = found[group] if group in found else reader.of(*group)
             if known is None or known.info is not info or known.limit != limit:
                 known, are_moved = _KnownRow(holder, info, limit, _process(holder, info, limit)), False
             elif known.holder != holder:
@@ -162,6 +164,23 @@ def _info(pid: int, facts: ProcessFacts | None, procfs: Procfs | None) -> _Proce
         facts.cgroup,
         facts.workload,
     )
+
+
+def _moved_list(
+    known: ListedProcesses, before: Iterable[Sequence[Holder]], now: Iterable[Sequence[Holder]]
+) -> ListedProcesses | None:
+    """The rows of a reading, where its holders differ from those of `known` in amounts alone; else None."""
+    holders = [*chain.from_iterable(now)]
+    pairs = [*zip(chain.from_iterable(before), holders, strict=False)]
+    if not len(pairs) == len(holders) == len(known) or any(
+        one is not other and (one.pid, one.gpu_uuid, one.kind) != (other.pid, other.gpu_uuid, other.kind)
+        for one, other in pairs
+    ):
+        return None
+    try:
+        return known.with_amounts([holder.used_bytes for holder in holders])
+    except ValueError:
+        return None
 
 
 def _is_moved(before: Holder, now: Holder) -> bool:

@@ -49,9 +49,8 @@ class MemoryLimitReader:
         path = cgroup.strip("/")
         found: list[MemoryLimit] = []
         for _ in range(DEPTH_MAX):
-            directory = self._root / path
-            own = self._ask and path and self._ask(gpu_uuid, directory)
-            found += filter(None, (self._of_dmem(path, gpu_uuid), own or None))
+            own = self._ask(gpu_uuid, self._root / path) if self._ask is not None and path else None
+            found += filter(None, (self._of_dmem(path, gpu_uuid), own))
             if not path:
                 break
             path = path.rpartition("/")[0]

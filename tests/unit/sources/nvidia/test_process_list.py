@@ -11,6 +11,7 @@ from blackbox.sources.nvidia.process_list import (
     NOT_AVAILABLE_BYTES,
     PID_MAX,
     KnownLists,
+    merge_lists,
     parse_list,
     parse_rows,
 )
@@ -50,6 +51,11 @@ rows_r535 = st.lists(st.tuples(pids, sizes, st.integers(0, 15), st.integers(0, 1
 def test_rows_with_a_fifth_field_are_not_mistaken_for_four(rows: list[tuple[int, ...]]) -> None:
     found = parse_list(packed(ROW_R535, rows), len(rows), (ROW_V2, ROW_R535_AS_READ), TOTAL_BYTES)
     assert found == ([row[:4] for row in rows], [])
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), sizes, instances, instances), max_size=6))
+def test_one_list_alone_becomes_what_it_would_beside_others(rows: list[tuple[int, int, int, int]]) -> None:
+    assert merge_lists([("compute", rows)]) == merge_lists([("compute", rows), ("graphics", [])])
 
 
 @given(st.binary(max_size=240))
