@@ -34,6 +34,17 @@ def test_a_program_shows_its_blocks_and_threads_from_start_to_end(tmp_path: Path
         assert not server.wait_for(lambda sample: not sample.cost["agents"]).allocators
 
 
+def test_the_source_wants_quiet_only_while_no_program_is_there_and_none_has_just_ended(tmp_path: Path) -> None:
+    with AgentServer(tmp_path) as server:
+        assert server.source.quiet_seconds > 0
+        with server.program(["-c", LIVE]) as program:
+            server.wait_for(pids)
+            assert server.source.quiet_seconds == 0
+            program.kill()
+        server.wait_for(lambda sample: sample.process_exits)
+        assert server.source.quiet_seconds == 0
+
+
 def test_a_child_after_a_fork_speaks_for_itself_once_it_allocates(tmp_path: Path) -> None:
     code = USE_HEAP + "import os\nif not os.fork():\n  heap.live(.3)\n  heap.alloc(512)\nheap.live(60)"
     with AgentServer(tmp_path) as server, server.program(["-c", code]) as program:

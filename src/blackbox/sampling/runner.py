@@ -80,8 +80,9 @@ class Runner:
         return self._busy
 
     def request(self) -> None:
-        """Take a sample now. Ignored while one is being taken, or after `release`."""
-        if self.pending or self._released:
+        """Take a sample now. Ignored while one is being taken, after `release`, and while the newest is new enough for
+        the source (`quiet_seconds`)."""
+        if self.pending or self._released or self._is_quiet():
             return
         with self._lock:
             self._asked_at = self._asked_at or self._clock()
@@ -157,6 +158,11 @@ class Runner:
         if self._newest is None:
             return "starting", self._doing()
         return self._newest.state, self._newest.reason
+
+    def _is_quiet(self) -> bool:
+        quiet_seconds: float = getattr(self._source, "quiet_seconds", 0.0)
+        newest = self._newest
+        return newest is not None and self._fault is None and self._clock() - newest.taken_at < quiet_seconds
 
     def _run(self) -> None:
         while not self._closing:

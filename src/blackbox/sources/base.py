@@ -27,6 +27,9 @@ class Source(Protocol):
 
     `sample` may block or even crash: a source with `isolation="child"` runs in a process of its own that is killed
     and replaced when it misses its deadline, any other in a thread of its own.
+
+    One in a thread may have `quiet_seconds`: so old its newest sample may become before another one is asked for, as
+    things are. Waking a thread costs more than most samples.
     """
 
     name: str

@@ -41,6 +41,12 @@ class ObedientSource:
         self.closed_total += 1
 
 
+class QuietSource(ObedientSource):
+    """Wants no more than a sample in 0.8 s."""
+
+    quiet_seconds = 0.8
+
+
 @pytest.fixture
 def source() -> ObedientSource:
     return ObedientSource(ManualClock())
@@ -63,6 +69,35 @@ def test_before_the_first_answer_it_is_starting(runner: Runner) -> None:
     status = runner.status(1000.0)
     assert (status.state, status.age_seconds, status.samples_total) == ("starting", None, 0)
     assert runner.collect() is None
+
+
+def test_a_source_that_wants_quiet_is_asked_again_when_its_sample_is_old_enough(source: ObedientSource) -> None:
+    quiet = QuietSource(source.clock)
+    runner = Runner(quiet, interval_seconds=INTERVAL, clock=source.clock)
+    ask(runner)
+    source.clock.advance(0.5)
+    ask(runner)
+    assert runner.status(source.clock()).samples_total == 1
+    source.clock.advance(0.5)
+    ask(runner)
+    assert runner.status(source.clock()).samples_total == 2
+    quiet.quiet_seconds = 0.0
+    ask(runner)
+    assert runner.status(source.clock()).samples_total == 3
+    runner.close(PATIENCE_SECONDS)
+
+
+def test_a_source_that_wants_quiet_is_asked_at_once_after_a_fault(source: ObedientSource) -> None:
+    quiet = QuietSource(source.clock)
+    runner = Runner(quiet, interval_seconds=INTERVAL, clock=source.clock)
+    ask(runner)
+    source.clock.advance(1.0)
+    quiet.error = SourceFault("failed", "a fault")
+    ask(runner)
+    quiet.error = None
+    ask(runner)
+    assert runner.status(source.clock()).state == "ok"
+    runner.close(PATIENCE_SECONDS)
 
 
 def test_an_answer_is_kept_and_ages(runner: Runner, source: ObedientSource) -> None:

@@ -91,6 +91,11 @@ class AgentServer:
         self._thread = threading.Thread(target=self._run, name="agents", daemon=True)
         self._thread.start()
 
+    @property
+    def is_idle(self) -> bool:
+        """No program is connected, and none has ended lately. Any thread may ask."""
+        return not self.connections and not self._process_exits
+
     def close(self) -> None:
         """Ends all connections."""
         self._closing = True

@@ -17,6 +17,8 @@ from blackbox.sources.proc.processes import Procfs
 from blackbox.sources.proc.threads import Tasks
 from blackbox.wire.address import NAME
 
+QUIET_SECONDS = 0.8
+"""Between samples while no agent is there, and none was there lately."""
 OWN_USER, ALL_USERS = 0o600, 0o666
 """Permissions of the socket."""
 
@@ -46,6 +48,11 @@ class AgentSource:
         self._server: AgentServer | None = None
         self._pools = Pools()
         self._allocators = Allocators(self._tasks)
+
+    @property
+    def quiet_seconds(self) -> float:
+        server = self._server
+        return QUIET_SECONDS if server is not None and server.is_idle else 0.0
 
     def sample(self) -> Sample:
         """What all agents have said so far, with its age."""

@@ -19,6 +19,8 @@ from blackbox.sources.proc.tree import Commands
 
 DISCOVER_SECONDS = 10.0
 """Between looks for new ports. New processes on the GPU are looked at in the next sample."""
+QUIET_SECONDS = 0.8
+"""Between samples: engines are asked every two seconds at the most, so that every second tick is soon enough."""
 SCRAPES_MAX = 4
 """At the same time, each of another engine."""
 
@@ -27,6 +29,7 @@ class EngineSource:
     """Asks in threads of its own; a sample is what is known so far, and never waits for an engine."""
 
     name = "engines"
+    quiet_seconds = QUIET_SECONDS
 
     def __init__(
         self,
