@@ -48,10 +48,9 @@ LEAST = "a Protocol on uvloop that only sends the same bytes takes {:.1f} µs in
 """What no change of ours can go below while Python holds the connection, beside today's."""
 TICK_RATIO = 0.35
 TICK_LEFT = (
-    "of 3.1 ms where nothing changes, by the threads' CPU beside today's 7.4 on the same core: the driver's child"
-    " 1.1, half of it for reading 256 clocks at every second tick; the sampler 0.8; waits for the fake driver's "
-    "events 0.3; four threads that wake once a tick and the event loop 0.9; where processes change, the child "
-    "takes 0.5 more and the sampler 0.6 to 0.9"
+    "left, by the threads' CPU (docs/decisions/0013-tick.md): the driver's child two fifths, of which reading 256 "
+    "clocks at every second tick a fifth and 52 driver calls a sixth; the sampler three tenths; waits for the fake "
+    "driver's events a tenth; threads that wake once a tick and the event loop a fifth"
 )
 """Why the ratio is not met, where it is not."""
 NGINX_RATIO = 1.2
