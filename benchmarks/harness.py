@@ -80,12 +80,19 @@ def memory(pid: int) -> Memory:
 def process(
     command: Sequence[str | Path], core: int | None = None, env: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Runs the command, pinned to one core if told so, and ends it with its whole family."""
+    """Runs the command, pinned to one core if told so, and ends it with its whole family. A server that is told no
+    directory records into one of its own, which goes with it, and not into that of who runs the benchmarks."""
     pinned = [*(() if core is None else ("taskset", "-c", str(core % (os.cpu_count() or 1)))), *map(str, command)]
     with (
+        tempfile.TemporaryDirectory(prefix="blackbox-bench-", ignore_cleanup_errors=True) as state,
         tempfile.TemporaryFile() as log,
         subprocess.Popen(
-            pinned, cwd=ROOT, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            pinned,
+            cwd=ROOT,
+            env={**os.environ, "STATE_DIRECTORY": state, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
         ) as started,
     ):
         try:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from itertools import pairwise
+from pathlib import Path
 
 import psutil
 import pytest
@@ -15,6 +16,7 @@ from benchmarks.harness import cpu_seconds, family, in_turns, process
 from benchmarks.load import Client, Delivery, Load
 from benchmarks.plan import Row
 from benchmarks.report import table
+from blackbox.paths import data_directory
 from tests.waiting import PATIENCE_SECONDS, until
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
@@ -141,3 +143,19 @@ def test_table_says_what_was_not_measured() -> None:
     text = table([Row(figure="f", unit="µs", ours=2.0, peer="p", theirs=8.0), Row(figure="g", unit="", note="no peer")])
     assert "| f | µs | 2 | p | 8 | 0.25 |" in text
     assert "| g |  | - |  | - | - |" in text
+
+
+def test_a_server_of_a_benchmark_records_into_a_directory_that_goes_with_it(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    program = f"""
+from pathlib import Path
+from blackbox.paths import data_directory
+(data_directory() / "lock").touch()
+Path({str(told)!r}).write_text(str(data_directory()))
+"""
+    with process([sys.executable, "-c", program]) as started:
+        started.wait(PATIENCE_SECONDS)
+        used = Path(told.read_text())
+        assert (used / "lock").exists()
+        assert used != data_directory()
+    assert not used.exists()
