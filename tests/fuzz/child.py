@@ -4,6 +4,7 @@ SECONDS are of CPU time, so that as much is tried beside other work. It lives wi
 leaves the input it is at in FOLDER/current, so that one that kills it is known. Writes an `Outcome` to stdout.
 """
 
+import contextlib
 import os
 import random
 import resource
@@ -12,6 +13,7 @@ import sys
 import time
 import traceback
 import zlib
+from collections.abc import Generator
 from itertools import islice
 from mmap import mmap
 from pathlib import Path
@@ -173,10 +175,26 @@ def _shared(path: Path) -> mmap:
         return mmap(file.fileno(), 0)
 
 
-def _limit() -> None:
+@contextlib.contextmanager
+def bounded_memory() -> Generator[None, None, None]:
+    """Lets this process hold no more than a child may, for as long: an input may ask for any amount, and not each
+    reader of it has a limit of its own."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (_most_bytes(), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def _most_bytes() -> int:
     now_bytes = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    return now_bytes + MEMORY_BYTES_MAX
+
+
+def _limit() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (now_bytes + MEMORY_BYTES_MAX,) * 2)
+    resource.setrlimit(resource.RLIMIT_AS, (_most_bytes(),) * 2)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # its death, also inside of a call that never returns
 
 

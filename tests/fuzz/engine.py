@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.fuzz.child import CURRENT, Finding, Outcome
+from tests.fuzz.child import CURRENT, Finding, Outcome, bounded_memory
 
 ROOT = Path(__file__).parents[2]
 SECONDS_BESIDE = 120.0
@@ -32,12 +32,14 @@ def fuzz(name: str, inputs: int, seconds: float, seed: int, folder: Path) -> Out
 
 
 def replay(name: str, path: Path) -> int:
-    """Gives one file to a target, in this process: for a debugger. An error that is not allowed is raised."""
+    """Gives one file to a target, in this process: for a debugger. An error that is not allowed is raised. What it may
+    hold in memory is bounded as in a child."""
     from tests.fuzz.target import load
 
     target = load(name)
     try:
-        target.run(path.read_bytes())
+        with bounded_memory():
+            target.run(path.read_bytes())
     except target.ALLOWED as error:
         print(f"refused: {error}")
     else:

@@ -63,6 +63,15 @@ def test_a_finding_can_be_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         replay(planted.__name__, path)
 
 
+def test_what_is_replayed_may_hold_no_more_than_in_a_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "finding"
+    path.write_bytes(b"asks for much")
+    monkeypatch.setattr(planted, "run", lambda _: bytes(4 * child.MEMORY_BYTES_MAX))
+    with pytest.raises(MemoryError):
+        replay(planted.__name__, path)
+    assert bytes(4 * child.MEMORY_BYTES_MAX), "and afterwards it may again"
+
+
 def test_every_decoder_has_a_target() -> None:
     assert set(names()) >= {
         "agent_frames",
