@@ -8,12 +8,14 @@ import pytest
 from msgspec import structs
 
 from blackbox.client import Client, StatusError
-from blackbox.model.event import OutOfMemory
+from blackbox.model.event import Event, OutOfMemory
 from blackbox.model.moment import Moment
 from blackbox.recorder import Recorder
 from blackbox.recorder.dumps.file import new_head, write_dump
 from blackbox.recorder.query.refusal import at_refusal
 from blackbox.recorder.storage.dump_files import DUMPS_DIRECTORY, new_dump
+from blackbox.report import build_report, viewed
+from blackbox.report.origins import of_dump
 from blackbox.report.viewed import of_event
 from tests import incidents
 from tests.recordings import recorded
@@ -133,6 +135,28 @@ def test_what_is_not_there_is_404_in_one_line(serving: Serving, query: str) -> N
     assert reply.status == 404
     assert reply.body.count(b"\n") == 0
     assert str(serving.server) is not None
+
+
+def test_a_report_is_on_the_event_that_is_asked_for_whatever_failed_before(tmp_path: Path) -> None:
+    (refused,) = [one for one in incidents.events(MOMENTS) if one.kind == "oom"]
+    later = refused.timestamp + 1
+    crossed = Event(
+        kind="threshold", timestamp=later, message="GPU 0 uses 96.0 % of its memory, above 95 %",
+        gpu_uuid=MOMENTS[-1].samples[0].devices[0].uuid,
+    )  # fmt: skip
+    dump = tmp_path / "threshold.bbdump"
+    write_dump(dump, new_head(crossed.message, *incidents.span(MOMENTS)), MOMENTS, [refused, crossed])
+    for evidence in (of_dump(dump), viewed.of_dump(dump, None)):
+        report = build_report(evidence)
+        assert (report.title, report.time, report.gpu_uuid) == (crossed.message, later, crossed.gpu_uuid)
+    by_hand = tmp_path / "by-hand.bbdump"
+    write_dump(by_hand, new_head("made by hand", *incidents.span(MOMENTS)), MOMENTS, [refused, crossed])
+    assert "ran out of memory" in build_report(of_dump(by_hand)).title
+    with recorded(tmp_path / "data", MOMENTS) as made:
+        for one in made.recording.events():
+            report = build_report(of_event(made.recording, one.id, None))
+            assert report.time == one.event.timestamp
+            assert ("ran out of memory" in report.title) == (one.event.kind == "oom")
 
 
 @pytest.mark.parametrize("query", ["event=1&dump=x", "event=-1", "event=1&format=pdf"])

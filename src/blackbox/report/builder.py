@@ -38,7 +38,8 @@ INACTIVE: BlockState = "inactive"
 def build_report(evidence: Evidence) -> Report:
     """The report of the evidence."""
     subject = subject_of(evidence)
-    uuid = subject.key.gpu_uuid if subject else _fullest_gpu(evidence.summaries[-1])
+    uuid = subject.key.gpu_uuid if subject else _gpu_in_question(evidence)
+    event = evidence.failure or evidence.about
     gpu = evidence.summaries[-1].gpus.get(uuid) if uuid else None
     processes = tuple(_processes(evidence, uuid, subject))
     cache = _cache(evidence, subject)
@@ -65,7 +66,7 @@ def build_report(evidence: Evidence) -> Report:
         origin=evidence.origin,
         host=evidence.last.host,
         simulated=evidence.last.simulated,
-        time=evidence.failure.timestamp if evidence.failure else evidence.summaries[-1].time,
+        time=event.timestamp if event else evidence.summaries[-1].time,
         since=evidence.summaries[0].time,
         gpu_uuid=uuid,
         gpu=gpu,
@@ -92,7 +93,11 @@ def build_report(evidence: Evidence) -> Report:
     )
 
 
-def _fullest_gpu(summary: SnapshotSummary) -> str | None:
+def _gpu_in_question(evidence: Evidence) -> str | None:
+    """That of the event, or else the fullest."""
+    summary, about = evidence.summaries[-1], evidence.about
+    if about is not None and about.gpu_uuid is not None:
+        return about.gpu_uuid
     return max(summary.gpus, key=lambda uuid: summary.gpus[uuid].used_bytes, default=None)
 
 

@@ -52,6 +52,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     """The time before it, oldest first; the last one is of `last`."""
     failure: Event | None = None
     """The out-of-memory, or the crash, that the report is about."""
+    about: Event | None = None
+    """What the report is about, where that is no failure: a threshold, an Xid, a growth."""
     inside: Inside | None = None
     replayed: Replayed | None = None
     """What the traces of a snapshot file tell, or the one an agent shipped; `inside` is then of the moment that it
@@ -114,12 +116,13 @@ def from_moments(
     events: Sequence[Event],
     span: tuple[float, float],
     notes: Sequence[str] = (),
+    about: Event | None = None,
 ) -> Evidence | None:
     """Evidence of the last failure among the events, or else of the last moment; None where there is no moment.
 
-    `span` is the time that `moments` cover, in Unix seconds.
+    `span` is the time that `moments` cover, in Unix seconds. `about`: of this one event instead.
     """
-    until, step = pace(events, span)
+    until, step = pace(events, span, about)
     due = span[0]
     summaries: list[SnapshotSummary] = []
     last: Moment | None = None
@@ -132,14 +135,14 @@ def from_moments(
             due = moment.timestamp + step * ALMOST
     if last is None:
         return None
-    failure = newest_failure(events)
+    failure = about or newest_failure(events)
     then = last if failure is None else at_refusal(last, failure)
-    return from_summaries(origin, summaries, merge(then), events, notes)
+    return from_summaries(origin, summaries, merge(then), events, notes, about)
 
 
-def pace(events: Iterable[Event], span: tuple[float, float]) -> tuple[float, float]:
+def pace(events: Iterable[Event], span: tuple[float, float], about: Event | None = None) -> tuple[float, float]:
     """The instant to report on, and how far apart the moments before it are to be read, in seconds."""
-    failure = newest_failure(events)
+    failure = about or newest_failure(events)
     until = failure.timestamp if failure is not None else span[1]
     return until, max(0.0, until - span[0]) / SUMMARIES_MAX
 
@@ -150,10 +153,11 @@ def from_summaries(
     last: Snapshot,
     events: Sequence[Event],
     notes: Sequence[str] = (),
+    about: Event | None = None,
 ) -> Evidence:
     """Evidence of the last failure among the events, `last` being the moment of a refusal itself; or of the instant
-    `last`."""
-    failure = newest_failure(events)
+    `last`. `about`: of this one event instead."""
+    failure = newest_failure(events) if about is None else about if about.kind in FAILURES else None
     inside = inside_of(failure)
     replayed = _replayed(failure, last)
     final = summary_of(last)
@@ -162,6 +166,7 @@ def from_summaries(
         last=last,
         summaries=_by_process((*(summary for summary in summaries if summary.time < final.time), final)),
         failure=failure,
+        about=about if failure is None else None,
         inside=inside,
         replayed=replayed,
         events=tuple(events),

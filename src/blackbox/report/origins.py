@@ -1,15 +1,16 @@
 """Evidence out of what Blackbox recorded: a dump, a data directory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from msgspec import structs
 
 from blackbox.errors import FailureError
+from blackbox.model.event import Event
 from blackbox.model.moment import Moment
 from blackbox.recorder import Recording
 from blackbox.recorder.dumps.file import Dump
-from blackbox.report.evidence import SUMMARIES_MAX, Evidence, from_moments, pace
+from blackbox.report.evidence import FAILURES, SUMMARIES_MAX, Evidence, from_moments, pace
 
 AFTER_SECONDS = 10.0
 """After a failure: the exit of the process and what else fell with it."""
@@ -19,11 +20,22 @@ def of_dump(path: Path) -> Evidence:
     """What is in a dump. Raises `FailureError`."""
     dump = Dump(path)
     events = dump.events()
-    until, step = pace(events, dump.span())
-    evidence = from_moments(f"dump {path.name}", dump.moments_apart(step, until), events, dump.span())
+    about = kept_for(dump, events)
+    until, step = pace(events, dump.span(), about)
+    evidence = from_moments(f"dump {path.name}", dump.moments_apart(step, until), events, dump.span(), about=about)
     if evidence is None:
         raise FailureError(f"{path}: no moment in this dump can be read")
     return _with_notes(evidence, _damage(dump, path))
+
+
+def kept_for(dump: Dump, events: Iterable[Event]) -> Event | None:
+    """The event that the dump was kept of, where that is no failure: a threshold, an Xid, a lost GPU."""
+    others = (event for event in events if event.kind not in FAILURES)
+    return max(
+        (event for event in others if event.message == dump.head.reason),
+        key=lambda event: event.timestamp,
+        default=None,
+    )
 
 
 def of_recording(recording: Recording, since: float, until: float, origin: str) -> Evidence | None:

@@ -20,7 +20,8 @@ class ReportSubject(Struct, frozen=True):
 
 
 def subject_of(evidence: Evidence) -> ReportSubject | None:
-    """The failed process; without a failure the one whose inside is known, or else the one that holds the most."""
+    """The failed process; without a failure that of the event in question, the one whose inside is
+    known, or else the one that holds the most: of the event's GPU, where it names one."""
     processes = evidence.summaries[-1].processes
     wanted = _wanted(evidence)
     if wanted is not None:
@@ -30,6 +31,8 @@ def subject_of(evidence: Evidence) -> ReportSubject | None:
             return ReportSubject(found[0], processes[found[0]])
     if evidence.failure is not None:
         return _absent_subject(evidence)
+    if evidence.about is not None and evidence.about.gpu_uuid is not None:
+        processes = {key: held for key, held in processes.items() if key.gpu_uuid == evidence.about.gpu_uuid}
     largest = max(processes, key=lambda key: processes[key].used_bytes, default=None)
     return ReportSubject(largest, processes[largest]) if largest else None
 
@@ -37,6 +40,8 @@ def subject_of(evidence: Evidence) -> ReportSubject | None:
 def _wanted(evidence: Evidence) -> tuple[str | None, int] | None:
     if evidence.failure is not None:
         return None if evidence.failure.pid is None else (evidence.failure.gpu_uuid, evidence.failure.pid)
+    if evidence.about is not None:
+        return None if evidence.about.pid is None else (evidence.about.gpu_uuid, evidence.about.pid)
     if evidence.inside is not None:
         return evidence.inside.allocator.gpu_uuid, evidence.inside.allocator.pid
     return None

@@ -30,6 +30,8 @@ def title_of(
         name = _beginning(subject) if subject else _failed_name(evidence.failure)
         asked = f": it asked for {size(request.requested_bytes)}" if request is not None else ""
         return f"{name} ran out of memory{where}{asked}"
+    if evidence.about is not None:
+        return evidence.about.message
     if gpu is None and evidence.inside is None and subject is not None and subject.held.used_bytes:
         return f"{_beginning(subject)} holds {size(subject.held.used_bytes)}"
     if gpu is None:

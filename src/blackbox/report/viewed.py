@@ -9,7 +9,7 @@ from blackbox.model.visibility import visible_event, visible_moment
 from blackbox.recorder import RecordedEvent, Recording
 from blackbox.recorder.dumps.file import Dump
 from blackbox.report.evidence import FAILURES, FAILURES_MAX, Evidence, from_moments, newest_failure, pace
-from blackbox.report.origins import AFTER_SECONDS, recorded_moments
+from blackbox.report.origins import AFTER_SECONDS, kept_for, recorded_moments
 
 BEFORE_SECONDS = 600.0
 """Time before an event that its report tells of, as `blackbox report` has it."""
@@ -38,15 +38,20 @@ def of_event(recording: Recording, number: int, viewer_uid: int | None) -> Evide
     recorded = recording.events(since, event.timestamp + AFTER_SECONDS)
     earlier = (found if one.id == number else one.event for one in recorded if not _is_later(one, number, event))
     events = [visible_event(one, viewer_uid) for one in earlier]
-    return _evidence(recording, since, event.timestamp, events, viewer_uid)
+    return _evidence(recording, since, event.timestamp, events, viewer_uid, event)
 
 
 def _evidence(
-    recording: Recording, since: float, until: float, events: Sequence[Event], viewer_uid: int | None
+    recording: Recording,
+    since: float,
+    until: float,
+    events: Sequence[Event],
+    viewer_uid: int | None,
+    about: Event | None = None,
 ) -> Evidence:
-    moments = recorded_moments(recording, since, *pace(events, (since, until)))
+    moments = recorded_moments(recording, since, *pace(events, (since, until), about))
     seen = (visible_moment(moment, viewer_uid) for moment in moments)
-    evidence = from_moments("the server's recording", seen, events, (since, until))
+    evidence = from_moments("the server's recording", seen, events, (since, until), about=about)
     if evidence is None:
         raise FailureError("nothing is left of the time before it")
     return evidence
@@ -56,9 +61,10 @@ def of_dump(path: Path, viewer_uid: int | None) -> Evidence:
     """What is in a dump. Raises `FailureError`."""
     dump = Dump(path)
     events = [visible_event(event, viewer_uid) for event in dump.events()]
-    until, step = pace(events, dump.span())
+    about = kept_for(dump, events)
+    until, step = pace(events, dump.span(), about)
     moments = (visible_moment(moment, viewer_uid) for moment in dump.moments_apart(step, until))
-    evidence = from_moments(f"dump {path.name}", moments, events, dump.span())
+    evidence = from_moments(f"dump {path.name}", moments, events, dump.span(), about=about)
     if evidence is None:
         raise FailureError(f"{path.name}: no moment in this dump can be read")
     return evidence

@@ -179,6 +179,35 @@ def test_a_failed_process_that_no_sample_saw_is_known_from_its_agent() -> None:
     assert report.processes[-1].used_bytes == 4 * GIB
 
 
+def about(**changes: object) -> Report:
+    """On an event that is no failure, a minute after an out-of-memory, with GPU 1 emptier than GPU 0."""
+    fields: dict[str, object] = {"kind": "xid", "timestamp": TIMESTAMP + 60, "message": "GPU 1: Xid 63", "code": 63}
+    event = Event(**(fields | {"gpu_uuid": "GPU-1"} | changes))  # type: ignore[arg-type]
+    devices = (device(0, memory=memory(used=66 * GIB)), device(1, memory=memory(used=4 * GIB)))
+    listed = (process(SILENT, used_bytes=60 * GIB), process(SERVER, "GPU-1", used_bytes=GIB),
+              process(TRAINER, "GPU-1", used_bytes=2 * GIB))  # fmt: skip
+    seen = [moment(sample(devices, listed), timestamp=TIMESTAMP + seconds) for seconds in (0, 59, 61)]
+    events = [oom(GIB, 0), event]
+    evidence = from_moments("test", seen, events, (TIMESTAMP, TIMESTAMP + 60), about=event)
+    assert evidence is not None
+    return build_report(evidence)
+
+
+def test_what_is_no_failure_is_told_itself_and_not_a_failure_before_it() -> None:
+    report = about()
+    assert (report.title, report.time, report.gpu_uuid) == ("GPU 1: Xid 63", TIMESTAMP + 60, "GPU-1")
+    assert (report.request, report.causes, report.subject) == (None, (), f"python (pid {TRAINER})")
+    assert [row.pid for row in report.processes] == [TRAINER, SERVER]
+    assert [event.kind for event in report.events] == ["oom", "xid"]
+
+
+def test_an_event_of_a_process_is_told_of_that_process_and_one_of_an_empty_gpu_of_none() -> None:
+    assert about(kind="memory_growth", pid=SERVER).subject == f"python (pid {SERVER})"
+    assert about(kind="process_exit", pid=999).subject == f"python (pid {TRAINER})", "who is left there"
+    empty = about(gpu_uuid="GPU-7")
+    assert (empty.gpu_uuid, empty.subject, empty.processes) == ("GPU-7", None, ())
+
+
 def test_without_a_failure_it_shows_the_state() -> None:
     report = report_on(None)
     assert report.title == "65.0 GiB of 80.0 GiB are in use on GPU 0"
