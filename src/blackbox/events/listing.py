@@ -101,8 +101,10 @@ def list_processes(
         devices |= here
         if sample.state in MEASURING_STATES and sample.processes_taken_at is not None:
             listed |= {uuid for uuid, device in here.items() if _is_listed(device)}
+        if is_same:
+            continue
         places = {uuid: gpu_name(device.index, device.mig) for uuid, device in here.items()}
-        for row in () if is_same else sample.processes:
+        for row in sample.processes:
             if (place := places.get(row.gpu_uuid)) is not None:
                 key = row.gpu_uuid, row.pid
                 known = before.get(key)

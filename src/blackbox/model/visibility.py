@@ -16,7 +16,7 @@ from blackbox.model.identity import ProcessKey
 from blackbox.model.moment import Moment
 from blackbox.model.parts import Allocator, GivenGpus, InferenceEngine, KernelCounters
 from blackbox.model.sample import Sample
-from blackbox.model.status import SourceStatus
+from blackbox.model.status import SourceStatus, UserStatus
 from blackbox.model.text import size, who
 
 ANYONE = -1
@@ -142,18 +142,26 @@ def visible_sources(moment: Moment, viewer_uid: int | None) -> tuple[SourceStatu
 def visible_status(status: SourceStatus, sample: Sample, viewer_uid: int | None) -> SourceStatus:
     """The status of a source whose newest sample is `sample`."""
     seen = [told for told in sample.of_users if sees(viewer_uid, told.uid)]
-    reason = status.reason
-    if status.state == sample.state:  # else it speaks of the source: that it is late, or has failed
-        reasons = [reason] if reason else []
-        reason = _in_one_line([*reasons, *(line for told in seen for line in told.reasons)])
-        if reason is None and status.state != "ok":
-            reason = WITHHELD
+    reason = _reason(status, sample, seen)
     cost, facts = dict(status.cost), dict(status.facts)
     for told in seen:
         facts |= told.facts
         for key, value in told.cost.items():
             cost[key] = cost.get(key, 0) + value
     return structs.replace(status, reason=reason, cost=cost, facts=facts)
+
+
+def visible_reason(status: SourceStatus, sample: Sample, viewer_uid: int | None) -> str | None:
+    """The reason of `visible_status`."""
+    return _reason(status, sample, [told for told in sample.of_users if sees(viewer_uid, told.uid)])
+
+
+def _reason(status: SourceStatus, sample: Sample, seen: Iterable[UserStatus]) -> str | None:
+    if status.state != sample.state:  # it speaks of the source: that it is late, or has failed
+        return status.reason
+    reasons = [status.reason] if status.reason else []
+    reason = _in_one_line([*reasons, *(line for told in seen for line in told.reasons)])
+    return WITHHELD if reason is None and status.state != "ok" else reason
 
 
 def sees_inside(viewer_uid: int | None, uid: int | None, source: str | None) -> bool:

@@ -19,7 +19,7 @@ from blackbox.model.moment import Moment
 from blackbox.model.sample import Sample
 from blackbox.model.snapshot import Xid
 from blackbox.model.status import SourceStatus
-from blackbox.model.visibility import visible_status
+from blackbox.model.visibility import visible_reason
 from blackbox.sampling.auto_reset_event import AutoResetEvent
 from blackbox.sampling.runner import MEASURING_STATES, Runner, stale_after_seconds
 
@@ -193,7 +193,7 @@ class Sampler:
         sources: list[SourceStatus] = []
         for runner in self._runners:
             sample, status = runner.collect(), runner.status(now)
-            why = status.reason if sample is None else visible_status(status, sample, None).reason
+            why = status.reason if sample is None else visible_reason(status, sample, None)
             change = self._health[runner.name].change(status, why, timestamp)
             if sample and sample.events:
                 sample = self._without_faulty_events(sample)
