@@ -34,6 +34,18 @@ const SYNC = "blackbox";
 const CLICK_PX = 4;
 /** Half of the last time on the axis. */
 const RIGHT_PX = 26;
+/** Of a time below the chart. */
+const LABEL_PX = 54;
+/** In a chart that is narrower, times stand closer. */
+const NARROW_PX = 420;
+const [MINUTE, HOUR, DAY] = [60, 3600, 86_400];
+/** Between times below the chart: what there is room for is never much more than is shown. */
+const STEPS_SECONDS = [
+  ...[1, 2, 5, 10, 15, 30],
+  ...[1, 2, 5, 10, 15, 30].map((minutes) => minutes * MINUTE),
+  ...[1, 2, 3, 6, 12].map((hours) => hours * HOUR),
+  ...[1, 2, 3, 5, 10, 15, 30].map((days) => days * DAY),
+];
 /** Half of what a mark takes. */
 const MARK_PX = 5;
 /** How far down beside a prediction its words stand: below the line where it leaves the last reading of a GPU that fills. */
@@ -89,7 +101,7 @@ function options(latest: Latest, width: number): uPlot.Options {
     legend: { show: false },
     scales: { x: { time: true }, y: { range: [0, limit * 1.04] } },
     axes: [
-      { ...axis, show: isLarge, size: 26, space: 90, values: (_plot: uPlot, splits: number[]) => splits.map((split) => clock(split)) },
+      { ...axis, show: isLarge, size: 26, space: width < NARROW_PX ? LABEL_PX + 10 : 90, incrs: STEPS_SECONDS, values: (plot: uPlot, splits: number[]) => splits.map((split) => (isCut(plot, split) ? "" : clock(split))) },
       { ...axis, size: 52, splits: () => (isLarge ? ticks(limit, 5) : ticks(limit, 2).slice(-1)), values: (_plot: uPlot, splits: number[]) => splits.map(String) },
     ],
     series: [
@@ -106,6 +118,12 @@ function options(latest: Latest, width: number): uPlot.Options {
       draw: [(plot) => drawOver(plot, latest.current, limit)],
     },
   };
+}
+
+/** The label of a time at the edge of the chart has no room. */
+function isCut(plot: uPlot, time: number): boolean {
+  const at = plot.valToPos(time, "x");
+  return at + LABEL_PX / 2 > plot.over.clientWidth + RIGHT_PX;
 }
 
 let shiftIsHeld = false;

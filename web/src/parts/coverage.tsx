@@ -14,7 +14,7 @@ export function Coverage({ processes }: { processes: readonly ProcessCoverage[] 
         What is told of each process <small class="soft">● told · ◐ in part · ○ n/a, with the reason</small>
       </h2>
       <Scroll label="coverage">
-        <table>
+        <table class="coverage">
           <thead>
             <tr>
               <th>process</th>

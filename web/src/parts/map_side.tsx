@@ -37,6 +37,7 @@ export function Sums({ layout, scheme, kind, ledger, isPart, time }: SumsProps) 
   const isFree = (row: { purpose: Purpose }) => kind !== "purpose" && row.purpose === scheme.inks[0];
   const ordered = [...told.filter((row) => !isFree(row)), ...told.filter(isFree)];
   const own = [...told, ...[...opaque.values()].map((size) => ({ bytes: size }))].reduce((sum, row) => sum + row.bytes, 0);
+  const free = { ...PURPOSE_OF.get("free")!, name: freeOn(ledger) };
   const others = gpu.used_bytes - gpu.unattributed_bytes - own;
   const rest: [string, number][] = [
     ["unattributed", gpu.unattributed_bytes],
@@ -47,7 +48,7 @@ export function Sums({ layout, scheme, kind, ledger, isPart, time }: SumsProps) 
     ...ordered,
     ...[...opaque].map(([purpose, size]) => ({ purpose, bytes: size, blocks: null })),
     ...(isPart && others > 0 ? [{ purpose: { ...PURPOSE_OF.get("opaque")!, name: "other processes" }, bytes: others, blocks: null }] : []),
-    ...rest.filter(([, size]) => size > 0).map(([key, size]) => ({ purpose: PURPOSE_OF.get(key)!, bytes: size, blocks: null })),
+    ...rest.filter(([, size]) => size > 0).map(([key, size]) => ({ purpose: key === "free" ? free : PURPOSE_OF.get(key)!, bytes: size, blocks: null })),
   ];
   return (
     <section class="card">
@@ -83,6 +84,10 @@ export function Sums({ layout, scheme, kind, ledger, isPart, time }: SumsProps) 
   );
 }
 
+function freeOn({ gpu }: GpuLedger): string {
+  return `free on ${gpu.mig === null ? "GPU" : "slice"}`;
+}
+
 export function HolesCard({ layout, ledger, time }: { layout: BlockLayout; ledger: GpuLedger; time: number }) {
   const holes = useMemo(() => holesOf(layout), [layout]);
   const refused = events.value.findLast((event) => event.kind === "oom" && event.gpu_uuid === ledger.gpu.uuid && event.timestamp > time - REFUSAL_RECENT_SECONDS && event.timestamp < time + REFUSAL_RECENT_SECONDS);
@@ -103,7 +108,7 @@ export function HolesCard({ layout, ledger, time }: { layout: BlockLayout; ledge
         <dd class="num">
           <b>{holes.largest === null ? "none" : bytes(holes.largest.bytes)}</b>
         </dd>
-        <dt>free on {ledger.gpu.mig === null ? "GPU" : "slice"}</dt>
+        <dt>{freeOn(ledger)}</dt>
         <dd class="num">{bytes(ledger.gpu.free_bytes)}</dd>
       </dl>
       {asked !== undefined && refused !== undefined && (

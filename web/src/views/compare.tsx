@@ -100,7 +100,8 @@ function Times({ a, b, comparison }: { a: number; b: number | null; comparison: 
         </span>
         {comparison !== null && (
           <span class="soft">
-            {gib(comparison.a.used_bytes)} → {bytes(comparison.b.used_bytes)} used{route.value.gpu === null ? " on all GPUs" : ""}; {plural(comparison.unchanged, "process", "processes")} did not change
+            {gib(comparison.a.used_bytes)} → {bytes(comparison.b.used_bytes)} used{route.value.gpu === null ? " on all GPUs" : ""}
+            {comparison.unchanged > 0 && `; ${plural(comparison.unchanged, "process", "processes")} did not change`}
           </span>
         )}
       </div>
@@ -219,7 +220,7 @@ function ByPurpose({ comparison }: { comparison: Comparison }) {
   return (
     <section class="card">
       <h2>
-        By purpose <small class="soft">all processes</small>
+        By purpose <small class="soft">sums of the rows below</small>
       </h2>
       <table>
         <tbody>

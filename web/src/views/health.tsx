@@ -186,7 +186,7 @@ function Own({ answer }: { answer: HealthAnswer | null }) {
         <dd>
           {own === null ? unanswered : (
             <>
-              {coreShare(own)} of a core since {clock(own.started_at)} ({duration(own.cpu_seconds)}), not counting child processes that still run
+              {coreShare(own)} of a core since {clock(own.started_at)} ({duration(own.cpu_seconds)} of its time), not counting child processes that still run
             </>
           )}
         </dd>

@@ -4,7 +4,7 @@ import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { type BlackboxEvent, type DumpInfo, RISE_SHARE } from "../data/answers";
 import { askDumps, reportAddress } from "../data/api";
-import { bytes, change, clock, clockTenths, duration, plural, zone } from "../data/format";
+import { bytes, change, clock, clockTenths, counted, duration, plural, zone } from "../data/format";
 import { gpuShort } from "../data/ledger";
 import { type Folded, foldedMarks, type Kind, kindOf, KINDS, type Mark, markOf, namesOf } from "../data/marks";
 import { whileVisible } from "../data/poll";
@@ -60,9 +60,16 @@ export function Incidents() {
           </div>
         )}
       </Main>
-      <Footer>{plural(rows.reduce((sum, { count }) => sum + count, 0), "event")}</Footer>
+      <Footer>
+        {plural(countOf(rows), "event")}
+        {countOf(folded) < countOf(rows) && `, ${counted(countOf(folded))} of them listed`}
+      </Footer>
     </>
   );
+}
+
+function countOf(rows: readonly Folded[]): number {
+  return rows.reduce((sum, { count }) => sum + count, 0);
 }
 
 /** The row that an event stands in: its own, or the one it was folded into. */

@@ -102,7 +102,7 @@ export function Moment() {
         )}
         <div class="chips">
           <a class="button" href={linkTo({ view: "map", time: route.value.time })}>
-            Map then
+            {route.value.time === null ? "Map" : "Map then"}
           </a>
           <a class="button" href={linkTo({ view: "compare", a: recordedBefore(time, COMPARED_SECONDS), b: route.value.time === null ? null : time })}>
             Compare with {clock(recordedBefore(time, COMPARED_SECONDS))}
