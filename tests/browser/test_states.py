@@ -55,6 +55,9 @@ def test_what_fills_is_told_first_with_who_and_what_for(open_page: OpenPage, fil
     expect(verdict).to_contain_text("layers.py:52 attention")
     expect(verdict).to_contain_text("Nobody else is on this slice")
     screenshot(page, "overview")
+    page.emulate_media(color_scheme="dark")
+    screenshot(page, "overview-fills-dark")
+    page.emulate_media(color_scheme="light")
     page.get_by_role("link", name="What grew").click()
     expect(page.locator("tbody tr").filter(has_text="layers.py:52 attention").first).to_contain_text("GREW")
     page.goto(f"{filling.url}/#/timeline")
@@ -170,6 +173,7 @@ def test_three_clicks_lead_from_an_incident_to_its_moment_its_map_and_the_compar
     page = open_page(f"{refused.url}/#/incidents", expected=STALE)
     expect(page.get_by_role("heading", level=1)).to_contain_text("48211 ran out of memory: it asked for")
     expect(page.get_by_text("largest hole in its cache")).to_be_visible()
+    expect(page.get_by_role("heading", name="What would have helped")).to_be_visible()
     screenshot(page, "incident")
     address = page.url
     page.get_by_role("link", name="1 The moment").click()
@@ -185,6 +189,7 @@ def test_three_clicks_lead_from_an_incident_to_its_moment_its_map_and_the_compar
     page.get_by_role("link", name="3 Compare with").click()
     expect(page.get_by_text(re.compile("python 48211 took"))).to_be_visible()
     expect(page.locator("tbody tr").filter(has_text="layers.py:52 attention").first).to_contain_text("GREW")
+    expect(page.locator(".overlay canvas").first).to_be_visible()
     screenshot(page, "compare-refused")
 
 
