@@ -11,9 +11,11 @@ FIRST_SECONDS = 5.0
 """After the start: what imports have left free."""
 HEAPS = 1
 """That threads share. By default each has one of its own, and each keeps free what its thread needed once."""
-LARGE_BYTES = 1 << 20
-"""What is as large lies outside of the heap, and goes back when it is freed. By default the limit rises to the largest
-that was ever freed, up to 32 MiB: from then on, what packs or unpacks a minute of the recording lies within."""
+LARGE_BYTES = 128 * 1024
+"""What is as large lies outside of the heap, and goes back when it is freed, for a tenth of a millisecond: answers and
+lists that live for milliseconds. Within the heap each peak of theirs moves its end up, what lives on comes to lie
+there, and what a trim gives back below is in use again within seconds. By default the limit rises to the largest that
+was ever freed, up to 32 MiB: from then on, what packs or unpacks a minute of the recording lies within."""
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
 
