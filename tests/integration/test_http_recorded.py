@@ -291,10 +291,10 @@ def test_a_slow_disk_holds_up_nobody_but_a_few_who_ask_it(tmp_path: Path) -> Non
     with Serving(recording=recording) as serving:
         serving.publish()
         waiting = [serving.connect() for _ in range(query_pool.WAITING_MAX)]
-        for raw in waiting:
-            raw.request("/vram/at?t=5")
+        for number, raw in enumerate(waiting):
+            raw.request(f"/vram/at?t={number}")  # each its own: those who ask the same share one answer
         until(lambda: serving.server.stats.connections_open == query_pool.WAITING_MAX)
-        reply = serving.ask("/vram/at?t=5")
+        reply = serving.ask(f"/vram/at?t={query_pool.WAITING_MAX}")
         assert (reply.status, reply.headers["retry-after"]) == (503, "1")
         assert serving.ask("/vram").status == 200
         recording.released.set()

@@ -78,4 +78,4 @@ def _of_recording(
         made = merged(moment, shape.gpu, shape.viewer_uid)
         return table(made.bare, table_rows(made.rows, context.settings.blocks_max), RECORDED_VERSION)
 
-    return recorded_answer(context, request, work, CONTENT_TYPE)
+    return recorded_answer(context, request, viewer, work, CONTENT_TYPE)

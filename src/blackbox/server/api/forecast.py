@@ -40,7 +40,7 @@ def forecasted(context: Context, request: Request, viewer: Viewer, query: Query)
 
         return forecast_of(recording, snapshot, now, viewer_uid, origin_of)
 
-    return found_answer(context, request, find)
+    return found_answer(context, request, viewer, find)
 
 
 def _origin(

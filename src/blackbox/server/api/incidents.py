@@ -36,7 +36,7 @@ def dumps(context: Context, request: Request, viewer: Viewer, query: Query) -> A
         told = (_info(dump, viewer) for dump in found)
         return DumpList(dumps=tuple(info for info in told if info is not None))
 
-    return found_answer(context, request, find)
+    return found_answer(context, request, viewer, find)
 
 
 @handles(endpoints.REPORT)

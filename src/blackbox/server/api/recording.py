@@ -65,7 +65,7 @@ def history(context: Context, request: Request, viewer: Viewer, query: Query) ->
         gpu, pid, metric, viewer_uid = wanted
         return recording.history(since, to, gpu=gpu, pid=pid, metric=metric, points=points, viewer_uid=viewer_uid)
 
-    return found_answer(context, request, find)
+    return found_answer(context, request, viewer, find)
 
 
 @handles(endpoints.CHART)
@@ -78,7 +78,7 @@ def chart(context: Context, request: Request, viewer: Viewer, query: Query) -> A
     def find(recording: Recording) -> Chart:
         return recording.chart(since, to, gpu=gpu, pid=pid, metrics=metrics, points=points, viewer_uid=viewer.uid)
 
-    return found_answer(context, request, find)
+    return found_answer(context, request, viewer, find)
 
 
 @handles(endpoints.STACKS)
@@ -91,7 +91,7 @@ def stacks(context: Context, request: Request, viewer: Viewer, query: Query) -> 
     def find(recording: Recording) -> StackHistory:
         return stack_history(recording, since, to, wanted, points)
 
-    return found_answer(context, request, find)
+    return found_answer(context, request, viewer, find)
 
 
 @handles(endpoints.SNAPSHOT_AT)
@@ -106,7 +106,7 @@ def at(context: Context, request: Request, viewer: Viewer, query: Query) -> Answ
         snapshot = merge(recorded_moment(recording, then, event, viewer), gpu, viewer.uid)
         return to_json(with_blocks(snapshot, detail, context.settings.blocks_max))
 
-    return recorded_answer(context, request, work)
+    return recorded_answer(context, request, viewer, work)
 
 
 @handles(endpoints.EVENTS)
@@ -133,7 +133,7 @@ def events(context: Context, request: Request, viewer: Viewer, query: Query) -> 
             told = folded(told)[-limit:]
         return EventList(events=tuple(told))
 
-    return found_answer(context, request, find)
+    return found_answer(context, request, viewer, find)
 
 
 @handles(endpoints.COMPARE)
@@ -154,7 +154,7 @@ def compared(context: Context, request: Request, viewer: Viewer, query: Query) -
             new = _snapshot(recording, after, viewer, gpu)
         return compare(old, new)
 
-    return found_answer(context, request, find)
+    return found_answer(context, request, viewer, find)
 
 
 @handles(endpoints.AGGREGATED)
@@ -172,7 +172,7 @@ def aggregated(context: Context, request: Request, viewer: Viewer, query: Query)
         found = recording.aggregated(since, to, gpu=gpu, pid=pid, metric=metric, viewer_uid=viewer_uid)
         return Aggregated(from_=since, to=to, aggregates=found)
 
-    return found_answer(context, request, find)
+    return found_answer(context, request, viewer, find)
 
 
 def gpu_uuids(context: Context, name: str | None) -> frozenset[str] | None:
@@ -237,27 +237,34 @@ def _snapshot(recording: Recording, then: float, viewer: Viewer, gpu: str | None
     return snapshot
 
 
-def found_answer(context: Context, request: Request, find: Callable[[Recording], Found]) -> AnswerOrCoroutine:
+def found_answer(
+    context: Context, request: Request, viewer: Viewer, find: Callable[[Recording], Found]
+) -> AnswerOrCoroutine:
     """The answer with what `find` found in the recording, which says whether it is of the simulated machine."""
 
     def work(recording: Recording) -> bytes:
         return answer_json(msgspec.structs.replace(find(recording), simulated=context.simulated))
 
-    return recorded_answer(context, request, work)
+    return recorded_answer(context, request, viewer, work)
 
 
-def recorded_answer(context: Context, request: Request, work: Work, content_type: str = JSON) -> AnswerOrCoroutine:
-    """The answer that `work` makes out of the recording; 404 where there is none."""
+def recorded_answer(
+    context: Context, request: Request, viewer: Viewer, work: Work, content_type: str = JSON
+) -> AnswerOrCoroutine:
+    """The answer that `work` makes out of the recording; 404 where there is none. It depends on nothing but the target
+    of the request and who asks: whoever asks the same before it is begun gets the same."""
     query_pool = context.query_pool
     if query_pool is None:
         return text(404, NO_RECORDING)
     encoding = accepted_encoding(request.headers.get(b"accept-encoding", b""), WHOLE)
-    return _with_room(context, query_pool.answer(lambda: _response(work(query_pool.recording), encoding, content_type)))
+    question = request.target, viewer, encoding
+    answering = query_pool.answer(lambda: _response(work(query_pool.recording), encoding, content_type), question)
+    return _with_room(context, answering)
 
 
 async def _with_room(context: Context, answering: Awaitable[Response]) -> Response:
-    """The answer, or 503 where it is large and there is no room for it to wait: unlike the newest snapshot it is one
-    client's alone."""
+    """The answer, or 503 where it is large and there is no room for it to wait: unlike the newest snapshot it is for
+    those alone who asked the same at the same time."""
     answer = await answering
     return answer if len(answer.body) <= SMALL_BYTES or context.waiting.has_room(answer.body) else too_much_waits()
 

@@ -1,8 +1,9 @@
 """Threads for queries of the recording. A query takes milliseconds to seconds of a core and a disk, so it runs apart
 from the event loop and from the threads that encode the newest snapshot."""
 
+import asyncio
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -29,16 +30,31 @@ class _Lane:
         self.threads = ThreadPoolExecutor(at_once, name)
         self._waiting, self._waiting_max = 0, waiting_max
         self._refusal = refusal
+        self._not_begun: dict[Hashable, asyncio.Future[Response]] = {}
+        """Questions whose answers are not begun yet. Whoever asks one of them waits for that answer."""
 
-    async def answer(self, work: Callable[[], Response]) -> Response:
-        """The response that `work` makes, or the refusal where too many wait. Raises what `work` raises."""
+    async def answer(self, work: Callable[[], Response], question: Hashable = None) -> Response:
+        """The response that `work` makes, or the refusal where too many wait. Of a `question` that is asked again
+        before its answer is begun, there is one answer for all. Raises what `work` raises."""
+        alike = None if question is None else self._not_begun.get(question)
+        if alike is not None:
+            return await asyncio.shield(alike)
         if self._waiting >= self._waiting_max:
             return self._refusal
         self._waiting += 1
-        try:
-            return await off_loop(self.threads, work)
-        finally:
-            self._waiting -= 1
+        making = asyncio.ensure_future(off_loop(self.threads, self._begun, work, question))
+        making.add_done_callback(self._answered)
+        if question is not None:
+            self._not_begun[question] = making
+        return await asyncio.shield(making)
+
+    def _begun(self, work: Callable[[], Response], question: Hashable) -> Response:
+        """On the thread: from here on the answer may miss what is recorded, so whoever asks now gets another one."""
+        self._not_begun.pop(question, None)
+        return work()
+
+    def _answered(self, _: object) -> None:
+        self._waiting -= 1
 
 
 class QueryPool:
@@ -61,9 +77,10 @@ class QueryPool:
         self._child: subprocess.Popen[bytes] | None = None
         self._is_closed = False
 
-    async def answer(self, work: Callable[[], Response]) -> Response:
-        """The response that `work` makes on a thread, or 503 where too many wait. Raises what `work` raises."""
-        return await self._queries.answer(work)
+    async def answer(self, work: Callable[[], Response], question: Hashable = None) -> Response:
+        """The response that `work` makes on a thread, or 503 where too many wait. A `question` is all that the answer
+        depends on: who asks the same before it is begun shares it, however many do. Raises what `work` raises."""
+        return await self._queries.answer(work, question)
 
     async def report(self, work: Callable[[], Response]) -> Response:
         """The same for a report: one at a time, beside the queries."""
