@@ -12,19 +12,21 @@ from blackbox.fleet.reader import FleetReader, array, quoted
 from blackbox.fleet.schema import LIFE
 from blackbox.model.fleet import FleetMachine
 
-WHO = "transform(machine, {twins:Array(String)}, {heads:Array(String)}, machine)"
-"""The machine itself, whichever of its recordings tells: the identity of the first of them."""
+WHO = "transform(concat(machine, ' ', tenant), {twins:Array(String)}, {heads:Array(String)}, machine)"
+"""The machine itself, whichever of its recordings tells: the identity of the first of them. A recording that was copied
+may be shipped for two tenants: what is joined for one says nothing of the other."""
 
 
 class Twins(NamedTuple):
-    """Identities of machines that are one, and each's first."""
+    """Tenants and identities of machines that are one, and each's first."""
 
-    heads: Mapping[str, str]
+    heads: Mapping[tuple[str, str], str]
 
     @property
     def parameters(self) -> dict[str, object]:
         """Values of `WHO`."""
-        return {"twins": array(map(quoted, self.heads)), "heads": array(map(quoted, self.heads.values()))}
+        keys = (quoted(f"{machine} {tenant}") for tenant, machine in self.heads)
+        return {"twins": array(keys), "heads": array(map(quoted, self.heads.values()))}
 
 
 def twins(reader: FleetReader, known: Sequence[FleetMachine]) -> Twins:
@@ -41,19 +43,19 @@ def twins(reader: FleetReader, known: Sequence[FleetMachine]) -> Twins:
         GROUP BY tenant, machine, gpu_uuid
     """  # noqa: S608 - parameters
     rows = reader.rows(query, {"namesakes": array(quoted(machine) for _, machine in names)})
-    of_gpus: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
+    of_gpus: defaultdict[tuple[str, str, str], list[tuple[str, str]]] = defaultdict(list)
     for row in rows:
         tenant: str = row["tenant"]
         machine: str = row["machine"]
         if (tenant, machine) in names:
-            of_gpus[tenant, names[tenant, machine], row["gpu_uuid"]].append(machine)
+            of_gpus[tenant, names[tenant, machine], row["gpu_uuid"]].append((tenant, machine))
     return Twins(_heads(of_gpus.values()))
 
 
-def _heads(groups: Iterable[Sequence[str]]) -> dict[str, str]:
+def _heads(groups: Iterable[Sequence[tuple[str, str]]]) -> dict[tuple[str, str], str]:
     """Each that is in a group with another, and the least of all that it is joined with, be it over others."""
-    joined: dict[str, list[str]] = {}
+    joined: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for group in groups:
-        together = sorted({other for machine in group for other in joined.get(machine, [machine])})
+        together = sorted({other for one in group for other in joined.get(one, [one])})
         joined |= dict.fromkeys(together, together)
-    return {machine: together[0] for machine, together in joined.items() if len(together) > 1}
+    return {one: together[0][1] for one, together in joined.items() if len(together) > 1}
