@@ -46,15 +46,12 @@ def test_a_library_that_cannot_be_loaded_is_told_in_the_loaders_words(
     assert "not found" not in (sample.reason or "")
 
 
-def test_an_old_pynvml_that_hides_the_bindings_is_named_by_the_doctor(tmp_path: Path) -> None:
-    package = tmp_path / "pynvml"
-    package.mkdir()
-    (package / "__init__.py").write_text("nvmlLib = None\n")
+def test_other_bindings_in_the_environment_are_not_imported(tmp_path: Path) -> None:
+    (tmp_path / "pynvml.py").write_text("raise SystemExit('imported')")
     env = environment(tmp_path, PYTHONPATH=str(tmp_path), BLACKBOX_VENDOR="nvidia")
-    told = blackbox("doctor", env=env).stdout
-    assert str(package / "__init__.py") in told
-    assert "pip uninstall pynvml" in told
-    assert "Traceback" not in told
+    told = blackbox("doctor", env=env)
+    assert "libnvidia-ml.so.1" in told.stdout
+    assert "imported" not in told.stdout + told.stderr
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,22 @@ import_event_loop()
 import blackbox.daemon
 print(json.dumps(list(sys.modules)))
 """
+CHILD = """
+import json, sys
+from blackbox.imports import import_for_child
+import_for_child()
+from blackbox.sources.isolation import child
+import blackbox.sources.nvml.source
+print(json.dumps(list(sys.modules)))
+"""
+SCHEMAS = """
+from blackbox.imports import import_msgspec
+import_msgspec()
+import decimal, uuid
+import msgspec
+from blackbox.model.snapshot import Snapshot
+print(len(msgspec.json.schema(Snapshot)["$defs"]) > 5, uuid.UUID(int=1), decimal.Decimal(1))
+"""
 COROUTINES = """
 from blackbox.imports import import_event_loop
 import_event_loop()
@@ -58,7 +74,18 @@ def test_the_servers_modules_bring_in_nothing_that_is_large_and_not_needed() -> 
     found = set(json.loads(run(SERVER)))
     assert {"uvloop", "blackbox.server.server"} <= found
     assert not found & {"ssl", "_ssl", "_hashlib", "http.client", "prometheus_client", "typing_extensions"}
-    assert not found & {"inspect", "tempfile", "lzma", "_strptime"}
+    assert not found & {"inspect", "tempfile", "lzma", "_strptime", "uuid"}
+
+
+def test_the_drivers_process_has_neither_bindings_nor_what_makes_schemas() -> None:
+    found = set(json.loads(run(CHILD)))
+    assert "msgspec" in found
+    assert not found & {"pynvml", "uuid", "platform", "ipaddress", "msgspec.inspect", "inspect", "subprocess"}
+    assert not found & {"asyncio", "ssl", "tempfile", "decimal", "logging"}
+
+
+def test_schemas_and_what_was_left_out_are_there_for_who_wants_them_later() -> None:
+    assert run(SCHEMAS).split() == ["True", "00000000-0000-0000-0000-000000000001", "1"]
 
 
 def test_what_needs_tls_later_finds_the_real_one() -> None:

@@ -96,7 +96,7 @@ def _make_or_explain(factory: str, breadcrumbs: Breadcrumbs) -> Source:
 
 
 def _give_back() -> None:
-    """Gives back what imports have left free: 11 MiB where the bindings had to be compiled first."""
+    """Gives back what imports have left free, most where they had to be compiled first."""
     trim = trimmer()
     if trim is not None:
         trim()

@@ -27,8 +27,8 @@ REAP_SECONDS_MAX = 0.2
 """SIGKILL takes effect at once, or not before the kernel lets go of the process."""
 LAUNCH = """\
 import sys
-from blackbox.imports import import_msgspec
-import_msgspec()
+from blackbox.imports import import_for_child
+import_for_child()
 from blackbox.sources.isolation.child import main
 sys.exit(main())
 """

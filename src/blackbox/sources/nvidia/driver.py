@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from blackbox.sources.base import DropBreadcrumb
+from blackbox.sources.nvidia import nvml
 from blackbox.sources.nvidia.errors import (
     FUNCTION_NOT_FOUND,
     SUCCESS,
@@ -18,7 +19,6 @@ from blackbox.sources.nvidia.errors import (
     LibraryGoneError,
     failure_of,
 )
-from blackbox.sources.nvidia.library import nvml
 
 NO_DEVICE = -1
 """Device index of a call that concerns no device, and in `quarantine` of one barred on all of them."""
@@ -33,7 +33,7 @@ _MPS_VIEW = "NVML_MPS_DEVICE_ENUMERATION"
 
 
 class Driver:
-    """The library's functions. The bindings load and open it; calls go past their wrappers, which cost 15 times more.
+    """The library's functions.
 
     `open` and `close` count: the library is shut down exactly as often as it was initialised.
     """
@@ -48,6 +48,8 @@ class Driver:
         self._library = library
         self._breadcrumb = breadcrumb
         self._stopwatch = stopwatch
+        self._loaded: CDLL | None = None
+        """The library's file, which stays mapped; None before it was found."""
         self._functions: dict[str, Any] = {}
         self._is_open = False
         self._inits_open = 0
@@ -67,28 +69,29 @@ class Driver:
         self._breadcrumb(INIT_CALL, NO_DEVICE)
         if failure := self._load():
             return failure
-        try:
-            nvml.nvmlInitWithFlags(0)
-        except nvml.NVMLError as error:
-            return failure_of(INIT_CALL, error.value)
+        if (code := self._call(INIT_CALL, 0)) != SUCCESS:
+            return failure_of(INIT_CALL, code)
         self._is_open = True
         self._inits_open += 1
         return None
 
     def _load(self) -> Failure | None:
-        """Loads the library in the bindings' place, which tell nobody why it cannot be loaded."""
         name = LIBRARY if self._library is None else str(self._library)
         try:
-            if self._library is not None or nvml.nvmlLib is None:
-                nvml.nvmlLib = CDLL(name)
+            self._loaded = self._loaded or CDLL(name)
         except OSError as error:
             if str(error) == _ABSENT.format(name):
                 return failure_of(INIT_CALL, nvml.NVML_ERROR_LIBRARY_NOT_FOUND)
             return Failure(Fault.LIBRARY_GONE, f"{LIBRARY} is there, but cannot be loaded: {error}", UNLOADABLE)
         return None
 
+    def _call(self, name: str, *arguments: int) -> int:
+        """Calls a function that opens or closes; returns the driver's code."""
+        function = self.function(name)
+        return FUNCTION_NOT_FOUND if function is None else function(*arguments)
+
     def close(self) -> None:
-        """Shuts the library down as often as it was initialised. Its file stays mapped, as the bindings have it."""
+        """Shuts the library down as often as it was initialised. Its file stays mapped: it may have threads."""
         self._is_open = False
         self._functions.clear()
         while self._inits_open and self._shut_down():
@@ -96,10 +99,12 @@ class Driver:
 
     def function(self, name: str) -> Any | None:
         """The library's function of that name, for calls on other threads; None where it has none."""
+        if self._loaded is None:
+            return None
         if name not in self._functions:
             try:
-                # by item, not by attribute: a function object of our own, none that the bindings configure
-                self._functions[name] = nvml.nvmlLib[name]
+                # by item, not by attribute: a function object of our own, none that others in this process configure
+                self._functions[name] = self._loaded[name]
             except AttributeError:
                 self._functions[name] = None
         return self._functions[name]
@@ -127,11 +132,7 @@ class Driver:
         if self.barred(_SHUTDOWN, NO_DEVICE):
             return False
         self._breadcrumb(_SHUTDOWN, NO_DEVICE)
-        try:
-            nvml.nvmlShutdown()
-        except nvml.NVMLError as error:
-            return error.value == UNINITIALIZED
-        return True
+        return self._call(_SHUTDOWN) in (SUCCESS, UNINITIALIZED)
 
     def barred(self, name: str, gpu: int) -> Failure | None:
         """The failure of a call in quarantine; None for any other."""

@@ -4,7 +4,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from blackbox.model.status import SourceState
-from blackbox.sources.nvidia.library import nvml
+from blackbox.sources.nvidia import nvml
 
 
 class Fault(Enum):

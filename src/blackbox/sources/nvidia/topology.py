@@ -7,10 +7,10 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from blackbox.model.parts import AddressingMode, MigInstance
+from blackbox.sources.nvidia import nvml
 from blackbox.sources.nvidia.device_calls import DeviceCalls
 from blackbox.sources.nvidia.driver import NO_DEVICE, Driver
 from blackbox.sources.nvidia.errors import Failure, Fault, LibraryGoneError
-from blackbox.sources.nvidia.library import nvml
 
 COUNT_CALL = "nvmlDeviceGetCount_v2"
 GPUS_MAX = 1024
@@ -92,7 +92,7 @@ class TopologyReader:
         self._gpu_instance = c_uint()
         self._compute_instance = c_uint()
         self._handle = c_void_p()
-        self._pci = nvml.nvmlPciInfo_t()
+        self._pci = nvml.PciInfo()
         self._text = create_string_buffer(nvml.NVML_DEVICE_UUID_V2_BUFFER_SIZE)
 
     def read(self) -> Topology | Failure:
@@ -198,7 +198,7 @@ class TopologyReader:
         return f"{self._pci.domain:04x}:{self._pci.bus:02x}:{self._pci.device:02x}.0"
 
     def _read_addressing_mode(self, calls: DeviceCalls) -> AddressingMode | None:
-        mode = nvml.c_nvmlDeviceAddressingMode_t()
+        mode = nvml.AddressingMode(version=nvml.nvmlDeviceAddressingMode_v1)
         return None if calls.make(_ADDRESSING_MODE, byref(mode)) is not None else _ADDRESSING_MODES.get(mode.value)
 
     def _read_numa_node(self, calls: DeviceCalls) -> int | None:

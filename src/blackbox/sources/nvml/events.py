@@ -4,14 +4,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from ctypes import byref, c_uint, c_ulonglong, c_void_p, cast
+from ctypes import byref, c_uint, c_ulonglong, c_void_p
 from typing import Any
 
 from blackbox.model.event import Event, EventKind
 from blackbox.model.parts import gpu_name
+from blackbox.sources.nvidia import nvml
 from blackbox.sources.nvidia.driver import NO_DEVICE, Driver
 from blackbox.sources.nvidia.errors import SUCCESS, TIMEOUT, Fault
-from blackbox.sources.nvidia.library import nvml
 from blackbox.sources.nvidia.topology import DeviceHandle
 
 QUEUE_MAX = 1024
@@ -148,7 +148,7 @@ class EventWatch:
 
     def _run(self, wait: Any, free: Any) -> None:
         """Waits until stopped. Leaves no breadcrumb, since it is not what a sample waits for."""
-        data = nvml.c_nvmlEventData_t()
+        data = nvml.EventData()
         milliseconds = c_uint(int(WAIT_SECONDS * 1000))
         failures = 0
         while failures < FAILURES_MAX and not self._stopping.is_set():
@@ -170,7 +170,7 @@ class EventWatch:
         kind, text = _KINDS.get(data.eventType, ("xid", f"event of type {data.eventType:#x}"))
         code: int = data.eventData
         is_xid = data.eventType == nvml.nvmlEventTypeXidCriticalError
-        gpu = self._gpus.get(cast(data.device, c_void_p).value or 0)
+        gpu = self._gpus.get(data.device or 0)
         what = describe_xid(code) if is_xid else text
         self._queue.append(
             Event(

@@ -3,9 +3,9 @@
 from ctypes import byref, c_uint
 from typing import NamedTuple
 
+from blackbox.sources.nvidia import nvml
 from blackbox.sources.nvidia.device_calls import DeviceCalls
 from blackbox.sources.nvidia.errors import Failure, Fault
-from blackbox.sources.nvidia.library import nvml
 
 SLOW_INTERVAL_SECONDS = 1.0
 """Temperature and power come from sensors behind firmware, 10 to 100 times slower than a counter."""
@@ -31,11 +31,9 @@ class GaugeReader:
 
     def __init__(self, calls: DeviceCalls) -> None:
         self._calls = calls
-        self._utilization = nvml.c_nvmlUtilization_t()
+        self._utilization = nvml.Utilization()
         self._utilization_reference = byref(self._utilization)
-        self._temperature = nvml.c_nvmlTemperature_v1_t(
-            version=nvml.nvmlTemperature_v1, sensorType=nvml.NVML_TEMPERATURE_GPU
-        )
+        self._temperature = nvml.Temperature(version=nvml.nvmlTemperature_v1, sensorType=nvml.NVML_TEMPERATURE_GPU)
         self._temperature_reference = byref(self._temperature)
         self._number = c_uint()
         self._number_reference = byref(self._number)

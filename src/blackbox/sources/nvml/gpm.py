@@ -1,12 +1,12 @@
 """GPM, the counters that GPUs from Hopper on keep beside the profiler: one device's, between two readings."""
 
-from ctypes import byref, c_uint
+from ctypes import byref, c_uint, c_void_p
 from typing import Any, NamedTuple
 
+from blackbox.sources.nvidia import nvml
 from blackbox.sources.nvidia.device_calls import DeviceCalls
 from blackbox.sources.nvidia.driver import NO_DEVICE, Driver
 from blackbox.sources.nvidia.errors import SUCCESS, Failure, Fault, LibraryGoneError, failure_of
-from blackbox.sources.nvidia.library import nvml
 
 BITS_PER_BYTE = 8
 TRANSFERS_PER_CLOCK = 2
@@ -41,7 +41,7 @@ class GpmReader:
         self._is_begun = False
         """There is an earlier reading to compare with."""
         self._is_supported = False
-        self._request = nvml.c_nvmlGpmMetricsGet_t(version=nvml.NVML_GPM_METRICS_GET_VERSION, numMetrics=len(_METRICS))
+        self._request = nvml.GpmMetrics(version=nvml.NVML_GPM_METRICS_GET_VERSION, numMetrics=len(_METRICS))
         for place, metric in enumerate(_METRICS):
             self._request.metrics[place].metricId = metric
         self._number = c_uint()
@@ -82,13 +82,13 @@ class GpmReader:
 
     def _prepare(self) -> Failure | None:
         if not self._is_supported:
-            support = nvml.c_nvmlGpmSupport_t(version=nvml.NVML_GPM_SUPPORT_VERSION)
+            support = nvml.GpmSupport(version=nvml.NVML_GPM_SUPPORT_VERSION)
             failure = self.calls.make(_SUPPORT, byref(support))
             if failure is not None or not support.isSupportedDevice:
                 return failure or _TOO_OLD
             self._is_supported = True
         while len(self._samples) < 2:
-            sample = nvml.c_nvmlGpmSample_t()
+            sample = c_void_p()
             failure = self._driver.attempt(_ALLOCATE, NO_DEVICE, byref(sample))
             if failure is not None:
                 return failure

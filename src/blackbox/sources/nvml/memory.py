@@ -4,9 +4,9 @@ from ctypes import byref, sizeof
 from typing import NamedTuple
 
 from blackbox.model.parts import Memory
+from blackbox.sources.nvidia import nvml
 from blackbox.sources.nvidia.device_calls import DeviceCalls
 from blackbox.sources.nvidia.errors import UNKNOWN, Failure, Fault
-from blackbox.sources.nvidia.library import nvml
 
 CALL_V2 = "nvmlDeviceGetMemoryInfo_v2"
 CALL_V1 = "nvmlDeviceGetMemoryInfo"
@@ -38,8 +38,8 @@ class MemoryReader:
 
     def __init__(self, calls: DeviceCalls) -> None:
         self._calls = calls
-        self._v2 = nvml.c_nvmlMemory_v2_t()
-        self._v1 = nvml.c_nvmlMemory_t()
+        self._v2 = nvml.MemoryV2()
+        self._v1 = nvml.Memory()
         self._v2_reference = byref(self._v2)
         self._v1_reference = byref(self._v1)
         self._v2_proven = False

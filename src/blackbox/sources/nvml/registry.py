@@ -5,8 +5,8 @@ from pathlib import Path
 
 from blackbox.model.event import Event
 from blackbox.model.parts import Device, GpuState, gpu_name
+from blackbox.sources.nvidia import nvml
 from blackbox.sources.nvidia.errors import Failure, Fault
-from blackbox.sources.nvidia.library import nvml
 from blackbox.sources.nvidia.topology import DeviceHandle, IdentityCheck, Topology
 from blackbox.sources.nvml.device import TrackedDevice
 

@@ -19,9 +19,10 @@ from blackbox.model.parts import Device, gpu_name
 from blackbox.model.sample import Sample
 from blackbox.model.status import SourceState
 from blackbox.sources.base import DropBreadcrumb, no_breadcrumb
+from blackbox.sources.nvidia import nvml
 from blackbox.sources.nvidia.driver import INIT_CALL, NO_DEVICE, Driver
 from blackbox.sources.nvidia.errors import Failure, LibraryGoneError, absence_of
-from blackbox.sources.nvidia.library import nvml, pids_are_ours, profiling_access
+from blackbox.sources.nvidia.library import pids_are_ours, profiling_access
 from blackbox.sources.nvidia.runtime_power import Sleep, read_sleep
 from blackbox.sources.nvidia.topology import COUNT_CALL, TopologyReader
 from blackbox.sources.nvml import MEMORY_VERSION
