@@ -14,7 +14,8 @@ def main() -> int:
     try:
         run = launch.plain_run(sys.argv[1:])
         if run is not None and not launch.is_watched(is_quiet=run.is_quiet):
-            return launch.become(run.program, launch.environment(os.environ, run.socket, run.extras))
+            os.environ.update(launch.changes(os.environ, run.socket, run.extras))  # a copy of all takes 0.1 ms
+            return launch.become(run.program)
     except ValueError:
         pass  # the whole command line says what is wrong with these words
     except KeyboardInterrupt:

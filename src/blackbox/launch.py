@@ -65,11 +65,13 @@ def is_watched(*, is_quiet: bool) -> bool:
     return not is_quiet and os.isatty(2)
 
 
-def become(program: "Sequence[str]", environ: "Mapping[str, str]") -> int:
-    """Becomes the program; returns an exit code where that cannot be done. Raises `ValueError` for words that no
-    program can be given."""
+def become(program: "Sequence[str]", environ: "Mapping[str, str] | None" = None) -> int:
+    """Becomes the program, with our own environment where none is given; returns an exit code where that cannot be
+    done. Raises `ValueError` for words that no program can be given."""
     try:
-        os.execvpe(program[0], list(program), dict(environ))  # noqa: S606 - there is no shell on purpose
+        if environ is None:
+            os.execvp(program[0], list(program))  # noqa: S606 - there is no shell on purpose
+        os.execvpe(program[0], list(program), dict(environ))  # noqa: S606
     except OSError as error:
         print(f"blackbox run: {program[0]}: {error.strerror}", file=sys.stderr)
         return EXIT_NOT_FOUND if isinstance(error, FileNotFoundError) else EXIT_NOT_EXECUTABLE
@@ -77,6 +79,11 @@ def become(program: "Sequence[str]", environ: "Mapping[str, str]") -> int:
 
 def environment(environ: "Mapping[str, str]", socket: "str | None", extras: "str | None") -> dict[str, str]:
     """The program's environment."""
+    return {**environ, **changes(environ, socket, extras)}
+
+
+def changes(environ: "Mapping[str, str]", socket: "str | None", extras: "str | None") -> dict[str, str]:
+    """What is different in the program's environment."""
     python_path = [SHIM, *filter(None, [environ.get("PYTHONPATH")])]
     changed = {"PYTHONPATH": os.pathsep.join(python_path)}
     changed["BLACKBOX_AGENT"] = environ.get("BLACKBOX_AGENT") or "1"
@@ -84,4 +91,4 @@ def environment(environ: "Mapping[str, str]", socket: "str | None", extras: "str
         changed["BLACKBOX_AGENT_SOCKET"] = os.path.abspath(socket)  # noqa: PTH100 - the program may change folder
     if extras is not None:
         changed["BLACKBOX_AGENT_EXTRAS"] = extras
-    return {**environ, **changed}
+    return changed

@@ -86,7 +86,7 @@ def test_everything_else_is_for_the_whole_command_line(words: list[str]) -> None
 
 def test_a_run_imports_neither_argparse_nor_typing() -> None:
     code = "import sys; print('\\n'.join({'argparse', 'typing', 'pathlib', 're', 'blackbox.cli'} & set(sys.modules)))"
-    watched = "import sys, os, blackbox.__main__ as entrance; os.execvpe = lambda *_: (exec(sys.argv[-1]), sys.exit(7))"
+    watched = "import sys, os, blackbox.__main__ as entrance; os.execvp = lambda *_: (exec(sys.argv[-1]), sys.exit(7))"
     command = [sys.executable, "-S", "-c", f"{watched}; entrance.main()", "run", "--", "x", code]
     path = str(Path(SHIM).parents[2])
     done = subprocess.run(
