@@ -10,7 +10,8 @@ PROGRAMS, PROGRAM_BLOCKS = 100, 15_000
 MEMORY_RATIO = 0.5
 LEFT = (
     "left: the JSON of what changed, half of the time where all did; the marks and keys by which equal chunks are "
-    "found; one copy of the whole JSON"
+    "found; where nothing changed, of 0.45 ms in a row without a pause 0.16 for one copy of the whole JSON, 0.13 for "
+    "the merge, both more where caches are cold"
 )
 """Why the ratio is not met, where it is not."""
 

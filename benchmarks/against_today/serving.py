@@ -61,8 +61,8 @@ IDLE_LEFT = (
     " that wake once a tick and the event loop 0.6"
 )
 MEMORY_LEFT = (
-    "left: asyncio, uvloop, sqlite, zstd and 270 modules of the server; of 49 MiB the driver's process has 17, "
-    "half of it Python itself, 2.0 NVIDIA's bindings, of which it uses few"
+    "left: asyncio, uvloop, sqlite, zstd and 270 modules of the server; of 47 MiB the driver's process has 15, more "
+    "than half of it Python itself"
 )
 GET_RATIO = 0.35
 IDLE_CPU_RATIO = 0.6
