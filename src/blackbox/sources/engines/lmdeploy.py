@@ -1,6 +1,6 @@
 """lmdeploy: both its engines, PyTorch's and TurboMind, behind one page.
 
-What it calls the usage of the cache is one of three things, by engine and version, and the page does not tell which. So
+What it calls the usage of the cache is one of four things, by engine and version, and the page does not tell which. So
 the share is told with a note, and no page is counted from it.
 """
 
@@ -20,9 +20,10 @@ HIT_RATE = "lmdeploy:prefix_cache_hit_rate"
 """0.14 and newer."""
 PROMPT_TOKENS = "lmdeploy:prompt_tokens_total"
 MEANINGS = (
-    "one of three, which /metrics does not tell: with the PyTorch engine the share of pages that are not free, prefixes"
-    " that are kept counting as used; with TurboMind up to 0.14 the same of its blocks; with TurboMind since 0.15 the"
-    " share of bytes in live cache objects"
+    "one of four, which /metrics does not tell: with the PyTorch engine up to 0.17 the share of pages that are not"
+    " free, prefixes that are kept counting as used; with the PyTorch engine since 0.18 that of pages which requests"
+    " hold, those of stopped ones left out, unless LMDEPLOY_ENABLE_REQUEST_CACHE_USAGE_METRIC is 0; with TurboMind up"
+    " to 0.14 the share of blocks that are not free; with TurboMind since 0.15 the share of bytes in live cache objects"
 )
 
 
@@ -75,5 +76,5 @@ ADAPTER = Adapter(
     read=read,
     names=frozenset((RUNNING, WAITING, USAGE, HIT_RATE, PROMPT_TOKENS)),
     namespace="lmdeploy:",
-    checked=CheckedVersions("0.9", "0.16", "November 2026"),
+    checked=CheckedVersions("0.9", "0.18", "December 2026"),
 )
