@@ -5,6 +5,7 @@ program, the frames of the stack, annotations by time, the course of the trace, 
 and last what an agent inferred.
 """
 
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -26,9 +27,11 @@ from blackbox.analysis.purpose_frames import (
     StackSign,
 )
 from blackbox.analysis.purpose_phases import CODES
-from blackbox.analysis.trace.device_findings import Category, CategoryOf
+from blackbox.analysis.trace.bands import Kinds
+from blackbox.analysis.trace.device_findings import CategoriesOf, Category, CategoryOf
 from blackbox.analysis.trace.entries import NO_STACK
 from blackbox.analysis.trace.layout import Segments, is_default
+from blackbox.analysis.trace.passes import Alike
 from blackbox.analysis.trace.replay import Replay
 
 TAG, PROFILER, ANNOTATION, STACK, PATTERN = "tag", "profiler", "annotation", "stack", "pattern"
@@ -75,6 +78,8 @@ class Purposes(NamedTuple):
 
     category_of: CategoryOf
     course: Course
+    categories: CategoriesOf
+    """Many blocks at once, which takes a fraction of the time."""
 
 
 def categories(replayed: Replay, evidence: CategoryEvidence) -> CategoryOf:
@@ -85,7 +90,7 @@ def categories(replayed: Replay, evidence: CategoryEvidence) -> CategoryOf:
 def purposes(replayed: Replay, evidence: CategoryEvidence) -> Purposes:
     """The same, and the course of the trace."""
     judge = _Judge(replayed, evidence)
-    return Purposes(judge.category, judge.course)
+    return Purposes(judge.category, judge.course, judge.categories)
 
 
 class _Judge:
@@ -130,6 +135,12 @@ class _Judge:
         if found is None:
             found = self._by_block[block] = self._looked_at(block)
         return found
+
+    def categories(self, blocks: "array[int]") -> Kinds:
+        """The blocks by kind: all of one are of one category."""
+        codes, until = self._codes, self._plain_until
+        clues = Alike(until, self._stack, codes, OUTLIVED, self._freed, self._first_step)
+        return self._run.passes.alike(blocks, clues)
 
     def _looked_at(self, block: int) -> Category:
         """Blocks of which the file tells the same are judged once."""

@@ -3,6 +3,7 @@
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import compress
 from typing import NamedTuple
 
 from blackbox.analysis.purpose_frames import (
@@ -16,7 +17,7 @@ from blackbox.analysis.purpose_frames import (
     StackSign,
 )
 from blackbox.analysis.purpose_phases import CODES, Phases
-from blackbox.analysis.trace.entries import ALLOC, FREE_REQUESTED, NO_STACK
+from blackbox.analysis.trace.entries import ALLOC, FREE_REQUESTED, NO_STACK, selecting
 from blackbox.analysis.trace.moments import refusals
 from blackbox.analysis.trace.replay import Replay
 
@@ -155,10 +156,10 @@ class Course:
         begin = max(run.first, codes.rfind(CODES[SETUP]) + 1)
         if self.trains or (self._parts.phase.has_any((FORWARD,)) and not self._releases()):
             return None
-        made = run.trace.places_of(ALLOC, begin)
-        if all(run.trace.stack[place] == NO_STACK for place in made):
+        made = run.trace.action[begin:].translate(selecting((ALLOC,)))
+        if all(stack == NO_STACK for stack in compress(run.trace.stack[begin:], made)):
             return None
-        return begin if self._released_share(made) > UNMARKED_SHARE_MIN else None
+        return begin if self._released_since(begin) > UNMARKED_SHARE_MIN else None
 
     def parts(self) -> Iterator[tuple[str, int, int]]:
         """The parts of steps in turn: name, position of the first entry, and of the first one after it."""
@@ -209,16 +210,25 @@ class Course:
 
     def _releases(self) -> bool:
         """What forward passes made was freed at once: nothing is kept for a backward pass."""
-        run = self._run
-        made = self._parts.phase.of(FORWARD, run.trace.places_of(ALLOC, run.first))
-        return self._released_share(made) >= RELEASED_SHARE_MIN
+        run, phase = self._run, self._parts.phase
+        if not phase.has_any((FORWARD,)):
+            return False
+        made = phase.of(FORWARD, run.trace.places_of(ALLOC, run.first))
+        made = made[: bisect_left(made, self._first_refusal())]
+        freed = sum(map(self._first_refusal().__gt__, map(run.freed.__getitem__, made)))
+        return freed / max(1, len(made)) >= RELEASED_SHARE_MIN
 
-    def _released_share(self, made: Sequence[int]) -> float:
-        """Of these allocations, as far as they were made before the first refusal, the share that was freed before
-        it."""
-        until = self._refusals[0] if self._refusals else self._run.trace.steps
-        made = made[: bisect_left(made, until)]
-        return sum(map(until.__gt__, map(self._run.freed.__getitem__, made))) / max(1, len(made))
+    def _released_since(self, begin: int) -> float:
+        """Of the allocations from there on, as far as they were made before the first refusal, the share that was freed
+        before it."""
+        run, until = self._run, self._first_refusal()
+        made = run.trace.action.count(ALLOC, begin, until)
+        kept = sum(1 for _ in run.passes.there(run.trace.action, run.freed, begin, until)) if made else 0
+        return (made - kept) / max(1, made)
+
+    def _first_refusal(self) -> int:
+        """Where there is none: the end."""
+        return self._refusals[0] if self._refusals else self._run.trace.steps
 
 
 def course_of(replayed: Replay, signs: Sequence[StackSign], annotations: Sequence[Annotation]) -> Course:

@@ -1,14 +1,17 @@
 """What is told of one device's trace, as plain data: its peak, what was refused, and what has to be added."""
 
+from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from msgspec import Struct, structs
 
+from blackbox.analysis.trace.bands import Kinds
 from blackbox.analysis.trace.entries import NO_STACK, OOM
 from blackbox.analysis.trace.layout import is_default
 from blackbox.analysis.trace.moments import free_for, freed_after, highest, refusals
+from blackbox.analysis.trace.passes import Alike, Passes
 from blackbox.analysis.trace.replay import Instant, Replay, instants
 from blackbox.analysis.trace.situations import of_refusal
 
@@ -21,6 +24,7 @@ REFUSALS_MAX = 64
 makes some dozens."""
 UNKNOWN, NOT_TOLD = "unknown", "none"
 
+_Name = TypeVar("_Name")
 Stacks = Sequence[tuple[str, ...]]
 """By number: frames, innermost first."""
 
@@ -35,6 +39,8 @@ class Category(NamedTuple):
 
 CategoryOf = Callable[[int], Category]
 """By the number of the block."""
+CategoriesOf = Callable[["array[int]"], Kinds]
+"""Blocks by kind, all of one of which are of one category."""
 
 
 class CategoryShare(Struct, frozen=True, kw_only=True):
@@ -177,6 +183,27 @@ class Context(NamedTuple):
     stacks_max: int = STACKS_MAX
     memory_fraction: float | None = None
     """Of the GPU's memory, that the program may have; None: all, or the file does not tell."""
+    categories: CategoriesOf | None = None
+    """None: the category of each block is asked for."""
+
+    def names(self, blocks: "array[int]") -> "tuple[Sequence[str], array[int]]":
+        """The categories of these blocks, each once, and by block which it is of."""
+        kinds = Kinds(blocks, array("i", range(len(blocks)))) if self.categories is None else self.categories(blocks)
+        return numbered((self.category_of(block).name for block in kinds.first), kinds, self.replayed.passes)
+
+    def frames(self, blocks: "array[int]") -> "tuple[Sequence[tuple[str, ...]], array[int]]":
+        """The same of the stacks that allocated them, by what these read; empty where none was recorded."""
+        run = self.replayed
+        kinds = run.passes.alike(blocks, Alike(run.trace.steps, run.trace.stack))
+        stacks = map(run.stack_of, kinds.first)
+        return numbered((() if stack == NO_STACK else self.stacks[stack] for stack in stacks), kinds, run.passes)
+
+
+def numbered(names: Iterable[_Name], kinds: Kinds, passes: Passes) -> "tuple[Sequence[_Name], array[int]]":
+    """Each name once, and by block the number of its own; `names` are by kind."""
+    numbers: dict[_Name, int] = {}
+    table = [numbers.setdefault(name, len(numbers)) for name in names]
+    return list(numbers), passes.renumbered(kinds.kind, table)
 
 
 def unknown(_block: int) -> Category:

@@ -58,8 +58,8 @@ class FreeFor(NamedTuple):
 def highest(replayed: Replay) -> Highest:
     """The peak of what the program held, over all positions and the start."""
     levels = replayed.allocated
-    peak = max(levels)
-    done = levels.index(peak)
+    done = replayed.passes.highest(levels)
+    peak = levels[done]
     if not replayed.size_max:
         return Highest(done, peak, peak)
     excess = {block: most - replayed.size[block] for block, most in replayed.size_max.items()}

@@ -1,12 +1,12 @@
 """The passes over a trace that look at each of its entries: in Python, which is always there, or whatever is faster."""
 
 from array import array
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, compress, count, repeat
 from operator import lt, mul
 from typing import NamedTuple
 
+from blackbox.analysis.trace.bands import HeldBlocks, Kinds, KindSums, PlainSums
 from blackbox.analysis.trace.entries import (
     ALLOC,
     FREE_COMPLETED,
@@ -31,6 +31,8 @@ NUMBERS_AT_ONCE = 1 << 16
 """Compared: a list of so many takes two megabytes."""
 UNBORN = -2
 """Stands for the stack of a block whose allocation the trace does not have."""
+NEVER_FREED = b"\xff"
+"""No part of a step."""
 
 
 class Levels(NamedTuple):
@@ -47,20 +49,26 @@ class Levels(NamedTuple):
 
 
 StackPair = tuple[int, int]
-WEIGHT_BITS = 32
-"""The weight of a block is bytes and blocks in one number, which takes half as long to add as two: the blocks are the
-lower bits."""
 
 
-class HeldBlocks(NamedTuple):
-    """Blocks that are held at some points."""
+class Alike(NamedTuple):
+    """What tells blocks apart, column by column."""
 
-    block: "array[int]"
-    """Their numbers, of C's `long long`; the others of its `int`."""
-    since: "array[int]"
-    """The first point at which each is held."""
-    until: "array[int]"
-    """The first at which it is not any more."""
+    until: int
+    """Blocks from it on are each of its own kind."""
+    stack: Sequence[int]
+    codes: bytes | bytearray | None = None
+    """By entry: the part of a step. None: stacks alone tell blocks apart."""
+    alone: frozenset[int] = frozenset()
+    """Blocks that are born in one of these parts are each of its own kind."""
+    freed: Sequence[int] = ()
+    """By block: the entry that frees it, or how many entries there are."""
+    first_step: int = 0
+    """Blocks before it are told from those that come after."""
+
+    def all_codes(self) -> bytes:
+        """The parts of a step by entry, and at the end what stands for the one of what nothing frees."""
+        return bytes(self.codes or b"") + NEVER_FREED
 
 
 class Passes:
@@ -115,15 +123,35 @@ class Passes:
         block = array("q", compress(made, is_held))
         return HeldBlocks(block, *(array("i", compress(points, is_held)) for points in (since, until)))
 
-    def sums(self, held: HeldBlocks, size: "array[int]", number: "array[int]", count: int) -> Sequence[dict[int, int]]:
-        """By number, of which there are so many: the change of what blocks with it hold (`WEIGHT_BITS`) at points, in
-        order or not; also where they are over. `size` and `number` are by place in `held`."""
-        found: list[dict[int, int]] = [defaultdict(int) for _ in range(count)]
-        for one, since, until, bytes_held in zip(number, held.since, held.until, size, strict=True):
-            changes, weight = found[one], (bytes_held << WEIGHT_BITS) + 1
-            changes[since] += weight
-            changes[until] -= weight
-        return found
+    def sums(self, held: HeldBlocks, size: Sequence[int], kinds: "array[int]", count: int, points: int) -> KindSums:
+        """What blocks hold at so many points, `kinds` having by place in `held` which of `count` kinds each is of;
+        `size` is by block."""
+        return PlainSums(held, size, kinds, count, points)
+
+    def alike(self, blocks: "array[int]", clues: Alike) -> Kinds:
+        """Blocks by kind: of those of one kind the same is told."""
+        stack, until = clues.stack, clues.until
+        if clues.codes is None:
+            told: list[object] = [stack[block] if block < until else (block,) for block in blocks]
+        else:
+            codes, freed, alone, begun = clues.all_codes(), clues.freed, clues.alone, clues.first_step
+            told = [
+                (stack[block], born, codes[freed[block]], block < begun)
+                if block < until and (born := codes[block]) not in alone
+                else block
+                for block in blocks
+            ]
+        numbers = {clue: number for number, clue in enumerate(dict.fromkeys(told))}
+        first = dict(zip(reversed(told), reversed(blocks), strict=True))
+        return Kinds([first[clue] for clue in numbers], array("i", map(numbers.__getitem__, told)))
+
+    def renumbered(self, numbers: "array[int]", table: Sequence[int]) -> "array[int]":
+        """What a table tells of each number."""
+        return array("i", map(table.__getitem__, numbers))
+
+    def highest(self, levels: Sequence[int]) -> int:
+        """The place of the highest level, the first of its kind."""
+        return levels.index(max(levels))
 
     def extremes(self, levels: Sequence[int], length: int) -> Iterable[int]:
         """The places of the highest and of the lowest of each stretch of so many levels, each the first of its kind."""

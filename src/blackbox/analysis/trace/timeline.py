@@ -5,17 +5,16 @@ Of a long trace the highest and the lowest step of every stretch are told, so th
 
 from array import array
 from bisect import bisect_right
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate, repeat
-from typing import TypeVar
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 
 from msgspec import Struct
 
+from blackbox.analysis.trace.bands import HeldBlocks, KindSums
 from blackbox.analysis.trace.device_findings import Context
 from blackbox.analysis.trace.entries import ACTIONS, ALLOC, FREE_COMPLETED, FREE_REQUESTED, NO_STACK
 from blackbox.analysis.trace.moments import highest, refusals
-from blackbox.analysis.trace.passes import WEIGHT_BITS, HeldBlocks
 from blackbox.analysis.trace.replay import Replay
 
 POINTS_WHOLE = 8000
@@ -38,8 +37,6 @@ OTHERS = ""
 """The name of the band that sums up the rest."""
 _Name = tuple[str, tuple[str, ...]]
 """Of a band: its category, or its frames."""
-_BandKey = TypeVar("_BandKey")
-_BLOCKS_HALF = 1 << WEIGHT_BITS - 1
 ACTION_NAMES = {code: name for name, code in ACTIONS.items()}
 
 
@@ -169,34 +166,15 @@ def _points(run: Replay, wanted: set[int], share: int) -> list[int]:
 
 
 def _bands(context: Context, done: Sequence[int]) -> tuple[tuple[Band, ...], tuple[Band, ...]]:
-    run, category_of = context.replayed, context.category_of
+    run = context.replayed
     held = lives(run, done)
-    made, stacks = run.trace.steps, run.trace.stack
-    size = array("q", map(run.size.__getitem__, held.block))
-
-    def summed(keys: Iterable[_BandKey]) -> dict[_BandKey, dict[int, int]]:
-        wanted = list(keys)
-        numbers = {key: place for place, key in enumerate(dict.fromkeys(wanted))}
-        number = array("i", map(numbers.__getitem__, wanted))
-        return dict(zip(numbers, run.passes.sums(held, size, number, len(numbers)), strict=True))
-
-    of_category = summed(category_of(block).name for block in held.block)
-    of_stack = summed(stacks[block] if block < made else run.stack_of(block) for block in held.block)
-    of_frames: dict[tuple[str, ...], _Changes] = {}
-    for stack, changes in of_stack.items():
-        frames = () if stack == NO_STACK else context.stacks[stack]
-        if frames in of_frames:
-            of_frames[frames].merge(changes)
-        else:
-            of_frames[frames] = _Changes(changes)
-    for changes in (*of_category.values(), *(found.weight_at for found in of_frames.values())):
-        changes.pop(len(done), None)
-    total = _Changes()
-    for changes in of_category.values():
-        total.merge(changes)
+    names, of_name = context.names(held.block)
+    frames, of_frames = context.frames(held.block)
+    by_name = run.passes.sums(held, run.size, of_name, len(names), len(done))
+    by_frames = run.passes.sums(held, run.size, of_frames, len(frames), len(done))
     return (
-        tuple(_ranked({(name, ()): _Changes(changes) for name, changes in of_category.items()}, total)),
-        tuple(_ranked({("", frames): changes for frames, changes in of_frames.items()}, total)),
+        tuple(_ranked([(name, ()) for name in names], by_name)),
+        tuple(_ranked([("", one) for one in frames], by_frames)),
     )
 
 
@@ -227,78 +205,53 @@ def _points_after(done: Sequence[int], steps: int) -> "array[int]":
     """By entry replayed, from 0, and after the last: the first point that has it."""
     found: array[int] = array("i")
     for point, entries in enumerate((*done, steps)):
-        found.extend(repeat(point, entries - len(found)))
+        found += array("i", [point]) * (entries - len(found))
     found.append(len(done))
     return found
 
 
-class _Changes:
-    """Of a band, while it is counted."""
-
-    def __init__(self, weight_at: dict[int, int] | None = None) -> None:
-        self.weight_at: dict[int, int] = defaultdict(int) if weight_at is None else weight_at
-        """By the point where it changes."""
-
-    def most(self) -> int:
-        """Bytes, at any point."""
-        return max(accumulate(map(self.weight_at.__getitem__, sorted(self.weight_at)))) >> WEIGHT_BITS
-
-    def merge(self, weight_at: Mapping[int, int], sign: int = 1) -> None:
-        """Into changes that are none of another's."""
-        mine = self.weight_at
-        for at, change in weight_at.items():
-            mine[at] += sign * change
-
-    def band(self, name: str, frames: tuple[str, ...], parts: int = 1) -> Band:
-        at = [point for point in sorted(self.weight_at) if self.weight_at[point]]
-        weights = [self.weight_at[point] for point in at]
-        blocks = [(weight + _BLOCKS_HALF & (1 << WEIGHT_BITS) - 1) - _BLOCKS_HALF for weight in weights]
-        changes = tuple(weight - count >> WEIGHT_BITS for weight, count in zip(weights, blocks, strict=True))
-        return Band(name=name, frames=frames, parts=parts, at=tuple(at), bytes=changes, blocks=tuple(blocks))
-
-
-def _ranked(found: Mapping[_Name, _Changes], total: _Changes) -> Iterator[Band]:
-    """Those that held the most at any point, largest first, and the rest of the total in one."""
-    most = {key: changes.most() for key, changes in found.items()}
-    ranked = sorted(found, key=lambda key: (-most[key], key))
-    for key in ranked[:BANDS_MAX]:
-        yield found[key].band(*key)
-    rest = ranked[BANDS_MAX:]
-    if rest:
-        together = _Changes()
-        together.merge(total.weight_at)
-        for key in ranked[:BANDS_MAX]:
-            together.merge(found[key].weight_at, -1)
-        yield together.band(OTHERS, (), len(rest))
+def _ranked(names: Sequence[_Name], sums: KindSums) -> Iterator[Band]:
+    """Those that held the most at any point, largest first, and the rest in one."""
+    most = sums.most()
+    ranked = sorted(range(len(names)), key=lambda kind: (-most[kind], names[kind]))
+    bands = [BANDS_MAX] * len(names)
+    for rank, kind in enumerate(ranked[:BANDS_MAX]):
+        bands[kind] = rank
+    changes = sums.bands(bands, min(len(names), BANDS_MAX + 1))
+    for kind, one in zip(ranked[:BANDS_MAX], changes, strict=False):
+        name, frames = names[kind]
+        yield Band(name=name, frames=frames, at=one.at, bytes=one.bytes, blocks=one.blocks)
+    for one in changes[BANDS_MAX:]:
+        yield Band(name=OTHERS, parts=len(names) - BANDS_MAX, at=one.at, bytes=one.bytes, blocks=one.blocks)
 
 
 def _told(context: Context, done: Sequence[int]) -> tuple[tuple[StepTold, ...], tuple[tuple[str, ...], ...]]:
-    used = Counter(frames for entries in done if (frames := _frames(context, entries)))
-    number = {frames: place for place, (frames, _) in enumerate(used.most_common(STACKS_MAX))}
-    return tuple(_step(context, entries, number) for entries in done), tuple(number)
+    stacks = [_stack(context.replayed, entries) for entries in done]
+    frames = {stack: context.stacks[stack][:FRAMES_MAX] for stack in dict.fromkeys(stacks) if stack != NO_STACK}
+    used = Counter(shown for stack in stacks if (shown := frames.get(stack)))
+    number = {shown: place for place, (shown, _) in enumerate(used.most_common(STACKS_MAX))}
+    numbers = {stack: number.get(shown) for stack, shown in frames.items()}
+    told = zip(done, stacks, strict=True)
+    return tuple(_step(context.replayed, entries, numbers.get(stack)) for entries, stack in told), tuple(number)
 
 
-def _step(context: Context, entries: int, number: Mapping[tuple[str, ...], int]) -> StepTold:
-    run = context.replayed
+def _step(run: Replay, entries: int, stack: int | None) -> StepTold:
     if not entries:
         return StepTold("", 0, None)
     place = run.first + entries - 1
     code = run.trace.action[place]
     change = run.allocated[entries] - run.allocated[entries - 1]
     size = change if code in (ALLOC, FREE_REQUESTED, FREE_COMPLETED) else run.trace.size[place]
-    return StepTold(ACTION_NAMES.get(code, "other"), size, number.get(_frames(context, entries)))
+    return StepTold(ACTION_NAMES.get(code, "other"), size, stack)
 
 
-def _frames(context: Context, entries: int) -> tuple[str, ...]:
-    run = context.replayed
-    place = run.first + entries - 1
+def _stack(run: Replay, entries: int) -> int:
+    """Of the entry that led there; where it frees, of who allocated."""
     if not entries:
-        return ()
-    code = run.trace.action[place]
-    stack = run.trace.stack[place]
-    if code in (FREE_REQUESTED, FREE_COMPLETED):
-        stack = run.stack_of(run.block[place])
-    return () if stack == NO_STACK else context.stacks[stack][:FRAMES_MAX]
+        return NO_STACK
+    place = run.first + entries - 1
+    frees = run.trace.action[place] in (FREE_REQUESTED, FREE_COMPLETED)
+    return run.stack_of(run.block[place]) if frees else run.trace.stack[place]
 
 
 def _seconds(run: Replay, times: Sequence[int], entries: int) -> float:

@@ -34,9 +34,9 @@ def replayed_device(recorded: DeviceTrace, traces: Traces, stacks_max: int) -> D
     """The device, and all that is told of it; `stacks_max` of each moment are told by themselves."""
     run = replay(recorded.trace, recorded.end, recorded.rules, recorded.passes)
     said = situations(run, recorded.facts)
-    category_of, course = purposes(run, traces.evidence)
+    category_of, course, categories = purposes(run, traces.evidence)
     fraction = recorded.facts.memory_fraction
-    context = Context(recorded.device, run, traces.stacks, category_of, stacks_max, fraction)
+    context = Context(recorded.device, run, traces.stacks, category_of, stacks_max, fraction, categories)
     return DeviceReplay(recorded, run, context, findings(context, said), course)
 
 

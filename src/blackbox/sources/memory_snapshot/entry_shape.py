@@ -20,12 +20,11 @@ POOL = rb"(?:K.|M..|J.{4}){2}\x86\x94"
 CONSTANT = rb"[N\x88\x89]"
 
 KEY = re.compile(rb"(" + GET + rb")", re.DOTALL)
+TEXT_KEYS = ("user_metadata", "compile_context", "category")
 KINDS: dict[str, bytes] = {
     "frames": FRAMES + rb"|" + GET,
     "pool_id": POOL + rb"|" + GET,
-    "user_metadata": TEXT + rb"|" + GET,
-    "compile_context": TEXT + rb"|" + GET,
-    "category": TEXT + rb"|" + GET,
+    **dict.fromkeys(TEXT_KEYS, TEXT + rb"|" + GET),
 }
 """What may stand at a key, written out or referred to. At any other: a number or a constant, or a reference."""
 SCALAR = NUMBER + rb"|" + CONSTANT + rb"|" + GET
@@ -33,6 +32,8 @@ REFERENCES = re.compile(MANY, re.DOTALL)
 REFERENCE = re.compile(GET, re.DOTALL)
 BEGIN = b"}\x94("
 """A dict, remembered, and its items to come."""
+FIRST_KEY = "action"
+SHORT_TEXT, MEMOIZE, TEXT_BYTES_MAX = 0x8C, 0x94, 127
 TIME_BYTES, SIGN_OF_TIMES = 9, 1 << 55
 """Of microseconds since 1970, until the year 3111: opcode, length and seven bytes; and where their sign is."""
 KEYS_MAX = 24
@@ -78,18 +79,25 @@ def learn(data: bytes, pos: int, key_of: Callable[[bytes], Any]) -> EntryShape |
         if key is None:
             return None
         name = key_of(key[0])
-        if not isinstance(name, str) or (not keys and name != "action"):
+        if not isinstance(name, str) or (not keys and name != FIRST_KEY):
             return None
-        kind = KINDS.get(name, SCALAR)
-        value = re.compile(kind, re.DOTALL).match(data, key.end())
-        if value is None:
+        at = _end_of_value(name, data, key.end())
+        if at is None:
             return None
         keys.append(name)
         references.append(key[0])
-        at = value.end()
     if not data.startswith(SETITEMS, at) or "size" not in keys or len(set(keys)) != len(keys):
         return None
     return EntryShape(tuple(keys), tuple(references))
+
+
+def _end_of_value(key: str, data: bytes, at: int) -> int | None:
+    """Where the value of a key ends; None where it is of another kind."""
+    if key in TEXT_KEYS and data[at] == SHORT_TEXT:  # the expression has 128 branches: it takes as long as a small file
+        end = at + 2 + data[at + 1]
+        return end + 1 if data[at + 1] <= TEXT_BYTES_MAX and data[end : end + 1] == bytes([MEMOIZE]) else None
+    value = re.compile(GET if key in TEXT_KEYS else KINDS.get(key, SCALAR), re.DOTALL).match(data, at)
+    return None if value is None else value.end()
 
 
 def references(body: bytes) -> Sequence[bytes]:

@@ -10,13 +10,24 @@ from typing import Any, NoReturn, cast
 
 from blackbox.sources.memory_snapshot.entry_columns import EntryColumns
 from blackbox.sources.memory_snapshot.entry_reader import EntryReaderOf, PlainEntryReader
-from blackbox.sources.memory_snapshot.entry_shape import REFERENCES, SHAPES_MAX, EntryShape, learn, references
+from blackbox.sources.memory_snapshot.entry_shape import (
+    BEGIN,
+    FIRST_KEY,
+    REFERENCES,
+    SHAPES_MAX,
+    EntryShape,
+    learn,
+    references,
+)
 from blackbox.sources.memory_snapshot.entry_values import EntryValues, typed
 from blackbox.sources.memory_snapshot.nested import Nested, snapshots_in
 from blackbox.sources.memory_snapshot.pickle_stream import LOOK_AHEAD_BYTES, PickleStream, UnexpectedError
 
 _DOUBLE = struct.Struct(">d")
 _COUNT = struct.Struct("<I")
+SHORT_BEGIN = BEGIN + b"h"
+"""A dict whose first key is one of the first 256 things that are remembered."""
+SHORT_BEGIN_BYTES = len(SHORT_BEGIN) + 1
 
 
 def walk(
@@ -42,6 +53,8 @@ class _Walk:
         """Where in the stack the items of what is open begin."""
         self._shapes: dict[tuple[bytes, ...], EntryShape] = {}
         """By the references to their keys."""
+        self._others: set[bytes] = set()
+        """How dicts begin that are no entries, as those of frames."""
         self._tables: dict[int, EntryColumns] = {}
         """By the identity of the list that they are the items of."""
 
@@ -188,11 +201,16 @@ class _Walk:
 
     def _shape(self, data: bytes, pos: int) -> EntryShape | None:
         """The kind of the entry there; None where none begins, or not one that is known or can be learnt."""
+        begins = data[pos : pos + SHORT_BEGIN_BYTES]
+        if begins in self._others:
+            return None
         read_before = self._reader.known(data, pos)
         if read_before is not None:
             return read_before
         learnt = learn(data, pos, self._values.referred)
         if learnt is None:
+            if begins.startswith(SHORT_BEGIN) and self._values.referred(begins[-2:]) != FIRST_KEY:
+                self._others.add(begins)
             return None
         known = self._shapes.get(learnt.references)
         if known is None and len(self._shapes) < SHAPES_MAX:

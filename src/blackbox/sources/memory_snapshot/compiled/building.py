@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-SOURCES = tuple(FOLDER / name for name in ("entries.c", "columns.c", "numbers.c", "upgrade.c"))
+SOURCES = tuple(FOLDER / name for name in ("entries.c", "columns.c", "numbers.c", "bands.c", "upgrade.c"))
 HEADERS = tuple(FOLDER / name for name in ("values.h", "map.h"))
 VARIABLE = "BLACKBOX_COMPILED"
 """`0`: neither compiled where it is installed, nor used where it is."""

@@ -104,6 +104,7 @@ class Library:
         self.upgrade.restype, self.upgrade.argtypes = c_int32, (c_void_p, c_char_p, c_int64, c_void_p)
         self._add_maps(loaded)
         self._add_columns(loaded)
+        self._add_bands(loaded)
 
     def _add_maps(self, loaded: ctypes.CDLL) -> None:
         self.map_new = loaded.blackbox_map_new
@@ -141,8 +142,6 @@ class Library:
         self.lives.argtypes = (c_char_p, c_void_p, c_int64, c_int64, c_void_p, c_int32, *(c_void_p,) * 3)
         self.extremes = loaded.blackbox_columns_extremes
         self.extremes.restype, self.extremes.argtypes = None, (c_void_p, c_int64, c_int64, c_void_p, c_void_p)
-        self.sums = loaded.blackbox_columns_sums
-        self.sums.restype, self.sums.argtypes = c_int32, (*(c_void_p,) * 4, c_int64, c_int64, c_void_p, c_void_p)
         self.ascend = loaded.blackbox_columns_ascend
         self.ascend.restype, self.ascend.argtypes = c_int32, (c_void_p, c_int64)
         self.negative = loaded.blackbox_columns_negative
@@ -156,6 +155,23 @@ class Library:
         self.pairs = loaded.blackbox_columns_pairs
         self.pairs.restype = c_int64
         self.pairs.argtypes = (*columns, c_int64, *(c_void_p,) * 5, c_int64)
+
+    def _add_bands(self, loaded: ctypes.CDLL) -> None:
+        blocks = (*(c_void_p,) * 3, c_int64, c_void_p, c_void_p)
+        self.bands_alike = loaded.blackbox_bands_alike
+        self.bands_alike.restype = c_int64
+        self.bands_alike.argtypes = (
+            *(c_void_p, c_int64, c_int64, c_void_p, c_char_p, c_char_p, c_void_p, c_int64, c_int64),
+            *(c_void_p,) * 3,
+        )
+        self.bands_renumber = loaded.blackbox_bands_renumber
+        self.bands_renumber.restype, self.bands_renumber.argtypes = None, (c_void_p, c_int64, c_void_p)
+        self.bands_most = loaded.blackbox_bands_most
+        self.bands_most.restype, self.bands_most.argtypes = c_int32, (*blocks, c_int64, c_int64, *(c_void_p,) * 4)
+        self.bands_sums = loaded.blackbox_bands_sums
+        self.bands_sums.restype, self.bands_sums.argtypes = c_int32, (*blocks, c_void_p, c_int64, c_void_p, c_void_p)
+        self.bands_changes = loaded.blackbox_bands_changes
+        self.bands_changes.restype, self.bands_changes.argtypes = c_int64, (c_void_p, c_void_p, c_int64, c_void_p)
 
 
 def installed_library() -> Library | None:

@@ -58,20 +58,6 @@ void blackbox_map_items(const Map *map, int64_t *keys, int64_t *values) {
     }
 }
 
-/* By number and point, of which there are `points`: the changes of what is held, in bytes and in blocks. 0 where a sum is
-   out of bounds. */
-int32_t blackbox_columns_sums(const int32_t *since, const int32_t *until, const int64_t *size, const int32_t *number,
-                              int64_t count, int64_t points, int64_t *bytes, int32_t *blocks) {
-    for (int64_t place = 0; place < count; place++) {
-        int64_t first = number[place] * points + since[place], last = number[place] * points + until[place];
-        if (__builtin_add_overflow(bytes[first], size[place], &bytes[first])
-            || __builtin_sub_overflow(bytes[last], size[place], &bytes[last])) return 0;
-        blocks[first]++;
-        blocks[last]--;
-    }
-    return 1;
-}
-
 /* Whether no number is less than the one before it. */
 int32_t blackbox_columns_ascend(const int64_t *column, int64_t count) {
     for (int64_t place = 1; place < count; place++)

@@ -5,13 +5,16 @@ import ctypes
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import repeat
+from typing import cast
 
+from blackbox.analysis.trace.bands import HeldBlocks, Kinds, KindSums
 from blackbox.analysis.trace.entries import ALLOC, selecting
 from blackbox.analysis.trace.layout import Layout, Segment, Segments
-from blackbox.analysis.trace.passes import UNBORN, WEIGHT_BITS, HeldBlocks, Levels, Passes, StackPair
+from blackbox.analysis.trace.passes import UNBORN, Alike, Levels, Passes, StackPair
 from blackbox.analysis.trace.roll_back import Undo
-from blackbox.analysis.trace.roll_forward import Forward
+from blackbox.analysis.trace.roll_forward import NO_BLOCK, Forward
 from blackbox.sources.memory_snapshot.compiled.address_map import AddressMap, address_of
+from blackbox.sources.memory_snapshot.compiled.bands import CompiledSums
 from blackbox.sources.memory_snapshot.compiled.library import UNTOLD, Library, Memory
 
 ADDRESS_END, SIZE_MAX = (1 << 63) - 1 - (1 << 48), 1 << 44
@@ -22,8 +25,6 @@ OTHERS_MIN, PLAIN_PER_OTHER = 1000, 16
 """Entries that Python does, from which on it does all of them where fewer plain ones were among them."""
 
 
-SUMS_MAX = 1 << 21
-"""Points of all bands together that are summed up there; they take 24 megabytes."""
 PAIRS_MAX = 1 << 16
 """Of stacks; where a trace has more, Python finds them."""
 NO_ROOM = -1
@@ -127,26 +128,41 @@ class CompiledPasses(Passes):
         count = self._library.lives(action, address_of(freed), first, len(action), address_of(after), points, *columns)
         return HeldBlocks(block[:count], since[:count], until[:count])
 
-    def sums(self, held: HeldBlocks, size: "array[int]", number: "array[int]", count: int) -> Sequence[dict[int, int]]:
+    def sums(self, held: HeldBlocks, size: Sequence[int], kinds: "array[int]", count: int, points: int) -> KindSums:
         """See `Passes`."""
-        points = max(held.until, default=0) + 1
-        if count * points > SUMS_MAX:
-            return super().sums(held, size, number, count)
-        changes, blocks = array("q", [0]) * (count * points), array("i", [0]) * (count * points)
-        columns = *held[1:], size, number
-        done = self._library.sums(*map(address_of, columns), len(size), points, *map(address_of, (changes, blocks)))
-        if not done:
-            return super().sums(held, size, number, count)
-        return [
-            {
-                point: (changed << WEIGHT_BITS) + more
-                for point, changed, more in zip(
-                    range(points), changes[at : at + points], blocks[at : at + points], strict=True
-                )
-                if changed or more
-            }
-            for at in range(0, count * points, points)
-        ]
+        if not is_packed(size):
+            return super().sums(held, size, kinds, count, points)
+        return CompiledSums(self._library, held, cast("array[int]", size), kinds, count, points)
+
+    def alike(self, blocks: "array[int]", clues: Alike) -> Kinds:
+        """See `Passes`."""
+        stack, freed = clues.stack, clues.freed
+        if not _is_numbers(stack) or not (clues.codes is None or is_packed(freed)):
+            return super().alike(blocks, clues)
+        codes, alone = (None, None) if clues.codes is None else (clues.all_codes(), selecting(clues.alone))
+        kinds, first = array("i", [0]) * len(blocks), array("q", [0]) * len(blocks)
+        known, gone = AddressMap(self._library, {}), address_of(freed) if codes else None
+        told = codes, alone, gone, len(codes or b"") - 1, clues.first_step, known.map
+        into = address_of(kinds), address_of(first)
+        count: int = self._library.bands_alike(
+            address_of(blocks), len(blocks), clues.until, address_of(stack), *told, *into
+        )
+        if count == NO_ROOM:
+            raise MemoryError
+        return Kinds(first[:count], kinds)
+
+    def renumbered(self, numbers: "array[int]", table: Sequence[int]) -> "array[int]":
+        """See `Passes`."""
+        found, told = numbers[:], array("i", table)
+        self._library.bands_renumber(address_of(found), len(found), address_of(told))
+        return found
+
+    def highest(self, levels: Sequence[int]) -> int:
+        """See `Passes`."""
+        if not (is_packed(levels) and levels):
+            return super().highest(levels)
+        highest, _ = self.extremes(levels, len(levels))
+        return highest
 
     def extremes(self, levels: Sequence[int], length: int) -> Iterable[int]:
         """See `Passes`."""
@@ -183,7 +199,7 @@ class CompiledPasses(Passes):
         first: int = 0,
     ) -> None:
         """See `Passes`."""
-        if not (isinstance(column, array) and column.typecode == "i"):
+        if not _is_numbers(column):
             super().told(action, codes, column, tell, found, first)
             return
         wanted, at, into = selecting(codes), address_of(column), address_of(found)
@@ -230,7 +246,8 @@ class _HeldMemory:
         gaps.ends, gaps.starts = AddressMap(library, gaps.ends), AddressMap(library, gaps.starts)
         run.live, run.rooms = AddressMap(library, run.live), AddressMap(library, run.rooms)
         self._rounded, self._rests = AddressMap(library, {}), AddressMap(library, {})
-        run.block, run.size = array("q", run.block), array("q", run.size)
+        run.block = array("q", [NO_BLOCK]) * len(run.block)  # nothing is done yet: of blocks, only those of the start
+        run.size = array("q", [0]) * run.trace.steps + array("q", run.size[run.trace.steps :])  # have a size
         self._maps = gaps.ends, gaps.starts, run.live, run.rooms, borders, self._rounded, self._rests, self._large
         columns = address_of(run.block), address_of(run.size)
         self.told = Memory(*(one.map for one in self._maps), *columns, len(run.size))
@@ -278,6 +295,11 @@ class _Bordered(Segments):
 def is_packed(column: Sequence[int]) -> bool:
     """Whether compiled code can read it."""
     return isinstance(column, array) and column.typecode == "q"  # pyright: ignore[reportUnknownMemberType]
+
+
+def _is_numbers(column: Sequence[int]) -> bool:
+    """The same of numbers of stacks and the like."""
+    return isinstance(column, array) and column.typecode == "i"  # pyright: ignore[reportUnknownMemberType]
 
 
 def _is_in_bounds(end: Layout) -> bool:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blackbox.analysis.trace import roll_forward
+from blackbox.analysis.trace.bands import HeldBlocks
 from blackbox.analysis.trace.entries import ALLOC, FREE_REQUESTED, Trace
-from blackbox.analysis.trace.passes import PLAIN, HeldBlocks, Passes
+from blackbox.analysis.trace.passes import PLAIN, Alike, Passes
 from blackbox.analysis.trace.replay import Replay, instants, replay
 from blackbox.analysis.trace.timeline import lives
 from blackbox.sources.memory_snapshot.compiled import passes as compiled_passes
@@ -188,29 +189,60 @@ def test_what_is_told_of_a_number_is_asked_for_once_in_order(
         st.tuples(st.integers(0, 9), st.integers(1, 5), st.sampled_from([0, 512, MIB, (1 << 62)]), st.integers(0, 3)),
         max_size=40,
     ),
-    st.sampled_from([1, 1 << 21]),
+    st.lists(st.integers(0, 2), min_size=4, max_size=4),
+    st.integers(14, 20),
 )
 def test_what_bands_hold_is_the_same(
-    compiled: CompiledPasses, blocks: list[tuple[int, int, int, int]], room: int
+    compiled: CompiledPasses, blocks: list[tuple[int, int, int, int]], band: list[int], points: int
 ) -> None:
-    """Also where sums are out of the bounds of compiled code, or are more than it has room for."""
-    since, size, number = (
+    """Also where sums are out of the bounds of compiled code, and of what is held to the end."""
+    since, size, kinds = (
         array(code, [block[place] for block in blocks]) for code, place in (("i", 0), ("q", 2), ("i", 3))
     )
-    held = HeldBlocks(array("q", range(len(blocks))), since, array("i", [block[0] + block[1] for block in blocks]))
+    until = array("i", [min(points, block[0] + block[1]) for block in blocks])
+    held = HeldBlocks(array("q", range(len(blocks))), since, until)
 
     def told(passes: Passes) -> Any:
-        return [{at: change for at, change in one.items() if change} for one in passes.sums(held, size, number, 4)]
+        sums = passes.sums(held, size, kinds, 4, points)
+        return list(sums.most()), list(sums.bands(band, 3))
 
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(compiled_passes, "SUMS_MAX", room)
-        assert told(compiled) == told(PLAIN)
+    assert told(compiled) == told(PLAIN)
+
+
+@given(
+    st.lists(st.tuples(st.integers(-1, 3), st.integers(0, 7), st.integers(1, 50)), min_size=1, max_size=40),
+    st.integers(0, 40),
+    st.frozensets(st.integers(0, 7), max_size=2),
+    st.integers(0, 40),
+    st.booleans(),
+)
+def test_blocks_are_alike_by_the_same_clues(
+    compiled: CompiledPasses,
+    entries: list[tuple[int, int, int]],
+    until: int,
+    alone: frozenset[int],
+    begun: int,
+    with_codes: bool,
+) -> None:
+    steps = len(entries)
+    stack = array("i", [entry[0] for entry in entries])
+    freed = array("q", [min(steps, place + entry[2]) for place, entry in enumerate(entries)])
+    blocks = array("q", range(0, steps + 3, 2))
+    codes = bytes(entry[1] for entry in entries) if with_codes else None
+    clues = Alike(min(until, steps), stack, codes, alone, freed, begun)
+    ours, plain = compiled.alike(blocks, clues), PLAIN.alike(blocks, clues)
+    assert (list(ours.first), ours.kind) == (list(plain.first), plain.kind)
+    table = [number * 3 for number in range(len(plain.first))]
+    assert compiled.renumbered(ours.kind, table) == PLAIN.renumbered(plain.kind, table)
+    assert [blocks[list(ours.kind).index(kind)] for kind in range(len(ours.first))] == list(ours.first)
 
 
 @given(st.lists(st.integers(-3, 1 << 62), max_size=30), st.booleans())
 def test_what_is_said_of_a_column_is_the_same(compiled: CompiledPasses, numbers: list[int], in_order: bool) -> None:
     column = array("q", sorted(numbers) if in_order else numbers)
     for passes in (compiled, PLAIN):
+        if numbers:
+            assert passes.highest(column) == list(column).index(max(numbers))
         assert passes.ascend(column) == (list(column) == sorted(numbers))
         assert passes.has_negative(column) == any(number < 0 for number in numbers)
 
