@@ -22,7 +22,7 @@ def main() -> int:
         return EXIT_INTERRUPTED
     from blackbox.cli import main as command_line
 
-    return command_line()
+    return launch.end(command_line())
 
 
 if __name__ == "__main__":

@@ -92,3 +92,25 @@ def changes(environ: "Mapping[str, str]", socket: "str | None", extras: "str | N
     if extras is not None:
         changed["BLACKBOX_AGENT_EXTRAS"] = extras
     return changed
+
+
+def end(code: int) -> int:
+    """Ends this process at once with that exit code, where nobody waits for its end: Python would first take apart all
+    that it has imported, which takes as long as importing some of it. Else returns the code."""
+    if sys.gettrace() is not None or sys.getprofile() is not None or sys.flags.inspect or _others_wait():
+        return code
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):
+        return code
+    os._exit(code)
+
+
+def _others_wait() -> bool:
+    """Whether something is to be called at the end, or other threads are to end first."""
+    import atexit
+
+    threading = sys.modules.get("threading")
+    called = atexit._ncallbacks()  # pyright: ignore[reportPrivateUsage] - nothing else tells it
+    return called > 0 or (threading is not None and threading.active_count() > 1)

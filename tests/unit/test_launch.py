@@ -93,3 +93,26 @@ def test_a_run_imports_neither_argparse_nor_typing() -> None:
         command, env={"PYTHONPATH": path}, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
     )
     assert (done.returncode, done.stdout.split(), done.stderr) == (7, [], "")
+
+
+@pytest.mark.parametrize(
+    ("awaited", "said"),
+    [
+        ("", "done"),
+        ("import atexit; atexit.register(print, ' told')", "done told\n"),
+        ("import threading, time; threading.Thread(target=lambda: (time.sleep(0.1), print(' after'))).start()",
+         "done after\n"),
+    ],
+)  # fmt: skip
+def test_a_command_ends_at_once_where_nobody_waits_for_its_end(awaited: str, said: str) -> None:
+    last = "class Last:\n def __del__(self, say=print): say(' taken apart')"
+    kept = f"kept = None if {awaited!r} else Last()"
+    program = f"import sys\n{last}\nfrom blackbox import launch\n{kept}\n{awaited}\nsys.stdout.write('done')\n"
+    ended = subprocess.run(
+        [sys.executable, "-c", f"{program}sys.exit(launch.end(3))"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_SECONDS,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (3, said, "")

@@ -1,15 +1,14 @@
 """Snapshots to bytes and back: JSON, and the content encodings of HTTP. Events that no bytes can hold."""
 
 import zlib
+from functools import cache
 
 import msgspec
-import zstandard
 from msgspec import Struct
 
 from blackbox.model.event import Event
 from blackbox.model.event_blocks import as_json, split
 from blackbox.model.snapshot import Snapshot
-from blackbox.model.times import TIME_SECONDS_MAX
 from blackbox.model.view import Encoding
 
 GZIP_LEVEL = 1
@@ -18,7 +17,6 @@ ZSTD_LEVEL = 1
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
 _encoder = msgspec.json.Encoder(enc_hook=as_json)
-_decoder = msgspec.json.Decoder(Snapshot)
 
 
 def to_json(snapshot: Snapshot) -> bytes:
@@ -28,7 +26,13 @@ def to_json(snapshot: Snapshot) -> bytes:
 
 def from_json(body: bytes) -> Snapshot:
     """The snapshot in `body`. Raises `msgspec.ValidationError` where it breaks the schema."""
-    return _decoder.decode(body)
+    return _decoder().decode(body)
+
+
+@cache
+def _decoder() -> "msgspec.json.Decoder[Snapshot]":
+    """Made when first asked for: most commands read none."""
+    return msgspec.json.Decoder(Snapshot)
 
 
 def answer_json(answer: Struct) -> bytes:
@@ -38,6 +42,8 @@ def answer_json(answer: Struct) -> bytes:
 
 def event_fault(event: Event) -> str | None:
     """Why the event can be neither recorded nor shown; None where it can."""
+    from blackbox.model.times import TIME_SECONDS_MAX  # which compiles what people write times as
+
     if not 0 <= event.timestamp <= TIME_SECONDS_MAX:
         return "its time is in no calendar"
     bare, blocks = split(event)  # of the blocks, arrays hold no number that bytes cannot
@@ -59,4 +65,6 @@ def compress(body: bytes, encoding: Encoding) -> bytes:
             packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
             return packer.compress(body) + packer.flush()
         case "zstd":
+            import zstandard  # not for whoever only makes JSON
+
             return zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(body)

@@ -19,9 +19,8 @@ _UNITS_OF_TIME = (
 )
 """Each in seconds, with what it is called; a duration of several has them in this order."""
 _NUMBER = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
-_DURATION = re.compile(
-    " ?".join(f"(?:({_NUMBER}) ?(?:{names})(?![a-z]))?" for _, names in _UNITS_OF_TIME) + f"|({_NUMBER})", re.IGNORECASE
-)
+_DURATION = " ?".join(f"(?:({_NUMBER}) ?(?:{names})(?![a-z]))?" for _, names in _UNITS_OF_TIME) + f"|({_NUMBER})"
+"""Compiled when first asked for: most commands are given none."""
 DURATION_FORMS = "500ms, 90s, 15m, 1h30m, 24h, 7d, 1w"
 MILLISECOND_SLACK = 1e-3
 """A time read from text is up to 0.0003 ms before or behind the millisecond that it names."""
@@ -114,7 +113,7 @@ def is_duration(text: str) -> bool:
 
 def _duration(text: str) -> re.Match[str] | None:
     stripped = text.strip()
-    return _DURATION.fullmatch(stripped) if stripped else None
+    return re.fullmatch(_DURATION, stripped, re.IGNORECASE) if stripped else None
 
 
 def size_bytes(text: str) -> int:

@@ -13,7 +13,6 @@ from blackbox.model.identity import StartTimes
 from blackbox.model.moment import Moment
 from blackbox.model.parts import Allocator
 from blackbox.model.snapshot import Snapshot
-from blackbox.recorder.query.refusal import at_refusal
 from blackbox.report.refused_trace import replayed_refusal
 from blackbox.sources.memory_snapshot.replayed import Replayed
 
@@ -136,8 +135,14 @@ def from_moments(
     if last is None:
         return None
     failure = about or newest_failure(events)
-    then = last if failure is None else at_refusal(last, failure)
+    then = last if failure is None else _at_failure(last, failure)
     return from_summaries(origin, summaries, merge(then), events, notes, about)
+
+
+def _at_failure(last: Moment, failure: Event) -> Moment:
+    from blackbox.recorder.query.refusal import at_refusal  # with all of the recorder, which a file has no need of
+
+    return at_refusal(last, failure)
 
 
 def pace(events: Iterable[Event], span: tuple[float, float], about: Event | None = None) -> tuple[float, float]:

@@ -1,14 +1,15 @@
 """A page of a report as one file: its policy lets nothing run or load but what it holds, known by its hash."""
 
-from base64 import b64encode
+from binascii import b2a_base64
 from collections.abc import Iterable
-from hashlib import sha256
-from importlib.resources import files
+from functools import cache
+from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
 
 import msgspec
 
+from blackbox.imports import instead_of
 from blackbox.report.markup import tag, to_bytes
 
 CHART_SCRIPT = "chart.js"
@@ -54,9 +55,13 @@ def _code(script: str) -> str:
     return _asset(CHART_SCRIPT) + _asset(script)
 
 
+@cache
 def _asset(name: str) -> str:
-    return (files("blackbox.report") / name).read_text()
+    return Path(__file__).with_name(name).read_text("utf-8")
 
 
 def _digest(text: str) -> str:
-    return b64encode(sha256(text.encode()).digest()).decode()
+    with instead_of("_hashlib", None):  # OpenSSL takes longer to load than the rest of a page to make
+        from hashlib import sha256
+
+    return b2a_base64(sha256(text.encode()).digest(), newline=False).decode()

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from statistics import mean
 from typing import Literal
 
 from msgspec import Struct
@@ -94,7 +93,7 @@ def rank_table(rows: Sequence[RankRow], unread: Sequence[UnreadFile]) -> RankTab
     """Of at least one row."""
     highest = max(rows, key=lambda row: row.peak_bytes)
     lowest = min(rows, key=lambda row: row.peak_bytes)
-    average = mean(row.peak_bytes for row in rows)
+    average = sum(row.peak_bytes for row in rows) / len(rows)
     refused = [row for row in rows if row.first_refusal_time is not None]
     return RankTable(
         rows=tuple(rows),

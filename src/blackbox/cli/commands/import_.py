@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, cast
 
 from blackbox.cli.common import parsers, snapshot_arguments
+from blackbox.cli.common.plain_work import plain_work
 from blackbox.errors import UsageError
 from blackbox.paths import SNAPSHOT_SUFFIXES
 
@@ -56,6 +57,11 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Reads and prints."""
+    with plain_work():
+        return _print(arguments)
+
+
+def _print(arguments: Namespace) -> int:
     import msgspec
 
     path = parsers.path(arguments.file)

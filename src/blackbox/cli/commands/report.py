@@ -26,6 +26,7 @@ from blackbox.cli.common import (
     snapshot_arguments,
 )
 from blackbox.cli.common.paragraphs import say
+from blackbox.cli.common.plain_work import plain_work
 from blackbox.cli.common.query_arguments import TIMES
 from blackbox.cli.common.range_arguments import ChosenRange
 from blackbox.errors import FailureError, UsageError
@@ -70,6 +71,11 @@ def run(arguments: Namespace) -> int:
             raise UsageError(f"--{flag} prints to stdout alone: neither --text nor --output goes with it")
     if arguments.json and arguments.folded:
         raise UsageError("--json and --folded both print to stdout alone")
+    with plain_work():
+        return _report(arguments)
+
+
+def _report(arguments: Namespace) -> int:
     from blackbox.report import build_report, to_folded, to_html, to_json, to_text
 
     report = build_report(_evidence(arguments, range_arguments.chosen_range(arguments)))

@@ -1,7 +1,7 @@
 """Files that commands write: whole, or not at all."""
 
 import os
-import shutil
+import stat
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -31,7 +31,7 @@ def replacing(path: Path) -> Generator[BinaryIO]:
             with partial.open("wb") as file:
                 yield file
             if target.exists():
-                shutil.copymode(target, partial)
+                partial.chmod(stat.S_IMODE(target.stat().st_mode))
             partial.replace(target)
         finally:
             with suppress(FileNotFoundError):

@@ -3,18 +3,24 @@
 import contextlib
 import resource
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from blackbox.errors import FailureError
 from blackbox.model.text import printable
 from blackbox.sources.isolation.forked import TooMuchMadeError, can_fork, run_forked
-from blackbox.sources.isolation.outputs import EVERY_SECONDS, Outputs, TooMuchWrittenError, outputs_of
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from blackbox.sources.isolation.outputs import Outputs
+
+EVERY_SECONDS = 0.2
+"""Between two looks at how far a fork is."""
 
 LINE_CHARS_MAX = 300
 """Of a reason why a file cannot be read, which may quote it."""
@@ -63,6 +69,8 @@ def read_in_child(
     memory_bytes = limits.memory_bytes_base + size * limits.memory_per_file_byte
     if work is not None and can_fork():
         return _read_in_fork(partial(work, path, memory_bytes), path, what, memory_bytes, cpu_seconds, progress)
+    import subprocess  # a fork does without
+
     command = [sys.executable, "-P", "-m", module, path.absolute(), str(memory_bytes), str(cpu_seconds), *arguments]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as child:
@@ -103,12 +111,16 @@ def _outputs(
     seconds: float,
     path: Path,
     progress: Progress | None,
-) -> Outputs:
+) -> "Outputs":
     """What it writes until it ends: no more than it may hold in memory. Raises `FailureError`."""
 
     def tick() -> None:
         if progress is not None:
             progress(_bytes_read(child.pid, path))
+
+    import subprocess
+
+    from blackbox.sources.isolation.outputs import TooMuchWrittenError, outputs_of
 
     try:
         return outputs_of(child, bytes_max, seconds, given, tick)

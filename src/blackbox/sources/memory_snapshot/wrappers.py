@@ -1,11 +1,7 @@
 """What people put a snapshot into: gzip, Zstandard, bzip2, xz, a zip (`torch.save` writes one), a tar, the page that
 PyTorch's memory_viz makes of it, or JSON instead of a pickle. Told by the first bytes, whatever the file is called."""
 
-import base64
-import bz2
-import gzip
 import io
-import lzma
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, cast
@@ -32,8 +28,26 @@ class WrapperError(Exception):
     """It holds no pickle, or more than one."""
 
 
+def _gzip(file: io.BufferedIOBase) -> io.BufferedIOBase:
+    import gzip  # as all of these: few files are packed, and loading it takes as long as reading a small one
+
+    return gzip.GzipFile(fileobj=file)
+
+
+def _bzip2(file: io.BufferedIOBase) -> io.BufferedIOBase:
+    import bz2
+
+    return bz2.BZ2File(cast(IO[bytes], file))
+
+
+def _xz(file: io.BufferedIOBase) -> io.BufferedIOBase:
+    import lzma
+
+    return lzma.LZMAFile(cast(IO[bytes], file))
+
+
 def _zstd(file: io.BufferedIOBase) -> io.BufferedIOBase:
-    import zstandard  # few files are packed so, and each of these takes as long to load as a small one to read
+    import zstandard
 
     return io.BufferedReader(
         zstandard.ZstdDecompressor().stream_reader(cast(IO[bytes], file), read_across_frames=True, closefd=False)
@@ -75,14 +89,16 @@ def _page(file: io.BufferedIOBase) -> io.BufferedIOBase:
     if at < 0:
         raise WrapperError("a page, and not one of PyTorch's memory_viz with a snapshot in it")
     text = before[at + len(PAGE_KEY) :] + file.read()
+    import base64
+
     return io.BytesIO(base64.b64decode(text[: text.index(b'"')]))
 
 
 _UNWRAP: Mapping[bytes, Callable[[io.BufferedIOBase], io.BufferedIOBase]] = {
-    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
+    b"\x1f\x8b": _gzip,
     b"\x28\xb5\x2f\xfd": _zstd,
-    b"BZh": lambda file: bz2.BZ2File(cast(IO[bytes], file)),
-    b"\xfd7zXZ": lambda file: lzma.LZMAFile(cast(IO[bytes], file)),  # noqa: SIM115 - whoever reads it is done with it
+    b"BZh": _bzip2,
+    b"\xfd7zXZ": _xz,
     b"PK\x03\x04": _zip,
     **dict.fromkeys(PAGE_BEGINS, _page),
 }

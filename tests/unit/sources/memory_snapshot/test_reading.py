@@ -11,7 +11,7 @@ from tests.caching_allocator import MIB, CachingAllocator
 from tests.waiting import PATIENCE_SECONDS
 
 PROGRAM = """
-import sys, threading
+import subprocess, sys, threading
 from pathlib import Path
 from msgspec import msgpack
 from blackbox.errors import FailureError
@@ -20,8 +20,8 @@ from blackbox.sources.memory_snapshot import read
 
 path, threads = Path(sys.argv[1]), sys.argv[2] == "threads"
 started = []
-popen, forked = reader.subprocess.Popen, reader.run_forked
-reader.subprocess.Popen = lambda *given, **named: started.append("python") or popen(*given, **named)
+popen, forked = subprocess.Popen, reader.run_forked
+subprocess.Popen = lambda *given, **named: started.append("python") or popen(*given, **named)
 reader.run_forked = lambda *given: started.append("fork") or forked(*given)
 wait = threading.Event()
 if threads:

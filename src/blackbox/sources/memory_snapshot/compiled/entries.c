@@ -138,7 +138,8 @@ static const uint8_t *match(Reader *reader, const Shape *shape, const uint8_t *a
     at += 3;
     for (int32_t place = 0; place < shape->keys; place++) {
         const Key *key = &shape->key[place];
-        if (end - at <= key->length || memcmp(at, key->reference, key->length)) return NULL;
+        if (end - at <= key->length || at[0] != key->reference[0] || at[1] != key->reference[1]
+            || (key->length > 2 && memcmp(at, key->reference, key->length))) return NULL; /* most are of two bytes */
         at += key->length;
         int32_t number = key->kind == LIST ? guessed(&reader->values, at, end) : 0;
         const uint8_t *after = number ? at + reader->values.value[number].length : end_of_value(at, end, key->kind);
@@ -149,6 +150,10 @@ static const uint8_t *match(Reader *reader, const Shape *shape, const uint8_t *a
     return at < end && *at == SETITEMS ? at + 1 : NULL;
 }
 
+static uint64_t four_bytes(const uint8_t *at) {
+    return at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24;
+}
+
 /* A whole number, as it is written; 0 where it is none. */
 static int whole_number(Span span, int64_t *number) {
     const uint8_t *at = span.at + 1;
@@ -156,7 +161,14 @@ static int whole_number(Span span, int64_t *number) {
     int bytes = (int)(span.end - at), is_signed = *span.at == BININT || *span.at == LONG1;
     if (*span.at == LONG1) at++, bytes--;
     else if (*span.at != BININT1 && *span.at != BININT2 && *span.at != BININT) return 0;
-    for (int place = 0; place < bytes; place++) read |= (uint64_t)at[place] << 8 * place;
+    switch (bytes) { /* each a few instructions, where a loop takes a branch for each byte */
+    case 1: read = at[0]; break;
+    case 2: read = at[0] | (uint64_t)at[1] << 8; break;
+    case 4: read = four_bytes(at); break;
+    case 6: read = four_bytes(at) | (uint64_t)at[4] << 32 | (uint64_t)at[5] << 40; break;
+    case 7: read = four_bytes(at) | four_bytes(at + 3) >> 8 << 32; break;
+    default: for (int place = 0; place < bytes; place++) read |= (uint64_t)at[place] << 8 * place;
+    }
     if (is_signed && bytes < 8 && at[bytes - 1] & 0x80) read |= ~(uint64_t)0 << 8 * bytes;
     memcpy(number, &read, sizeof read);
     return 1;

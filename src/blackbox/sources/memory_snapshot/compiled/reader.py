@@ -34,8 +34,9 @@ from blackbox.sources.memory_snapshot.entry_values import (
 )
 from blackbox.sources.memory_snapshot.pickle_stream import UnexpectedError, Upgrade
 
-ROWS_MAX = 8192
-"""Entries read in one call: a chunk of a file has four thousand with stacks."""
+ROWS_MAX = 8200
+"""Entries read in one call: a chunk of a file has four thousand with stacks. No multiple of a page, since the columns
+of one entry would then be in each other's way in the processor's cache."""
 COLUMNS = (
     "addr",
     "size",
@@ -144,7 +145,7 @@ class CompiledEntryReader:
     def _remember(self, count: int) -> None:
         """That what comes before so many things is held there."""
         memo = self._values.memo
-        memo.extend(repeat(HELD_ELSEWHERE, count - len(memo)))
+        memo += [HELD_ELSEWHERE] * (count - len(memo))
 
     def _remembered(self, place: int) -> Any:
         return self._made[self._library.memo(self._reader, place)]
