@@ -134,12 +134,12 @@ def test_the_differences_add_up(first: Moment, second: Moment) -> None:
 
 
 def test_people_read_the_line_of_the_program_that_grew() -> None:
-    lines = list(compare_command.lines(compare(stacked(step=100), stacked(step=GIB))))
+    lines = list(compare_command.lines(compare(stacked(step=100), stacked(step=GIB)), {}))
     assert [line.split() for line in lines if "from" in line] == [
         ["+1024.0", "MiB", "activation,", "from", "train.py:1", "step:", "100", "B,", "then", "1.0", "GiB"],
         ["-1024.0", "MiB", "from", "unknown", "stacks:", "10.0", "GiB,", "then", "9.0", "GiB"],
     ]
-    hidden = list(compare_command.lines(compare(stacked(step=1), stacked(other=GIB))))
+    hidden = list(compare_command.lines(compare(stacked(step=1), stacked(other=GIB)), {}))
     assert any("not known" in line and "not told, then 1.0 GiB" in line for line in hidden)
 
 
