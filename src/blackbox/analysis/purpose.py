@@ -27,7 +27,7 @@ from blackbox.analysis.purpose_frames import (
     StackSign,
 )
 from blackbox.analysis.purpose_phases import CODES
-from blackbox.analysis.trace.bands import Kinds
+from blackbox.analysis.trace.bands import BlockKinds
 from blackbox.analysis.trace.device_findings import CategoriesOf, Category, CategoryOf
 from blackbox.analysis.trace.entries import NO_STACK
 from blackbox.analysis.trace.layout import Segments, is_default
@@ -136,7 +136,7 @@ class _Judge:
             found = self._by_block[block] = self._looked_at(block)
         return found
 
-    def categories(self, blocks: "array[int]") -> Kinds:
+    def categories(self, blocks: "array[int]") -> BlockKinds:
         """The blocks by kind: all of one are of one category."""
         codes, until = self._codes, self._plain_until
         clues = Alike(until, self._stack, codes, OUTLIVED, self._freed, self._first_step)

@@ -23,7 +23,7 @@ class HeldBlocks(NamedTuple):
     """The first at which it is not any more."""
 
 
-class Kinds(NamedTuple):
+class BlockKinds(NamedTuple):
     """Blocks by what they have in common."""
 
     first: Sequence[int]

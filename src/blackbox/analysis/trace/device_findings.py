@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 
 from msgspec import Struct, structs
 
-from blackbox.analysis.trace.bands import Kinds
+from blackbox.analysis.trace.bands import BlockKinds
 from blackbox.analysis.trace.entries import NO_STACK, OOM
 from blackbox.analysis.trace.layout import is_default
 from blackbox.analysis.trace.moments import free_for, freed_after, highest, refusals
@@ -39,7 +39,7 @@ class Category(NamedTuple):
 
 CategoryOf = Callable[[int], Category]
 """By the number of the block."""
-CategoriesOf = Callable[["array[int]"], Kinds]
+CategoriesOf = Callable[["array[int]"], BlockKinds]
 """Blocks by kind, all of one of which are of one category."""
 
 
@@ -188,7 +188,9 @@ class Context(NamedTuple):
 
     def names(self, blocks: "array[int]") -> "tuple[Sequence[str], array[int]]":
         """The categories of these blocks, each once, and by block which it is of."""
-        kinds = Kinds(blocks, array("i", range(len(blocks)))) if self.categories is None else self.categories(blocks)
+        kinds = (
+            BlockKinds(blocks, array("i", range(len(blocks)))) if self.categories is None else self.categories(blocks)
+        )
         return numbered((self.category_of(block).name for block in kinds.first), kinds, self.replayed.passes)
 
     def frames(self, blocks: "array[int]") -> "tuple[Sequence[tuple[str, ...]], array[int]]":
@@ -199,7 +201,7 @@ class Context(NamedTuple):
         return numbered((() if stack == NO_STACK else self.stacks[stack] for stack in stacks), kinds, run.passes)
 
 
-def numbered(names: Iterable[_Name], kinds: Kinds, passes: Passes) -> "tuple[Sequence[_Name], array[int]]":
+def numbered(names: Iterable[_Name], kinds: BlockKinds, passes: Passes) -> "tuple[Sequence[_Name], array[int]]":
     """Each name once, and by block the number of its own; `names` are by kind."""
     numbers: dict[_Name, int] = {}
     table = [numbers.setdefault(name, len(numbers)) for name in names]

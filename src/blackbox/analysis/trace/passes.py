@@ -6,7 +6,7 @@ from itertools import accumulate, compress, count, repeat
 from operator import lt, mul
 from typing import NamedTuple
 
-from blackbox.analysis.trace.bands import HeldBlocks, Kinds, KindSums, PlainSums
+from blackbox.analysis.trace.bands import BlockKinds, HeldBlocks, KindSums, PlainSums
 from blackbox.analysis.trace.entries import (
     ALLOC,
     FREE_COMPLETED,
@@ -128,7 +128,7 @@ class Passes:
         `size` is by block."""
         return PlainSums(held, size, kinds, count, points)
 
-    def alike(self, blocks: "array[int]", clues: Alike) -> Kinds:
+    def alike(self, blocks: "array[int]", clues: Alike) -> BlockKinds:
         """Blocks by kind: of those of one kind the same is told."""
         stack, until = clues.stack, clues.until
         if clues.codes is None:
@@ -143,7 +143,7 @@ class Passes:
             ]
         numbers = {clue: number for number, clue in enumerate(dict.fromkeys(told))}
         first = dict(zip(reversed(told), reversed(blocks), strict=True))
-        return Kinds([first[clue] for clue in numbers], array("i", map(numbers.__getitem__, told)))
+        return BlockKinds([first[clue] for clue in numbers], array("i", map(numbers.__getitem__, told)))
 
     def renumbered(self, numbers: "array[int]", table: Sequence[int]) -> "array[int]":
         """What a table tells of each number."""

@@ -130,7 +130,7 @@ class GpmSupport(Structure):
     _fields_ = (("version", c_uint), ("isSupportedDevice", c_uint))
 
 
-class Memory(Structure):
+class MemoryV1(Structure):
     """`nvmlMemory_t`."""
 
     _fields_ = (("total", c_ulonglong), ("free", c_ulonglong), ("used", c_ulonglong))

@@ -39,7 +39,7 @@ class MemoryReader:
     def __init__(self, calls: DeviceCalls) -> None:
         self._calls = calls
         self._v2 = nvml.MemoryV2()
-        self._v1 = nvml.Memory()
+        self._v1 = nvml.MemoryV1()
         self._v2_reference = byref(self._v2)
         self._v1_reference = byref(self._v1)
         self._v2_proven = False

@@ -14,7 +14,7 @@ STRUCTURES = {
     "GpmMetric": "c_nvmlGpmMetric_t",
     "GpmMetrics": "c_nvmlGpmMetricsGet_t",
     "GpmSupport": "c_nvmlGpmSupport_t",
-    "Memory": "c_nvmlMemory_t",
+    "MemoryV1": "c_nvmlMemory_t",
     "MemoryV2": "c_nvmlMemory_v2_t",
     "Temperature": "c_nvmlTemperature_v1_t",
     "Utilization": "c_nvmlUtilization_t",

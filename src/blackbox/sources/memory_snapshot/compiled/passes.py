@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import cast
 
-from blackbox.analysis.trace.bands import HeldBlocks, Kinds, KindSums
+from blackbox.analysis.trace.bands import BlockKinds, HeldBlocks, KindSums
 from blackbox.analysis.trace.entries import ALLOC, selecting
 from blackbox.analysis.trace.layout import Layout, Segment, Segments
 from blackbox.analysis.trace.passes import UNBORN, Alike, Levels, Passes, StackPair
@@ -134,7 +134,7 @@ class CompiledPasses(Passes):
             return super().sums(held, size, kinds, count, points)
         return CompiledSums(self._library, held, cast("array[int]", size), kinds, count, points)
 
-    def alike(self, blocks: "array[int]", clues: Alike) -> Kinds:
+    def alike(self, blocks: "array[int]", clues: Alike) -> BlockKinds:
         """See `Passes`."""
         stack, freed = clues.stack, clues.freed
         if not _is_numbers(stack) or not (clues.codes is None or is_packed(freed)):
@@ -149,7 +149,7 @@ class CompiledPasses(Passes):
         )
         if count == NO_ROOM:
             raise MemoryError
-        return Kinds(first[:count], kinds)
+        return BlockKinds(first[:count], kinds)
 
     def renumbered(self, numbers: "array[int]", table: Sequence[int]) -> "array[int]":
         """See `Passes`."""
