@@ -135,6 +135,14 @@ def test_row_35_one_request_at_a_time_and_no_more_while_it_is_open(source_of: Ca
         source.close()
 
 
+def test_the_source_wants_no_quiet_while_an_answer_is_open(source_of: Callable[..., EngineSource]) -> None:
+    with upstream(faults.hang) as silent, upstream(pages(metrics=recorded("vllm-v0.10.prom"))) as server:
+        waiting, answered = source_of(silent.address), source_of(server.address)
+        until(waiting, lambda _: silent.open == 1)
+        assert waiting.quiet_seconds == 0
+        until(answered, lambda sample: bool(sample.engines) and answered.quiet_seconds > 0)
+
+
 @pytest.mark.fault(35)
 def test_row_35_closing_gives_up_what_is_open(source_of: Callable[..., EngineSource]) -> None:
     with upstream(faults.drip_body) as server:

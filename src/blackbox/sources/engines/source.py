@@ -29,7 +29,6 @@ class EngineSource:
     """Asks in threads of its own; a sample is what is known so far, and never waits for an engine."""
 
     name = "engines"
-    quiet_seconds = QUIET_SECONDS
 
     def __init__(
         self,
@@ -50,8 +49,14 @@ class EngineSource:
         self._table = ProcessTable(proc, clock)
         self._look_at = clock()
         self._scrapes_total = 0
+        self._is_waiting = False
+        """The newest sample was without an answer that an engine was asked for."""
         self._cancelled = threading.Event()
         self._scrapers: ThreadPoolExecutor | None = None
+
+    @property
+    def quiet_seconds(self) -> float:
+        return 0.0 if self._is_waiting else QUIET_SECONDS
 
     def sample(self) -> Sample:
         """The engines found so far."""
@@ -60,6 +65,7 @@ class EngineSource:
         for watch in watches:
             if watch.is_due:
                 self._send(watch)
+        self._is_waiting = any(watch.is_asked for watch in watches)
         return Sample(
             source=self.name,
             taken_at=self._clock(),

@@ -72,6 +72,11 @@ class Watch:
         self._activity = Activity(clock=clock)
 
     @property
+    def is_asked(self) -> bool:
+        """A question is open."""
+        return self._busy
+
+    @property
     def is_due(self) -> bool:
         """Whether to ask now."""
         return not self._busy and self._clock() >= self._due_at
