@@ -20,7 +20,8 @@ from blackbox.sources.proc.tree import Commands
 DISCOVER_SECONDS = 10.0
 """Between looks for new ports. New processes on the GPU are looked at in the next sample."""
 QUIET_SECONDS = 0.8
-"""Between samples: engines are asked every two seconds at the most, so that every second tick is soon enough."""
+"""Between samples while no answer is open: engines are asked every two seconds at the most, so that every second tick
+is soon enough."""
 SCRAPES_MAX = 4
 """At the same time, each of another engine."""
 
